@@ -1,0 +1,74 @@
+#include "base/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+
+namespace qwen3 {
+
+MappedFile::MappedFile(const std::filesystem::path& path) : name_(path.string()) {
+  // O_NONBLOCK: opening a FIFO must not wait for a writer; it is refused right below.
+  fd_ = ::open(name_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd_ < 0) {
+    fail(ErrorKind::not_found, "{}: cannot open: {}; is the path right and readable?", name_,
+         std::strerror(errno));
+  }
+  struct stat info {};
+  if (::fstat(fd_, &info) != 0 || !S_ISREG(info.st_mode)) {
+    ::close(fd_);
+    fail(ErrorKind::not_found, "{}: expected a regular file", name_);
+  }
+  size_ = static_cast<size_t>(info.st_size);
+  if (size_ == 0) return;
+  void* mapping = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd_, 0);
+  if (mapping == MAP_FAILED) {
+    const int error = errno;
+    ::close(fd_);
+    fail(ErrorKind::device, "{}: cannot map {} bytes: {}", name_, size_, std::strerror(error));
+  }
+  data_ = static_cast<const std::byte*>(mapping);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (fd_ >= 0) ::close(fd_);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : name_(std::move(other.name_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      fd_(std::exchange(other.fd_, -1)) {}
+
+void MappedFile::check_not_truncated() const {
+  struct stat info {};
+  if (::fstat(fd_, &info) != 0 || static_cast<size_t>(info.st_size) < size_) {
+    fail(ErrorKind::corrupt_file, "{}: the file shrank while it was open; expected {} bytes, got {}",
+         name_, size_, static_cast<int64_t>(info.st_size));
+  }
+}
+
+void MappedFile::drop(std::span<const std::byte> range) const noexcept {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(range.data());
+  const uintptr_t first = (begin + page - 1) / page * page;  // whole pages inside the range only
+  const uintptr_t last = (begin + range.size()) / page * page;
+  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+}
+
+std::string read_text_file(const std::filesystem::path& path, size_t max_bytes) {
+  const MappedFile file(path);
+  QWEN3_CHECK(file.bytes().size() <= max_bytes, ErrorKind::corrupt_file,
+              "{}: expected at most {} bytes, got {}", file.name(), max_bytes, file.bytes().size());
+  return std::string(file.text());
+}
+
+}  // namespace qwen3

@@ -1,0 +1,25 @@
+// What this processor can do, asked once at run time.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace qwen3 {
+
+// Instruction sets that kernels/cpu has code for, slowest first. avx512_bf16 implies avx512
+// (F, BW, DQ, VL); avx2 implies FMA and F16C.
+enum class CpuIsa { baseline, neon, avx2, avx512, avx512_bf16 };
+
+struct CpuInfo {
+  std::string model_name;
+  int n_cores = 1;  // that this process may use (its affinity mask), not what the machine has
+  CpuIsa best_isa = CpuIsa::baseline;  // with operating-system support for the registers checked
+};
+
+const CpuInfo& cpu_info();
+
+std::string_view isa_name(CpuIsa isa);
+// "baseline", "avx2" …; throws Error{invalid_argument} naming the known ones.
+CpuIsa parse_isa(std::string_view name);
+
+}  // namespace qwen3

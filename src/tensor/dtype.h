@@ -1,0 +1,55 @@
+// Element types of tensors, and the conversions between them that everything agrees on.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+namespace qwen3 {
+
+enum class DType : uint8_t { f32, bf16, f16, i32 };
+
+constexpr int64_t dtype_size(DType type) {
+  return type == DType::f32 || type == DType::i32 ? 4 : 2;
+}
+
+constexpr std::string_view dtype_name(DType type) {
+  switch (type) {
+    case DType::f32: return "float32";
+    case DType::bf16: return "bfloat16";
+    case DType::f16: return "float16";
+    case DType::i32: return "int32";
+  }
+  return "?";
+}
+
+// bfloat16 is the upper half of a float32.
+inline float bf16_to_f32(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
+
+// Round to nearest, ties to even; NaN stays NaN (quiet).
+inline uint16_t f32_to_bf16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7FFFFFFF) > 0x7F800000) return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+// IEEE binary16, exact in this direction.
+inline float f16_to_f32(uint16_t bits) {
+  const uint32_t sign = uint32_t{bits & 0x8000u} << 16;
+  const uint32_t exponent = bits >> 10 & 0x1F;
+  const uint32_t mantissa = bits & 0x3FF;
+  if (exponent == 0x1F) return std::bit_cast<float>(sign | 0x7F800000 | mantissa << 13);
+  if (exponent != 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | mantissa << 13);
+  const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;  // zero and subnormals
+  return sign != 0 ? -magnitude : magnitude;
+}
+
+// Element i of an array of `type` (f32, bf16 or f16), as float.
+inline float load_f32(const void* data, DType type, int64_t i) {
+  if (type == DType::f32) return static_cast<const float*>(data)[i];
+  const uint16_t bits = static_cast<const uint16_t*>(data)[i];
+  return type == DType::bf16 ? bf16_to_f32(bits) : f16_to_f32(bits);
+}
+
+}  // namespace qwen3
