@@ -136,7 +136,6 @@ class Backend {
   // Per-head RMS norm of q and k and RoPE, in place, in the order asked for.
   // q [n_tokens, n_heads, head_dim], k [n_tokens, n_kv_heads, head_dim]
   virtual void qk_norm_rope(const Tensor& q, const Tensor& k, const QkNormRope& options);
-  // out = down · (silu(gate · x) * (up · x)).      out += instead when x's residual is `out`
   // x[t] += Σ_k weights[t,k] · expert_{experts[t,k]}(h[t]), experts in ascending id (transformers'
   // order of accumulation). x, h [n_tokens, hidden_size]
   virtual void experts_add(const Tensor& x, const Tensor& h, const ExpertWeights& experts,

@@ -1,0 +1,79 @@
+// The weights of a Qwen3 model, packed for a backend.
+//
+// Names and shapes are those of the Hugging Face checkpoint (docs/model.md lists them). HF's
+// `mlp.gate` is called `router` here, because it is not gate_proj.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/progress.h"
+#include "formats/checkpoint.h"
+#include "formats/hf_config.h"
+#include "kernels/backend.h"
+#include "tensor/storage.h"
+
+namespace qwen3 {
+
+struct AttentionWeights {
+  Tensor q_proj, k_proj, v_proj;  // [n_heads or n_kv_heads * head_dim, hidden_size]
+  Tensor o_proj;                  // [hidden_size, n_heads * head_dim]
+  Tensor q_bias, k_bias, v_bias, o_bias;  // empty unless attention_bias; float32
+  Tensor q_norm, k_norm;          // [head_dim] float32
+};
+
+struct MlpWeights {
+  Tensor gate_proj, up_proj;  // [intermediate_size, hidden_size]
+  Tensor down_proj;           // [hidden_size, intermediate_size]
+};
+
+struct MoeWeights {
+  Tensor router;  // [num_experts, hidden_size]
+  ExpertWeights experts;
+};
+
+struct LayerWeights {
+  Tensor input_layernorm, post_attention_layernorm;  // [hidden_size] float32
+  AttentionWeights self_attn;
+  std::variant<MlpWeights, MoeWeights> mlp;
+};
+
+struct Weights {
+  Tensor embed_tokens;  // [vocab_size, hidden_size]
+  std::vector<LayerWeights> layers;
+  Tensor norm;     // [hidden_size] float32
+  Tensor lm_head;  // [vocab_size, hidden_size]; the same tensor as embed_tokens when tied
+  Storage storage;
+
+  int64_t n_bytes() const { return storage.bytes(); }
+};
+
+enum class WeightsDType { as_stored, f32, bf16 };
+
+// Bytes that load_weights will allocate: from the config alone, nothing is read.
+// `stored` is the checkpoint's dtype for its matrices.
+int64_t weights_bytes(const HfConfig& config, const Backend& backend, DType stored);
+
+// Total number of parameters, a tied head counted once.
+int64_t n_parameters(const HfConfig& config);
+// Parameters that one token is multiplied with (experts: top_k of them).
+int64_t n_active_parameters(const HfConfig& config);
+
+// Loads and packs every tensor, in parallel over `n_threads`, and drops the mapped pages behind it:
+// peak resident memory stays near one copy of the model. Each tensor's presence, dtype and shape is
+// checked against the config before anything is allocated. as_stored keeps bf16, f16 and f32; other
+// choices convert (f32 is exact; bf16 rounds to nearest even). Norms and biases become float32.
+// Accepts per-expert tensors and transformers 5's fused mlp.experts.gate_up_proj / down_proj (with
+// or without ".weight"), tied models that still store lm_head (ignored), a missing "model." prefix.
+Weights load_weights(const Checkpoint& checkpoint, const Backend& backend, WeightsDType dtype,
+                     int n_threads, const Progress& progress);
+
+// Weights drawn in place from N(0, initializer_range 0.02) rounded to `dtype`, norms 1: for
+// benchmarks from a bare config.json. The same seed gives the same weights on any thread count.
+Weights random_weights(const HfConfig& config, const Backend& backend, DType dtype, uint64_t seed,
+                       int n_threads);
+
+}  // namespace qwen3
