@@ -263,12 +263,13 @@ def check_same_logits(name, source):
 
 # ---- the models that need no file: every weight is a formula (docs/model.md) ----
 
-FORMULA = {
+FORMULA = DENSE | {
     "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "head_dim": 8, "vocab_size": 32, "rms_norm_eps": 1e-6,
-    "max_position_embeddings": 64, "tie_word_embeddings": False, "rope_theta": 1000000.0,
+    "max_position_embeddings": 64, "rope_theta": 1000000.0,
 }
-FORMULA_MOE = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 12,
+FORMULA_MOE = {"architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe",
+               "decoder_sparse_step": 1, "mlp_only_layers": [], "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 12,
                "norm_topk_prob": True, "router_aux_loss_coef": 0.001}
 FORMULA_VARIANTS = {
     "official": {},
@@ -324,7 +325,6 @@ def formula_model(config):
 
 def formula_case(model_type, variant):
     config = FORMULA | (FORMULA_MOE if model_type == "moe" else {}) | FORMULA_VARIANTS[variant]
-    config |= {"model_type": "qwen3" if model_type == "dense" else "qwen3_moe"}
     model = formula_model(config)
     losses = oracle.losses(model, FORMULA_IDS, FORMULA_IDS, [1] * len(FORMULA_IDS))
     taps = oracle.run_taps(model, FORMULA_IDS)
