@@ -38,7 +38,8 @@ std::vector<std::string> model_names() {
 }
 
 // The router logits of all sparse layers, as views into `taps`; only rows that `mask` keeps.
-std::vector<Array> router_logits(const TapCollector& taps, const HfConfig& config,
+std::vector<Array> router_logits(const TapCollector& taps,
+                                 const HfConfig& config,
                                  std::span<const int32_t> mask) {
   std::vector<Array> layers;
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
@@ -128,13 +129,16 @@ TEST_P(Conformance, LossesAgree) {
   std::vector<Array> kept = router_logits(taps, model.config(), ids_of(golden_["attention_mask"]));
   const double aux = load_balancing_loss(views(all), top_k);
   EXPECT_NEAR(aux, golden_["aux_loss"].get<double>(), kLossTolerance * aux);
-  EXPECT_NEAR(ce + model.config().router_aux_loss_coef * aux, golden_["loss"].get<double>(),
+  EXPECT_NEAR(ce + model.config().router_aux_loss_coef * aux,
+              golden_["loss"].get<double>(),
               kLossTolerance * ce);
   // Without padding in our batches, a mask means: leave those rows out.
-  EXPECT_NEAR(load_balancing_loss(views(kept), top_k), golden_["aux_loss_masked"].get<double>(),
+  EXPECT_NEAR(load_balancing_loss(views(kept), top_k),
+              golden_["aux_loss_masked"].get<double>(),
               kLossTolerance * aux);
   EXPECT_NEAR(educational_load_balancing_loss(views(all), top_k),
-              golden_["aux_loss_educational"].get<double>(), kLossTolerance * aux);
+              golden_["aux_loss_educational"].get<double>(),
+              kLossTolerance * aux);
 }
 
 TEST_P(Conformance, GreedyTokensAgreeAloneAndTogether) {
@@ -178,12 +182,16 @@ TEST_P(Conformance, WeightsWidenedToFloat32GiveTheSameBits) {
   EXPECT_EQ(stored.forward(a, prompt_).values, widened.forward(b, prompt_).values);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Conformance, ::testing::ValuesIn(model_names()),
-                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Models,
+                         Conformance,
+                         ::testing::ValuesIn(model_names()),
+                         [](const auto& model) { return model.param; });
 
 TEST(ConformanceData, EveryVariantIsThere) {
-  EXPECT_THAT(model_names(), ::testing::IsSupersetOf({"dense", "dense_after_rope", "dense_v5", "moe",
-                                                      "moe_fused", "moe_sparse_step"}));
+  EXPECT_THAT(
+      model_names(),
+      ::testing::IsSupersetOf(
+          {"dense", "dense_after_rope", "dense_v5", "moe", "moe_fused", "moe_sparse_step"}));
   EXPECT_EQ(model_names().size(), 21u);
 }
 

@@ -29,7 +29,8 @@ struct NamedShape {
 std::vector<NamedShape> formula_tensors(const Json& c) {
   const auto key = [&](const char* name) { return c.value(name, int64_t{0}); };
   const int64_t hidden = key("hidden_size"), head_dim = key("head_dim");
-  const int64_t q = key("num_attention_heads") * head_dim, kv = key("num_key_value_heads") * head_dim;
+  const int64_t q = key("num_attention_heads") * head_dim,
+                kv = key("num_key_value_heads") * head_dim;
   const int64_t n_experts = key("num_experts");
   std::vector<NamedShape> all{{"model.embed_tokens.weight", {key("vocab_size"), hidden}}};
   const auto add_mlp = [&](const std::string& prefix, int64_t size) {
@@ -75,8 +76,10 @@ void write_formula_checkpoint(const TempDir& directory, const Json& config) {
       values[t].push_back(static_cast<float>(norm ? 1 + 0.1 * std::cos(0.5 * at + number)
                                                   : 0.3 * std::sin(0.7 * at + 1.3 * number)));
     }
-    tensors.push_back(
-        {names[t].name, DType::f32, names[t].shape, std::as_bytes(std::span<const float>(values[t]))});
+    tensors.push_back({names[t].name,
+                       DType::f32,
+                       names[t].shape,
+                       std::as_bytes(std::span<const float>(values[t]))});
   }
   directory.write("config.json", dump_json(config));
   write_safetensors((directory.path() / "model.safetensors").string(), tensors);
@@ -126,15 +129,15 @@ TEST_P(FormulaModel, AgreesWithFloat64) {
   }
   EXPECT_NEAR(load_balancing_loss(layers, 2), golden["aux_loss"].get<double>(), kTolerance);
   EXPECT_NEAR(educational_load_balancing_loss(layers, 2),
-              golden["aux_loss_educational"].get<double>(), kTolerance);
+              golden["aux_loss_educational"].get<double>(),
+              kTolerance);
 }
 
-INSTANTIATE_TEST_SUITE_P(Formula, FormulaModel, ::testing::Range(size_t{0}, cases().size()),
-                         [](const auto& param) {
-                           const Json golden = cases().at(param.param);
-                           return golden["model"].get<std::string>() + "_" +
-                                  golden["variant"].get<std::string>();
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Formula, FormulaModel, ::testing::Range(size_t{0}, cases().size()), [](const auto& param) {
+      const Json golden = cases().at(param.param);
+      return golden["model"].get<std::string>() + "_" + golden["variant"].get<std::string>();
+    });
 
 }  // namespace
 }  // namespace qwen3::test

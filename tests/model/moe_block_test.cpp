@@ -42,7 +42,8 @@ class MoeBlock : public ::testing::Test {
     backend_->route_top_k(routing(), logits, Backend::Renormalise::yes);
     EXPECT_LE(relative_error(logits_, flat(golden["router_logits"])), 1e-6);
     EXPECT_LE(relative_error(weights_, flat(golden["routing_weights"])), 1e-6);
-    EXPECT_EQ(std::vector<float>(experts_.begin(), experts_.end()), flat(golden["selected_experts"]));
+    EXPECT_EQ(std::vector<float>(experts_.begin(), experts_.end()),
+              flat(golden["selected_experts"]));
   }
 
   Tensor x() { return Tensor::view(x_, {static_cast<int64_t>(x_.size()) / kHidden, kHidden}); }

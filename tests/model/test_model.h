@@ -1,7 +1,7 @@
 // A checkpoint loaded for a test, with a paged cache of its own, run on any mix of sequences.
 //
-// Blocks are small and handed out in a scattered order, so that a test which passes has gone through
-// block tables that are neither contiguous nor ascending.
+// Blocks are small and handed out in a scattered order, so that a test which passes has gone
+// through block tables that are neither contiguous nor ascending.
 #pragma once
 
 #include <algorithm>
@@ -86,8 +86,8 @@ inline TestModel::TestModel(const std::filesystem::path& directory,
   const int64_t bytes =
       backend.kv_bytes(kv_dtype, kBlocks, kBlockSize, c.num_key_value_heads, c.head_dim);
   cache_ = Storage(2 * c.num_hidden_layers * bytes);
-  const auto take = [&, at = cache_.data()]() mutable {
-    void* begin = std::exchange(at, at + bytes);
+  auto take = [&, at = cache_.data()]() mutable {
+    std::byte* begin = std::exchange(at, at + bytes);
     return Tensor(begin, kv_dtype, {kBlocks, kBlockSize, c.num_key_value_heads, c.head_dim});
   };
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
@@ -98,7 +98,8 @@ inline TestModel::TestModel(const std::filesystem::path& directory,
 
 inline int32_t TestModel::take_block() {
   QWEN3_CHECK(n_blocks_taken_ < kBlocks, ErrorKind::internal, "test: no block left");
-  return static_cast<int32_t>(n_blocks_taken_++ * 37 % kBlocks);  // 37 and 101 have no common factor
+  return static_cast<int32_t>(n_blocks_taken_++ * 37 %
+                              kBlocks);  // 37 and 101 have no common factor
 }
 
 inline Array TestModel::forward(std::span<const Chunk> chunks, Tap* tap) {
@@ -117,7 +118,8 @@ inline Array TestModel::forward(std::span<const Chunk> chunks, Tap* tap) {
     kv_lens.push_back(static_cast<int32_t>(sequence->n_tokens));
   }
   size_t max_blocks = 0;
-  for (const Chunk& chunk : chunks) max_blocks = std::max(max_blocks, chunk.sequence->blocks.size());
+  for (const Chunk& chunk : chunks)
+    max_blocks = std::max(max_blocks, chunk.sequence->blocks.size());
   std::vector<int32_t> tables(chunks.size() * max_blocks, -1);
   for (size_t s = 0; s < chunks.size(); ++s) {
     std::ranges::copy(chunks[s].sequence->blocks,
@@ -147,8 +149,8 @@ inline std::vector<std::vector<int32_t>> TestModel::greedy(
     for (size_t s = 0; s < prompts.size(); ++s) {
       row += next[s].size();
       const float* end = logits.values.data() + row * vocab_size;
-      const auto best = static_cast<int32_t>(std::max_element(end - vocab_size, end) -
-                                             (end - vocab_size));
+      const auto best =
+          static_cast<int32_t>(std::max_element(end - vocab_size, end) - (end - vocab_size));
       made[s].push_back(best);
       next[s] = {best};
     }
