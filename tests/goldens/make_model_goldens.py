@@ -20,6 +20,7 @@ import shutil
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
+from transformers.models.qwen3.modeling_qwen3 import Qwen3RotaryEmbedding
 from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeSparseMoeBlock
 
 import model_oracle as oracle
@@ -381,6 +382,22 @@ def write_moe_block_cases():
     write_compact_json(ROOT / "moe_block.json", {"router": ROUTER, "cases": cases})
 
 
+# ---- rotary frequencies, to the last bit of float32 ----
+
+def write_rope_cases():
+    """The last bit matters: at position 40,000 it moves an angle by up to 4e-3."""
+    yarn_128k = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}
+    cases = []
+    for theta, scaling in ((1e4, None), (1e6, None), (5e6, None), (1e7, None), (1e6, yarn_128k)):
+        config = Qwen3Config(head_dim=128, rope_theta=theta, rope_scaling=scaling,
+                             max_position_embeddings=131072 if scaling else 40960)
+        rope = Qwen3RotaryEmbedding(config)
+        cases.append({"rope_theta": theta, "yarn": scaling is not None,
+                      "attention_scaling": rope.attention_scaling,
+                      "inv_freq": [float(f"{value:.9g}") for value in rope.inv_freq.tolist()]})
+    write_compact_json(ROOT / "rope.json", {"cases": cases})
+
+
 def main():
     oracle.check_versions()
     shutil.rmtree(ROOT, ignore_errors=True)
@@ -396,6 +413,7 @@ def main():
     check_same_logits("moe_fused", "moe_small")
     write_formula_models()
     write_moe_block_cases()
+    write_rope_cases()
     size = sum(f.stat().st_size for f in ROOT.rglob("*") if f.is_file() and not f.is_symlink())
     print(f"{ROOT}: {size} bytes")
 
