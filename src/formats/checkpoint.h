@@ -27,7 +27,7 @@ struct CheckpointTensor {
 class Checkpoint {
  public:
   // Throws Error naming the file: not_found (no config.json, no weights, missing shard),
-  // corrupt_file, unsupported. Shard names in the index must be plain file names (no separators,
+  // corrupt_file, unsupported. With an index, model.safetensors itself is not read. Shard names in the index must be plain file names (no separators,
   // not "." or "..", no NUL); a symlink placed by the operator (the hub cache) is followed.
   static Checkpoint open(const std::filesystem::path& directory);
 
@@ -45,6 +45,10 @@ class Checkpoint {
   std::span<const MappedFile> files() const { return files_; }
 
  private:
+  // Opens one weight file and takes the `wanted` tensors of it, or all if null. Tensors of a shard
+  // that the index does not list do not exist.
+  void add_file(const std::filesystem::path& path, const std::vector<std::string>* wanted);
+
   std::string name_;
   HfConfig config_;
   GenerationConfig generation_config_;

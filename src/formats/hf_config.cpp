@@ -38,7 +38,8 @@ void read_identity(HfConfig& c, const JsonFields& f) {
   }
   c.architectures = f.string_list("architectures");
   if (const Json* quantization = f.find("quantization_config")) {
-    const JsonFields q(*quantization, f.where() + ": quantization_config", "quantization_config.");
+    if (!quantization->is_object()) f.refuse("quantization_config", "an object or null");
+    const JsonFields q(*quantization, f.where(), "quantization_config.");
     fail(ErrorKind::unsupported,
          "{}: quantization_config: weights quantised by {} are not supported; use the bfloat16 "
          "checkpoint of this model",
