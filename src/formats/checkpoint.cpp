@@ -53,7 +53,7 @@ std::map<std::string, std::vector<std::string>> read_index(const fs::path& path)
   return tensors_of_file;
 }
 
-bool exists(const fs::path& path) {
+bool file_exists(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
 }
@@ -76,13 +76,13 @@ Checkpoint Checkpoint::open(const fs::path& directory) {
   const fs::path config = directory / "config.json";
   checkpoint.config_ = parse_hf_config(read_text_file(config, kMaxConfigBytes), config.string());
   const fs::path generation = directory / "generation_config.json";
-  if (exists(generation)) {
+  if (file_exists(generation)) {
     checkpoint.generation_config_ = parse_generation_config(
         read_text_file(generation, kMaxConfigBytes), generation.string());
   }
 
   const fs::path index = directory / "model.safetensors.index.json";
-  if (exists(index)) {
+  if (file_exists(index)) {
     const auto tensors_of_file = read_index(index);
     checkpoint.files_.reserve(tensors_of_file.size());  // tensors point at the elements
     for (const auto& [file, tensors] : tensors_of_file) {
@@ -91,7 +91,7 @@ Checkpoint Checkpoint::open(const fs::path& directory) {
     return checkpoint;
   }
   const fs::path single = directory / "model.safetensors";
-  QWEN3_CHECK(exists(single), ErrorKind::not_found,
+  QWEN3_CHECK(file_exists(single), ErrorKind::not_found,
               "{}: expected model.safetensors or model.safetensors.index.json, got neither; is the "
               "download complete?",
               checkpoint.name_);

@@ -15,6 +15,7 @@ namespace qwen3 {
 namespace {
 
 using Null = JsonFields::Null;
+constexpr auto kAbove = JsonFields::Low::excluded;
 
 // Hard limits, several times beyond any real model, so that no product downstream overflows int64:
 // weights <= 2^48 elements, keys and values <= 2^26 positions * 2^12 layers * 2^20 = 2^58 elements.
@@ -84,7 +85,7 @@ void read_sizes(HfConfig& c, const JsonFields& f) {
   }
   c.max_position_embeddings = f.required_int("max_position_embeddings", {1, kMaxPositions});
   c.rms_norm_eps =
-      f.optional_real("rms_norm_eps", {0, 1, .above = true}, Null::refused).value_or(1e-6);
+      f.optional_real("rms_norm_eps", {0, 1, kAbove}, Null::refused).value_or(1e-6);
   c.tie_word_embeddings = f.optional_bool("tie_word_embeddings").value_or(false);
   c.attention_bias = f.optional_bool("attention_bias").value_or(false);
 }
@@ -102,10 +103,10 @@ void read_yarn(RopeScaling& s, const JsonFields& f, int64_t max_position_embeddi
              "a number >= 1, or max_position_embeddings above original_max_position_embeddings");
   }
   s.factor = factor.value_or(ratio);
-  s.beta_fast = f.optional_real("beta_fast", {0, 1e6, .above = true}, Null::absent).value_or(32);
-  s.beta_slow = f.optional_real("beta_slow", {0, 1e6, .above = true}, Null::absent).value_or(1);
+  s.beta_fast = f.optional_real("beta_fast", {0, 1e6, kAbove}, Null::absent).value_or(32);
+  s.beta_slow = f.optional_real("beta_slow", {0, 1e6, kAbove}, Null::absent).value_or(1);
   if (s.beta_fast < s.beta_slow) f.refuse("beta_fast", "a number >= beta_slow");
-  s.attention_factor = f.optional_real("attention_factor", {0, 1e3, .above = true}, Null::absent);
+  s.attention_factor = f.optional_real("attention_factor", {0, 1e3, kAbove}, Null::absent);
   s.mscale = f.optional_real("mscale", {0, 1e3}, Null::absent);
   s.mscale_all_dim = f.optional_real("mscale_all_dim", {0, 1e3}, Null::absent);
   s.truncate = f.optional_bool("truncate").value_or(true);
@@ -114,7 +115,7 @@ void read_yarn(RopeScaling& s, const JsonFields& f, int64_t max_position_embeddi
 // transformers 4: rope_theta at the top level and rope_scaling (null or an object). transformers 5:
 // one object rope_parameters that holds rope_theta too.
 void read_rope(HfConfig& c, const JsonFields& f) {
-  constexpr JsonFields::RealRange kTheta = {1, 1e12, .above = true};
+  constexpr JsonFields::RealRange kTheta = {1, 1e12, kAbove};
   const Json* scaling = f.find("rope_scaling");
   const Json* parameters = f.find("rope_parameters");
   if (scaling != nullptr && parameters != nullptr && *scaling != *parameters) {
@@ -285,10 +286,10 @@ GenerationConfig parse_generation_config(std::string_view json, std::string_view
   GenerationConfig config;
   config.do_sample = f.optional_bool("do_sample", Null::absent);
   config.temperature = f.optional_real("temperature", {0, 1e3}, Null::absent);
-  config.top_p = f.optional_real("top_p", {0, 1, .above = true}, Null::absent);
+  config.top_p = f.optional_real("top_p", {0, 1, kAbove}, Null::absent);
   config.min_p = f.optional_real("min_p", {0, 1}, Null::absent);
   config.repetition_penalty =
-      f.optional_real("repetition_penalty", {0, 1e3, .above = true}, Null::absent);
+      f.optional_real("repetition_penalty", {0, 1e3, kAbove}, Null::absent);
   config.top_k = f.optional_int("top_k", {-1, kMaxVocab}, Null::absent);
   config.max_new_tokens = f.optional_int("max_new_tokens", {1, kMaxPositions}, Null::absent);
   config.eos_token_ids = f.int_or_list("eos_token_id", kTokenIds);

@@ -65,12 +65,13 @@ int64_t JsonFields::as_int(const Json& value, std::string_view key, IntRange ran
 }
 
 double JsonFields::as_real(const Json& value, std::string_view key, RealRange range) const {
+  const bool excluded = range.low_bound == Low::excluded;
   const auto expected = [&] {
-    return fmt::format("a number in {}{}, {}]", range.above ? '(' : '[', range.low, range.high);
+    return fmt::format("a number in {}{}, {}]", excluded ? '(' : '[', range.low, range.high);
   };
   if (!value.is_number()) refuse(key, expected());
   const auto number = value.get<double>();
-  const bool low_enough = range.above ? number > range.low : number >= range.low;
+  const bool low_enough = excluded ? number > range.low : number >= range.low;
   if (!low_enough || !(number <= range.high)) refuse(key, expected());
   return number;
 }

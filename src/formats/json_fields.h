@@ -18,10 +18,10 @@ class JsonFields {
   struct IntRange {
     int64_t low, high;
   };
-  // Bounds are included unless `above` (value > low) is set. Values are finite anyhow.
+  enum class Low { included, excluded };
   struct RealRange {
     double low, high;
-    bool above = false;
+    Low low_bound = Low::included;
   };
 
   // `object` must outlive this. `prefix` is put before keys in messages ("rope_scaling.").
