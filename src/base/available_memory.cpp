@@ -60,11 +60,16 @@ int64_t available_memory_bytes() {
   if (const auto kib = read_number("/proc/meminfo", "MemAvailable:")) {
     left = std::min(left, *kib * 1024);
   }
-  left = std::min(left, left_in_group("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current",
-                                      "/sys/fs/cgroup/memory.stat", "inactive_file"));
-  return std::min(left, left_in_group("/sys/fs/cgroup/memory/memory.limit_in_bytes",
-                                      "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-                                      "/sys/fs/cgroup/memory/memory.stat", "total_inactive_file"));
+  left = std::min(left,
+                  left_in_group("/sys/fs/cgroup/memory.max",
+                                "/sys/fs/cgroup/memory.current",
+                                "/sys/fs/cgroup/memory.stat",
+                                "inactive_file"));
+  return std::min(left,
+                  left_in_group("/sys/fs/cgroup/memory/memory.limit_in_bytes",
+                                "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+                                "/sys/fs/cgroup/memory/memory.stat",
+                                "total_inactive_file"));
 }
 
 std::string format_bytes(int64_t bytes) {

@@ -1,5 +1,6 @@
-// A file written aside under a temporary name and renamed when complete: readers see the old file or
-// the whole new one, never a part. (This guards against a process that dies, not against power loss.)
+// A file written aside under a temporary name and renamed when complete: readers see the old file
+// or the whole new one, never a part. (This guards against a process that dies, not against power
+// loss.)
 #pragma once
 
 #include <cstddef>

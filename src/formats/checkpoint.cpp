@@ -29,8 +29,10 @@ std::optional<DType> parse_dtype(std::string_view name) {
 void check_shard_name(const std::string& name, std::string_view where) {
   const bool plain = !name.empty() && name.size() <= kMaxFileNameBytes && name != "." &&
                      name != ".." && name.find_first_of(std::string_view("/\\\0", 3)) == name.npos;
-  QWEN3_CHECK(plain, ErrorKind::corrupt_file,
-              "{}: weight_map: expected plain file names beside the index, got \"{}\"", where,
+  QWEN3_CHECK(plain,
+              ErrorKind::corrupt_file,
+              "{}: weight_map: expected plain file names beside the index, got \"{}\"",
+              where,
               quote_for_message(name));
 }
 
@@ -39,12 +41,17 @@ std::map<std::string, std::vector<std::string>> read_index(const fs::path& path)
   const std::string where = path.string();
   const Json root = parse_json(read_text_file(path, kMaxIndexBytes), where);
   const auto map = root.is_object() ? root.find("weight_map") : root.end();
-  QWEN3_CHECK(map != root.end() && map->is_object(), ErrorKind::corrupt_file,
-              "{}: expected an object \"weight_map\"", where);
+  QWEN3_CHECK(map != root.end() && map->is_object(),
+              ErrorKind::corrupt_file,
+              "{}: expected an object \"weight_map\"",
+              where);
   std::map<std::string, std::vector<std::string>> tensors_of_file;
   for (const auto& [tensor, file] : map->items()) {
-    QWEN3_CHECK(file.is_string(), ErrorKind::corrupt_file,
-                "{}: weight_map: {}: expected a file name", where, quote_for_message(tensor));
+    QWEN3_CHECK(file.is_string(),
+                ErrorKind::corrupt_file,
+                "{}: weight_map: {}: expected a file name",
+                where,
+                quote_for_message(tensor));
     const auto& name = file.get_ref<const std::string&>();
     check_shard_name(name, where);
     tensors_of_file[name].push_back(tensor);
@@ -59,7 +66,9 @@ bool file_exists(const fs::path& path) {
 }
 
 CheckpointTensor make_tensor(const SafetensorsEntry& entry, const MappedFile& file) {
-  return {parse_dtype(entry.dtype).value_or(DType::f32), entry.dtype, entry.shape,
+  return {parse_dtype(entry.dtype).value_or(DType::f32),
+          entry.dtype,
+          entry.shape,
           file.bytes().subspan(static_cast<size_t>(entry.begin),
                                static_cast<size_t>(entry.end - entry.begin)),
           &file};
@@ -71,14 +80,16 @@ Checkpoint Checkpoint::open(const fs::path& directory) {
   Checkpoint checkpoint;
   checkpoint.name_ = directory.string();
   std::error_code ignored;
-  QWEN3_CHECK(fs::is_directory(directory, ignored), ErrorKind::not_found,
-              "{}: expected the directory of a Hugging Face model", checkpoint.name_);
+  QWEN3_CHECK(fs::is_directory(directory, ignored),
+              ErrorKind::not_found,
+              "{}: expected the directory of a Hugging Face model",
+              checkpoint.name_);
   const fs::path config = directory / "config.json";
   checkpoint.config_ = parse_hf_config(read_text_file(config, kMaxConfigBytes), config.string());
   const fs::path generation = directory / "generation_config.json";
   if (file_exists(generation)) {
-    checkpoint.generation_config_ = parse_generation_config(
-        read_text_file(generation, kMaxConfigBytes), generation.string());
+    checkpoint.generation_config_ =
+        parse_generation_config(read_text_file(generation, kMaxConfigBytes), generation.string());
   }
 
   const fs::path index = directory / "model.safetensors.index.json";
@@ -91,7 +102,8 @@ Checkpoint Checkpoint::open(const fs::path& directory) {
     return checkpoint;
   }
   const fs::path single = directory / "model.safetensors";
-  QWEN3_CHECK(file_exists(single), ErrorKind::not_found,
+  QWEN3_CHECK(file_exists(single),
+              ErrorKind::not_found,
               "{}: expected model.safetensors or model.safetensors.index.json, got neither; is the "
               "download complete?",
               checkpoint.name_);
@@ -114,10 +126,12 @@ void Checkpoint::add_file(const fs::path& path, const std::vector<std::string>* 
   for (const SafetensorsEntry& entry : entries) by_name.emplace(entry.name, &entry);
   for (const std::string& name : *wanted) {
     const auto it = by_name.find(name);
-    QWEN3_CHECK(it != by_name.end(), ErrorKind::corrupt_file,
+    QWEN3_CHECK(it != by_name.end(),
+                ErrorKind::corrupt_file,
                 "{}: expected tensor {} as the index says, got none; are index and shards from the "
                 "same download?",
-                file.name(), quote_for_message(name));
+                file.name(),
+                quote_for_message(name));
     tensors_.emplace(name, make_tensor(*it->second, file));
   }
 }
@@ -130,10 +144,13 @@ const CheckpointTensor* Checkpoint::find(std::string_view name) const {
   }
   if (it == tensors_.end()) return nullptr;
   const CheckpointTensor& tensor = it->second;
-  QWEN3_CHECK(parse_dtype(tensor.file_dtype).has_value(), ErrorKind::unsupported,
+  QWEN3_CHECK(parse_dtype(tensor.file_dtype).has_value(),
+              ErrorKind::unsupported,
               "{}: tensor {}: expected dtype BF16, F16 or F32, got {}; use the bfloat16 checkpoint "
               "of this model",
-              tensor.file->name(), name, tensor.file_dtype);
+              tensor.file->name(),
+              name,
+              tensor.file_dtype);
   return &tensor;
 }
 

@@ -1,8 +1,8 @@
 // Defaults follow transformers' Qwen3Config and Qwen3MoeConfig (5.x), and only where a checkpoint
 // may leave the key out: tie_word_embeddings false, attention_bias false, hidden_act "silu",
-// rms_norm_eps 1e-6, use_sliding_window false, max_window_layers 28, head_dim 128 (dense class only),
-// decoder_sparse_step 1, norm_topk_prob false, router_aux_loss_coef 0.001. Sizes, rope_theta and
-// max_position_embeddings must be written: guessing them gives a model that runs and is wrong.
+// rms_norm_eps 1e-6, use_sliding_window false, max_window_layers 28, head_dim 128 (dense class
+// only), decoder_sparse_step 1, norm_topk_prob false, router_aux_loss_coef 0.001. Sizes, rope_theta
+// and max_position_embeddings must be written: guessing them gives a model that runs and is wrong.
 // head_dim is never hidden_size / num_attention_heads: that is false for most Qwen3 models.
 #include "formats/hf_config.h"
 
@@ -44,7 +44,8 @@ void read_identity(HfConfig& c, const JsonFields& f) {
     fail(ErrorKind::unsupported,
          "{}: quantization_config: weights quantised by {} are not supported; use the bfloat16 "
          "checkpoint of this model",
-         f.where(), quote_for_message(q.optional_string("quant_method", Null::absent).value_or("?")));
+         f.where(),
+         quote_for_message(q.optional_string("quant_method", Null::absent).value_or("?")));
   }
   if (f.optional_string("hidden_act", Null::refused).value_or("silu") != "silu") {
     f.unsupported("hidden_act", "silu");
@@ -71,8 +72,10 @@ void read_sizes(HfConfig& c, const JsonFields& f) {
   c.num_key_value_heads = f.required_int("num_key_value_heads", {1, kMaxHeads});
   if (c.num_attention_heads % c.num_key_value_heads != 0) {
     fail(ErrorKind::corrupt_file,
-         "{}: num_key_value_heads: expected a divisor of num_attention_heads {}, got {}", f.where(),
-         c.num_attention_heads, c.num_key_value_heads);
+         "{}: num_key_value_heads: expected a divisor of num_attention_heads {}, got {}",
+         f.where(),
+         c.num_attention_heads,
+         c.num_key_value_heads);
   }
   const bool dense = c.model_type == ModelType::qwen3;
   const auto head_dim = f.optional_int("head_dim", {2, kMaxFeatures}, Null::refused);
@@ -80,12 +83,15 @@ void read_sizes(HfConfig& c, const JsonFields& f) {
   c.head_dim = head_dim.value_or(128);
   if (c.head_dim % 2 != 0) f.refuse("head_dim", "an even number (RoPE turns pairs)");
   if (c.num_attention_heads * c.head_dim > kMaxFeatures) {
-    fail(ErrorKind::corrupt_file, "{}: num_attention_heads {} * head_dim {}: expected at most {}",
-         f.where(), c.num_attention_heads, c.head_dim, kMaxFeatures);
+    fail(ErrorKind::corrupt_file,
+         "{}: num_attention_heads {} * head_dim {}: expected at most {}",
+         f.where(),
+         c.num_attention_heads,
+         c.head_dim,
+         kMaxFeatures);
   }
   c.max_position_embeddings = f.required_int("max_position_embeddings", {1, kMaxPositions});
-  c.rms_norm_eps =
-      f.optional_real("rms_norm_eps", {0, 1, kAbove}, Null::refused).value_or(1e-6);
+  c.rms_norm_eps = f.optional_real("rms_norm_eps", {0, 1, kAbove}, Null::refused).value_or(1e-6);
   c.tie_word_embeddings = f.optional_bool("tie_word_embeddings").value_or(false);
   c.attention_bias = f.optional_bool("attention_bias").value_or(false);
 }
@@ -190,10 +196,12 @@ void read_sliding_window(HfConfig& c, const JsonFields& f) {
       f.unsupported("layer_types", "full_attention, sliding_attention");
     }
     if (slides && size == 0) {
-      f.refuse("layer_types", "no sliding_attention unless use_sliding_window and sliding_window say so");
+      f.refuse("layer_types",
+               "no sliding_attention unless use_sliding_window and sliding_window say so");
     }
     if (!dense && !slides && size != 0) {
-      f.refuse("layer_types", "sliding_attention everywhere (in qwen3_moe a window holds for every layer)");
+      f.refuse("layer_types",
+               "sliding_attention everywhere (in qwen3_moe a window holds for every layer)");
     }
     c.layer_sliding_window[i] = slides ? size : 0;
   }
@@ -203,8 +211,7 @@ void read_experts(HfConfig& c, const JsonFields& f) {
   c.layer_is_sparse.assign(static_cast<size_t>(c.num_hidden_layers), false);
   if (c.model_type == ModelType::qwen3) return;
 
-  c.num_experts =
-      f.required_int(f.spelling("num_experts", "num_local_experts"), {1, kMaxExperts});
+  c.num_experts = f.required_int(f.spelling("num_experts", "num_local_experts"), {1, kMaxExperts});
   c.num_experts_per_tok = f.required_int("num_experts_per_tok", {1, kMaxExperts});
   if (c.num_experts_per_tok > c.num_experts) {
     f.refuse("num_experts_per_tok", fmt::format("at most num_experts {}", c.num_experts));
@@ -212,7 +219,8 @@ void read_experts(HfConfig& c, const JsonFields& f) {
   c.moe_intermediate_size = f.required_int("moe_intermediate_size", {1, kMaxFeatures});
   c.router_aux_loss_coef =
       f.optional_real("router_aux_loss_coef", {0, 1e6}, Null::refused).value_or(0.001);
-  if (f.optional_int("shared_expert_intermediate_size", {0, kMaxFeatures}, Null::absent).value_or(0) != 0) {
+  if (f.optional_int("shared_expert_intermediate_size", {0, kMaxFeatures}, Null::absent)
+          .value_or(0) != 0) {
     f.unsupported("shared_expert_intermediate_size", "0 (Qwen3 has no shared expert)");
   }
 
@@ -221,7 +229,8 @@ void read_experts(HfConfig& c, const JsonFields& f) {
   const bool educational = f.has("moe_layer_freq") || f.has("use_moe");
   const auto normalise = f.optional_bool("norm_topk_prob");
   if (!normalise && educational) {
-    f.refuse("norm_topk_prob", "true or false (beside moe_layer_freq or use_moe its default is not clear)");
+    f.refuse("norm_topk_prob",
+             "true or false (beside moe_layer_freq or use_moe its default is not clear)");
   }
   c.norm_topk_prob = normalise.value_or(false);
   const bool use_moe = f.optional_bool("use_moe").value_or(true);
@@ -239,16 +248,20 @@ void read_experts(HfConfig& c, const JsonFields& f) {
 void check_total(const HfConfig& c, std::string_view where) {
   const auto hidden = static_cast<double>(c.hidden_size);
   const auto heads = static_cast<double>(c.num_attention_heads + c.num_key_value_heads);
-  const auto experts = static_cast<double>(c.num_experts) * static_cast<double>(c.moe_intermediate_size);
+  const auto experts =
+      static_cast<double>(c.num_experts) * static_cast<double>(c.moe_intermediate_size);
   const double layer = hidden * (2 * heads * static_cast<double>(c.head_dim) +
                                  3 * static_cast<double>(c.intermediate_size) + 3 * experts +
                                  static_cast<double>(c.num_experts));
   const double total = 2 * hidden * static_cast<double>(c.vocab_size) +
                        static_cast<double>(c.num_hidden_layers) * layer;
-  QWEN3_CHECK(total <= kMaxParameters, ErrorKind::corrupt_file,
+  QWEN3_CHECK(total <= kMaxParameters,
+              ErrorKind::corrupt_file,
               "{}: the sizes (num_hidden_layers, hidden_size, intermediate_size, num_experts …) "
               "amount to {:.3g} parameters; expected at most {:.3g}",
-              where, total, kMaxParameters);
+              where,
+              total,
+              kMaxParameters);
 }
 
 }  // namespace
@@ -264,7 +277,8 @@ HfConfig parse_hf_config(std::string_view json, std::string_view where) {
   read_experts(config, fields);
   check_total(config, where);
 
-  const std::string order = fields.optional_string("qk_norm_order", Null::absent).value_or("official");
+  const std::string order =
+      fields.optional_string("qk_norm_order", Null::absent).value_or("official");
   if (order != "official" && order != "after_rope") {
     fields.unsupported("qk_norm_order", "official, after_rope");
   }
@@ -288,8 +302,7 @@ GenerationConfig parse_generation_config(std::string_view json, std::string_view
   config.temperature = f.optional_real("temperature", {0, 1e3}, Null::absent);
   config.top_p = f.optional_real("top_p", {0, 1, kAbove}, Null::absent);
   config.min_p = f.optional_real("min_p", {0, 1}, Null::absent);
-  config.repetition_penalty =
-      f.optional_real("repetition_penalty", {0, 1e3, kAbove}, Null::absent);
+  config.repetition_penalty = f.optional_real("repetition_penalty", {0, 1e3, kAbove}, Null::absent);
   config.top_k = f.optional_int("top_k", {-1, kMaxVocab}, Null::absent);
   config.max_new_tokens = f.optional_int("max_new_tokens", {1, kMaxPositions}, Null::absent);
   config.eos_token_ids = f.int_or_list("eos_token_id", kTokenIds);

@@ -22,8 +22,11 @@ std::string int_expectation(JsonFields::IntRange range) {
 
 JsonFields::JsonFields(const Json& object, std::string_view where, std::string_view prefix)
     : object_(object), where_(where), prefix_(prefix) {
-  QWEN3_CHECK(object.is_object(), ErrorKind::corrupt_file, "{}: expected a JSON object, got {}",
-              where, describe(object));
+  QWEN3_CHECK(object.is_object(),
+              ErrorKind::corrupt_file,
+              "{}: expected a JSON object, got {}",
+              where,
+              describe(object));
 }
 
 bool JsonFields::has(std::string_view key) const { return object_.find(key) != object_.end(); }
@@ -45,13 +48,23 @@ std::string JsonFields::got(std::string_view key) const {
 }
 
 void JsonFields::refuse(std::string_view key, std::string_view expected) const {
-  fail(ErrorKind::corrupt_file, "{}: {}{}: expected {}, got {}", where_, prefix_, key, expected,
+  fail(ErrorKind::corrupt_file,
+       "{}: {}{}: expected {}, got {}",
+       where_,
+       prefix_,
+       key,
+       expected,
        got(key));
 }
 
 void JsonFields::unsupported(std::string_view key, std::string_view supported) const {
-  fail(ErrorKind::unsupported, "{}: {}{}: {} is not supported; supported: {}", where_, prefix_, key,
-       got(key), supported);
+  fail(ErrorKind::unsupported,
+       "{}: {}{}: {} is not supported; supported: {}",
+       where_,
+       prefix_,
+       key,
+       got(key),
+       supported);
 }
 
 int64_t JsonFields::as_int(const Json& value, std::string_view key, IntRange range) const {
@@ -94,14 +107,16 @@ std::string JsonFields::required_string(std::string_view key) const {
   return *value;
 }
 
-std::optional<int64_t> JsonFields::optional_int(std::string_view key, IntRange range,
+std::optional<int64_t> JsonFields::optional_int(std::string_view key,
+                                                IntRange range,
                                                 Null null) const {
   const Json* found = value(key, null, int_expectation(range));
   if (found == nullptr) return std::nullopt;
   return as_int(*found, key, range);
 }
 
-std::optional<double> JsonFields::optional_real(std::string_view key, RealRange range,
+std::optional<double> JsonFields::optional_real(std::string_view key,
+                                                RealRange range,
                                                 Null null) const {
   const Json* found = value(key, null, "a number");
   if (found == nullptr) return std::nullopt;
@@ -160,8 +175,15 @@ std::string_view JsonFields::spelling(std::string_view first, std::string_view s
   const Json* a = find(first);
   const Json* b = find(second);
   if (a != nullptr && b != nullptr && *a != *b) {
-    fail(ErrorKind::corrupt_file, "{}: {}{} is {} but {}{} is {}; they mean the same, keep one",
-         where_, prefix_, first, describe(*a), prefix_, second, describe(*b));
+    fail(ErrorKind::corrupt_file,
+         "{}: {}{} is {} but {}{} is {}; they mean the same, keep one",
+         where_,
+         prefix_,
+         first,
+         describe(*a),
+         prefix_,
+         second,
+         describe(*b));
   }
   return has(second) && a == nullptr && (b != nullptr || !has(first)) ? second : first;
 }

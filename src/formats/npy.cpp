@@ -57,11 +57,15 @@ class HeaderParser {
 
  private:
   [[noreturn]] void refuse(std::string_view expected) const {
-    fail(ErrorKind::corrupt_file, "{}: .npy header: expected {} before \"{}\"", where_, expected,
+    fail(ErrorKind::corrupt_file,
+         "{}: .npy header: expected {} before \"{}\"",
+         where_,
+         expected,
          quote_for_message(text_, 40));
   }
   void skip_space() {
-    while (!text_.empty() && (text_.front() == ' ' || text_.front() == '\n')) text_.remove_prefix(1);
+    while (!text_.empty() && (text_.front() == ' ' || text_.front() == '\n'))
+      text_.remove_prefix(1);
   }
   bool accept(char c) {
     skip_space();
@@ -124,7 +128,9 @@ std::vector<float> convert(std::string_view data) {
 size_t element_size(std::string_view descr, std::string_view where) {
   if (descr == "<f4" || descr == "<i4") return 4;
   if (descr == "<f8" || descr == "<i8") return 8;
-  fail(ErrorKind::corrupt_file, "{}: .npy: expected descr <f4, <f8, <i4 or <i8, got {}", where,
+  fail(ErrorKind::corrupt_file,
+       "{}: .npy: expected descr <f4, <f8, <i4 or <i8, got {}",
+       where,
        quote_for_message(descr));
 }
 
@@ -133,20 +139,23 @@ size_t element_size(std::string_view descr, std::string_view where) {
 void write_npy(const std::filesystem::path& path, const Tensor& tensor) {
   QWEN3_CHECK((tensor.dtype() == DType::f32 || tensor.dtype() == DType::i32) &&
                   tensor.layout() == Layout::row_major,
-              ErrorKind::invalid_argument, "{}: expected a row-major float32 or int32 tensor, got {}",
-              path.string(), dtype_name(tensor.dtype()));
+              ErrorKind::invalid_argument,
+              "{}: expected a row-major float32 or int32 tensor, got {}",
+              path.string(),
+              dtype_name(tensor.dtype()));
   std::string shape;
   for (int i = 0; i < tensor.rank(); ++i) shape += fmt::format("{}, ", tensor.dim(i));
   if (tensor.rank() > 1) shape.resize(shape.size() - 2);
   std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}",
-                                   tensor.dtype() == DType::f32 ? "<f4" : "<i4", shape);
+                                   tensor.dtype() == DType::f32 ? "<f4" : "<i4",
+                                   shape);
   const size_t unpadded = kMagic.size() + 4 + header.size() + 1;
   header.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ').push_back('\n');
 
   OutputFile out(path);
   out.write(kMagic);
-  const std::array<char, 4> version_and_length = {1, 0, static_cast<char>(header.size() & 0xFF),
-                                                  static_cast<char>(header.size() >> 8)};
+  const std::array<char, 4> version_and_length = {
+      1, 0, static_cast<char>(header.size() & 0xFF), static_cast<char>(header.size() >> 8)};
   out.write(std::string_view(version_and_length.data(), version_and_length.size()));
   out.write(header);
   const int64_t n_rows = tensor.rank() == 0 ? 0 : tensor.dim(0);
@@ -165,27 +174,46 @@ NpyArray read_npy(const std::filesystem::path& path) {
   const std::string where = path.string();
   const std::string file = read_text_file(path, kNoLimit);
   std::string_view rest = file;
-  QWEN3_CHECK(rest.starts_with(kMagic) && rest.size() >= 12, ErrorKind::corrupt_file,
-              "{}: expected a .npy file", where);
-  const auto byte = [&](size_t i) { return static_cast<size_t>(static_cast<unsigned char>(file[i])); };
+  QWEN3_CHECK(rest.starts_with(kMagic) && rest.size() >= 12,
+              ErrorKind::corrupt_file,
+              "{}: expected a .npy file",
+              where);
+  const auto byte = [&](size_t i) {
+    return static_cast<size_t>(static_cast<unsigned char>(file[i]));
+  };
   const size_t version = byte(6);
-  QWEN3_CHECK(version >= 1 && version <= 3 && byte(7) == 0, ErrorKind::corrupt_file,
-              "{}: expected .npy version 1.0, 2.0 or 3.0, got {}.{}", where, version, byte(7));
+  QWEN3_CHECK(version >= 1 && version <= 3 && byte(7) == 0,
+              ErrorKind::corrupt_file,
+              "{}: expected .npy version 1.0, 2.0 or 3.0, got {}.{}",
+              where,
+              version,
+              byte(7));
   const size_t begin = version == 1 ? 10 : 12;
-  const size_t length = byte(8) | byte(9) << 8 | (version == 1 ? 0 : byte(10) << 16 | byte(11) << 24);
-  QWEN3_CHECK(length <= kMaxHeaderBytes && length <= file.size() - begin, ErrorKind::corrupt_file,
-              "{}: .npy header: expected {} bytes, got {}", where, length, file.size() - begin);
+  const size_t length =
+      byte(8) | byte(9) << 8 | (version == 1 ? 0 : byte(10) << 16 | byte(11) << 24);
+  QWEN3_CHECK(length <= kMaxHeaderBytes && length <= file.size() - begin,
+              ErrorKind::corrupt_file,
+              "{}: .npy header: expected {} bytes, got {}",
+              where,
+              length,
+              file.size() - begin);
 
   HeaderParser header(rest.substr(begin, length), where);
   header.parse();
-  QWEN3_CHECK(!header.fortran_order, ErrorKind::corrupt_file,
-              "{}: .npy: expected row-major data, got fortran_order True", where);
+  QWEN3_CHECK(!header.fortran_order,
+              ErrorKind::corrupt_file,
+              "{}: .npy: expected row-major data, got fortran_order True",
+              where);
   const size_t size = element_size(header.descr, where);
   rest.remove_prefix(begin + length);
   std::optional<int64_t> bytes = static_cast<int64_t>(size);
   for (const int64_t dim : header.shape) bytes = bytes ? checked_mul(*bytes, dim) : std::nullopt;
-  QWEN3_CHECK(bytes && static_cast<size_t>(*bytes) == rest.size(), ErrorKind::corrupt_file,
-              "{}: .npy: expected {} bytes of data, got {}", where, bytes.value_or(-1), rest.size());
+  QWEN3_CHECK(bytes && static_cast<size_t>(*bytes) == rest.size(),
+              ErrorKind::corrupt_file,
+              "{}: .npy: expected {} bytes of data, got {}",
+              where,
+              bytes.value_or(-1),
+              rest.size());
   NpyArray array{header.shape, {}};
   array.values = header.descr == "<f4"   ? convert<float>(rest)
                  : header.descr == "<f8" ? convert<double>(rest)

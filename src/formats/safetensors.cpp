@@ -17,20 +17,21 @@ namespace {
 
 constexpr int64_t kPrefixBytes = 8;
 constexpr int64_t kMaxHeaderBytes = 100'000'000;
-constexpr size_t kMaxRank = 64;  // as in PyTorch and NumPy; bounds what a hostile header can make us hold
+constexpr size_t kMaxRank =
+    64;  // as in PyTorch and NumPy; bounds what a hostile header can make us hold
 
 struct DTypeBits {
   std::string_view name;
   int bits;
 };
 constexpr std::array kDTypes = {
-    DTypeBits{"BOOL", 8},         DTypeBits{"U8", 8},           DTypeBits{"I8", 8},
-    DTypeBits{"F8_E5M2", 8},      DTypeBits{"F8_E4M3", 8},      DTypeBits{"F8_E8M0", 8},
-    DTypeBits{"F8_E4M3FNUZ", 8},  DTypeBits{"F8_E5M2FNUZ", 8},  DTypeBits{"I16", 16},
-    DTypeBits{"U16", 16},         DTypeBits{"F16", 16},         DTypeBits{"BF16", 16},
-    DTypeBits{"I32", 32},         DTypeBits{"U32", 32},         DTypeBits{"F32", 32},
-    DTypeBits{"C64", 64},         DTypeBits{"F64", 64},         DTypeBits{"I64", 64},
-    DTypeBits{"U64", 64},         DTypeBits{"F4", 4},           DTypeBits{"F6_E2M3", 6},
+    DTypeBits{"BOOL", 8},        DTypeBits{"U8", 8},          DTypeBits{"I8", 8},
+    DTypeBits{"F8_E5M2", 8},     DTypeBits{"F8_E4M3", 8},     DTypeBits{"F8_E8M0", 8},
+    DTypeBits{"F8_E4M3FNUZ", 8}, DTypeBits{"F8_E5M2FNUZ", 8}, DTypeBits{"I16", 16},
+    DTypeBits{"U16", 16},        DTypeBits{"F16", 16},        DTypeBits{"BF16", 16},
+    DTypeBits{"I32", 32},        DTypeBits{"U32", 32},        DTypeBits{"F32", 32},
+    DTypeBits{"C64", 64},        DTypeBits{"F64", 64},        DTypeBits{"I64", 64},
+    DTypeBits{"U64", 64},        DTypeBits{"F4", 4},          DTypeBits{"F6_E2M3", 6},
     DTypeBits{"F6_E3M2", 6},
 };
 
@@ -52,17 +53,21 @@ class HeaderReader final : public JsonEvents {
   bool null() override { return scalar("null", place_ == Place::tensor && in_metadata()); }
   bool boolean(bool) override { return scalar("a boolean", false); }
   bool number_integer(number_integer_t) override { return scalar("a negative number", false); }
-  bool number_float(number_float_t, const string_t&) override { return scalar("a fraction", false); }
+  bool number_float(number_float_t, const string_t&) override {
+    return scalar("a fraction", false);
+  }
   bool number_unsigned(number_unsigned_t value) override {
     if (skip_depth_ > 0 || place_ == Place::other_field) return skip_scalar();
     if (place_ != Place::shape && place_ != Place::offsets) unexpected("a number");
-    if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) unexpected("2^63 or more");
+    if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+      unexpected("2^63 or more");
     if (place_ == Place::shape) {
       if (entries_.back().shape.size() == kMaxRank) unexpected("more than 64 dimensions");
       entries_.back().shape.push_back(static_cast<int64_t>(value));
     } else {
       if (n_offsets_ == 2) unexpected("a third number");
-      (n_offsets_++ == 0 ? entries_.back().begin : entries_.back().end) = static_cast<int64_t>(value);
+      (n_offsets_++ == 0 ? entries_.back().begin : entries_.back().end) =
+          static_cast<int64_t>(value);
     }
     return true;
   }
@@ -129,7 +134,7 @@ class HeaderReader final : public JsonEvents {
              : key == "data_offsets" ? Place::offsets_value
                                      : Place::other_field;
     if (place_ == Place::other_field) return true;
-    bool& seen = place_ == Place::dtype ? seen_.dtype
+    bool& seen = place_ == Place::dtype         ? seen_.dtype
                  : place_ == Place::shape_value ? seen_.shape
                                                 : seen_.offsets;
     if (std::exchange(seen, true)) unexpected("the same key twice");
@@ -139,13 +144,17 @@ class HeaderReader final : public JsonEvents {
  private:
   // Where the next event belongs.
   enum class Place {
-    outside,                    // before and after the header object
-    header,                     // a tensor name or "__metadata__" follows
-    tensor,                     // the value of that name follows
-    metadata,                   // inside __metadata__: strings only
-    entry,                      // inside a tensor's object: a key follows
-    dtype, shape_value, offsets_value, other_field,  // the value of that key follows
-    shape, offsets,             // inside that array
+    outside,   // before and after the header object
+    header,    // a tensor name or "__metadata__" follows
+    tensor,    // the value of that name follows
+    metadata,  // inside __metadata__: strings only
+    entry,     // inside a tensor's object: a key follows
+    dtype,
+    shape_value,
+    offsets_value,
+    other_field,  // the value of that key follows
+    shape,
+    offsets,  // inside that array
   };
   struct Seen {
     bool dtype = false, shape = false, offsets = false;
@@ -174,8 +183,11 @@ class HeaderReader final : public JsonEvents {
                                      : !seen_.offsets ? "data_offsets"
                                                       : "";
     if (missing.empty()) return;
-    fail(ErrorKind::corrupt_file, "{}: tensor {}: expected the key \"{}\", got none", where_,
-         quote_for_message(name_), missing);
+    fail(ErrorKind::corrupt_file,
+         "{}: tensor {}: expected the key \"{}\", got none",
+         where_,
+         quote_for_message(name_),
+         missing);
   }
 
   [[noreturn]] void unexpected(std::string_view got) const {
@@ -192,8 +204,11 @@ class HeaderReader final : public JsonEvents {
         "shape to hold whole numbers >= 0",
         "data_offsets to hold two whole numbers >= 0",
     };
-    fail(ErrorKind::corrupt_file, "{}: header: {}: expected {}, got {}", where_,
-         name_.empty() ? "start" : quote_for_message(name_), kExpected[static_cast<size_t>(place_)],
+    fail(ErrorKind::corrupt_file,
+         "{}: header: {}: expected {}, got {}",
+         where_,
+         name_.empty() ? "start" : quote_for_message(name_),
+         kExpected[static_cast<size_t>(place_)],
          got);
   }
 
@@ -225,7 +240,10 @@ void check_names_unique(const std::vector<SafetensorsEntry>& entries, std::strin
   for (const SafetensorsEntry& entry : entries) names.push_back(entry.name);
   std::sort(names.begin(), names.end());
   const auto twin = std::adjacent_find(names.begin(), names.end());
-  QWEN3_CHECK(twin == names.end(), ErrorKind::corrupt_file, "{}: tensor {} is listed twice", where,
+  QWEN3_CHECK(twin == names.end(),
+              ErrorKind::corrupt_file,
+              "{}: tensor {} is listed twice",
+              where,
               quote_for_message(*twin));
 }
 
@@ -234,17 +252,30 @@ int64_t check_extents(const std::vector<SafetensorsEntry>& entries, std::string_
   int64_t expected_begin = 0;
   for (const SafetensorsEntry& entry : entries) {
     const std::string name = quote_for_message(entry.name);
-    QWEN3_CHECK(bits_of(entry.dtype) != 0, ErrorKind::corrupt_file, "{}: tensor {}: unknown dtype \"{}\"",
-                where, name, quote_for_message(entry.dtype));
-    QWEN3_CHECK(entry.begin == expected_begin && entry.end >= entry.begin, ErrorKind::corrupt_file,
+    QWEN3_CHECK(bits_of(entry.dtype) != 0,
+                ErrorKind::corrupt_file,
+                "{}: tensor {}: unknown dtype \"{}\"",
+                where,
+                name,
+                quote_for_message(entry.dtype));
+    QWEN3_CHECK(entry.begin == expected_begin && entry.end >= entry.begin,
+                ErrorKind::corrupt_file,
                 "{}: tensor {}: expected data_offsets to begin at {} (no holes, no overlaps), got "
                 "[{}, {}]",
-                where, name, expected_begin, entry.begin, entry.end);
+                where,
+                name,
+                expected_begin,
+                entry.begin,
+                entry.end);
     const std::optional<int64_t> bytes = byte_size(entry);
-    QWEN3_CHECK(bytes && *bytes == entry.end - entry.begin, ErrorKind::corrupt_file,
-                "{}: tensor {}: expected {} bytes for its shape and dtype {}, got {}", where, name,
+    QWEN3_CHECK(bytes && *bytes == entry.end - entry.begin,
+                ErrorKind::corrupt_file,
+                "{}: tensor {}: expected {} bytes for its shape and dtype {}, got {}",
+                where,
+                name,
                 bytes ? fmt::format("{}", *bytes) : "a whole, representable number of",
-                entry.dtype, entry.end - entry.begin);
+                entry.dtype,
+                entry.end - entry.begin);
     expected_begin = entry.end;
   }
   return expected_begin;
@@ -252,10 +283,14 @@ int64_t check_extents(const std::vector<SafetensorsEntry>& entries, std::string_
 
 std::string file_dtype_name(DType type) {
   switch (type) {
-    case DType::f32: return "F32";
-    case DType::bf16: return "BF16";
-    case DType::f16: return "F16";
-    case DType::i32: return "I32";
+    case DType::f32:
+      return "F32";
+    case DType::bf16:
+      return "BF16";
+    case DType::f16:
+      return "F16";
+    case DType::i32:
+      return "I32";
   }
   return "?";
 }
@@ -265,23 +300,34 @@ std::string file_dtype_name(DType type) {
 std::vector<SafetensorsEntry> parse_safetensors(std::span<const std::byte> file,
                                                 std::string_view where) {
   const auto size = static_cast<int64_t>(file.size());
-  QWEN3_CHECK(size >= kPrefixBytes, ErrorKind::corrupt_file,
-              "{}: expected a safetensors file, got {} bytes", where, size);
+  QWEN3_CHECK(size >= kPrefixBytes,
+              ErrorKind::corrupt_file,
+              "{}: expected a safetensors file, got {} bytes",
+              where,
+              size);
   uint64_t header_bytes = 0;
   for (int i = kPrefixBytes - 1; i >= 0; --i) {
     header_bytes = header_bytes << 8 | std::to_integer<uint64_t>(file[static_cast<size_t>(i)]);
   }
-  QWEN3_CHECK(header_bytes <= kMaxHeaderBytes, ErrorKind::corrupt_file,
-              "{}: expected a header of at most {} bytes, got {}; is it a safetensors file?", where,
-              kMaxHeaderBytes, header_bytes);
+  QWEN3_CHECK(header_bytes <= kMaxHeaderBytes,
+              ErrorKind::corrupt_file,
+              "{}: expected a header of at most {} bytes, got {}; is it a safetensors file?",
+              where,
+              kMaxHeaderBytes,
+              header_bytes);
   const int64_t data_begin = kPrefixBytes + static_cast<int64_t>(header_bytes);
-  QWEN3_CHECK(data_begin <= size, ErrorKind::corrupt_file,
-              "{}: expected a header of {} bytes, got {}; is the file truncated?", where,
-              header_bytes, size - kPrefixBytes);
+  QWEN3_CHECK(data_begin <= size,
+              ErrorKind::corrupt_file,
+              "{}: expected a header of {} bytes, got {}; is the file truncated?",
+              where,
+              header_bytes,
+              size - kPrefixBytes);
   const std::string_view header(reinterpret_cast<const char*>(file.data()) + kPrefixBytes,
                                 static_cast<size_t>(header_bytes));
-  QWEN3_CHECK(header.starts_with('{'), ErrorKind::corrupt_file,
-              "{}: expected the header to begin with '{{'; is it a safetensors file?", where);
+  QWEN3_CHECK(header.starts_with('{'),
+              ErrorKind::corrupt_file,
+              "{}: expected the header to begin with '{{'; is it a safetensors file?",
+              where);
 
   HeaderReader reader(where);
   parse_json_events(header, where, reader);
@@ -291,10 +337,14 @@ std::vector<SafetensorsEntry> parse_safetensors(std::span<const std::byte> file,
     return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
   });
   const int64_t data_bytes = check_extents(entries, where);
-  QWEN3_CHECK(data_bytes == size - data_begin, ErrorKind::corrupt_file,
-              "{}: expected {} bytes of tensor data, got {}; is the file truncated or does it carry "
-              "a tail?",
-              where, data_bytes, size - data_begin);
+  QWEN3_CHECK(
+      data_bytes == size - data_begin,
+      ErrorKind::corrupt_file,
+      "{}: expected {} bytes of tensor data, got {}; is the file truncated or does it carry "
+      "a tail?",
+      where,
+      data_bytes,
+      size - data_begin);
   for (SafetensorsEntry& entry : entries) {
     entry.begin += data_begin;
     entry.end += data_begin;
@@ -302,7 +352,8 @@ std::vector<SafetensorsEntry> parse_safetensors(std::span<const std::byte> file,
   return entries;
 }
 
-void write_safetensors(const std::string& path, std::span<const SafetensorsTensor> tensors,
+void write_safetensors(const std::string& path,
+                       std::span<const SafetensorsTensor> tensors,
                        std::span<const std::pair<std::string, std::string>> metadata) {
   // The text is put together by hand: a tree would search its keys once per tensor.
   std::string text = "{";
@@ -318,8 +369,12 @@ void write_safetensors(const std::string& path, std::span<const SafetensorsTenso
     const int64_t end = offset + static_cast<int64_t>(tensor.bytes.size());
     entries.push_back({tensor.name, file_dtype_name(tensor.dtype), tensor.shape, offset, end});
     text += fmt::format("{}{}:{{\"dtype\":\"{}\",\"shape\":{},\"data_offsets\":[{},{}]}}",
-                        text.size() > 1 ? "," : "", quoted(tensor.name), entries.back().dtype,
-                        dump_json(Json(tensor.shape)), offset, end);
+                        text.size() > 1 ? "," : "",
+                        quoted(tensor.name),
+                        entries.back().dtype,
+                        dump_json(Json(tensor.shape)),
+                        offset,
+                        end);
     offset = end;
   }
   text += "}";
@@ -328,7 +383,8 @@ void write_safetensors(const std::string& path, std::span<const SafetensorsTenso
   text.resize(static_cast<size_t>(round_up(static_cast<int64_t>(text.size()), 8)), ' ');
 
   std::array<char, kPrefixBytes> prefix{};
-  for (size_t i = 0; i < prefix.size(); ++i) prefix[i] = static_cast<char>(text.size() >> 8 * i & 0xFF);
+  for (size_t i = 0; i < prefix.size(); ++i)
+    prefix[i] = static_cast<char>(text.size() >> 8 * i & 0xFF);
   OutputFile out(path);
   out.write(std::string_view(prefix.data(), prefix.size()));
   out.write(text);

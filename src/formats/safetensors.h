@@ -1,4 +1,5 @@
-// safetensors: N (u64, little-endian) | N bytes of JSON header | tensor data to the end of the file.
+// safetensors: N (u64, little-endian) | N bytes of JSON header | tensor data to the end of the
+// file.
 //
 //   {"a":{"dtype":"BF16","shape":[2,3],"data_offsets":[0,12]},"__metadata__":{"format":"pt"}}
 //
@@ -47,7 +48,8 @@ struct SafetensorsTensor {
 };
 // Throws Error{corrupt_file} when bytes do not match shapes or a name is given twice, Error{device}
 // when the disk refuses.
-void write_safetensors(const std::string& path, std::span<const SafetensorsTensor> tensors,
+void write_safetensors(const std::string& path,
+                       std::span<const SafetensorsTensor> tensors,
                        std::span<const std::pair<std::string, std::string>> metadata = {});
 
 }  // namespace qwen3
