@@ -8,12 +8,12 @@
 namespace qwen3 {
 namespace {
 
-struct Layout {
+struct Plan {
   Buffers buffers;
   Tensor selected, logits;
 };
 
-Layout lay_out(Arena& arena, const HfConfig& c, int64_t max_tokens, int64_t max_logit_rows) {
+Plan lay_out(Arena& arena, const HfConfig& c, int64_t max_tokens, int64_t max_logit_rows) {
   return {make_buffers(arena, c, max_tokens),
           arena.take(DType::f32, {max_logit_rows, c.hidden_size}),
           arena.take(DType::f32, {max_logit_rows, c.vocab_size})};
@@ -39,10 +39,10 @@ Qwen3::Qwen3(const HfConfig& config,
       rope_(config),
       storage_(buffer_bytes(config, max_tokens, max_logit_rows)) {
   Arena arena(storage_);
-  const Layout layout = lay_out(arena, config, max_tokens, max_logit_rows);
-  buffers_ = layout.buffers;
-  selected_ = layout.selected;
-  logits_ = layout.logits;
+  const Plan plan = lay_out(arena, config, max_tokens, max_logit_rows);
+  buffers_ = plan.buffers;
+  selected_ = plan.selected;
+  logits_ = plan.logits;
   const int64_t max_features = std::max({config.hidden_size,
                                          config.intermediate_size,
                                          config.num_attention_heads * config.head_dim,
