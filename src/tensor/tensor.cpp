@@ -33,6 +33,13 @@ Tensor Tensor::reshape(Shape shape) const {
   return {data_, type_, shape};
 }
 
+Tensor Tensor::matrix(int64_t index) const {
+  assert(rank() == 3 && index >= 0 && index < dim(0));
+  const Shape shape = {dim(1), dim(2)};
+  auto* begin = static_cast<std::byte*>(data_) + index * layout_bytes(type_, shape, layout_);
+  return {begin, type_, shape, layout_};
+}
+
 int64_t layout_bytes(DType type, const Shape& shape, Layout layout) {
   if (layout == Layout::row_major || shape.rank() < 2) return shape.numel() * dtype_size(type);
   const int64_t out = round_up(shape[shape.rank() - 2], 16);

@@ -5,6 +5,7 @@
 // wider buffer.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <cstddef>
@@ -86,6 +87,8 @@ class Tensor {
   Tensor rows(int64_t begin, int64_t count) const;
   // The same elements under another shape. REQUIRES: row_major, dense, equal numel.
   Tensor reshape(Shape shape) const;
+  // Matrix `index` of a [n, out, in] tensor, in any layout.
+  Tensor matrix(int64_t index) const;
 
  private:
   void* data_ = nullptr;

@@ -1,0 +1,71 @@
+// Model: a Qwen3 checkpoint in memory, ready to run.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "qwen3/error.h"
+
+namespace qwen3 {
+
+struct LoadOptions {
+  std::string backend = "auto";  // "auto" (the fastest of this machine), "reference", "cpu"
+  std::string dtype = "auto";    // "auto" (as stored), "float32", "bfloat16"
+  int n_threads = 0;             // 0: all cores this process may use
+  std::string cpu_isa;           // "": the best; else "baseline", "avx2", "avx512", "avx512_bf16"
+  // The directory needs no weights: they are drawn at random (for benchmarks).
+  bool random_weights = false;
+  uint64_t random_seed = 0;
+  // Told how far loading is, in bytes. May be empty.
+  std::function<void(std::string_view what, int64_t done, int64_t total)> progress;
+};
+
+// Facts about a loaded model.
+struct ModelInfo {
+  std::string name;        // the directory's name
+  std::string model_type;  // "qwen3" or "qwen3_moe"
+  std::string dtype;       // of the weight matrices
+  std::string backend;     // "cpu (avx512_bf16, 2 threads, AMD EPYC)"
+  int64_t n_parameters = 0;
+  int64_t n_active_parameters = 0;
+  int64_t weight_bytes = 0;
+  int64_t kv_bytes_per_token = 0;
+  int64_t vocab_size = 0;  // rows of the head; ids above the tokenizer's are padding
+  int64_t max_position_embeddings = 0;
+};
+
+// What generation_config.json asks for; absent keys stay empty.
+struct GenerationDefaults {
+  std::optional<bool> do_sample;
+  std::optional<double> temperature, top_p, min_p, repetition_penalty;
+  std::optional<int64_t> top_k;
+  std::vector<int32_t> eos_token_ids;  // union of config.json and generation_config.json
+};
+
+class Model {
+ public:
+  // Loads a Hugging Face directory. Throws Error (not_found, corrupt_file, unsupported,
+  // out_of_memory) before anything large is allocated when the files or the memory do not fit.
+  static std::shared_ptr<Model> load(const std::filesystem::path& directory,
+                                     const LoadOptions& options = {});
+  ~Model();
+  Model(const Model&) = delete;
+
+  const ModelInfo& info() const;
+  const GenerationDefaults& generation_defaults() const;
+
+  struct Impl;  // inside libqwen3 only
+  Impl& impl() const { return *impl_; }
+
+ private:
+  explicit Model(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace qwen3

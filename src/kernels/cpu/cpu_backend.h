@@ -1,0 +1,14 @@
+// The fast processor backend: packed weights, vector instructions chosen at run time, a thread team.
+#pragma once
+
+#include <memory>
+
+#include "hardware/cpu_info.h"
+#include "kernels/backend.h"
+
+namespace qwen3 {
+
+// n_threads >= 1. Throws Error{unsupported} if this processor lacks `isa`.
+std::unique_ptr<Backend> make_cpu_backend(int n_threads, CpuIsa isa);
+
+}  // namespace qwen3

@@ -1,0 +1,41 @@
+// Turns a routing table (token → experts) around (expert → tokens), so that each expert's weights
+// are read once per batch. Any number of experts; buffers are kept between calls.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/backend.h"
+
+namespace qwen3 {
+
+class ExpertGroups {
+ public:
+  struct Group {
+    int64_t expert;
+    int64_t begin;                  // of this group's pairs in the order below
+    std::span<const int32_t> rows;  // tokens sent to it, ascending
+    std::span<const float> weights; // their gate weights
+  };
+
+  // REQUIRES: every expert id in [0, n_experts).
+  void build(const Routing& routing, int64_t n_experts);
+
+  // Experts with at least one token, ascending. Valid until the next build().
+  std::span<const Group> groups() const { return groups_; }
+  // Position of pair (token, rank) in the concatenation of all groups.
+  int64_t position(int64_t token, int64_t rank) const {
+    return positions_[static_cast<size_t>(token * top_k_ + rank)];
+  }
+
+ private:
+  int64_t top_k_ = 0;
+  std::vector<int64_t> begins_;
+  std::vector<int64_t> positions_;
+  std::vector<int32_t> rows_;
+  std::vector<float> weights_;
+  std::vector<Group> groups_;
+};
+
+}  // namespace qwen3

@@ -1,0 +1,262 @@
+#include "kernels/reference/reference_backend.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+namespace qwen3 {
+namespace {
+
+// Σ a[i]·b[i] in eight running sums: the compiler can vectorise them, and eight short sums round
+// less than a long one.
+float dot(const float* a, const float* b, int64_t n) {
+  std::array<float, 8> sums{};
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    for (size_t lane = 0; lane < 8; ++lane) sums[lane] += a[i + lane] * b[i + lane];
+  }
+  float total = 0;
+  for (const float sum : sums) total += sum;
+  for (; i < n; ++i) total += a[i] * b[i];
+  return total;
+}
+
+class ReferenceBackend final : public Backend {
+ public:
+  BackendInfo info() const override { return {"reference", "float32 loops", 1}; }
+
+  Layout weight_layout(DType) const override { return Layout::row_major; }
+
+  void pack_weight(const Tensor& packed,
+                   int64_t index,
+                   const Tensor& matrix,
+                   int64_t row_begin,
+                   int64_t row_end) const override {
+    const Tensor target = packed.rank() == 3 ? packed.matrix(index) : packed;
+    const int64_t row_bytes = matrix.dim(1) * dtype_size(matrix.dtype());
+    std::memcpy(static_cast<std::byte*>(target.data()) + row_begin * row_bytes,
+                static_cast<const std::byte*>(matrix.data()) + row_begin * row_bytes,
+                static_cast<size_t>((row_end - row_begin) * row_bytes));
+  }
+
+  void unpack_rows(const Tensor& out,
+                   const Tensor& packed,
+                   int64_t index,
+                   int64_t row_begin) const override {
+    const Tensor source = packed.rank() == 3 ? packed.matrix(index) : packed;
+    for (int64_t r = 0; r < out.dim(0); ++r) load_row(out.f32_row(r), source, row_begin + r);
+  }
+
+  int64_t kv_bytes(DType type,
+                   int64_t n_blocks,
+                   int64_t block_size,
+                   int64_t n_kv_heads,
+                   int64_t head_dim) const override {
+    return n_blocks * block_size * n_kv_heads * head_dim * dtype_size(type);
+  }
+
+  void reserve(int64_t, int64_t, int64_t) override {}
+
+  void embed(const Tensor& out, std::span<const int32_t> ids, const Tensor& table) override {
+    for (size_t i = 0; i < ids.size(); ++i) {
+      load_row(out.f32_row(static_cast<int64_t>(i)), table, ids[i]);
+    }
+  }
+
+  void rms_norm(const Tensor& out, const Tensor& x, const Tensor& w, float eps) override {
+    const int64_t size = w.dim(0);
+    for (int64_t r = 0; r < x.numel() / size; ++r) {
+      const float* in = x.f32() + r * size;
+      float* to = out.f32() + r * size;
+      const float scale = 1.0f / std::sqrt(dot(in, in, size) / static_cast<float>(size) + eps);
+      for (int64_t i = 0; i < size; ++i) to[i] = w.f32()[i] * (in[i] * scale);
+    }
+  }
+
+  void linear(const Tensor& out, const Tensor& x, const Tensor& w, const Tensor& bias) override {
+    std::vector<float> row(static_cast<size_t>(w.dim(1)));
+    for (int64_t o = 0; o < w.dim(0); ++o) {
+      load_row(row.data(), w, o);
+      for (int64_t t = 0; t < x.dim(0); ++t) {
+        const float sum = dot(x.f32_row(t), row.data(), w.dim(1));
+        out.f32_row(t)[o] = bias ? sum + bias.f32()[o] : sum;
+      }
+    }
+  }
+
+  void rope_rotate_half(const Tensor& x, const Tensor& cos, const Tensor& sin) override {
+    const int64_t n_heads = x.dim(1), half = x.dim(2) / 2;
+    for (int64_t t = 0; t < x.dim(0); ++t) {
+      for (int64_t head = 0; head < n_heads; ++head) {
+        float* v = x.f32_row(t) + head * 2 * half;
+        for (int64_t i = 0; i < half; ++i) {
+          const float c = cos.f32_row(t)[i], s = sin.f32_row(t)[i];
+          const float a = v[i], b = v[i + half];
+          v[i] = a * c - b * s;
+          v[i + half] = b * c + a * s;
+        }
+      }
+    }
+  }
+
+  void kv_store(const KvLayer& kv,
+                const Tensor& k,
+                const Tensor& v,
+                std::span<const int64_t> slot_mapping) override {
+    const int64_t size = k.dim(1) * k.dim(2);  // n_kv_heads * head_dim
+    for (size_t t = 0; t < slot_mapping.size(); ++t) {
+      store_row(kv.k, slot_mapping[t] * size, k.f32_row(static_cast<int64_t>(t)), size);
+      store_row(kv.v, slot_mapping[t] * size, v.f32_row(static_cast<int64_t>(t)), size);
+    }
+  }
+
+  void attention(const Tensor& out,
+                 const Tensor& q,
+                 const KvLayer& kv,
+                 const Batch& batch,
+                 const AttentionOptions& options) override {
+    for (int64_t s = 0; s < batch.n_seqs(); ++s) attend_sequence(out, q, kv, batch, options, s);
+  }
+
+  void silu_mul(const Tensor& out, const Tensor& gate, const Tensor& up) override {
+    for (int64_t i = 0; i < out.numel(); ++i) {
+      const float g = gate.f32()[i];
+      out.f32()[i] = g / (1.0f + std::exp(-g)) * up.f32()[i];
+    }
+  }
+
+  void add(const Tensor& x, const Tensor& y) override {
+    for (int64_t i = 0; i < x.numel(); ++i) x.f32()[i] += y.f32()[i];
+  }
+
+  void route_top_k(const Routing& routing, const Tensor& logits, Renormalise renormalise) override {
+    const int64_t n_experts = logits.dim(1), top_k = routing.experts.dim(1);
+    std::vector<float> p(static_cast<size_t>(n_experts));
+    std::vector<int32_t> order(p.size());
+    for (int64_t t = 0; t < logits.dim(0); ++t) {
+      std::copy_n(logits.f32_row(t), n_experts, p.begin());
+      softmax(p);
+      std::iota(order.begin(), order.end(), 0);
+      std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+        return p[static_cast<size_t>(a)] > p[static_cast<size_t>(b)];
+      });
+      float total = 0;
+      for (int64_t i = 0; i < top_k; ++i) total += p[static_cast<size_t>(order[static_cast<size_t>(i)])];
+      for (int64_t i = 0; i < top_k; ++i) {
+        const int32_t expert = order[static_cast<size_t>(i)];
+        const float weight = p[static_cast<size_t>(expert)];
+        routing.experts.i32()[t * top_k + i] = expert;
+        routing.weights.f32()[t * top_k + i] = renormalise == Renormalise::yes ? weight / total : weight;
+      }
+    }
+  }
+
+  void gather_rows(const Tensor& out, const Tensor& x, std::span<const int32_t> rows) override {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      std::copy_n(x.f32_row(rows[i]), x.dim(1), out.f32_row(static_cast<int64_t>(i)));
+    }
+  }
+
+  void scatter_add_rows(const Tensor& x,
+                        const Tensor& y,
+                        std::span<const int32_t> rows,
+                        std::span<const float> scales) override {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const float* from = y.f32_row(static_cast<int64_t>(i));
+      float* to = x.f32_row(rows[i]);
+      for (int64_t j = 0; j < x.dim(1); ++j) to[j] += from[j] * scales[i];
+    }
+  }
+
+ private:
+  static void load_row(float* to, const Tensor& table, int64_t row) {
+    for (int64_t i = 0; i < table.dim(1); ++i) {
+      to[i] = load_f32(table.data(), table.dtype(), row * table.dim(1) + i);
+    }
+  }
+
+  static void store_row(const Tensor& cache, int64_t offset, const float* from, int64_t size) {
+    if (cache.dtype() == DType::f32) {
+      std::copy_n(from, size, cache.f32() + offset);
+    } else {
+      std::transform(from, from + size, cache.u16() + offset, f32_to_bf16);
+    }
+  }
+
+  static void softmax(std::span<float> values) {
+    const float top = *std::max_element(values.begin(), values.end());
+    float total = 0;
+    for (float& value : values) total += value = std::exp(value - top);
+    for (float& value : values) value /= total;
+  }
+
+  // One sequence: for every query row and head, scores over the visible keys, softmax, mix.
+  void attend_sequence(const Tensor& out,
+                       const Tensor& q,
+                       const KvLayer& kv,
+                       const Batch& batch,
+                       const AttentionOptions& options,
+                       int64_t s) {
+    const auto seq = static_cast<size_t>(s);
+    const int64_t n_heads = q.dim(1), head_dim = q.dim(2);
+    const int64_t block_size = kv.k.dim(1), n_kv_heads = kv.k.dim(2);
+    const int64_t first_row = batch.cu_seqlens_q[seq];
+    const int64_t n_rows = batch.cu_seqlens_q[seq + 1] - first_row;
+    const int64_t kv_len = batch.kv_lens[seq];
+    const int32_t* blocks = batch.block_tables.data() + s * batch.max_blocks_per_seq;
+    const auto key_offset = [&](int64_t j, int64_t kv_head) {
+      const int64_t slot = blocks[j / block_size] * block_size + j % block_size;
+      return (slot * n_kv_heads + kv_head) * head_dim;
+    };
+    std::vector<float> probs_map;  // [n_heads, n_rows, kv_len], only while someone watches
+    if (observer() != nullptr) probs_map.resize(static_cast<size_t>(n_heads * n_rows * kv_len));
+
+    std::vector<float> key(static_cast<size_t>(head_dim));
+    for (int64_t r = 0; r < n_rows; ++r) {
+      const int64_t position = kv_len - n_rows + r;
+      const int64_t first_key =
+          options.sliding_window > 0 ? std::max<int64_t>(0, position - options.sliding_window + 1) : 0;
+      std::vector<float> scores(static_cast<size_t>(position + 1 - first_key));
+      for (int64_t head = 0; head < n_heads; ++head) {
+        const int64_t kv_head = head / (n_heads / n_kv_heads);  // grouped queries
+        const float* query = q.f32_row(first_row + r) + head * head_dim;
+        for (int64_t j = first_key; j <= position; ++j) {
+          load_key(key, kv.k, key_offset(j, kv_head));
+          scores[static_cast<size_t>(j - first_key)] =
+              dot(query, key.data(), head_dim) * options.scale;
+        }
+        softmax(scores);
+        float* mix = out.f32_row(first_row + r) + head * head_dim;
+        std::fill_n(mix, head_dim, 0.0f);
+        for (int64_t j = first_key; j <= position; ++j) {
+          load_key(key, kv.v, key_offset(j, kv_head));
+          const float p = scores[static_cast<size_t>(j - first_key)];
+          for (int64_t i = 0; i < head_dim; ++i) mix[i] += p * key[static_cast<size_t>(i)];
+          if (!probs_map.empty()) {
+            probs_map[static_cast<size_t>((head * n_rows + r) * kv_len + j)] = p;
+          }
+        }
+      }
+    }
+    if (!probs_map.empty()) {
+      observe("probs", Tensor::view(probs_map, {n_heads, n_rows, kv_len}));
+    }
+  }
+
+  static void load_key(std::span<float> to, const Tensor& cache, int64_t offset) {
+    for (size_t i = 0; i < to.size(); ++i) {
+      to[i] = load_f32(cache.data(), cache.dtype(), offset + static_cast<int64_t>(i));
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_reference_backend() { return std::make_unique<ReferenceBackend>(); }
+
+}  // namespace qwen3

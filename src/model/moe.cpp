@@ -1,0 +1,28 @@
+#include "model/moe.h"
+
+#include <algorithm>
+
+namespace qwen3 {
+
+void moe(const Tensor& x, const Tensor& h, const MoeWeights& w, const HfConfig& c, Run& run) {
+  const Tensor& logits = run.buffers.router_logits;  // [n_tokens, num_experts]
+  const Routing& routing = run.buffers.routing;      // [n_tokens, num_experts_per_tok]
+  run.ops.linear(logits, h, w.router);
+  run.tap("router_logits", logits);
+  run.ops.route_top_k(routing,
+                      logits,
+                      c.norm_topk_prob ? Backend::Renormalise::yes : Backend::Renormalise::no);
+  run.tap("routing_weights", routing.weights);
+  run.tap("selected_experts", routing.experts);
+  if (!run.watched()) {
+    run.ops.experts_add(x, h, w.experts, routing);
+    return;
+  }
+  const Tensor& output = run.buffers.product;  // the same sum on its own, for the tap
+  std::fill_n(output.f32(), output.numel(), 0.0f);
+  run.ops.experts_add(output, h, w.experts, routing);
+  run.tap("output", output);
+  run.ops.add(x, output);
+}
+
+}  // namespace qwen3

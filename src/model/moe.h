@@ -1,0 +1,14 @@
+// The sparse feed-forward block (Qwen3-MoE, arXiv:2505.09388 section 2).
+#pragma once
+
+#include "model/run.h"
+#include "model/weights.h"
+
+namespace qwen3 {
+
+// x += Σ_k weight_k · expert_k(h), where the weights are the top num_experts_per_tok of
+// softmax(router · h) over all experts, divided by their sum if norm_topk_prob.
+// x, h: [n_tokens, hidden_size].
+void moe(const Tensor& x, const Tensor& h, const MoeWeights& w, const HfConfig& config, Run& run);
+
+}  // namespace qwen3

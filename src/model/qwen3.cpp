@@ -1,0 +1,80 @@
+#include "model/qwen3.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "model/decoder_layer.h"
+
+namespace qwen3 {
+namespace {
+
+struct Plan {
+  Buffers buffers;
+  Tensor selected, logits;
+};
+
+Plan lay_out(Arena& arena, const HfConfig& c, int64_t max_tokens, int64_t max_logit_rows) {
+  return {make_buffers(arena, c, max_tokens),
+          arena.take(DType::f32, {max_logit_rows, c.hidden_size}),
+          arena.take(DType::f32, {max_logit_rows, c.vocab_size})};
+}
+
+}  // namespace
+
+int64_t Qwen3::buffer_bytes(const HfConfig& config, int64_t max_tokens, int64_t max_logit_rows) {
+  Arena measure;
+  lay_out(measure, config, max_tokens, max_logit_rows);
+  return measure.used();
+}
+
+Qwen3::Qwen3(const HfConfig& config,
+             const Weights& weights,
+             Backend& backend,
+             int64_t max_tokens,
+             int64_t max_logit_rows,
+             int64_t max_kv_len)
+    : config_(config),
+      weights_(weights),
+      backend_(backend),
+      rope_(config),
+      storage_(buffer_bytes(config, max_tokens, max_logit_rows)) {
+  Arena arena(storage_);
+  const Plan plan = lay_out(arena, config, max_tokens, max_logit_rows);
+  buffers_ = plan.buffers;
+  selected_ = plan.selected;
+  logits_ = plan.logits;
+  const int64_t max_features = std::max({config.hidden_size,
+                                         config.intermediate_size,
+                                         config.num_attention_heads * config.head_dim,
+                                         config.moe_intermediate_size});
+  backend.reserve(max_tokens, max_features, max_kv_len);
+}
+
+Tensor Qwen3::forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap) {
+  QWEN3_CHECK(batch.n_tokens() <= buffers_.x.dim(0), ErrorKind::internal,
+              "forward: batch of {} tokens, at most {}", batch.n_tokens(), buffers_.x.dim(0));
+  const Buffers buffers = buffers_.first_rows(batch.n_tokens());
+  const auto n_logit_rows = static_cast<int64_t>(batch.logit_rows.size());
+  const Tensor selected = selected_.rows(0, n_logit_rows);
+  const Tensor logits = logits_.rows(0, n_logit_rows);
+  const Tensor& x = buffers.x;  // [n_tokens, hidden_size]
+  Run run(backend_, buffers, tap);
+
+  rope_.angles(buffers.cos, buffers.sin, batch.positions);
+  run.ops.embed(x, batch.token_ids, weights_.embed_tokens);
+  run.tap("embed_tokens", x);
+
+  for (size_t i = 0; i < weights_.layers.size(); ++i) {
+    decoder_layer(x, weights_.layers[i], config_, static_cast<int64_t>(i), kv[i], batch, run);
+  }
+
+  run.scope(-1);
+  run.ops.gather_rows(selected, x, batch.logit_rows);
+  run.ops.rms_norm(selected, selected, weights_.norm, static_cast<float>(config_.rms_norm_eps));
+  run.tap("norm", selected);  // [n_logit_rows, hidden_size]
+  run.ops.linear(logits, selected, weights_.lm_head);
+  run.tap("logits", logits);  // [n_logit_rows, vocab_size]
+  return logits;
+}
+
+}  // namespace qwen3

@@ -1,0 +1,46 @@
+// Qwen3: the whole forward pass, written once for every backend, dense and mixture-of-experts.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "model/rope.h"
+#include "model/run.h"
+#include "model/weights.h"
+
+namespace qwen3 {
+
+class Qwen3 {
+ public:
+  // Borrows config, weights and backend. Allocates buffers for batches of up to max_tokens rows, of
+  // which up to max_logit_rows get logits, and sequences of up to max_kv_len keys.
+  Qwen3(const HfConfig& config,
+        const Weights& weights,
+        Backend& backend,
+        int64_t max_tokens,
+        int64_t max_logit_rows,
+        int64_t max_kv_len);
+
+  // Runs a batch. kv: one entry per layer. Returns logits [n_logit_rows, vocab_size], float32, valid
+  // until the next call. `tap` may be null.
+  // REQUIRES: batch as batch.h says; sizes within the limits given above.
+  Tensor forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap = nullptr);
+
+  // Bytes that the constructor allocates, for the memory plan.
+  static int64_t buffer_bytes(const HfConfig& config, int64_t max_tokens, int64_t max_logit_rows);
+
+  const HfConfig& config() const { return config_; }
+  Backend& backend() const { return backend_; }
+
+ private:
+  const HfConfig& config_;
+  const Weights& weights_;
+  Backend& backend_;
+  Rope rope_;
+  Storage storage_;
+  Buffers buffers_;
+  Tensor selected_;  // [max_logit_rows, hidden_size]
+  Tensor logits_;    // [max_logit_rows, vocab_size]
+};
+
+}  // namespace qwen3

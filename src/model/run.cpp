@@ -1,0 +1,80 @@
+#include "model/run.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace qwen3 {
+
+Buffers Buffers::first_rows(int64_t n_tokens) const {
+  const auto cut = [&](const Tensor& t) { return t.rank() == 0 ? t : t.rows(0, n_tokens); };
+  return {.x = cut(x),
+          .h = cut(h),
+          .product = cut(product),
+          .q = cut(q),
+          .mix = cut(mix),
+          .k = cut(k),
+          .v = cut(v),
+          .cos = cut(cos),
+          .sin = cut(sin),
+          .gate = cut(gate),
+          .up = cut(up),
+          .router_logits = cut(router_logits),
+          .routing = {cut(routing.weights), cut(routing.experts)}};
+}
+
+Buffers make_buffers(Arena& arena, const HfConfig& c, int64_t max_tokens) {
+  const auto take = [&](int64_t features) { return arena.take(DType::f32, {max_tokens, features}); };
+  Buffers b;
+  b.x = take(c.hidden_size);
+  b.h = take(c.hidden_size);
+  b.product = take(c.hidden_size);
+  b.q = take(c.num_attention_heads * c.head_dim);
+  b.mix = take(c.num_attention_heads * c.head_dim);
+  b.k = take(c.num_key_value_heads * c.head_dim);
+  b.v = take(c.num_key_value_heads * c.head_dim);
+  b.cos = take(c.head_dim / 2);
+  b.sin = take(c.head_dim / 2);
+  const bool any_dense = std::ranges::count(c.layer_is_sparse, true) < c.num_hidden_layers;
+  if (any_dense) {
+    b.gate = take(c.intermediate_size);
+    b.up = take(c.intermediate_size);
+  }
+  if (std::ranges::count(c.layer_is_sparse, true) > 0) {
+    b.router_logits = take(c.num_experts);
+    b.routing.weights = take(c.num_experts_per_tok);
+    b.routing.experts = arena.take(DType::i32, {max_tokens, c.num_experts_per_tok});
+  }
+  return b;
+}
+
+Run::Run(Backend& backend, const Buffers& batch_buffers, Tap* tap)
+    : ops(backend), buffers(batch_buffers), tap_(tap) {
+  if (tap_ == nullptr) return;
+  observer_ = [this](std::string_view name, const Tensor& value) { emit(name, value); };
+  ops.set_observer(&observer_);
+}
+
+Run::~Run() { ops.set_observer(nullptr); }
+
+void Run::scope(int64_t layer, std::string_view block) {
+  if (tap_ == nullptr) return;
+  prefix_ = layer < 0 ? std::string(block) : fmt::format("layers.{}.{}", layer, block);
+}
+
+void Run::project_and_add(
+    const Tensor& x, const Tensor& y, const Tensor& w, const Tensor& bias, std::string_view name) {
+  if (!bias && !watched()) {
+    ops.linear_add(x, y, w);
+    return;
+  }
+  ops.linear(buffers.product, y, w, bias);
+  tap(name, buffers.product);
+  ops.add(x, buffers.product);
+}
+
+void Run::emit(std::string_view name, const Tensor& value) {
+  tap_->tensor(prefix_.empty() ? std::string(name) : fmt::format("{}{}", prefix_, name), value);
+}
+
+}  // namespace qwen3

@@ -1,0 +1,65 @@
+// Run: what one forward pass needs besides weights and batch: the operations, the buffers, the tap.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "formats/hf_config.h"
+#include "kernels/backend.h"
+#include "tensor/storage.h"
+#include "trace/tap.h"
+
+namespace qwen3 {
+
+// Activations of one forward pass, float32, sized once for the largest batch. Members are views of
+// max_tokens rows; first_rows() cuts them to the batch.
+struct Buffers {
+  Tensor x;              // [n_tokens, hidden_size] the residual stream
+  Tensor h;              // [n_tokens, hidden_size] normalised input of a block
+  Tensor product;        // [n_tokens, hidden_size] a block's output, when it must exist on its own
+  Tensor q, mix;         // [n_tokens, n_heads * head_dim]
+  Tensor k, v;           // [n_tokens, n_kv_heads * head_dim]
+  Tensor cos, sin;       // [n_tokens, head_dim / 2]
+  Tensor gate, up;       // [n_tokens, intermediate_size]
+  Tensor router_logits;  // [n_tokens, num_experts]
+  Routing routing;       // [n_tokens, num_experts_per_tok]
+
+  Buffers first_rows(int64_t n_tokens) const;
+};
+
+// Lays the buffers out in `arena` (which may only be measuring).
+Buffers make_buffers(Arena& arena, const HfConfig& config, int64_t max_tokens);
+
+class Run {
+ public:
+  // `tap` may be null. Both are borrowed for the duration of one forward pass.
+  Run(Backend& backend, const Buffers& batch_buffers, Tap* tap);
+  ~Run();
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
+  Backend& ops;
+  const Buffers& buffers;
+
+  bool watched() const { return tap_ != nullptr; }
+  // Shows a tensor to whoever listens: a null check when nobody does.
+  void tap(std::string_view name, const Tensor& value) {
+    if (tap_ != nullptr) emit(name, value);
+  }
+  // Prefix of the names to come: "layers.3." or "layers.3.self_attn.".
+  void scope(int64_t layer, std::string_view block = "");
+
+  // x += y · wᵀ (+ bias). The product is shown under `name` when someone listens.
+  void project_and_add(
+      const Tensor& x, const Tensor& y, const Tensor& w, const Tensor& bias, std::string_view name);
+
+ private:
+  void emit(std::string_view name, const Tensor& value);
+
+  Tap* tap_;
+  std::string prefix_;
+  Observer observer_;
+};
+
+}  // namespace qwen3
