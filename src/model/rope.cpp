@@ -54,8 +54,8 @@ Rope::Rope(const HfConfig& config) {
   const auto theta = static_cast<float>(config.rope_theta);
   const auto factor = static_cast<float>(scaling.factor);
   for (int64_t i = 0; i < config.head_dim / 2; ++i) {
-    // In float32, step by step as transformers: at position 40,000 the last bit of a frequency moves
-    // a cosine by 4e-3.
+    // In float32, step by step as transformers: the last bit of a frequency moves a cosine at
+    // position 40,000 by 4e-3.
     const float exponent = static_cast<float>(2 * i) / static_cast<float>(config.head_dim);
     const float wavelength = std::pow(theta, exponent);
     float inv = 1.0f / wavelength;
