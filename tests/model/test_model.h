@@ -39,13 +39,13 @@ struct TestSequence {
 
 class TestModel {
  public:
-  static constexpr int64_t kBlockSize = 4, kBlocks = 101, kMaxTokens = 128;
+  static constexpr int64_t kBlocks = 101, kMaxTokens = 128;
 
-  // Loads the directory for `backend`, which must outlive the model. The cache holds `kv_dtype`.
+  // Loads the directory for `backend`, which must outlive the model. The cache is float32.
   TestModel(const std::filesystem::path& directory,
             Backend& backend,
             WeightsDType dtype = WeightsDType::as_stored,
-            DType kv_dtype = DType::f32);
+            int64_t block_size = 4);
 
   struct Chunk {
     TestSequence* sequence;
@@ -67,6 +67,7 @@ class TestModel {
  private:
   int32_t take_block();
 
+  int64_t block_size_;
   Checkpoint checkpoint_;
   Weights weights_;
   Storage cache_;
@@ -78,17 +79,18 @@ class TestModel {
 inline TestModel::TestModel(const std::filesystem::path& directory,
                             Backend& backend,
                             WeightsDType dtype,
-                            DType kv_dtype)
-    : checkpoint_(Checkpoint::open(directory)),
+                            int64_t block_size)
+    : block_size_(block_size),
+      checkpoint_(Checkpoint::open(directory)),
       weights_(load_weights(checkpoint_, backend, dtype, 1, {})),
-      qwen3_(config(), weights_, backend, kMaxTokens, kMaxTokens, kBlocks * kBlockSize) {
+      qwen3_(config(), weights_, backend, kMaxTokens, kMaxTokens, kBlocks * block_size_) {
   const HfConfig& c = config();
   const int64_t bytes =
-      backend.kv_bytes(kv_dtype, kBlocks, kBlockSize, c.num_key_value_heads, c.head_dim);
+      backend.kv_bytes(DType::f32, kBlocks, block_size_, c.num_key_value_heads, c.head_dim);
   cache_ = Storage(2 * c.num_hidden_layers * bytes);
   auto take = [&, at = cache_.data()]() mutable {
     std::byte* begin = std::exchange(at, at + bytes);
-    return Tensor(begin, kv_dtype, {kBlocks, kBlockSize, c.num_key_value_heads, c.head_dim});
+    return Tensor(begin, DType::f32, {kBlocks, block_size_, c.num_key_value_heads, c.head_dim});
   };
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
     const Tensor k = take();
@@ -108,8 +110,8 @@ inline Array TestModel::forward(std::span<const Chunk> chunks, Tap* tap) {
   for (const auto& [sequence, next] : chunks) {
     for (const int32_t id : next) {
       const int64_t position = sequence->n_tokens++;
-      if (position % kBlockSize == 0) sequence->blocks.push_back(take_block());
-      slots.push_back(sequence->blocks.back() * kBlockSize + position % kBlockSize);
+      if (position % block_size_ == 0) sequence->blocks.push_back(take_block());
+      slots.push_back(sequence->blocks.back() * block_size_ + position % block_size_);
       rows.push_back(static_cast<int32_t>(ids.size()));
       positions.push_back(static_cast<int32_t>(position));
       ids.push_back(id);
