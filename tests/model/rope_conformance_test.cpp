@@ -1,5 +1,5 @@
-// Rotary angles over the whole context against transformers' float32 frequencies. A frequency that is
-// off by its last bit looks right near position 0 and turns pair 1 by 4e-3 at position 40,000.
+// Rotary angles over the whole context against transformers' float32 frequencies. A frequency that
+// is off by its last bit looks right near position 0 and turns pair 1 by 4e-3 at position 40,000.
 #include <gtest/gtest.h>
 
 #include <cmath>
