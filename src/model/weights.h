@@ -19,10 +19,10 @@
 namespace qwen3 {
 
 struct AttentionWeights {
-  Tensor q_proj, k_proj, v_proj;  // [n_heads or n_kv_heads * head_dim, hidden_size]
-  Tensor o_proj;                  // [hidden_size, n_heads * head_dim]
+  Tensor q_proj, k_proj, v_proj;          // [n_heads or n_kv_heads * head_dim, hidden_size]
+  Tensor o_proj;                          // [hidden_size, n_heads * head_dim]
   Tensor q_bias, k_bias, v_bias, o_bias;  // empty unless attention_bias; float32
-  Tensor q_norm, k_norm;          // [head_dim] float32
+  Tensor q_norm, k_norm;                  // [head_dim] float32
 };
 
 struct MlpWeights {
@@ -68,12 +68,15 @@ int64_t n_active_parameters(const HfConfig& config);
 // choices convert (f32 is exact; bf16 rounds to nearest even). Norms and biases become float32.
 // Accepts per-expert tensors and transformers 5's fused mlp.experts.gate_up_proj / down_proj (with
 // or without ".weight"), tied models that still store lm_head (ignored), a missing "model." prefix.
-Weights load_weights(const Checkpoint& checkpoint, const Backend& backend, WeightsDType dtype,
-                     int n_threads, const Progress& progress);
+Weights load_weights(const Checkpoint& checkpoint,
+                     const Backend& backend,
+                     WeightsDType dtype,
+                     int n_threads,
+                     const Progress& progress);
 
 // Weights drawn in place from N(0, initializer_range 0.02) rounded to `dtype`, norms 1: for
 // benchmarks from a bare config.json. The same seed gives the same weights on any thread count.
-Weights random_weights(const HfConfig& config, const Backend& backend, DType dtype, uint64_t seed,
-                       int n_threads);
+Weights random_weights(
+    const HfConfig& config, const Backend& backend, DType dtype, uint64_t seed, int n_threads);
 
 }  // namespace qwen3
