@@ -24,13 +24,13 @@
 namespace qwen3 {
 
 struct ChatOptions {
-  std::string tools;                    // JSON array of tool schemas; "": none
-  std::optional<bool> enable_thinking;  // absent: the template's own default
+  std::string tools = {};               // JSON array of tool schemas; "": none
+  std::optional<bool> enable_thinking = {};  // absent: the template's own default
   bool add_generation_prompt = true;
   // The last message is the assistant's and is to be continued: its end marker is left out.
   // Excludes add_generation_prompt.
   bool continue_final_message = false;
-  std::string template_kwargs;  // JSON object of further variables for the template; "": none
+  std::string template_kwargs = {};  // JSON object of further variables for the template; "": none
 };
 
 struct EncodedChat {
@@ -42,7 +42,7 @@ struct EncodedChat {
 struct AnswerOptions {
   bool starts_in_reasoning = false;
   bool split_reasoning = true;    // false: everything is content, tags included
-  std::vector<std::string> stop;  // the answer ends before the first of these; none is empty
+  std::vector<std::string> stop = {};  // the answer ends before the first of these; none is empty
 };
 
 struct AnswerPiece {

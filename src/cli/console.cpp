@@ -5,12 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 
+#include "base/available_memory.h"
 #include "base/error.h"
 
 namespace qwen3::cli {
@@ -56,17 +56,6 @@ void print_error(std::string_view message) {
     }
   }
   fmt::print(stderr, "{}\n", line);
-}
-
-std::string format_bytes(int64_t bytes) {
-  static constexpr std::array<const char*, 5> kUnits = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-  double value = static_cast<double>(bytes);
-  size_t unit = 0;
-  while (value >= 1024 && unit + 1 < kUnits.size()) {
-    value /= 1024;
-    ++unit;
-  }
-  return unit == 0 ? fmt::format("{} bytes", bytes) : fmt::format("{:.2f} {}", value, kUnits[unit]);
 }
 
 std::string format_count(int64_t count) {

@@ -29,7 +29,6 @@ void print_note(std::string_view line);
 // An error: always one line, control characters made visible.
 void print_error(std::string_view message);
 
-std::string format_bytes(int64_t bytes);  // "1.50 GiB"
 std::string format_count(int64_t count);  // "596.05 M"
 
 // Draws "what  [#####.....]  42 %  1.2 of 3.0 GiB" on one line of a terminal, at most ten times a

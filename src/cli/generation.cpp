@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/available_memory.h"
 #include "base/error.h"
 
 namespace qwen3::cli {
