@@ -142,14 +142,19 @@ std::string_view finish_name(FinishReason reason) {
   return "?";
 }
 
-std::string model_line(const ModelInfo& info, const Engine& engine) {
-  return fmt::format("{}: {}, {} parameters, {} ({}), backend {}, context {} tokens (KV cache {})",
+std::string model_line(const ModelInfo& info) {
+  return fmt::format("{}: {}, {} parameters, {} ({}), backend {}",
                      info.name,
                      info.model_type,
                      format_count(info.n_parameters),
                      info.dtype,
                      format_bytes(info.weight_bytes),
-                     info.backend,
+                     info.backend);
+}
+
+std::string model_line(const ModelInfo& info, const Engine& engine) {
+  return fmt::format("{}, context {} tokens (KV cache {} per sequence)",
+                     model_line(info),
                      engine.max_model_len(),
                      format_bytes(info.kv_bytes_per_token * engine.max_model_len()));
 }

@@ -41,6 +41,8 @@ Outcome run_request(Engine& engine,
 std::string_view finish_name(FinishReason reason);  // "stop", "length", "cancelled", "error"
 
 // "tiny: qwen3, 0.1 M parameters, float32 …": the first line on stderr.
+std::string model_line(const ModelInfo& info);
+// The same with the engine's context and cache.
 std::string model_line(const ModelInfo& info, const Engine& engine);
 // The last line on stderr: tok/s, ms/token, GB/s.
 std::string speed_line(const Outcome& outcome, const ModelInfo& info);

@@ -126,9 +126,13 @@ LoadOptions load_options(const ModelOptions& options) {
   return load;
 }
 
+void add_quiet_option(CLI::App& command, OutputOptions& options) {
+  command.add_flag("--quiet", options.quiet, "No lines about model and speed on stderr");
+}
+
 void add_output_options(CLI::App& command, OutputOptions& options, std::string_view json_help) {
   command.add_flag("--json", options.json, std::string(json_help));
-  command.add_flag("--quiet", options.quiet, "No lines about model and speed on stderr");
+  add_quiet_option(command, options);
 }
 
 std::string SamplingSetting::option() const {

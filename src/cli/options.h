@@ -40,6 +40,8 @@ struct OutputOptions {
 
   bool talk() const { return !quiet && !json; }  // the lines for people on stderr
 };
+void add_quiet_option(CLI::App& command, OutputOptions& options);
+// --json, explained by json_help, and --quiet.
 void add_output_options(CLI::App& command, OutputOptions& options, std::string_view json_help);
 
 // The number-valued sampling settings: one table serves the options here and /set in a chat.
