@@ -75,6 +75,8 @@ class AnswerStream {
 // Immutable after load; one object may serve several threads.
 class Text {
  public:
+  // True when the directory holds a tokenizer's files.
+  static bool available(const std::filesystem::path& directory);
   // Reads tokenizer.json, tokenizer_config.json and chat_template.jinja (or the template inside
   // tokenizer_config.json). A checkpoint without a template can do all but encode_chat.
   // Throws Error{not_found, corrupt_file, unsupported}.
@@ -88,7 +90,7 @@ class Text {
   std::vector<int32_t> encode(std::string_view text) const;
   // Control tokens spelled in `text` stay text.
   std::vector<int32_t> encode_untrusted(std::string_view text) const;
-  // Ill-formed UTF-8 becomes U+FFFD. Throws Error{invalid_argument} for an id that is no token.
+  // Bytes that are not UTF-8 become U+FFFD; ids without a token are skipped.
   std::string decode(std::span<const int32_t> ids) const;
 
   // Renders OpenAI messages (a JSON array) with the checkpoint's template. Control tokens are

@@ -70,10 +70,6 @@ class Writer {
   std::string text_;
 };
 
-bool has_tokenizer(const std::filesystem::path& directory) {
-  return std::filesystem::exists(directory / "tokenizer.json");
-}
-
 std::string prompt_text(const GenerateOptions& options) {
   std::string text;
   if (options.prompt) {
@@ -94,7 +90,7 @@ ExitCode generate(const GenerateOptions& options) {
   if (options.ids) prompt_ids = parse_id_list(*options.ids, "qwen3 generate: --ids");
   const std::filesystem::path directory = resolve_model(options.model.model);
   std::optional<Text> text;
-  if (!options.ids || has_tokenizer(directory)) text.emplace(Text::load(directory));
+  if (!options.ids || Text::available(directory)) text.emplace(Text::load(directory));
   if (!text && !options.sampling.stop.empty()) {
     throw UsageError(fmt::format(
         "qwen3 generate: --stop needs a tokenizer; {} has no tokenizer.json; leave --stop out",
