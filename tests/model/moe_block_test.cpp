@@ -93,5 +93,24 @@ TEST_F(MoeBlock, SwigluExperts) {
   }
 }
 
+// torch.topk promises no order among equals; here the lower id wins, at the edge of the choice too.
+TEST_F(MoeBlock, LowerIdWinsTies) {
+  const auto choose = [&](std::vector<float> logits, int64_t top_k) {
+    const auto n_experts = static_cast<int64_t>(logits.size());
+    std::vector<float> weights(static_cast<size_t>(top_k));
+    std::vector<int32_t> experts(weights.size());
+    backend_->route_top_k(
+        {Tensor::view(weights, {1, top_k}), Tensor(experts.data(), DType::i32, {1, top_k})},
+        Tensor::view(logits, {1, n_experts}),
+        Backend::Renormalise::no);
+    return experts;
+  };
+  using Ids = std::vector<int32_t>;
+  EXPECT_EQ(choose({.25f, .25f, .25f, .25f}, 2), (Ids{0, 1}));
+  EXPECT_EQ(choose({.1f, .3f, .3f, .2f, .3f}, 2), (Ids{1, 2}));
+  EXPECT_EQ(choose({0, 2, 1, 2, 1}, 3), (Ids{1, 3, 2}));
+  EXPECT_EQ(choose(std::vector<float>(130, 0.0f), 8), (Ids{0, 1, 2, 3, 4, 5, 6, 7}));
+}
+
 }  // namespace
 }  // namespace qwen3::test

@@ -13,17 +13,25 @@ const KernelTable& neon_table();
 
 const KernelTable* kernel_table(CpuIsa isa) {
   switch (isa) {
-    case CpuIsa::baseline: return &baseline_table();
+    case CpuIsa::baseline:
+      return &baseline_table();
 #if defined(__x86_64__)
-    case CpuIsa::avx2: return &avx2_table();
-    case CpuIsa::avx512: return &avx512_table();
-    case CpuIsa::avx512_bf16: return &avx512_bf16_table();
-    case CpuIsa::neon: return nullptr;
+    case CpuIsa::avx2:
+      return &avx2_table();
+    case CpuIsa::avx512:
+      return &avx512_table();
+    case CpuIsa::avx512_bf16:
+      return &avx512_bf16_table();
+    case CpuIsa::neon:
+      return nullptr;
 #elif defined(__aarch64__)
-    case CpuIsa::neon: return &neon_table();
-    default: return nullptr;
+    case CpuIsa::neon:
+      return &neon_table();
+    default:
+      return nullptr;
 #else
-    default: return nullptr;
+    default:
+      return nullptr;
 #endif
   }
   return nullptr;

@@ -9,7 +9,8 @@
 
 namespace qwen3::cpu {
 
-constexpr int64_t kPanel = 16;  // outputs in a panel, keys in a group: lanes of one AVX-512 register
+constexpr int64_t kPanel =
+    16;  // outputs in a panel, keys in a group: lanes of one AVX-512 register
 
 // What becomes of a product y = x · wᵀ.
 enum class Write : uint8_t {
@@ -49,8 +50,8 @@ struct KvArgs {
   int64_t n_kv_heads = 0;
   int64_t head_dim = 0;
 };
-using KvStoreKernel = void (*)(
-    const KvArgs& kv, int64_t slot, int64_t kv_head, const float* k, const float* v);
+using KvStoreKernel =
+    void (*)(const KvArgs& kv, int64_t slot, int64_t kv_head, const float* k, const float* v);
 
 // One row of attention, that is one head of one token, while its keys stream by.
 //   state = [ output so far : head_dim padded to 16 | sums of 16 lanes | maximum, 15 unused ]
@@ -59,10 +60,10 @@ constexpr int64_t attention_state_size(int64_t head_dim) {
 }
 struct AttentionRow {
   const float* q = nullptr;  // [head_dim]
-  int64_t key_begin = 0;  // visible keys
+  int64_t key_begin = 0;     // visible keys
   int64_t key_end = 0;
 };
-constexpr int64_t kMaxAttentionRows = 32;
+constexpr int64_t kMaxAttentionRows = 24;  // a multiple of every kTileRows (isa/dot_tile.h)
 struct AttentionArgs {
   KvArgs kv;
   const int32_t* block_table = nullptr;
@@ -76,8 +77,8 @@ struct AttentionArgs {
 constexpr int64_t attention_scratch_bytes(int64_t head_dim) {
   return kMaxAttentionRows * attention_state_size(head_dim) * 4;  // the queries, converted
 }
-// Starts the states of all rows and takes in the keys of [partition_begin, partition_end) that a row
-// sees. partition_begin is a multiple of kAttentionChunk.
+// Starts the states of all rows and takes in the keys of [partition_begin, partition_end) that a
+// row sees. partition_begin is a multiple of kAttentionChunk.
 constexpr int64_t kAttentionChunk = 64;
 using AttendKernel = void (*)(const AttentionArgs& args,
                               int64_t partition_begin,

@@ -3,6 +3,9 @@
 # that a row's bits never depend on how the compiler arranged a loop.
 set(isa_dir ${PROJECT_SOURCE_DIR}/src/kernels/cpu/isa)
 set(isa_flags -ffp-contract=off)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  list(APPEND isa_flags -Wno-maybe-uninitialized)  # GCC bug 105593, inside its own intrinsics
+endif()
 set(avx2_flags -mavx2 -mfma -mf16c)
 set(avx512_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512vl
                  -mprefer-vector-width=512)

@@ -1,10 +1,10 @@
-// Attention of up to 32 rows (heads of one kv group, tokens of one sequence) over one partition of
+// Attention of up to 24 rows (heads of one kv group, tokens of one sequence) over one partition of
 // the keys, 64 keys at a time, with the softmax computed online.
 //
 // Chunks and partitions are counted from position 0 of the sequence and a row's arithmetic looks
-// only at the row's own visible keys: a row has the same bits in a decode step, in any prefill chunk
-// and beside any other rows. Keys a row does not see are never multiplied, not even by zero: what
-// lies there may be NaN from a block's former life.
+// only at the row's own visible keys: a row has the same bits in a decode step, in any prefill
+// chunk and beside any other rows. Keys a row does not see are never multiplied, not even by zero:
+// what lies there may be NaN from a block's former life.
 //
 // Scores stay in float32; for bfloat16 with dot products the probabilities are rounded to bfloat16
 // before they meet the values (their sum is taken before rounding).
@@ -61,12 +61,17 @@ QWEN3_INLINE Visible visible_keys(const AttentionRow& row, int64_t chunk, int64_
 // Turns 64 raw scores into probabilities relative to the running maximum and brings the row's state
 // to the new maximum. Keys outside `visible` get probability 0.
 template <typename X>
-QWEN3_INLINE void softmax_chunk(
-    X* probabilities, const float* scores, StateView state, int64_t padded, Visible visible, float scale) {
+QWEN3_INLINE void softmax_chunk(X* probabilities,
+                                const float* scores,
+                                StateView state,
+                                int64_t padded,
+                                Visible visible,
+                                float scale) {
   f32x16 s[kChunkGroups];
   for (int64_t g = 0; g < kChunkGroups; ++g) s[g] = load(scores + g * kPanel) * splat(scale);
   if (!visible.all()) {
-    alignas(64) static constexpr float kIota[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    alignas(64) static constexpr float kIota[16] = {
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const f32x16 hidden = splat(-__builtin_inff());
     for (int64_t g = 0; g < kChunkGroups; ++g) {
       const f32x16 key = load(kIota) + splat(static_cast<float>(g * kPanel));
@@ -112,7 +117,8 @@ QWEN3_INLINE void add_values_panels(int64_t rows,
   const W* w[kChunkGroups * kPanels];
   const int64_t n_groups = (n + kPanel - 1) / kPanel;
   for (int64_t g = 0; g < n_groups; ++g) {
-    for (int64_t i = 0; i < kPanels; ++i) w[g * kPanels + i] = groups[g] + (panel + i) * kPanel * kPanel;
+    for (int64_t i = 0; i < kPanels; ++i)
+      w[g * kPanels + i] = groups[g] + (panel + i) * kPanel * kPanel;
   }
   float* c = out + panel * kPanel;
   const int64_t n_whole = n / kPanel;
@@ -152,7 +158,10 @@ struct ChunkGroups {
   const W* k[kChunkGroups];
   const W* v[kChunkGroups];
 
-  QWEN3_INLINE ChunkGroups(const AttentionArgs& args, int64_t chunk, int64_t seen_begin, int64_t seen_end) {
+  QWEN3_INLINE ChunkGroups(const AttentionArgs& args,
+                           int64_t chunk,
+                           int64_t seen_begin,
+                           int64_t seen_end) {
     const KvArgs& kv = args.kv;
     const int64_t first = seen_begin / kPanel;
     const int64_t last = (seen_end - 1) / kPanel;
@@ -247,7 +256,8 @@ void attend(const AttentionArgs& args, int64_t partition_begin, int64_t partitio
 
   for (int64_t chunk = begin / kAttentionChunk * kAttentionChunk; chunk < end;
        chunk += kAttentionChunk) {
-    // All rows pass by the chunk's keys and values, 32 KiB at head_dim 128, while those are in L1/L2.
+    // All rows pass by the chunk's keys and values, 32 KiB at head_dim 128, while those are in
+    // L1/L2.
     const int64_t seen_begin = begin > chunk ? begin - chunk : 0;
     const int64_t seen_end = end - chunk < kAttentionChunk ? end - chunk : kAttentionChunk;
     const ChunkGroups<typename P::W> groups(args, chunk, seen_begin, seen_end);
@@ -268,8 +278,8 @@ void merge_states(float* total, const float* part, int64_t head_dim) {
   const int64_t padded = padded_head_dim(head_dim);
   const StateView a = view_state(total, head_dim);
   const float part_maximum = part[padded + kPanel];
+  if (part_maximum == -__builtin_inff()) return;  // it has seen no key
   const float maximum = part_maximum > *a.maximum ? part_maximum : *a.maximum;
-  if (maximum == -__builtin_inff()) return;  // neither has seen a key
   const f32x16 own = exp(splat(*a.maximum - maximum));
   const f32x16 other = exp(splat(part_maximum - maximum));
   for (int64_t i = 0; i < padded + kPanel; i += kPanel) {

@@ -88,9 +88,9 @@ constexpr int kTilePanels = 1;
 
 enum class Start { zero, from_c };
 
-// c[r * c_stride + p * 16 + lane] = (start) + Σ_s Σ_col x[r][s * n + col] * w[s * kPanels + p][col, lane]
-// over n_segments pieces of n columns each. n may be odd for 16-bit types: then the second column of
-// the last step is ignored. x[r] must be readable up to n_segments * n.
+// c[r * c_stride + p * 16 + lane] = (start) + Σ_s Σ_col x[r][s * n + col] * w[s * kPanels + p][col,
+// lane] over n_segments pieces of n columns each. n may be odd for 16-bit types: then the second
+// column of the last step is ignored. x[r] must be readable up to n_segments * n.
 template <typename P, int kRows, int kPanels>
 __attribute__((noinline)) void dot_tile(float* c,
                                         int64_t c_stride,
@@ -147,8 +147,7 @@ QWEN3_INLINE void dot_rows(int64_t rows,
                            int64_t n) {
   if constexpr (kRows > 1) {
     if (rows < kRows) {
-      dot_rows<P, kPanels, kRows - 1>(
-          rows, c, c_stride, start, x_rows, w_panels, n_segments, n);
+      dot_rows<P, kPanels, kRows - 1>(rows, c, c_stride, start, x_rows, w_panels, n_segments, n);
       return;
     }
   }

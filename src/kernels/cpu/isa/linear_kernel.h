@@ -1,8 +1,9 @@
-// Linear layers over panels: walks the tiles of a product, and finishes each tile while it is in L1.
+// Linear layers over panels: walks the tiles of a product, and finishes each tile while it is in
+// L1.
 //
-// Panels are the outer loop: a group of panels (4 x n_in x 32 bytes, 128 KiB at n_in 1,024) stays in
-// L2 while the rows pass by. Blocking over n_in as well did not pay: from L2 the group streams at 11
-// bytes a cycle, a third of what L2 can give. AMD EPYC (Zen 4), 2 cores, 2026-11-24.
+// Panels are the outer loop: a group of panels (4 x n_in x 32 bytes, 128 KiB at n_in 1,024) stays
+// in L2 while the rows pass by. Blocking over n_in as well did not pay: from L2 the group streams
+// at 11 bytes a cycle, a third of what L2 can give. AMD EPYC (Zen 4), 2 cores, 2026-11-24.
 #pragma once
 
 #include "kernels/cpu/isa/dot_tile.h"

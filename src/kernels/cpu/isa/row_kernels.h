@@ -80,12 +80,14 @@ void add(float* x, const float* y, int64_t n) {
 
 void add_scaled(float* x, const float* y, float scale, int64_t n) {
   for_pieces(n, [&](int64_t i, int64_t count) {
-    store_piece(x + i, fma(load_piece(y + i, count), splat(scale), load_piece(x + i, count)), count);
+    store_piece(
+        x + i, fma(load_piece(y + i, count), splat(scale), load_piece(x + i, count)), count);
   });
 }
 
 // Softmax over all experts, then the top_k largest in descending order; among equals the lower id
-// wins. Insertion into a short sorted list: for top-8 of 128 most experts fail the first comparison.
+// wins. Insertion into a short sorted list: for top-8 of 128 most experts fail the first
+// comparison.
 void route(const RouteArgs& args) {
   const int64_t n = args.n_experts;
   float maximum = args.logits[0];

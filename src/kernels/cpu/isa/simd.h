@@ -1,13 +1,13 @@
-// f32x16: sixteen floats in as many native registers as they take (one of AVX-512, two of AVX2, four
-// of SSE2 or NEON), so that every kernel is written once, for panels of 16.
+// f32x16: sixteen floats in as many native registers as they take (one of AVX-512, two of AVX2,
+// four of SSE2 or NEON), so that every kernel is written once, for panels of 16.
 //
 // Registers are the compiler's native vector types: + - * / < & | << work on them as they are, and
 // intrinsics remain for what has no operator (fused multiply-add, half precision, masked tails).
 //
-// Everything in isa/*.h is in an anonymous namespace, on purpose: each isa/<name>.cpp compiles these
-// headers with its own instruction set, and with external linkage the linker would keep one copy for
-// all of them, possibly one that the running processor cannot execute. For the same reason the
-// headers call no inline function of other headers (std::max included).
+// Everything in isa/*.h is in an anonymous namespace, on purpose: each isa/<name>.cpp compiles
+// these headers with its own instruction set, and with external linkage the linker would keep one
+// copy for all of them, possibly one that the running processor cannot execute. For the same reason
+// the headers call no inline function of other headers (std::max included).
 #pragma once
 
 #include <cstdint>
@@ -47,11 +47,11 @@ struct i32x16 {
 };
 
 // Applies an expression to each register; `i` is the register's number.
-#define QWEN3_EACH(type, expression)          \
-  type out_;                                  \
-  for (int i = 0; i < kRegisters; ++i) {      \
-    out_.r[i] = (expression);                 \
-  }                                           \
+#define QWEN3_EACH(type, expression)     \
+  type out_;                             \
+  for (int i = 0; i < kRegisters; ++i) { \
+    out_.r[i] = (expression);            \
+  }                                      \
   return out_
 
 QWEN3_INLINE f32x16 splat(float x) { QWEN3_EACH(f32x16, x - Reg{}); }
@@ -71,7 +71,9 @@ QWEN3_INLINE f32x16 as_float(i32x16 a) { QWEN3_EACH(f32x16, (Reg)a.r[i]); }
 QWEN3_INLINE i32x16 as_int(f32x16 a) { QWEN3_EACH(i32x16, (RegInt)a.r[i]); }
 
 // a where a > b, else b; so max_of(x, NaN) = NaN and a NaN in `a` is dropped.
-QWEN3_INLINE f32x16 max_of(f32x16 a, f32x16 b) { QWEN3_EACH(f32x16, a.r[i] > b.r[i] ? a.r[i] : b.r[i]); }
+QWEN3_INLINE f32x16 max_of(f32x16 a, f32x16 b) {
+  QWEN3_EACH(f32x16, a.r[i] > b.r[i] ? a.r[i] : b.r[i]);
+}
 // `value` where x < limit, else `other`: a NaN in x selects `other`.
 QWEN3_INLINE f32x16 select_less(f32x16 x, f32x16 limit, f32x16 value, f32x16 other) {
   QWEN3_EACH(f32x16, x.r[i] < limit.r[i] ? value.r[i] : other.r[i]);
@@ -174,7 +176,8 @@ QWEN3_INLINE f32x16 f16_odd(i32x16 pairs) {
   return f16_low(high);
 }
 
-// Rounded to bfloat16, to nearest even, in the high half of each lane (low half zero). NaN stays NaN.
+// Rounded to bfloat16, to nearest even, in the high half of each lane (low half zero). NaN stays
+// NaN.
 QWEN3_INLINE i32x16 round_to_bf16(f32x16 x) {
   i32x16 out;
   for (int i = 0; i < kRegisters; ++i) {
@@ -199,9 +202,9 @@ QWEN3_INLINE void store_bf16(uint16_t* p, f32x16 x) {
 #endif
 }
 
-// exp to about 1e-7 relative. x = n ln2 + r, |r| <= ln2/2; e^r by its Taylor series to r^7 (the next
-// term is 5e-9); 2^n by building the exponent. Below -87.3 the result is 0 (so exp(-inf) = 0); above
-// 88 it is held at exp(88), near the largest float. NaN stays NaN.
+// exp to about 1e-7 relative. x = n ln2 + r, |r| <= ln2/2; e^r by its Taylor series to r^7 (the
+// next term is 5e-9); 2^n by building the exponent. Below -87.3 the result is 0 (so exp(-inf) = 0);
+// above 88 it is held at exp(88), near the largest float. NaN stays NaN.
 QWEN3_INLINE f32x16 exp(f32x16 x) {
   constexpr float kLowest = -87.3f;
   const f32x16 top = splat(88.0f);
