@@ -29,21 +29,21 @@ struct SamplingParams {
   double presence_penalty = 0.0;    // [-2, 2]
   double frequency_penalty = 0.0;   // [-2, 2]
   double repetition_penalty = 1.0;  // [0.01, 100]
-  std::vector<std::pair<int32_t, double>> logit_bias;  // added, each in [-100, 100]
-  std::vector<int32_t> allowed_token_ids;  // not empty: nothing else is sampled
-  std::optional<uint64_t> seed;     // absent: a fresh one per request
+  std::vector<std::pair<int32_t, double>> logit_bias = {};  // added, each in [-100, 100]
+  std::vector<int32_t> allowed_token_ids = {};  // not empty: nothing else is sampled
+  std::optional<uint64_t> seed = {};     // absent: a fresh one per request
   int64_t max_tokens = -1;          // >= 1, or -1: until the context is full (which always ends it)
   int64_t min_tokens = 0;           // end tokens are not sampled before
-  std::vector<int32_t> stop_token_ids;
+  std::vector<int32_t> stop_token_ids = {};
   bool ignore_eos = false;
   int n_logprobs = -1;              // -1: none; else the sampled token's and the n best (<= 20)
 };
 
 struct Request {
-  std::vector<int32_t> prompt_ids;  // at least one
-  SamplingParams sampling;
+  std::vector<int32_t> prompt_ids = {};  // at least one
+  SamplingParams sampling = {};
   // Requests share cached prefixes only with requests of the same salt (for example, one per user).
-  std::string cache_salt;  // at most 1024 bytes
+  std::string cache_salt = {};  // at most 1024 bytes
 };
 
 enum class FinishReason { stop, length, cancelled, error };
@@ -64,11 +64,11 @@ struct Usage {
 struct Event {
   int32_t token_id = -1;  // -1: this event only finishes
   bool is_end_token = false;  // the token is an end-of-sequence or stop id: not for display
-  std::optional<TokenLogprob> logprob;
-  std::vector<TokenLogprob> top_logprobs;
-  std::optional<FinishReason> finish;
-  Usage usage;            // complete when `finish` is set
-  std::string error;      // when finish == error
+  std::optional<TokenLogprob> logprob = {};
+  std::vector<TokenLogprob> top_logprobs = {};
+  std::optional<FinishReason> finish = {};
+  Usage usage = {};            // complete when `finish` is set
+  std::string error = {};      // when finish == error
 };
 
 struct EngineOptions {

@@ -1,6 +1,7 @@
 #include "engine/model_runner.h"
 
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "engine/model_impl.h"
@@ -14,27 +15,28 @@ class Qwen3Runner final : public ModelRunner {
   Qwen3Runner(std::shared_ptr<Model> model, const RunnerShape& shape)
       : model_(std::move(model)),
         impl_(model_->impl()),
-        kv_(impl_.config, *impl_.backend, shape.kv),
-        qwen3_((std::lock_guard(impl_.backend_mutex),
-                Qwen3(impl_.config,
-                      impl_.weights,
-                      *impl_.backend,
-                      shape.max_batch_tokens,
-                      shape.max_logit_rows,
-                      shape.max_model_len))) {}
+        kv_(impl_.config, *impl_.backend, shape.kv) {
+    const std::lock_guard lock(impl_.backend_mutex);
+    qwen3_.emplace(impl_.config,
+                   impl_.weights,
+                   *impl_.backend,
+                   shape.max_batch_tokens,
+                   shape.max_logit_rows,
+                   shape.max_model_len);
+  }
 
   int64_t vocab_size() const override { return impl_.config.vocab_size; }
 
   Tensor run(const Batch& batch) override {
     const std::lock_guard lock(impl_.backend_mutex);
-    return qwen3_.forward(batch, kv_.layers());
+    return qwen3_->forward(batch, kv_.layers());
   }
 
  private:
   std::shared_ptr<Model> model_;
   Model::Impl& impl_;
   KvCache kv_;
-  Qwen3 qwen3_;
+  std::optional<Qwen3> qwen3_;
 };
 
 }  // namespace
