@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <cstddef>
