@@ -73,12 +73,14 @@ struct Event {
 
 struct EngineOptions {
   int64_t max_model_len = 0;      // longest sequence; 0: max_position_embeddings, or what fits
-  int64_t kv_cache_bytes = 0;     // 0: enough for one sequence of max_model_len, at most a share of free memory
+  // 0: enough for one sequence of max_model_len, or 1024 tokens for each of max_sequences, but at
+  // most half of the free memory (all of it when max_model_len is given).
+  int64_t kv_cache_bytes = 0;
   std::string kv_dtype = "auto";  // "auto" (bfloat16 for 16-bit weights), "float32", "bfloat16"
   int64_t block_size = 32;        // tokens per KV block, a multiple of 16
   int64_t max_batch_tokens = 512; // rows per step: the prefill chunk
   int64_t max_sequences = 64;     // that run together
-  int64_t max_waiting = 256;      // beyond: submit throws Error{out_of_memory}
+  int64_t max_waiting = 256;      // >= 1; beyond: submit throws Error{out_of_memory}
   bool prefix_cache = true;
   // ids >= this are never sampled (padding rows of the head); 0: vocab_size.
   int64_t n_real_tokens = 0;
@@ -121,8 +123,9 @@ class Engine {
   // vocabulary, an empty prompt, or one that leaves no room for a token.
   EventStream submit(Request request);
 
-  // Events by callback on the engine thread (it must return quickly and must not throw). The id is
-  // for cancel().
+  // Events by callback on the engine thread, the first possibly before submit returns. It must return
+  // quickly, must not destroy the engine, and if it throws its request is dropped. The id is for
+  // cancel().
   using OnEvent = std::function<void(const Event&)>;
   uint64_t submit(Request request, OnEvent on_event);
   void cancel(uint64_t request_id);

@@ -220,13 +220,18 @@ void EngineCore::end(Sequence& s, Event event, FinishReason reason) {
 
 void EngineCore::end_running(const std::string& error) {
   while (scheduler_.n_running() > 0) {
-    end(*scheduler_.running().back(), {.error = error}, FinishReason::error);
+    Event event;
+    event.error = error;
+    end(*scheduler_.running().back(), std::move(event), FinishReason::error);
   }
 }
 
 void EngineCore::end_all(FinishReason reason, const std::string& error) {
   for (const auto& [id, sequence] : sequences_) {
-    if (sequence->state != Sequence::State::finished) end(*sequence, {.error = error}, reason);
+    if (sequence->state == Sequence::State::finished) continue;
+    Event event;
+    event.error = error;
+    end(*sequence, std::move(event), reason);
   }
 }
 

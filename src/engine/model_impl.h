@@ -27,4 +27,7 @@ struct Model::Impl {
 // (Model::load does this with what it reads; tests do it with what they make.)
 std::shared_ptr<Model> make_model(std::unique_ptr<Model::Impl> impl, std::string name);
 
+// Throws Error{unsupported} for a model without a head (an embedding model): it has no logits.
+void check_generates(const Model::Impl& impl);
+
 }  // namespace qwen3

@@ -114,7 +114,7 @@ void validate(const EngineOptions& o) {
               o.block_size);
   check_count("max_batch_tokens", o.max_batch_tokens, 1, 1 << 20);
   check_count("max_sequences", o.max_sequences, 1, o.max_batch_tokens);
-  check_count("max_waiting", o.max_waiting, 0, 1 << 20);
+  check_count("max_waiting", o.max_waiting, 1, 1 << 20);
   QWEN3_CHECK(o.kv_dtype == "auto" || o.kv_dtype == "float32" || o.kv_dtype == "bfloat16",
               ErrorKind::invalid_argument,
               "kv_dtype: expected auto, float32 or bfloat16, got \"{}\"",
