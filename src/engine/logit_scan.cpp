@@ -92,7 +92,7 @@ bool all_finite(std::span<const float> row) {
 
 // exp(y) = 2^n · e^r with n = round(y / ln 2) and |r| <= ln 2 / 2; e^r by its Taylor polynomial of
 // degree 6 (remainder 1.2e-7 relative). Adding 1.5 · 2^23 rounds to an integer in the low bits.
-inline float exp_shifted(float x, float shift, float scale) {
+float exp_shifted(float x, float shift, float scale) {
   constexpr float kRound = 12582912.0f, kLog2E = 1.44269504f;
   constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
   const float exact = (x - shift) * scale;
