@@ -43,7 +43,10 @@ uint64_t scramble(uint64_t key) { return (key ^ key >> 29) * 0x9E3779B97F4A7C15;
 
 }  // namespace
 
-Bpe::Bpe(Vocabulary vocabulary, const std::vector<Merge>& merges, IgnoreMerges ignore_merges)
+Bpe::Bpe(Vocabulary vocabulary,
+         const std::vector<Merge>& merges,
+         IgnoreMerges ignore_merges,
+         std::string_view where)
     : vocabulary_(std::move(vocabulary)), n_merges_(merges.size()) {
   for (int byte = 0; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
@@ -56,7 +59,11 @@ Bpe::Bpe(Vocabulary vocabulary, const std::vector<Merge>& merges, IgnoreMerges i
   filter_.resize(n_bits / 64);
   filter_shift_ = 64 - std::countr_zero(n_bits);
   for (size_t rank = 0; rank < merges.size(); ++rank) {
-    add_pair(merges[rank], static_cast<uint32_t>(rank));
+    QWEN3_CHECK(add_pair(merges[rank], static_cast<uint32_t>(rank)),
+                ErrorKind::corrupt_file,
+                "{}: model.merges[{}]: this pair occurred before; expected every pair once",
+                where,
+                rank);
   }
 
   whole_.resize(static_cast<size_t>(vocabulary_.size()));
@@ -67,7 +74,7 @@ Bpe::Bpe(Vocabulary vocabulary, const std::vector<Merge>& merges, IgnoreMerges i
     const std::string_view bytes = vocabulary_.bytes(id);
     if (ignore_merges == IgnoreMerges::no) {
       ids.clear();
-      encode(bytes, ids, scratch);
+      merge(bytes, ids, scratch);
       if (ids.size() != 1 || ids[0] != id) continue;
     }
     whole_[static_cast<size_t>(id)] = true;
@@ -75,14 +82,15 @@ Bpe::Bpe(Vocabulary vocabulary, const std::vector<Merge>& merges, IgnoreMerges i
   }
 }
 
-void Bpe::add_pair(const Merge& merge, uint32_t rank) {
+bool Bpe::add_pair(const Merge& merge, uint32_t rank) {
   // find_pair gives the free slot where the new pair belongs.
   auto& slot = const_cast<Pair&>(find_pair(merge.left, merge.right));
+  if (slot.key != kNoKey) return false;
   const uint64_t key = pair_key(merge.left, merge.right);
-  QWEN3_CHECK(slot.key == kNoKey, ErrorKind::internal, "bpe: merge {} occurs twice", rank);
   slot = {key, rank, merge.result};
   const uint64_t bit = scramble(key) >> filter_shift_;
   filter_[bit / 64] |= uint64_t{1} << bit % 64;
+  return true;
 }
 
 const Bpe::Pair& Bpe::find_pair(int32_t left, int32_t right) const {
@@ -108,6 +116,10 @@ void Bpe::encode(std::string_view piece, std::vector<int32_t>& ids, Scratch& scr
       return;
     }
   }
+  merge(piece, ids, scratch);
+}
+
+void Bpe::merge(std::string_view piece, std::vector<int32_t>& ids, Scratch& scratch) const {
   if (piece.size() <= kShortPiece && n_merges_ <= kMaxShortMerges) {
     merge_short(piece, ids);
   } else {

@@ -39,9 +39,13 @@ class Bpe {
     std::vector<uint64_t> heap;
   };
 
-  // `merges` in the order of their ranks; every id lies in `vocabulary`, no pair occurs twice, and
-  // every byte has a token.
-  Bpe(Vocabulary vocabulary, const std::vector<Merge>& merges, IgnoreMerges ignore_merges);
+  // `merges` in the order of their ranks; `where` begins error messages.
+  // Throws Error{corrupt_file} when a pair occurs twice.
+  // REQUIRES: every id of `merges` lies in `vocabulary`, and every byte has a token there.
+  Bpe(Vocabulary vocabulary,
+      const std::vector<Merge>& merges,
+      IgnoreMerges ignore_merges,
+      std::string_view where);
 
   // Appends the ids of one piece. Thread-safe with one Scratch per thread.
   // REQUIRES: piece.size() < 2^31.
@@ -59,9 +63,10 @@ class Bpe {
   static constexpr uint64_t kNoKey = ~uint64_t{0};
   static constexpr uint32_t kNoRank = ~uint32_t{0};
 
-  void add_pair(const Merge& merge, uint32_t rank);
+  bool add_pair(const Merge& merge, uint32_t rank);  // false when the pair exists already
   const Pair& find_pair(int32_t left, int32_t right) const;
   uint32_t rank_of(int32_t left, int32_t right) const;
+  void merge(std::string_view piece, std::vector<int32_t>& ids, Scratch& scratch) const;
   void merge_short(std::string_view piece, std::vector<int32_t>& ids) const;
   void merge_long(std::string_view piece, std::vector<int32_t>& ids, Scratch& scratch) const;
 
