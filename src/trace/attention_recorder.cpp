@@ -22,8 +22,11 @@ void add_query(HeadSummary& head, std::span<const float> probabilities, int64_t 
   head.self_share += probabilities[static_cast<size_t>(query)];
 }
 
-void finish(HeadSummary& head, std::span<const float> last_row, int64_t n_tokens) {
-  const auto n = static_cast<double>(n_tokens);
+void finish(HeadSummary& head,
+            std::span<const float> last_row,
+            int64_t n_queries,
+            int64_t n_tokens) {
+  const auto n = static_cast<double>(n_queries);
   head.entropy /= n;
   head.self_share /= n;
   head.first_share /= n;
@@ -39,6 +42,23 @@ void finish(HeadSummary& head, std::span<const float> last_row, int64_t n_tokens
     const int64_t position = order[static_cast<size_t>(i)];
     head.top.push_back({position, last_row[static_cast<size_t>(position)]});
   }
+}
+
+// Rows between two queries that a summary looks at: long sequences are sampled, for the work grows
+// with the square. The last query is always among them.
+int64_t query_stride(int64_t n_tokens) {
+  constexpr int64_t kMaxQueries = 256;
+  return (n_tokens + kMaxQueries - 1) / kMaxQueries;
+}
+
+float dot(const float* a, const float* b, int64_t n) {
+  float sums[4] = {};
+  int64_t i = 0;
+  for (; i + 4 <= n; i += 4) {
+    for (int64_t lane = 0; lane < 4; ++lane) sums[lane] += a[i + lane] * b[i + lane];
+  }
+  for (; i < n; ++i) sums[0] += a[i] * b[i];
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
 }  // namespace
@@ -82,7 +102,7 @@ void AttentionRecorder::from_probabilities(int64_t layer, const Tensor& p) {
       row = {p.f32_row(head) + t * n_tokens, n};
       add_query(summary, row, t);
     }
-    finish(summary, row, n_tokens);
+    finish(summary, row, n_tokens, n_tokens);
     result.heads.push_back(std::move(summary));
     if (n_tokens <= max_map_tokens_) {
       result.map.insert(result.map.end(), p.f32_row(head), p.f32_row(head) + n_tokens * n_tokens);
@@ -99,20 +119,21 @@ void AttentionRecorder::compute(int64_t layer) {
                              ? 0
                              : facts_.layer_sliding_window[static_cast<size_t>(layer)];
   const double scale = 1 / std::sqrt(static_cast<double>(head_dim));
-  const auto n = static_cast<size_t>(n_tokens);
+  const int64_t stride = n_tokens <= max_map_tokens_ ? 1 : query_stride(n_tokens);
   LayerAttention result{.layer = layer, .n_heads = n_heads, .n_tokens = n_tokens, .heads = {}, .map = {}};
-  std::vector<float> row(n);
+  std::vector<float> row(static_cast<size_t>(n_tokens));
   for (int64_t head = 0; head < n_heads; ++head) {
     const int64_t kv_head = head / (n_heads / n_kv_heads);  // grouped queries
     HeadSummary summary;
-    for (int64_t t = 0; t < n_tokens; ++t) {
+    int64_t n_queries = 0;
+    for (int64_t t = (n_tokens - 1) % stride; t < n_tokens; t += stride, ++n_queries) {
       const float* query = q_.data() + (t * n_heads + head) * head_dim;
       const int64_t first = window > 0 ? std::max<int64_t>(0, t - window + 1) : 0;
       std::ranges::fill(row, 0.0f);
       double top = -INFINITY, total = 0;
       for (int64_t j = first; j <= t; ++j) {
         const float* key = k_.data() + (j * n_kv_heads + kv_head) * head_dim;
-        const double score = scale * std::inner_product(query, query + head_dim, key, 0.0f);
+        const double score = scale * dot(query, key, head_dim);
         row[static_cast<size_t>(j)] = static_cast<float>(score);
         top = std::max(top, score);
       }
@@ -125,7 +146,7 @@ void AttentionRecorder::compute(int64_t layer) {
       add_query(summary, row, t);
       if (n_tokens <= max_map_tokens_) result.map.insert(result.map.end(), row.begin(), row.end());
     }
-    finish(summary, row, n_tokens);
+    finish(summary, row, n_queries, n_tokens);
     result.heads.push_back(std::move(summary));
   }
   layers_.push_back(std::move(result));

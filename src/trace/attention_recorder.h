@@ -2,7 +2,8 @@
 // sequence is short enough.
 //
 // The reference backend shows the probabilities ("probs"); on the others they are computed again
-// here from the queries and keys that the taps show, in float32 with double sums.
+// here from the queries and keys that the taps show. Of more than 256 tokens only some queries are
+// looked at then, evenly spread, the last one included.
 #pragma once
 
 #include <cstdint>

@@ -5,7 +5,11 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
+
+#include "trace/model_facts.h"
 
 namespace qwen3 {
 
@@ -18,5 +22,9 @@ struct TapName {
 
 // Views into `name`. A name of another form has layer -1 and is its own part.
 TapName parse_tap_name(std::string_view name);
+
+// Every name that a forward pass of this model can show, in order. Of the experts, those that no
+// token chooses will not come; "probs" comes from the reference backend only.
+std::vector<std::string> all_tap_names(const ModelFacts& facts);
 
 }  // namespace qwen3
