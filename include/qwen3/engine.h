@@ -28,12 +28,12 @@ struct SamplingParams {
   double frequency_penalty = 0.0;   // [-2, 2]
   double repetition_penalty = 1.0;  // > 0
   std::vector<std::pair<int32_t, double>> logit_bias;  // finite
-  std::optional<uint64_t> seed;     // absent: a fresh one per request
-  int64_t max_tokens = -1;          // -1: until the context is full
-  int64_t min_tokens = 0;           // end tokens are not sampled before
+  std::optional<uint64_t> seed;                        // absent: a fresh one per request
+  int64_t max_tokens = -1;                             // -1: until the context is full
+  int64_t min_tokens = 0;                              // end tokens are not sampled before
   std::vector<int32_t> stop_token_ids;
   bool ignore_eos = false;
-  int n_logprobs = -1;              // -1: none; else the sampled token's and the n best (<= 20)
+  int n_logprobs = -1;  // -1: none; else the sampled token's and the n best (<= 20)
 };
 
 struct Request {
@@ -57,23 +57,24 @@ struct Usage {
 
 // One step of one request. The last event of every request has `finish`; exactly one does.
 struct Event {
-  int32_t token_id = -1;  // -1: this event only finishes
+  int32_t token_id = -1;      // -1: this event only finishes
   bool is_end_token = false;  // the token is an end-of-sequence or stop id: not for display
   std::optional<TokenLogprob> logprob;
   std::vector<TokenLogprob> top_logprobs;
   std::optional<FinishReason> finish;
-  Usage usage;            // complete when `finish` is set
-  std::string error;      // when finish == error
+  Usage usage;        // complete when `finish` is set
+  std::string error;  // when finish == error
 };
 
 struct EngineOptions {
-  int64_t max_model_len = 0;      // longest sequence; 0: max_position_embeddings, or what fits
-  int64_t kv_cache_bytes = 0;     // 0: enough for one sequence of max_model_len, at most a share of free memory
-  std::string kv_dtype = "auto";  // "auto" (bfloat16 for 16-bit weights), "float32", "bfloat16"
-  int64_t block_size = 32;        // tokens per KV block, a multiple of 16
-  int64_t max_batch_tokens = 512; // rows per step: the prefill chunk
-  int64_t max_sequences = 64;     // that run together
-  int64_t max_waiting = 256;      // beyond: submit throws Error{out_of_memory}
+  int64_t max_model_len = 0;  // longest sequence; 0: max_position_embeddings, or what fits
+  int64_t kv_cache_bytes =
+      0;  // 0: enough for one sequence of max_model_len, at most a share of free memory
+  std::string kv_dtype = "auto";   // "auto" (bfloat16 for 16-bit weights), "float32", "bfloat16"
+  int64_t block_size = 32;         // tokens per KV block, a multiple of 16
+  int64_t max_batch_tokens = 512;  // rows per step: the prefill chunk
+  int64_t max_sequences = 64;      // that run together
+  int64_t max_waiting = 256;       // beyond: submit throws Error{out_of_memory}
   bool prefix_cache = true;
   // ids >= this are never sampled (padding rows of the head); 0: vocab_size.
   int64_t n_real_tokens = 0;
