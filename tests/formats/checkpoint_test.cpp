@@ -10,7 +10,7 @@
 #include "formats/official_configs.h"
 #include "formats/safetensors.h"
 #include "support/expect_error.h"
-#include "support/temporary_directory.h"
+#include "support/temp_dir.h"
 
 namespace qwen3 {
 namespace {
@@ -43,7 +43,7 @@ class CheckpointTest : public testing::Test {
   }
   Checkpoint open() const { return Checkpoint::open(dir_.path()); }
 
-  TemporaryDirectory dir_;
+  test::TempDir dir_;
 };
 
 TEST_F(CheckpointTest, OneFile) {
@@ -134,7 +134,7 @@ TEST_F(CheckpointTest, BrokenFilesAreNamed) {
 
 // T-S3: names in an index that would lead out of the directory, or to something that is no file.
 TEST_F(CheckpointTest, HostileShardNames) {
-  const TemporaryDirectory outside;
+  const test::TempDir outside;
   const std::vector<SafetensorsTensor> tensors = {floats("a")};
   write_safetensors((outside.path() / "x.safetensors").string(), tensors);
   const std::string relative = "../" + outside.path().filename().string() + "/x.safetensors";
@@ -168,7 +168,7 @@ TEST_F(CheckpointTest, HostileShardNames) {
 
 // The hub's cache keeps blobs elsewhere and links to them: the operator's own links are followed.
 TEST_F(CheckpointTest, SymlinksOfTheOperatorAreFollowed) {
-  const TemporaryDirectory blobs;
+  const test::TempDir blobs;
   const std::vector<SafetensorsTensor> tensors = {floats("a")};
   write_safetensors((blobs.path() / "blob").string(), tensors);
   fs::create_symlink(blobs.path() / "blob", dir_.path() / "model-1.safetensors");

@@ -7,7 +7,7 @@
 
 #include "base/mapped_file.h"
 #include "support/expect_error.h"
-#include "support/temporary_directory.h"
+#include "support/temp_dir.h"
 
 namespace qwen3 {
 namespace {
@@ -31,13 +31,13 @@ std::string bytes(std::initializer_list<T> values) {
 }
 
 NpyArray read(const std::string& file) {
-  const TemporaryDirectory dir;
+  const test::TempDir dir;
   return read_npy(dir.write("a.npy", file));
 }
 
 // numpy.save(f, numpy.arange(6, dtype="<f4").reshape(2, 3)) byte for byte.
 TEST(Npy, WritesWhatNumPyWrites) {
-  const TemporaryDirectory dir;
+  const test::TempDir dir;
   std::vector<float> values = {0, 1, 2, 3, 4, 5};
   write_npy(dir.path() / "a.npy", Tensor::view(values, {2, 3}));
   const std::string file = read_text_file(dir.path() / "a.npy", 1000);
@@ -48,7 +48,7 @@ TEST(Npy, WritesWhatNumPyWrites) {
 }
 
 TEST(Npy, RoundTrips) {
-  const TemporaryDirectory dir;
+  const test::TempDir dir;
   const auto path = dir.path() / "a.npy";
   for (const Shape& shape :
        {Shape{24}, Shape{2, 12}, Shape{2, 3, 4}, Shape{1, 2, 3, 4}, Shape{0, 5}}) {
@@ -64,7 +64,7 @@ TEST(Npy, RoundTrips) {
 }
 
 TEST(Npy, WritesIntegers) {
-  const TemporaryDirectory dir;
+  const test::TempDir dir;
   std::vector<int32_t> values = {7, -3};
   write_npy(dir.path() / "a.npy", Tensor(values.data(), DType::i32, {2}));
   EXPECT_EQ(read_npy(dir.path() / "a.npy").values, (std::vector<float>{7, -3}));

@@ -11,7 +11,7 @@
 
 #include "base/mapped_file.h"
 #include "support/expect_error.h"
-#include "support/temporary_directory.h"
+#include "support/temp_dir.h"
 
 namespace qwen3 {
 namespace {
@@ -313,7 +313,7 @@ TEST(Safetensors, AHostileHeaderCostsLittleMemory) {
 }
 
 TEST(Safetensors, WriterAndReaderAgree) {
-  const TemporaryDirectory dir;
+  const test::TempDir dir;
   const std::string path = (dir.path() / "x.safetensors").string();
   const std::array<float, 3> floats = {1, 2, 3};
   const std::array<uint16_t, 2> halves = {0x3F80, 0x4000};

@@ -20,7 +20,7 @@
 #include "kernels/reference/reference_backend.h"
 #include "model/panel_backend.h"
 #include "support/expect_error.h"
-#include "support/temporary_directory.h"
+#include "support/temp_dir.h"
 #include "tensor/convert.h"
 
 namespace qwen3 {
@@ -172,7 +172,7 @@ class WeightsTest : public testing::Test {
   }
   Weights load() { return load(*reference_); }
 
-  TemporaryDirectory dir_;
+  test::TempDir dir_;
   const std::unique_ptr<Backend> reference_ = make_reference_backend();
   const PanelBackend panel_;
 };
@@ -488,7 +488,7 @@ TEST_F(WeightsTest, TheLimitOnAddressSpaceCounts) {
   const HfConfig config = parse_hf_config(model.config(), "c");
   rlimit old{};
   ASSERT_EQ(::getrlimit(RLIMIT_AS, &old), 0);
-  const rlimit small{rlim_t{600} << 20, old.rlim_max};
+  const rlimit small{rlim_t{300} << 20, old.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_AS, &small), 0);
   EXPECT_ERROR(random_weights(config, *reference_, DType::f32, 1, 1),
                ErrorKind::out_of_memory,
