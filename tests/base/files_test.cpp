@@ -138,6 +138,7 @@ TEST(AvailableMemory, FormatsForPeople) {
   EXPECT_EQ(format_bytes(0), "0 bytes");
   EXPECT_EQ(format_bytes(999'999), "999999 bytes");
   EXPECT_EQ(format_bytes(1'500'000), "1.5 MB");
+  EXPECT_EQ(format_bytes(999'900'000), "999.9 MB");
   EXPECT_EQ(format_bytes(16'381'000'000), "16.4 GB");
 }
 

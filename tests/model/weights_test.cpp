@@ -492,7 +492,7 @@ TEST_F(WeightsTest, TheLimitOnAddressSpaceCounts) {
   ASSERT_EQ(::setrlimit(RLIMIT_AS, &small), 0);
   EXPECT_ERROR(random_weights(config, *reference_, DType::f32, 1, 1),
                ErrorKind::out_of_memory,
-               "needs 384.0 MB",
+               "needs 384.0 MB for weights",
                "available");
   ASSERT_EQ(::setrlimit(RLIMIT_AS, &old), 0);
 }
