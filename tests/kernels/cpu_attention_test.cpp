@@ -127,7 +127,8 @@ std::string label(CpuIsa isa, const Geometry& g, int64_t n) {
 }
 
 // Bound: a score errs by delta <= (head_dim + 2)·eps·scale·Σ|q·k|, a probability relatively by
-// 2·delta and, where it is rounded to bfloat16, by 2^-9; the sum over n keys adds n·eps.
+// 2·delta and, where it is rounded to bfloat16, by 2^-8; the sum over n keys adds n·eps. The
+// rounded probabilities are divided by their own sum: what is left is Σ p·2^-8·|v - out|.
 void compare(const Cache& cache, const Geometry& g, CpuIsa isa, const std::vector<float>& out) {
   const Sequence& s = cache.sequences[0];
   const bool dots = isa == CpuIsa::avx512_bf16 && g.type == DType::bf16;
@@ -164,10 +165,15 @@ void compare(const Cache& cache, const Geometry& g, CpuIsa isa, const std::vecto
           sum += scores[static_cast<size_t>(j - first)] / total * v;
           size += scores[static_cast<size_t>(j - first)] / total * std::abs(v);
         }
-        const double relative =
-            2 * delta + (dots ? kEpsBf16 / 2 : 0) + static_cast<double>(t - first + 16) * kEps;
+        double spread = 0;
+        for (int64_t j = first; j <= t; ++j) {
+          const float v =
+              stored(s.v[static_cast<size_t>((j * g.n_kv_heads + kv_head) * g.head_dim + d)]);
+          spread += 1.01 * scores[static_cast<size_t>(j - first)] / total * std::abs(v - sum);
+        }
+        const double relative = 2 * delta + static_cast<double>(t - first + 16) * kEps;
         const auto at = static_cast<size_t>((t * g.n_heads + head) * g.head_dim + d);
-        comparison.look(at, out[at], sum, relative * size);
+        comparison.look(at, out[at], sum, relative * size + (dots ? kEpsBf16 * spread : 0));
       }
     }
   }

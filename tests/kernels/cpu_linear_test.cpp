@@ -299,7 +299,7 @@ TEST(CpuExperts, MatchDoublePrecision) {
               const double n_eps = (hidden + 4) * kEps;
               act_error[static_cast<size_t>(i)] =
                   1.1 * n_eps * g_size * std::abs(u) + std::abs(silu) * n_eps * u_size +
-                  std::abs(silu * u) * ((rounds ? kEpsBf16 / 2 : 0) + 8 * kEps);
+                  std::abs(silu * u) * ((rounds ? kEpsBf16 : 0) + 8 * kEps);
             }
             for (int64_t o = 0; o < hidden; ++o) {
               double sum = 0, error = 0;

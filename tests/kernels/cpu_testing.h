@@ -19,7 +19,7 @@
 namespace qwen3::testing {
 
 constexpr double kEps = 1.1920929e-7;  // float32
-constexpr double kEpsBf16 = 0x1p-8;    // twice the largest relative error of rounding to bfloat16
+constexpr double kEpsBf16 = 0x1p-8;    // largest relative error of rounding to bfloat16
 
 inline std::vector<CpuIsa> isas_here() {
   std::vector<CpuIsa> isas;

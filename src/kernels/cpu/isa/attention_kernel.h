@@ -7,7 +7,7 @@
 // what lies there may be NaN from a block's former life.
 //
 // Scores stay in float32; for bfloat16 with dot products the probabilities are rounded to bfloat16
-// before they meet the values (their sum is taken before rounding).
+// before they meet the values and before they are summed.
 #pragma once
 
 #include "kernels/cpu/isa/dot_tile.h"
@@ -58,6 +58,20 @@ QWEN3_INLINE Visible visible_keys(const AttentionRow& row, int64_t chunk, int64_
   return {begin, end};
 }
 
+// Stores 16 probabilities as X and returns what was stored: the sum must be that of the weights
+// that the values really get, so that the rounded ones still add up to one.
+QWEN3_INLINE f32x16 store_probabilities(float* out, f32x16 p) {
+  store(out, p);
+  return p;
+}
+#if defined(__AVX512BF16__)
+QWEN3_INLINE f32x16 store_probabilities(uint16_t* out, f32x16 p) {
+  store_bf16(out, p);
+  const __m256i bits = *reinterpret_cast<const __m256i_u*>(out);
+  return {{(Reg)_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16)}};
+}
+#endif
+
 // Turns 64 raw scores into probabilities relative to the running maximum and brings the row's state
 // to the new maximum. Keys outside `visible` get probability 0.
 template <typename X>
@@ -93,13 +107,7 @@ QWEN3_INLINE void softmax_chunk(X* probabilities,
     state.maximum[0] = maximum;
   }
   for (int64_t g = 0; g < kChunkGroups; ++g) {
-    const f32x16 p = exp(s[g] - splat(maximum));
-    sums = sums + p;
-    if constexpr (sizeof(X) == 2) {
-      store_bf16(probabilities + g * kPanel, p);
-    } else {
-      store(probabilities + g * kPanel, p);
-    }
+    sums = sums + store_probabilities(probabilities + g * kPanel, exp(s[g] - splat(maximum)));
   }
   store(state.sums, sums);
 }
