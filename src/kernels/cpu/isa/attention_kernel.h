@@ -165,26 +165,42 @@ template <typename W>
 struct ChunkGroups {
   const W* k[kChunkGroups];
   const W* v[kChunkGroups];
+};
+template <typename W>
+QWEN3_INLINE ChunkGroups<W> find_groups(const AttentionArgs& args,
+                                        int64_t chunk,
+                                        int64_t begin,
+                                        int64_t end) {
+  const KvArgs& kv = args.kv;
+  const int64_t first = begin > chunk ? (begin - chunk) / kPanel : 0;
+  const int64_t last =
+      end - chunk < kAttentionChunk ? (end - chunk - 1) / kPanel : kChunkGroups - 1;
+  ChunkGroups<W> groups;
+  for (int64_t g = 0; g < kChunkGroups; ++g) {
+    const int64_t key = chunk + (g < first || g > last ? first : g) * kPanel;
+    const int64_t slot =
+        args.block_table[key / kv.block_size] * kv.block_size + key % kv.block_size;
+    const int64_t offset =
+        kv_group_offset(slot, args.kv_head, kv.block_size, kv.n_kv_heads, kv.head_dim);
+    groups.k[g] = static_cast<const W*>(kv.k) + offset;
+    groups.v[g] = static_cast<const W*>(kv.v) + offset;
+  }
+  return groups;
+}
 
-  QWEN3_INLINE ChunkGroups(const AttentionArgs& args,
-                           int64_t chunk,
-                           int64_t seen_begin,
-                           int64_t seen_end) {
-    const KvArgs& kv = args.kv;
-    const int64_t first = seen_begin / kPanel;
-    const int64_t last = (seen_end - 1) / kPanel;
-    for (int64_t g = 0; g < kChunkGroups; ++g) {
-      const int64_t group = g < first || g > last ? first : g;
-      const int64_t key = chunk + group * kPanel;
-      const int64_t slot =
-          args.block_table[key / kv.block_size] * kv.block_size + key % kv.block_size;
-      const int64_t offset =
-          kv_group_offset(slot, args.kv_head, kv.block_size, kv.n_kv_heads, kv.head_dim);
-      k[g] = static_cast<const W*>(kv.k) + offset;
-      v[g] = static_cast<const W*>(kv.v) + offset;
+// Asks for a chunk ahead of its use. Groups are scattered pieces of 4 KiB, so the processor's own
+// prefetchers start anew on each: without this a decode step reads keys at 14 GB/s of 38. All lines
+// at once is right, for the requests queue up in L2. AMD EPYC (Zen 4), 2 cores, 2026-11-24.
+template <typename W>
+QWEN3_INLINE void prefetch_groups(const ChunkGroups<W>& groups, int64_t head_dim) {
+  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(W));
+  for (int64_t g = 0; g < kChunkGroups; ++g) {
+    for (int64_t i = 0; i < kv_group_size(head_dim); i += kLine) {
+      __builtin_prefetch(groups.k[g] + i, 0, 2);
+      __builtin_prefetch(groups.v[g] + i, 0, 2);
     }
   }
-};
+}
 
 // A tile of rows against one chunk: scores, softmax, values.
 template <typename P>
@@ -262,13 +278,19 @@ void attend(const AttentionArgs& args, int64_t partition_begin, int64_t partitio
   begin = begin > partition_begin ? begin : partition_begin;
   end = end < partition_end ? end : partition_end;
 
-  for (int64_t chunk = begin / kAttentionChunk * kAttentionChunk; chunk < end;
-       chunk += kAttentionChunk) {
+  using W = typename P::W;
+  if (begin >= end) return;
+  int64_t chunk = begin / kAttentionChunk * kAttentionChunk;
+  ChunkGroups<W> next = find_groups<W>(args, chunk, begin, end);
+  prefetch_groups(next, head_dim);
+  for (; chunk < end; chunk += kAttentionChunk) {
+    const ChunkGroups<W> groups = next;
+    if (chunk + kAttentionChunk < end) {
+      next = find_groups<W>(args, chunk + kAttentionChunk, begin, end);
+      prefetch_groups(next, head_dim);
+    }
     // All rows pass by the chunk's keys and values, 32 KiB at head_dim 128, while those are in
     // L1/L2.
-    const int64_t seen_begin = begin > chunk ? begin - chunk : 0;
-    const int64_t seen_end = end - chunk < kAttentionChunk ? end - chunk : kAttentionChunk;
-    const ChunkGroups<typename P::W> groups(args, chunk, seen_begin, seen_end);
     for (int64_t first = 0; first < args.n_rows; first += kTileRows) {
       const int64_t rows = args.n_rows - first < kTileRows ? args.n_rows - first : kTileRows;
       Visible visible[kTileRows];
