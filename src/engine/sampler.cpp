@@ -96,11 +96,13 @@ Sampled Sampler::sample(std::span<float> logits, const SampleInput& input) {
     out.status = scan_.max() < 0 ? Sampled::Status::nothing_allowed : Sampled::Status::not_finite;
     return out;
   }
-  const auto step = static_cast<uint64_t>(static_cast<int64_t>(input.tokens.size()) - input.n_prompt);
-  out.token_id = p.temperature < kGreedyBelow ? scan_.argmax()
-                                              : draw(p, real, uniform(input.seed, step));
+  const auto step =
+      static_cast<uint64_t>(static_cast<int64_t>(input.tokens.size()) - input.n_prompt);
+  out.token_id =
+      p.temperature < kGreedyBelow ? scan_.argmax() : draw(p, real, uniform(input.seed, step));
   if (p.n_logprobs >= 0) {
-    out.logprob = static_cast<float>(static_cast<double>(saved_[index(out.token_id)]) - log_sum_exp_);
+    out.logprob =
+        static_cast<float>(static_cast<double>(saved_[index(out.token_id)]) - log_sum_exp_);
   }
   return out;
 }
@@ -178,9 +180,9 @@ int32_t Sampler::draw(const SamplingParams& p, std::span<const float> logits, do
 std::vector<Candidate>& Sampler::filter(const SamplingParams& p) {
   float threshold = kMasked;
   if (p.top_k > 0) threshold = scan_.lower_bound_of_top(p.top_k);
-  const double min_p_cut = p.min_p > 0
-      ? static_cast<double>(scan_.max()) + p.temperature * std::log(p.min_p)
-      : -std::numeric_limits<double>::infinity();
+  const double min_p_cut =
+      p.min_p > 0 ? static_cast<double>(scan_.max()) + p.temperature * std::log(p.min_p)
+                  : -std::numeric_limits<double>::infinity();
   std::vector<Candidate>& kept =
       scan_.collect(std::max(threshold, std::nextafter(static_cast<float>(min_p_cut), kMasked)));
   std::erase_if(kept, [&](const Candidate& c) { return static_cast<double>(c.value) < min_p_cut; });
@@ -193,8 +195,7 @@ std::vector<Candidate>& Sampler::filter(const SamplingParams& p) {
 std::vector<Candidate>& Sampler::nucleus_of_all(std::span<const float> logits,
                                                 double temperature,
                                                 double top_p) {
-  const double goal =
-      top_p * sum_exp(logits, scan_.max(), static_cast<float>(1.0 / temperature));
+  const double goal = top_p * sum_exp(logits, scan_.max(), static_cast<float>(1.0 / temperature));
   std::vector<Candidate>* kept = &scan_.collect(scan_.lower_bound_of_top(kFirstLook));
   double total = weigh(*kept, scan_.max(), temperature);
   if (total < goal) {

@@ -57,7 +57,8 @@ class Sampler {
   int32_t draw(const SamplingParams& params, std::span<const float> logits, double u);
   int32_t draw_unfiltered(std::span<const float> logits, float scale, double u) const;
   std::vector<Candidate>& filter(const SamplingParams& params);
-  std::vector<Candidate>& nucleus_of_all(std::span<const float> logits, double temperature,
+  std::vector<Candidate>& nucleus_of_all(std::span<const float> logits,
+                                         double temperature,
                                          double top_p);
 
   int64_t n_real_tokens_;

@@ -17,6 +17,7 @@ namespace {
 
 constexpr int64_t kPrefixBytes = 8;
 constexpr int64_t kMaxHeaderBytes = 100'000'000;
+constexpr int kMaxSkipDepth = 125;  // with header and entry 127 levels, as the reference allows
 constexpr size_t kMaxRank =
     64;  // as in PyTorch and NumPy; bounds what a hostile header can make us hold
 
@@ -82,7 +83,7 @@ class HeaderReader final : public JsonEvents {
 
   bool start_object(std::size_t) override {
     if (skip_depth_ > 0 || place_ == Place::other_field) {
-      ++skip_depth_;
+      deepen_skipped();
     } else if (place_ == Place::outside) {
       place_ = Place::header;
     } else if (place_ == Place::tensor && in_metadata()) {
@@ -105,7 +106,7 @@ class HeaderReader final : public JsonEvents {
   }
   bool start_array(std::size_t) override {
     if (skip_depth_ > 0 || place_ == Place::other_field) {
-      ++skip_depth_;
+      deepen_skipped();
     } else if (place_ == Place::shape_value) {
       place_ = Place::shape;
     } else if (place_ == Place::offsets_value) {
@@ -172,6 +173,9 @@ class HeaderReader final : public JsonEvents {
     if (skip_depth_ == 0) place_ = Place::entry;
     return true;
   }
+  void deepen_skipped() {
+    if (++skip_depth_ > kMaxSkipDepth) unexpected("values nested more than 125 deep");
+  }
   bool end_skipped() {
     if (--skip_depth_ == 0) place_ = Place::entry;
     return true;
@@ -215,7 +219,7 @@ class HeaderReader final : public JsonEvents {
   std::string_view where_;
   std::vector<SafetensorsEntry> entries_;
   Place place_ = Place::outside;
-  int64_t skip_depth_ = 0;
+  int skip_depth_ = 0;
   std::string name_;
   bool has_metadata_ = false;
   Seen seen_;

@@ -9,8 +9,9 @@
 // product of the shape times the element size, last end equal to the end of the file.
 //
 // Stricter than the Rust code (but not than the format's text) in four points that no writer
-// produces: white space before '{', a tensor listed twice, an entry written as a JSON array, and
-// dimensions of 2^63 or more or more than 64 of them are refused.
+// produces; these are refused: white space before '{', a tensor listed twice, an entry written as a
+// JSON array, and shapes of more than 64 dimensions or whose leading dimensions multiply to 2^60
+// elements or more before a zero follows.
 #pragma once
 
 #include <cstddef>

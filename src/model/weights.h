@@ -44,7 +44,7 @@ struct LayerWeights {
 struct Weights {
   Tensor embed_tokens;  // [vocab_size, hidden_size]
   std::vector<LayerWeights> layers;
-  Tensor norm;     // [hidden_size] float32
+  Tensor norm;  // [hidden_size] float32
   // [vocab_size, hidden_size]; the same tensor as embed_tokens when tied. Empty when the checkpoint
   // is not tied and has no head: an embedding model, from which no logits can be asked.
   Tensor lm_head;
@@ -65,8 +65,8 @@ int64_t n_parameters(const HfConfig& config);
 // only if it is the head too.
 int64_t n_active_parameters(const HfConfig& config);
 
-// Loads and packs every tensor, in parallel over `n_threads`; resident memory stays near one copy of
-// the model, for the files are read piece by piece and not through their mapping. Each tensor's
+// Loads and packs every tensor, in parallel over `n_threads`; resident memory stays near one copy
+// of the model, for the files are read piece by piece and not through their mapping. Each tensor's
 // presence, dtype and shape is checked against the config, and the total against the memory this
 // process may use, before anything is allocated. as_stored keeps bf16, f16 and f32 tensor by tensor
 // (experts of one layer stored in different types become f32); other choices convert (f32 is exact;

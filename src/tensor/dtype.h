@@ -15,10 +15,14 @@ constexpr int64_t dtype_size(DType type) {
 
 constexpr std::string_view dtype_name(DType type) {
   switch (type) {
-    case DType::f32: return "float32";
-    case DType::bf16: return "bfloat16";
-    case DType::f16: return "float16";
-    case DType::i32: return "int32";
+    case DType::f32:
+      return "float32";
+    case DType::bf16:
+      return "bfloat16";
+    case DType::f16:
+      return "float16";
+    case DType::i32:
+      return "int32";
   }
   return "?";
 }
@@ -49,7 +53,8 @@ inline uint16_t f32_to_f16(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
   const auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
   const uint32_t magnitude = bits & 0x7FFFFFFF;
-  if (magnitude > 0x7F800000) return static_cast<uint16_t>(sign | 0x7E00 | (magnitude >> 13 & 0x3FF));
+  if (magnitude > 0x7F800000)
+    return static_cast<uint16_t>(sign | 0x7E00 | (magnitude >> 13 & 0x3FF));
   if (magnitude >= 0x477FF000) return static_cast<uint16_t>(sign | 0x7C00);
   if (magnitude < 0x38800000) {
     // Subnormal: adding 0.5 leaves the value in the low bits, in steps of 2^-24, rounded to even.

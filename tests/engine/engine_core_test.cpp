@@ -1,5 +1,5 @@
-// The engine over MockModel: every continuation is known without an engine, and the mock checks every
-// key it reads.
+// The engine over MockModel: every continuation is known without an engine, and the mock checks
+// every key it reads.
 #include "engine/engine_core.h"
 
 #include <gtest/gtest.h>
@@ -155,7 +155,8 @@ TEST(EngineCore, EndsExactlyAtTheContextLimit) {
     Mock mock({.n_blocks = 40, .max_model_len = context});
     std::vector<EventStream> streams;
     for (uint64_t i = 0; i < 8; ++i) {
-      streams.push_back(mock.core.submit({.prompt_ids = prompt(context - 1 - static_cast<int64_t>(i), i)}));
+      streams.push_back(
+          mock.core.submit({.prompt_ids = prompt(context - 1 - static_cast<int64_t>(i), i)}));
     }
     for (size_t i = 0; i < 8; ++i) {
       const Outcome outcome = drain(streams[i]);
@@ -202,7 +203,8 @@ TEST(EngineCore, StopsAtEndTokensAndSaysSo) {
 
 TEST(EngineCore, GivesLogprobs) {
   Mock mock({});
-  auto stream = mock.core.submit({.prompt_ids = {1}, .sampling = {.max_tokens = 3, .n_logprobs = 2}});
+  auto stream =
+      mock.core.submit({.prompt_ids = {1}, .sampling = {.max_tokens = 3, .n_logprobs = 2}});
   while (auto event = stream.next()) {
     ASSERT_TRUE(event->logprob.has_value());
     ASSERT_EQ(event->top_logprobs.size(), 2u);
@@ -435,7 +437,8 @@ TEST(EngineCore, ShutdownWhileRunningFinishesEveryStream) {
   for (int round = 0; round < 20; ++round) {
     auto mock = std::make_unique<Mock>(MockOptions{.max_sequences = 4});
     std::vector<EventStream> streams;
-    for (uint64_t i = 0; i < 12; ++i) streams.push_back(mock->core.submit({.prompt_ids = prompt(20, i)}));
+    for (uint64_t i = 0; i < 12; ++i)
+      streams.push_back(mock->core.submit({.prompt_ids = prompt(20, i)}));
     if (round % 2 == 0) streams[0].next();
     std::thread closer([&] { mock.reset(); });
     for (EventStream& stream : streams) {

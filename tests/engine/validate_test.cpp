@@ -46,10 +46,12 @@ TEST(Validate, AcceptsDefaultsAndEdges) {
             }),
             "");
   EXPECT_EQ(complaint([](Request& r) { r.sampling.temperature = -0.0; }), "");
-  EXPECT_EQ(complaint([](Request& r) { r.sampling.top_k = std::numeric_limits<int64_t>::min(); }), "");
+  EXPECT_EQ(complaint([](Request& r) { r.sampling.top_k = std::numeric_limits<int64_t>::min(); }),
+            "");
 }
 
-// Every number field against every hostile number: refused by name, except where the number is fine.
+// Every number field against every hostile number: refused by name, except where the number is
+// fine.
 TEST(Validate, RefusesHostileNumbersByName) {
   const double kHostile[] = {std::numeric_limits<double>::quiet_NaN(),
                              std::numeric_limits<double>::infinity(),
@@ -72,7 +74,8 @@ TEST(Validate, RefusesHostileNumbersByName) {
   for (const Field& field : kFields) {
     for (const double x : kHostile) {
       const std::string message = complaint([&](Request& r) { field.set(r.sampling, x); });
-      EXPECT_EQ(message.rfind(std::string(field.name) + ": ", 0), 0u) << field.name << " " << x << message;
+      EXPECT_EQ(message.rfind(std::string(field.name) + ": ", 0), 0u)
+          << field.name << " " << x << message;
     }
   }
   for (const double x : kHostile) {
@@ -84,7 +87,8 @@ TEST(Validate, RefusesHostileNumbersByName) {
 }
 
 TEST(Validate, RefusesIdsAndCountsOutOfRange) {
-  for (const int32_t id : {-1, 100, std::numeric_limits<int32_t>::max(), std::numeric_limits<int32_t>::min()}) {
+  for (const int32_t id :
+       {-1, 100, std::numeric_limits<int32_t>::max(), std::numeric_limits<int32_t>::min()}) {
     EXPECT_NE(complaint([&](Request& r) { r.prompt_ids = {1, id}; }), "");
     EXPECT_NE(complaint([&](Request& r) { r.sampling.logit_bias = {{id, 0.0}}; }), "");
     EXPECT_NE(complaint([&](Request& r) { r.sampling.stop_token_ids = {id}; }), "");

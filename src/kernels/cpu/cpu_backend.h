@@ -1,4 +1,5 @@
-// The fast processor backend: packed weights, vector instructions chosen at run time, a thread team.
+// The fast processor backend: packed weights, vector instructions chosen at run time, a thread
+// team.
 #pragma once
 
 #include <memory>

@@ -1,0 +1,40 @@
+// The table of an instruction set, put together from the headers beside it.
+#pragma once
+
+#include "kernels/cpu/isa/attention_kernel.h"
+#include "kernels/cpu/isa/dot_tile.h"
+#include "kernels/cpu/isa/linear_kernel.h"
+#include "kernels/cpu/isa/row_kernels.h"
+#include "kernels/cpu/kernel_table.h"
+
+namespace qwen3::cpu {
+namespace {
+
+#if defined(__AVX512BF16__)
+using Bf16 = Bf16DotProduct;
+#else
+using Bf16 = Bf16Product;
+#endif
+
+constexpr KernelTable kTable = {
+    .bf16_dot = sizeof(Bf16::X) == 2,
+    .linear_f32 = linear<F32Product>,
+    .linear_bf16 = linear<Bf16>,
+    .linear_f16 = linear<F16Product>,
+    .kv_store_f32 = kv_store<float>,
+    .kv_store_bf16 = kv_store<uint16_t>,
+    .attend_f32 = attend<F32Product>,
+    .attend_bf16 = attend<Bf16>,
+    .merge_states = merge_states,
+    .finish_state = finish_state,
+    .round_row = round_row,
+    .rms_norm_row = rms_norm_row,
+    .rope_head = rope_head,
+    .silu_mul = silu_mul,
+    .add = add,
+    .add_scaled = add_scaled,
+    .route = route,
+};
+
+}  // namespace
+}  // namespace qwen3::cpu

@@ -1,0 +1,33 @@
+// How keys and values lie in a paged block of this backend.
+//
+// A block of block_size tokens holds, for each kv head, block_size / 16 groups of 16 keys. A group
+// is in panels like a weight (tensor.h, Layout::panel16), so that dot_tile computes scores and
+// weighted sums without any horizontal addition:
+//   K group: one panel of 16 keys,            columns = head_dim   score[key]  = Σ_d q[d] ·
+//   k[key][d] V group: head_dim / 16 panels of 16 dims, columns = 16 keys    out[d]     += Σ_key
+//   p[key] · v[key][d]
+// bfloat16 (pairs of columns), head_dim 128:
+//   K: [64 pairs of d] [16 keys][2]           4 KiB, read front to back
+//   V: [8 panels] [8 pairs of keys][16 dims][2]   4 KiB
+// Address of a group: ((block * n_kv_heads + kv_head) * block_size / 16 + key_in_block / 16)
+// groups. head_dim is padded to a multiple of 16, the padding zeroed as keys are stored.
+#pragma once
+
+#include <cstdint>
+
+namespace qwen3::cpu {
+
+constexpr int64_t padded_head_dim(int64_t head_dim) { return (head_dim + 15) / 16 * 16; }
+
+// Elements of K (or of V) in a group of 16 keys of one head.
+constexpr int64_t kv_group_size(int64_t head_dim) { return 16 * padded_head_dim(head_dim); }
+
+// Elements before the group that holds `slot` (= block * block_size + key in block).
+constexpr int64_t kv_group_offset(
+    int64_t slot, int64_t kv_head, int64_t block_size, int64_t n_kv_heads, int64_t head_dim) {
+  const int64_t block = slot / block_size;
+  const int64_t group = slot % block_size / 16;
+  return ((block * n_kv_heads + kv_head) * (block_size / 16) + group) * kv_group_size(head_dim);
+}
+
+}  // namespace qwen3::cpu

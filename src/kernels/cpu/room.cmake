@@ -1,0 +1,32 @@
+# One file per instruction set, each with its own flags; what runs is picked at run time
+# (cpu_backend.cpp). Contraction is off everywhere: fused multiply-adds are written where wanted, so
+# that a row's bits never depend on how the compiler arranged a loop.
+set(isa_dir ${PROJECT_SOURCE_DIR}/src/kernels/cpu/isa)
+set(isa_flags -ffp-contract=off)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  list(APPEND isa_flags -Wno-maybe-uninitialized)  # GCC bug 105593, inside its own intrinsics
+endif()
+set(avx2_flags -mavx2 -mfma -mf16c)
+set(avx512_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512vl
+                 -mprefer-vector-width=512)
+
+function(qwen3_isa name)
+  set_source_files_properties(${isa_dir}/${name}.cpp PROPERTIES COMPILE_OPTIONS
+                                                                "${isa_flags};${ARGN}")
+endfunction()
+
+qwen3_isa(baseline)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  qwen3_isa(avx2 ${avx2_flags})
+  qwen3_isa(avx512 ${avx512_flags})
+  qwen3_isa(avx512_bf16 ${avx512_flags} -mavx512bf16)
+  set(other_isas neon)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  qwen3_isa(neon)
+  set(other_isas avx2 avx512 avx512_bf16)
+else()
+  set(other_isas avx2 avx512 avx512_bf16 neon)
+endif()
+foreach(name ${other_isas})
+  set_source_files_properties(${isa_dir}/${name}.cpp PROPERTIES HEADER_FILE_ONLY ON)
+endforeach()

@@ -1,0 +1,61 @@
+#include "hardware/cpu_info.h"
+
+#include <gtest/gtest.h>
+#include <sched.h>
+
+#include <fstream>
+#include <string>
+
+#include "qwen3/error.h"
+
+namespace qwen3 {
+namespace {
+
+// The kernel's own list is the oracle: it shows a flag only when it also saves the registers.
+TEST(CpuInfo, AgreesWithTheKernelsFlags) {
+#if defined(__x86_64__)
+  std::ifstream file("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(file, line) && line.rfind("flags", 0) != 0) {
+  }
+  if (line.empty()) GTEST_SKIP() << "/proc/cpuinfo lists no flags here";
+  const auto has = [&](const std::string& flag) {
+    return (line + " ").find(" " + flag + " ") != std::string::npos;
+  };
+  CpuIsa expected = CpuIsa::baseline;
+  if (has("avx2") && has("fma") && has("f16c")) {
+    expected = CpuIsa::avx2;
+    if (has("avx512f") && has("avx512bw") && has("avx512dq") && has("avx512vl")) {
+      expected = has("avx512_bf16") ? CpuIsa::avx512_bf16 : CpuIsa::avx512;
+    }
+  }
+  EXPECT_EQ(cpu_info().best_isa, expected) << isa_name(cpu_info().best_isa);
+#else
+  GTEST_SKIP() << "x86 only";
+#endif
+}
+
+TEST(CpuInfo, CountsTheCoresOfTheAffinityMask) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  ASSERT_EQ(sched_getaffinity(0, sizeof(set), &set), 0);
+  EXPECT_EQ(cpu_info().n_cores, CPU_COUNT(&set));
+  EXPECT_FALSE(cpu_info().model_name.empty());
+}
+
+TEST(CpuInfo, NamesRoundTrip) {
+  for (const CpuIsa isa :
+       {CpuIsa::baseline, CpuIsa::neon, CpuIsa::avx2, CpuIsa::avx512, CpuIsa::avx512_bf16}) {
+    EXPECT_EQ(parse_isa(isa_name(isa)), isa);
+  }
+  try {
+    parse_isa("sse9");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("avx512_bf16"), std::string::npos);
+    EXPECT_EQ(error.kind(), ErrorKind::invalid_argument);
+  }
+}
+
+}  // namespace
+}  // namespace qwen3
