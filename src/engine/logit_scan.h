@@ -38,7 +38,7 @@ class LogitScan {
   // At least min(k, size) of the values are >= this. -infinity when k exceeds the number of
   // columns.
   float lower_bound_of_top(int64_t k);
-  // All values >= threshold except -infinity, in no particular order; valid until the next call.
+  // All values >= threshold except -infinity, by ascending id; valid until the next call.
   std::vector<Candidate>& collect(float threshold);
 
  private:
