@@ -1,5 +1,6 @@
 // generate and logits against what transformers computes for the tiny checkpoints, and generate on
 // a model whose text is known.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
