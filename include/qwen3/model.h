@@ -60,11 +60,12 @@ class Model {
   const ModelInfo& info() const;
   const GenerationDefaults& generation_defaults() const;
 
-  struct Impl;  // inside libqwen3 only
+  // Inside libqwen3 only.
+  struct Impl;
+  explicit Model(std::unique_ptr<Impl> impl);
   Impl& impl() const { return *impl_; }
 
  private:
-  explicit Model(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

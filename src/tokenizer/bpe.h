@@ -39,9 +39,13 @@ class Bpe {
     std::vector<uint64_t> heap;
   };
 
-  // `merges` in the order of their ranks; every id lies in `vocabulary`, no pair occurs twice, and
-  // every byte has a token.
-  Bpe(Vocabulary vocabulary, const std::vector<Merge>& merges, IgnoreMerges ignore_merges);
+  // `merges` in the order of their ranks; `where` begins error messages.
+  // Throws Error{corrupt_file} when a pair occurs twice.
+  // REQUIRES: every id of `merges` lies in `vocabulary`, and every byte has a token there.
+  Bpe(Vocabulary vocabulary,
+      const std::vector<Merge>& merges,
+      IgnoreMerges ignore_merges,
+      std::string_view where);
 
   // Appends the ids of one piece. Thread-safe with one Scratch per thread.
   // REQUIRES: piece.size() < 2^31.
@@ -59,16 +63,22 @@ class Bpe {
   static constexpr uint64_t kNoKey = ~uint64_t{0};
   static constexpr uint32_t kNoRank = ~uint32_t{0};
 
-  void add_pair(const Merge& merge, uint32_t rank);
+  bool add_pair(const Merge& merge, uint32_t rank);  // false when the pair exists already
   const Pair& find_pair(int32_t left, int32_t right) const;
-  uint32_t rank_of(int32_t left, int32_t right) const { return find_pair(left, right).rank; }
+  uint32_t rank_of(int32_t left, int32_t right) const;
+  void merge(std::string_view piece, std::vector<int32_t>& ids, Scratch& scratch) const;
   void merge_short(std::string_view piece, std::vector<int32_t>& ids) const;
   void merge_long(std::string_view piece, std::vector<int32_t>& ids, Scratch& scratch) const;
 
   Vocabulary vocabulary_;
   int32_t byte_tokens_[256] = {};
-  std::vector<Pair> pairs_;  // a flat hash, at most half full
+  size_t n_merges_;
+  std::vector<Pair> pairs_;  // a flat hash, at most two thirds full
   int pair_shift_ = 0;
+  // Most pairs that are asked for do not exist. This Bloom filter of 8 to 16 bits per merge stays
+  // in the second-level cache, where pairs_ (8 MB for Qwen3) does not.
+  std::vector<uint64_t> filter_;
+  int filter_shift_ = 0;
   std::vector<bool> whole_;  // by id: a piece equal to this token encodes to it alone
   size_t longest_whole_ = 0;
 };

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <unordered_set>
 
 #include "base/error.h"
 #include "base/utf8.h"
@@ -60,26 +59,14 @@ class Builder {
   std::vector<Merge> merges(const Vocabulary& vocabulary) const {
     std::vector<Merge> merges;
     merges.reserve(model_.merges.size());
-    std::unordered_set<uint64_t> seen;
-    seen.reserve(model_.merges.size());
     Content left, right;
     for (const auto& [l, r] : model_.merges) {
       const size_t rank = merges.size();
       spell_out(model_.at(l), left);
       spell_out(model_.at(r), right);
-      const Merge merge{find(vocabulary, left, rank),
+      merges.push_back({find(vocabulary, left, rank),
                         find(vocabulary, right, rank),
-                        find_joined(vocabulary, left, right, l, r, rank)};
-      const auto pair =
-          static_cast<uint64_t>(merge.left) << 32 | static_cast<uint32_t>(merge.right);
-      QWEN3_CHECK(seen.insert(pair).second,
-                  ErrorKind::corrupt_file,
-                  "{}: model.merges[{}]: the pair \"{}\" \"{}\" occurs twice",
-                  where_,
-                  rank,
-                  cut_for_message(model_.at(l)),
-                  cut_for_message(model_.at(r)));
-      merges.push_back(merge);
+                        find_joined(vocabulary, left, right, l, r, rank)});
     }
     return merges;
   }
@@ -203,7 +190,7 @@ Bpe make_bpe(const BpeText& model, const std::vector<AddedToken>& added, std::st
   const Builder builder(model, added, where);
   Vocabulary vocabulary = builder.vocabulary();
   const std::vector<Merge> merges = builder.merges(vocabulary);
-  return Bpe(std::move(vocabulary), merges, model.ignore_merges);
+  return Bpe(std::move(vocabulary), merges, model.ignore_merges, where);
 }
 
 }  // namespace qwen3

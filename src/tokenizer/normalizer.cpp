@@ -87,6 +87,13 @@ void append_nfc(std::string_view text, std::string& out, std::vector<utf8proc_in
   for (utf8proc_ssize_t i = 0; i < n; ++i) utf8_append(out, static_cast<char32_t>(points[i]));
 }
 
+// Whether the code point in front of an active one may take part. A few dozen marks are newer than
+// the Unicode version of Hugging Face's NFC: it leaves them alone, where utf8proc would sort them.
+bool composes(std::string_view text, size_t before) {
+  const auto c = static_cast<utf8proc_int32_t>(next_code_point(text, before));
+  return combining_class(c) == 0;
+}
+
 }  // namespace
 
 std::string_view to_nfc(std::string_view text, std::string& storage) {
@@ -98,8 +105,9 @@ std::string_view to_nfc(std::string_view text, std::string& storage) {
   size_t done = 0;
   while (active.at < text.size()) {
     const size_t end = active_end(text, active.at);
-    storage.append(text, done, active.before - done);
-    append_nfc(text.substr(active.before, end - active.before), storage, points);
+    const size_t begin = composes(text, active.before) ? active.before : active.at;
+    storage.append(text, done, begin - done);
+    append_nfc(text.substr(begin, end - begin), storage, points);
     done = end;
     active = find_active(text, end);
   }
