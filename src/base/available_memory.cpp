@@ -74,7 +74,7 @@ int64_t available_memory_bytes() {
 
 std::string format_bytes(int64_t bytes) {
   const auto value = static_cast<double>(bytes);
-  if (bytes >= 100'000'000) return fmt::format("{:.1f} GB", value / 1e9);
+  if (bytes >= 1'000'000'000) return fmt::format("{:.1f} GB", value / 1e9);
   if (bytes >= 1'000'000) return fmt::format("{:.1f} MB", value / 1e6);
   return fmt::format("{} bytes", bytes);
 }

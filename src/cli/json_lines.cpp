@@ -11,7 +11,8 @@
 
 namespace qwen3::cli {
 
-ExitCode answer_json_lines(const std::function<Json(const Json& line)>& handler) {
+ExitCode answer_json_lines(LineErrors errors,
+                           const std::function<Json(const Json& line)>& handler) {
   ExitCode code = kDone;
   std::string text;
   for (int64_t number = 1; std::getline(std::cin, text); ++number) {
@@ -28,7 +29,7 @@ ExitCode answer_json_lines(const std::function<Json(const Json& line)>& handler)
       answer = handler(line);
     } catch (const Error& error) {
       answer = {{"error", error.what()}};
-      code = kFailed;
+      if (errors == LineErrors::are_failures) code = kFailed;
     }
     print_json(answer);
   }

@@ -59,7 +59,8 @@ ExitCode render(const RenderOptions& options) {
               "{}: no chat template; expected chat_template.jinja, or chat_template in "
               "tokenizer_config.json; give one with --template",
               options.model.model);
-  return answer_json_lines([&](const Json& line) { return render_line(files, line); });
+  return answer_json_lines(LineErrors::are_results,
+                           [&](const Json& line) { return render_line(files, line); });
 }
 
 }  // namespace

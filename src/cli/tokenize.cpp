@@ -54,7 +54,7 @@ Json decode_line(const Text& text, const Json& line) {
 
 ExitCode tokenize(const TokenizeOptions& options) {
   const Text text = Text::load(resolve_model(options.model.model));
-  return answer_json_lines([&](const Json& line) {
+  return answer_json_lines(LineErrors::are_failures, [&](const Json& line) {
     return options.decode ? decode_line(text, line) : encode_line(text, line, options.as_text);
   });
 }

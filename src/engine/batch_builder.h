@@ -1,5 +1,5 @@
-// BatchBuilder: lays the slices of a step out as a Batch (kernels/batch.h shows one). Its arrays keep
-// their capacity, so that a steady stream of steps allocates nothing.
+// BatchBuilder: lays the slices of a step out as a Batch (kernels/batch.h shows one). Its arrays
+// keep their capacity, so that a steady stream of steps allocates nothing.
 #pragma once
 
 #include <cstdint>

@@ -59,7 +59,8 @@ void BlockPool::check_conservation() const {
   int64_t n_listed = 0;
   for (int32_t b = entry(sentinel()).next; b != sentinel() && n_listed <= n_blocks();
        b = entry(b).next) {
-    QWEN3_CHECK(references(b) == 0, ErrorKind::internal, "KV cache: used block {} is listed free", b);
+    QWEN3_CHECK(
+        references(b) == 0, ErrorKind::internal, "KV cache: used block {} is listed free", b);
     ++n_listed;
   }
   QWEN3_CHECK(n_unused == n_free_ && n_listed == n_free_,

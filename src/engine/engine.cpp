@@ -48,17 +48,16 @@ Engine::Engine(std::shared_ptr<Model> model, const EngineOptions& options) {
               "max_model_len: expected at most the model's {} tokens, got {}",
               context,
               options.max_model_len);
-  const MemoryPlan plan = plan_memory(
-      m.config, *m.backend, m.weight_dtype, 0, available_memory_bytes(), options);
+  const MemoryPlan plan =
+      plan_memory(m.config, *m.backend, m.weight_dtype, 0, available_memory_bytes(), options);
   QWEN3_CHECK(plan.problem.empty(), ErrorKind::out_of_memory, "{}", plan.problem);
   CoreOptions core = core_options(*model, options, plan);
-  auto runner = make_model_runner(std::move(model),
-                                  {.kv = {.dtype = plan.kv_dtype,
-                                          .n_blocks = plan.n_blocks,
-                                          .block_size = plan.block_size},
-                                   .max_batch_tokens = options.max_batch_tokens,
-                                   .max_logit_rows = options.max_sequences,
-                                   .max_model_len = plan.max_model_len});
+  auto runner = make_model_runner(
+      std::move(model),
+      {.kv = {.dtype = plan.kv_dtype, .n_blocks = plan.n_blocks, .block_size = plan.block_size},
+       .max_batch_tokens = options.max_batch_tokens,
+       .max_logit_rows = options.max_sequences,
+       .max_model_len = plan.max_model_len});
   impl_.reset(new Impl{{std::move(runner), std::move(core)}});
 }
 

@@ -1,11 +1,11 @@
 #include "engine/engine_core.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <random>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "base/error.h"
 #include "engine/event_stream.h"
@@ -35,12 +35,12 @@ EngineCore::EngineCore(std::unique_ptr<ModelRunner> runner, CoreOptions options)
                options_.scheduler.max_batch_tokens,
                options_.scheduler.max_sequences),
       sampler_(runner_->vocab_size(), options_.limits.n_real_tokens) {
-  QWEN3_CHECK(options_.limits.max_model_len <=
-                  options_.scheduler.n_blocks * options_.scheduler.block_size,
-              ErrorKind::invalid_argument,
-              "engine: the KV cache has {} tokens, a sequence may have {}",
-              options_.scheduler.n_blocks * options_.scheduler.block_size,
-              options_.limits.max_model_len);
+  QWEN3_CHECK(
+      options_.limits.max_model_len <= options_.scheduler.n_blocks * options_.scheduler.block_size,
+      ErrorKind::invalid_argument,
+      "engine: the KV cache has {} tokens, a sequence may have {}",
+      options_.scheduler.n_blocks * options_.scheduler.block_size,
+      options_.limits.max_model_len);
   publish();
   thread_ = std::thread([this] { loop(); });
 }
@@ -120,8 +120,8 @@ void EngineCore::take(std::vector<Command>& commands) {
   }
 }
 
-// Whatever goes wrong in a step ends the sequences that were in it; a device that failed, or a broken
-// invariant of ours, ends the engine.
+// Whatever goes wrong in a step ends the sequences that were in it; a device that failed, or a
+// broken invariant of ours, ends the engine.
 void EngineCore::step() {
   try {
     run_batch();

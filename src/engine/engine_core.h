@@ -1,10 +1,10 @@
 // EngineCore: the engine without a checkpoint: a thread that schedules sequences over any
 // ModelRunner, samples, and tells what happened. Engine is this over a Model.
 //
-// Threads: submit, cancel and stats from any thread; everything else runs on the engine thread, which
-// alone touches scheduler, runner and sampler. One step: take commands, schedule, run the batch,
-// commit, sample, free what ended, publish the statistics, deliver the events. So whoever sees a
-// finishing event finds the blocks already free in stats().
+// Threads: submit, cancel and stats from any thread; everything else runs on the engine thread,
+// which alone touches scheduler, runner and sampler. One step: take commands, schedule, run the
+// batch, commit, sample, free what ended, publish the statistics, deliver the events. So whoever
+// sees a finishing event finds the blocks already free in stats().
 #pragma once
 
 #include <atomic>
@@ -31,7 +31,8 @@ struct CoreOptions {
   RequestLimits limits;  // max_model_len <= n_blocks * block_size
   int64_t max_waiting = 256;
   std::vector<int32_t> eos_token_ids;
-  // After every step check that blocks are conserved (O(blocks)); a breach ends the engine. For tests.
+  // After every step check that blocks are conserved (O(blocks)); a breach ends the engine. For
+  // tests.
   bool check_every_step = false;
 };
 

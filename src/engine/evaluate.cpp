@@ -51,11 +51,10 @@ void evaluate(Model& model, std::span<const int32_t> ids, Tap* tap, const OnLogi
   check_ids(m.config, ids);
   const auto n_tokens = static_cast<int64_t>(ids.size());
   const int64_t chunk = chunk_rows(m.config, n_tokens, tap);
-  const KvCacheShape shape{.dtype = DType::f32,
-                           .n_blocks = ceil_div(n_tokens, kBlockSize),
-                           .block_size = kBlockSize};
-  const int64_t needed = KvCache::bytes(m.config, *m.backend, shape) +
-                         Qwen3::buffer_bytes(m.config, chunk, chunk);
+  const KvCacheShape shape{
+      .dtype = DType::f32, .n_blocks = ceil_div(n_tokens, kBlockSize), .block_size = kBlockSize};
+  const int64_t needed =
+      KvCache::bytes(m.config, *m.backend, shape) + Qwen3::buffer_bytes(m.config, chunk, chunk);
   QWEN3_CHECK(needed <= available_memory_bytes(),
               ErrorKind::out_of_memory,
               "evaluate: {} tokens need {}, {} are available; use fewer tokens",

@@ -25,7 +25,8 @@ struct EventStream::State {
   std::condition_variable arrived;
   std::vector<Event> events;  // under mutex
 
-  // Of the reader alone: what it took in one go, and how far it is. Both vectors keep their capacity.
+  // Of the reader alone: what it took in one go, and how far it is. Both vectors keep their
+  // capacity.
   std::vector<Event> taken;
   size_t next = 0;
   bool finished = false;  // the reader has seen the last event

@@ -1,5 +1,5 @@
-// Inbox: how other threads talk to the engine thread. Shared by the engine and by every event stream,
-// so that a stream may outlive its engine.
+// Inbox: how other threads talk to the engine thread. Shared by the engine and by every event
+// stream, so that a stream may outlive its engine.
 #pragma once
 
 #include <condition_variable>

@@ -77,9 +77,16 @@ float LogitScan::lower_bound_of_top(int64_t k) {
 
 std::vector<Candidate>& LogitScan::collect(float threshold) {
   candidates_.clear();
+  if (threshold == kLowest) {
+    for (size_t i = 0; i < row_.size(); ++i) {
+      if (row_[i] > kLowest) candidates_.push_back({row_[i], static_cast<int32_t>(i), 0.0});
+    }
+    return candidates_;
+  }
   visit_columns(threshold, [&](float value, int32_t id) {
-    if (value > kLowest) candidates_.push_back({value, id, 0.0});
+    candidates_.push_back({value, id, 0.0});
   });
+  std::ranges::sort(candidates_, {}, &Candidate::id);
   return candidates_;
 }
 
@@ -90,9 +97,12 @@ bool all_finite(std::span<const float> row) {
   return bad == 0;
 }
 
+namespace {
+
 // exp(y) = 2^n · e^r with n = round(y / ln 2) and |r| <= ln 2 / 2; e^r by its Taylor polynomial of
 // degree 6 (remainder 1.2e-7 relative). Adding 1.5 · 2^23 rounds to an integer in the low bits.
-float exp_shifted(float x, float shift, float scale) {
+// Without branches and calls, so that loops over it become vector instructions.
+inline float exp_lane(float x, float shift, float scale) {
   constexpr float kRound = 12582912.0f, kLog2E = 1.44269504f;
   constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
   const float exact = (x - shift) * scale;
@@ -112,18 +122,22 @@ float exp_shifted(float x, float shift, float scale) {
   return exact > -87.0f ? value : 0.0f;
 }
 
+}  // namespace
+
+float exp_shifted(float x, float shift, float scale) { return exp_lane(x, shift, scale); }
+
 double sum_exp(std::span<const float> row, float shift, float scale) {
   double total = 0;
+  std::array<float, kGroup> values;
   for (size_t begin = 0; begin < row.size(); begin += kGroup) {
-    const size_t end = std::min(begin + kGroup, row.size());
+    const size_t size = std::min(kGroup, row.size() - begin);
+    const float* in = row.data() + begin;
+    for (size_t i = 0; i < size; ++i) values[i] = exp_lane(in[i], shift, scale);
+    for (size_t i = size; i % kLanes != 0; ++i) values[i] = 0;
     std::array<float, kLanes> lanes{};
-    size_t i = begin;
-    for (; i + kLanes <= end; i += kLanes) {
-      for (size_t lane = 0; lane < kLanes; ++lane) {
-        lanes[lane] += exp_shifted(row[i + lane], shift, scale);
-      }
+    for (size_t i = 0; i < size; i += kLanes) {
+      for (size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += values[i + lane];
     }
-    for (; i < end; ++i) lanes[0] += exp_shifted(row[i], shift, scale);
     for (const float lane : lanes) total += static_cast<double>(lane);
   }
   return total;

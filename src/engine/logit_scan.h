@@ -1,5 +1,5 @@
-// LogitScan: one fast pass over a row of logits, after which the largest values are found by looking
-// at a small part of the row.
+// LogitScan: one fast pass over a row of logits, after which the largest values are found by
+// looking at a small part of the row.
 //
 // The row is cut into groups of 1024 values, a group into 16 columns: column c holds the values
 // c, c + 16, c + 32 … of its group. The pass keeps each column's maximum, which needs no operation
@@ -35,9 +35,10 @@ class LogitScan {
   float max() const { return max_; }
   // The lowest id of the largest value.
   int32_t argmax() const;
-  // At least min(k, size) of the values are >= this. -infinity when k exceeds the number of columns.
+  // At least min(k, size) of the values are >= this. -infinity when k exceeds the number of
+  // columns.
   float lower_bound_of_top(int64_t k);
-  // All values >= threshold except -infinity, in no particular order; valid until the next call.
+  // All values >= threshold except -infinity, by ascending id; valid until the next call.
   std::vector<Candidate>& collect(float threshold);
 
  private:

@@ -1,10 +1,10 @@
 // Model::load: checkpoint, backend and weights put together. load_weights checks that they fit.
 #include "qwen3/model.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "base/error.h"
 #include "base/mapped_file.h"
@@ -26,9 +26,12 @@ WeightsDType parse_dtype(const std::string& name) {
 
 DType dtype_in_memory(WeightsDType wanted, DType stored) {
   switch (wanted) {
-    case WeightsDType::f32: return DType::f32;
-    case WeightsDType::bf16: return DType::bf16;
-    case WeightsDType::as_stored: break;
+    case WeightsDType::f32:
+      return DType::f32;
+    case WeightsDType::bf16:
+      return DType::bf16;
+    case WeightsDType::as_stored:
+      break;
   }
   return stored;
 }

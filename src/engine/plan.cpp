@@ -1,9 +1,9 @@
 #include "engine/plan.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-
-#include <fmt/format.h>
 
 #include "base/available_memory.h"
 #include "base/checked.h"
@@ -25,7 +25,9 @@ std::string sum_in_words(const MemoryPlan& p) {
 }
 
 // Blocks of the default cache: one longest sequence, or a moderate length for all that may run.
-int64_t default_blocks(int64_t wanted_len, int64_t share_bytes, int64_t block_bytes,
+int64_t default_blocks(int64_t wanted_len,
+                       int64_t share_bytes,
+                       int64_t block_bytes,
                        const EngineOptions& o) {
   const int64_t for_one = ceil_div(wanted_len, o.block_size);
   const int64_t for_all =
@@ -81,7 +83,8 @@ MemoryPlan plan_memory(const HfConfig& c,
 
   if (p.n_blocks < 1 || p.max_model_len < 2 || p.kv_cache_bytes > left) {
     p.problem = fmt::format(
-        "memory: the KV cache needs {} ({} for each block of {} tokens), {} are left ({}); a smaller "
+        "memory: the KV cache needs {} ({} for each block of {} tokens), {} are left ({}); a "
+        "smaller "
         "kv_cache_bytes, max_batch_tokens or model may fit",
         format_bytes(std::max(p.kv_cache_bytes, block_bytes)),
         format_bytes(block_bytes),

@@ -21,9 +21,9 @@ struct MemoryPlan {
   int64_t block_size = 0;
   int64_t n_blocks = 0;
   int64_t kv_cache_bytes = 0;
-  int64_t max_model_len = 0;     // longest sequence of this plan
-  int64_t longest_context = 0;   // if all memory left went to one sequence's keys and values
-  std::string problem;           // empty: it fits
+  int64_t max_model_len = 0;    // longest sequence of this plan
+  int64_t longest_context = 0;  // if all memory left went to one sequence's keys and values
+  std::string problem;          // empty: it fits
 };
 
 // Longest sequence that the position embedding was made for (YaRN stretches it).

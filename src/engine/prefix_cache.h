@@ -1,12 +1,12 @@
 // PrefixCache: finds KV blocks that already hold the beginning of a sequence.
 //
 // Only full blocks are kept. An entry is (parent entry, the block's tokens), for a first block (the
-// request's salt, tokens); a hash finds candidates and the full tokens are compared on every hit, so
-// that a collision can never hand out another text's keys. Parents are named by a serial number that
-// is never used again, hence comparing one block compares the whole prefix before it.
+// request's salt, tokens); a hash finds candidates and the full tokens are compared on every hit,
+// so that a collision can never hand out another text's keys. Parents are named by a serial number
+// that is never used again, hence comparing one block compares the whole prefix before it.
 //
-// The entry of a free block stays until the pool hands the block out (forget). Users hold all blocks
-// of a prefix, and release them last block first, so a parent always outlives its children.
+// The entry of a free block stays until the pool hands the block out (forget). Users hold all
+// blocks of a prefix, and release them last block first, so a parent always outlives its children.
 //
 // Not thread safe: the engine thread owns it.
 #pragma once
@@ -42,9 +42,12 @@ class PrefixCache {
   // The block that holds `tokens` (block_size of them) after `parent`. `salt` counts when parent is
   // kRoot; deeper entries inherit it.
   Hit find(Serial parent, std::span<const int32_t> tokens, std::string_view salt) const;
-  // Remembers a block's content. REQUIRES: find() of the same arguments gives nothing, `block` has no
-  // entry yet.
-  Serial insert(int32_t block, Serial parent, std::span<const int32_t> tokens, std::string_view salt);
+  // Remembers a block's content. REQUIRES: find() of the same arguments gives nothing, `block` has
+  // no entry yet.
+  Serial insert(int32_t block,
+                Serial parent,
+                std::span<const int32_t> tokens,
+                std::string_view salt);
   // The block's content is about to be overwritten. Does nothing if it has no entry.
   void forget(int32_t block);
 

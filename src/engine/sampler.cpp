@@ -26,9 +26,9 @@ double weigh(std::vector<Candidate>& candidates, float max, double temperature) 
   return total;
 }
 
-// Keeps the best candidates up to the first at which their weights reach `goal`, found by halving:
-// linear time on average, where sorting a vocabulary would take 10 ms.
-void keep_nucleus(std::vector<Candidate>& candidates, double goal) {
+// The last of the best candidates whose weights together reach `goal`, found by halving: linear
+// time on average, where sorting a vocabulary would take 10 ms. Reorders the candidates.
+Candidate nucleus_edge(std::vector<Candidate>& candidates, double goal) {
   auto begin = candidates.begin(), end = candidates.end();
   double before = 0;  // weight of [candidates.begin(), begin), less than goal
   while (end - begin > 1) {
@@ -43,19 +43,18 @@ void keep_nucleus(std::vector<Candidate>& candidates, double goal) {
       begin = middle;
     }
   }
-  candidates.erase(end, candidates.end());
+  return *begin;
 }
 
-void keep_top_k(std::vector<Candidate>& candidates, int64_t k) {
-  if (k >= static_cast<int64_t>(candidates.size())) return;
+// The k-th largest value. Reorders the candidates.
+float kth_value(std::vector<Candidate>& candidates, int64_t k) {
   const auto kth = candidates.begin() + (k - 1);
   std::nth_element(candidates.begin(), kth, candidates.end(), better);
-  const float value = kth->value;  // ties with it stay
-  std::erase_if(candidates, [&](const Candidate& c) { return c.value < value; });
+  return kth->value;
 }
 
-int32_t draw_from(std::vector<Candidate>& kept, double u) {
-  std::ranges::sort(kept, {}, &Candidate::id);
+// kept: by ascending id.
+int32_t draw_from(const std::vector<Candidate>& kept, double u) {
   double total = 0;
   for (const Candidate& c : kept) total += c.weight;
   double left = u * total;
@@ -76,7 +75,9 @@ Sampler::Sampler(int64_t vocab_size, int64_t n_real_tokens)
     : n_real_tokens_(n_real_tokens),
       scan_(n_real_tokens),
       counts_(static_cast<size_t>(vocab_size)),
-      saved_(static_cast<size_t>(vocab_size)) {}
+      saved_(static_cast<size_t>(vocab_size)) {
+  scratch_.reserve(static_cast<size_t>(n_real_tokens));
+}
 
 Sampled Sampler::sample(std::span<float> logits, const SampleInput& input) {
   Sampled out;
@@ -96,18 +97,21 @@ Sampled Sampler::sample(std::span<float> logits, const SampleInput& input) {
     out.status = scan_.max() < 0 ? Sampled::Status::nothing_allowed : Sampled::Status::not_finite;
     return out;
   }
-  const auto step = static_cast<uint64_t>(static_cast<int64_t>(input.tokens.size()) - input.n_prompt);
-  out.token_id = p.temperature < kGreedyBelow ? scan_.argmax()
-                                              : draw(p, real, uniform(input.seed, step));
+  const auto step =
+      static_cast<uint64_t>(static_cast<int64_t>(input.tokens.size()) - input.n_prompt);
+  out.token_id =
+      p.temperature < kGreedyBelow ? scan_.argmax() : draw(p, real, uniform(input.seed, step));
   if (p.n_logprobs >= 0) {
-    out.logprob = static_cast<float>(static_cast<double>(saved_[index(out.token_id)]) - log_sum_exp_);
+    out.logprob =
+        static_cast<float>(static_cast<double>(saved_[index(out.token_id)]) - log_sum_exp_);
   }
   return out;
 }
 
 void Sampler::measure_logprobs(Sampled& out, std::span<const float> logits, int n_logprobs) {
   // Over the whole row, padding included, as log_softmax of the model's output is.
-  const float max = *std::ranges::max_element(logits);
+  float max = scan_.max();
+  for (const float x : logits.subspan(static_cast<size_t>(n_real_tokens_))) max = std::max(max, x);
   log_sum_exp_ = static_cast<double>(max) + std::log(sum_exp(logits, max, 1.0f));
   if (n_logprobs == 0) return;
   std::vector<Candidate>& best = scan_.collect(scan_.lower_bound_of_top(n_logprobs));
@@ -178,23 +182,32 @@ int32_t Sampler::draw(const SamplingParams& p, std::span<const float> logits, do
 std::vector<Candidate>& Sampler::filter(const SamplingParams& p) {
   float threshold = kMasked;
   if (p.top_k > 0) threshold = scan_.lower_bound_of_top(p.top_k);
-  const double min_p_cut = p.min_p > 0
-      ? static_cast<double>(scan_.max()) + p.temperature * std::log(p.min_p)
-      : -std::numeric_limits<double>::infinity();
+  const double min_p_cut =
+      p.min_p > 0 ? static_cast<double>(scan_.max()) + p.temperature * std::log(p.min_p)
+                  : -std::numeric_limits<double>::infinity();
   std::vector<Candidate>& kept =
       scan_.collect(std::max(threshold, std::nextafter(static_cast<float>(min_p_cut), kMasked)));
   std::erase_if(kept, [&](const Candidate& c) { return static_cast<double>(c.value) < min_p_cut; });
-  if (p.top_k > 0) keep_top_k(kept, p.top_k);
+  if (p.top_k > 0 && p.top_k < static_cast<int64_t>(kept.size())) {
+    scratch_ = kept;
+    const float kth = kth_value(scratch_, p.top_k);  // ties with it stay
+    std::erase_if(kept, [&](const Candidate& c) { return c.value < kth; });
+  }
   const double total = weigh(kept, scan_.max(), p.temperature);
   if (p.top_p < 1.0) keep_nucleus(kept, p.top_p * total);
   return kept;
 }
 
+void Sampler::keep_nucleus(std::vector<Candidate>& kept, double goal) {
+  scratch_ = kept;
+  const Candidate edge = nucleus_edge(scratch_, goal);
+  std::erase_if(kept, [&](const Candidate& c) { return better(edge, c); });
+}
+
 std::vector<Candidate>& Sampler::nucleus_of_all(std::span<const float> logits,
                                                 double temperature,
                                                 double top_p) {
-  const double goal =
-      top_p * sum_exp(logits, scan_.max(), static_cast<float>(1.0 / temperature));
+  const double goal = top_p * sum_exp(logits, scan_.max(), static_cast<float>(1.0 / temperature));
   std::vector<Candidate>* kept = &scan_.collect(scan_.lower_bound_of_top(kFirstLook));
   double total = weigh(*kept, scan_.max(), temperature);
   if (total < goal) {

@@ -57,14 +57,17 @@ class Sampler {
   int32_t draw(const SamplingParams& params, std::span<const float> logits, double u);
   int32_t draw_unfiltered(std::span<const float> logits, float scale, double u) const;
   std::vector<Candidate>& filter(const SamplingParams& params);
-  std::vector<Candidate>& nucleus_of_all(std::span<const float> logits, double temperature,
+  void keep_nucleus(std::vector<Candidate>& kept, double goal);
+  std::vector<Candidate>& nucleus_of_all(std::span<const float> logits,
+                                         double temperature,
                                          double top_p);
 
   int64_t n_real_tokens_;
   LogitScan scan_;
   std::vector<int32_t> counts_;  // by id, zero between calls
-  std::vector<float> saved_;     // raw logits while edited ones replace them
-  double log_sum_exp_ = 0;       // of the raw row
+  std::vector<Candidate> scratch_;
+  std::vector<float> saved_;  // raw logits while edited ones replace them
+  double log_sum_exp_ = 0;    // of the raw row
 };
 
 }  // namespace qwen3

@@ -4,10 +4,10 @@
 // a long prompt never stalls them; the rest of max_batch_tokens goes to prefill chunks, oldest
 // sequence first. Waiting sequences are admitted in order of arrival, and only when all blocks of
 // their known tokens are free, so a prefill never stops half-way for memory; a decode that finds no
-// block preempts the newest running sequence (its blocks are freed, it waits at the head of the queue
-// and is computed again, from the prefix cache as far as that still has it). Hence running sequences
-// are always older than waiting ones, the oldest always makes progress, and nobody starves. The same
-// arrivals give the same steps.
+// block preempts the newest running sequence (its blocks are freed, it waits at the head of the
+// queue and is computed again, from the prefix cache as far as that still has it). Hence running
+// sequences are always older than waiting ones, the oldest always makes progress, and nobody
+// starves. The same arrivals give the same steps.
 //
 // Not thread safe: the engine thread owns it.
 #pragma once
@@ -37,21 +37,19 @@ struct SchedulerOptions {
 struct Slice {
   Sequence* sequence = nullptr;
   int64_t begin = 0, count = 0;
-  bool samples() const {
-    return begin + count == static_cast<int64_t>(sequence->tokens.size());
-  }
+  bool samples() const { return begin + count == static_cast<int64_t>(sequence->tokens.size()); }
 };
 
 class Scheduler {
  public:
   explicit Scheduler(const SchedulerOptions& options);
 
-  // Sequences are borrowed until finish(). REQUIRES: 1 <= tokens.size() <= n_blocks * block_size and
-  // the same for its later growth.
+  // Sequences are borrowed until finish(). REQUIRES: 1 <= tokens.size() <= n_blocks * block_size
+  // and the same for its later growth.
   void add(Sequence& sequence);
 
-  // The next step's work, empty when there is none. Valid until the next call of schedule, commit or
-  // finish.
+  // The next step's work, empty when there is none. Valid until the next call of schedule, commit
+  // or finish.
   std::span<const Slice> schedule();
   // The step's keys and values are stored. Full blocks become findable. Called before the sampled
   // tokens are appended.

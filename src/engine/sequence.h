@@ -30,12 +30,12 @@ struct Sequence {
 
   // Owned by the scheduler.
   State state = State::waiting;
-  bool was_admitted = false;      // at least once
-  int64_t n_computed = 0;         // tokens whose keys and values are stored
-  std::vector<int32_t> blocks;    // block i holds positions [i, i + 1) * block_size
-  int64_t n_known_blocks = 0;     // leading blocks that the prefix cache knows
+  bool was_admitted = false;    // at least once
+  int64_t n_computed = 0;       // tokens whose keys and values are stored
+  std::vector<int32_t> blocks;  // block i holds positions [i, i + 1) * block_size
+  int64_t n_known_blocks = 0;   // leading blocks that the prefix cache knows
   PrefixCache::Serial last_known = PrefixCache::kRoot;  // the entry of the last of them
-  int64_t refused_at = -1;        // BlockPool::n_frees() when it last found no room
+  int64_t refused_at = -1;  // BlockPool::n_frees() when it last found no room
 
   Usage usage;
   Clock::time_point submitted, admitted, first_token;

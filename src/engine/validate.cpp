@@ -98,7 +98,8 @@ void validate(const Request& request, const RequestLimits& limits) {
               "max_tokens: expected at least 1, or -1 for no limit, got {}",
               p.max_tokens);
   const int64_t room = limits.max_model_len - n_prompt;
-  check_count("min_tokens", p.min_tokens, 0, p.max_tokens < 0 ? room : std::min(room, p.max_tokens));
+  check_count(
+      "min_tokens", p.min_tokens, 0, p.max_tokens < 0 ? room : std::min(room, p.max_tokens));
   check_count("n_logprobs", p.n_logprobs, -1, kMaxLogprobs);
   validate_ids(p, limits);
 }

@@ -1,4 +1,5 @@
-// Checks a request before it enters the engine: nothing behind this line meets a value out of range.
+// Checks a request before it enters the engine: nothing behind this line meets a value out of
+// range.
 #pragma once
 
 #include <cstdint>

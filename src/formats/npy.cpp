@@ -2,6 +2,7 @@
 
 #include <array>
 #include <bit>
+#include <cassert>
 #include <charconv>
 #include <cstring>
 #include <limits>
@@ -137,12 +138,12 @@ size_t element_size(std::string_view descr, std::string_view where) {
 }  // namespace
 
 void write_npy(const std::filesystem::path& path, const Tensor& tensor) {
-  QWEN3_CHECK((tensor.dtype() == DType::f32 || tensor.dtype() == DType::i32) &&
-                  tensor.layout() == Layout::row_major,
+  QWEN3_CHECK(tensor.dtype() == DType::f32 || tensor.dtype() == DType::i32,
               ErrorKind::invalid_argument,
-              "{}: expected a row-major float32 or int32 tensor, got {}",
+              "{}: expected a float32 or int32 tensor, got {}",
               path.string(),
               dtype_name(tensor.dtype()));
+  assert(tensor.layout() == Layout::row_major);
   std::string shape;
   for (int i = 0; i < tensor.rank(); ++i) shape += fmt::format("{}, ", tensor.dim(i));
   if (tensor.rank() > 1) shape.resize(shape.size() - 2);
@@ -158,14 +159,8 @@ void write_npy(const std::filesystem::path& path, const Tensor& tensor) {
       1, 0, static_cast<char>(header.size() & 0xFF), static_cast<char>(header.size() >> 8)};
   out.write(std::string_view(version_and_length.data(), version_and_length.size()));
   out.write(header);
-  const int64_t n_rows = tensor.rank() == 0 ? 0 : tensor.dim(0);
-  const int64_t row_numel = n_rows == 0 ? 0 : tensor.numel() / n_rows;
-  const bool dense = tensor.row_stride() == row_numel;
-  const auto* data = static_cast<const std::byte*>(tensor.data());
-  for (int64_t row = 0; row < (dense ? std::min<int64_t>(n_rows, 1) : n_rows); ++row) {
-    const int64_t numel = dense ? tensor.numel() : row_numel;
-    out.write(std::span(data + row * tensor.row_stride() * 4, static_cast<size_t>(numel * 4)));
-  }
+  out.write(std::span(static_cast<const std::byte*>(tensor.data()),
+                      static_cast<size_t>(tensor.numel() * dtype_size(tensor.dtype()))));
   out.commit();
 }
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
@@ -211,6 +213,22 @@ void read_post_processor(TokenizerSpec& spec, const Field& field) {
   }
 }
 
+// Removes the tokens that share an id or a content, but not both, with a token of the model.
+void drop_conflicts(std::vector<AddedToken>& tokens, const BpeText& model) {
+  std::unordered_map<int64_t, std::string_view> content_of;
+  std::unordered_map<std::string_view, int64_t> id_of;
+  for (const BpeText::Entry& entry : model.vocab) {
+    content_of.emplace(entry.id, model.at(entry.spelling));
+    id_of.emplace(model.at(entry.spelling), entry.id);
+  }
+  std::erase_if(tokens, [&](const AddedToken& token) {
+    const auto content = content_of.find(token.id);
+    const auto id = id_of.find(token.content);
+    return (content != content_of.end() && content->second != token.content) ||
+           (id != id_of.end() && id->second != token.id);
+  });
+}
+
 }  // namespace
 
 TokenizerSpec read_tokenizer_json(std::string_view text, std::string_view where) {
@@ -259,21 +277,24 @@ void add_tokens_of_config(TokenizerSpec& spec, std::string_view text, std::strin
   if (decoder.is_null()) return;
   std::unordered_set<std::string> contents;
   std::unordered_set<int64_t> ids;
-  for (const AddedToken& token : spec.added_tokens) {
-    contents.insert(token.content);
-    ids.insert(token.id);
-  }
+  const auto is_new = [&](const AddedToken& token) {
+    return ids.insert(token.id).second && contents.insert(token.content).second;
+  };
+  std::for_each(spec.added_tokens.begin(), spec.added_tokens.end(), is_new);
+  std::vector<AddedToken> missing;
   for (const auto& [key, value] : decoder.object().items()) {
     int32_t id = -1;
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
     const bool is_id = error == std::errc() && end == key.data() + key.size() && id >= 0;
-    if (!is_id) decoder.wrong("ids as keys");
-    AddedToken token = read_added_token(decoder[key], id);
-    if (ids.contains(id) || contents.contains(token.content)) continue;
-    ids.insert(id);
-    contents.insert(token.content);
-    spec.added_tokens.push_back(std::move(token));
+    const Field field(value,
+                      fmt::format("{}: added_tokens_decoder.{}", where, cut_for_message(key)));
+    if (!is_id) field.wrong("an id as key");
+    AddedToken token = read_added_token(field, id);
+    if (is_new(token)) missing.push_back(std::move(token));
   }
+  if (missing.empty()) return;
+  drop_conflicts(missing, spec.model);
+  std::move(missing.begin(), missing.end(), std::back_inserter(spec.added_tokens));
   check_added_tokens(spec.added_tokens, where);
 }
 

@@ -12,7 +12,7 @@
 #include "base/mapped_file.h"
 #include "base/output_file.h"
 #include "support/expect_error.h"
-#include "support/temporary_directory.h"
+#include "support/temp_dir.h"
 
 namespace qwen3 {
 namespace {
@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 TEST(MappedFile, HoldsTheBytes) {
-  const TemporaryDirectory dir;
+  const test::TempDir dir;
   const std::string text("a\0b\nc", 5);
   MappedFile file(dir.write("f", text));
   EXPECT_EQ(file.text(), text);
@@ -32,14 +32,14 @@ TEST(MappedFile, HoldsTheBytes) {
 }
 
 TEST(MappedFile, AnEmptyFileIsAnEmptySpan) {
-  const TemporaryDirectory dir;
+  const test::TempDir dir;
   const MappedFile file(dir.write("f", ""));
   EXPECT_TRUE(file.bytes().empty());
   EXPECT_EQ(read_text_file(dir.path() / "f", 0), "");
 }
 
 TEST(MappedFile, RefusesWhatIsNoRegularFile) {
-  const TemporaryDirectory dir;
+  const test::TempDir dir;
   EXPECT_ERROR(MappedFile(dir.path() / "none"), ErrorKind::not_found, "none", "No such file");
   EXPECT_ERROR(MappedFile(dir.path()), ErrorKind::not_found, "expected a regular file");
   ASSERT_EQ(::mkfifo((dir.path() / "fifo").c_str(), 0600), 0);
@@ -48,14 +48,14 @@ TEST(MappedFile, RefusesWhatIsNoRegularFile) {
 }
 
 TEST(MappedFile, FollowsSymlinks) {
-  const TemporaryDirectory dir;
+  const test::TempDir dir;
   dir.write("blob", "x");
   fs::create_symlink("blob", dir.path() / "link");
   EXPECT_EQ(MappedFile(dir.path() / "link").text(), "x");
 }
 
 TEST(MappedFile, ReadsPartsAndNoticesThatTheFileShrank) {
-  const TemporaryDirectory dir;
+  const test::TempDir dir;
   const fs::path path = dir.write("f", "0123456789");
   const MappedFile file(path);
   std::array<char, 4> part{};
@@ -74,7 +74,7 @@ TEST(MappedFile, ReadsPartsAndNoticesThatTheFileShrank) {
 }
 
 TEST(MappedFile, ReadTextFileHasALimit) {
-  const TemporaryDirectory dir;
+  const test::TempDir dir;
   const fs::path path = dir.write("f", "12345");
   EXPECT_EQ(read_text_file(path, 5), "12345");
   EXPECT_ERROR(read_text_file(path, 4), ErrorKind::corrupt_file, "expected at most 4 bytes, got 5");
@@ -85,7 +85,7 @@ size_t n_entries(const fs::path& dir) {
 }
 
 TEST(OutputFile, AppearsOnlyWhenCommitted) {
-  const TemporaryDirectory dir;
+  const test::TempDir dir;
   const fs::path path = dir.write("f", "old");
   {
     OutputFile out(path);
@@ -104,7 +104,7 @@ TEST(OutputFile, AppearsOnlyWhenCommitted) {
 }
 
 TEST(OutputFile, NamesPathAndReason) {
-  const TemporaryDirectory dir;
+  const test::TempDir dir;
   EXPECT_ERROR(
       OutputFile(dir.path() / "no" / "f"), ErrorKind::device, "no/f: cannot create: No such");
   fs::create_directories(dir.path() / "d" / "inside");
@@ -113,7 +113,7 @@ TEST(OutputFile, NamesPathAndReason) {
 }
 
 TEST(OutputFile, AFullDiskIsAnErrorAndLeavesNothing) {
-  const TemporaryDirectory dir;
+  const test::TempDir dir;
   struct rlimit old {};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
   const struct rlimit small { 1000, old.rlim_max };
@@ -138,6 +138,7 @@ TEST(AvailableMemory, FormatsForPeople) {
   EXPECT_EQ(format_bytes(0), "0 bytes");
   EXPECT_EQ(format_bytes(999'999), "999999 bytes");
   EXPECT_EQ(format_bytes(1'500'000), "1.5 MB");
+  EXPECT_EQ(format_bytes(999'900'000), "999.9 MB");
   EXPECT_EQ(format_bytes(16'381'000'000), "16.4 GB");
 }
 

@@ -1,5 +1,5 @@
-// MockModel: a ModelRunner whose "keys" are hashes of the whole prefix, so that any wrong slot, block
-// table, position or shared prefix changes the logits, and checks that notice it at once.
+// MockModel: a ModelRunner whose "keys" are hashes of the whole prefix, so that any wrong slot,
+// block table, position or shared prefix changes the logits, and checks that notice it at once.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -34,8 +34,8 @@ inline void mock_logits(std::span<float> out, uint64_t prefix) {
 class MockModel final : public ModelRunner {
  public:
   struct Knobs {
-    std::atomic<int64_t> sleep_us = 0;   // per step
-    std::atomic<int64_t> fail_at = -1;   // step number that throws
+    std::atomic<int64_t> sleep_us = 0;  // per step
+    std::atomic<int64_t> fail_at = -1;  // step number that throws
     std::atomic<int> fail_kind = static_cast<int>(ErrorKind::out_of_memory);
     std::atomic<int32_t> nan_token = -1;  // a sequence whose newest token is this gets NaN logits
     std::atomic<int64_t> n_steps = 0, n_rows = 0, most_rows = 0, most_decodes_with_prefill = 0;
@@ -55,21 +55,26 @@ class MockModel final : public ModelRunner {
     const int64_t step = knobs_.n_steps++;
     knobs_.n_rows += batch.n_tokens();
     knobs_.most_rows = std::max<int64_t>(knobs_.most_rows, batch.n_tokens());
-    if (knobs_.sleep_us > 0) std::this_thread::sleep_for(std::chrono::microseconds(knobs_.sleep_us));
-    if (step == knobs_.fail_at) throw Error(static_cast<ErrorKind>(knobs_.fail_kind.load()), "mock");
+    if (knobs_.sleep_us > 0)
+      std::this_thread::sleep_for(std::chrono::microseconds(knobs_.sleep_us));
+    if (step == knobs_.fail_at)
+      throw Error(static_cast<ErrorKind>(knobs_.fail_kind.load()), "mock");
     const auto n_logit_rows = static_cast<int64_t>(batch.logit_rows.size());
     logits_.resize(static_cast<size_t>(n_logit_rows * vocab_size_));
     size_t logit_row = 0;
-    for (int64_t s = 0; s < batch.n_seqs(); ++s) run_sequence(batch, static_cast<size_t>(s), logit_row);
+    for (int64_t s = 0; s < batch.n_seqs(); ++s)
+      run_sequence(batch, static_cast<size_t>(s), logit_row);
     EXPECT_EQ(logit_row, batch.logit_rows.size());
     return Tensor::view(logits_, {n_logit_rows, vocab_size_});
   }
 
  private:
   void run_sequence(const Batch& batch, size_t s, size_t& logit_row) {
-    const int32_t* table = batch.block_tables.data() + static_cast<int64_t>(s) * batch.max_blocks_per_seq;
+    const int32_t* table =
+        batch.block_tables.data() + static_cast<int64_t>(s) * batch.max_blocks_per_seq;
     const auto slot_of = [&](int64_t position) {
-      return static_cast<size_t>(table[position / block_size_] * block_size_ + position % block_size_);
+      return static_cast<size_t>(table[position / block_size_] * block_size_ +
+                                 position % block_size_);
     };
     const int32_t first = batch.cu_seqlens_q[s], end = batch.cu_seqlens_q[s + 1];
     const int64_t kv_len = batch.kv_lens[s];

@@ -70,7 +70,9 @@ void check_against_map(PrefixCache::Hash hash, uint32_t seed, int n_steps) {
   }
 }
 
-uint64_t simple_hash(uint64_t key, int64_t parent, std::span<const int32_t> tokens,
+uint64_t simple_hash(uint64_t key,
+                     int64_t parent,
+                     std::span<const int32_t> tokens,
                      std::string_view salt) {
   uint64_t h = key + static_cast<uint64_t>(parent) * 31;
   for (const int32_t token : tokens) h = h * 131 + static_cast<uint64_t>(token);

@@ -106,8 +106,9 @@ TEST(Scheduler, SequenceThatIsItselfTheNewestPreemptsItself) {
            c = make_sequence(3, iota_tokens(8, 90));
   for (Sequence* s : {&a, &b, &c}) scheduler.add(*s);
   expect_step(scheduler, {{1, 0, 5}, {2, 0, 5}, {3, 0, 8}});
-  for (int64_t i = 0; i < 4; ++i) expect_step(scheduler, {{1, 5 + i, 1}, {2, 5 + i, 1}, {3, 8 + i, 1}});
-  EXPECT_EQ(scheduler.pool().n_free(), 0);  // each has grown by one block
+  for (int64_t i = 0; i < 4; ++i)
+    expect_step(scheduler, {{1, 5 + i, 1}, {2, 5 + i, 1}, {3, 8 + i, 1}});
+  EXPECT_EQ(scheduler.pool().n_free(), 0);         // each has grown by one block
   expect_step(scheduler, {{1, 9, 1}, {2, 9, 1}});  // c needs a fourth
   EXPECT_EQ(c.state, Sequence::State::waiting);
 }
@@ -186,7 +187,8 @@ TEST(Scheduler, ConservesBlocksUnderRandomOperations) {
         int64_t n_rows = 0;
         for (const Slice& slice : scheduler.schedule()) {
           n_rows += slice.count;
-          EXPECT_GE(static_cast<int64_t>(slice.sequence->blocks.size()) * 4, slice.begin + slice.count);
+          EXPECT_GE(static_cast<int64_t>(slice.sequence->blocks.size()) * 4,
+                    slice.begin + slice.count);
           if (slice.samples()) sampling.push_back(slice.sequence);
         }
         EXPECT_LE(n_rows, 16);

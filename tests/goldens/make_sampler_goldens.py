@@ -68,7 +68,7 @@ def case(generator, index):
         **p,
         "kept": kept.tolist(),
         "probabilities": [round(x, 9) for x in probabilities[kept].tolist()],
-        "logprobs": [round(x, 6) for x in torch.log_softmax(logits, -1).tolist()],
+        "logprobs": [round(x, 8) for x in torch.log_softmax(logits.double(), -1).tolist()],
     }
 
 
