@@ -25,7 +25,8 @@ struct TraceOptions {
   std::string routing_out;
   bool attention = false;
   std::string attention_out;
-  int64_t lens = 0;  // rows, the last ones
+  int64_t lens = 0;         // rows, the last ones
+  bool lens_given = false;  // and not only for the report
   std::string html, timeline;
   bool demo = false, moe_block = false;
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "base/embedded_files.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/mapped_file.h"
@@ -39,8 +40,7 @@ double seconds_since(Clock::time_point begin) {
 std::optional<TraceLevel> chosen_level(const TraceOptions& options) {
   if (options.level) return parse_trace_level(*options.level, "qwen3 trace: --level");
   const std::filesystem::path file = resolve_model(options.model.model) / "config.json";
-  std::error_code ignored;
-  if (std::filesystem::exists(file, ignored)) {
+  if (file_exists(file)) {
     const Json config = parse_json(read_text_file(file, kMaxConfigBytes), file.string());
     const auto enabled = config.find("enable_trace");
     if (enabled != config.end() && enabled->is_boolean() && enabled->get<bool>()) {
@@ -196,7 +196,7 @@ std::string Trace::token_text(int32_t id) const {
 
 void run_trace(const TraceOptions& options, Trace& trace) {
   const std::optional<TraceLevel> level = chosen_level(options);
-  if (options.compare.empty() == false) trace.compare.emplace(options.compare, options.tolerance);
+  if (!options.compare.empty()) trace.compare.emplace(options.compare, options.tolerance);
   trace.model = load_model(options.model, options.output);
   Model::Impl& impl = trace.model->impl();
   if (options.output.talk()) print_note(model_line(trace.model->info()));
