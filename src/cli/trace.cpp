@@ -1,4 +1,6 @@
 // qwen3 trace: one forward pass, seen from inside.
+#include <fmt/format.h>
+
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>

@@ -28,7 +28,7 @@ const words = {
     embedding: "Embedding", attentionBlock: "Attention", denseBlock: "Feed-forward", expertBlock: "Experts", head2: "Final norm and head", sparse: "sparse", dense: "dense", residual: "size of the residual stream (rms)",
     op: "operation", calls: "calls", ms: "ms", share: "share", gbs: "GB/s", gflops: "GFLOP/s", total: (s, n) => `${s} ms for ${n} tokens`,
     finite: "All tensors are finite.", notFinite: (n) => `Not finite: ${n}`,
-    layers: "layers", hidden: "hidden size", heads: "heads", kv: "key/value heads", vocab: "vocabulary", topK: "experts per token", position: "position",
+    layers: "layers", hidden: "hidden size", heads: "heads", kv: "key/value heads", vocab: "vocabulary", topK: "experts per token", expertCount: "experts", tokenCount: "tokens", position: "position",
   },
   zh: {
     skip: "跳到报告正文", title: "模型内部发生了什么", switchTo: "English", light: "浅色", dark: "深色",
@@ -54,7 +54,7 @@ const words = {
     embedding: "词嵌入", attentionBlock: "注意力", denseBlock: "前馈网络", expertBlock: "专家网络", head2: "最终归一化与语言模型头", sparse: "稀疏", dense: "稠密", residual: "残差流的大小（均方根）",
     op: "算子", calls: "次数", ms: "毫秒", share: "占比", gbs: "GB/s", gflops: "GFLOP/s", total: (s, n) => `${n} 个 token 共 ${s} 毫秒`,
     finite: "所有张量都是有限数。", notFinite: (n) => `含非有限数：${n}`,
-    layers: "层数", hidden: "隐藏维度", heads: "头数", kv: "键值头数", vocab: "词表", topK: "每 token 专家数", position: "位置",
+    layers: "层数", hidden: "隐藏维度", heads: "头数", kv: "键值头数", vocab: "词表", topK: "每 token 专家数", expertCount: "专家数", tokenCount: "token 数", position: "位置",
   },
 };
 
@@ -190,7 +190,7 @@ function drawPrompt() {
   }, tokenText(index))));
   const m = data.model;
   const facts = [[t.layers, m.layers], [t.hidden, m.hidden_size], [t.heads, m.heads], [t.kv, m.kv_heads],
-    ...(m.moe ? [[t.experts, m.experts], [t.topK, m.top_k]] : []), [t.vocab, m.vocab_size], [t.token, nTokens]];
+    ...(m.moe ? [[t.expertCount, m.experts], [t.topK, m.top_k]] : []), [t.vocab, m.vocab_size], [t.tokenCount, nTokens]];
   const bad = (data.taps || []).filter((tap) => tap[8] + tap[9] > 0);
   byId("facts").replaceChildren(...facts.map(([name, value]) => make("span", {}, name + " ", make("b", {}, String(value)))),
     data.taps ? make("span", { class: bad.length ? "bad" : "" }, bad.length ? t.notFinite(bad[0][0]) : t.finite) : "");
