@@ -36,7 +36,7 @@ void make_directory(const fs::path& path) {
 
 // A token for a table: quoted, with control characters visible.
 std::string shown(const Trace& trace, int32_t id) {
-  return "\"" + quote_for_message(trace.token_text(id), 24) + "\"";
+  return fmt::format("\"{}\"", quote_for_message(trace.token_text(id), 24));
 }
 
 bool matches(const TraceOptions& options, const TapRecord& tap) {

@@ -191,7 +191,7 @@ ModelFacts facts_of(const HfConfig& c, std::string name) {
 }
 
 std::string Trace::token_text(int32_t id) const {
-  return text ? text->decode({&id, 1}) : "#" + std::to_string(id);
+  return text ? text->decode({&id, 1}) : fmt::format("#{}", id);
 }
 
 void run_trace(const TraceOptions& options, Trace& trace) {

@@ -86,12 +86,12 @@ lm_head.flow: hidden(1, 3, 24) -> logits(1, 3, 70)
 }
 
 std::string verbose_attention(const std::string& layer, bool rope_first) {
-  const std::string q = ": shape=(1, 4, 3, 16)", k = ": shape=(1, 2, 3, 16)";
+  const std::string q = ": shape=(1, 6, 3, 12)", k = ": shape=(1, 2, 3, 12)";
   const std::string tail = ", dtype=torch.float32, device=cpu\n";
   const std::string attn = layer + ".attn.";
-  std::string text = attn + "input_hidden_states: shape=(1, 3, 24)" + tail;
-  text += attn + "q_proj: shape=(1, 3, 64)" + tail + attn + "k_proj: shape=(1, 3, 32)" + tail +
-          attn + "v_proj: shape=(1, 3, 32)" + tail;
+  std::string text = attn + "input_hidden_states: shape=(1, 3, 40)" + tail;
+  text += attn + "q_proj: shape=(1, 3, 72)" + tail + attn + "k_proj: shape=(1, 3, 24)" + tail +
+          attn + "v_proj: shape=(1, 3, 24)" + tail;
   for (const char* name : {"q_reshape", "k_reshape", "v_reshape"}) {
     text += attn + name + (name[0] == 'q' ? q : k) + tail;
   }
@@ -100,14 +100,14 @@ std::string verbose_attention(const std::string& layer, bool rope_first) {
   text += rope_first ? rope + norm : norm + rope;
   for (const char* name : {"k_after_gqa", "v_after_gqa"}) text += attn + name + q + tail;
   for (const char* name : {"attn_scores", "attn_scores_masked", "attn_probs"}) {
-    text += attn + name + ": shape=(1, 4, 3, 3)" + tail;
+    text += attn + name + ": shape=(1, 6, 3, 3)" + tail;
   }
-  return text + attn + "attn_context" + q + tail + attn + "output: shape=(1, 3, 24)" + tail;
+  return text + attn + "attn_context" + q + tail + attn + "output: shape=(1, 3, 40)" + tail;
 }
 
 // The educational dense model turns first and norms afterwards; the lines follow what is computed.
 TEST(TraceLevels, VerboseDenseAfterRope) {
-  const std::string tail = ", dtype=torch.float32, device=cpu\n", hidden = ": shape=(1, 3, 24)" + tail;
+  const std::string tail = ", dtype=torch.float32, device=cpu\n", hidden = ": shape=(1, 3, 40)" + tail;
   std::string expected =
       "Trace level=verbose. 可选: input_flow / compact / verbose\n"
       "model.input_ids: shape=(1, 3), dtype=torch.int64, device=cpu\n"
@@ -121,12 +121,12 @@ TEST(TraceLevels, VerboseDenseAfterRope) {
                 ".after_attn_residual" + hidden + layer + ".after_post_attn_layernorm" + hidden +
                 layer + ".mlp.input" + hidden;
     for (const char* name : {"gate_proj", "up_proj", "swiglu_hidden"}) {
-      expected += layer + ".mlp." + name + ": shape=(1, 3, 28)" + tail;
+      expected += layer + ".mlp." + name + ": shape=(1, 3, 56)" + tail;
     }
     expected += layer + ".mlp.output" + hidden + layer + ".output" + hidden +
                 "离开 Decoder Layer " + index + "\n";
   }
-  expected += "model.final_norm_output" + hidden + "lm_head.logits: shape=(1, 3, 70)" + tail;
+  expected += "model.final_norm_output" + hidden + "lm_head.logits: shape=(1, 3, 300)" + tail;
   expect_lines(trace({"--ids", "36,55,27", "--level", "VERBOSE"}, "dense_after_rope"), expected);
 }
 
@@ -194,7 +194,7 @@ TEST(TraceLevels, Losses) {
 TEST(TraceLevels, FromTheConfig) {
   const TempDir directory;
   std::filesystem::copy(golden_model("dense_tied"), directory.path(),
-                        std::filesystem::copy_options::overwrite_existing);
+                        std::filesystem::copy_options::recursive);
   Json config =
       parse_json(read_text_file(directory.path() / "config.json", 1 << 20), "config.json");
   config["enable_trace"] = true;
