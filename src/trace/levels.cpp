@@ -106,7 +106,8 @@ void LevelTap::begin(int64_t n_tokens) {
   shape_line("model.attention_mask", mask);
   if (facts_.moe) return;
   line(TraceLevel::input_flow,
-       fmt::format("model.inputs: input_ids{} + attention_mask{} -> position_ids{}", ids, mask, ids));
+       fmt::format(
+           "model.inputs: input_ids{} + attention_mask{} -> position_ids{}", ids, mask, ids));
   line(TraceLevel::compact,
        fmt::format("model.inputs: input_ids{} position_ids{} attention_mask{}", ids, ids, mask));
 }
@@ -264,7 +265,8 @@ void LevelTap::expert_tensor(std::string_view step, const Tensor& value) {
     const std::string inner = tuple(value.dim(0), facts_.moe_intermediate_size);
     line(TraceLevel::input_flow, "mlp.flow: in" + shape + " -> out" + shape);
     line(TraceLevel::compact,
-         fmt::format("mlp.flow: in{} -> gate/up{} -> swiglu{} -> out{}", shape, inner, inner, shape));
+         fmt::format(
+             "mlp.flow: in{} -> gate/up{} -> swiglu{} -> out{}", shape, inner, inner, shape));
     shape_line("mlp.output", shape);
   }
 }
@@ -300,8 +302,8 @@ void LevelTap::layer_tensor(std::string_view part, int64_t layer) {
     shape_line(prefix + (facts_.is_sparse(layer) ? ".moe.input" : ".mlp.input"), hidden);
   } else if (part == "output") {
     line(TraceLevel::input_flow,
-         fmt::format("{}.flow: in{} -> attn{} -> mlp{} -> out{}", prefix, hidden, hidden, hidden,
-                     hidden));
+         fmt::format(
+             "{}.flow: in{} -> attn{} -> mlp{} -> out{}", prefix, hidden, hidden, hidden, hidden));
     line(TraceLevel::compact,
          fmt::format("{}.flow: in{} -> attn{} -> res1{} -> mlp{} -> out{}",
                      prefix,
