@@ -109,7 +109,8 @@ Value filter_join(Interpreter& in, const Value& self, Args& args) {
   const Getter get(in, given[1]);
   TextBuilder out;
   bool first = true;
-  for (const Value& item : in.items(self)->items) {
+  const auto all = in.items(self);
+  for (const Value& item : all->items) {
     const Text text = in.text(get(item));
     in.meter.charge_bytes(text.size() + by.size());
     in.meter.check_size(out.size() + text.size() + by.size());
@@ -181,7 +182,8 @@ Value filter_sort(Interpreter& in, const Value& self, Args& args) {
     for (const auto& path : paths) {
       key.push_back(fold_case(in, follow(in, item, path), flag_argument(given[1], false)));
     }
-    keys.push_back(key.size() == 1 ? std::move(key[0]) : in.list(std::move(key)));
+    // A list even of one: lists compare equal items before they order them, so None may meet None.
+    keys.push_back(in.list(std::move(key)));
   }
   return in.list(sorted_by(in, items->items, keys, flag_argument(given[0], false)));
 }
@@ -192,15 +194,14 @@ Value filter_unique(Interpreter& in, const Value& self, Args& args) {
   std::set<std::string> seen_text;
   std::vector<Value> seen;
   std::vector<Value> unique;
-  for (const Value& item : in.items(self)->items) {
+  const auto all = in.items(self);
+  for (const Value& item : all->items) {
     const Value key = fold_case(in, get(item), flag_argument(given[0], false));
     if (key.is_string()) {
       in.meter.charge_bytes(16 * key.text().size());
       if (!seen_text.emplace(key.view()).second) continue;
     } else {
-      if (key.is(Kind::dict) || (key.is(Kind::sequence) && key.sequence()->type == SequenceType::list)) {
-        in.fail("unique: a {} cannot be hashed", type_name(key));
-      }
+      if (!is_hashable(key)) in.fail("unique: a {} cannot be hashed", type_name(key));
       const auto is_known = [&](const Value& x) { return equal(x, key, in.meter); };
       if (std::any_of(seen.begin(), seen.end(), is_known)) continue;
       seen.push_back(key);
@@ -232,7 +233,8 @@ Value filter_sum(Interpreter& in, const Value& self, Args& args) {
   const Getter get(in, given[0]);
   Value total = given[1] == nullptr ? Value::integer(0) : *given[1];
   if (total.is_string()) in.fail("sum does not join strings");
-  for (const Value& item : in.items(self)->items) total = in.binary(Operator::add, total, get(item));
+  const auto all = in.items(self);
+  for (const Value& item : all->items) total = in.binary(Operator::add, total, get(item));
   return total;
 }
 
@@ -243,7 +245,8 @@ Value filter_map(Interpreter& in, const Value& self, Args& args) {
   if (args.positional.empty() && !args.keywords.empty()) {
     const auto given = bind(in, args, {"attribute", "default"}, 1);
     const auto path = attribute_path(in, *given[0]);
-    for (const Value& item : in.items(self)->items) {
+    const auto all = in.items(self);
+    for (const Value& item : all->items) {
       Value value = item;
       for (const Value& part : path) {
         value = in.item(value, part);
@@ -255,7 +258,8 @@ Value filter_map(Interpreter& in, const Value& self, Args& args) {
   }
   if (args.positional.empty()) in.fail("map needs the name of a filter or an attribute");
   const Text name = text_argument(in, args.positional[0]);
-  for (const Value& item : in.items(self)->items) {
+  const auto all = in.items(self);
+  for (const Value& item : all->items) {
     Args rest{{args.positional.begin() + 1, args.positional.end()}, args.keywords};
     in.meter.charge(rest.positional.size() + rest.keywords.size());
     mapped.push_back(in.apply_filter(name.view(), item, rest));
@@ -277,7 +281,8 @@ Value filter_select(Interpreter& in, const Value& self, Args& args) {
   const bool has_test = args.positional.size() > used;
   const Text test = has_test ? text_argument(in, args.positional[used]) : Text();
   std::vector<Value> kept;
-  for (const Value& item : in.items(self)->items) {
+  const auto all = in.items(self);
+  for (const Value& item : all->items) {
     const Value value = follow(in, item, path);
     bool passes = false;
     if (has_test) {
@@ -298,7 +303,8 @@ Value filter_batch(Interpreter& in, const Value& self, Args& args) {
   const int64_t size = integer_argument(in, given[0], 1);
   std::vector<Value> batches;
   std::vector<Value> batch;
-  for (const Value& item : in.items(self)->items) {
+  const auto all = in.items(self);
+  for (const Value& item : all->items) {
     if (static_cast<int64_t>(batch.size()) == size) batches.push_back(in.list(std::exchange(batch, {})));
     batch.push_back(item);
   }

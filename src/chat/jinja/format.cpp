@@ -155,8 +155,10 @@ class PercentFormat {
       at_ = percent;
       if (at_ < view_.size()) convert();
     }
-    const bool unused = is_tuple_ ? next_ < arguments_.sequence()->items.size()
-                                  : next_ == 0 && !arguments_.is(Kind::dict);
+    // Python lets anything with keys or indices go unused.
+    const bool has_items = arguments_.is(Kind::dict) || arguments_.is_undefined() ||
+                           (arguments_.is(Kind::sequence) && arguments_.sequence()->is_indexable());
+    const bool unused = is_tuple_ ? next_ < arguments_.sequence()->items.size() : next_ == 0 && !has_items;
     if (unused) in_.fail("format: not all arguments were used");
     return out_.finish();
   }

@@ -298,7 +298,8 @@ Value method_join(Interpreter& in, const Value& self, Args& args) {
   const auto given = bind(in, args, {""}, 1);
   TextBuilder out;
   bool first = true;
-  for (const Value& item : in.items(*given[0])->items) {
+  const auto all = in.items(*given[0]);
+  for (const Value& item : all->items) {
     const Text& text = text_argument(in, item);
     in.meter.check_size(out.size() + text.size() + self.text().size());
     in.meter.charge_bytes(text.size() + self.text().size());
@@ -316,6 +317,16 @@ Value method_remove_affix(Interpreter& in, const Value& self, Args& args) {
   const std::string_view view = self.view();
   if (affix.empty() || !(Prefix ? view.starts_with(affix) : view.ends_with(affix))) return self;
   return self.text().slice(Prefix ? affix.size() : 0, view.size() - affix.size());
+}
+
+Value method_isprintable(Interpreter& in, const Value& self, Args& args) {
+  no_arguments(in, args);
+  in.meter.charge_bytes(8 * self.text().size());
+  const std::string_view view = self.view();
+  for (size_t at = 0; at < view.size();) {
+    if (!is_printable(utf8_decode(view, at))) return Value(false);
+  }
+  return Value(true);
 }
 
 // True when the string is not empty and every code point passes.
@@ -395,6 +406,17 @@ Value method_format(Interpreter& in, const Value& self, Args& args) {
   return format_braces(in, self.text(), args);
 }
 
+Value method_format_map(Interpreter& in, const Value& self, Args& args) {
+  const auto given = bind(in, args, {""}, 1);
+  if (!given[0]->is(Kind::dict)) in.fail("format_map() needs a mapping");
+  Args named;
+  in.meter.charge(given[0]->dict()->entries.size());
+  for (const auto& [name, value] : given[0]->dict()->entries) {
+    if (name.is_string()) named.keywords.emplace_back(std::string(name.view()), value);
+  }
+  return format_braces(in, self.text(), named);
+}
+
 template <SequenceType Type>
 Value dict_view(Interpreter& in, const Value& self, Args& args) {
   no_arguments(in, args);
@@ -451,7 +473,7 @@ constexpr NamedFunction kStringMethods[] = {
     {"isdecimal", method_every<is_decimal>},
     {"isnumeric", method_every<is_decimal>},
     {"isalnum", method_every<[](char32_t c) { return is_alpha(c) || is_decimal(c); }>},
-    {"isprintable", method_every<is_printable>},
+    {"isprintable", method_isprintable},
     {"isupper", method_is_case<is_upper, is_lower>},
     {"islower", method_is_case<is_lower, is_upper>},
     {"isascii", method_isascii},
@@ -460,7 +482,7 @@ constexpr NamedFunction kStringMethods[] = {
     {"center", method_pad<Pad::center>},
     {"zfill", method_zfill},
     {"format", method_format},
-    {"format_map", nullptr},
+    {"format_map", method_format_map},
     {"encode", nullptr},
     {"expandtabs", nullptr},
     {"isidentifier", nullptr},

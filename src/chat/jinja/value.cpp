@@ -131,11 +131,7 @@ Value make_dict(std::vector<std::pair<Value, Value>> entries, Meter& meter) {
   int depth = 0;
   for (auto& [key, value] : entries) {
     depth = std::max({depth, key.depth(), value.depth()});
-    // Not every value may be a key: Python needs a hash.
-    if (key.is(Kind::dict) ||
-        (key.is(Kind::sequence) && key.sequence()->type != SequenceType::tuple)) {
-      meter.fail("a {} cannot be the key of a dict", type_name(key));
-    }
+    if (!is_hashable(key)) meter.fail("a {} cannot be the key of a dict", type_name(key));
     if (key.is_string()) {
       const auto at = lower_name(*dict, key.view());
       if (at != dict->by_name.end() && dict->entries[*at].first.view() == key.view()) {
@@ -284,6 +280,21 @@ bool is_iterable(const Value& value) {
   }
 }
 
+bool is_hashable(const Value& value) {
+  if (value.is(Kind::dict)) return false;
+  if (!value.is(Kind::sequence)) return true;
+  switch (value.sequence()->type) {
+    case SequenceType::list:
+    case SequenceType::dict_keys:
+    case SequenceType::dict_items: return false;
+    case SequenceType::tuple: {
+      const auto& items = value.sequence()->items;
+      return std::all_of(items.begin(), items.end(), is_hashable);
+    }
+    default: return true;
+  }
+}
+
 std::shared_ptr<const Sequence> iterate(const Value& value, Meter& meter) {
   auto items = std::make_shared<Sequence>();
   switch (value.kind()) {
@@ -325,13 +336,13 @@ bool contains(const Value& container, const Value& item, Meter& meter) {
       meter.charge_bytes(container.text().size());
       return find_text(container.view(), item.view()) != std::string_view::npos;
     case Kind::dict:
-      if (item.is(Kind::dict) || (item.is(Kind::sequence) &&
-                                  item.sequence()->type == SequenceType::list)) {
-        meter.fail("a {} cannot be the key of a dict", type_name(item));
-      }
+      if (!is_hashable(item)) meter.fail("a {} cannot be the key of a dict", type_name(item));
       return container.dict()->find(item, meter) != nullptr;
     case Kind::undefined: return false;
     case Kind::sequence: {
+      if (container.sequence()->type == SequenceType::dict_keys && !is_hashable(item)) {
+        meter.fail("a {} cannot be the key of a dict", type_name(item));
+      }
       const auto items = iterate(container, meter);
       return std::any_of(items->items.begin(), items->items.end(),
                          [&](const Value& x) { return equal(x, item, meter); });

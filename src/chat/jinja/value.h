@@ -184,6 +184,8 @@ std::string undefined_message(const Undefined& undefined);
 std::shared_ptr<const Sequence> iterate(const Value& value, Meter& meter);
 bool contains(const Value& container, const Value& item, Meter& meter);
 bool is_iterable(const Value& value);
+// May it be the key of a dict?
+bool is_hashable(const Value& value);
 
 // json.dumps(ensure_ascii=...). `indent` < 0 means one line.
 struct JsonStyle {

@@ -16,7 +16,7 @@ std::string shortest_digits(double value) {
   std::string_view text(digits, static_cast<size_t>(end.ptr - digits));
   std::string out;
   if (text.front() == '-') {
-    out = "-";
+    out += '-';
     text.remove_prefix(1);
   }
   const size_t e = text.find('e');
@@ -28,12 +28,17 @@ std::string shortest_digits(double value) {
   if (exponent < -4 || exponent >= 16) {
     out += mantissa[0];
     if (n > 1) out.append(".").append(mantissa, 1);
-    return out + fmt::format("e{}{:02}", exponent < 0 ? '-' : '+', std::abs(exponent));
+    return out.append(fmt::format("e{}{:02}", exponent < 0 ? '-' : '+', std::abs(exponent)));
   }
-  if (exponent < 0) return out + "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + mantissa;
-  if (n <= exponent + 1) return out + mantissa + std::string(static_cast<size_t>(exponent + 1 - n), '0') + ".0";
-  const auto point = static_cast<size_t>(exponent + 1);
-  return out + mantissa.substr(0, point) + "." + mantissa.substr(point);
+  if (exponent < 0) {
+    out.append("0.").append(static_cast<size_t>(-exponent - 1), '0').append(mantissa);
+  } else if (n <= exponent + 1) {
+    out.append(mantissa).append(static_cast<size_t>(exponent + 1 - n), '0').append(".0");
+  } else {
+    const auto point = static_cast<size_t>(exponent + 1);
+    out.append(mantissa, 0, point).append(".").append(mantissa, point);
+  }
+  return out;
 }
 
 void append_quoted(TextBuilder& out, const Text& text, Meter& meter) {
@@ -87,10 +92,11 @@ void append_sequence(TextBuilder& out, const Sequence& sequence, Meter& meter, i
   static constexpr const char* kClose[] = {"]", ")", "", "", "])", "])", "])"};
   const auto type = static_cast<size_t>(sequence.type);
   if (sequence.type == SequenceType::range) {
-    std::string text = "range(" + integer_text(sequence.range_start) + ", " +
-                       integer_text(sequence.range_stop);
-    if (sequence.range_step != 1) text += ", " + integer_text(sequence.range_step);
-    return out.append(text + ")", false);
+    const std::string step = integer_text(sequence.range_step);
+    return out.append(fmt::format("range({}, {}{}{})", integer_text(sequence.range_start),
+                                  integer_text(sequence.range_stop), step == "1" ? "" : ", ",
+                                  step == "1" ? "" : step),
+                      false);
   }
   if (sequence.type == SequenceType::iterator) return out.append("<generator object>", false);
   out.append(kOpen[type], false);
