@@ -50,7 +50,7 @@ std::string digits_in_base(Int value, unsigned base, bool upper) {
 void insert_commas(std::string& digits) {
   size_t end = digits.find_first_not_of("0123456789");
   if (end == digits.npos) end = digits.size();
-  for (size_t at = end; at > 3; at -= 3) digits.insert(at - 3, ",");
+  for (size_t at = end; at > 3; at -= 3) digits.insert(at - 3, 1, ',');
 }
 
 // sign, digits and prefix of a number; the caller pads.
