@@ -41,7 +41,7 @@ size_t code_point_offset(std::string_view view, size_t index) {
 }
 
 size_t find_text(std::string_view text, std::string_view what, size_t from) {
-  if (from > text.size()) return std::string_view::npos;
+  if (from > text.size() || text.size() - from < what.size()) return std::string_view::npos;
   if (what.empty()) return from;
   const void* hit = memmem(text.data() + from, text.size() - from, what.data(), what.size());
   if (hit == nullptr) return std::string_view::npos;
