@@ -36,7 +36,7 @@ struct MessageOptions {
 std::vector<Message> parse_messages(const Json& messages, const MessageOptions& options = {});
 
 // Special tokens that templates may print. Absent ones are not defined in the template.
-struct SpecialTokens {
+struct TemplateTokens {
   std::optional<std::string> bos_token;
   std::optional<std::string> eos_token;
   std::optional<std::string> pad_token;
@@ -48,7 +48,7 @@ struct PromptOptions {
   bool continue_final_message = false;  // end the prompt inside the last message
   std::optional<bool> enable_thinking;  // absent: not defined in the template
   Json extra = Json::object();          // further template variables
-  SpecialTokens special_tokens;
+  TemplateTokens special_tokens;
   TemplateLimits limits;
 };
 
