@@ -20,7 +20,8 @@ const qwen3::Json& context() {
     "tools": [{"type": "function", "function": {"name": "f", "parameters": {"items": 1}}}],
     "add_generation_prompt": true, "enable_thinking": false,
     "s": "ab,c", "n": 5, "x": -1.5, "l": [3, 1, "a"], "d": {"k": "v", "z": {}}, "big": 18446744073709551615
-  })", "fuzz context");
+  })",
+                                                        "fuzz context");
   return kContext;
 }
 
@@ -35,7 +36,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const qwen3::TemplateLimits limits{
       .max_steps = 20'000, .max_depth = 24, .max_output_bytes = 1 << 16, .max_range = 1000};
   try {
-    const auto chat = qwen3::ChatTemplate::parse({reinterpret_cast<const char*>(data), size}, "fuzz");
+    const auto chat =
+        qwen3::ChatTemplate::parse({reinterpret_cast<const char*>(data), size}, "fuzz");
     const auto segments = chat.render_segments(context(), limits);
     const std::string text = qwen3::join_segments(segments);
     require(qwen3::utf8_valid(text) && text.size() <= (1u << 16));
@@ -45,7 +47,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
   } catch (const qwen3::Error& e) {
     require(qwen3::utf8_valid(e.what()));
-    require(e.kind() == qwen3::ErrorKind::invalid_argument || e.kind() == qwen3::ErrorKind::corrupt_file ||
+    require(e.kind() == qwen3::ErrorKind::invalid_argument ||
+            e.kind() == qwen3::ErrorKind::corrupt_file ||
             e.kind() == qwen3::ErrorKind::unsupported);
   }
   return 0;

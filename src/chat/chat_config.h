@@ -13,7 +13,7 @@ namespace qwen3 {
 struct ChatConfig {
   std::optional<ChatTemplate> chat;      // nothing for base models that have no template
   std::optional<ChatTemplate> tool_use;  // a second template used when tools are given, if named so
-  SpecialTokens special_tokens;
+  TemplateTokens special_tokens;
 
   // The template for a request. Throws Error{not_found} when the model has none.
   const ChatTemplate& template_for(bool with_tools) const;

@@ -57,14 +57,16 @@ std::optional<T> parse_number(std::string_view text) {
 Json float_value(std::string_view text) {
   const auto value = parse_number<double>(text);
   if (!value || !std::isfinite(*value)) return Json(std::string(text));
-  if (*value == std::floor(*value) && std::abs(*value) < 9e15) return Json(static_cast<int64_t>(*value));
+  if (*value == std::floor(*value) && std::abs(*value) < 9e15)
+    return Json(static_cast<int64_t>(*value));
   return Json(*value);
 }
 
 // The value of a parameter, by the `type` its schema gives.
 Json convert(std::string_view text, std::string_view type) {
   const auto starts = [&](std::initializer_list<std::string_view> prefixes) {
-    return std::any_of(prefixes.begin(), prefixes.end(), [&](auto p) { return type.starts_with(p); });
+    return std::any_of(
+        prefixes.begin(), prefixes.end(), [&](auto p) { return type.starts_with(p); });
   };
   const auto is = [&](std::initializer_list<std::string_view> names) {
     return std::find(names.begin(), names.end(), type) != names.end();
@@ -140,7 +142,8 @@ class CoderStream final : public ToolCallStream {
     const std::string_view before = text.substr(0, text.size() - function);
     const size_t tag = opener_start(before);
     // With more white space behind it than fits, it is no opener whatever follows.
-    if (tag == before.npos || pending_.size() - tag > kCall.size() + kMaxGap + kFunction.size()) return partial;
+    if (tag == before.npos || pending_.size() - tag > kCall.size() + kMaxGap + kFunction.size())
+      return partial;
     return std::max(partial, pending_.size() - tag);
   }
 
@@ -218,7 +221,8 @@ class CoderStream final : public ToolCallStream {
       if (name == nullptr || *name != function) continue;
       const Json* property = member(member(member(spec, "parameters"), "properties"), parameter);
       const Json* type = member(property, "type");
-      return type != nullptr && type->is_string() ? lower(trim(type->get_ref<const std::string&>())) : "string";
+      return type != nullptr && type->is_string() ? lower(trim(type->get_ref<const std::string&>()))
+                                                  : "string";
     }
     return "string";
   }

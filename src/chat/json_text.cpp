@@ -12,26 +12,33 @@ using jinja::ExprKind;
 
 std::optional<Json> scalar(const jinja::Value& value) {
   switch (value.kind()) {
-    case jinja::Kind::none: return Json();
-    case jinja::Kind::boolean: return Json(value.boolean());
-    case jinja::Kind::floating: return Json(value.number());
-    case jinja::Kind::string: return Json(std::string(value.view()));
+    case jinja::Kind::none:
+      return Json();
+    case jinja::Kind::boolean:
+      return Json(value.boolean());
+    case jinja::Kind::floating:
+      return Json(value.number());
+    case jinja::Kind::string:
+      return Json(std::string(value.view()));
     case jinja::Kind::integer: {
       const jinja::Int n = value.integral();
       if (n < INT64_MIN || n > INT64_MAX) return std::nullopt;
       return Json(static_cast<int64_t>(n));
     }
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 
 // The parser has bounded the depth.
 std::optional<Json> literal(const Expr& expr) {
   switch (expr.kind) {
-    case ExprKind::constant: return scalar(expr.value);
+    case ExprKind::constant:
+      return scalar(expr.value);
     case ExprKind::minus: {
       const auto value = literal(*expr.parts[0]);
-      if (value && value->is_number_integer() && *value != INT64_MIN) return Json(-value->get<int64_t>());
+      if (value && value->is_number_integer() && *value != INT64_MIN)
+        return Json(-value->get<int64_t>());
       if (value && value->is_number_float()) return Json(-value->get<double>());
       return std::nullopt;
     }
@@ -57,7 +64,8 @@ std::optional<Json> literal(const Expr& expr) {
       for (auto& [key, value] : entries) object[key] = std::move(value);
       return object;
     }
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -65,7 +73,8 @@ std::optional<Json> literal(const Expr& expr) {
 
 std::string python_json(const Json& value) {
   // The value was parsed within limits of its own.
-  const TemplateLimits unlimited{.max_steps = INT64_MAX / 2, .max_depth = 4096, .max_output_bytes = INT64_MAX / 2};
+  const TemplateLimits unlimited{
+      .max_steps = INT64_MAX / 2, .max_depth = 4096, .max_output_bytes = INT64_MAX / 2};
   jinja::Meter meter("JSON", unlimited);
   jinja::JsonStyle style;
   style.item_separator = jinja::Text(", ", true);
@@ -78,7 +87,8 @@ std::optional<Json> parse_python_literal(std::string_view text) {
   // Jinja's literals are Python's; anything else that parses is refused by its shape.
   try {
     const auto program = jinja::parse_template("{{ (" + std::string(text) + "\n) }}", "literal");
-    if (program->body.size() != 1 || program->body[0]->kind != jinja::StmtKind::output) return std::nullopt;
+    if (program->body.size() != 1 || program->body[0]->kind != jinja::StmtKind::output)
+      return std::nullopt;
     const auto& exprs = program->body[0]->exprs;
     return exprs.size() == 1 ? literal(*exprs[0]) : std::nullopt;
   } catch (const Error&) {

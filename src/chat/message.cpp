@@ -36,7 +36,12 @@ class Reader {
 
  private:
   void check(bool ok, std::string_view field, std::string_view expected, const Json& got) const {
-    QWEN3_CHECK(ok, ErrorKind::invalid_argument, "{}{}: expected {}, got {}", where_, field, expected,
+    QWEN3_CHECK(ok,
+                ErrorKind::invalid_argument,
+                "{}{}: expected {}, got {}",
+                where_,
+                field,
+                expected,
                 got.is_structured() ? got.type_name() : dump_json(got).substr(0, 64));
   }
 
@@ -57,8 +62,10 @@ class Reader {
   void read_content(const Json& json, Message& message) const {
     const auto content = json.find("content");
     if (content == json.end() || content->is_null()) {
-      QWEN3_CHECK(message.role == "assistant", ErrorKind::invalid_argument,
-                  "{}.content: is missing; only an assistant message may have none", where_);
+      QWEN3_CHECK(message.role == "assistant",
+                  ErrorKind::invalid_argument,
+                  "{}.content: is missing; only an assistant message may have none",
+                  where_);
       if (options_.null_content_as_empty) message.raw["content"] = "";
       return;
     }
@@ -80,11 +87,17 @@ class Reader {
     const std::string field = fmt::format(".content[{}]", i);
     check(part.is_object(), field, "an object", part);
     const auto type = part.find("type");
-    QWEN3_CHECK(type != part.end() && *type == "text", ErrorKind::invalid_argument,
-                "{}{}.type: only \"text\" parts are supported; this model reads text only", where_, field);
+    QWEN3_CHECK(type != part.end() && *type == "text",
+                ErrorKind::invalid_argument,
+                "{}{}.type: only \"text\" parts are supported; this model reads text only",
+                where_,
+                field);
     const auto text = part.find("text");
-    QWEN3_CHECK(text != part.end() && text->is_string(), ErrorKind::invalid_argument,
-                "{}{}.text: expected a string", where_, field);
+    QWEN3_CHECK(text != part.end() && text->is_string(),
+                ErrorKind::invalid_argument,
+                "{}{}.text: expected a string",
+                where_,
+                field);
     return text->get<std::string>();
   }
 
@@ -99,8 +112,11 @@ class Reader {
       Json& function = call.contains("function") ? call["function"] : call;
       check(function.is_object(), field + ".function", "an object", function);
       const auto name = function.find("name");
-      QWEN3_CHECK(name != function.end() && name->is_string(), ErrorKind::invalid_argument,
-                  "{}{}.function.name: expected a string", where_, field);
+      QWEN3_CHECK(name != function.end() && name->is_string(),
+                  ErrorKind::invalid_argument,
+                  "{}{}.function.name: expected a string",
+                  where_,
+                  field);
       fit_arguments(function, field);
     }
     message.tool_calls = message.raw["tool_calls"];
@@ -110,7 +126,9 @@ class Reader {
     const auto arguments = function.find("arguments");
     if (arguments == function.end()) return;
     check(arguments->is_string() || arguments->is_object() || arguments->is_null(),
-          field + ".function.arguments", "a JSON text or an object", *arguments);
+          field + ".function.arguments",
+          "a JSON text or an object",
+          *arguments);
     if (!options_.parse_tool_arguments || arguments->is_object()) return;
     const std::string text = arguments->is_null() ? "" : arguments->get<std::string>();
     if (text.empty()) {
@@ -134,7 +152,9 @@ constexpr std::string_view kContinueTag = "CONTINUE_FINAL_MESSAGE_TAG ";
 
 // Puts the tag behind the text of the last message; returns that text.
 std::string tag_last_message(Json& messages) {
-  QWEN3_CHECK(!messages.empty(), ErrorKind::invalid_argument, "continue_final_message: there is no message to continue");
+  QWEN3_CHECK(!messages.empty(),
+              ErrorKind::invalid_argument,
+              "continue_final_message: there is no message to continue");
   Json& content = messages.back()["content"];
   Json* text = &content;
   if (content.is_array()) {
@@ -143,7 +163,8 @@ std::string tag_last_message(Json& messages) {
       if (part.is_object() && part.contains("text")) text = &part["text"];
     }
   }
-  QWEN3_CHECK(text != nullptr && text->is_string(), ErrorKind::invalid_argument,
+  QWEN3_CHECK(text != nullptr && text->is_string(),
+              ErrorKind::invalid_argument,
               "continue_final_message: the last message has no text to continue");
   const auto before = text->get<std::string>();
   *text = before + std::string(kContinueTag);
@@ -185,19 +206,25 @@ void cut_at_tag(std::vector<Segment>& segments, const std::string& last_text) {
   const std::string_view tag = kContinueTag.substr(0, kContinueTag.size() - 1);
   const size_t at = text.rfind(tag);
   const bool kept = at != text.npos && text.find(strip_space(last_text, true, true)) != text.npos;
-  QWEN3_CHECK(kept, ErrorKind::invalid_argument,
-              "continue_final_message: the chat template drops the last message, so it cannot be continued");
+  QWEN3_CHECK(kept,
+              ErrorKind::invalid_argument,
+              "continue_final_message: the chat template drops the last message, so it cannot be "
+              "continued");
   const bool spaced = text.compare(at, kContinueTag.size(), kContinueTag) == 0;
-  truncate(segments, spaced ? at : strip_space(std::string_view(text).substr(0, at), false, true).size());
+  truncate(segments,
+           spaced ? at : strip_space(std::string_view(text).substr(0, at), false, true).size());
 }
 
 }  // namespace
 
 std::vector<Message> parse_messages(const Json& messages, const MessageOptions& options) {
   QWEN3_CHECK(messages.is_array(), ErrorKind::invalid_argument, "messages: expected a list");
-  QWEN3_CHECK(!messages.empty(), ErrorKind::invalid_argument, "messages: is empty; at least one message is needed");
+  QWEN3_CHECK(!messages.empty(),
+              ErrorKind::invalid_argument,
+              "messages: is empty; at least one message is needed");
   std::vector<Message> parsed;
-  for (size_t i = 0; i < messages.size(); ++i) parsed.push_back(Reader(i, options).read(messages[i]));
+  for (size_t i = 0; i < messages.size(); ++i)
+    parsed.push_back(Reader(i, options).read(messages[i]));
   return parsed;
 }
 
@@ -205,13 +232,18 @@ std::vector<Segment> render_chat(const ChatTemplate& chat,
                                  const std::vector<Message>& messages,
                                  const Json& tools,
                                  const PromptOptions& options) {
-  QWEN3_CHECK(!(options.continue_final_message && options.add_generation_prompt), ErrorKind::invalid_argument,
+  QWEN3_CHECK(!(options.continue_final_message && options.add_generation_prompt),
+              ErrorKind::invalid_argument,
               "continue_final_message and add_generation_prompt exclude each other");
-  QWEN3_CHECK(tools.is_null() || tools.is_array(), ErrorKind::invalid_argument, "tools: expected a list or null");
+  QWEN3_CHECK(tools.is_null() || tools.is_array(),
+              ErrorKind::invalid_argument,
+              "tools: expected a list or null");
   Json context = Json::object();
   const auto& tokens = options.special_tokens;
-  for (const auto& [name, token] : {std::pair{"bos_token", &tokens.bos_token}, {"eos_token", &tokens.eos_token},
-                                    {"pad_token", &tokens.pad_token}, {"unk_token", &tokens.unk_token}}) {
+  for (const auto& [name, token] : {std::pair{"bos_token", &tokens.bos_token},
+                                    {"eos_token", &tokens.eos_token},
+                                    {"pad_token", &tokens.pad_token},
+                                    {"unk_token", &tokens.unk_token}}) {
     if (*token) context[name] = **token;
   }
   for (const auto& [name, value] : options.extra.items()) context[name] = value;

@@ -18,15 +18,17 @@ struct Message {
   Json tool_calls = Json::array();
   std::string name;
   std::string tool_call_id;
-  Json raw;  // what templates see: the keys as given and in their order, with MessageOptions applied
+  Json
+      raw;  // what templates see: the keys as given and in their order, with MessageOptions applied
 };
 
 // How messages are fitted to templates that expect plain text. The defaults do what vLLM does; with
 // everything off a template gets the objects exactly as the client sent them, as in transformers.
 struct MessageOptions {
-  bool join_text_parts = true;       // a list of text parts becomes one string
+  bool join_text_parts = true;        // a list of text parts becomes one string
   bool null_content_as_empty = true;  // null or absent content becomes ""
-  bool parse_tool_arguments = true;  // arguments given as a JSON string become the object they spell
+  bool parse_tool_arguments =
+      true;  // arguments given as a JSON string become the object they spell
 };
 
 // Checks and reads a `messages` array. Throws Error{invalid_argument} that begins with the place:
@@ -34,7 +36,7 @@ struct MessageOptions {
 std::vector<Message> parse_messages(const Json& messages, const MessageOptions& options = {});
 
 // Special tokens that templates may print. Absent ones are not defined in the template.
-struct SpecialTokens {
+struct TemplateTokens {
   std::optional<std::string> bos_token;
   std::optional<std::string> eos_token;
   std::optional<std::string> pad_token;
@@ -46,7 +48,7 @@ struct PromptOptions {
   bool continue_final_message = false;  // end the prompt inside the last message
   std::optional<bool> enable_thinking;  // absent: not defined in the template
   Json extra = Json::object();          // further template variables
-  SpecialTokens special_tokens;
+  TemplateTokens special_tokens;
   TemplateLimits limits;
 };
 

@@ -20,8 +20,10 @@ PromptThinking prompt_thinking(const std::vector<Segment>& prompt) {
   std::string turn;
   for (const Segment& segment : prompt) {
     const size_t start = segment.trusted ? segment.text.rfind(kTurn) : std::string::npos;
-    if (start == std::string::npos) turn += segment.text;
-    else turn = segment.text.substr(start);
+    if (start == std::string::npos)
+      turn += segment.text;
+    else
+      turn = segment.text.substr(start);
   }
   const size_t open = turn.rfind(kOpen);
   const size_t close = turn.rfind(kClose);

@@ -9,12 +9,16 @@ namespace qwen3 {
 
 StopStream::StopStream(const std::vector<std::string>& stops, bool include_stop_str)
     : include_stop_(include_stop_str) {
-  QWEN3_CHECK(stops.size() <= kMaxStopStrings, ErrorKind::invalid_argument,
-              "stop: expected at most {} strings, got {}", kMaxStopStrings, stops.size());
+  QWEN3_CHECK(stops.size() <= kMaxStopStrings,
+              ErrorKind::invalid_argument,
+              "stop: expected at most {} strings, got {}",
+              kMaxStopStrings,
+              stops.size());
   size_t total = 0;
   for (size_t i = 0; i < stops.size(); ++i) {
     QWEN3_CHECK(!stops[i].empty(), ErrorKind::invalid_argument, "stop[{}]: must not be empty", i);
-    QWEN3_CHECK(utf8_valid(stops[i]), ErrorKind::invalid_argument, "stop[{}]: is not valid UTF-8", i);
+    QWEN3_CHECK(
+        utf8_valid(stops[i]), ErrorKind::invalid_argument, "stop[{}]: is not valid UTF-8", i);
     total += stops[i].size();
     for (const char c : stops[i]) {
       // At most 255 classes: a byte that no UTF-8 text contains, 0xFF, never gets one.
@@ -22,8 +26,11 @@ StopStream::StopStream(const std::vector<std::string>& stops, bool include_stop_
       if (byte_class == 0) byte_class = static_cast<uint8_t>(n_classes_++);
     }
   }
-  QWEN3_CHECK(total <= kMaxStopBytes, ErrorKind::invalid_argument,
-              "stop: expected at most {} bytes in all, got {}", kMaxStopBytes, total);
+  QWEN3_CHECK(total <= kMaxStopBytes,
+              ErrorKind::invalid_argument,
+              "stop: expected at most {} bytes in all, got {}",
+              kMaxStopBytes,
+              total);
   nodes_.push_back({});
   table_.assign(n_classes_, 0);
   for (size_t i = 0; i < stops.size(); ++i) add(stops[i], static_cast<int>(i));

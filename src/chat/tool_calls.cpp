@@ -42,7 +42,8 @@ class HermesStream final : public ToolCallStream {
   bool read_text(ToolDelta& out, bool at_end) {
     const size_t open = pending_.find(kOpen);
     const bool found = open != pending_.npos;
-    const size_t end = found ? open : pending_.size() - (at_end ? 0 : partial_suffix(pending_, kOpen));
+    const size_t end =
+        found ? open : pending_.size() - (at_end ? 0 : partial_suffix(pending_, kOpen));
     if (!any_call_) out.content.append(pending_, 0, end);
     pending_.erase(0, found ? open + kOpen.size() : end);
     if (found) {
@@ -60,9 +61,12 @@ class HermesStream final : public ToolCallStream {
     for (; scanned_ < pending_.size(); ++scanned_) {
       const char c = pending_[scanned_];
       if (in_string_) {
-        if (escaped_) escaped_ = false;
-        else if (c == '\\') escaped_ = true;
-        else if (c == '"') in_string_ = false;
+        if (escaped_)
+          escaped_ = false;
+        else if (c == '\\')
+          escaped_ = true;
+        else if (c == '"')
+          in_string_ = false;
         continue;
       }
       if (c == '<') {
@@ -74,9 +78,12 @@ class HermesStream final : public ToolCallStream {
         if (kClose.starts_with(rest)) return false;  // wait for the rest of the tag
       }
       if (plain_) continue;
-      if (c == '"') in_string_ = true;
-      else if (c == '{' || c == '[') ++depth_;
-      else if (c == '}' || c == ']') complete_ = --depth_ == 0;
+      if (c == '"')
+        in_string_ = true;
+      else if (c == '{' || c == '[')
+        ++depth_;
+      else if (c == '}' || c == ']')
+        complete_ = --depth_ == 0;
       // A body that is no object, or goes on behind it, is searched for the tag as plain text.
       if (depth_ <= 0 && kSpace.find(c) == kSpace.npos && !(complete_ && c == '}')) {
         plain_ = true;
@@ -101,7 +108,8 @@ class HermesStream final : public ToolCallStream {
   static std::optional<ToolCall> parse_call(std::string_view body) {
     try {
       const Json json = parse_json(body, "tool call");
-      if (!json.is_object() || !json.contains("name") || !json["name"].is_string()) return std::nullopt;
+      if (!json.is_object() || !json.contains("name") || !json["name"].is_string())
+        return std::nullopt;
       if (!json.contains("arguments")) return std::nullopt;
       const Json& arguments = json["arguments"];
       ToolCall call{json["name"].get<std::string>(), {}};
@@ -115,14 +123,14 @@ class HermesStream final : public ToolCallStream {
     }
   }
 
-  std::string pending_;     // text not yet given out; the body when in a call
-  size_t scanned_ = 0;      // bytes of the body already read
+  std::string pending_;  // text not yet given out; the body when in a call
+  size_t scanned_ = 0;   // bytes of the body already read
   int64_t depth_ = 0;
   bool in_call_ = false;
   bool any_call_ = false;
   bool in_string_ = false;
   bool escaped_ = false;
-  bool complete_ = false;   // the object has ended
+  bool complete_ = false;  // the object has ended
   bool plain_ = false;
 };
 

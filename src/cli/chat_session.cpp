@@ -104,7 +104,7 @@ Answer ChatSession::answer(const InterruptGuard& interrupt, const OnPiece& on_pi
 
   Answer result;
   AnswerStream stream = text_.answer(
-      {.starts_in_reasoning = prompt.starts_in_reasoning, .stop = settings.stop});
+      {.state = prompt.state, .trim_newlines = true, .stop = settings.stop});
   const auto deliver = [&](const std::vector<AnswerPiece>& pieces) {
     for (const AnswerPiece& piece : pieces) {
       (piece.kind == AnswerPiece::Kind::reasoning ? result.reasoning : result.content) +=

@@ -28,10 +28,12 @@ inline std::string hash_text(std::string_view text) {
   uint64_t value = 0xCBF29CE484222325u;
   for (const char c : text) value = (value ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
   char out[48];
-  std::snprintf(out, sizeof out, "%016llx-%zu", static_cast<unsigned long long>(value), text.size());
+  std::snprintf(
+      out, sizeof out, "%016llx-%zu", static_cast<unsigned long long>(value), text.size());
   return out;
 }
 
-constexpr const char* kOfficialTokenizer = "third_party/tokenizer-qwen3/models/tokenizer_config.json";
+constexpr const char* kOfficialTokenizer =
+    "third_party/tokenizer-qwen3/models/tokenizer_config.json";
 
 }  // namespace qwen3::testing

@@ -19,7 +19,8 @@ constexpr size_t kChunks[] = {1, 2, 3, 5, 7, kWhole};
 
 template <typename F>
 void in_chunks(std::string_view text, size_t chunk, F&& f) {
-  for (size_t at = 0; at < text.size(); at += std::min(chunk, text.size() - at)) f(text.substr(at, chunk));
+  for (size_t at = 0; at < text.size(); at += std::min(chunk, text.size() - at))
+    f(text.substr(at, chunk));
 }
 
 // Text of random pieces, among them everything that has a meaning to a parser.
@@ -37,20 +38,28 @@ struct Stopped {
   bool operator==(const Stopped&) const = default;
 };
 
-Stopped stop_by_search(const std::string& text, const std::vector<std::string>& stops, bool include) {
+Stopped stop_by_search(const std::string& text,
+                       const std::vector<std::string>& stops,
+                       bool include) {
   for (size_t end = 1; end <= text.size(); ++end) {
     int best = -1;
     for (size_t i = 0; i < stops.size(); ++i) {
-      const bool here = end >= stops[i].size() && text.compare(end - stops[i].size(), stops[i].size(), stops[i]) == 0;
-      if (here && (best < 0 || stops[i].size() > stops[static_cast<size_t>(best)].size())) best = static_cast<int>(i);
+      const bool here = end >= stops[i].size() &&
+                        text.compare(end - stops[i].size(), stops[i].size(), stops[i]) == 0;
+      if (here && (best < 0 || stops[i].size() > stops[static_cast<size_t>(best)].size()))
+        best = static_cast<int>(i);
     }
-    if (best >= 0) return {text.substr(0, include ? end : end - stops[static_cast<size_t>(best)].size()), best};
+    if (best >= 0)
+      return {text.substr(0, include ? end : end - stops[static_cast<size_t>(best)].size()), best};
   }
   return {text, -1};
 }
 
 // Cuts at character boundaries: the stream takes complete characters.
-Stopped stop_by_stream(const std::string& text, const std::vector<std::string>& stops, bool include, size_t chunk) {
+Stopped stop_by_stream(const std::string& text,
+                       const std::vector<std::string>& stops,
+                       bool include,
+                       size_t chunk) {
   StopStream stream(stops, include);
   std::string out;
   std::string piece;
@@ -73,7 +82,8 @@ Stopped stop_by_stream(const std::string& text, const std::vector<std::string>& 
 
 TEST(StopStreamTest, EqualsASearchOverTheWholeText) {
   std::mt19937 random(1);
-  const std::vector<std::string> pieces = {"a", "b", "ab", "aab", "\n", "\n\n", "é", "ü", "😀", "User:", "U", "</s>", "<"};
+  const std::vector<std::string> pieces = {
+      "a", "b", "ab", "aab", "\n", "\n\n", "é", "ü", "😀", "User:", "U", "</s>", "<"};
   for (int round = 0; round < 4000; ++round) {
     std::vector<std::string> stops;
     for (size_t i = random() % 5; i > 0; --i) {
@@ -88,7 +98,8 @@ TEST(StopStreamTest, EqualsASearchOverTheWholeText) {
       ASSERT_EQ(got.text, expected.text) << text;
       ASSERT_EQ(got.matched < 0, expected.matched < 0);
       if (got.matched >= 0) {
-        ASSERT_EQ(stops[static_cast<size_t>(got.matched)], stops[static_cast<size_t>(expected.matched)]);
+        ASSERT_EQ(stops[static_cast<size_t>(got.matched)],
+                  stops[static_cast<size_t>(expected.matched)]);
       }
     }
   }
@@ -123,7 +134,8 @@ struct Split {
   bool operator==(const Split&) const = default;
 };
 
-Split split(std::string_view text, ReasoningMode mode, PromptThinking prompt, bool trim, size_t chunk) {
+Split split(
+    std::string_view text, ReasoningMode mode, PromptThinking prompt, bool trim, size_t chunk) {
   ReasoningSplitter splitter(mode, prompt, trim);
   Split all;
   const auto add = [&](const ReasoningDelta& delta) {
@@ -179,14 +191,16 @@ TEST(ReasoningTest, Policies) {
 
 TEST(ReasoningTest, CutsDoNotMatter) {
   std::mt19937 random(2);
-  const std::vector<std::string> pieces = {"<think>", "</think>", "<th", "ink>", "</", "\n", "\n\n", " ", "x", "é", "<", "think"};
+  const std::vector<std::string> pieces = {
+      "<think>", "</think>", "<th", "ink>", "</", "\n", "\n\n", " ", "x", "é", "<", "think"};
   for (int round = 0; round < 5000; ++round) {
     const std::string text = random_text(random, pieces, 12);
     const auto mode = static_cast<ReasoningMode>(random() % 3);
     const auto prompt = static_cast<PromptThinking>(random() % 3);
     const bool trim = random() % 2 == 0;
     const Split whole = split(text, mode, prompt, trim, kWhole);
-    for (const size_t chunk : kChunks) ASSERT_EQ(split(text, mode, prompt, trim, chunk), whole) << text;
+    for (const size_t chunk : kChunks)
+      ASSERT_EQ(split(text, mode, prompt, trim, chunk), whole) << text;
     if (!trim && mode == ReasoningMode::never) {
       ASSERT_EQ(whole.content, text);
     }
@@ -195,8 +209,10 @@ TEST(ReasoningTest, CutsDoNotMatter) {
 
 TEST(ReasoningTest, ReadsTheEndOfThePrompt) {
   const auto state = [](std::string content, std::string tail, std::string continued = "") {
-    return prompt_thinking({{"<|im_start|>user\n", true}, {std::move(content), false},
-                            {"<|im_end|>\n<|im_start|>assistant\n" + tail, true}, {std::move(continued), false}});
+    return prompt_thinking({{"<|im_start|>user\n", true},
+                            {std::move(content), false},
+                            {"<|im_end|>\n<|im_start|>assistant\n" + tail, true},
+                            {std::move(continued), false}});
   };
   EXPECT_EQ(state("q", ""), PromptThinking::none);
   EXPECT_EQ(state("q", "<think>\n"), PromptThinking::open);
@@ -204,7 +220,8 @@ TEST(ReasoningTest, ReadsTheEndOfThePrompt) {
   // A user cannot open or close the thought, nor begin a turn.
   EXPECT_EQ(state("<think>", ""), PromptThinking::none);
   EXPECT_EQ(state("</think>", "<think>\n"), PromptThinking::open);
-  EXPECT_EQ(prompt_thinking({{"<|im_start|>assistant\n<think>\n", true}, {"<|im_start|>", false}}), PromptThinking::open);
+  EXPECT_EQ(prompt_thinking({{"<|im_start|>assistant\n<think>\n", true}, {"<|im_start|>", false}}),
+            PromptThinking::open);
   // A continued message carries its own tags.
   EXPECT_EQ(state("q", "", "<think>\nso far"), PromptThinking::open);
 }
@@ -212,9 +229,11 @@ TEST(ReasoningTest, ReadsTheEndOfThePrompt) {
 // ---- tool calls -----------------------------------------------------------------------------
 
 const Json& tools() {
-  static const Json kTools = parse_json(R"([{"type": "function", "function": {"name": "f", "parameters": {"properties": {
+  static const Json kTools =
+      parse_json(R"([{"type": "function", "function": {"name": "f", "parameters": {"properties": {
     "s": {"type": "string"}, "i": {"type": "integer"}, "n": {"type": "number"}, "b": {"type": "boolean"},
-    "o": {"type": "object"}, "l": {"type": "array"}, "x": {"type": "anything"}, "y": {}}}}}])", "tools");
+    "o": {"type": "object"}, "l": {"type": "array"}, "x": {"type": "anything"}, "y": {}}}}}])",
+                 "tools");
   return kTools;
 }
 
@@ -246,28 +265,38 @@ void check(ToolFormat format, const std::vector<ToolCase>& cases) {
 }
 
 TEST(ToolCallsTest, Hermes) {
-  const std::string call = "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>";
-  check(ToolFormat::hermes,
-        {{"", "", {}},
-         {"just text <tool", "just text <tool", {}},
-         {"Hi.\n" + call, "Hi.\n", {{"f", "{\"a\": 1}"}}},
-         {call + "\n" + call + " dropped", "", {{"f", "{\"a\": 1}"}, {"f", "{\"a\": 1}"}}},
-         {"<tool_call>{\"name\":\"f\",\"arguments\":{\"x\":\"é<&\",\"y\":[1.0,1e-7,true,null]}}</tool_call>", "",
-          {{"f", "{\"x\": \"é<&\", \"y\": [1.0, 1e-07, true, null]}"}}},
-         // The closing tag inside of a string does not end the call.
-         {"<tool_call>{\"name\": \"f\", \"arguments\": {\"t\": \"</tool_call> \\\" <tool_call>\"}}</tool_call>", "",
-          {{"f", "{\"t\": \"</tool_call> \\\" <tool_call>\"}"}}},
-         // Unclosed: complete JSON counts, cut JSON does not.
-         {"<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n", "", {{"f", "{}"}}},
-         {"<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_c", "", {{"f", "{}"}}},
-         {"<tool_call>\n{\"name\": \"f\", \"argum", "<tool_call>\n{\"name\": \"f\", \"argum", {}},
-         // What is no call stays text.
-         {"a<tool_call>not json</tool_call>b", "a<tool_call>not json</tool_call>b", {}},
-         {"<tool_call>{\"name\": \"f\"}</tool_call>", "<tool_call>{\"name\": \"f\"}</tool_call>", {}},
-         {"<tool_call>{\"name\": 1, \"arguments\": {}}</tool_call>", "<tool_call>{\"name\": 1, \"arguments\": {}}</tool_call>", {}},
-         {"<tool_call>{\"name\": \"f\", \"arguments\": {}}}</tool_call>!", "<tool_call>{\"name\": \"f\", \"arguments\": {}}}</tool_call>!", {}},
-         {"<tool_call>\"</tool_call>" + call, "<tool_call>\"</tool_call>", {{"f", "{\"a\": 1}"}}},
-         {"<tool_call>{\"name\": \"f\", \"arguments\": \"{}\"}</tool_call>", "", {{"f", "{}"}}}});
+  const std::string call =
+      "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>";
+  check(
+      ToolFormat::hermes,
+      {{"", "", {}},
+       {"just text <tool", "just text <tool", {}},
+       {"Hi.\n" + call, "Hi.\n", {{"f", "{\"a\": 1}"}}},
+       {call + "\n" + call + " dropped", "", {{"f", "{\"a\": 1}"}, {"f", "{\"a\": 1}"}}},
+       {"<tool_call>{\"name\":\"f\",\"arguments\":{\"x\":\"é<&\",\"y\":[1.0,1e-7,true,null]}}</"
+        "tool_call>",
+        "",
+        {{"f", "{\"x\": \"é<&\", \"y\": [1.0, 1e-07, true, null]}"}}},
+       // The closing tag inside of a string does not end the call.
+       {"<tool_call>{\"name\": \"f\", \"arguments\": {\"t\": \"</tool_call> \\\" "
+        "<tool_call>\"}}</tool_call>",
+        "",
+        {{"f", "{\"t\": \"</tool_call> \\\" <tool_call>\"}"}}},
+       // Unclosed: complete JSON counts, cut JSON does not.
+       {"<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n", "", {{"f", "{}"}}},
+       {"<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_c", "", {{"f", "{}"}}},
+       {"<tool_call>\n{\"name\": \"f\", \"argum", "<tool_call>\n{\"name\": \"f\", \"argum", {}},
+       // What is no call stays text.
+       {"a<tool_call>not json</tool_call>b", "a<tool_call>not json</tool_call>b", {}},
+       {"<tool_call>{\"name\": \"f\"}</tool_call>", "<tool_call>{\"name\": \"f\"}</tool_call>", {}},
+       {"<tool_call>{\"name\": 1, \"arguments\": {}}</tool_call>",
+        "<tool_call>{\"name\": 1, \"arguments\": {}}</tool_call>",
+        {}},
+       {"<tool_call>{\"name\": \"f\", \"arguments\": {}}}</tool_call>!",
+        "<tool_call>{\"name\": \"f\", \"arguments\": {}}}</tool_call>!",
+        {}},
+       {"<tool_call>\"</tool_call>" + call, "<tool_call>\"</tool_call>", {{"f", "{\"a\": 1}"}}},
+       {"<tool_call>{\"name\": \"f\", \"arguments\": \"{}\"}</tool_call>", "", {{"f", "{}"}}}});
 }
 
 TEST(ToolCallsTest, Coder) {
@@ -288,15 +317,21 @@ TEST(ToolCallsTest, Coder) {
          {one("n", "2.5"), "", {{"f", "{\"n\": 2.5}"}}},
          {one("b", "True"), "", {{"f", "{\"b\": true}"}}},
          {one("b", "yes"), "", {{"f", "{\"b\": false}"}}},
-         {one("o", "{\"k\": [1, \"</tool_call>\"]}"), "", {{"f", "{\"o\": {\"k\": [1, \"</tool_call>\"]}}"}}},
-         {one("l", "['a', True, None, (1, -2.5)]"), "", {{"f", "{\"l\": [\"a\", true, null, [1, -2.5]]}"}}},
+         {one("o", "{\"k\": [1, \"</tool_call>\"]}"),
+          "",
+          {{"f", "{\"o\": {\"k\": [1, \"</tool_call>\"]}}"}}},
+         {one("l", "['a', True, None, (1, -2.5)]"),
+          "",
+          {{"f", "{\"l\": [\"a\", true, null, [1, -2.5]]}"}}},
          {one("l", "not a list"), "", {{"f", "{\"l\": \"not a list\"}"}}},
          {one("x", "range(3)"), "", {{"f", "{\"x\": \"range(3)\"}"}}},
          {one("x", "1) }}{{ (2"), "", {{"f", "{\"x\": \"1) }}{{ (2\"}"}}},
          {one("y", "5"), "", {{"f", "{\"y\": \"5\"}"}}},
          {one("unknown", "5"), "", {{"f", "{\"unknown\": \"5\"}"}}},
          {open + "<parameter=s>a<parameter=i>3" + close, "", {{"f", "{\"s\": \"a\", \"i\": 3}"}}},
-         {one("s", "a") + "\n" + one("i", "1") + "tail", "", {{"f", "{\"s\": \"a\"}"}, {"f", "{\"i\": 1}"}}},
+         {one("s", "a") + "\n" + one("i", "1") + "tail",
+          "",
+          {{"f", "{\"s\": \"a\"}"}, {"f", "{\"i\": 1}"}}},
          {"<function=g>" + close, "", {{"g", "{}"}}},
          {open + "<parameter=s>\na\n</parameter>\n", "", {{"f", "{\"s\": \"a\"}"}}},
          {"x" + open + "<parameter=s>\ncut of", "x" + open + "<parameter=s>\ncut of", {}},
@@ -307,8 +342,27 @@ TEST(ToolCallsTest, Coder) {
 TEST(ToolCallsTest, CutsDoNotMatter) {
   std::mt19937 random(3);
   const std::vector<std::string> pieces = {
-      "<tool_call>", "</tool_call>", "\n", "{\"name\": \"f\", \"arguments\": ", "{\"a\": \"", "\"}", "}", "{", "\\", "\"",
-      "<function=f>", "</function>", "<parameter=s>", "</parameter>", "<parameter=i>", "12", "é", " ", "<", "</tool", "text",
+      "<tool_call>",
+      "</tool_call>",
+      "\n",
+      "{\"name\": \"f\", \"arguments\": ",
+      "{\"a\": \"",
+      "\"}",
+      "}",
+      "{",
+      "\\",
+      "\"",
+      "<function=f>",
+      "</function>",
+      "<parameter=s>",
+      "</parameter>",
+      "<parameter=i>",
+      "12",
+      "é",
+      " ",
+      "<",
+      "</tool",
+      "text",
       "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"t\": \"</tool_call>\"}}\n</tool_call>",
       "<tool_call>\n<function=f>\n<parameter=s>\nv\n</parameter>\n</function>\n</tool_call>"};
   for (int round = 0; round < 10000; ++round) {
@@ -327,9 +381,11 @@ TEST(ToolCallsTest, CutsDoNotMatter) {
 
 TEST(ToolCallsTest, TimeIsLinear) {
   const auto seconds = [](ToolFormat format, size_t n) {
-    std::string text = format == ToolFormat::hermes ? "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": \""
-                                                    : "<tool_call>\n<function=f>\n";
-    for (size_t i = 0; i < n; ++i) text += format == ToolFormat::hermes ? "</tool_call>" : "<parameter=s>v";
+    std::string text = format == ToolFormat::hermes
+                           ? "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": \""
+                           : "<tool_call>\n<function=f>\n";
+    for (size_t i = 0; i < n; ++i)
+      text += format == ToolFormat::hermes ? "</tool_call>" : "<parameter=s>v";
     const auto start = std::chrono::steady_clock::now();
     parse_in_chunks(format, text, 7);
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -340,10 +396,12 @@ TEST(ToolCallsTest, TimeIsLinear) {
 }
 
 TEST(JsonTextTest, PythonLiterals) {
-  EXPECT_EQ(parse_python_literal("{'a': (1, 2.5), 'b': None}"), parse_json("{\"a\": [1, 2.5], \"b\": null}", ""));
+  EXPECT_EQ(parse_python_literal("{'a': (1, 2.5), 'b': None}"),
+            parse_json("{\"a\": [1, 2.5], \"b\": null}", ""));
   EXPECT_EQ(parse_python_literal("-3"), Json(-3));
   EXPECT_EQ(parse_python_literal("'x'"), Json("x"));
-  for (const char* text : {"", "a", "f()", "1 + 2", "[1", "'a'|upper", "1) }}x{{ (2", "{1: 2}", "x.y", "# {#", "{%"}) {
+  for (const char* text :
+       {"", "a", "f()", "1 + 2", "[1", "'a'|upper", "1) }}x{{ (2", "{1: 2}", "x.y", "# {#", "{%"}) {
     EXPECT_FALSE(parse_python_literal(text).has_value()) << text;
   }
 }

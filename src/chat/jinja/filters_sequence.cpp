@@ -54,22 +54,28 @@ class Getter {
 };
 
 Value fold_case(Interpreter& in, const Value& value, bool case_sensitive) {
-  return case_sensitive || !value.is_string() ? value : Value(change_case(in, value.text(), Case::lower));
+  return case_sensitive || !value.is_string() ? value
+                                              : Value(change_case(in, value.text(), Case::lower));
 }
 
 Value filter_length(Interpreter& in, const Value& self, Args& args) {
   no_arguments(in, args);
   switch (self.kind()) {
-    case Kind::undefined: return Value::integer(0);
+    case Kind::undefined:
+      return Value::integer(0);
     case Kind::string:
       in.meter.charge_bytes(2 * self.text().size());
       return Value::integer(static_cast<int64_t>(count_code_points(self.view())));
-    case Kind::dict: return Value::integer(static_cast<int64_t>(self.dict()->entries.size()));
-    case Kind::loop: return Value::integer(self.loop()->length());
+    case Kind::dict:
+      return Value::integer(static_cast<int64_t>(self.dict()->entries.size()));
+    case Kind::loop:
+      return Value::integer(self.loop()->length());
     case Kind::sequence:
-      if (self.sequence()->has_length()) return Value::integer(static_cast<int64_t>(self.sequence()->items.size()));
+      if (self.sequence()->has_length())
+        return Value::integer(static_cast<int64_t>(self.sequence()->items.size()));
       [[fallthrough]];
-    default: in.fail("a {} has no length", type_name(self));
+    default:
+      in.fail("a {} has no length", type_name(self));
   }
 }
 
@@ -82,7 +88,8 @@ Value filter_first(Interpreter& in, const Value& self, Args& args) {
 
 Value filter_last(Interpreter& in, const Value& self, Args& args) {
   no_arguments(in, args);
-  if (self.is(Kind::sequence) && !self.sequence()->has_length()) in.fail("a generator has no last item");
+  if (self.is(Kind::sequence) && !self.sequence()->has_length())
+    in.fail("a generator has no last item");
   const auto items = in.items(self);
   return items->items.empty() ? Value(Undefined{{}, "", "no last item, the sequence was empty"})
                               : items->items.back();
@@ -134,7 +141,10 @@ Value filter_items(Interpreter& in, const Value& self, Args& args) {
 }
 
 // Sorts by keys computed once; stable, also when reversed.
-std::vector<Value> sorted_by(Interpreter& in, const std::vector<Value>& items, const std::vector<Value>& keys, bool reverse) {
+std::vector<Value> sorted_by(Interpreter& in,
+                             const std::vector<Value>& items,
+                             const std::vector<Value>& keys,
+                             bool reverse) {
   in.meter.charge(items.size() * static_cast<size_t>(std::bit_width(items.size())));
   std::vector<size_t> order(items.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -221,7 +231,8 @@ Value filter_extreme(Interpreter& in, const Value& self, Args& args) {
   Value best_key;
   for (const Value& item : items->items) {
     Value key = fold_case(in, get(item), flag_argument(given[0], false));
-    if (best != nullptr && !(Max ? less(best_key, key, in.meter) : less(key, best_key, in.meter))) continue;
+    if (best != nullptr && !(Max ? less(best_key, key, in.meter) : less(key, best_key, in.meter)))
+      continue;
     best = &item;
     best_key = std::move(key);
   }
@@ -286,7 +297,8 @@ Value filter_select(Interpreter& in, const Value& self, Args& args) {
     const Value value = follow(in, item, path);
     bool passes = false;
     if (has_test) {
-      Args rest{{args.positional.begin() + static_cast<ptrdiff_t>(used) + 1, args.positional.end()}, args.keywords};
+      Args rest{{args.positional.begin() + static_cast<ptrdiff_t>(used) + 1, args.positional.end()},
+                args.keywords};
       in.meter.charge(rest.positional.size() + rest.keywords.size());
       passes = in.apply_test(test.view(), value, rest);
     } else {
@@ -305,7 +317,8 @@ Value filter_batch(Interpreter& in, const Value& self, Args& args) {
   std::vector<Value> batch;
   const auto all = in.items(self);
   for (const Value& item : all->items) {
-    if (static_cast<int64_t>(batch.size()) == size) batches.push_back(in.list(std::exchange(batch, {})));
+    if (static_cast<int64_t>(batch.size()) == size)
+      batches.push_back(in.list(std::exchange(batch, {})));
     batch.push_back(item);
   }
   if (!batch.empty()) {

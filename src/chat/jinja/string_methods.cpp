@@ -88,7 +88,8 @@ std::vector<Value> split_lines(Interpreter& in, const Text& text, bool keep_ends
 }
 
 Text change_case(Interpreter& in, const Text& text, Case to) {
-  return map_code_points(in, text, [to](std::string& out, char32_t c, size_t) { append_case(out, c, to); });
+  return map_code_points(
+      in, text, [to](std::string& out, char32_t c, size_t) { append_case(out, c, to); });
 }
 
 Text capitalize(Interpreter& in, const Text& text) {
@@ -188,7 +189,8 @@ std::vector<Value> split_space(Interpreter& in, const Text& text, int64_t max, b
   return parts;
 }
 
-std::vector<Value> split_text(Interpreter& in, const Text& text, const Text& by, int64_t max, bool from_right) {
+std::vector<Value> split_text(
+    Interpreter& in, const Text& text, const Text& by, int64_t max, bool from_right) {
   if (by.empty()) in.fail("split() needs a separator that is not empty");
   const std::string_view view = text.view();
   in.meter.charge_bytes(4 * view.size());
@@ -246,7 +248,10 @@ Value method_partition(Interpreter& in, const Value& self, Args& args) {
 
 Value method_replace(Interpreter& in, const Value& self, Args& args) {
   const auto given = bind(in, args, {"", "", "count"}, 2);
-  return replace(in, self.text(), text_argument(in, *given[0]), text_argument(in, *given[1]),
+  return replace(in,
+                 self.text(),
+                 text_argument(in, *given[0]),
+                 text_argument(in, *given[1]),
                  integer_argument(in, given[2], -1));
 }
 
@@ -274,9 +279,11 @@ Value method_find(Interpreter& in, const Value& self, Args& args) {
   const std::string_view wanted = text_argument(in, *given[0]).view();
   in.meter.charge_bytes(view.size() * (FromRight ? std::min<size_t>(wanted.size() + 1, 64) : 1));
   const size_t hit = window.first > count_code_points(self.view()) ? view.npos
-                     : FromRight ? view.rfind(wanted) : find_text(view, wanted);
+                     : FromRight                                   ? view.rfind(wanted)
+                                                                   : find_text(view, wanted);
   if (hit != view.npos) {
-    return Value::integer(static_cast<int64_t>(window.first + count_code_points(view.substr(0, hit))));
+    return Value::integer(
+        static_cast<int64_t>(window.first + count_code_points(view.substr(0, hit))));
   }
   if (MustExist) in.fail("substring not found");
   return Value::integer(-1);
@@ -290,7 +297,9 @@ Value method_count(Interpreter& in, const Value& self, Args& args) {
   in.meter.charge_bytes(view.size());
   if (wanted.empty()) return Value::integer(static_cast<int64_t>(count_code_points(view)) + 1);
   int64_t n = 0;
-  for (size_t at = find_text(view, wanted); at != view.npos; at = find_text(view, wanted, at + wanted.size())) ++n;
+  for (size_t at = find_text(view, wanted); at != view.npos;
+       at = find_text(view, wanted, at + wanted.size()))
+    ++n;
   return Value::integer(n);
 }
 
@@ -377,8 +386,9 @@ Value method_pad(Interpreter& in, const Value& self, Args& args) {
   in.meter.charge(missing);
   // Python's center puts the odd cell on the left when the width is odd.
   const size_t left = Where == Pad::right ? missing
-                      : Where == Pad::left ? 0
-                                           : missing / 2 + (missing & static_cast<size_t>(width) & 1);
+                      : Where == Pad::left
+                          ? 0
+                          : missing / 2 + (missing & static_cast<size_t>(width) & 1);
   TextBuilder out;
   for (size_t i = 0; i < left; ++i) out.append(fill);
   out.append(self.text());
@@ -423,9 +433,12 @@ Value dict_view(Interpreter& in, const Value& self, Args& args) {
   std::vector<Value> items;
   in.meter.charge(2 * self.dict()->entries.size());
   for (const auto& [key, value] : self.dict()->entries) {
-    if (Type == SequenceType::dict_keys) items.push_back(key);
-    else if (Type == SequenceType::dict_values) items.push_back(value);
-    else items.push_back(in.list({key, value}, SequenceType::tuple));
+    if (Type == SequenceType::dict_keys)
+      items.push_back(key);
+    else if (Type == SequenceType::dict_values)
+      items.push_back(value);
+    else
+      items.push_back(in.list({key, value}, SequenceType::tuple));
   }
   return in.list(std::move(items), Type);
 }
