@@ -84,6 +84,12 @@ void linear_panels(const LinearArgs& args, int64_t row_begin, int64_t row_end, i
   }
 }
 
+// With so few rows the memory decides, and panel after panel is one unbroken stream through it,
+// which the prefetchers follow best: 33 GB/s on one core, 29 with four panels abreast; asking ahead
+// by software adds nothing. From three rows on four panels abreast win, by having more independent
+// accumulators. AMD EPYC (Zen 4), 2 cores, 2026-11-24.
+constexpr int64_t kStreamRows = 2;
+
 template <typename P>
 void linear(const LinearArgs& args,
             int64_t row_begin,
@@ -91,8 +97,10 @@ void linear(const LinearArgs& args,
             int64_t panel_begin,
             int64_t panel_end) {
   int64_t panel = panel_begin;
-  for (; panel + kTilePanels <= panel_end; panel += kTilePanels) {
-    linear_panels<P, kTilePanels>(args, row_begin, row_end, panel);
+  if (row_end - row_begin > kStreamRows) {
+    for (; panel + kTilePanels <= panel_end; panel += kTilePanels) {
+      linear_panels<P, kTilePanels>(args, row_begin, row_end, panel);
+    }
   }
   for (; panel < panel_end; ++panel) linear_panels<P, 1>(args, row_begin, row_end, panel);
 }
