@@ -84,7 +84,7 @@ CpuIsa detect_isa() {
 
 std::string detect_model_name() {
   constexpr uint32_t kBrandLeaf = 0x80000002;
-  if (__get_cpuid_max(0x80000000, nullptr) < kBrandLeaf + 2) return "x86-64";
+  if (static_cast<uint32_t>(__get_cpuid_max(0x80000000, nullptr)) < kBrandLeaf + 2) return "x86-64";
   std::array<char, 49> text{};
   for (uint32_t i = 0; i < 3; ++i) {
     const CpuidRegisters r = cpuid(kBrandLeaf + i);

@@ -55,7 +55,7 @@ using KvStoreKernel =
 
 // One row of attention, that is one head of one token, while its keys stream by.
 //   state = [ output so far : head_dim padded to 16 | sums of 16 lanes | maximum, 15 unused ]
-constexpr int64_t attention_state_size(int64_t head_dim) {
+static constexpr int64_t attention_state_size(int64_t head_dim) {
   return (head_dim + kPanel - 1) / kPanel * kPanel + 2 * kPanel;
 }
 struct AttentionRow {
@@ -74,7 +74,7 @@ struct AttentionArgs {
   float* states = nullptr;  // [n_rows, attention_state_size]
   void* scratch = nullptr;  // attention_scratch_bytes
 };
-constexpr int64_t attention_scratch_bytes(int64_t head_dim) {
+static constexpr int64_t attention_scratch_bytes(int64_t head_dim) {
   return kMaxAttentionRows * attention_state_size(head_dim) * 4;  // the queries, converted
 }
 // Starts the states of all rows and takes in the keys of [partition_begin, partition_end) that a

@@ -11,19 +11,21 @@
 //   V: [8 panels] [8 pairs of keys][16 dims][2]   4 KiB
 // Address of a group: ((block * n_kv_heads + kv_head) * block_size / 16 + key_in_block / 16)
 // groups. head_dim is padded to a multiple of 16, the padding zeroed as keys are stored.
+//
+// Functions are static because isa/*.cpp include this header (see isa/simd.h).
 #pragma once
 
 #include <cstdint>
 
 namespace qwen3::cpu {
 
-constexpr int64_t padded_head_dim(int64_t head_dim) { return (head_dim + 15) / 16 * 16; }
+static constexpr int64_t padded_head_dim(int64_t head_dim) { return (head_dim + 15) / 16 * 16; }
 
 // Elements of K (or of V) in a group of 16 keys of one head.
-constexpr int64_t kv_group_size(int64_t head_dim) { return 16 * padded_head_dim(head_dim); }
+static constexpr int64_t kv_group_size(int64_t head_dim) { return 16 * padded_head_dim(head_dim); }
 
 // Elements before the group that holds `slot` (= block * block_size + key in block).
-constexpr int64_t kv_group_offset(
+static constexpr int64_t kv_group_offset(
     int64_t slot, int64_t kv_head, int64_t block_size, int64_t n_kv_heads, int64_t head_dim) {
   const int64_t block = slot / block_size;
   const int64_t group = slot % block_size / 16;

@@ -30,3 +30,18 @@ endif()
 foreach(name ${other_isas})
   set_source_files_properties(${isa_dir}/${name}.cpp PROPERTIES HEADER_FILE_ONLY ON)
 endforeach()
+
+# Where a cross compiler and an emulator are at hand, x86 checks the NEON kernels too.
+if(QWEN3_TESTS AND NOT CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  find_program(AARCH64_CXX aarch64-linux-gnu-g++)
+  find_program(QEMU_AARCH64 NAMES qemu-aarch64 qemu-aarch64-static)
+  if(AARCH64_CXX AND QEMU_AARCH64)
+    add_test(
+      NAME kernels_neon
+      COMMAND
+        ${CMAKE_COMMAND} -DSOURCE_DIR=${PROJECT_SOURCE_DIR} -DCOMPILER=${AARCH64_CXX}
+        -DEMULATOR=${QEMU_AARCH64} -DOUT=${CMAKE_BINARY_DIR}/neon_check -P
+        ${PROJECT_SOURCE_DIR}/tests/kernels/neon_check.cmake)
+    set_tests_properties(kernels_neon PROPERTIES LABELS unit TIMEOUT 300)
+  endif()
+endif()

@@ -87,18 +87,24 @@ constexpr int kTilePanels = 1;
 #endif
 
 enum class Start { zero, from_c };
+// Whether to ask for `next_panels`, laid out like w_panels, while computing: line for line, so that
+// requests to memory and arithmetic overlap. A burst of prefetches instead fills the load queue and
+// the arithmetic behind it waits.
+enum class Ahead { none, next_panels };
+constexpr int kAheadRows = 4;  // more rows leave no registers for the addresses
 
 // c[r * c_stride + p * 16 + lane] = (start) + Σ_s Σ_col x[r][s * n + col] * w[s * kPanels + p][col,
 // lane] over n_segments pieces of n columns each. n may be odd for 16-bit types: then the second
 // column of the last step is ignored. x[r] must be readable up to n_segments * n.
-template <typename P, int kRows, int kPanels>
+template <typename P, int kRows, int kPanels, Ahead kAhead>
 __attribute__((noinline)) void dot_tile(float* c,
                                         int64_t c_stride,
                                         Start start,
                                         const typename P::X* const* x_rows,
                                         const typename P::W* const* w_panels,
                                         int64_t n_segments,
-                                        int64_t n) {
+                                        int64_t n,
+                                        const typename P::W* const* next_panels) {
   constexpr int64_t kStep = 16 * P::kColumns;  // weights in a step
   f32x16 acc[kRows][kPanels];
   for (int r = 0; r < kRows; ++r) {
@@ -111,7 +117,14 @@ __attribute__((noinline)) void dot_tile(float* c,
   for (int64_t s = 0; s < n_segments; ++s) {
     const typename P::W* w[kPanels];
     for (int p = 0; p < kPanels; ++p) w[p] = w_panels[s * kPanels + p];
+    const typename P::W* next[kPanels];
+    if constexpr (kAhead == Ahead::next_panels) {
+      for (int p = 0; p < kPanels; ++p) next[p] = next_panels[s * kPanels + p];
+    }
     for (int64_t step = 0; step < n / P::kColumns; ++step) {
+      if constexpr (kAhead == Ahead::next_panels) {
+        for (int p = 0; p < kPanels; ++p) __builtin_prefetch(next[p] + step * kStep, 0, 2);
+      }
       i32x16 weights[kPanels];
       for (int p = 0; p < kPanels; ++p) weights[p] = load_int(w[p] + step * kStep);
       for (int r = 0; r < kRows; ++r) {
@@ -135,8 +148,8 @@ __attribute__((noinline)) void dot_tile(float* c,
   }
 }
 
-// dot_tile for a number of rows known at run time, 1 to kTileRows.
-template <typename P, int kPanels, int kRows = kTileRows>
+// dot_tile for a number of rows known at run time, 1 to kTileRows (to kAheadRows with kAhead).
+template <typename P, int kPanels, Ahead kAhead = Ahead::none, int kRows = kTileRows>
 QWEN3_INLINE void dot_rows(int64_t rows,
                            float* c,
                            int64_t c_stride,
@@ -144,14 +157,19 @@ QWEN3_INLINE void dot_rows(int64_t rows,
                            const typename P::X* const* x_rows,
                            const typename P::W* const* w_panels,
                            int64_t n_segments,
-                           int64_t n) {
+                           int64_t n,
+                           const typename P::W* const* next_panels = nullptr) {
   if constexpr (kRows > 1) {
     if (rows < kRows) {
-      dot_rows<P, kPanels, kRows - 1>(rows, c, c_stride, start, x_rows, w_panels, n_segments, n);
+      dot_rows<P, kPanels, kAhead, kRows - 1>(
+          rows, c, c_stride, start, x_rows, w_panels, n_segments, n, next_panels);
       return;
     }
   }
-  dot_tile<P, kRows, kPanels>(c, c_stride, start, x_rows, w_panels, n_segments, n);
+  if constexpr (kAhead == Ahead::none || kRows <= kAheadRows) {
+    dot_tile<P, kRows, kPanels, kAhead>(
+        c, c_stride, start, x_rows, w_panels, n_segments, n, next_panels);
+  }
 }
 
 }  // namespace

@@ -84,17 +84,37 @@ void linear_panels(const LinearArgs& args, int64_t row_begin, int64_t row_end, i
   }
 }
 
+// With so few rows the memory decides, and panel after panel is one unbroken stream through it,
+// which the prefetchers follow best: 33 GB/s on one core, 29 with four panels abreast; asking ahead
+// by software adds nothing. From three rows on four panels abreast win, by having more independent
+// accumulators. Products by FMA have two additions in a row where a dot product has one, so they
+// need two panels to keep up: AVX2 17 GB/s with one, AVX-512 29. AMD EPYC (Zen 4), 2 cores,
+// 2026-11-24.
+constexpr int64_t kStreamRows = 2;
+template <typename P>
+constexpr int kStreamPanels = sizeof(typename P::X) == 2 ? 1 : 2;
+
+// All whole groups of kPanels panels from `panel` on; returns the first panel left over.
+template <typename P, int kPanels>
+QWEN3_INLINE int64_t linear_groups(
+    const LinearArgs& args, int64_t row_begin, int64_t row_end, int64_t panel, int64_t panel_end) {
+  for (; panel + kPanels <= panel_end; panel += kPanels) {
+    linear_panels<P, kPanels>(args, row_begin, row_end, panel);
+  }
+  return panel;
+}
+
 template <typename P>
 void linear(const LinearArgs& args,
             int64_t row_begin,
             int64_t row_end,
             int64_t panel_begin,
             int64_t panel_end) {
-  int64_t panel = panel_begin;
-  for (; panel + kTilePanels <= panel_end; panel += kTilePanels) {
-    linear_panels<P, kTilePanels>(args, row_begin, row_end, panel);
-  }
-  for (; panel < panel_end; ++panel) linear_panels<P, 1>(args, row_begin, row_end, panel);
+  const int64_t rest =
+      row_end - row_begin <= kStreamRows
+          ? linear_groups<P, kStreamPanels<P>>(args, row_begin, row_end, panel_begin, panel_end)
+          : linear_groups<P, kTilePanels>(args, row_begin, row_end, panel_begin, panel_end);
+  linear_groups<P, 1>(args, row_begin, row_end, rest, panel_end);
 }
 
 }  // namespace
