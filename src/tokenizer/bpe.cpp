@@ -165,13 +165,14 @@ void Bpe::merge_long(std::string_view piece, std::vector<int32_t>& ids, Scratch&
   auto& symbols = scratch.symbols;
   const auto n = static_cast<int32_t>(piece.size());
   symbols.clear();
+  symbols.reserve(piece.size());
   for (int32_t i = 0; i < n; ++i) {
     const auto byte = static_cast<unsigned char>(piece[static_cast<size_t>(i)]);
     symbols.push_back({byte_token(byte), i - 1, i + 1 < n ? i + 1 : -1, kNoRank});
   }
   const auto at = [&](int32_t i) -> Scratch::Symbol& { return symbols[static_cast<size_t>(i)]; };
   RankQueue& queue = scratch.queue;
-  queue.resize(n_merges_);
+  queue.prepare(n_merges_, piece.size());
   const auto update_rank = [&](int32_t i) {
     at(i).rank = at(i).next < 0 ? kNoRank : rank_of(at(i).id, at(at(i).next).id);
     if (at(i).rank != kNoRank) queue.push(at(i).rank, i);

@@ -14,8 +14,11 @@ namespace qwen3 {
 
 class RankQueue {
  public:
-  // Ranks are below n_ranks. REQUIRES: the queue is empty.
-  void resize(size_t n_ranks) { first_.resize(n_ranks, -1); }
+  // Ranks are below n_ranks; about n_entries will wait at a time. REQUIRES: the queue is empty.
+  void prepare(size_t n_ranks, size_t n_entries) {
+    first_.resize(n_ranks, -1);
+    entries_.reserve(n_entries);
+  }
 
   bool empty() const { return ranks_.empty(); }
 
