@@ -1,29 +1,17 @@
 #include "chat/chat_config.h"
 
-#include <fstream>
-#include <iterator>
-
+#include "base/embedded_files.h"
 #include "base/error.h"
+#include "base/mapped_file.h"
 
 namespace qwen3 {
 namespace {
 
-constexpr std::uintmax_t kMaxConfigBytes = 64 << 20;
+constexpr size_t kMaxConfigBytes = 64 << 20;
 
 std::optional<std::string> read_optional(const std::filesystem::path& path) {
-  std::error_code none;
-  const auto size = std::filesystem::file_size(path, none);
-  if (none) return std::nullopt;
-  QWEN3_CHECK(size <= kMaxConfigBytes,
-              ErrorKind::corrupt_file,
-              "{}: expected at most {} bytes, got {}",
-              path.string(),
-              kMaxConfigBytes,
-              size);
-  std::ifstream in(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  QWEN3_CHECK(in.good() || in.eof(), ErrorKind::device, "{}: cannot be read", path.string());
-  return text;
+  if (!file_exists(path)) return std::nullopt;
+  return read_text_file(path, kMaxConfigBytes);
 }
 
 std::optional<std::string> token_text(const Json& config,
