@@ -19,26 +19,31 @@ namespace qwen3 {
 
 // Order of application (vLLM's): allowed ids and logit_bias, repetition penalty over prompt and
 // output, frequency and presence penalties over the output, temperature, min_p, top_k, top_p, draw.
+// The draw depends on the seed and on how many tokens were drawn before, on nothing else: a request
+// gives the same tokens alone, in any company, and after a preemption.
 struct SamplingParams {
-  double temperature = 0.0;         // 0: greedy, the lowest id wins ties
+  double temperature = 0.0;         // [0, 100]; below 1e-5: greedy, the lowest id wins ties
   int64_t top_k = 0;                // <= 0: off; ties with the k-th value are kept
-  double top_p = 1.0;               // (0, 1]
+  double top_p = 1.0;               // (0, 1]; of equal tokens at the edge the lower ids stay
   double min_p = 0.0;               // [0, 1]
   double presence_penalty = 0.0;    // [-2, 2]
   double frequency_penalty = 0.0;   // [-2, 2]
-  double repetition_penalty = 1.0;  // > 0
-  std::vector<std::pair<int32_t, double>> logit_bias;  // finite
-  std::optional<uint64_t> seed;     // absent: a fresh one per request
-  int64_t max_tokens = -1;          // -1: until the context is full
-  int64_t min_tokens = 0;           // end tokens are not sampled before
-  std::vector<int32_t> stop_token_ids;
+  double repetition_penalty = 1.0;  // [0.01, 100]
+  std::vector<std::pair<int32_t, double>> logit_bias = {};  // added, each in [-100, 100]
+  std::vector<int32_t> allowed_token_ids = {};              // not empty: nothing else is sampled
+  std::optional<uint64_t> seed = {};                        // absent: a fresh one per request
+  int64_t max_tokens = -1;  // >= 1, or -1: until the context is full (which always ends it)
+  int64_t min_tokens = 0;   // end tokens are not sampled before
+  std::vector<int32_t> stop_token_ids = {};
   bool ignore_eos = false;
-  int n_logprobs = -1;              // -1: none; else the sampled token's and the n best (<= 20)
+  int n_logprobs = -1;  // -1: none; else the sampled token's and the n best (<= 20)
 };
 
 struct Request {
-  std::vector<int32_t> prompt_ids;  // at least one
-  SamplingParams sampling;
+  std::vector<int32_t> prompt_ids = {};  // at least one
+  SamplingParams sampling = {};
+  // Requests share cached prefixes only with requests of the same salt (for example, one per user).
+  std::string cache_salt = {};  // at most 1024 bytes
 };
 
 enum class FinishReason { stop, length, cancelled, error };
@@ -57,23 +62,25 @@ struct Usage {
 
 // One step of one request. The last event of every request has `finish`; exactly one does.
 struct Event {
-  int32_t token_id = -1;  // -1: this event only finishes
+  int32_t token_id = -1;      // -1: this event only finishes
   bool is_end_token = false;  // the token is an end-of-sequence or stop id: not for display
-  std::optional<TokenLogprob> logprob;
-  std::vector<TokenLogprob> top_logprobs;
-  std::optional<FinishReason> finish;
-  Usage usage;            // complete when `finish` is set
-  std::string error;      // when finish == error
+  std::optional<TokenLogprob> logprob = {};
+  std::vector<TokenLogprob> top_logprobs = {};
+  std::optional<FinishReason> finish = {};
+  Usage usage = {};        // complete when `finish` is set
+  std::string error = {};  // when finish == error
 };
 
 struct EngineOptions {
-  int64_t max_model_len = 0;      // longest sequence; 0: max_position_embeddings, or what fits
-  int64_t kv_cache_bytes = 0;     // 0: enough for one sequence of max_model_len, at most a share of free memory
-  std::string kv_dtype = "auto";  // "auto" (bfloat16 for 16-bit weights), "float32", "bfloat16"
-  int64_t block_size = 32;        // tokens per KV block, a multiple of 16
-  int64_t max_batch_tokens = 512; // rows per step: the prefill chunk
-  int64_t max_sequences = 64;     // that run together
-  int64_t max_waiting = 256;      // beyond: submit throws Error{out_of_memory}
+  int64_t max_model_len = 0;  // longest sequence; 0: max_position_embeddings, or what fits
+  // 0: enough for one sequence of max_model_len, or 1024 tokens for each of max_sequences, but at
+  // most half of the free memory (all of it when max_model_len is given).
+  int64_t kv_cache_bytes = 0;
+  std::string kv_dtype = "auto";   // "auto" (bfloat16 for 16-bit weights), "float32", "bfloat16"
+  int64_t block_size = 32;         // tokens per KV block, a multiple of 16
+  int64_t max_batch_tokens = 512;  // rows per step: the prefill chunk
+  int64_t max_sequences = 64;      // that run together
+  int64_t max_waiting = 256;       // >= 1; beyond: submit throws Error{out_of_memory}
   bool prefix_cache = true;
   // ids >= this are never sampled (padding rows of the head); 0: vocab_size.
   int64_t n_real_tokens = 0;
@@ -116,7 +123,8 @@ class Engine {
   // vocabulary, an empty prompt, or one that leaves no room for a token.
   EventStream submit(Request request);
 
-  // Events by callback on the engine thread (it must return quickly and must not throw). The id is
+  // Events by callback on the engine thread, the first possibly before submit returns. It must
+  // return quickly, must not destroy the engine, and if it throws its request is dropped. The id is
   // for cancel().
   using OnEvent = std::function<void(const Event&)>;
   uint64_t submit(Request request, OnEvent on_event);

@@ -18,12 +18,12 @@ struct LoadOptions {
   std::string backend = "auto";  // "auto" (the fastest of this machine), "reference", "cpu"
   std::string dtype = "auto";    // "auto" (as stored), "float32", "bfloat16"
   int n_threads = 0;             // 0: all cores this process may use
-  std::string cpu_isa;           // "": the best; else "baseline", "avx2", "avx512", "avx512_bf16"
+  std::string cpu_isa = {};      // "": the best; else "baseline", "avx2", "avx512", "avx512_bf16"
   // The directory needs no weights: they are drawn at random (for benchmarks).
   bool random_weights = false;
   uint64_t random_seed = 0;
   // Told how far loading is, in bytes. May be empty.
-  std::function<void(std::string_view what, int64_t done, int64_t total)> progress;
+  std::function<void(std::string_view what, int64_t done, int64_t total)> progress = {};
 };
 
 // Facts about a loaded model.
@@ -60,11 +60,12 @@ class Model {
   const ModelInfo& info() const;
   const GenerationDefaults& generation_defaults() const;
 
-  struct Impl;  // inside libqwen3 only
+  // Inside libqwen3 only.
+  struct Impl;
+  explicit Model(std::unique_ptr<Impl> impl);
   Impl& impl() const { return *impl_; }
 
  private:
-  explicit Model(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,6 +1,7 @@
 // fail() and QWEN3_CHECK: how the library reports that an operation ends here.
 //
-//   QWEN3_CHECK(n > 0, ErrorKind::invalid_argument, "config.json: num_experts: expected > 0, got {}", n);
+//   QWEN3_CHECK(n > 0, ErrorKind::invalid_argument, "config.json: num_experts: expected > 0, got
+//   {}", n);
 //
 // Checks are on in every build. `assert` is for inner loops whose inputs are already checked.
 #pragma once
@@ -21,7 +22,7 @@ template <typename... Args>
 
 }  // namespace qwen3
 
-#define QWEN3_CHECK(condition, kind, ...)              \
-  do {                                                 \
+#define QWEN3_CHECK(condition, kind, ...)               \
+  do {                                                  \
     if (!(condition)) ::qwen3::fail(kind, __VA_ARGS__); \
   } while (false)

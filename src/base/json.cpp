@@ -1,18 +1,19 @@
 #include "base/json.h"
 
+#include <algorithm>
 #include <string>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace qwen3 {
 namespace {
 
-// Builds the value by SAX events, so that the limits hold while reading and not after. The stack
-// of open containers is ours: input never drives recursion.
-class Builder final : public nlohmann::json_sax<Json> {
+// Builds the value by events, so that the limits hold while reading and not after. The stack of
+// open containers is ours: input never drives recursion.
+class Builder final : public JsonEvents {
  public:
   Builder(std::string_view where, JsonLimits limits) : where_(where), limits_(limits) {}
 
@@ -24,34 +25,40 @@ class Builder final : public nlohmann::json_sax<Json> {
   bool number_unsigned(number_unsigned_t value) override { return add(value); }
   bool number_float(number_float_t value, const string_t&) override { return add(value); }
   bool string(string_t& value) override { return add(std::move(value)); }
-  bool binary(binary_t&) override { return false; }
 
   bool start_object(std::size_t) override { return open(Json::object()); }
   bool start_array(std::size_t) override { return open(Json::array()); }
-  bool end_object() override { return close(); }
   bool end_array() override { return close(); }
 
-  bool key(string_t& name) override {
-    Frame& frame = stack_.back();
-    if (!frame.keys.insert(name).second) {
-      fail(ErrorKind::corrupt_file, "{}: duplicate key \"{}\"; keys must be unique", where_, name);
-    }
-    frame.key = std::move(name);
-    return true;
+  bool end_object() override {
+    check_unique_keys(*stack_.back().container);
+    return close();
   }
 
-  bool parse_error(std::size_t position, const std::string&, const Json::exception& e) override {
-    std::string_view what = e.what();
-    if (const size_t bracket = what.find("] "); bracket != what.npos) what.remove_prefix(bracket + 2);
-    fail(ErrorKind::corrupt_file, "{}: not valid JSON at byte {}: {}", where_, position, what);
+  bool key(string_t& name) override {
+    stack_.back().key = std::move(name);
+    return true;
   }
 
  private:
   struct Frame {
-    Json* container;
+    Json* container;  // stays put: nothing is added to its parent while it is open
     std::string key;
-    std::unordered_set<std::string> keys;
   };
+
+  // Sorting cannot be driven quadratic by chosen keys, as a hash table can.
+  void check_unique_keys(const Json& object) const {
+    std::vector<std::string_view> keys;
+    keys.reserve(object.size());
+    for (const auto& [key, value] : object.get_ref<const Json::object_t&>()) keys.push_back(key);
+    std::sort(keys.begin(), keys.end());
+    if (const auto twin = std::adjacent_find(keys.begin(), keys.end()); twin != keys.end()) {
+      fail(ErrorKind::corrupt_file,
+           "{}: duplicate key \"{}\"; keys must be unique",
+           where_,
+           quote_for_message(*twin));
+    }
+  }
 
   Json* place(Json value) {
     if (++n_values_ > limits_.max_values) {
@@ -67,7 +74,7 @@ class Builder final : public nlohmann::json_sax<Json> {
       array.push_back(std::move(value));
       return &array.back();
     }
-    // ordered_map::emplace would search linearly; uniqueness is already known from frame.keys.
+    // ordered_map::emplace would search linearly; check_unique_keys looks once, at the end.
     auto& object = frame.container->get_ref<Json::object_t&>();
     auto& entries = static_cast<Json::object_t::Container&>(object);
     entries.emplace_back(std::move(frame.key), std::move(value));
@@ -84,7 +91,7 @@ class Builder final : public nlohmann::json_sax<Json> {
       fail(ErrorKind::corrupt_file, "{}: JSON nested deeper than {}", where_, limits_.max_depth);
     }
     Json* placed = place(std::move(container));
-    stack_.push_back({placed, {}, {}});
+    stack_.push_back({placed, {}});
     return true;
   }
 
@@ -100,18 +107,65 @@ class Builder final : public nlohmann::json_sax<Json> {
   int64_t n_values_ = 0;
 };
 
+// The lexer of nlohmann-json takes a NUL byte for the end of the input.
+void check_no_nul(std::string_view text, std::string_view where) {
+  const size_t nul = text.find('\0');
+  QWEN3_CHECK(nul == text.npos,
+              ErrorKind::corrupt_file,
+              "{}: not valid JSON at byte {}: a NUL byte",
+              where,
+              nul);
+}
+
 }  // namespace
+
+bool JsonEvents::parse_error(std::size_t position,
+                             const std::string&,
+                             const nlohmann::detail::exception& e) {
+  std::string_view what = e.what();
+  // Drop "[json.exception.parse_error.101] "; what follows may quote any amount of the input.
+  if (const size_t end = what.find("] "); end != what.npos) what.remove_prefix(end + 2);
+  position_ = position;
+  problem_ = quote_for_message(what, 300);
+  return false;
+}
+
+void parse_json_events(std::string_view text, std::string_view where, JsonEvents& events) {
+  check_no_nul(text, where);
+  if (Json::sax_parse(text.begin(), text.end(), &events)) return;
+  // The byte at fault is the last one consumed. Python's json.dump writes NaN and Infinity.
+  const size_t at = std::clamp<size_t>(events.position_, 1, text.size() + 1) - 1;
+  const std::string_view rest = text.substr(std::min(at, text.size()));
+  const bool python = rest.starts_with("NaN") || rest.starts_with("Infinity");
+  fail(ErrorKind::corrupt_file,
+       "{}: not valid JSON at byte {}: {}",
+       where,
+       at,
+       python ? "NaN and Infinity are not JSON numbers; write a finite number" : events.problem_);
+}
 
 Json parse_json(std::string_view text, std::string_view where, JsonLimits limits) {
   Builder builder(where, limits);
-  if (!Json::sax_parse(text.begin(), text.end(), &builder)) {
-    fail(ErrorKind::corrupt_file, "{}: not valid JSON", where);
-  }
+  parse_json_events(text, where, builder);
   return builder.take();
 }
 
 std::string dump_json(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string quote_for_message(std::string_view text, size_t max_bytes) {
+  const bool cut = text.size() > max_bytes;
+  std::string out;
+  for (const char c : utf8_lossy(text.substr(0, max_bytes))) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F) {
+      out += fmt::format("\\x{:02x}", byte);
+    } else {
+      out += c;
+    }
+  }
+  return cut ? out + "…" : out;
 }
 
 }  // namespace qwen3

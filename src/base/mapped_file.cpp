@@ -18,7 +18,9 @@ MappedFile::MappedFile(const std::filesystem::path& path) : name_(path.string())
   // O_NONBLOCK: opening a FIFO must not wait for a writer; it is refused right below.
   fd_ = ::open(name_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd_ < 0) {
-    fail(ErrorKind::not_found, "{}: cannot open: {}; is the path right and readable?", name_,
+    fail(ErrorKind::not_found,
+         "{}: cannot open: {}; is the path right and readable?",
+         name_,
          std::strerror(errno));
   }
   struct stat info {};
@@ -51,24 +53,45 @@ MappedFile::MappedFile(MappedFile&& other) noexcept
 void MappedFile::check_not_truncated() const {
   struct stat info {};
   if (::fstat(fd_, &info) != 0 || static_cast<size_t>(info.st_size) < size_) {
-    fail(ErrorKind::corrupt_file, "{}: the file shrank while it was open; expected {} bytes, got {}",
-         name_, size_, static_cast<int64_t>(info.st_size));
+    fail(ErrorKind::corrupt_file,
+         "{}: the file shrank while it was open; expected {} bytes, got {}",
+         name_,
+         size_,
+         static_cast<int64_t>(info.st_size));
   }
 }
 
-void MappedFile::drop(std::span<const std::byte> range) const noexcept {
-  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<uintptr_t>(range.data());
-  const uintptr_t first = (begin + page - 1) / page * page;  // whole pages inside the range only
-  const uintptr_t last = (begin + range.size()) / page * page;
-  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+void MappedFile::read(int64_t offset, std::span<std::byte> out) const {
+  for (size_t done = 0; done < out.size();) {
+    const ssize_t n = ::pread(fd_,
+                              out.data() + done,
+                              out.size() - done,
+                              static_cast<off_t>(offset) + static_cast<off_t>(done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(ErrorKind::device, "{}: cannot read: {}", name_, std::strerror(errno));
+    if (n == 0) {
+      fail(ErrorKind::corrupt_file,
+           "{}: ends before byte {}; expected {} bytes; did the file shrink while it was open?",
+           name_,
+           offset + static_cast<int64_t>(out.size()),
+           size_);
+    }
+    done += static_cast<size_t>(n);
+  }
 }
 
 std::string read_text_file(const std::filesystem::path& path, size_t max_bytes) {
   const MappedFile file(path);
-  QWEN3_CHECK(file.bytes().size() <= max_bytes, ErrorKind::corrupt_file,
-              "{}: expected at most {} bytes, got {}", file.name(), max_bytes, file.bytes().size());
-  return std::string(file.text());
+  const size_t size = file.bytes().size();
+  QWEN3_CHECK(size <= max_bytes,
+              ErrorKind::corrupt_file,
+              "{}: expected at most {} bytes, got {}",
+              file.name(),
+              max_bytes,
+              size);
+  std::string text(size, '\0');
+  file.read(0, std::as_writable_bytes(std::span(text)));
+  return text;
 }
 
 }  // namespace qwen3

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -27,9 +28,10 @@ class MappedFile {
   // the missing pages would raise SIGBUS).
   void check_not_truncated() const;
 
-  // Tells the kernel that these bytes will not be read again: their pages leave our resident set.
-  // REQUIRES: range lies inside bytes().
-  void drop(std::span<const std::byte> range) const noexcept;
+  // Fills `out` with the bytes from `offset` on by read(2), not through the mapping: a file that
+  // shrank gives Error{corrupt_file} instead of SIGBUS, and nothing becomes resident but `out`.
+  // Throws Error{device} when the disk fails. Thread-safe.
+  void read(int64_t offset, std::span<std::byte> out) const;
 
  private:
   std::string name_;

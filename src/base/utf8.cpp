@@ -68,7 +68,9 @@ bool utf8_valid(std::string_view text) {
 }
 
 char32_t utf8_decode(std::string_view text, size_t& pos) {
-  const auto byte = [&](size_t i) { return static_cast<char32_t>(static_cast<unsigned char>(text[i])); };
+  const auto byte = [&](size_t i) {
+    return static_cast<char32_t>(static_cast<unsigned char>(text[i]));
+  };
   const size_t length = utf8_sequence_length(text, pos);
   const size_t p = pos;
   pos += length;

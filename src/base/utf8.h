@@ -21,7 +21,8 @@ bool utf8_valid(std::string_view text);
 // Offset of the first ill-formed byte, or npos.
 size_t utf8_first_invalid(std::string_view text);
 
-// Decodes the sequence at text[pos] and advances pos. REQUIRES: utf8_sequence_length(text, pos) > 0.
+// Decodes the sequence at text[pos] and advances pos. REQUIRES: utf8_sequence_length(text, pos) >
+// 0.
 char32_t utf8_decode(std::string_view text, size_t& pos);
 
 void utf8_append(std::string& out, char32_t code_point);

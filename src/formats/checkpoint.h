@@ -17,8 +17,8 @@
 namespace qwen3 {
 
 struct CheckpointTensor {
-  DType dtype;                       // BF16, F16 or F32 only; others are reported by find()
-  std::string file_dtype;            // as written
+  DType dtype;             // BF16, F16 or F32 only; others are reported by find()
+  std::string file_dtype;  // as written
   std::vector<int64_t> shape;
   std::span<const std::byte> bytes;  // inside `file`
   const MappedFile* file = nullptr;
@@ -27,8 +27,9 @@ struct CheckpointTensor {
 class Checkpoint {
  public:
   // Throws Error naming the file: not_found (no config.json, no weights, missing shard),
-  // corrupt_file, unsupported. Shard names in the index must be plain file names (no separators,
-  // not "." or "..", no NUL); a symlink placed by the operator (the hub cache) is followed.
+  // corrupt_file, unsupported. With an index, model.safetensors itself is not read. Shard names in
+  // the index must be plain file names (no separators, not "." or "..", no NUL); a symlink placed
+  // by the operator (the hub cache) is followed.
   static Checkpoint open(const std::filesystem::path& directory);
 
   const HfConfig& config() const { return config_; }
@@ -45,6 +46,10 @@ class Checkpoint {
   std::span<const MappedFile> files() const { return files_; }
 
  private:
+  // Opens one weight file and takes the `wanted` tensors of it, or all if null. Tensors of a shard
+  // that the index does not list do not exist.
+  void add_file(const std::filesystem::path& path, const std::vector<std::string>* wanted);
+
   std::string name_;
   HfConfig config_;
   GenerationConfig generation_config_;

@@ -2,8 +2,10 @@
 //
 // Field names are Hugging Face's, verbatim. Both spellings in the field are read: transformers 4
 // (torch_dtype, rope_theta and rope_scaling at the top level, num_experts) and transformers 5
-// (dtype, rope_parameters, num_local_experts, layer_types). Unknown keys are ignored. A key that we
-// read with a value that we cannot honour is an error, never a default.
+// (dtype, rope_parameters, num_local_experts, layer_types), and three keys of an educational
+// implementation (moe_layer_freq, use_moe, qk_norm_order). Unknown keys are ignored. A key that we
+// read with a value that we cannot honour is an error, never a default. Every number has a hard
+// limit, so that products of them cannot overflow.
 #pragma once
 
 #include <cstdint>
@@ -76,7 +78,7 @@ HfConfig parse_hf_config(std::string_view json, std::string_view where);
 struct GenerationConfig {
   std::optional<bool> do_sample;
   std::optional<double> temperature, top_p, min_p, repetition_penalty;
-  std::optional<int64_t> top_k, max_new_tokens;
+  std::optional<int64_t> top_k, max_new_tokens;  // top_k 0 or -1: off
   std::vector<int32_t> eos_token_ids;
 };
 GenerationConfig parse_generation_config(std::string_view json, std::string_view where);

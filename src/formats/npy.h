@@ -1,5 +1,8 @@
-// NumPy's .npy, version 1.0: magic "\x93NUMPY" 1 0 | u16 header length | Python dict literal padded
-// with spaces to a multiple of 64 | row-major little-endian data.
+// NumPy's .npy, written as version 1.0 (2.0 and 3.0, with a u32 length, are read too):
+//
+//   magic "\x93NUMPY" 1 0 | u16 header length | Python dict literal, spaces, \n | data
+//
+// The header ends at a multiple of 64; data is row-major and little-endian.
 #pragma once
 
 #include <filesystem>
@@ -9,8 +12,8 @@
 
 namespace qwen3 {
 
-// Writes a row-major f32 or i32 tensor (rows may be strided). Written aside and renamed.
-// Throws Error{device} when the disk refuses (naming path and reason).
+// Writes a dense row-major f32 or i32 tensor. Written aside and renamed. Throws
+// Error{invalid_argument} for another dtype, Error{device} when the disk refuses.
 void write_npy(const std::filesystem::path& path, const Tensor& tensor);
 
 struct NpyArray {

@@ -31,9 +31,12 @@ class ThreadPool {
       for (int64_t task = 0; task < n_tasks; ++task) body(task, 0);
       return;
     }
-    run(n_tasks, [](void* context, int64_t task, int thread) {
-      (*static_cast<Plain*>(context))(task, thread);
-    }, const_cast<void*>(static_cast<const void*>(&body)));
+    run(
+        n_tasks,
+        [](void* context, int64_t task, int thread) {
+          (*static_cast<Plain*>(context))(task, thread);
+        },
+        const_cast<void*>(static_cast<const void*>(&body)));
   }
 
  private:

@@ -14,8 +14,10 @@
 
 namespace qwen3 {
 
-void Backend::linears(std::initializer_list<Tensor> outs, const Tensor& x,
-                      std::initializer_list<Tensor> ws, std::initializer_list<Tensor> biases) {
+void Backend::linears(std::initializer_list<Tensor> outs,
+                      const Tensor& x,
+                      std::initializer_list<Tensor> ws,
+                      std::initializer_list<Tensor> biases) {
   assert(outs.size() == ws.size() && (biases.size() == 0 || biases.size() == ws.size()));
   for (size_t i = 0; i < outs.size(); ++i) {
     linear(outs.begin()[i], x, ws.begin()[i], biases.size() == 0 ? Tensor() : biases.begin()[i]);
@@ -51,7 +53,9 @@ void Backend::qk_norm_rope(const Tensor& q, const Tensor& k, const QkNormRope& o
   }
 }
 
-void Backend::experts_add(const Tensor& x, const Tensor& h, const ExpertWeights& experts,
+void Backend::experts_add(const Tensor& x,
+                          const Tensor& h,
+                          const ExpertWeights& experts,
                           const Routing& routing) {
   const int64_t hidden_size = h.dim(1);
   const int64_t intermediate_size = experts.gate_proj.dim(1);
@@ -67,7 +71,8 @@ void Backend::experts_add(const Tensor& x, const Tensor& h, const ExpertWeights&
     const Tensor up = Tensor::view(ups, {n_rows, intermediate_size});
 
     gather_rows(input, h, group.rows);
-    linears({gate, up}, input,
+    linears({gate, up},
+            input,
             {experts.gate_proj.matrix(group.expert), experts.up_proj.matrix(group.expert)});
     silu_mul(gate, gate, up);
     linear(output, gate, experts.down_proj.matrix(group.expert));
@@ -77,11 +82,15 @@ void Backend::experts_add(const Tensor& x, const Tensor& h, const ExpertWeights&
 }
 
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
-  QWEN3_CHECK(options.n_threads >= 0 && options.n_threads <= 4096, ErrorKind::invalid_argument,
-              "threads: expected 0 (all cores) to 4096, got {}", options.n_threads);
+  QWEN3_CHECK(options.n_threads >= 0 && options.n_threads <= 4096,
+              ErrorKind::invalid_argument,
+              "threads: expected 0 (all cores) to 4096, got {}",
+              options.n_threads);
   if (options.name == "reference") return make_reference_backend();
-  QWEN3_CHECK(options.name == "cpu", ErrorKind::invalid_argument,
-              "backend: expected reference or cpu, got \"{}\"", options.name);
+  QWEN3_CHECK(options.name == "cpu",
+              ErrorKind::invalid_argument,
+              "backend: expected reference or cpu, got \"{}\"",
+              options.name);
   const CpuInfo& cpu = cpu_info();
   const CpuIsa isa = options.isa.empty() ? cpu.best_isa : parse_isa(options.isa);
   return make_cpu_backend(options.n_threads == 0 ? cpu.n_cores : options.n_threads, isa);

@@ -59,8 +59,9 @@ struct QkNormRope {
 };
 
 struct AttentionOptions {
-  float scale = 1.0f;          // applied to q·kᵀ
-  int64_t sliding_window = 0;  // 0: none; else key j is visible to position i iff i - window < j <= i
+  float scale = 1.0f;  // applied to q·kᵀ
+  int64_t sliding_window =
+      0;  // 0: none; else key j is visible to position i iff i - window < j <= i
 };
 
 struct BackendInfo {
@@ -84,53 +85,78 @@ class Backend {
   // into matrix number `index` of `packed` (0 for rank 2, the expert for rank 3). row_begin must be
   // a multiple of 16. Padding of the last panel is zeroed by the call that packs the last row.
   // Unlike everything else here, calls on disjoint rows may run in parallel.
-  virtual void pack_weight(const Tensor& packed, int64_t index, const Tensor& matrix,
-                           int64_t row_begin, int64_t row_end) const = 0;
+  virtual void pack_weight(const Tensor& packed,
+                           int64_t index,
+                           const Tensor& matrix,
+                           int64_t row_begin,
+                           int64_t row_end) const = 0;
   // A float32 row-major copy of rows of a packed weight: for tests, tracing and quantisers.
-  virtual void unpack_rows(const Tensor& out, const Tensor& packed, int64_t index,
+  virtual void unpack_rows(const Tensor& out,
+                           const Tensor& packed,
+                           int64_t index,
                            int64_t row_begin) const = 0;
   // Bytes of one layer's K or of its V for n_blocks blocks.
-  virtual int64_t kv_bytes(DType type, int64_t n_blocks, int64_t block_size, int64_t n_kv_heads,
+  virtual int64_t kv_bytes(DType type,
+                           int64_t n_blocks,
+                           int64_t block_size,
+                           int64_t n_kv_heads,
                            int64_t head_dim) const = 0;
   // Scratch the backend needs for batches up to these sizes; called once before the first batch.
   virtual void reserve(int64_t max_tokens, int64_t max_features, int64_t max_kv_len) = 0;
 
   // ---- primitive operations -----------------------------------------------------------------
-  // out[i] = table[ids[i]].                        out [n_tokens, hidden_size], table [vocab_size, hidden_size]
+  // out[i] = table[ids[i]].                        out [n_tokens, hidden_size], table [vocab_size,
+  // hidden_size]
   virtual void embed(const Tensor& out, std::span<const int32_t> ids, const Tensor& table) = 0;
   // out = x / sqrt(mean(x², last) + eps) * w, in float32 (transformers Qwen3RMSNorm).
   // x may be [n_tokens, n_heads, head_dim] with w [head_dim]. May run in place (out == x).
   virtual void rms_norm(const Tensor& out, const Tensor& x, const Tensor& w, float eps) = 0;
-  // out = x · wᵀ (+ bias).                         out [n_tokens, out], x [n_tokens, in], w [out, in], bias [out] or empty
-  virtual void linear(const Tensor& out, const Tensor& x, const Tensor& w, const Tensor& bias = {}) = 0;
-  // Rotate-half RoPE in place on x [n_tokens, n_heads, head_dim] (transformers apply_rotary_pos_emb):
-  // the pair (i, i + head_dim/2) is turned by cos[t, i], sin[t, i].
+  // out = x · wᵀ (+ bias).                         out [n_tokens, out], x [n_tokens, in], w [out,
+  // in], bias [out] or empty
+  virtual void linear(const Tensor& out,
+                      const Tensor& x,
+                      const Tensor& w,
+                      const Tensor& bias = {}) = 0;
+  // Rotate-half RoPE in place on x [n_tokens, n_heads, head_dim] (transformers
+  // apply_rotary_pos_emb): the pair (i, i + head_dim/2) is turned by cos[t, i], sin[t, i].
   virtual void rope_rotate_half(const Tensor& x, const Tensor& cos, const Tensor& sin) = 0;
   // Writes row t of k and v [n_tokens, n_kv_heads, head_dim] to slot slot_mapping[t].
-  virtual void kv_store(const KvLayer& kv, const Tensor& k, const Tensor& v,
+  virtual void kv_store(const KvLayer& kv,
+                        const Tensor& k,
+                        const Tensor& v,
                         std::span<const int64_t> slot_mapping) = 0;
   // Causal attention with grouped queries over paged keys; softmax in float32.
   // out, q [n_tokens, n_heads, head_dim]. The batch's own keys are already stored.
-  virtual void attention(const Tensor& out, const Tensor& q, const KvLayer& kv, const Batch& batch,
+  virtual void attention(const Tensor& out,
+                         const Tensor& q,
+                         const KvLayer& kv,
+                         const Batch& batch,
                          const AttentionOptions& options) = 0;
-  // out = silu(gate) * up.                         all [n_tokens, intermediate_size]; out may be gate
+  // out = silu(gate) * up.                         all [n_tokens, intermediate_size]; out may be
+  // gate
   virtual void silu_mul(const Tensor& out, const Tensor& gate, const Tensor& up) = 0;
   // x += y.                                        same shape
   virtual void add(const Tensor& x, const Tensor& y) = 0;
   // softmax over ALL experts in float32, then the top_k largest (ties: the lower id wins), then
   // divided by their sum if renormalise.           logits [n_tokens, n_experts]
   enum class Renormalise { no, yes };
-  virtual void route_top_k(const Routing& routing, const Tensor& logits, Renormalise renormalise) = 0;
+  virtual void route_top_k(const Routing& routing,
+                           const Tensor& logits,
+                           Renormalise renormalise) = 0;
   // out[i] = x[rows[i]].                           out [n_rows, features]
   virtual void gather_rows(const Tensor& out, const Tensor& x, std::span<const int32_t> rows) = 0;
   // x[rows[i]] += y[i] * scales[i], i ascending.   y [n_rows, features]
-  virtual void scatter_add_rows(const Tensor& x, const Tensor& y, std::span<const int32_t> rows,
+  virtual void scatter_add_rows(const Tensor& x,
+                                const Tensor& y,
+                                std::span<const int32_t> rows,
                                 std::span<const float> scales) = 0;
 
   // ---- fused operations, defined in backend.cpp ---------------------------------------------
   // outs[i] = x · ws[i]ᵀ (+ biases[i]): projections that share their input.
-  virtual void linears(std::initializer_list<Tensor> outs, const Tensor& x,
-                       std::initializer_list<Tensor> ws, std::initializer_list<Tensor> biases = {});
+  virtual void linears(std::initializer_list<Tensor> outs,
+                       const Tensor& x,
+                       std::initializer_list<Tensor> ws,
+                       std::initializer_list<Tensor> biases = {});
   // x += y · wᵀ.                                   x [n_tokens, out] in place
   virtual void linear_add(const Tensor& x, const Tensor& y, const Tensor& w);
   // Per-head RMS norm of q and k and RoPE, in place, in the order asked for.
@@ -138,7 +164,9 @@ class Backend {
   virtual void qk_norm_rope(const Tensor& q, const Tensor& k, const QkNormRope& options);
   // x[t] += Σ_k weights[t,k] · expert_{experts[t,k]}(h[t]), experts in ascending id (transformers'
   // order of accumulation). x, h [n_tokens, hidden_size]
-  virtual void experts_add(const Tensor& x, const Tensor& h, const ExpertWeights& experts,
+  virtual void experts_add(const Tensor& x,
+                           const Tensor& h,
+                           const ExpertWeights& experts,
                            const Routing& routing);
 
   // Installs (or, with nullptr, removes) the listener of intermediates. Not owned.

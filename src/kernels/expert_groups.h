@@ -14,9 +14,9 @@ class ExpertGroups {
  public:
   struct Group {
     int64_t expert;
-    int64_t begin;                  // of this group's pairs in the order below
-    std::span<const int32_t> rows;  // tokens sent to it, ascending
-    std::span<const float> weights; // their gate weights
+    int64_t begin;                   // of this group's pairs in the order below
+    std::span<const int32_t> rows;   // tokens sent to it, ascending
+    std::span<const float> weights;  // their gate weights
   };
 
   // REQUIRES: every expert id in [0, n_experts).

@@ -45,7 +45,7 @@ void attention(const Tensor& x,
                     batch,
                     {.scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim)),
                      .sliding_window = c.layer_sliding_window[static_cast<size_t>(layer_index)]});
-  run.tap("mix", mix);  // [n_tokens, n_heads * head_dim]
+  run.tap("mix", mix);                                        // [n_tokens, n_heads * head_dim]
   run.project_and_add(x, mix, w.o_proj, w.o_bias, "o_proj");  // x += mix · o_projᵀ
 
   run.scope(layer_index);

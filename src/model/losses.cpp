@@ -27,11 +27,13 @@ struct RoutingSums {
     for (int64_t t = 0; t < logits.dim(0); ++t) {
       const float* row = logits.f32_row(t);
       const double normaliser = log_sum_exp(row, logits.dim(1));
-      for (size_t e = 0; e < probability.size(); ++e) probability[e] += std::exp(row[e] - normaliser);
+      for (size_t e = 0; e < probability.size(); ++e)
+        probability[e] += std::exp(row[e] - normaliser);
       std::iota(order.begin(), order.end(), 0);
-      std::partial_sort(order.begin(), order.begin() + top_k, order.end(), [&](int32_t a, int32_t b) {
-        return row[a] != row[b] ? row[a] > row[b] : a < b;
-      });
+      std::partial_sort(
+          order.begin(), order.begin() + top_k, order.end(), [&](int32_t a, int32_t b) {
+            return row[a] != row[b] ? row[a] > row[b] : a < b;
+          });
       for (int64_t k = 0; k < top_k; ++k) {
         chosen[static_cast<size_t>(order[static_cast<size_t>(k)])] += 1;
       }
@@ -75,7 +77,8 @@ double educational_load_balancing_loss(RouterLogits layers, int64_t top_k) {
   if (layers.empty()) return 0;
   double total = 0;
   for (const Tensor& layer : layers) {
-    const auto n_experts = static_cast<double>(layer.dim(1)), n_rows = static_cast<double>(layer.dim(0));
+    const auto n_experts = static_cast<double>(layer.dim(1)),
+               n_rows = static_cast<double>(layer.dim(0));
     RoutingSums sums(static_cast<size_t>(layer.dim(1)));
     sums.add(layer, top_k);
     total += n_experts * sums.product() / (n_rows * static_cast<double>(top_k) * n_rows);

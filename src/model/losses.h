@@ -9,9 +9,9 @@
 
 namespace qwen3 {
 
-// Mean cross-entropy in nats of predicting labels[i + 1] from logits row i, rows whose label is -100
-// left out (transformers ForCausalLMLoss). logits [n_tokens, vocab_size], labels [n_tokens], each
-// -100 or in [0, vocab_size). NaN when no label remains, as in PyTorch.
+// Mean cross-entropy in nats of predicting labels[i + 1] from logits row i, rows whose label is
+// -100 left out (transformers ForCausalLMLoss). logits [n_tokens, vocab_size], labels [n_tokens],
+// each -100 or in [0, vocab_size). NaN when no label remains, as in PyTorch.
 double cross_entropy(const Tensor& logits, std::span<const int32_t> labels);
 
 // The router logits of every sparse layer, [n_tokens, n_experts] each, rows in the same order.

@@ -9,9 +9,8 @@ void moe(const Tensor& x, const Tensor& h, const MoeWeights& w, const HfConfig& 
   const Routing& routing = run.buffers.routing;      // [n_tokens, num_experts_per_tok]
   run.ops.linear(logits, h, w.router);
   run.tap("router_logits", logits);
-  run.ops.route_top_k(routing,
-                      logits,
-                      c.norm_topk_prob ? Backend::Renormalise::yes : Backend::Renormalise::no);
+  run.ops.route_top_k(
+      routing, logits, c.norm_topk_prob ? Backend::Renormalise::yes : Backend::Renormalise::no);
   run.tap("routing_weights", routing.weights);
   run.tap("selected_experts", routing.experts);
   if (!run.watched()) {

@@ -51,8 +51,11 @@ Qwen3::Qwen3(const HfConfig& config,
 }
 
 Tensor Qwen3::forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap) {
-  QWEN3_CHECK(batch.n_tokens() <= buffers_.x.dim(0), ErrorKind::internal,
-              "forward: batch of {} tokens, at most {}", batch.n_tokens(), buffers_.x.dim(0));
+  QWEN3_CHECK(batch.n_tokens() <= buffers_.x.dim(0),
+              ErrorKind::internal,
+              "forward: batch of {} tokens, at most {}",
+              batch.n_tokens(),
+              buffers_.x.dim(0));
   const Buffers buffers = buffers_.first_rows(batch.n_tokens());
   const auto n_logit_rows = static_cast<int64_t>(batch.logit_rows.size());
   const Tensor selected = selected_.rows(0, n_logit_rows);

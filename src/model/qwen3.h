@@ -21,9 +21,9 @@ class Qwen3 {
         int64_t max_logit_rows,
         int64_t max_kv_len);
 
-  // Runs a batch. kv: one entry per layer. Returns logits [n_logit_rows, vocab_size], float32, valid
-  // until the next call. `tap` may be null.
-  // REQUIRES: batch as batch.h says; sizes within the limits given above.
+  // Runs a batch. kv: one entry per layer. Returns logits [n_logit_rows, vocab_size], float32,
+  // valid until the next call. `tap` may be null. REQUIRES: batch as batch.h says; sizes within the
+  // limits given above.
   Tensor forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap = nullptr);
 
   // Bytes that the constructor allocates, for the memory plan.

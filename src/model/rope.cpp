@@ -8,7 +8,7 @@ namespace qwen3 {
 namespace {
 
 // How strongly dimension pair i is interpolated: 0 below `low`, 1 above `high`, a ramp between.
-std::vector<double> yarn_ramp(const HfConfig& config) {
+std::vector<float> yarn_ramp(const HfConfig& config) {
   const RopeScaling& yarn = config.rope_scaling;
   const auto dim = static_cast<double>(config.head_dim);
   const auto original = static_cast<double>(yarn.original_max_position_embeddings);
@@ -25,9 +25,10 @@ std::vector<double> yarn_ramp(const HfConfig& config) {
   low = std::max(low, 0.0);
   high = std::min(high, dim - 1);
   if (low == high) high += 0.001;  // transformers: avoid a division by zero
-  std::vector<double> ramp(static_cast<size_t>(config.head_dim / 2));
+  const auto low32 = static_cast<float>(low), width = static_cast<float>(high - low);
+  std::vector<float> ramp(static_cast<size_t>(config.head_dim / 2));
   for (size_t i = 0; i < ramp.size(); ++i) {
-    ramp[i] = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
+    ramp[i] = std::clamp((static_cast<float>(i) - low32) / width, 0.0f, 1.0f);
   }
   return ramp;
 }
@@ -49,16 +50,21 @@ double yarn_attention_scaling(const RopeScaling& yarn) {
 Rope::Rope(const HfConfig& config) {
   const RopeScaling& scaling = config.rope_scaling;
   const bool yarn = scaling.type == RopeScaling::Type::yarn;
-  const std::vector<double> ramp = yarn ? yarn_ramp(config) : std::vector<double>();
+  const std::vector<float> ramp = yarn ? yarn_ramp(config) : std::vector<float>();
+  const auto theta = static_cast<float>(config.rope_theta);
+  const auto factor = static_cast<float>(scaling.factor);
   for (int64_t i = 0; i < config.head_dim / 2; ++i) {
-    const double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(config.head_dim);
-    double inv = std::pow(config.rope_theta, -exponent);
-    if (scaling.type == RopeScaling::Type::linear) inv /= scaling.factor;
+    // In float32, step by step as transformers: the last bit of a frequency moves a cosine at
+    // position 40,000 by 4e-3.
+    const float exponent = static_cast<float>(2 * i) / static_cast<float>(config.head_dim);
+    const float wavelength = std::pow(theta, exponent);
+    float inv = 1.0f / wavelength;
+    if (scaling.type == RopeScaling::Type::linear) inv /= factor;
     if (yarn) {
-      const double r = ramp[static_cast<size_t>(i)];
-      inv = inv / scaling.factor * r + inv * (1 - r);
+      const float keep = 1.0f - ramp[static_cast<size_t>(i)];
+      inv = 1.0f / (factor * wavelength) * (1.0f - keep) + inv * keep;
     }
-    inv_freq_.push_back(static_cast<float>(inv));
+    inv_freq_.push_back(inv);
   }
   if (yarn) attention_scaling_ = static_cast<float>(yarn_attention_scaling(scaling));
 }

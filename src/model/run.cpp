@@ -1,8 +1,8 @@
 #include "model/run.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace qwen3 {
 
@@ -24,7 +24,9 @@ Buffers Buffers::first_rows(int64_t n_tokens) const {
 }
 
 Buffers make_buffers(Arena& arena, const HfConfig& c, int64_t max_tokens) {
-  const auto take = [&](int64_t features) { return arena.take(DType::f32, {max_tokens, features}); };
+  const auto take = [&](int64_t features) {
+    return arena.take(DType::f32, {max_tokens, features});
+  };
   Buffers b;
   b.x = take(c.hidden_size);
   b.h = take(c.hidden_size);

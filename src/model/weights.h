@@ -19,10 +19,10 @@
 namespace qwen3 {
 
 struct AttentionWeights {
-  Tensor q_proj, k_proj, v_proj;  // [n_heads or n_kv_heads * head_dim, hidden_size]
-  Tensor o_proj;                  // [hidden_size, n_heads * head_dim]
+  Tensor q_proj, k_proj, v_proj;          // [n_heads or n_kv_heads * head_dim, hidden_size]
+  Tensor o_proj;                          // [hidden_size, n_heads * head_dim]
   Tensor q_bias, k_bias, v_bias, o_bias;  // empty unless attention_bias; float32
-  Tensor q_norm, k_norm;          // [head_dim] float32
+  Tensor q_norm, k_norm;                  // [head_dim] float32
 };
 
 struct MlpWeights {
@@ -44,8 +44,10 @@ struct LayerWeights {
 struct Weights {
   Tensor embed_tokens;  // [vocab_size, hidden_size]
   std::vector<LayerWeights> layers;
-  Tensor norm;     // [hidden_size] float32
-  Tensor lm_head;  // [vocab_size, hidden_size]; the same tensor as embed_tokens when tied
+  Tensor norm;  // [hidden_size] float32
+  // [vocab_size, hidden_size]; the same tensor as embed_tokens when tied. Empty when the checkpoint
+  // is not tied and has no head: an embedding model, from which no logits can be asked.
+  Tensor lm_head;
   Storage storage;
 
   int64_t n_bytes() const { return storage.bytes(); }
@@ -54,26 +56,36 @@ struct Weights {
 enum class WeightsDType { as_stored, f32, bf16 };
 
 // Bytes that load_weights will allocate: from the config alone, nothing is read.
-// `stored` is the checkpoint's dtype for its matrices.
+// `stored` is the dtype of all matrices; a head is counted even if the checkpoint will lack it.
 int64_t weights_bytes(const HfConfig& config, const Backend& backend, DType stored);
 
 // Total number of parameters, a tied head counted once.
 int64_t n_parameters(const HfConfig& config);
-// Parameters that one token is multiplied with (experts: top_k of them).
+// Parameters that one token is multiplied with: experts only top_k times, and the embedding table
+// only if it is the head too.
 int64_t n_active_parameters(const HfConfig& config);
 
-// Loads and packs every tensor, in parallel over `n_threads`, and drops the mapped pages behind it:
-// peak resident memory stays near one copy of the model. Each tensor's presence, dtype and shape is
-// checked against the config before anything is allocated. as_stored keeps bf16, f16 and f32; other
-// choices convert (f32 is exact; bf16 rounds to nearest even). Norms and biases become float32.
+// Loads and packs every tensor, in parallel over `n_threads`; resident memory stays near one copy
+// of the model, for the files are read piece by piece and not through their mapping. Each tensor's
+// presence, dtype and shape is checked against the config, and the total against the memory this
+// process may use, before anything is allocated. as_stored keeps bf16, f16 and f32 tensor by tensor
+// (experts of one layer stored in different types become f32); other choices convert (f32 is exact;
+// bf16 rounds to nearest even). Norms and biases become float32.
 // Accepts per-expert tensors and transformers 5's fused mlp.experts.gate_up_proj / down_proj (with
 // or without ".weight"), tied models that still store lm_head (ignored), a missing "model." prefix.
-Weights load_weights(const Checkpoint& checkpoint, const Backend& backend, WeightsDType dtype,
-                     int n_threads, const Progress& progress);
+// `progress` counts bytes read and is called on the calling thread.
+// Throws Error{not_found, corrupt_file, unsupported, out_of_memory, device}. A file that shrinks
+// meanwhile is an Error{corrupt_file}.
+Weights load_weights(const Checkpoint& checkpoint,
+                     const Backend& backend,
+                     WeightsDType dtype,
+                     int n_threads,
+                     const Progress& progress);
 
-// Weights drawn in place from N(0, initializer_range 0.02) rounded to `dtype`, norms 1: for
-// benchmarks from a bare config.json. The same seed gives the same weights on any thread count.
-Weights random_weights(const HfConfig& config, const Backend& backend, DType dtype, uint64_t seed,
-                       int n_threads);
+// Weights drawn from about N(0, 0.02²) (a sum of four uniforms) and rounded to `dtype`, norms 1,
+// biases 0: for benchmarks from a bare config.json. The same seed gives the same weights on any
+// thread count. Throws Error{out_of_memory, invalid_argument}.
+Weights random_weights(
+    const HfConfig& config, const Backend& backend, DType dtype, uint64_t seed, int n_threads);
 
 }  // namespace qwen3

@@ -3,7 +3,6 @@
 
 #include <bit>
 #include <cstdint>
-#include <cstring>
 #include <string_view>
 
 namespace qwen3 {
@@ -16,10 +15,14 @@ constexpr int64_t dtype_size(DType type) {
 
 constexpr std::string_view dtype_name(DType type) {
   switch (type) {
-    case DType::f32: return "float32";
-    case DType::bf16: return "bfloat16";
-    case DType::f16: return "float16";
-    case DType::i32: return "int32";
+    case DType::f32:
+      return "float32";
+    case DType::bf16:
+      return "bfloat16";
+    case DType::f16:
+      return "float16";
+    case DType::i32:
+      return "int32";
   }
   return "?";
 }
@@ -43,6 +46,23 @@ inline float f16_to_f32(uint16_t bits) {
   if (exponent != 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | mantissa << 13);
   const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;  // zero and subnormals
   return sign != 0 ? -magnitude : magnitude;
+}
+
+// Round to nearest, ties to even; beyond 65504 + half a step it is infinity; NaN stays NaN (quiet).
+inline uint16_t f32_to_f16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
+  const uint32_t magnitude = bits & 0x7FFFFFFF;
+  if (magnitude > 0x7F800000)
+    return static_cast<uint16_t>(sign | 0x7E00 | (magnitude >> 13 & 0x3FF));
+  if (magnitude >= 0x477FF000) return static_cast<uint16_t>(sign | 0x7C00);
+  if (magnitude < 0x38800000) {
+    // Subnormal: adding 0.5 leaves the value in the low bits, in steps of 2^-24, rounded to even.
+    const float sum = std::bit_cast<float>(magnitude) + 0.5f;
+    return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(sum) - 0x3F000000));
+  }
+  const uint32_t rounded = magnitude + 0xFFF + (magnitude >> 13 & 1) - (112u << 23);
+  return static_cast<uint16_t>(sign | rounded >> 13);
 }
 
 // Element i of an array of `type` (f32, bf16 or f16), as float.

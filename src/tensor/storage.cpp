@@ -16,10 +16,16 @@ Storage::Storage(int64_t bytes) {
   if (bytes == 0) return;
   // Large blocks are rounded to whole huge pages, and the kernel places such mappings aligned.
   const int64_t rounded = bytes >= kHugePageBytes ? round_up(bytes, kHugePageBytes) : bytes;
-  void* memory = ::mmap(nullptr, static_cast<size_t>(rounded), PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  QWEN3_CHECK(memory != MAP_FAILED, ErrorKind::out_of_memory,
-              "memory: cannot allocate {} bytes; a smaller model, context or cache may fit", bytes);
+  void* memory = ::mmap(nullptr,
+                        static_cast<size_t>(rounded),
+                        PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                        -1,
+                        0);
+  QWEN3_CHECK(memory != MAP_FAILED,
+              ErrorKind::out_of_memory,
+              "memory: cannot allocate {} bytes; a smaller model, context or cache may fit",
+              bytes);
   if (rounded >= kHugePageBytes) ::madvise(memory, static_cast<size_t>(rounded), MADV_HUGEPAGE);
   data_ = static_cast<std::byte*>(memory);
   bytes_ = rounded;
@@ -33,7 +39,8 @@ Tensor Arena::take(DType type, Shape shape, Layout layout) {
   const int64_t begin = round_up(used_, kTensorAlignment);
   used_ = begin + layout_bytes(type, shape, layout);
   if (base_ == nullptr) return {nullptr, type, shape, layout};
-  QWEN3_CHECK(used_ <= capacity_, ErrorKind::internal, "arena: {} bytes used of {}", used_, capacity_);
+  QWEN3_CHECK(
+      used_ <= capacity_, ErrorKind::internal, "arena: {} bytes used of {}", used_, capacity_);
   return {base_ + begin, type, shape, layout};
 }
 

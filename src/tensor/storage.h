@@ -38,7 +38,7 @@ class Storage {
 // `used()` counts), allocate once, then carve.
 class Arena {
  public:
-  Arena() = default;                                    // measuring: tensors have no data
+  Arena() = default;  // measuring: tensors have no data
   explicit Arena(const Storage& storage) : base_(storage.data()), capacity_(storage.bytes()) {}
 
   // 64-byte aligned. Throws Error{internal} when the storage is too small.

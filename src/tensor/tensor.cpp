@@ -19,10 +19,17 @@ Tensor Tensor::rows(int64_t begin, int64_t count) const {
   part.data_ = static_cast<std::byte*>(data_) + begin * row_stride_ * dtype_size(type_);
   Shape shape = shape_;
   switch (rank()) {
-    case 1: shape = {count}; break;
-    case 2: shape = {count, dim(1)}; break;
-    case 3: shape = {count, dim(1), dim(2)}; break;
-    default: shape = {count, dim(1), dim(2), dim(3)};
+    case 1:
+      shape = {count};
+      break;
+    case 2:
+      shape = {count, dim(1)};
+      break;
+    case 3:
+      shape = {count, dim(1), dim(2)};
+      break;
+    default:
+      shape = {count, dim(1), dim(2), dim(3)};
   }
   part.shape_ = shape;
   return part;

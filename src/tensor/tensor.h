@@ -1,8 +1,8 @@
 // Tensor: a cheap, non-owning view of dense numbers. Storage (storage.h) owns the bytes.
 //
-// Row-major, PyTorch order, last dimension contiguous; weights are [out, in]. Only the stride of the
-// first dimension may be larger than dense ("row stride"), which is enough for a column slice of a
-// wider buffer.
+// Row-major, PyTorch order, last dimension contiguous; weights are [out, in]. Only the stride of
+// the first dimension may be larger than dense ("row stride"), which is enough for a column slice
+// of a wider buffer.
 #pragma once
 
 #include <algorithm>
@@ -50,7 +50,8 @@ enum class Layout : uint8_t {
   // same column of 16 rows (pairs of columns for 16-bit types). Rows are padded with zeros to a
   // multiple of 16, columns to a multiple of 2 (16-bit types):
   //   f32        [out/16][in]   [16]       element (row, col) at ((row/16)*in + col)*16 + row%16
-  //   bf16, f16  [out/16][in/2] [16][2]    element (row, col) at ((row/16)*in/2 + col/2)*32 + row%16*2 + col%2
+  //   bf16, f16  [out/16][in/2] [16][2]    element (row, col) at ((row/16)*in/2 + col/2)*32 +
+  //   row%16*2 + col%2
   // where `in` is already padded. Experts follow each other, each padded by itself.
   panel16,
 };
@@ -78,9 +79,18 @@ class Tensor {
   int64_t row_stride() const { return row_stride_; }  // in elements, between rows of dimension 0
   void* data() const { return data_; }
 
-  float* f32() const { assert(type_ == DType::f32); return static_cast<float*>(data_); }
-  int32_t* i32() const { assert(type_ == DType::i32); return static_cast<int32_t*>(data_); }
-  uint16_t* u16() const { assert(dtype_size(type_) == 2); return static_cast<uint16_t*>(data_); }
+  float* f32() const {
+    assert(type_ == DType::f32);
+    return static_cast<float*>(data_);
+  }
+  int32_t* i32() const {
+    assert(type_ == DType::i32);
+    return static_cast<int32_t*>(data_);
+  }
+  uint16_t* u16() const {
+    assert(dtype_size(type_) == 2);
+    return static_cast<uint16_t*>(data_);
+  }
   float* f32_row(int64_t row) const { return f32() + row * row_stride_; }
 
   // Rows [begin, begin + count) of dimension 0. REQUIRES: row_major.

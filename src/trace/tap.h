@@ -5,11 +5,11 @@
 //   layers.{i}.input_layernorm
 //   layers.{i}.self_attn.{q_proj,k_proj,v_proj}      [n_tokens, heads * head_dim]
 //   layers.{i}.self_attn.{q_norm,k_norm,q_rope,k_rope} [n_tokens, heads, head_dim]
-//   layers.{i}.self_attn.probs                       [n_heads, n_tokens, kv_len], per sequence, reference only
-//   layers.{i}.self_attn.{mix,o_proj}   layers.{i}.attn_residual   layers.{i}.post_attention_layernorm
-//   layers.{i}.mlp.{gate_proj,up_proj,act,down_proj}                      dense layers
-//   layers.{i}.mlp.{router_logits,routing_weights,selected_experts,experts.{e},output}   sparse layers
-//   layers.{i}.output   norm   logits
+//   layers.{i}.self_attn.probs                       [n_heads, n_tokens, kv_len], per sequence,
+//   reference only layers.{i}.self_attn.{mix,o_proj}   layers.{i}.attn_residual
+//   layers.{i}.post_attention_layernorm layers.{i}.mlp.{gate_proj,up_proj,act,down_proj} dense
+//   layers layers.{i}.mlp.{router_logits,routing_weights,selected_experts,experts.{e},output}
+//   sparse layers layers.{i}.output   norm   logits
 #pragma once
 
 #include <string_view>
@@ -21,8 +21,8 @@ namespace qwen3 {
 class Tap {
  public:
   virtual ~Tap() = default;
-  // Called on the thread that runs the model, in the order of execution. `value` is valid during the
-  // call only and must not be written.
+  // Called on the thread that runs the model, in the order of execution. `value` is valid during
+  // the call only and must not be written.
   virtual void tensor(std::string_view name, const Tensor& value) = 0;
 };
 

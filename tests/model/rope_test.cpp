@@ -25,11 +25,18 @@ void expect_frequencies(const Rope& rope, const std::vector<std::pair<size_t, do
 
 TEST(Rope, FrequenciesOfOfficialThetas) {
   expect_frequencies(Rope(config_with(1e6)),
-                     {{0, 1}, {1, .805842221}, {2, .649381638}, {32, .001}, {62, 1.53992653e-6}, {63, 1.24093776e-6}});
-  expect_frequencies(Rope(config_with(5e6)),
-                     {{0, 1}, {1, .785830021}, {2, .617528737}, {32, 4.47213621e-4}, {63, 2.54507967e-7}});
-  expect_frequencies(Rope(config_with(1e7)),
-                     {{0, 1}, {1, .777365029}, {2, .604296386}, {32, 3.16227786e-4}, {63, 1.28639698e-7}});
+                     {{0, 1},
+                      {1, .805842221},
+                      {2, .649381638},
+                      {32, .001},
+                      {62, 1.53992653e-6},
+                      {63, 1.24093776e-6}});
+  expect_frequencies(
+      Rope(config_with(5e6)),
+      {{0, 1}, {1, .785830021}, {2, .617528737}, {32, 4.47213621e-4}, {63, 2.54507967e-7}});
+  expect_frequencies(
+      Rope(config_with(1e7)),
+      {{0, 1}, {1, .777365029}, {2, .604296386}, {32, 3.16227786e-4}, {63, 1.28639698e-7}});
 }
 
 HfConfig yarn_config() {
@@ -44,8 +51,13 @@ TEST(Rope, Yarn) {
   const Rope rope(yarn_config());
   EXPECT_NEAR(rope.attention_scaling(), 1.138629436111989, 1e-6);
   expect_frequencies(rope,
-                     {{23, .00697830599}, {24, .00537532149}, {30, .00106436096}, {31, 8.02959781e-4},
-                      {39, 6.4903943e-5}, {40, 4.44569851e-5}, {63, 3.10234441e-7}});
+                     {{23, .00697830599},
+                      {24, .00537532149},
+                      {30, .00106436096},
+                      {31, 8.02959781e-4},
+                      {39, 6.4903943e-5},
+                      {40, 4.44569851e-5},
+                      {63, 3.10234441e-7}});
 }
 
 TEST(Rope, YarnMscale) {

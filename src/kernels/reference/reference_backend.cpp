@@ -146,12 +146,14 @@ class ReferenceBackend final : public Backend {
         return p[static_cast<size_t>(a)] > p[static_cast<size_t>(b)];
       });
       float total = 0;
-      for (int64_t i = 0; i < top_k; ++i) total += p[static_cast<size_t>(order[static_cast<size_t>(i)])];
+      for (int64_t i = 0; i < top_k; ++i)
+        total += p[static_cast<size_t>(order[static_cast<size_t>(i)])];
       for (int64_t i = 0; i < top_k; ++i) {
         const int32_t expert = order[static_cast<size_t>(i)];
         const float weight = p[static_cast<size_t>(expert)];
         routing.experts.i32()[t * top_k + i] = expert;
-        routing.weights.f32()[t * top_k + i] = renormalise == Renormalise::yes ? weight / total : weight;
+        routing.weights.f32()[t * top_k + i] =
+            renormalise == Renormalise::yes ? weight / total : weight;
       }
     }
   }
@@ -219,8 +221,9 @@ class ReferenceBackend final : public Backend {
     std::vector<float> key(static_cast<size_t>(head_dim));
     for (int64_t r = 0; r < n_rows; ++r) {
       const int64_t position = kv_len - n_rows + r;
-      const int64_t first_key =
-          options.sliding_window > 0 ? std::max<int64_t>(0, position - options.sliding_window + 1) : 0;
+      const int64_t first_key = options.sliding_window > 0
+                                    ? std::max<int64_t>(0, position - options.sliding_window + 1)
+                                    : 0;
       std::vector<float> scores(static_cast<size_t>(position + 1 - first_key));
       for (int64_t head = 0; head < n_heads; ++head) {
         const int64_t kv_head = head / (n_heads / n_kv_heads);  // grouped queries

@@ -1,0 +1,34 @@
+// A file written aside under a temporary name and renamed when complete: readers see the old file
+// or the whole new one, never a part. (This guards against a process that dies, not against power
+// loss.)
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace qwen3 {
+
+class OutputFile {
+ public:
+  // Throws Error{device} naming the path and the system's reason.
+  explicit OutputFile(const std::filesystem::path& path);
+  ~OutputFile();  // removes the temporary file unless committed
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);  // throws Error{device}
+  void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  void commit();  // throws Error{device}; call once, last
+
+ private:
+  [[noreturn]] void fail_with_errno(std::string_view what) const;
+
+  std::string path_;
+  std::string temporary_;
+  int fd_ = -1;
+};
+
+}  // namespace qwen3

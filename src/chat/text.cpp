@@ -1,0 +1,157 @@
+#include "chat/text.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "chat/reasoning.h"
+#include "chat/text_stream.h"
+#include "tokenizer/decode_stream.h"
+
+namespace qwen3 {
+namespace {
+
+namespace fs = std::filesystem;
+
+Json parse_option(const std::string& json, std::string_view where, Json absent) {
+  return json.empty() ? std::move(absent) : parse_json(json, where);
+}
+
+PromptState state_of(PromptThinking thinking) {
+  switch (thinking) {
+    case PromptThinking::none: return PromptState::plain;
+    case PromptThinking::open: return PromptState::inside_thinking;
+    case PromptThinking::closed: return PromptState::thinking_is_over;
+  }
+  return PromptState::plain;
+}
+
+PromptThinking thinking_of(PromptState state) {
+  switch (state) {
+    case PromptState::plain: return PromptThinking::none;
+    case PromptState::inside_thinking: return PromptThinking::open;
+    case PromptState::thinking_is_over: return PromptThinking::closed;
+  }
+  return PromptThinking::none;
+}
+
+}  // namespace
+
+// Tokens become text, stop strings end it, and what is left is split: stop strings count in
+// reasoning too, as in vLLM.
+struct AnswerStream::State {
+  State(std::shared_ptr<const Text::Impl> owner, const AnswerOptions& options)
+      : text(std::move(owner)),
+        decode(text->tokenizer,
+               options.skip_special_tokens ? Tokenizer::SpecialTokens::skip
+                                           : Tokenizer::SpecialTokens::keep),
+        stop(options.stop, options.include_stop),
+        reasoning(options.split_reasoning ? ReasoningMode::automatic : ReasoningMode::never,
+                  thinking_of(options.state),
+                  options.trim_newlines) {}
+
+  static void append(std::vector<AnswerPiece>& pieces, ReasoningDelta delta) {
+    if (!delta.reasoning.empty()) {
+      pieces.push_back({AnswerPiece::Kind::reasoning, std::move(delta.reasoning)});
+    }
+    if (!delta.content.empty()) {
+      pieces.push_back({AnswerPiece::Kind::content, std::move(delta.content)});
+    }
+  }
+
+  std::shared_ptr<const Text::Impl> text;
+  DecodeStream decode;
+  StopStream stop;
+  ReasoningSplitter reasoning;
+};
+
+AnswerStream::AnswerStream(std::unique_ptr<State> state) : state_(std::move(state)) {}
+AnswerStream::AnswerStream(AnswerStream&&) noexcept = default;
+AnswerStream& AnswerStream::operator=(AnswerStream&&) noexcept = default;
+AnswerStream::~AnswerStream() = default;
+
+std::vector<AnswerPiece> AnswerStream::push(int32_t token_id) {
+  std::vector<AnswerPiece> pieces;
+  State::append(pieces, state_->reasoning.push(state_->stop.push(state_->decode.push(token_id))));
+  return pieces;
+}
+
+std::vector<AnswerPiece> AnswerStream::finish() {
+  std::vector<AnswerPiece> pieces;
+  State::append(pieces, state_->reasoning.push(state_->stop.push(state_->decode.finish())));
+  State::append(pieces, state_->reasoning.push(state_->stop.finish()));
+  State::append(pieces, state_->reasoning.finish());
+  return pieces;
+}
+
+bool AnswerStream::stopped() const { return state_->stop.stopped(); }
+
+int AnswerStream::matched_stop() const { return state_->stop.matched(); }
+
+Text::Impl::Impl(const fs::path& directory)
+    : tokenizer(Tokenizer::load(directory)),
+      chat_config(load_chat_config(directory)),
+      segment_encoder(tokenizer) {}
+
+Text::Text(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+Text::Text(Text&&) noexcept = default;
+Text& Text::operator=(Text&&) noexcept = default;
+Text::~Text() = default;
+
+bool Text::available(const fs::path& directory) {
+  return fs::exists(directory / "tokenizer.json") ||
+         (fs::exists(directory / "vocab.json") && fs::exists(directory / "merges.txt"));
+}
+
+Text Text::load(const fs::path& directory) { return Text(std::make_shared<const Impl>(directory)); }
+
+std::vector<int32_t> Text::encode(std::string_view text) const {
+  return impl_->tokenizer.encode(text, ControlTokens::parse);
+}
+
+std::vector<int32_t> Text::encode_untrusted(std::string_view text) const {
+  return impl_->tokenizer.encode(text, ControlTokens::as_text);
+}
+
+std::string Text::decode(std::span<const int32_t> ids) const {
+  return impl_->tokenizer.decode(ids, Tokenizer::SpecialTokens::keep);
+}
+
+int64_t Text::n_tokens() const { return impl_->tokenizer.size(); }
+
+bool Text::has_chat_template() const { return impl_->chat_config.chat.has_value(); }
+
+AnswerStream Text::answer(const AnswerOptions& options) const {
+  return AnswerStream(std::make_unique<AnswerStream::State>(impl_, options));
+}
+
+EncodedChat Text::encode_chat(std::string_view messages, const ChatOptions& options) const {
+  PromptOptions prompt;
+  prompt.add_generation_prompt = options.add_generation_prompt && !options.continue_final_message;
+  prompt.continue_final_message = options.continue_final_message;
+  prompt.enable_thinking = options.enable_thinking;
+  prompt.extra = parse_option(options.template_kwargs, "template_kwargs", Json::object());
+  QWEN3_CHECK(prompt.extra.is_object(),
+              ErrorKind::invalid_argument,
+              "template_kwargs: expected a JSON object; got {}",
+              prompt.extra.type_name());
+  return qwen3::encode_chat(*this,
+                            parse_messages(parse_json(messages, "messages")),
+                            parse_option(options.tools, "tools", nullptr),
+                            std::move(prompt));
+}
+
+EncodedChat encode_chat(const Text& text,
+                        const std::vector<Message>& messages,
+                        const Json& tools,
+                        PromptOptions options) {
+  const Text::Impl& impl = text.impl();
+  options.special_tokens = impl.chat_config.special_tokens;
+  const bool with_tools = tools.is_array() && !tools.empty();
+  const ChatTemplate& chat = impl.chat_config.template_for(with_tools);
+  const std::vector<Segment> segments = render_chat(chat, messages, tools, options);
+  return {.ids = impl.segment_encoder.encode(segments),
+          .prompt = join_segments(segments),
+          .state = state_of(prompt_thinking(segments))};
+}
+
+}  // namespace qwen3

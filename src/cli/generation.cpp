@@ -1,0 +1,194 @@
+#include "cli/generation.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "base/available_memory.h"
+#include "base/error.h"
+
+namespace qwen3::cli {
+namespace {
+
+// Events on their way from the engine thread to this one. Waiting is in short turns, because a
+// signal handler cannot wake a condition variable.
+class EventQueue {
+ public:
+  void push(const Event& event) {
+    const std::lock_guard lock(mutex_);
+    events_.push_back(event);
+    ready_.notify_one();
+  }
+
+  std::optional<Event> pop_for(std::chrono::milliseconds patience) {
+    std::unique_lock lock(mutex_);
+    if (!ready_.wait_for(lock, patience, [this] { return !events_.empty(); })) return std::nullopt;
+    Event event = std::move(events_.front());
+    events_.pop_front();
+    return event;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable ready_;
+  std::deque<Event> events_;
+};
+
+constexpr std::chrono::milliseconds kPatience{50};  // how late Ctrl-C may be noticed
+
+struct Speed {
+  double prefill_tokens_per_second = 0;
+  double decode_tokens_per_second = 0;
+  double decode_bytes_per_second = 0;
+};
+
+// Bytes that one decode step of one sequence reads: the weights that a token is multiplied with,
+// and the keys and values of `kv_len` tokens.
+double bytes_per_decode_step(const ModelInfo& info, double kv_len) {
+  const double bytes_per_parameter =
+      info.n_parameters > 0
+          ? static_cast<double>(info.weight_bytes) / static_cast<double>(info.n_parameters)
+          : 0;
+  return static_cast<double>(info.n_active_parameters) * bytes_per_parameter +
+         static_cast<double>(info.kv_bytes_per_token) * kv_len;
+}
+
+Speed speed_of(const Outcome& outcome, const ModelInfo& info) {
+  const Usage& usage = outcome.usage;
+  Speed speed;
+  const auto computed = static_cast<double>(usage.prompt_tokens - usage.cached_tokens);
+  if (usage.prefill_seconds > 0) speed.prefill_tokens_per_second = computed / usage.prefill_seconds;
+  // The first new token is the fruit of the prefill.
+  const auto steps = static_cast<double>(usage.completion_tokens - 1);
+  if (usage.decode_seconds > 0 && steps > 0) {
+    speed.decode_tokens_per_second = steps / usage.decode_seconds;
+    const double mean_kv_len = static_cast<double>(usage.prompt_tokens) + steps / 2;
+    speed.decode_bytes_per_second =
+        bytes_per_decode_step(info, mean_kv_len) * speed.decode_tokens_per_second;
+  }
+  return speed;
+}
+
+}  // namespace
+
+std::shared_ptr<Model> load_model(const ModelOptions& options,
+                                  const OutputOptions& output,
+                                  WeightsFrom from) {
+  const std::filesystem::path directory = resolve_model(options.model);
+  LoadOptions load = load_options(options);
+  load.random_weights = from == WeightsFrom::random;
+  ProgressBar bar(output.talk());
+  load.progress = bar.callback();
+  return Model::load(directory, load);
+}
+
+Outcome run_request(Engine& engine,
+                    Request request,
+                    const InterruptGuard* interrupt,
+                    const OnToken& on_token) {
+  // Shared: after a throw from on_token, the engine may still hold the callback for one step.
+  const auto queue = std::make_shared<EventQueue>();
+  const uint64_t id =
+      engine.submit(std::move(request), [queue](const Event& event) { queue->push(event); });
+  struct CancelOnExit {
+    Engine& engine;
+    uint64_t id;
+    bool finished = false;
+    ~CancelOnExit() {
+      if (!finished) engine.cancel(id);
+    }
+  } guard{engine, id};
+
+  Outcome outcome;
+  bool stopped_here = false;
+  bool cancelled = false;
+  while (!guard.finished) {
+    if (interrupt != nullptr && interrupt->interrupted() && !cancelled) {
+      engine.cancel(id);
+      cancelled = true;
+    }
+    const std::optional<Event> event = queue->pop_for(kPatience);
+    if (!event) continue;
+    if (event->token_id >= 0 && !stopped_here && !cancelled) {
+      outcome.ids.push_back(event->token_id);
+      if (!on_token(event->token_id, event->is_end_token)) {
+        stopped_here = true;
+        if (!event->finish) engine.cancel(id);
+      }
+    }
+    if (event->finish) {
+      guard.finished = true;
+      QWEN3_CHECK(*event->finish != FinishReason::error, ErrorKind::internal, "{}", event->error);
+      outcome.finish = stopped_here ? FinishReason::stop : *event->finish;
+      outcome.usage = event->usage;
+    }
+  }
+  return outcome;
+}
+
+std::string_view finish_name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::stop: return "stop";
+    case FinishReason::length: return "length";
+    case FinishReason::cancelled: return "cancelled";
+    case FinishReason::error: return "error";
+  }
+  return "?";
+}
+
+std::string model_line(const ModelInfo& info) {
+  return fmt::format("{}: {}, {} parameters, {} ({}), backend {}",
+                     info.name,
+                     info.model_type,
+                     format_count(info.n_parameters),
+                     info.dtype,
+                     format_bytes(info.weight_bytes),
+                     info.backend);
+}
+
+std::string model_line(const ModelInfo& info, const Engine& engine) {
+  return fmt::format("{}, context {} tokens (KV cache {} per sequence)",
+                     model_line(info),
+                     engine.max_model_len(),
+                     format_bytes(info.kv_bytes_per_token * engine.max_model_len()));
+}
+
+std::string speed_line(const Outcome& outcome, const ModelInfo& info) {
+  const Usage& usage = outcome.usage;
+  const Speed speed = speed_of(outcome, info);
+  std::string line = fmt::format("prompt {} tokens", usage.prompt_tokens);
+  if (usage.cached_tokens > 0) line += fmt::format(" ({} cached)", usage.cached_tokens);
+  if (speed.prefill_tokens_per_second > 0) {
+    line += fmt::format(", {:.1f} tok/s", speed.prefill_tokens_per_second);
+  }
+  line += fmt::format("; answer {} tokens", usage.completion_tokens);
+  if (speed.decode_tokens_per_second > 0) {
+    line += fmt::format(", {:.1f} tok/s, {:.2f} ms/token, {:.2f} GB/s",
+                        speed.decode_tokens_per_second,
+                        1e3 / speed.decode_tokens_per_second,
+                        speed.decode_bytes_per_second * 1e-9);
+  }
+  return line + fmt::format("; finish: {}", finish_name(outcome.finish));
+}
+
+Json timing_json(const Outcome& outcome, const ModelInfo& info) {
+  const Usage& usage = outcome.usage;
+  const Speed speed = speed_of(outcome, info);
+  return {{"prompt_tokens", usage.prompt_tokens},
+          {"cached_tokens", usage.cached_tokens},
+          {"completion_tokens", usage.completion_tokens},
+          {"queue_seconds", usage.queue_seconds},
+          {"prefill_seconds", usage.prefill_seconds},
+          {"decode_seconds", usage.decode_seconds},
+          {"prefill_tokens_per_second", speed.prefill_tokens_per_second},
+          {"decode_tokens_per_second", speed.decode_tokens_per_second},
+          {"decode_bytes_per_second", speed.decode_bytes_per_second}};
+}
+
+}  // namespace qwen3::cli

@@ -1,0 +1,52 @@
+// One request from submit to its last event, with Ctrl-C, and how fast it went.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "cli/console.h"
+#include "cli/options.h"
+#include "qwen3/engine.h"
+#include "qwen3/model.h"
+
+namespace qwen3::cli {
+
+// Loads the model that the options name, with a progress bar on stderr when `output` allows.
+// `random` draws the weights instead of reading them.
+enum class WeightsFrom { checkpoint, random };
+std::shared_ptr<Model> load_model(const ModelOptions& options,
+                                  const OutputOptions& output,
+                                  WeightsFrom from = WeightsFrom::checkpoint);
+
+struct Outcome {
+  std::vector<int32_t> ids;  // new tokens, end token included
+  FinishReason finish = FinishReason::stop;
+  Usage usage;
+};
+
+// Told each token; returns false to end the request here (a stop string was found).
+using OnToken = std::function<bool(int32_t id, bool is_end_token)>;
+
+// Runs the request to its end. Ctrl-C, if `interrupt` is not null, cancels it within one step.
+// Throws Error{internal} when the engine reports a failure.
+Outcome run_request(Engine& engine,
+                    Request request,
+                    const InterruptGuard* interrupt,
+                    const OnToken& on_token);
+
+std::string_view finish_name(FinishReason reason);  // "stop", "length", "cancelled", "error"
+
+// "tiny: qwen3, 0.1 M parameters, float32 …": the first line on stderr.
+std::string model_line(const ModelInfo& info);
+// The same with the engine's context and cache.
+std::string model_line(const ModelInfo& info, const Engine& engine);
+// The last line on stderr: tok/s, ms/token, GB/s.
+std::string speed_line(const Outcome& outcome, const ModelInfo& info);
+// The same for machines.
+Json timing_json(const Outcome& outcome, const ModelInfo& info);
+
+}  // namespace qwen3::cli

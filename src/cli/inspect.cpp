@@ -1,0 +1,254 @@
+// qwen3 inspect: what a checkpoint is and whether it fits, from its headers alone. A directory with
+// a config.json and no weights yet is enough for the plan.
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/available_memory.h"
+#include "base/error.h"
+#include "base/mapped_file.h"
+#include "cli/commands.h"
+#include "cli/console.h"
+#include "cli/options.h"
+#include "engine/plan.h"
+#include "formats/checkpoint.h"
+#include "kernels/backend.h"
+#include "model/weights.h"
+
+namespace qwen3::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxConfigBytes = 16 << 20;
+
+struct InspectOptions {
+  ModelOptions model;
+  bool json = false;
+  bool tensors = false;
+};
+
+struct Inspection {
+  std::string directory;
+  HfConfig config;
+  std::optional<Checkpoint> checkpoint;  // empty: config.json only
+  BackendInfo backend;
+  DType weight_dtype = DType::f32;  // in memory
+  MemoryPlan plan;
+};
+
+bool has_weights(const fs::path& directory) {
+  return fs::exists(directory / "model.safetensors") ||
+         fs::exists(directory / "model.safetensors.index.json");
+}
+
+DType dtype_in_memory(const std::string& option, const Inspection& inspection) {
+  if (option == "float32") return DType::f32;
+  if (option == "bfloat16") return DType::bf16;
+  const CheckpointTensor* embed = inspection.checkpoint
+                                      ? inspection.checkpoint->find("model.embed_tokens.weight")
+                                      : nullptr;
+  return embed != nullptr ? embed->dtype : inspection.config.dtype;
+}
+
+Inspection look_at(const InspectOptions& options) {
+  Inspection result;
+  const fs::path directory = resolve_model(options.model.model);
+  result.directory = directory.string();
+  if (has_weights(directory)) {
+    result.checkpoint.emplace(Checkpoint::open(directory));
+    result.config = result.checkpoint->config();
+  } else {
+    const fs::path path = directory / "config.json";
+    result.config = parse_hf_config(read_text_file(path, kMaxConfigBytes), path.string());
+  }
+  const std::unique_ptr<Backend> backend =
+      make_backend({.name = options.model.backend == "auto" ? "cpu" : options.model.backend,
+                    .n_threads = options.model.threads,
+                    .isa = options.model.cpu_isa});
+  result.backend = backend->info();
+  result.weight_dtype = dtype_in_memory(options.model.dtype, result);
+  EngineOptions engine;
+  engine.max_model_len = options.model.context;
+  engine.max_sequences = 1;
+  result.plan = plan_memory(result.config,
+                            *backend,
+                            result.weight_dtype,
+                            weights_bytes(result.config, *backend, result.weight_dtype),
+                            available_memory_bytes(),
+                            engine);
+  return result;
+}
+
+std::string_view type_name(ModelType type) {
+  return type == ModelType::qwen3_moe ? "qwen3_moe" : "qwen3";
+}
+
+int64_t count_sparse(const HfConfig& config) {
+  return std::count(config.layer_is_sparse.begin(), config.layer_is_sparse.end(), true);
+}
+
+std::string_view rope_type_name(RopeScaling::Type type) {
+  switch (type) {
+    case RopeScaling::Type::none: return "none";
+    case RopeScaling::Type::yarn: return "yarn";
+    case RopeScaling::Type::linear: return "linear";
+  }
+  return "?";
+}
+
+Json config_json(const HfConfig& c) {
+  Json json = {{"model_type", type_name(c.model_type)},
+               {"vocab_size", c.vocab_size},
+               {"hidden_size", c.hidden_size},
+               {"intermediate_size", c.intermediate_size},
+               {"num_hidden_layers", c.num_hidden_layers},
+               {"num_attention_heads", c.num_attention_heads},
+               {"num_key_value_heads", c.num_key_value_heads},
+               {"head_dim", c.head_dim},
+               {"max_position_embeddings", c.max_position_embeddings},
+               {"rms_norm_eps", c.rms_norm_eps},
+               {"rope_theta", c.rope_theta},
+               {"rope_scaling", rope_type_name(c.rope_scaling.type)},
+               {"rope_factor", c.rope_scaling.factor},
+               {"tie_word_embeddings", c.tie_word_embeddings},
+               {"attention_bias", c.attention_bias},
+               {"dtype", dtype_name(c.dtype)},
+               {"qk_norm_order", c.qk_norm_after_rope ? "after_rope" : "official"},
+               {"eos_token_id", c.eos_token_ids}};
+  if (c.model_type == ModelType::qwen3_moe) {
+    json["num_experts"] = c.num_experts;
+    json["num_experts_per_tok"] = c.num_experts_per_tok;
+    json["moe_intermediate_size"] = c.moe_intermediate_size;
+    json["norm_topk_prob"] = c.norm_topk_prob;
+    json["router_aux_loss_coef"] = c.router_aux_loss_coef;
+    json["sparse_layers"] = count_sparse(c);
+  }
+  return json;
+}
+
+Json tensors_json(const Checkpoint& checkpoint) {
+  Json tensors = Json::array();
+  for (const std::string& name : checkpoint.names()) {
+    const CheckpointTensor* tensor = checkpoint.find(name);
+    tensors.push_back({{"name", name},
+                       {"dtype", tensor->file_dtype},
+                       {"shape", tensor->shape},
+                       {"bytes", tensor->bytes.size()}});
+  }
+  return tensors;
+}
+
+Json inspection_json(const Inspection& it) {
+  const MemoryPlan& plan = it.plan;
+  Json json = {{"directory", it.directory},
+               {"config", config_json(it.config)},
+               {"n_parameters", n_parameters(it.config)},
+               {"n_active_parameters", n_active_parameters(it.config)}};
+  json["checkpoint"] = nullptr;
+  if (it.checkpoint) {
+    json["checkpoint"] = {{"files", it.checkpoint->files().size()},
+                          {"bytes", it.checkpoint->n_bytes()},
+                          {"tensors", tensors_json(*it.checkpoint)}};
+  }
+  json["plan"] = {{"backend", it.backend.name},
+                  {"hardware", it.backend.hardware},
+                  {"n_threads", it.backend.n_threads},
+                  {"dtype", dtype_name(it.weight_dtype)},
+                  {"available_bytes", plan.available_bytes},
+                  {"weight_bytes", plan.weight_bytes},
+                  {"activation_bytes", plan.activation_bytes},
+                  {"margin_bytes", plan.margin_bytes},
+                  {"kv_dtype", dtype_name(plan.kv_dtype)},
+                  {"kv_bytes_per_token", plan.kv_bytes_per_token},
+                  {"kv_cache_bytes", plan.kv_cache_bytes},
+                  {"context", plan.max_model_len},
+                  {"longest_context", plan.longest_context}};
+  json["fits"] = plan.problem.empty();
+  json["problem"] = plan.problem.empty() ? Json() : Json(plan.problem);
+  return json;
+}
+
+void print_row(std::string_view name, const std::string& value) {
+  print_out(fmt::format("{:<24} {}\n", name, value));
+}
+
+void print_tensors(const Checkpoint& checkpoint) {
+  for (const std::string& name : checkpoint.names()) {
+    const CheckpointTensor* tensor = checkpoint.find(name);
+    print_out(fmt::format("  {:<60} {:<5} [{}] {}\n",
+                          name,
+                          tensor->file_dtype,
+                          fmt::join(tensor->shape, ", "),
+                          format_bytes(static_cast<int64_t>(tensor->bytes.size()))));
+  }
+}
+
+void print_inspection(const Inspection& it, bool with_tensors) {
+  const MemoryPlan& plan = it.plan;
+  print_row("model", it.directory);
+  for (const auto& [key, value] : config_json(it.config).items()) {
+    print_row(key, value.is_string() ? value.get<std::string>() : dump_json(value));
+  }
+  print_row("parameters",
+            fmt::format("{}, {} of them multiplied with each token",
+                        format_count(n_parameters(it.config)),
+                        format_count(n_active_parameters(it.config))));
+  if (it.checkpoint) {
+    print_row("checkpoint",
+              fmt::format("{} tensors in {} file(s), {}",
+                          it.checkpoint->n_tensors(),
+                          it.checkpoint->files().size(),
+                          format_bytes(it.checkpoint->n_bytes())));
+    if (with_tensors) print_tensors(*it.checkpoint);
+  } else {
+    print_row("checkpoint", "no weights in this directory; the plan is from config.json alone");
+  }
+  print_row("backend",
+            fmt::format("{} ({}), {} thread(s)", it.backend.name, it.backend.hardware,
+                        it.backend.n_threads));
+  print_row("memory available", format_bytes(plan.available_bytes));
+  print_row("  weights",
+            fmt::format("{} as {}", format_bytes(plan.weight_bytes), dtype_name(it.weight_dtype)));
+  print_row("  activations", format_bytes(plan.activation_bytes));
+  print_row("  KV cache",
+            fmt::format("{} for {} tokens, {} per token as {}",
+                        format_bytes(plan.kv_cache_bytes),
+                        plan.max_model_len,
+                        format_bytes(plan.kv_bytes_per_token),
+                        dtype_name(plan.kv_dtype)));
+  print_row("  margin", format_bytes(plan.margin_bytes));
+  print_row("longest context", fmt::format("{} tokens", plan.longest_context));
+  print_row("fits", plan.problem.empty() ? "yes" : "no: " + plan.problem);
+}
+
+ExitCode inspect(const InspectOptions& options) {
+  const Inspection inspection = look_at(options);
+  if (options.json) {
+    print_json(inspection_json(inspection));
+  } else {
+    print_inspection(inspection, options.tensors);
+  }
+  return kDone;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand(
+      "inspect", "Show a checkpoint's configuration and tensors, and whether it fits in memory");
+  const auto options = std::make_shared<InspectOptions>();
+  add_model_option(*command, options->model);
+  command->add_flag("--tensors", options->tensors, "List every tensor (--json always does)");
+  add_context_option(*command, options->model);
+  add_compute_options(*command, options->model);
+  command->add_flag("--json", options->json, "One JSON object, sizes in bytes");
+  command->callback([options, &action] { action = [options] { return inspect(*options); }; });
+}
+
+}  // namespace qwen3::cli

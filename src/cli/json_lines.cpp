@@ -1,0 +1,48 @@
+#include "cli/json_lines.h"
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <iostream>
+#include <string>
+
+#include "base/error.h"
+#include "cli/console.h"
+
+namespace qwen3::cli {
+
+ExitCode answer_json_lines(LineErrors errors,
+                           const std::function<Json(const Json& line)>& handler) {
+  ExitCode code = kDone;
+  std::string text;
+  for (int64_t number = 1; std::getline(std::cin, text); ++number) {
+    if (text.find_first_not_of(" \t\r") == text.npos) continue;
+    Json answer;
+    try {
+      const std::string where = fmt::format("line {}", number);
+      const Json line = parse_json(text, where);
+      QWEN3_CHECK(line.is_object(),
+                  ErrorKind::invalid_argument,
+                  "{}: expected a JSON object; got {}",
+                  where,
+                  line.type_name());
+      answer = handler(line);
+    } catch (const Error& error) {
+      answer = {{"error", error.what()}};
+      if (errors == LineErrors::are_failures) code = kFailed;
+    }
+    print_json(answer);
+  }
+  return code;
+}
+
+const Json& required(const Json& line, std::string_view key) {
+  const auto found = line.find(std::string(key));
+  QWEN3_CHECK(found != line.end(),
+              ErrorKind::invalid_argument,
+              "\"{}\": missing; expected an object with this key",
+              key);
+  return *found;
+}
+
+}  // namespace qwen3::cli

@@ -1,0 +1,31 @@
+// Lines of a conversation: from a terminal with editing and history (libedit), or from a pipe.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "cli/console.h"
+
+namespace qwen3::cli {
+
+class LineReader {
+ public:
+  enum class Status { line, interrupted, end };
+
+  virtual ~LineReader() = default;
+  // Reads one line, without its newline. `prompt` is shown on a terminal only.
+  virtual Status read(const std::string& prompt, std::string& line) = 0;
+};
+
+// Keeps the history of lines in `history_file` (empty: nowhere); its folder is made when missing.
+// A history that cannot be read or written is no reason to stop. Ctrl-C, noticed by `interrupt`,
+// gives up the line.
+std::unique_ptr<LineReader> make_terminal_reader(const std::filesystem::path& history_file,
+                                                 InterruptGuard& interrupt);
+std::unique_ptr<LineReader> make_pipe_reader();
+
+// $XDG_STATE_HOME/qwen3/history, or ~/.local/state/qwen3/history; empty without a home.
+std::filesystem::path default_history_file();
+
+}  // namespace qwen3::cli

@@ -1,0 +1,41 @@
+#include "cli/npy_taps.h"
+
+#include <cstring>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "base/error.h"
+#include "formats/npy.h"
+
+namespace qwen3::cli {
+
+NpyTaps::NpyTaps(std::filesystem::path directory) : directory_(std::move(directory)) {
+  std::error_code error;
+  std::filesystem::create_directories(directory_, error);
+  QWEN3_CHECK(!error,
+              ErrorKind::device,
+              "{}: cannot make the directory: {}",
+              directory_.string(),
+              error.message());
+}
+
+void NpyTaps::tensor(std::string_view name, const Tensor& value) {
+  write_npy(directory_ / (std::string(name) + ".npy"), value);
+  ++n_files_;
+}
+
+void RouterLogitsTap::tensor(std::string_view name, const Tensor& value) {
+  if (next_ != nullptr) next_->tensor(name, value);
+  if (!name.ends_with(".mlp.router_logits")) return;
+  const int64_t rows = value.dim(0);
+  const int64_t columns = value.dim(1);
+  Storage& storage = storage_.emplace_back(value.numel() * dtype_size(DType::f32));
+  const Tensor copy(storage.data(), DType::f32, {rows, columns});
+  for (int64_t row = 0; row < rows; ++row) {
+    std::memcpy(copy.f32_row(row), value.f32_row(row), static_cast<size_t>(columns) * sizeof(float));
+  }
+  layers_.push_back(copy);
+}
+
+}  // namespace qwen3::cli

@@ -1,0 +1,73 @@
+// Options that several commands share, and what they resolve to.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/model_path.h"
+#include "qwen3/engine.h"
+#include "qwen3/model.h"
+
+namespace CLI {
+class App;
+}
+
+namespace qwen3::cli {
+
+// Which model, and on what it runs.
+struct ModelOptions {
+  std::string model = kDefaultModel;
+  std::string backend = "auto";
+  std::string dtype = "auto";
+  std::string cpu_isa;  // "": the best
+  int threads = 0;      // 0: all cores
+  int64_t context = 0;  // 0: the model's own limit, or what fits in memory
+};
+
+void add_model_option(CLI::App& command, ModelOptions& options);     // --model
+void add_compute_options(CLI::App& command, ModelOptions& options);  // --backend … --cpu-isa
+void add_context_option(CLI::App& command, ModelOptions& options);   // --context
+LoadOptions load_options(const ModelOptions& options);
+
+// How much is said, and to whom.
+struct OutputOptions {
+  bool quiet = false;
+  bool json = false;
+
+  bool talk() const { return !quiet && !json; }  // the lines for people on stderr
+};
+void add_quiet_option(CLI::App& command, OutputOptions& options);
+// --json, explained by json_help, and --quiet.
+void add_output_options(CLI::App& command, OutputOptions& options, std::string_view json_help);
+
+// The number-valued sampling settings: one table serves the options here and /set in a chat.
+struct SamplingSetting {
+  const char* name;  // as in SamplingParams; the option writes it with dashes
+  const char* help;
+  double low, high;
+  double SamplingParams::*number = nullptr;  // exactly one of the two is set
+  int64_t SamplingParams::*integer = nullptr;
+
+  std::string option() const;  // "--top-p"
+  std::string show(const SamplingParams& sampling) const;
+};
+std::span<const SamplingSetting> sampling_settings();
+
+struct SamplingOptions {
+  // In the order of sampling_settings(); empty: the model's default.
+  std::vector<std::optional<double>> values;
+  std::optional<uint64_t> seed;
+  std::vector<std::string> stop;
+  bool ignore_eos = false;
+};
+void add_sampling_options(CLI::App& command, SamplingOptions& options);
+
+// What the model's generation_config.json asks for, overridden by what was given. Without
+// do_sample: true in the file, sampling is greedy.
+SamplingParams resolve_sampling(const SamplingOptions& options, const GenerationDefaults& defaults);
+
+}  // namespace qwen3::cli

@@ -1,0 +1,76 @@
+// Engine: EngineCore over a Model, sized by the memory plan.
+#include "qwen3/engine.h"
+
+#include <utility>
+
+#include "base/available_memory.h"
+#include "base/error.h"
+#include "engine/engine_core.h"
+#include "engine/event_stream.h"
+#include "engine/model_impl.h"
+#include "engine/plan.h"
+
+namespace qwen3 {
+namespace {
+
+CoreOptions core_options(const Model& model, const EngineOptions& o, const MemoryPlan& plan) {
+  const int64_t vocab_size = model.info().vocab_size;
+  QWEN3_CHECK(o.n_real_tokens >= 0 && o.n_real_tokens <= vocab_size,
+              ErrorKind::invalid_argument,
+              "n_real_tokens: expected 0 to the model's vocab_size {}, got {}; is the tokenizer of "
+              "another model?",
+              vocab_size,
+              o.n_real_tokens);
+  return {.scheduler = {.n_blocks = plan.n_blocks,
+                        .block_size = o.block_size,
+                        .max_batch_tokens = o.max_batch_tokens,
+                        .max_sequences = o.max_sequences,
+                        .prefix_cache = o.prefix_cache},
+          .limits = {.n_real_tokens = o.n_real_tokens > 0 ? o.n_real_tokens : vocab_size,
+                     .max_model_len = plan.max_model_len},
+          .max_waiting = o.max_waiting,
+          .eos_token_ids = model.generation_defaults().eos_token_ids};
+}
+
+}  // namespace
+
+struct Engine::Impl {
+  EngineCore core;
+};
+
+Engine::Engine(std::shared_ptr<Model> model, const EngineOptions& options) {
+  validate(options);
+  const Model::Impl& m = model->impl();
+  check_generates(m);
+  const int64_t context = model_context_length(m.config);
+  QWEN3_CHECK(options.max_model_len <= context,
+              ErrorKind::invalid_argument,
+              "max_model_len: expected at most the model's {} tokens, got {}",
+              context,
+              options.max_model_len);
+  const MemoryPlan plan =
+      plan_memory(m.config, *m.backend, m.weight_dtype, 0, available_memory_bytes(), options);
+  QWEN3_CHECK(plan.problem.empty(), ErrorKind::out_of_memory, "{}", plan.problem);
+  CoreOptions core = core_options(*model, options, plan);
+  auto runner = make_model_runner(
+      std::move(model),
+      {.kv = {.dtype = plan.kv_dtype, .n_blocks = plan.n_blocks, .block_size = plan.block_size},
+       .max_batch_tokens = options.max_batch_tokens,
+       .max_logit_rows = options.max_sequences,
+       .max_model_len = plan.max_model_len});
+  impl_.reset(new Impl{{std::move(runner), std::move(core)}});
+}
+
+Engine::~Engine() = default;
+
+EventStream Engine::submit(Request request) { return impl_->core.submit(std::move(request)); }
+
+uint64_t Engine::submit(Request request, OnEvent on_event) {
+  return impl_->core.submit(std::move(request), std::move(on_event));
+}
+
+void Engine::cancel(uint64_t request_id) { impl_->core.cancel(request_id); }
+EngineStats Engine::stats() const { return impl_->core.stats(); }
+int64_t Engine::max_model_len() const { return impl_->core.max_model_len(); }
+
+}  // namespace qwen3

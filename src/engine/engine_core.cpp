@@ -1,0 +1,265 @@
+#include "engine/engine_core.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <utility>
+
+#include "base/error.h"
+#include "engine/event_stream.h"
+#include "engine/mix64.h"
+
+namespace qwen3 {
+namespace {
+
+double seconds(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+uint64_t random_seed() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
+
+}  // namespace
+
+EngineCore::EngineCore(std::unique_ptr<ModelRunner> runner, CoreOptions options)
+    : options_(std::move(options)),
+      runner_(std::move(runner)),
+      inbox_(std::make_shared<Inbox>(options_.max_waiting)),
+      seed_base_(random_seed()),
+      scheduler_(options_.scheduler),
+      builder_(options_.scheduler.block_size,
+               options_.scheduler.max_batch_tokens,
+               options_.scheduler.max_sequences),
+      sampler_(runner_->vocab_size(), options_.limits.n_real_tokens) {
+  QWEN3_CHECK(
+      options_.limits.max_model_len <= options_.scheduler.n_blocks * options_.scheduler.block_size,
+      ErrorKind::invalid_argument,
+      "engine: the KV cache has {} tokens, a sequence may have {}",
+      options_.scheduler.n_blocks * options_.scheduler.block_size,
+      options_.limits.max_model_len);
+  publish();
+  thread_ = std::thread([this] { loop(); });
+}
+
+EngineCore::~EngineCore() {
+  inbox_->stop();
+  thread_.join();
+}
+
+std::unique_ptr<Sequence> EngineCore::make_sequence(Request request) {
+  validate(request, options_.limits);
+  auto s = std::make_unique<Sequence>();
+  s->id = ++last_id_;
+  s->sampling = std::move(request.sampling);
+  s->cache_salt = std::move(request.cache_salt);
+  s->seed = s->sampling.seed.value_or(mix64(seed_base_ + s->id));
+  s->end_ids = s->sampling.stop_token_ids;
+  if (!s->sampling.ignore_eos) {
+    s->end_ids.insert(
+        s->end_ids.end(), options_.eos_token_ids.begin(), options_.eos_token_ids.end());
+  }
+  std::ranges::sort(s->end_ids);
+  s->tokens = std::move(request.prompt_ids);
+  s->n_prompt = static_cast<int64_t>(s->tokens.size());
+  s->usage.prompt_tokens = s->n_prompt;
+  const int64_t room = max_model_len() - s->n_prompt;
+  const int64_t max_tokens = s->sampling.max_tokens;
+  s->max_length = s->n_prompt + (max_tokens < 0 ? room : std::min(room, max_tokens));
+  s->submitted = Clock::now();
+  return s;
+}
+
+EventStream EngineCore::submit(Request request) {
+  auto sequence = make_sequence(std::move(request));
+  auto state = std::make_shared<EventStream::State>(inbox_, sequence->id);
+  sequence->on_event = [state](const Event& event) { state->push(event); };
+  inbox_->submit(std::move(sequence));
+  return EventStream(std::move(state));
+}
+
+uint64_t EngineCore::submit(Request request, Engine::OnEvent on_event) {
+  auto sequence = make_sequence(std::move(request));
+  const uint64_t id = sequence->id;
+  sequence->on_event = std::move(on_event);
+  inbox_->submit(std::move(sequence));
+  return id;
+}
+
+EngineStats EngineCore::stats() const {
+  const std::lock_guard lock(stats_mutex_);
+  return stats_;
+}
+
+void EngineCore::loop() {
+  std::vector<Command> commands;
+  const auto idle = [&] { return scheduler_.n_running() + scheduler_.n_waiting() == 0; };
+  while (inbox_->receive(commands, idle() ? Inbox::Wait::yes : Inbox::Wait::no)) {
+    take(commands);
+    step();
+  }
+  take(commands);
+  end_all(FinishReason::cancelled, "");
+  publish();
+  deliver();
+}
+
+void EngineCore::take(std::vector<Command>& commands) {
+  for (Command& command : commands) {
+    if (command.submitted != nullptr) {
+      Sequence& s = *command.submitted;
+      sequences_.emplace(command.id, std::move(command.submitted));
+      scheduler_.add(s);
+    } else if (const auto found = sequences_.find(command.id);
+               found != sequences_.end() && found->second->state != Sequence::State::finished) {
+      end(*found->second, {}, FinishReason::cancelled);
+    }
+  }
+}
+
+// Whatever goes wrong in a step ends the sequences that were in it; a device that failed, or a
+// broken invariant of ours, ends the engine.
+void EngineCore::step() {
+  try {
+    run_batch();
+  } catch (const Error& error) {
+    end_running(error.what());
+    if (error.kind() == ErrorKind::device || error.kind() == ErrorKind::internal) {
+      inbox_->close(error.what());
+      end_all(FinishReason::error, error.what());
+    }
+  } catch (const std::exception& error) {
+    end_running(error.what());
+  }
+  publish();
+  deliver();
+}
+
+void EngineCore::run_batch() {
+  const std::span<const Slice> slices = scheduler_.schedule();
+  if (slices.empty()) return;
+  note_admissions(slices);
+  const Tensor logits = runner_->run(builder_.build(slices));
+  scheduler_.commit();
+  ++counters_.n_steps;
+  const auto sampling = builder_.sampling();
+  for (size_t row = 0; row < sampling.size(); ++row) {
+    sample_row(*sampling[row],
+               {logits.f32_row(static_cast<int64_t>(row)), static_cast<size_t>(logits.dim(1))});
+  }
+  if (options_.check_every_step) scheduler_.check_conservation();
+}
+
+void EngineCore::note_admissions(std::span<const Slice> slices) {
+  for (const Slice& slice : slices) {
+    Sequence& s = *slice.sequence;
+    if (s.admitted != Clock::time_point()) continue;
+    s.admitted = Clock::now();
+    s.usage.queue_seconds = seconds(s.submitted, s.admitted);
+    counters_.prompt_tokens += s.n_prompt;
+    counters_.cached_tokens += s.usage.cached_tokens;
+    ++n_left_queue_;
+  }
+}
+
+void EngineCore::sample_row(Sequence& s, std::span<float> logits) {
+  const Sampled sampled = sampler_.sample(logits,
+                                          {.params = s.sampling,
+                                           .tokens = s.tokens,
+                                           .n_prompt = s.n_prompt,
+                                           .end_ids = s.end_ids,
+                                           .seed = s.seed});
+  Event event;
+  if (sampled.status != Sampled::Status::ok) {
+    event.error = fmt::format("request {}: logits after token {}: {}",
+                              s.id,
+                              s.tokens.size(),
+                              sampled.status == Sampled::Status::not_finite
+                                  ? "not a number or infinite; the weights or the cache are damaged"
+                                  : "no token is allowed; check allowed_token_ids and min_tokens");
+    end(s, std::move(event), FinishReason::error);
+    return;
+  }
+  if (s.n_generated() == 0) {
+    s.first_token = Clock::now();
+    s.usage.prefill_seconds = seconds(s.admitted, s.first_token);
+  }
+  s.tokens.push_back(sampled.token_id);
+  ++counters_.generated_tokens;
+  event.token_id = sampled.token_id;
+  event.is_end_token = std::ranges::binary_search(s.end_ids, sampled.token_id);
+  if (s.sampling.n_logprobs >= 0) {
+    event.logprob = {sampled.token_id, sampled.logprob};
+    event.top_logprobs.assign(sampled.top.begin(), sampled.top.begin() + sampled.n_top);
+  }
+  if (event.is_end_token) {
+    end(s, std::move(event), FinishReason::stop);
+  } else if (static_cast<int64_t>(s.tokens.size()) == s.max_length) {
+    end(s, std::move(event), FinishReason::length);
+  } else {
+    outbox_.push_back({&s, std::move(event)});
+  }
+}
+
+void EngineCore::end(Sequence& s, Event event, FinishReason reason) {
+  scheduler_.finish(s);
+  if (s.admitted == Clock::time_point()) {
+    ++n_left_queue_;
+    s.usage.queue_seconds = seconds(s.submitted, Clock::now());
+  } else if (s.n_generated() > 0) {
+    s.usage.decode_seconds = seconds(s.first_token, Clock::now());
+  }
+  s.usage.completion_tokens = s.n_generated();
+  event.finish = reason;
+  event.usage = s.usage;
+  outbox_.push_back({&s, std::move(event)});
+}
+
+void EngineCore::end_running(const std::string& error) {
+  while (scheduler_.n_running() > 0) {
+    Event event;
+    event.error = error;
+    end(*scheduler_.running().back(), std::move(event), FinishReason::error);
+  }
+}
+
+void EngineCore::end_all(FinishReason reason, const std::string& error) {
+  for (const auto& [id, sequence] : sequences_) {
+    if (sequence->state == Sequence::State::finished) continue;
+    Event event;
+    event.error = error;
+    end(*sequence, std::move(event), reason);
+  }
+}
+
+void EngineCore::publish() {
+  if (n_left_queue_ > 0) inbox_->left_queue(std::exchange(n_left_queue_, 0));
+  counters_.n_running = scheduler_.n_running();
+  counters_.n_waiting = scheduler_.n_waiting();
+  counters_.n_blocks = scheduler_.pool().n_blocks();
+  counters_.n_free_blocks = scheduler_.pool().n_free();
+  counters_.n_preemptions = scheduler_.n_preemptions();
+  const std::lock_guard lock(stats_mutex_);
+  stats_ = counters_;
+}
+
+// A callback that throws has given up its request: it is cancelled, the others go on.
+void EngineCore::deliver() {
+  for (Delivery& delivery : outbox_) {
+    Sequence& s = *delivery.sequence;
+    bool ended = delivery.event.finish.has_value();
+    try {
+      s.on_event(delivery.event);
+    } catch (...) {
+      if (!ended) scheduler_.finish(s);
+      ended = true;
+    }
+    if (ended) sequences_.erase(s.id);
+  }
+  outbox_.clear();
+}
+
+}  // namespace qwen3

@@ -1,0 +1,91 @@
+// EngineCore: the engine without a checkpoint: a thread that schedules sequences over any
+// ModelRunner, samples, and tells what happened. Engine is this over a Model.
+//
+// Threads: submit, cancel and stats from any thread; everything else runs on the engine thread,
+// which alone touches scheduler, runner and sampler. One step: take commands, schedule, run the
+// batch, commit, sample, free what ended, publish the statistics, deliver the events. So whoever
+// sees a finishing event finds the blocks already free in stats().
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/batch_builder.h"
+#include "engine/inbox.h"
+#include "engine/model_runner.h"
+#include "engine/sampler.h"
+#include "engine/scheduler.h"
+#include "engine/validate.h"
+#include "qwen3/engine.h"
+
+namespace qwen3 {
+
+struct CoreOptions {
+  SchedulerOptions scheduler;
+  RequestLimits limits;  // max_model_len <= n_blocks * block_size
+  int64_t max_waiting = 256;
+  std::vector<int32_t> eos_token_ids;
+  // After every step check that blocks are conserved (O(blocks)); a breach ends the engine. For
+  // tests.
+  bool check_every_step = false;
+};
+
+class EngineCore {
+ public:
+  EngineCore(std::unique_ptr<ModelRunner> runner, CoreOptions options);
+  ~EngineCore();
+
+  // As Engine's.
+  EventStream submit(Request request);
+  uint64_t submit(Request request, Engine::OnEvent on_event);
+  void cancel(uint64_t id) { inbox_->cancel(id); }
+  EngineStats stats() const;
+  int64_t max_model_len() const { return options_.limits.max_model_len; }
+
+ private:
+  struct Delivery {
+    Sequence* sequence;
+    Event event;
+  };
+
+  std::unique_ptr<Sequence> make_sequence(Request request);
+  void loop();
+  void take(std::vector<Command>& commands);
+  void step();
+  void run_batch();
+  void note_admissions(std::span<const Slice> slices);
+  void sample_row(Sequence& sequence, std::span<float> logits);
+  void end(Sequence& sequence, Event event, FinishReason reason);
+  void end_running(const std::string& error);
+  void end_all(FinishReason reason, const std::string& error);
+  void publish();
+  void deliver();
+
+  const CoreOptions options_;
+  const std::unique_ptr<ModelRunner> runner_;
+  const std::shared_ptr<Inbox> inbox_;
+  const uint64_t seed_base_;
+  std::atomic<uint64_t> last_id_ = 0;
+
+  // Of the engine thread.
+  Scheduler scheduler_;
+  BatchBuilder builder_;
+  Sampler sampler_;
+  std::unordered_map<uint64_t, std::unique_ptr<Sequence>> sequences_;
+  std::vector<Delivery> outbox_;
+  int64_t n_left_queue_ = 0;  // since the last publish()
+  EngineStats counters_;
+
+  mutable std::mutex stats_mutex_;
+  EngineStats stats_;  // under stats_mutex_
+
+  std::thread thread_;  // last: it starts when everything else exists
+};
+
+}  // namespace qwen3

@@ -1,0 +1,54 @@
+#include "engine/inbox.h"
+
+#include <utility>
+
+#include "base/error.h"
+
+namespace qwen3 {
+
+void Inbox::submit(std::unique_ptr<Sequence> sequence) {
+  const std::lock_guard lock(mutex_);
+  QWEN3_CHECK(closed_.empty(), ErrorKind::device, "engine: {}", closed_);
+  QWEN3_CHECK(n_waiting_ < max_waiting_,
+              ErrorKind::out_of_memory,
+              "engine: the queue is full: {} requests wait; try again later",
+              n_waiting_);
+  const uint64_t id = sequence->id;
+  commands_.push_back({std::move(sequence), id});
+  ++n_waiting_;
+  changed_.notify_one();
+}
+
+void Inbox::cancel(uint64_t id) {
+  const std::lock_guard lock(mutex_);
+  if (stopped_) return;  // everything is being cancelled anyway
+  commands_.push_back({nullptr, id});
+  changed_.notify_one();
+}
+
+bool Inbox::receive(std::vector<Command>& commands, Wait wait) {
+  commands.clear();
+  std::unique_lock lock(mutex_);
+  if (wait == Wait::yes) changed_.wait(lock, [&] { return stopped_ || !commands_.empty(); });
+  std::swap(commands, commands_);
+  return !stopped_;
+}
+
+void Inbox::left_queue(int64_t n) {
+  const std::lock_guard lock(mutex_);
+  n_waiting_ -= n;
+}
+
+void Inbox::close(const std::string& reason) {
+  const std::lock_guard lock(mutex_);
+  if (closed_.empty()) closed_ = reason;
+}
+
+void Inbox::stop() {
+  const std::lock_guard lock(mutex_);
+  stopped_ = true;
+  if (closed_.empty()) closed_ = "it is shutting down";
+  changed_.notify_one();
+}
+
+}  // namespace qwen3

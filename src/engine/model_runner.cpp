@@ -1,0 +1,49 @@
+#include "engine/model_runner.h"
+
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "engine/model_impl.h"
+#include "model/qwen3.h"
+
+namespace qwen3 {
+namespace {
+
+class Qwen3Runner final : public ModelRunner {
+ public:
+  Qwen3Runner(std::shared_ptr<Model> model, const RunnerShape& shape)
+      : model_(std::move(model)),
+        impl_(model_->impl()),
+        kv_(impl_.config, *impl_.backend, shape.kv) {
+    const std::lock_guard lock(impl_.backend_mutex);
+    qwen3_.emplace(impl_.config,
+                   impl_.weights,
+                   *impl_.backend,
+                   shape.max_batch_tokens,
+                   shape.max_logit_rows,
+                   shape.max_model_len);
+  }
+
+  int64_t vocab_size() const override { return impl_.config.vocab_size; }
+
+  Tensor run(const Batch& batch) override {
+    const std::lock_guard lock(impl_.backend_mutex);
+    return qwen3_->forward(batch, kv_.layers());
+  }
+
+ private:
+  std::shared_ptr<Model> model_;
+  Model::Impl& impl_;
+  KvCache kv_;
+  std::optional<Qwen3> qwen3_;
+};
+
+}  // namespace
+
+std::unique_ptr<ModelRunner> make_model_runner(std::shared_ptr<Model> model,
+                                               const RunnerShape& shape) {
+  return std::make_unique<Qwen3Runner>(std::move(model), shape);
+}
+
+}  // namespace qwen3

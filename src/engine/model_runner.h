@@ -1,0 +1,34 @@
+// ModelRunner: what the engine knows of a model: a batch goes in, logits come out. Tests drive the
+// engine with a model of their own.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "engine/kv_cache.h"
+#include "kernels/batch.h"
+#include "qwen3/model.h"
+#include "tensor/tensor.h"
+
+namespace qwen3 {
+
+class ModelRunner {
+ public:
+  virtual ~ModelRunner() = default;
+  virtual int64_t vocab_size() const = 0;
+  // Logits [n_logit_rows, vocab_size], float32, writable, valid until the next call.
+  virtual Tensor run(const Batch& batch) = 0;
+};
+
+struct RunnerShape {
+  KvCacheShape kv;
+  int64_t max_batch_tokens = 0;
+  int64_t max_logit_rows = 0;
+  int64_t max_model_len = 0;
+};
+
+// Runs the model's forward pass over a KV cache of its own. Keeps the model alive.
+std::unique_ptr<ModelRunner> make_model_runner(std::shared_ptr<Model> model,
+                                               const RunnerShape& shape);
+
+}  // namespace qwen3

@@ -1,0 +1,241 @@
+#include "engine/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "engine/mix64.h"
+
+namespace qwen3 {
+namespace {
+
+constexpr float kMasked = -std::numeric_limits<float>::infinity();
+constexpr double kGreedyBelow = 1e-5;  // vLLM's limit
+// Candidates that a nucleus is first sought among: enough for nearly every real distribution.
+constexpr int64_t kFirstLook = 256;
+
+size_t index(int32_t id) { return static_cast<size_t>(id); }
+
+// Fills in the weights exp((value - max) / temperature); returns their sum.
+double weigh(std::vector<Candidate>& candidates, float max, double temperature) {
+  double total = 0;
+  for (Candidate& c : candidates) {
+    c.weight = std::exp((static_cast<double>(c.value) - static_cast<double>(max)) / temperature);
+    total += c.weight;
+  }
+  return total;
+}
+
+// The last of the best candidates whose weights together reach `goal`, found by halving: linear
+// time on average, where sorting a vocabulary would take 10 ms. Reorders the candidates.
+Candidate nucleus_edge(std::vector<Candidate>& candidates, double goal) {
+  auto begin = candidates.begin(), end = candidates.end();
+  double before = 0;  // weight of [candidates.begin(), begin), less than goal
+  while (end - begin > 1) {
+    const auto middle = begin + (end - begin) / 2;
+    std::nth_element(begin, middle, end, better);
+    double upper = 0;
+    for (auto c = begin; c != middle; ++c) upper += c->weight;
+    if (before + upper >= goal) {
+      end = middle;
+    } else {
+      before += upper;
+      begin = middle;
+    }
+  }
+  return *begin;
+}
+
+// The k-th largest value. Reorders the candidates.
+float kth_value(std::vector<Candidate>& candidates, int64_t k) {
+  const auto kth = candidates.begin() + (k - 1);
+  std::nth_element(candidates.begin(), kth, candidates.end(), better);
+  return kth->value;
+}
+
+// kept: by ascending id.
+int32_t draw_from(const std::vector<Candidate>& kept, double u) {
+  double total = 0;
+  for (const Candidate& c : kept) total += c.weight;
+  double left = u * total;
+  for (const Candidate& c : kept) {
+    if (left < c.weight) return c.id;
+    left -= c.weight;
+  }
+  return std::ranges::max_element(kept, {}, &Candidate::weight)->id;  // rounding ate the rest
+}
+
+}  // namespace
+
+double uniform(uint64_t seed, uint64_t step) {
+  return static_cast<double>(mix64(mix64(seed) + step) >> 11) * 0x1p-53;
+}
+
+Sampler::Sampler(int64_t vocab_size, int64_t n_real_tokens)
+    : n_real_tokens_(n_real_tokens),
+      scan_(n_real_tokens),
+      counts_(static_cast<size_t>(vocab_size)),
+      saved_(static_cast<size_t>(vocab_size)) {
+  scratch_.reserve(static_cast<size_t>(n_real_tokens));
+}
+
+Sampled Sampler::sample(std::span<float> logits, const SampleInput& input) {
+  Sampled out;
+  if (!all_finite(logits)) {
+    out.status = Sampled::Status::not_finite;
+    return out;
+  }
+  const SamplingParams& p = input.params;
+  const std::span<float> real = logits.first(static_cast<size_t>(n_real_tokens_));
+  scan_.scan(real);
+  if (p.n_logprobs >= 0) {
+    measure_logprobs(out, logits, p.n_logprobs);
+    std::ranges::copy(logits, saved_.begin());
+  }
+  if (edit(real, input)) scan_.scan(real);
+  if (!std::isfinite(scan_.max())) {
+    out.status = scan_.max() < 0 ? Sampled::Status::nothing_allowed : Sampled::Status::not_finite;
+    return out;
+  }
+  const auto step =
+      static_cast<uint64_t>(static_cast<int64_t>(input.tokens.size()) - input.n_prompt);
+  out.token_id =
+      p.temperature < kGreedyBelow ? scan_.argmax() : draw(p, real, uniform(input.seed, step));
+  if (p.n_logprobs >= 0) {
+    out.logprob =
+        static_cast<float>(static_cast<double>(saved_[index(out.token_id)]) - log_sum_exp_);
+  }
+  return out;
+}
+
+void Sampler::measure_logprobs(Sampled& out, std::span<const float> logits, int n_logprobs) {
+  // Over the whole row, padding included, as log_softmax of the model's output is.
+  float max = scan_.max();
+  for (const float x : logits.subspan(static_cast<size_t>(n_real_tokens_))) max = std::max(max, x);
+  log_sum_exp_ = static_cast<double>(max) + std::log(sum_exp(logits, max, 1.0f));
+  if (n_logprobs == 0) return;
+  std::vector<Candidate>& best = scan_.collect(scan_.lower_bound_of_top(n_logprobs));
+  out.n_top = std::min(n_logprobs, static_cast<int>(best.size()));
+  std::partial_sort(best.begin(), best.begin() + out.n_top, best.end(), better);
+  for (int i = 0; i < out.n_top; ++i) {
+    const Candidate& c = best[static_cast<size_t>(i)];
+    out.top[static_cast<size_t>(i)] = {
+        c.id, static_cast<float>(static_cast<double>(c.value) - log_sum_exp_)};
+  }
+}
+
+// Bias, penalties and masks, in place. Whether anything changed.
+bool Sampler::edit(std::span<float> logits, const SampleInput& input) {
+  const SamplingParams& p = input.params;
+  const auto n_generated = static_cast<int64_t>(input.tokens.size()) - input.n_prompt;
+  const bool penalties = p.repetition_penalty != 1.0 ||
+                         (n_generated > 0 && (p.frequency_penalty != 0 || p.presence_penalty != 0));
+  const bool too_short = n_generated < p.min_tokens;
+  for (const auto& [id, bias] : p.logit_bias) logits[index(id)] += static_cast<float>(bias);
+  if (penalties) penalise(logits, input);
+  if (!p.allowed_token_ids.empty()) mask_all_but(logits, p.allowed_token_ids);
+  if (too_short) {
+    for (const int32_t id : input.end_ids) {
+      if (id < n_real_tokens_) logits[index(id)] = kMasked;
+    }
+  }
+  return penalties || too_short || !p.logit_bias.empty() || !p.allowed_token_ids.empty();
+}
+
+void Sampler::penalise(std::span<float> logits, const SampleInput& input) {
+  constexpr int32_t kDone = -1;
+  const SamplingParams& p = input.params;
+  const auto repetition = static_cast<float>(p.repetition_penalty);
+  const auto frequency = static_cast<float>(p.frequency_penalty);
+  const auto presence = static_cast<float>(p.presence_penalty);
+  const auto generated = input.tokens.subspan(static_cast<size_t>(input.n_prompt));
+  for (const int32_t id : generated) ++counts_[index(id)];
+  for (const int32_t id : input.tokens) {
+    int32_t& count = counts_[index(id)];
+    if (count == kDone || id >= n_real_tokens_) continue;
+    float& logit = logits[index(id)];
+    logit = logit > 0 ? logit / repetition : logit * repetition;
+    if (count > 0) {
+      logit -= frequency * static_cast<float>(count);
+      logit -= presence;
+    }
+    count = kDone;
+  }
+  for (const int32_t id : input.tokens) counts_[index(id)] = 0;
+}
+
+void Sampler::mask_all_but(std::span<float> logits, std::span<const int32_t> ids) {
+  for (const int32_t id : ids) counts_[index(id)] = 1;
+  for (size_t i = 0; i < logits.size(); ++i) logits[i] = counts_[i] != 0 ? logits[i] : kMasked;
+  for (const int32_t id : ids) counts_[index(id)] = 0;
+}
+
+int32_t Sampler::draw(const SamplingParams& p, std::span<const float> logits, double u) {
+  const auto scale = static_cast<float>(1.0 / p.temperature);
+  const bool filtered = p.top_k > 0 || p.min_p > 0;
+  if (!filtered && p.top_p == 1.0) return draw_unfiltered(logits, scale, u);
+  return draw_from(filtered ? filter(p) : nucleus_of_all(logits, p.temperature, p.top_p), u);
+}
+
+// The probability of min_p and top_p is that of softmax(logits / temperature): a ratio to the best
+// token of at least min_p is a logit of at least max + temperature · ln(min_p).
+std::vector<Candidate>& Sampler::filter(const SamplingParams& p) {
+  float threshold = kMasked;
+  if (p.top_k > 0) threshold = scan_.lower_bound_of_top(p.top_k);
+  const double min_p_cut =
+      p.min_p > 0 ? static_cast<double>(scan_.max()) + p.temperature * std::log(p.min_p)
+                  : -std::numeric_limits<double>::infinity();
+  std::vector<Candidate>& kept =
+      scan_.collect(std::max(threshold, std::nextafter(static_cast<float>(min_p_cut), kMasked)));
+  std::erase_if(kept, [&](const Candidate& c) { return static_cast<double>(c.value) < min_p_cut; });
+  if (p.top_k > 0 && p.top_k < static_cast<int64_t>(kept.size())) {
+    scratch_ = kept;
+    const float kth = kth_value(scratch_, p.top_k);  // ties with it stay
+    std::erase_if(kept, [&](const Candidate& c) { return c.value < kth; });
+  }
+  const double total = weigh(kept, scan_.max(), p.temperature);
+  if (p.top_p < 1.0) keep_nucleus(kept, p.top_p * total);
+  return kept;
+}
+
+void Sampler::keep_nucleus(std::vector<Candidate>& kept, double goal) {
+  scratch_ = kept;
+  const Candidate edge = nucleus_edge(scratch_, goal);
+  std::erase_if(kept, [&](const Candidate& c) { return better(edge, c); });
+}
+
+std::vector<Candidate>& Sampler::nucleus_of_all(std::span<const float> logits,
+                                                double temperature,
+                                                double top_p) {
+  const double goal = top_p * sum_exp(logits, scan_.max(), static_cast<float>(1.0 / temperature));
+  std::vector<Candidate>* kept = &scan_.collect(scan_.lower_bound_of_top(kFirstLook));
+  double total = weigh(*kept, scan_.max(), temperature);
+  if (total < goal) {
+    kept = &scan_.collect(kMasked);
+    total = weigh(*kept, scan_.max(), temperature);
+  }
+  keep_nucleus(*kept, std::min(goal, total));
+  return *kept;
+}
+
+int32_t Sampler::draw_unfiltered(std::span<const float> logits, float scale, double u) const {
+  constexpr size_t kStride = 1024;
+  const float max = scan_.max();
+  double left = u * sum_exp(logits, max, scale);
+  for (size_t begin = 0; begin < logits.size(); begin += kStride) {
+    const auto group = logits.subspan(begin, std::min(kStride, logits.size() - begin));
+    const double weight = sum_exp(group, max, scale);
+    if (left >= weight) {
+      left -= weight;
+      continue;
+    }
+    for (size_t i = 0; i < group.size(); ++i) {
+      const auto w = static_cast<double>(exp_shifted(group[i], max, scale));
+      if (left < w) return static_cast<int32_t>(begin + i);
+      left -= w;
+    }
+  }
+  return scan_.argmax();  // rounding ate the rest: of the order of 1e-7 of all draws
+}
+
+}  // namespace qwen3

@@ -1,0 +1,73 @@
+// Sampler: from a row of logits to one token, by the parameters of one request.
+//
+// Order (vLLM's): logit_bias, repetition penalty, frequency and presence penalties, masks (allowed
+// ids, end tokens before min_tokens), temperature, min_p, top_k, top_p, draw. Every filter is a
+// threshold in one total order (larger logit first, lower id among equals), so the vocabulary is
+// never sorted: LogitScan finds the few candidates, and temperature divides only those.
+//
+// The draw walks the kept ids in ascending order to the first whose cumulative probability exceeds
+// u = uniform(seed, number of tokens generated so far): a pure function of the request.
+//
+// Not thread safe (it owns the workspace); any number of sequences share one.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/logit_scan.h"
+#include "engine/validate.h"
+#include "qwen3/engine.h"
+
+namespace qwen3 {
+
+// A number in [0, 1): the step-th of the stream `seed`.
+double uniform(uint64_t seed, uint64_t step);
+
+struct SampleInput {
+  const SamplingParams& params;     // valid (validate.h)
+  std::span<const int32_t> tokens;  // prompt and generated
+  int64_t n_prompt = 0;
+  std::span<const int32_t> end_ids;  // masked before min_tokens
+  uint64_t seed = 0;
+};
+
+struct Sampled {
+  enum class Status { ok, not_finite, nothing_allowed } status = Status::ok;
+  int32_t token_id = -1;
+  float logprob = 0;  // only with n_logprobs >= 0, as the rest
+  int n_top = 0;
+  std::array<TokenLogprob, kMaxLogprobs> top;  // best first
+};
+
+class Sampler {
+ public:
+  // Rows have vocab_size logits; ids >= n_real_tokens are never sampled.
+  Sampler(int64_t vocab_size, int64_t n_real_tokens);
+
+  // Overwrites `logits` [vocab_size].
+  Sampled sample(std::span<float> logits, const SampleInput& input);
+
+ private:
+  void measure_logprobs(Sampled& out, std::span<const float> logits, int n_logprobs);
+  bool edit(std::span<float> logits, const SampleInput& input);
+  void penalise(std::span<float> logits, const SampleInput& input);
+  void mask_all_but(std::span<float> logits, std::span<const int32_t> ids);
+  int32_t draw(const SamplingParams& params, std::span<const float> logits, double u);
+  int32_t draw_unfiltered(std::span<const float> logits, float scale, double u) const;
+  std::vector<Candidate>& filter(const SamplingParams& params);
+  void keep_nucleus(std::vector<Candidate>& kept, double goal);
+  std::vector<Candidate>& nucleus_of_all(std::span<const float> logits,
+                                         double temperature,
+                                         double top_p);
+
+  int64_t n_real_tokens_;
+  LogitScan scan_;
+  std::vector<int32_t> counts_;  // by id, zero between calls
+  std::vector<Candidate> scratch_;
+  std::vector<float> saved_;  // raw logits while edited ones replace them
+  double log_sum_exp_ = 0;    // of the raw row
+};
+
+}  // namespace qwen3

@@ -1,0 +1,205 @@
+#include "engine/scheduler.h"
+
+#include <algorithm>
+
+#include "base/checked.h"
+#include "base/error.h"
+
+namespace qwen3 {
+namespace {
+
+int64_t n_tokens(const Sequence& s) { return static_cast<int64_t>(s.tokens.size()); }
+
+bool decodes(const Sequence& s) { return s.n_computed == n_tokens(s) - 1; }
+
+}  // namespace
+
+Scheduler::Scheduler(const SchedulerOptions& options)
+    : options_(options),
+      pool_(options.n_blocks),
+      cache_(options.prefix_cache ? options.n_blocks : 1, options.block_size, options.hash) {
+  QWEN3_CHECK(options.max_sequences >= 1 && options.max_sequences <= options.max_batch_tokens,
+              ErrorKind::invalid_argument,
+              "engine: max_sequences: expected 1 to max_batch_tokens ({}), got {}",
+              options.max_batch_tokens,
+              options.max_sequences);
+  running_.reserve(static_cast<size_t>(options.max_sequences));
+  slices_.reserve(static_cast<size_t>(options.max_sequences));
+}
+
+void Scheduler::add(Sequence& sequence) {
+  sequence.state = Sequence::State::waiting;
+  waiting_.push_back(&sequence);
+}
+
+std::span<const Slice> Scheduler::schedule() {
+  slices_.clear();
+  budget_ = options_.max_batch_tokens;
+  schedule_decodes();
+  admit_waiting();
+  schedule_prefills();
+  return slices_;
+}
+
+void Scheduler::schedule_decodes() {
+  for (size_t i = 0; i < running_.size(); ++i) {
+    Sequence& s = *running_[i];
+    if (!decodes(s)) continue;
+    const bool needs_block = n_tokens(s) > static_cast<int64_t>(s.blocks.size()) * block_size();
+    while (needs_block && pool_.n_free() == 0 && i < running_.size()) preempt_newest();
+    if (i == running_.size()) return;  // it was itself the newest
+    if (needs_block) append_block(s);
+    slices_.push_back({&s, s.n_computed, 1});
+    --budget_;
+  }
+}
+
+void Scheduler::schedule_prefills() {
+  const size_t n_decodes = slices_.size();  // these are in the order of running_
+  size_t decode = 0;
+  for (Sequence* s : running_) {
+    if (budget_ == 0) return;
+    if (decode < n_decodes && slices_[decode].sequence == s) {
+      ++decode;
+      continue;
+    }
+    const int64_t count = std::min(n_tokens(*s) - s->n_computed, budget_);
+    slices_.push_back({s, s->n_computed, count});
+    budget_ -= count;
+  }
+}
+
+void Scheduler::admit_waiting() {
+  // Tokens that older sequences still have to prefill come first.
+  int64_t budget = budget_;
+  for (const Sequence* s : running_) {
+    if (!decodes(*s)) budget -= n_tokens(*s) - s->n_computed;
+  }
+  while (!waiting_.empty() && budget > 0 && n_running() < options_.max_sequences) {
+    Sequence& s = *waiting_.front();
+    if (!admit(s)) return;
+    waiting_.pop_front();
+    running_.push_back(&s);
+    budget -= n_tokens(s) - s.n_computed;
+  }
+}
+
+bool Scheduler::admit(Sequence& s) {
+  if (s.refused_at == pool_.n_frees()) return false;
+  adopt_cached_blocks(s);
+  // Room for one more block of each running sequence, so that a newcomer is not preempted at once.
+  const int64_t n_missing =
+      ceil_div(n_tokens(s), block_size()) - static_cast<int64_t>(s.blocks.size());
+  if (pool_.n_free() < n_missing + n_running()) {
+    release_blocks(s);
+    s.refused_at = pool_.n_frees();
+    return false;
+  }
+  s.refused_at = -1;
+  for (int64_t i = 0; i < n_missing; ++i) append_block(s);
+  s.state = Sequence::State::running;
+  if (!s.was_admitted) s.usage.cached_tokens = std::min(s.n_computed, s.n_prompt);
+  s.was_admitted = true;
+  return true;
+}
+
+void Scheduler::adopt_cached_blocks(Sequence& s) {
+  if (!options_.prefix_cache) return;
+  // The newest token is always computed: its logits are wanted.
+  const int64_t n_usable = (n_tokens(s) - 1) / block_size();
+  for (int64_t i = 0; i < n_usable; ++i) {
+    const auto tokens = std::span<const int32_t>(s.tokens).subspan(
+        static_cast<size_t>(i * block_size()), static_cast<size_t>(block_size()));
+    const PrefixCache::Hit hit = cache_.find(s.last_known, tokens, s.cache_salt);
+    if (hit.block < 0) break;
+    pool_.share(hit.block);
+    s.blocks.push_back(hit.block);
+    s.last_known = hit.serial;
+  }
+  s.n_known_blocks = static_cast<int64_t>(s.blocks.size());
+  s.n_computed = s.n_known_blocks * block_size();
+}
+
+void Scheduler::append_block(Sequence& s) {
+  const std::optional<int32_t> block = pool_.take();
+  QWEN3_CHECK(block.has_value(), ErrorKind::internal, "scheduler: no free block after the check");
+  if (options_.prefix_cache) cache_.forget(*block);
+  s.blocks.push_back(*block);
+}
+
+void Scheduler::preempt_newest() {
+  Sequence& s = *running_.back();
+  running_.pop_back();
+  release_blocks(s);
+  s.state = Sequence::State::waiting;
+  waiting_.push_front(&s);
+  ++n_preemptions_;
+}
+
+void Scheduler::release_blocks(Sequence& s) {
+  for (auto block = s.blocks.rbegin(); block != s.blocks.rend(); ++block) {
+    const bool known = options_.prefix_cache && cache_.contains(*block);
+    pool_.release(*block, known ? BlockPool::Content::keep : BlockPool::Content::forget);
+  }
+  s.blocks.clear();
+  s.n_computed = 0;
+  s.n_known_blocks = 0;
+  s.last_known = PrefixCache::kRoot;
+}
+
+void Scheduler::commit() {
+  for (const Slice& slice : slices_) {
+    slice.sequence->n_computed += slice.count;
+    if (options_.prefix_cache) remember_full_blocks(*slice.sequence);
+  }
+  slices_.clear();
+}
+
+void Scheduler::remember_full_blocks(Sequence& s) {
+  for (; (s.n_known_blocks + 1) * block_size() <= s.n_computed; ++s.n_known_blocks) {
+    int32_t& block = s.blocks[static_cast<size_t>(s.n_known_blocks)];
+    const auto tokens = std::span<const int32_t>(s.tokens).subspan(
+        static_cast<size_t>(s.n_known_blocks * block_size()), static_cast<size_t>(block_size()));
+    const PrefixCache::Hit hit = cache_.find(s.last_known, tokens, s.cache_salt);
+    if (hit.block < 0) {
+      s.last_known = cache_.insert(block, s.last_known, tokens, s.cache_salt);
+      continue;
+    }
+    // Another sequence computed the same block meanwhile, with the same bits: share that one.
+    pool_.share(hit.block);
+    pool_.release(block, BlockPool::Content::forget);
+    block = hit.block;
+    s.last_known = hit.serial;
+  }
+}
+
+void Scheduler::finish(Sequence& s) {
+  if (s.state == Sequence::State::waiting) {
+    std::erase(waiting_, &s);
+  } else if (s.state == Sequence::State::running) {
+    release_blocks(s);
+    std::erase(running_, &s);
+  }
+  s.state = Sequence::State::finished;
+}
+
+void Scheduler::check_conservation() const {
+  pool_.check_conservation();
+  std::vector<int32_t> users(static_cast<size_t>(pool_.n_blocks()), 0);
+  for (const Sequence* s : running_) {
+    for (const int32_t block : s->blocks) ++users[static_cast<size_t>(block)];
+  }
+  for (int32_t block = 0; block < pool_.n_blocks(); ++block) {
+    QWEN3_CHECK(users[static_cast<size_t>(block)] == pool_.references(block),
+                ErrorKind::internal,
+                "scheduler: block {} has {} users and {} references",
+                block,
+                users[static_cast<size_t>(block)],
+                pool_.references(block));
+  }
+  for (const Sequence* s : waiting_) {
+    QWEN3_CHECK(s->blocks.empty(), ErrorKind::internal, "scheduler: a waiting sequence has blocks");
+  }
+}
+
+}  // namespace qwen3

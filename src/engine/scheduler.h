@@ -1,0 +1,95 @@
+// Scheduler: which tokens of which sequences the next step computes, and who owns the KV blocks.
+//
+// Every step is one mixed batch. Running sequences that decode come first, one token each, so that
+// a long prompt never stalls them; the rest of max_batch_tokens goes to prefill chunks, oldest
+// sequence first. Waiting sequences are admitted in order of arrival, and only when all blocks of
+// their known tokens are free, so a prefill never stops half-way for memory; a decode that finds no
+// block preempts the newest running sequence (its blocks are freed, it waits at the head of the
+// queue and is computed again, from the prefix cache as far as that still has it). Hence running
+// sequences are always older than waiting ones, the oldest always makes progress, and nobody
+// starves. The same arrivals give the same steps.
+//
+// Not thread safe: the engine thread owns it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <vector>
+
+#include "engine/block_pool.h"
+#include "engine/prefix_cache.h"
+#include "engine/sequence.h"
+
+namespace qwen3 {
+
+struct SchedulerOptions {
+  int64_t n_blocks = 0;
+  int64_t block_size = 32;
+  int64_t max_batch_tokens = 512;  // >= max_sequences
+  int64_t max_sequences = 64;
+  bool prefix_cache = true;
+  PrefixCache::Hash hash = nullptr;  // for tests
+};
+
+// Tokens [begin, begin + count) of a sequence. The last one's logits are wanted when it is the
+// newest token of the sequence.
+struct Slice {
+  Sequence* sequence = nullptr;
+  int64_t begin = 0, count = 0;
+  bool samples() const { return begin + count == static_cast<int64_t>(sequence->tokens.size()); }
+};
+
+class Scheduler {
+ public:
+  explicit Scheduler(const SchedulerOptions& options);
+
+  // Sequences are borrowed until finish(). REQUIRES: 1 <= tokens.size() <= n_blocks * block_size
+  // and the same for its later growth.
+  void add(Sequence& sequence);
+
+  // The next step's work, empty when there is none. Valid until the next call of schedule, commit
+  // or finish.
+  std::span<const Slice> schedule();
+  // The step's keys and values are stored. Full blocks become findable. Called before the sampled
+  // tokens are appended.
+  void commit();
+
+  // The sequence ends, in whatever state it is: its blocks are free when this returns. Not between
+  // schedule() and commit(), except when the step failed and every running sequence is finished.
+  void finish(Sequence& sequence);
+
+  int64_t n_running() const { return static_cast<int64_t>(running_.size()); }
+  int64_t n_waiting() const { return static_cast<int64_t>(waiting_.size()); }
+  std::span<Sequence* const> running() const { return running_; }
+  int64_t n_preemptions() const { return n_preemptions_; }
+  const BlockPool& pool() const { return pool_; }
+  int64_t block_size() const { return options_.block_size; }
+
+  // Throws Error{internal} unless blocks are conserved: every reference belongs to a running
+  // sequence, and every other block is free.
+  void check_conservation() const;
+
+ private:
+  void schedule_decodes();
+  void schedule_prefills();
+  void admit_waiting();
+  bool admit(Sequence& sequence);
+  // Leading blocks of the sequence that the prefix cache knows: takes a reference of each.
+  void adopt_cached_blocks(Sequence& sequence);
+  void append_block(Sequence& sequence);
+  void preempt_newest();
+  void release_blocks(Sequence& sequence);
+  void remember_full_blocks(Sequence& sequence);
+
+  SchedulerOptions options_;
+  BlockPool pool_;
+  PrefixCache cache_;
+  std::deque<Sequence*> waiting_;
+  std::vector<Sequence*> running_;  // oldest first
+  std::vector<Slice> slices_;
+  int64_t budget_ = 0;  // tokens left in the step being made
+  int64_t n_preemptions_ = 0;
+};
+
+}  // namespace qwen3

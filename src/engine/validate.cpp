@@ -1,0 +1,125 @@
+#include "engine/validate.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace qwen3 {
+namespace {
+
+constexpr size_t kMaxSaltBytes = 1024;
+constexpr size_t kMaxStopTokens = 1024;
+
+// Written so that NaN fails.
+void check_range(std::string_view field, double value, double low, double high) {
+  QWEN3_CHECK(value >= low && value <= high,
+              ErrorKind::invalid_argument,
+              "{}: expected a number from {} to {}, got {}",
+              field,
+              low,
+              high,
+              value);
+}
+
+void check_count(std::string_view field, int64_t value, int64_t low, int64_t high) {
+  QWEN3_CHECK(value >= low && value <= high,
+              ErrorKind::invalid_argument,
+              "{}: expected {} to {}, got {}",
+              field,
+              low,
+              high,
+              value);
+}
+
+void check_id(std::string_view field, int32_t id, const RequestLimits& limits) {
+  QWEN3_CHECK(id >= 0 && id < limits.n_real_tokens,
+              ErrorKind::invalid_argument,
+              "{}: expected token ids from 0 to {}, got {}",
+              field,
+              limits.n_real_tokens - 1,
+              id);
+}
+
+void check_size(std::string_view field, size_t size, size_t most) {
+  QWEN3_CHECK(size <= most,
+              ErrorKind::invalid_argument,
+              "{}: expected at most {} entries, got {}",
+              field,
+              most,
+              size);
+}
+
+void validate_ids(const SamplingParams& p, const RequestLimits& limits) {
+  const auto n_ids = static_cast<size_t>(limits.n_real_tokens);
+  check_size("logit_bias", p.logit_bias.size(), n_ids);
+  for (const auto& [id, bias] : p.logit_bias) {
+    check_id("logit_bias", id, limits);
+    check_range("logit_bias", bias, -100.0, 100.0);
+  }
+  check_size("allowed_token_ids", p.allowed_token_ids.size(), n_ids);
+  for (const int32_t id : p.allowed_token_ids) check_id("allowed_token_ids", id, limits);
+  check_size("stop_token_ids", p.stop_token_ids.size(), kMaxStopTokens);
+  for (const int32_t id : p.stop_token_ids) check_id("stop_token_ids", id, limits);
+}
+
+}  // namespace
+
+void validate(const Request& request, const RequestLimits& limits) {
+  const auto n_prompt = static_cast<int64_t>(request.prompt_ids.size());
+  QWEN3_CHECK(n_prompt > 0,
+              ErrorKind::invalid_argument,
+              "prompt_ids: expected at least one token, got none");
+  QWEN3_CHECK(n_prompt < limits.max_model_len,
+              ErrorKind::invalid_argument,
+              "prompt_ids: this model's maximum context length is {} tokens, the prompt has {} and "
+              "leaves no room for a new one; shorten it",
+              limits.max_model_len,
+              n_prompt);
+  for (const int32_t id : request.prompt_ids) check_id("prompt_ids", id, limits);
+  QWEN3_CHECK(request.cache_salt.size() <= kMaxSaltBytes,
+              ErrorKind::invalid_argument,
+              "cache_salt: expected at most {} bytes, got {}",
+              kMaxSaltBytes,
+              request.cache_salt.size());
+
+  const SamplingParams& p = request.sampling;
+  check_range("temperature", p.temperature, 0.0, 100.0);
+  QWEN3_CHECK(p.top_p > 0.0 && p.top_p <= 1.0,
+              ErrorKind::invalid_argument,
+              "top_p: expected a number above 0 and at most 1, got {}",
+              p.top_p);
+  check_range("min_p", p.min_p, 0.0, 1.0);
+  check_range("presence_penalty", p.presence_penalty, -2.0, 2.0);
+  check_range("frequency_penalty", p.frequency_penalty, -2.0, 2.0);
+  check_range("repetition_penalty", p.repetition_penalty, 0.01, 100.0);
+  QWEN3_CHECK(p.max_tokens == -1 || p.max_tokens >= 1,
+              ErrorKind::invalid_argument,
+              "max_tokens: expected at least 1, or -1 for no limit, got {}",
+              p.max_tokens);
+  const int64_t room = limits.max_model_len - n_prompt;
+  check_count(
+      "min_tokens", p.min_tokens, 0, p.max_tokens < 0 ? room : std::min(room, p.max_tokens));
+  check_count("n_logprobs", p.n_logprobs, -1, kMaxLogprobs);
+  validate_ids(p, limits);
+}
+
+void validate(const EngineOptions& o) {
+  constexpr int64_t kMostTokens = 1 << 30;
+  check_count("max_model_len", o.max_model_len, 0, kMostTokens);
+  check_count("kv_cache_bytes", o.kv_cache_bytes, 0, int64_t{1} << 50);
+  check_count("block_size", o.block_size, 16, 1024);
+  QWEN3_CHECK(o.block_size % 16 == 0,
+              ErrorKind::invalid_argument,
+              "block_size: expected a multiple of 16, got {}",
+              o.block_size);
+  check_count("max_batch_tokens", o.max_batch_tokens, 1, 1 << 20);
+  check_count("max_sequences", o.max_sequences, 1, o.max_batch_tokens);
+  check_count("max_waiting", o.max_waiting, 1, 1 << 20);
+  QWEN3_CHECK(o.kv_dtype == "auto" || o.kv_dtype == "float32" || o.kv_dtype == "bfloat16",
+              ErrorKind::invalid_argument,
+              "kv_dtype: expected auto, float32 or bfloat16, got \"{}\"",
+              o.kv_dtype);
+}
+
+}  // namespace qwen3

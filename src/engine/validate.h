@@ -1,0 +1,24 @@
+// Checks a request before it enters the engine: nothing behind this line meets a value out of
+// range.
+#pragma once
+
+#include <cstdint>
+
+#include "qwen3/engine.h"
+
+namespace qwen3 {
+
+struct RequestLimits {
+  int64_t n_real_tokens = 0;  // ids are in [0, n_real_tokens)
+  int64_t max_model_len = 0;
+};
+
+inline constexpr int kMaxLogprobs = 20;
+
+// Throws Error{invalid_argument} naming the field.
+void validate(const Request& request, const RequestLimits& limits);
+
+// Throws Error{invalid_argument} for options out of range.
+void validate(const EngineOptions& options);
+
+}  // namespace qwen3

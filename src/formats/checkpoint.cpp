@@ -1,0 +1,171 @@
+#include "formats/checkpoint.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "formats/safetensors.h"
+
+namespace qwen3 {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxConfigBytes = 4 << 20;
+constexpr size_t kMaxIndexBytes = 256 << 20;
+constexpr size_t kMaxFileNameBytes = 255;
+constexpr std::string_view kPrefix = "model.";
+
+std::optional<DType> parse_dtype(std::string_view name) {
+  if (name == "BF16") return DType::bf16;
+  if (name == "F16") return DType::f16;
+  if (name == "F32") return DType::f32;
+  return std::nullopt;
+}
+
+// A name from an untrusted index must stay inside its directory.
+void check_shard_name(const std::string& name, std::string_view where) {
+  const bool plain = !name.empty() && name.size() <= kMaxFileNameBytes && name != "." &&
+                     name != ".." && name.find_first_of(std::string_view("/\\\0", 3)) == name.npos;
+  QWEN3_CHECK(plain,
+              ErrorKind::corrupt_file,
+              "{}: weight_map: expected plain file names beside the index, got \"{}\"",
+              where,
+              quote_for_message(name));
+}
+
+// weight_map of model.safetensors.index.json, turned round: file name to its tensors.
+std::map<std::string, std::vector<std::string>> read_index(const fs::path& path) {
+  const std::string where = path.string();
+  const Json root = parse_json(read_text_file(path, kMaxIndexBytes), where);
+  const auto map = root.is_object() ? root.find("weight_map") : root.end();
+  QWEN3_CHECK(map != root.end() && map->is_object(),
+              ErrorKind::corrupt_file,
+              "{}: expected an object \"weight_map\"",
+              where);
+  std::map<std::string, std::vector<std::string>> tensors_of_file;
+  for (const auto& [tensor, file] : map->items()) {
+    QWEN3_CHECK(file.is_string(),
+                ErrorKind::corrupt_file,
+                "{}: weight_map: {}: expected a file name",
+                where,
+                quote_for_message(tensor));
+    const auto& name = file.get_ref<const std::string&>();
+    check_shard_name(name, where);
+    tensors_of_file[name].push_back(tensor);
+  }
+  QWEN3_CHECK(!tensors_of_file.empty(), ErrorKind::corrupt_file, "{}: weight_map is empty", where);
+  return tensors_of_file;
+}
+
+bool file_exists(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+CheckpointTensor make_tensor(const SafetensorsEntry& entry, const MappedFile& file) {
+  return {parse_dtype(entry.dtype).value_or(DType::f32),
+          entry.dtype,
+          entry.shape,
+          file.bytes().subspan(static_cast<size_t>(entry.begin),
+                               static_cast<size_t>(entry.end - entry.begin)),
+          &file};
+}
+
+}  // namespace
+
+Checkpoint Checkpoint::open(const fs::path& directory) {
+  Checkpoint checkpoint;
+  checkpoint.name_ = directory.string();
+  std::error_code ignored;
+  QWEN3_CHECK(fs::is_directory(directory, ignored),
+              ErrorKind::not_found,
+              "{}: expected the directory of a Hugging Face model",
+              checkpoint.name_);
+  const fs::path config = directory / "config.json";
+  checkpoint.config_ = parse_hf_config(read_text_file(config, kMaxConfigBytes), config.string());
+  const fs::path generation = directory / "generation_config.json";
+  if (file_exists(generation)) {
+    checkpoint.generation_config_ =
+        parse_generation_config(read_text_file(generation, kMaxConfigBytes), generation.string());
+  }
+
+  const fs::path index = directory / "model.safetensors.index.json";
+  if (file_exists(index)) {
+    const auto tensors_of_file = read_index(index);
+    checkpoint.files_.reserve(tensors_of_file.size());  // tensors point at the elements
+    for (const auto& [file, tensors] : tensors_of_file) {
+      checkpoint.add_file(directory / file, &tensors);
+    }
+    return checkpoint;
+  }
+  const fs::path single = directory / "model.safetensors";
+  QWEN3_CHECK(file_exists(single),
+              ErrorKind::not_found,
+              "{}: expected model.safetensors or model.safetensors.index.json, got neither; is the "
+              "download complete?",
+              checkpoint.name_);
+  checkpoint.files_.reserve(1);
+  checkpoint.add_file(single, nullptr);
+  return checkpoint;
+}
+
+void Checkpoint::add_file(const fs::path& path, const std::vector<std::string>* wanted) {
+  const MappedFile& file = files_.emplace_back(path);
+  file.check_not_truncated();
+  std::vector<SafetensorsEntry> entries = parse_safetensors(file.bytes(), file.name());
+  if (wanted == nullptr) {
+    for (SafetensorsEntry& entry : entries) {
+      tensors_.emplace(entry.name, make_tensor(entry, file));
+    }
+    return;
+  }
+  std::unordered_map<std::string_view, const SafetensorsEntry*> by_name;
+  for (const SafetensorsEntry& entry : entries) by_name.emplace(entry.name, &entry);
+  for (const std::string& name : *wanted) {
+    const auto it = by_name.find(name);
+    QWEN3_CHECK(it != by_name.end(),
+                ErrorKind::corrupt_file,
+                "{}: expected tensor {} as the index says, got none; are index and shards from the "
+                "same download?",
+                file.name(),
+                quote_for_message(name));
+    tensors_.emplace(name, make_tensor(*it->second, file));
+  }
+}
+
+const CheckpointTensor* Checkpoint::find(std::string_view name) const {
+  auto it = tensors_.find(std::string(name));
+  if (it == tensors_.end()) {
+    it = tensors_.find(name.starts_with(kPrefix) ? std::string(name.substr(kPrefix.size()))
+                                                 : std::string(kPrefix).append(name));
+  }
+  if (it == tensors_.end()) return nullptr;
+  const CheckpointTensor& tensor = it->second;
+  QWEN3_CHECK(parse_dtype(tensor.file_dtype).has_value(),
+              ErrorKind::unsupported,
+              "{}: tensor {}: expected dtype BF16, F16 or F32, got {}; use the bfloat16 checkpoint "
+              "of this model",
+              tensor.file->name(),
+              name,
+              tensor.file_dtype);
+  return &tensor;
+}
+
+int64_t Checkpoint::n_bytes() const {
+  int64_t sum = 0;
+  for (const auto& [name, tensor] : tensors_) sum += static_cast<int64_t>(tensor.bytes.size());
+  return sum;
+}
+
+std::vector<std::string> Checkpoint::names() const {
+  std::vector<std::string> names;
+  names.reserve(tensors_.size());
+  for (const auto& [name, tensor] : tensors_) names.push_back(name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace qwen3

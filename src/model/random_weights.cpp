@@ -1,0 +1,135 @@
+// Numbers for benchmarks. A counter-based generator: each value depends on (seed, tensor, row,
+// column) only, so any number of threads gives the same weights. Four random bytes are summed to
+// one value (Irwin-Hall of four: within ±3.5 standard deviations, 1021 levels), two values from one
+// 64-bit word: close enough to a normal for timing, and several times faster than Box-Muller.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "base/error.h"
+#include "model/parallel_jobs.h"
+#include "model/weight_slots.h"
+#include "model/weights.h"
+#include "tensor/convert.h"
+
+namespace qwen3 {
+namespace {
+
+using Kind = WeightSlot::Kind;
+
+constexpr double kStandardDeviation = 0.02;  // transformers' initializer_range
+constexpr int kLevels = 4 * 255 + 1;
+
+// The finaliser of splitmix64: a bijection that scatters neighbouring counters.
+uint64_t mix(uint64_t x) {
+  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9;
+  x = (x ^ x >> 27) * 0x94D049BB133111EB;
+  return x ^ x >> 31;
+}
+
+constexpr uint64_t kGolden = 0x9E3779B97F4A7C15;
+
+// The value of each possible sum of four bytes, in `T`'s bits.
+template <typename T>
+std::array<T, kLevels> make_levels(DType type) {
+  const double sum_deviation = std::sqrt(4 * (256.0 * 256.0 - 1) / 12);
+  std::array<T, kLevels> levels{};
+  for (int sum = 0; sum < kLevels; ++sum) {
+    const auto value = static_cast<float>((sum - 510) * (kStandardDeviation / sum_deviation));
+    convert_elements(&levels[static_cast<size_t>(sum)], type, &value, DType::f32, 1);
+  }
+  return levels;
+}
+
+template <typename T>
+void fill_row(T* row, int64_t n, uint64_t key, const std::array<T, kLevels>& levels) {
+  constexpr uint64_t kEvenBytes = 0x00FF00FF00FF00FF;
+  const auto sums = [&](int64_t pair) {
+    const uint64_t word = mix(key + static_cast<uint64_t>(pair) * kGolden);
+    const uint64_t twos = (word & kEvenBytes) + (word >> 8 & kEvenBytes);
+    return twos + (twos >> 16);  // sums of four in bits 0-15 and 32-47
+  };
+  for (int64_t i = 0; i + 1 < n; i += 2) {
+    const uint64_t s = sums(i / 2);
+    row[i] = levels[s & 0xFFFF];
+    row[i + 1] = levels[s >> 32 & 0xFFFF];
+  }
+  if (n % 2 != 0) row[n - 1] = levels[sums(n / 2) & 0xFFFF];
+}
+
+struct Job {
+  const WeightSlot* slot;
+  uint64_t key;  // of the matrix
+  int64_t index, row_begin, row_end;
+};
+
+template <typename T>
+void draw(const std::vector<Job>& jobs, const Backend& backend, DType type, int n_threads) {
+  const std::array<T, kLevels> levels = make_levels<T>(type);
+  std::vector<std::vector<T>> buffers(static_cast<size_t>(n_threads));
+  const auto draw_job = [&](int64_t i, int thread) {
+    const Job& job = jobs[static_cast<size_t>(i)];
+    const int64_t n = job.slot->row_numel();
+    std::vector<T>& buffer = buffers[static_cast<size_t>(thread)];
+    buffer.resize(static_cast<size_t>((job.row_end - job.row_begin) * n));
+    for (int64_t row = job.row_begin; row < job.row_end; ++row) {
+      fill_row(buffer.data() + (row - job.row_begin) * n,
+               n,
+               mix(job.key + static_cast<uint64_t>(row)),
+               levels);
+    }
+    // As in load_weights: the matrix begins where its row 0 would be.
+    const auto before = static_cast<uintptr_t>(job.row_begin * n) * sizeof(T);
+    void* matrix = reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(buffer.data()) - before);
+    backend.pack_weight(*job.slot->tensor,
+                        job.index,
+                        Tensor(matrix, type, {job.slot->n_rows(), n}),
+                        job.row_begin,
+                        job.row_end);
+  };
+  run_jobs(static_cast<int64_t>(jobs.size()), n_threads, draw_job, [] {});
+}
+
+}  // namespace
+
+Weights random_weights(
+    const HfConfig& config, const Backend& backend, DType dtype, uint64_t seed, int n_threads) {
+  QWEN3_CHECK(
+      n_threads >= 1, ErrorKind::invalid_argument, "threads: expected >= 1, got {}", n_threads);
+  QWEN3_CHECK(dtype != DType::i32,
+              ErrorKind::invalid_argument,
+              "weights: expected a float type, got int32");
+  Weights weights;
+  const std::vector<WeightSlot> slots = weight_slots(config, weights);
+  allocate(weights, slots, std::vector<DType>(slots.size(), dtype), backend, "random weights");
+
+  std::vector<Job> jobs;
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const WeightSlot& slot = slots[i];
+    if (slot.kind == Kind::vector) {
+      // Norms are 1; biases stay 0.
+      if (slot.name.ends_with(".weight")) std::fill_n(slot.tensor->f32(), slot.shape.numel(), 1.0f);
+      continue;
+    }
+    const int64_t step = rows_per_job(slot.row_numel() * dtype_size(dtype));
+    for (int64_t index = 0; index < slot.n_matrices(); ++index) {
+      const uint64_t key = mix(mix(seed + i * kGolden) + static_cast<uint64_t>(index) * kGolden);
+      for (int64_t row = 0; row < slot.n_rows(); row += step) {
+        jobs.push_back({&slot, key, index, row, std::min(row + step, slot.n_rows())});
+      }
+    }
+  }
+  if (dtype == DType::f32) {
+    draw<float>(jobs, backend, dtype, n_threads);
+  } else {
+    draw<uint16_t>(jobs, backend, dtype, n_threads);
+  }
+  if (config.tie_word_embeddings) weights.lm_head = weights.embed_tokens;
+  return weights;
+}
+
+}  // namespace qwen3

@@ -1,0 +1,138 @@
+#include "model/weight_slots.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "base/available_memory.h"
+#include "base/error.h"
+
+namespace qwen3 {
+namespace {
+
+using Kind = WeightSlot::Kind;
+
+class Walk {
+ public:
+  Walk(const HfConfig& config, std::vector<WeightSlot>& slots) : c_(config), slots_(slots) {}
+
+  void layer(LayerWeights& layer, int64_t i) {
+    const std::string name = fmt::format("model.layers.{}.", i);
+    vector(name + "input_layernorm.weight", layer.input_layernorm, c_.hidden_size);
+    attention(layer.self_attn, name + "self_attn.");
+    vector(
+        name + "post_attention_layernorm.weight", layer.post_attention_layernorm, c_.hidden_size);
+    if (c_.layer_is_sparse[static_cast<size_t>(i)]) {
+      moe(layer.mlp.emplace<MoeWeights>(), name + "mlp.");
+    } else {
+      mlp(layer.mlp.emplace<MlpWeights>(), name + "mlp.");
+    }
+  }
+
+  void matrix(std::string name, Tensor& tensor, int64_t out, int64_t in) {
+    slots_.push_back({Kind::matrix, std::move(name), {}, {out, in}, &tensor});
+  }
+  void vector(std::string name, Tensor& tensor, int64_t size) {
+    slots_.push_back({Kind::vector, std::move(name), {}, {size}, &tensor});
+  }
+
+ private:
+  void attention(AttentionWeights& w, const std::string& name) {
+    const int64_t q_size = c_.num_attention_heads * c_.head_dim;
+    const int64_t kv_size = c_.num_key_value_heads * c_.head_dim;
+    matrix(name + "q_proj.weight", w.q_proj, q_size, c_.hidden_size);
+    matrix(name + "k_proj.weight", w.k_proj, kv_size, c_.hidden_size);
+    matrix(name + "v_proj.weight", w.v_proj, kv_size, c_.hidden_size);
+    matrix(name + "o_proj.weight", w.o_proj, c_.hidden_size, q_size);
+    if (c_.attention_bias) {
+      vector(name + "q_proj.bias", w.q_bias, q_size);
+      vector(name + "k_proj.bias", w.k_bias, kv_size);
+      vector(name + "v_proj.bias", w.v_bias, kv_size);
+      vector(name + "o_proj.bias", w.o_bias, c_.hidden_size);
+    }
+    vector(name + "q_norm.weight", w.q_norm, c_.head_dim);
+    vector(name + "k_norm.weight", w.k_norm, c_.head_dim);
+  }
+
+  void mlp(MlpWeights& w, const std::string& name) {
+    matrix(name + "gate_proj.weight", w.gate_proj, c_.intermediate_size, c_.hidden_size);
+    matrix(name + "up_proj.weight", w.up_proj, c_.intermediate_size, c_.hidden_size);
+    matrix(name + "down_proj.weight", w.down_proj, c_.hidden_size, c_.intermediate_size);
+  }
+
+  void moe(MoeWeights& w, const std::string& name) {
+    const int64_t n = c_.num_experts, inner = c_.moe_intermediate_size, hidden = c_.hidden_size;
+    matrix(name + "gate.weight", w.router, n, hidden);
+    experts(name, "gate_proj", w.experts.gate_proj, {n, inner, hidden});
+    experts(name, "up_proj", w.experts.up_proj, {n, inner, hidden});
+    experts(name, "down_proj", w.experts.down_proj, {n, hidden, inner});
+  }
+
+  void experts(const std::string& name, const char* projection, Tensor& tensor, Shape shape) {
+    slots_.push_back({Kind::experts, name + "experts", projection, shape, &tensor});
+  }
+
+  const HfConfig& c_;
+  std::vector<WeightSlot>& slots_;
+};
+
+}  // namespace
+
+std::vector<WeightSlot> weight_slots(const HfConfig& config, Weights& weights) {
+  weights.layers.clear();
+  weights.layers.resize(static_cast<size_t>(config.num_hidden_layers));
+  std::vector<WeightSlot> slots;
+  Walk walk(config, slots);
+  walk.matrix(
+      "model.embed_tokens.weight", weights.embed_tokens, config.vocab_size, config.hidden_size);
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    walk.layer(weights.layers[static_cast<size_t>(i)], i);
+  }
+  walk.vector("model.norm.weight", weights.norm, config.hidden_size);
+  if (!config.tie_word_embeddings) {
+    walk.matrix("lm_head.weight", weights.lm_head, config.vocab_size, config.hidden_size);
+  }
+  return slots;
+}
+
+void carve(Arena& arena,
+           const std::vector<WeightSlot>& slots,
+           const std::vector<DType>& dtypes,
+           const Backend& backend) {
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const WeightSlot& slot = slots[i];
+    *slot.tensor = slot.kind == Kind::vector
+                       ? arena.take(DType::f32, slot.shape)
+                       : arena.take(dtypes[i], slot.shape, backend.weight_layout(dtypes[i]));
+  }
+}
+
+void allocate(Weights& weights,
+              const std::vector<WeightSlot>& slots,
+              const std::vector<DType>& dtypes,
+              const Backend& backend,
+              std::string_view where) {
+  Arena measure;
+  carve(measure, slots, dtypes, backend);
+  const int64_t available = available_memory_bytes();
+  QWEN3_CHECK(
+      measure.used() <= available,
+      ErrorKind::out_of_memory,
+      "{}: needs {} for weights, {} available; a smaller model, a 16-bit dtype or a machine "
+      "with {} more would do",
+      where,
+      format_bytes(measure.used()),
+      format_bytes(available),
+      format_bytes(measure.used() - available));
+  weights.storage = Storage(measure.used());
+  Arena arena(weights.storage);
+  carve(arena, slots, dtypes, backend);
+}
+
+int64_t rows_per_job(int64_t row_bytes) {
+  constexpr int64_t kJobBytes = 512 << 10;
+  return std::max<int64_t>(16, kJobBytes / row_bytes / 16 * 16);
+}
+
+}  // namespace qwen3

@@ -1,0 +1,261 @@
+// Loading reads each run of rows with read(2) into a small buffer that stays in cache and packs it
+// from there. Against packing out of the mapping this touches no page of the file (nothing but the
+// weights becomes resident, and a file that shrinks meanwhile is an error and not SIGBUS), has
+// aligned rows whatever the file's alignment, and was as fast or faster where measured.
+#include "model/weights.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <tuple>
+#include <utility>
+
+#include "base/error.h"
+#include "model/parallel_jobs.h"
+#include "model/weight_slots.h"
+#include "tensor/convert.h"
+
+namespace qwen3 {
+namespace {
+
+using Kind = WeightSlot::Kind;
+
+// Where one matrix (or vector) of a slot comes from.
+struct Source {
+  const CheckpointTensor* tensor;
+  int64_t first_row;  // in `tensor`, seen as rows of the slot's row_numel
+};
+
+struct Job {
+  const WeightSlot* slot;
+  int64_t index;  // of the matrix
+  const CheckpointTensor* tensor;
+  int64_t file_offset;
+  int64_t row_begin, row_end;
+};
+
+std::string to_text(const std::vector<int64_t>& shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+void check_shape(const CheckpointTensor& tensor,
+                 std::string_view name,
+                 const std::vector<int64_t>& expected) {
+  QWEN3_CHECK(tensor.shape == expected,
+              ErrorKind::corrupt_file,
+              "{}: tensor {}: expected shape {}, got {}; is config.json from another model?",
+              tensor.file->name(),
+              name,
+              to_text(expected),
+              to_text(tensor.shape));
+}
+
+const CheckpointTensor& require(const Checkpoint& checkpoint,
+                                const std::string& name,
+                                const std::vector<int64_t>& shape) {
+  const CheckpointTensor* tensor = checkpoint.find(name);
+  QWEN3_CHECK(tensor != nullptr,
+              ErrorKind::not_found,
+              "{}: tensor {}: expected shape {}, got no such tensor; is config.json from another "
+              "model, or the download incomplete?",
+              checkpoint.name(),
+              name,
+              to_text(shape));
+  check_shape(*tensor, name, shape);
+  return *tensor;
+}
+
+// transformers 5 may store all experts of a layer in one tensor; nullptr if this file does not.
+const CheckpointTensor* find_fused(const Checkpoint& checkpoint, const std::string& name) {
+  const CheckpointTensor* tensor = checkpoint.find(name);
+  return tensor != nullptr ? tensor : checkpoint.find(name + ".weight");
+}
+
+std::vector<Source> expert_sources(const Checkpoint& checkpoint, const WeightSlot& slot) {
+  const int64_t n_experts = slot.shape[0], out = slot.shape[1], in = slot.shape[2];
+  const bool down = slot.projection == "down_proj";
+  std::vector<Source> sources;
+  const std::string fused_name = slot.name + (down ? ".down_proj" : ".gate_up_proj");
+  if (const CheckpointTensor* fused = find_fused(checkpoint, fused_name)) {
+    // gate_up_proj holds the rows of gate_proj, then those of up_proj, expert by expert.
+    const int64_t stride = down ? out : 2 * out;
+    check_shape(*fused, fused_name, {n_experts, stride, in});
+    const int64_t first = slot.projection == "up_proj" ? out : 0;
+    for (int64_t e = 0; e < n_experts; ++e) sources.push_back({fused, e * stride + first});
+    return sources;
+  }
+  for (int64_t e = 0; e < n_experts; ++e) {
+    const std::string name = fmt::format("{}.{}.{}.weight", slot.name, e, slot.projection);
+    sources.push_back({&require(checkpoint, name, {out, in}), 0});
+  }
+  return sources;
+}
+
+std::vector<Source> find_sources(const Checkpoint& checkpoint, const WeightSlot& slot) {
+  if (slot.kind == Kind::experts) return expert_sources(checkpoint, slot);
+  std::vector<int64_t> shape;
+  for (int i = 0; i < slot.shape.rank(); ++i) shape.push_back(slot.shape[i]);
+  return {{&require(checkpoint, slot.name, shape), 0}};
+}
+
+DType packed_dtype(WeightsDType wanted, const std::vector<Source>& sources) {
+  if (wanted == WeightsDType::f32) return DType::f32;
+  if (wanted == WeightsDType::bf16) return DType::bf16;
+  const DType first = sources.front().tensor->dtype;
+  const bool same = std::all_of(sources.begin(), sources.end(), [&](const Source& source) {
+    return source.tensor->dtype == first;
+  });
+  return same ? first : DType::f32;  // experts stored in different types: float32 holds them all
+}
+
+void add_jobs(std::vector<Job>& jobs, const WeightSlot& slot, const std::vector<Source>& sources) {
+  for (size_t index = 0; index < sources.size(); ++index) {
+    const auto& [tensor, first_row] = sources[index];
+    const int64_t row_bytes = slot.row_numel() * dtype_size(tensor->dtype);
+    const int64_t begin = tensor->bytes.data() - tensor->file->bytes().data();
+    const int64_t step = slot.kind == Kind::vector ? slot.n_rows() : rows_per_job(row_bytes);
+    for (int64_t row = 0; row < slot.n_rows(); row += step) {
+      jobs.push_back({&slot,
+                      static_cast<int64_t>(index),
+                      tensor,
+                      begin + (first_row + row) * row_bytes,
+                      row,
+                      std::min(row + step, slot.n_rows())});
+    }
+  }
+}
+
+// One thread's buffers, reused from job to job.
+class Loader {
+ public:
+  explicit Loader(const Backend& backend) : backend_(&backend) {}
+
+  void load(const Job& job) {
+    const Tensor& to = *job.slot->tensor;
+    const int64_t numel = (job.row_end - job.row_begin) * job.slot->row_numel();
+    std::byte* raw = grow(raw_, numel * dtype_size(job.tensor->dtype));
+    job.tensor->file->read(job.file_offset, std::span(raw, raw_bytes(job)));
+    if (job.slot->kind == Kind::vector) {
+      convert_elements(to.data(), DType::f32, raw, job.tensor->dtype, numel);
+      return;
+    }
+    std::byte* rows = raw;
+    if (to.dtype() != job.tensor->dtype) {
+      rows = grow(converted_, numel * dtype_size(to.dtype()));
+      convert_elements(rows, to.dtype(), raw, job.tensor->dtype, numel);
+    }
+    // pack_weight looks at rows [row_begin, row_end) of a whole matrix. Only those exist here, so
+    // the matrix begins where its row 0 would be.
+    const int64_t before = job.row_begin * job.slot->row_numel() * dtype_size(to.dtype());
+    void* matrix =
+        reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(rows) - static_cast<uintptr_t>(before));
+    backend_->pack_weight(to,
+                          job.index,
+                          Tensor(matrix, to.dtype(), {job.slot->n_rows(), job.slot->row_numel()}),
+                          job.row_begin,
+                          job.row_end);
+  }
+
+  static size_t raw_bytes(const Job& job) {
+    return static_cast<size_t>((job.row_end - job.row_begin) * job.slot->row_numel() *
+                               dtype_size(job.tensor->dtype));
+  }
+
+ private:
+  static std::byte* grow(std::vector<std::byte>& buffer, int64_t bytes) {
+    if (buffer.size() < static_cast<size_t>(bytes)) buffer.resize(static_cast<size_t>(bytes));
+    return buffer.data();
+  }
+
+  const Backend* backend_;
+  std::vector<std::byte> raw_, converted_;
+};
+
+void run(std::vector<Job>& jobs, const Backend& backend, int n_threads, const Progress& progress) {
+  // In the order of the files, so that a cold disk is read forwards.
+  std::sort(jobs.begin(), jobs.end(), [](const Job& a, const Job& b) {
+    if (a.tensor->file != b.tensor->file) return std::less<>()(a.tensor->file, b.tensor->file);
+    return a.file_offset < b.file_offset;
+  });
+  int64_t total = 0;
+  for (const Job& job : jobs) total += static_cast<int64_t>(Loader::raw_bytes(job));
+  std::atomic<int64_t> done{0};
+  const auto report = [&](int64_t bytes) {
+    if (progress) progress("loading weights", bytes, total);
+  };
+  std::vector<Loader> loaders(static_cast<size_t>(n_threads), Loader(backend));
+  report(0);
+  run_jobs(
+      static_cast<int64_t>(jobs.size()),
+      n_threads,
+      [&](int64_t i, int thread) {
+        const Job& job = jobs[static_cast<size_t>(i)];
+        loaders[static_cast<size_t>(thread)].load(job);
+        done.fetch_add(static_cast<int64_t>(Loader::raw_bytes(job)));
+      },
+      [&] {
+        if (const int64_t bytes = done.load(); bytes < total) report(bytes);
+      });
+  report(total);
+}
+
+}  // namespace
+
+int64_t weights_bytes(const HfConfig& config, const Backend& backend, DType stored) {
+  Weights weights;
+  const std::vector<WeightSlot> slots = weight_slots(config, weights);
+  Arena measure;
+  carve(measure, slots, std::vector<DType>(slots.size(), stored), backend);
+  return measure.used();
+}
+
+int64_t n_parameters(const HfConfig& config) {
+  Weights weights;
+  int64_t n = 0;
+  for (const WeightSlot& slot : weight_slots(config, weights)) n += slot.shape.numel();
+  return n;
+}
+
+int64_t n_active_parameters(const HfConfig& config) {
+  Weights weights;
+  int64_t n = 0;
+  for (const WeightSlot& slot : weight_slots(config, weights)) {
+    const bool only_looked_up = slot.tensor == &weights.embed_tokens && !config.tie_word_embeddings;
+    if (only_looked_up) continue;
+    n += slot.kind == Kind::experts
+             ? slot.shape.numel() / config.num_experts * config.num_experts_per_tok
+             : slot.shape.numel();
+  }
+  return n;
+}
+
+Weights load_weights(const Checkpoint& checkpoint,
+                     const Backend& backend,
+                     WeightsDType dtype,
+                     int n_threads,
+                     const Progress& progress) {
+  QWEN3_CHECK(
+      n_threads >= 1, ErrorKind::invalid_argument, "threads: expected >= 1, got {}", n_threads);
+  const HfConfig& config = checkpoint.config();
+  Weights weights;
+  std::vector<WeightSlot> slots = weight_slots(config, weights);
+  if (slots.back().tensor == &weights.lm_head && checkpoint.find(slots.back().name) == nullptr) {
+    slots.pop_back();  // an embedding model
+  }
+
+  std::vector<std::vector<Source>> sources;
+  std::vector<DType> dtypes;
+  for (const WeightSlot& slot : slots) {
+    sources.push_back(find_sources(checkpoint, slot));
+    dtypes.push_back(packed_dtype(dtype, sources.back()));
+  }
+  allocate(weights, slots, dtypes, backend, checkpoint.name());
+  std::vector<Job> jobs;
+  for (size_t i = 0; i < slots.size(); ++i) add_jobs(jobs, slots[i], sources[i]);
+  run(jobs, backend, n_threads, progress);
+  if (config.tie_word_embeddings) weights.lm_head = weights.embed_tokens;
+  return weights;
+}
+
+}  // namespace qwen3

@@ -1,0 +1,248 @@
+// chat on a model whose answers are known: one answer, a pipe, the /commands, and what goes wrong.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "base/mapped_file.h"
+#include "cli/run_program.h"
+#include "cli/scripted_model.h"
+
+namespace qwen3::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr const char* kThinking = "<think>\nAB\n</think>\n\n";
+constexpr const char* kAnswer = "hey é\n";
+
+class Chat : public testing::Test {
+ protected:
+  ProgramResult chat(std::vector<std::string> arguments, std::string_view input = {}) {
+    arguments.insert(arguments.begin(), {"chat", "--model", model_.path()});
+    return run_qwen3(arguments, input);
+  }
+  // With thinking hidden and no lines about speed: stderr has what the commands say.
+  ProgramResult converse(std::string_view input) {
+    return chat({"--hide-thinking", "--quiet"}, input);
+  }
+  Json saved(const std::string& path) { return parse_json(read_text_file(path, 1 << 20), path); }
+  std::string file(const char* name) { return (model_.dir().path() / name).string(); }
+
+  ScriptedModel model_;
+};
+
+TEST_F(Chat, OneAnswer) {
+  const ProgramResult result = chat({"Hi"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, std::string(kThinking) + kAnswer);
+  const std::vector<std::string> lines = lines_of(result.err);
+  ASSERT_EQ(lines.size(), 2u) << result.err;
+  EXPECT_THAT(lines[0], HasSubstr("qwen3, "));
+  EXPECT_THAT(lines[1], AllOf(HasSubstr("tok/s"), HasSubstr("finish: stop")));
+}
+
+TEST_F(Chat, ThinkingCanBeHiddenAndSwitchedOff) {
+  EXPECT_EQ(chat({"Hi", "--hide-thinking", "--quiet"}).out, kAnswer);
+  EXPECT_EQ(chat({"Hi", "--thinking", "off", "--quiet"}).out, kAnswer);
+  EXPECT_EQ(chat({"Hi", "--thinking", "on", "--quiet"}).out, std::string(kThinking) + kAnswer);
+}
+
+TEST_F(Chat, JsonSeparatesReasoningAndContent) {
+  const ProgramResult result = chat({"Hi", "--json"});
+  EXPECT_EQ(result.err, "");
+  ASSERT_EQ(lines_of(result.out).size(), 1u);
+  const Json answer = parse_json(result.out, "answer");
+  EXPECT_EQ(answer.at("content"), "hey é");
+  EXPECT_EQ(answer.at("reasoning_content"), "AB");
+  EXPECT_EQ(answer.at("finish_reason"), "stop");
+  // <think> A B </think> h e y " " 0xC3 0xA9 <|im_end|>
+  EXPECT_EQ(answer.at("timing").at("completion_tokens"), 11);
+  EXPECT_GT(answer.at("timing").at("prompt_tokens"), 0);
+}
+
+TEST_F(Chat, StopStringsEndTheAnswer) {
+  const Json answer = parse_json(chat({"Hi", "--json", "--stop", "y "}).out, "answer");
+  EXPECT_EQ(answer.at("content"), "he");
+  EXPECT_EQ(answer.at("finish_reason"), "stop");
+}
+
+TEST_F(Chat, MaxTokensCutsTheAnswer) {
+  const Json answer = parse_json(chat({"Hi", "--json", "--max-tokens", "3"}).out, "answer");
+  EXPECT_EQ(answer.at("content"), "");
+  EXPECT_EQ(answer.at("reasoning_content"), "AB");
+  EXPECT_EQ(answer.at("finish_reason"), "length");
+}
+
+TEST_F(Chat, APipeGivesOneAnswerPerLine) {
+  const ProgramResult result = converse("one\n\ntwo\nthree");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, std::string(kAnswer) + kAnswer + kAnswer);
+  EXPECT_EQ(result.err, "");
+  const ProgramResult json = chat({"--json"}, "one\ntwo\n");
+  const std::vector<std::string> lines = lines_of(json.out);
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(parse_json(lines[1], "line").at("content"), "hey é");
+}
+
+TEST_F(Chat, TheConversationGrowsAndIsSaved) {
+  const std::string path = file("saved.json");
+  const ProgramResult result = chat({"--hide-thinking", "--quiet", "--system", "Be brief."},
+                                    "one\nline \\\ncontinued\n/save " + path + "\n/exit\nignored\n");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, std::string(kAnswer) + kAnswer);
+  EXPECT_THAT(result.err, HasSubstr("saved 5 messages"));
+  const Json answer = {{"role", "assistant"}, {"content", "hey é"}, {"reasoning_content", "AB"}};
+  EXPECT_EQ(saved(path),
+            Json({{{"role", "system"}, {"content", "Be brief."}},
+                  {{"role", "user"}, {"content", "one"}},
+                  answer,
+                  {{"role", "user"}, {"content", "line \ncontinued"}},
+                  answer}));
+}
+
+TEST_F(Chat, ASavedConversationGoesOn) {
+  const std::string in = model_.dir()
+                             .write("in.json",
+                                    R"({"messages":[{"role":"user","content":"a"},)"
+                                    R"({"role":"assistant","content":"b"}]})")
+                             .string();
+  const std::string out = file("out.json");
+  const ProgramResult result = converse("/load " + in + "\nmore\n/save " + out + "\n");
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.out, kAnswer);
+  EXPECT_THAT(result.err, HasSubstr("loaded 2 messages"));
+  EXPECT_EQ(saved(out).size(), 4u);
+  EXPECT_EQ(saved(out).at(2), Json({{"role", "user"}, {"content", "more"}}));
+}
+
+TEST_F(Chat, FilesThatAreNoConversationAreRefused) {
+  for (const char* text : {"", "5", "[5]", "[{\"content\":\"x\"}]", "[{\"role\":3}]"}) {
+    SCOPED_TRACE(text);
+    const std::string path = model_.dir().write("bad.json", text).string();
+    const ProgramResult result = converse("/load " + path + "\n/history\n");
+    EXPECT_THAT(result.err, AllOf(HasSubstr("bad.json"), HasSubstr("no messages yet")));
+    EXPECT_EQ(result.out, "");
+  }
+  EXPECT_THAT(converse("/load /no/such.json\n").err, HasSubstr("/no/such.json"));
+  EXPECT_THAT(converse("/save /no/such/dir/x.json\n").err, HasSubstr("/no/such/dir/x.json"));
+}
+
+TEST_F(Chat, ClearKeepsTheSystemMessage) {
+  const std::string path = file("saved.json");
+  converse("/system Be kind.\nhello\n/clear\n/save " + path + "\n");
+  EXPECT_EQ(saved(path), Json({{{"role", "system"}, {"content", "Be kind."}}}));
+  converse("/system Be kind.\n/system\n/save " + path + "\n");
+  EXPECT_EQ(saved(path), Json::array());
+}
+
+TEST_F(Chat, SettingsAreShownAndChanged) {
+  const ProgramResult result = converse(
+      "/set temperature 0.5\n/set top-k 7\n/set max_tokens 2\n/seed 9\n/set thinking off\n/set\nhi\n");
+  EXPECT_EQ(result.out, "he\n");
+  for (const char* line : {"temperature          0.5",
+                           "top_k                7",
+                           "max_tokens           2",
+                           "seed                 9",
+                           "thinking             off"}) {
+    EXPECT_THAT(result.err, HasSubstr(line));
+  }
+  EXPECT_THAT(result.err, HasSubstr("cut at its greatest length"));
+}
+
+TEST_F(Chat, SettingsOutOfRangeAreRefused) {
+  for (const char* line : {"/set temperature -1",
+                           "/set temperature x",
+                           "/set temperature nan",
+                           "/set top_k 1.5",
+                           "/set top_p 2",
+                           "/set temperature",
+                           "/set thinking maybe",
+                           "/seed -1",
+                           "/seed"}) {
+    SCOPED_TRACE(line);
+    const ProgramResult result = converse(line);
+    EXPECT_THAT(result.err, HasSubstr("expected"));
+    EXPECT_EQ(lines_of(result.err).size(), 1u);
+  }
+  EXPECT_THAT(converse("/set tmperature 1").err, HasSubstr("did you mean \"temperature\"?"));
+}
+
+TEST_F(Chat, ThinkSwitches) {
+  const ProgramResult result = chat({"--quiet"}, "/no_think\nhi\n/think\nhi\n");
+  EXPECT_EQ(result.out, std::string(kAnswer) + kThinking + kAnswer);
+}
+
+TEST_F(Chat, SlashesThatAreNoCommands) {
+  const std::string path = file("saved.json");
+  const ProgramResult result =
+      converse("//clear\n/usr/bin is a path\n/no_think why?\n/save " + path + "\n");
+  EXPECT_EQ(result.out, std::string(kAnswer) + kAnswer + kAnswer);
+  const Json messages = saved(path);
+  EXPECT_EQ(messages.at(0).at("content"), "/clear");
+  EXPECT_EQ(messages.at(2).at("content"), "/usr/bin is a path");
+  EXPECT_EQ(messages.at(4).at("content"), "/no_think why?");
+}
+
+TEST_F(Chat, UnknownCommandsNameTheNearest) {
+  const ProgramResult result = converse("/hlep\n");
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr("unknown command \"/hlep\"; did you mean \"/help\"?"));
+}
+
+TEST_F(Chat, HelpHistoryAndStats) {
+  const ProgramResult result = converse("/help\n/stats\nhi\n/stats\n/history\n");
+  for (const char* command : {"/clear", "/history", "/set", "/seed", "/think", "/no_think", "/save",
+                              "/load", "/system", "/stats", "/exit"}) {
+    EXPECT_THAT(result.err, HasSubstr(command));
+  }
+  EXPECT_THAT(result.err, HasSubstr("no answer yet"));
+  EXPECT_THAT(result.err, HasSubstr("answer 11 tokens"));
+  EXPECT_THAT(result.err, HasSubstr("user: hi\nassistant: hey é\n"));
+}
+
+TEST_F(Chat, MessagesCannotSpellControlTokens) {
+  // As a control token <|im_end|> would be one id; as text it is ten bytes.
+  const auto prompt_tokens = [&](const char* text) {
+    return parse_json(chat({text, "--json"}).out, "answer").at("timing").at("prompt_tokens").get<int>();
+  };
+  EXPECT_EQ(prompt_tokens("<|im_end|>"), prompt_tokens("0123456789"));
+}
+
+TEST_F(Chat, AConversationBeyondTheContextIsRefusedWithNumbers) {
+  const ProgramResult result = chat({"--context", "96", "--quiet", "--hide-thinking"},
+                                    std::string(100, 'x') + "\nhi\n");
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, kAnswer);  // the short message that follows is answered
+  EXPECT_THAT(result.err, AllOf(HasSubstr("the context holds 96"), HasSubstr("/clear")));
+  EXPECT_EQ(lines_of(result.err).size(), 1u) << result.err;
+}
+
+TEST_F(Chat, AMessageThatIsNotUtf8IsRefused) {
+  const ProgramResult result = converse("a\xff\nhi\n");
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, kAnswer);
+  EXPECT_THAT(result.err, HasSubstr("not valid UTF-8 at byte 1"));
+}
+
+TEST_F(Chat, NoTerminalCodesInAPipe) {
+  const ProgramResult result = chat({"Hi"});
+  EXPECT_THAT(result.out, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(result.err, Not(HasSubstr("\x1b")));
+}
+
+TEST_F(Chat, AModelWithoutTokenizerOrTemplateIsRefused) {
+  ProgramResult result = run_qwen3({"chat", "-m", golden_model("dense"), "hi"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr("tokenizer.json"));
+  model_.dir().write("tokenizer_config.json", "{}");
+  result = chat({"hi"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr("no chat template"));
+}
+
+}  // namespace
+}  // namespace qwen3::test

@@ -1,0 +1,295 @@
+// generate and logits against what transformers computes for the tiny checkpoints, and generate on
+// a model whose text is known.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "base/mapped_file.h"
+#include "cli/run_program.h"
+#include "cli/scripted_model.h"
+#include "formats/npy.h"
+#include "support/tensors.h"
+
+namespace qwen3::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Json golden(const std::string& model) {
+  return parse_json(read_text_file(golden_model(model) + "/golden.json", 1 << 20), model);
+}
+
+std::string join(const Json& ids) {
+  return fmt::format("{}", fmt::join(ids.get<std::vector<int32_t>>(), ","));
+}
+
+class GenerateOnBackend : public testing::TestWithParam<const char*> {};
+
+TEST_P(GenerateOnBackend, GreedyIdsAreThoseOfTransformers) {
+  for (const char* model : {"dense", "moe_small"}) {
+    const Json expected = golden(model);
+    for (const Json& run : expected.at("greedy")) {
+      SCOPED_TRACE(fmt::format("{} {}", model, join(run.at("prompt"))));
+      const ProgramResult result = run_qwen3({"generate",
+                                              "--model",
+                                              golden_model(model),
+                                              "--backend",
+                                              GetParam(),
+                                              "--dtype",
+                                              "float32",
+                                              "--ids",
+                                              join(run.at("prompt")),
+                                              "--max-tokens",
+                                              fmt::format("{}", run.at("ids").size()),
+                                              "--temperature",
+                                              "0",
+                                              "--ignore-eos",
+                                              "--json"});
+      ASSERT_EQ(result.exit_code, 0) << result.err;
+      EXPECT_EQ(result.err, "");
+      const Json answer = parse_json(result.out, "answer");
+      EXPECT_EQ(answer.at("ids"), run.at("ids"));
+      EXPECT_EQ(answer.at("text"), nullptr);
+      EXPECT_EQ(answer.at("finish_reason"), "length");
+      EXPECT_EQ(answer.at("timing").at("prompt_tokens"), run.at("prompt").size());
+      EXPECT_EQ(answer.at("timing").at("completion_tokens"), run.at("ids").size());
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, GenerateOnBackend, testing::Values("reference", "cpu"));
+
+TEST(Generate, PlainIdsOnStdoutLinesOnStderr) {
+  const std::vector<std::string> arguments = {
+      "generate", "-m", golden_model("dense"), "--ids", "15", "--max-tokens", "3", "--temperature", "0",
+      "--ignore-eos"};
+  const ProgramResult result = run_qwen3(arguments);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "298,3,298\n");
+  const std::vector<std::string> lines = lines_of(result.err);
+  ASSERT_EQ(lines.size(), 2u) << result.err;
+  EXPECT_THAT(lines[0], HasSubstr("dense: qwen3, "));
+  EXPECT_THAT(lines[0], HasSubstr("float32"));
+  EXPECT_THAT(lines[0], HasSubstr("thread"));
+  EXPECT_THAT(lines[1], HasSubstr("prompt 1 tokens"));
+  EXPECT_THAT(lines[1], HasSubstr("ms/token"));
+  EXPECT_THAT(lines[1], HasSubstr("GB/s"));
+  EXPECT_THAT(lines[1], HasSubstr("finish: length"));
+
+  std::vector<std::string> quiet = arguments;
+  quiet.push_back("--quiet");
+  const ProgramResult silent = run_qwen3(quiet);
+  EXPECT_EQ(silent.out, "298,3,298\n");
+  EXPECT_EQ(silent.err, "");
+}
+
+TEST(Generate, IdsFromAFile) {
+  const TempDir dir;
+  const std::string list = "@" + dir.write("ids.txt", "15\n").string();
+  const ProgramResult result =
+      run_qwen3({"generate", "-m", golden_model("dense"), "--ids", list, "--max-tokens", "2",
+                 "--temperature", "0", "--ignore-eos", "--quiet"});
+  EXPECT_EQ(result.out, "298,3\n") << result.err;
+}
+
+TEST(Generate, TheSameSeedDrawsTheSameTokens) {
+  const auto draw = [](const char* seed) {
+    return run_qwen3({"generate", "-m", golden_model("dense"), "--ids", "1,2,3", "--max-tokens", "20",
+                      "--temperature", "1.5", "--top-k", "0", "--top-p", "1", "--seed", seed,
+                      "--ignore-eos", "--quiet"})
+        .out;
+  };
+  EXPECT_EQ(draw("7"), draw("7"));
+  EXPECT_NE(draw("7"), draw("8"));
+}
+
+TEST(Generate, IdsOutOfTheVocabularyAreRefused) {
+  const ProgramResult result =
+      run_qwen3({"generate", "-m", golden_model("dense"), "--ids", "1,300", "--quiet"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, "");
+  EXPECT_EQ(lines_of(result.err).size(), 1u) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("300"));
+}
+
+TEST(Generate, APromptBeyondTheContextIsRefusedWithNumbers) {
+  std::string ids = "1";
+  for (int i = 0; i < 40; ++i) ids += ",1";
+  const ProgramResult result = run_qwen3(
+      {"generate", "-m", golden_model("dense"), "--ids", ids, "--context", "32", "--quiet"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr("41"));
+  EXPECT_THAT(result.err, HasSubstr("32"));
+}
+
+TEST(Generate, StopWithoutATokenizerIsWrongUsage) {
+  const ProgramResult result =
+      run_qwen3({"generate", "-m", golden_model("dense"), "--ids", "1", "--stop", "x"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr("--stop needs a tokenizer"));
+}
+
+TEST(Generate, APromptWithoutATokenizerFails) {
+  const ProgramResult result =
+      run_qwen3({"generate", "-m", golden_model("dense"), "--prompt", "x", "--quiet"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr("tokenizer.json"));
+}
+
+// The scripted model continues "h" with "ey é" and then ends.
+class GenerateText : public testing::Test {
+ protected:
+  ProgramResult generate(std::vector<std::string> arguments, std::string_view input = {}) {
+    arguments.insert(arguments.begin(), {"generate", "-m", model_.path(), "--quiet"});
+    return run_qwen3(arguments, input);
+  }
+  ScriptedModel model_;
+};
+
+TEST_F(GenerateText, ContinuesAPrompt) {
+  const ProgramResult result = generate({"--prompt", "oh"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "ey é\n");
+}
+
+TEST_F(GenerateText, ReadsThePromptFromStandardInput) {
+  EXPECT_EQ(generate({}, "oh").out, "ey é\n");
+}
+
+TEST_F(GenerateText, RawCompletionShowsTagsAsTheyAre) {
+  EXPECT_EQ(generate({"--prompt", "\n"}).out, "<think>AB</think>hey é\n");
+}
+
+TEST_F(GenerateText, JsonHasNewIdsAndText) {
+  const ProgramResult result = generate({"--prompt", "oh", "--json"});
+  const Json answer = parse_json(result.out, "answer");
+  EXPECT_EQ(answer.at("ids"), Json({'e', 'y', ' ', 0xC3, 0xA9, ScriptedModel::kImEnd}));
+  EXPECT_EQ(answer.at("text"), "ey é");
+  EXPECT_EQ(answer.at("finish_reason"), "stop");
+  EXPECT_EQ(lines_of(result.out).size(), 1u);
+}
+
+TEST_F(GenerateText, StopStringsEndTheTextBeforeThem) {
+  const Json answer = parse_json(
+      generate({"--prompt", "oh", "--stop", "nothing", "--stop", " é", "--json"}).out, "answer");
+  EXPECT_EQ(answer.at("text"), "ey");
+  EXPECT_EQ(answer.at("finish_reason"), "stop");
+}
+
+TEST_F(GenerateText, ACharacterCutInTheMiddleIsReplaced) {
+  const Json answer =
+      parse_json(generate({"--prompt", "oh", "--max-tokens", "4", "--json"}).out, "answer");
+  EXPECT_EQ(answer.at("text"), "ey \uFFFD");
+  EXPECT_EQ(answer.at("finish_reason"), "length");
+}
+
+TEST_F(GenerateText, AnEmptyPromptIsRefused) {
+  const ProgramResult result = generate({"--prompt", ""});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr("at least one token"));
+}
+
+TEST_F(GenerateText, APromptThatIsNotUtf8IsRefused) {
+  const ProgramResult result = generate({"--prompt", "ab\xff"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr("not valid UTF-8 at byte 2"));
+}
+
+class Logits : public testing::Test {
+ protected:
+  ProgramResult logits(const std::string& model, std::vector<std::string> arguments) {
+    const std::string ids = join(golden(model).at("prompt"));
+    arguments.insert(arguments.begin(),
+                     {"logits", "-m", golden_model(model), "--backend", "reference", "--dtype",
+                      "float32", "--quiet", "--ids", ids});
+    return run_qwen3(arguments);
+  }
+  TempDir dir_;
+};
+
+TEST_F(Logits, AreThoseOfTransformers) {
+  for (const char* model : {"dense", "moe_small"}) {
+    SCOPED_TRACE(model);
+    const std::string out = (dir_.path() / "logits.npy").string();
+    const ProgramResult result = logits(model, {"--out", out});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(result.out, "");
+    const NpyArray got = read_npy(out);
+    const auto arrays = read_arrays(golden_model(model) + "/golden.safetensors");
+    const Array& want = arrays.at("logits");
+    EXPECT_EQ(got.shape, want.shape);
+    EXPECT_LE(relative_error(got.values, want.values), 1e-5);
+  }
+}
+
+TEST_F(Logits, TapsAreFilesNamedAfterThem) {
+  const std::string taps = (dir_.path() / "taps").string();
+  const ProgramResult result = logits("moe_small", {"--taps", taps});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto arrays = read_arrays(golden_model("moe_small") + "/golden.safetensors");
+  const NpyArray got = read_npy(taps + "/logits.npy");
+  EXPECT_LE(relative_error(got.values, arrays.at("logits").values), 1e-5);
+  for (const char* name : {"embed_tokens", "layers.0.self_attn.q_rope", "layers.0.output", "norm"}) {
+    EXPECT_TRUE(std::filesystem::exists(taps + "/" + name + ".npy")) << name;
+  }
+}
+
+TEST_F(Logits, LossesAreThoseOfTransformers) {
+  const Json dense = golden("dense");
+  const Json moe = golden("moe_small");
+  const auto run = [&](const char* model, const Json& expected, const char* aux) {
+    const ProgramResult result =
+        logits(model, {"--labels", join(expected.at("labels")), "--aux", aux});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(lines_of(result.out).size(), 1u);
+    return parse_json(result.out, "losses");
+  };
+  Json got = run("dense", dense, "transformers");
+  EXPECT_NEAR(got.at("ce_loss").get<double>(), dense.at("ce_loss").get<double>(), 1e-4);
+  EXPECT_EQ(got.at("aux_loss"), nullptr);
+  EXPECT_EQ(got.at("loss"), got.at("ce_loss"));
+
+  got = run("moe_small", moe, "transformers");
+  EXPECT_NEAR(got.at("ce_loss").get<double>(), moe.at("ce_loss").get<double>(), 1e-4);
+  EXPECT_NEAR(got.at("aux_loss").get<double>(), moe.at("aux_loss").get<double>(), 1e-4);
+  EXPECT_NEAR(got.at("loss").get<double>(), moe.at("loss").get<double>(), 1e-4);
+
+  got = run("moe_small", moe, "educational");
+  EXPECT_NEAR(
+      got.at("aux_loss").get<double>(), moe.at("aux_loss_educational").get<double>(), 1e-4);
+}
+
+TEST_F(Logits, BadLabelsAreRefused) {
+  ProgramResult result = logits("dense", {"--labels", "1,2"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("expected 17 labels"));
+  EXPECT_EQ(result.out, "");
+  std::string labels = "300";
+  for (int i = 0; i < 16; ++i) labels += ",-100";
+  result = logits("dense", {"--labels", labels});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("labels[0]"));
+  EXPECT_EQ(result.out, "");
+}
+
+TEST_F(Logits, NothingToDoIsWrongUsage) {
+  const ProgramResult result = logits("dense", {});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("--out FILE"));
+}
+
+TEST_F(Logits, AFileThatCannotBeWrittenFails) {
+  const ProgramResult result = logits("dense", {"--out", "/no/such/directory/x.npy"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("/no/such/directory/x.npy"));
+}
+
+}  // namespace
+}  // namespace qwen3::test

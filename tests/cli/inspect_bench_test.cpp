@@ -1,0 +1,146 @@
+// inspect and bench: the shape of what they say; speeds are only checked for being there.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/json.h"
+#include "cli/run_program.h"
+#include "support/temp_dir.h"
+
+namespace qwen3::test {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Inspect, TextShowsConfigTensorsAndPlan) {
+  const ProgramResult result = run_qwen3({"inspect", "-m", golden_model("moe_small"), "--tensors"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.err, "");
+  for (const char* text : {"model_type               qwen3_moe",
+                           "num_experts ",
+                           "lm_head.weight",
+                           "memory available",
+                           "KV cache",
+                           "fits                     yes"}) {
+    EXPECT_THAT(result.out, HasSubstr(text));
+  }
+}
+
+TEST(Inspect, JsonCountsBytes) {
+  const ProgramResult result =
+      run_qwen3({"inspect", "-m", golden_model("dense"), "--json", "--context", "100"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  ASSERT_EQ(lines_of(result.out).size(), 1u);
+  const Json json = parse_json(result.out, "inspect");
+  EXPECT_EQ(json.at("config").at("vocab_size"), 300);
+  EXPECT_EQ(json.at("config").at("head_dim"), 12);
+  // Embedding, head and norm; per layer two norms, q and o of 6 heads, k and v of 2, q and k norms,
+  // and the MLP.
+  constexpr int kLayer =
+      2 * 40 + 2 * 40 * 6 * 12 + 2 * 40 * 2 * 12 + 2 * 12 + 3 * 40 * 56;
+  EXPECT_EQ(json.at("n_parameters"), 2 * 300 * 40 + 40 + 2 * kLayer);
+  int64_t bytes = 0;
+  for (const Json& tensor : json.at("checkpoint").at("tensors")) bytes += tensor.at("bytes").get<int64_t>();
+  EXPECT_EQ(bytes, 4 * (2 * 300 * 40 + 40 + 2 * kLayer));
+  EXPECT_EQ(json.at("checkpoint").at("bytes"), bytes);
+  EXPECT_EQ(json.at("plan").at("dtype"), "float32");
+  EXPECT_EQ(json.at("plan").at("context"), 100);
+  EXPECT_GT(json.at("plan").at("weight_bytes"), 0);
+  EXPECT_EQ(json.at("fits"), true);
+  EXPECT_EQ(json.at("problem"), nullptr);
+}
+
+TEST(Inspect, AContextBeyondTheModelDoesNotFit) {
+  const ProgramResult result =
+      run_qwen3({"inspect", "-m", golden_model("dense"), "--json", "--context", "129"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json json = parse_json(result.out, "inspect");
+  EXPECT_EQ(json.at("fits"), false);
+  EXPECT_THAT(json.at("problem").get<std::string>(), HasSubstr("128"));
+}
+
+TEST(Inspect, AConfigWithoutWeightsHasAPlan) {
+  const TempDir dir;
+  std::filesystem::copy_file(golden_model("dense") + "/config.json", dir.path() / "config.json");
+  const ProgramResult result = run_qwen3({"inspect", "-m", dir.path().string(), "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json json = parse_json(result.out, "inspect");
+  EXPECT_EQ(json.at("checkpoint"), nullptr);
+  EXPECT_EQ(json.at("fits"), true);
+}
+
+TEST(Inspect, BrokenCheckpointsAreNamed) {
+  const TempDir dir;
+  std::filesystem::copy_file(golden_model("dense") + "/config.json", dir.path() / "config.json");
+  dir.write("model.safetensors", "not a safetensors file");
+  ProgramResult result = run_qwen3({"inspect", "-m", dir.path().string()});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, "");
+  EXPECT_EQ(lines_of(result.err).size(), 1u);
+  EXPECT_THAT(result.err, HasSubstr("model.safetensors"));
+  dir.write("config.json", "{\"model_type\": \"qwen3\"");
+  result = run_qwen3({"inspect", "-m", dir.path().string()});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("config.json"));
+}
+
+const std::vector<std::string> kSmallBench = {"bench",   "--prompt-tokens", "16",  "--decode-tokens",
+                                              "8",       "--context",       "0,8", "--batch",
+                                              "1,3",     "--repeat",        "2",   "--threads",
+                                              "1"};
+
+ProgramResult bench(const std::vector<std::string>& more) {
+  std::vector<std::string> arguments = kSmallBench;
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return run_qwen3(arguments);
+}
+
+TEST(Bench, JsonHasEveryRun) {
+  const ProgramResult result = bench({"--model", golden_model("moe_small"), "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.err, "");
+  const Json json = parse_json(result.out, "bench");
+  EXPECT_EQ(json.at("n_threads"), 1);
+  EXPECT_GT(json.at("read_bandwidth_bytes_per_second"), 1e8);
+  ASSERT_EQ(json.at("prefill").size(), 2u);
+  ASSERT_EQ(json.at("decode").size(), 4u);
+  for (const Json& run : json.at("prefill")) {
+    EXPECT_EQ(run.at("seconds").size(), 2u);
+    EXPECT_GT(run.at("tokens_per_second"), 0);
+    EXPECT_GT(run.at("flops_per_second"), 0);
+  }
+  std::vector<std::pair<int, int>> cases;
+  for (const Json& run : json.at("decode")) {
+    cases.emplace_back(run.at("context").get<int>(), run.at("batch").get<int>());
+    EXPECT_EQ(run.at("step_seconds").size(), 2u);
+    EXPECT_GT(run.at("ms_per_step"), 0);
+    EXPECT_GT(run.at("bytes_per_second"), 0);
+    EXPECT_GT(run.at("share_of_read_bandwidth"), 0);
+  }
+  EXPECT_THAT(cases, testing::ElementsAre(std::pair(0, 1), std::pair(0, 3), std::pair(8, 1),
+                                          std::pair(8, 3)));
+}
+
+TEST(Bench, RandomWeightsNeedAConfigOnly) {
+  const TempDir dir;
+  std::filesystem::copy_file(golden_model("dense") + "/config.json", dir.path() / "config.json");
+  const ProgramResult result = bench({"--random-weights", dir.path().string()});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(lines_of(result.out).size(), 6u) << result.out;
+  EXPECT_THAT(result.err, HasSubstr("GB/s of memory (measured)"));
+}
+
+TEST(Bench, BadListsAreRefused) {
+  for (const char* batch : {"0", "1,", "x", "-1"}) {
+    const ProgramResult result = run_qwen3({"bench", "-m", golden_model("dense"), "--batch", batch});
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_EQ(result.out, "");
+    EXPECT_THAT(result.err, HasSubstr("--batch"));
+  }
+  const ProgramResult both = run_qwen3({"bench", "-m", "a", "--random-weights", "b"});
+  EXPECT_EQ(both.exit_code, 2);
+}
+
+}  // namespace
+}  // namespace qwen3::test

@@ -1,0 +1,136 @@
+// What every command has in common: exit codes, one-line errors, help, and an empty stdout when
+// something is wrong.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cli/run_program.h"
+#include "support/temp_dir.h"
+
+namespace qwen3::test {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::array kCommands = {
+    "chat", "generate", "logits", "tokenize", "render", "inspect", "bench"};
+
+void expect_refused(const std::vector<std::string>& arguments,
+                    int exit_code,
+                    const std::string& message) {
+  const ProgramResult result = run_qwen3(arguments);
+  EXPECT_EQ(result.exit_code, exit_code) << result.err;
+  EXPECT_EQ(result.out, "");
+  EXPECT_EQ(lines_of(result.err).size(), 1u) << result.err;
+  EXPECT_THAT(result.err, HasSubstr(message));
+}
+
+TEST(Usage, NoCommandIsWrongUsage) { expect_refused({}, 2, "no command given"); }
+
+TEST(Usage, UnknownCommandNamesTheNearest) {
+  expect_refused({"genrate"}, 2, "unknown command \"genrate\"; did you mean \"generate\"?");
+  expect_refused({"xyzzy"}, 2, "known are chat, generate");
+}
+
+TEST(Usage, UnknownOptionNamesTheNearest) {
+  expect_refused({"generate", "--ids", "1", "--temprature", "1"},
+                 2,
+                 "qwen3 generate: unknown option \"--temprature\"; did you mean \"--temperature\"?");
+  expect_refused({"logits", "--idz=1,2"}, 2, "did you mean \"--ids\"?");
+  expect_refused({"bench", "--frobnicate"}, 2, "unknown option \"--frobnicate\"; qwen3 bench --help");
+}
+
+TEST(Usage, UnexpectedArgument) {
+  expect_refused({"inspect", "somewhere"}, 2, "unexpected argument \"somewhere\"");
+}
+
+TEST(Usage, NumbersAreStrict) {
+  const auto refused = [](const std::string& option, const std::string& value) {
+    SCOPED_TRACE(option + " " + value);
+    expect_refused({"generate", "--ids", "1", option, value}, 2, option + ": expected");
+  };
+  for (const char* value : {"abc", "", "nan", "inf", "-0.5", "1e400", "101", "0x10", "1.0x"}) {
+    refused("--temperature", value);
+  }
+  for (const char* value : {"1.5", "-1", "9999999999999999999", "2k"}) refused("--top-k", value);
+  for (const char* value : {"0", "1.01", "-1"}) refused("--top-p", value);
+  for (const char* value : {"-2.5", "2.5"}) refused("--presence-penalty", value);
+  for (const char* value : {"-1", "18446744073709551616", "x"}) refused("--seed", value);
+  for (const char* value : {"0", "-1"}) refused("--repetition-penalty", value);
+  for (const char* value : {"-2", "1.5"}) refused("--max-tokens", value);
+  for (const char* value : {"-1", "5000"}) refused("--threads", value);
+  refused("--context", "-1");
+}
+
+TEST(Usage, ChoicesAreStrict) {
+  expect_refused({"generate", "--ids", "1", "--backend", "gpu"}, 2, "--backend");
+  expect_refused({"generate", "--ids", "1", "--dtype", "int8"}, 2, "--dtype");
+  expect_refused({"generate", "--ids", "1", "--cpu-isa", "sse9"}, 2, "--cpu-isa");
+  expect_refused({"chat", "--thinking", "maybe", "hi"}, 2, "--thinking");
+  expect_refused({"logits", "--ids", "1", "--aux", "other"}, 2, "--aux");
+}
+
+TEST(Usage, IdListsAreStrict) {
+  for (const char* ids : {"1,,2", "", "1,2,", "a", "-1", "1.5", "1 2", "2147483648"}) {
+    SCOPED_TRACE(ids);
+    expect_refused({"generate", "-m", golden_model("dense"), "--ids", ids}, 2, "--ids: expected");
+  }
+}
+
+TEST(Usage, IdsAndPromptExcludeEachOther) {
+  expect_refused({"generate", "--ids", "1", "--prompt", "x"}, 2, "excludes");
+}
+
+TEST(Usage, MissingRequiredOption) { expect_refused({"logits"}, 2, "--ids is required"); }
+
+TEST(Usage, MissingModelIsNamed) {
+  for (const char* command : {"chat", "generate", "tokenize", "render", "inspect"}) {
+    SCOPED_TRACE(command);
+    expect_refused({command, "-m", "/no/such/model"}, 1, "/no/such/model: no such model directory");
+  }
+}
+
+TEST(Usage, AFileIsNoModel) {
+  const TempDir dir;
+  const std::string file = dir.write("config.json", "{}").string();
+  expect_refused({"inspect", "--model", file}, 1, "not a directory");
+}
+
+TEST(Usage, ADirectoryWithoutCheckpointIsNamed) {
+  const TempDir dir;
+  expect_refused({"inspect", "--model", dir.path().string()}, 1, "config.json");
+  expect_refused({"tokenize", "--model", dir.path().string()}, 1, "tokenizer.json");
+}
+
+TEST(Usage, ErrorsStayOnOneLine) {
+  expect_refused({"inspect", "-m", "no\nsuch\tmodel"}, 1, "no such\\x09model");
+}
+
+TEST(Usage, HelpOfEveryCommand) {
+  const ProgramResult all = run_qwen3({"--help"});
+  EXPECT_EQ(all.exit_code, 0);
+  EXPECT_EQ(all.err, "");
+  for (const char* command : kCommands) {
+    SCOPED_TRACE(command);
+    EXPECT_THAT(all.out, HasSubstr(command));
+    const ProgramResult help = run_qwen3({command, "--help"});
+    EXPECT_EQ(help.exit_code, 0);
+    EXPECT_EQ(help.err, "");
+    EXPECT_THAT(help.out, HasSubstr("--model"));
+  }
+}
+
+TEST(Usage, HelpShowsDefaults) {
+  const std::string help = run_qwen3({"generate", "--help"}).out;
+  for (const char* text : {"TEXT=tiny", "TEXT=auto", "--max-tokens INT=-1", "--threads INT=0"}) {
+    EXPECT_THAT(help, HasSubstr(text));
+  }
+}
+
+TEST(Usage, Version) {
+  const ProgramResult result = run_qwen3({"--version"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_TRUE(result.out.starts_with("qwen3 ")) << result.out;
+}
+
+}  // namespace
+}  // namespace qwen3::test

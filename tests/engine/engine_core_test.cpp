@@ -1,0 +1,464 @@
+// The engine over MockModel: every continuation is known without an engine, and the mock checks
+// every key it reads.
+#include "engine/engine_core.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "mock_model.h"
+
+namespace qwen3 {
+namespace {
+
+constexpr int64_t kVocab = 64;
+constexpr int64_t kBlock = 16;
+
+struct MockOptions {
+  int64_t n_blocks = 64;
+  int64_t max_model_len = 256;
+  int64_t max_batch_tokens = 32;
+  int64_t max_sequences = 8;
+  int64_t max_waiting = 1000;
+  bool prefix_cache = true;
+  std::vector<int32_t> eos = {};
+};
+
+struct Mock {
+  explicit Mock(const MockOptions& s)
+      : core(std::make_unique<MockModel>(s.n_blocks, kBlock, kVocab, knobs),
+             {.scheduler = {.n_blocks = s.n_blocks,
+                            .block_size = kBlock,
+                            .max_batch_tokens = s.max_batch_tokens,
+                            .max_sequences = s.max_sequences,
+                            .prefix_cache = s.prefix_cache},
+              .limits = {.n_real_tokens = kVocab, .max_model_len = s.max_model_len},
+              .max_waiting = s.max_waiting,
+              .eos_token_ids = s.eos,
+              .check_every_step = true}) {}
+  MockModel::Knobs knobs;
+  EngineCore core;
+};
+
+struct Outcome {
+  std::vector<int32_t> ids;
+  Event last;
+};
+
+// Reads to the end; n_read tokens were read before.
+Outcome drain(EventStream& stream, int64_t n_read = 0) {
+  Outcome outcome;
+  while (auto event = stream.next()) {
+    EXPECT_FALSE(outcome.last.finish.has_value()) << "an event after the last";
+    if (event->token_id >= 0) outcome.ids.push_back(event->token_id);
+    outcome.last = *event;
+  }
+  EXPECT_TRUE(outcome.last.finish.has_value());
+  EXPECT_EQ(outcome.last.usage.completion_tokens,
+            n_read + static_cast<int64_t>(outcome.ids.size()));
+  return outcome;
+}
+
+std::vector<int32_t> prompt(int64_t length, uint64_t seed) {
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < length; ++i) {
+    ids.push_back(static_cast<int32_t>(mix64(seed * 1000 + static_cast<uint64_t>(i)) % kVocab));
+  }
+  return ids;
+}
+
+Request random_request(std::mt19937& random) {
+  Request r;
+  // A few common beginnings, so that prefixes are shared.
+  r.prompt_ids = prompt(static_cast<int64_t>(random() % 70), random() % 3);
+  for (const int32_t id : prompt(1 + static_cast<int64_t>(random() % 20), random())) {
+    r.prompt_ids.push_back(id);
+  }
+  r.sampling.max_tokens = 1 + static_cast<int64_t>(random() % 50);
+  if (random() % 2 == 0) {
+    r.sampling.temperature = 1.0;
+    r.sampling.top_p = 0.9;
+    r.sampling.presence_penalty = 0.5;
+    r.sampling.repetition_penalty = 1.1;
+    r.sampling.seed = random();
+  }
+  return r;
+}
+
+TEST(EngineCore, GeneratesWhatTheModelSays) {
+  Mock mock({});
+  Request request{.prompt_ids = {1, 2, 3}, .sampling = {.max_tokens = 40}};
+  auto stream = mock.core.submit(request);
+  const Outcome outcome = drain(stream);
+  EXPECT_EQ(outcome.ids, mock_continuation(request, kVocab, 256));
+  EXPECT_EQ(outcome.last.finish, FinishReason::length);
+  EXPECT_EQ(outcome.last.usage.prompt_tokens, 3);
+  EXPECT_EQ(outcome.last.usage.cached_tokens, 0);
+  EXPECT_EQ(stream.next(), std::nullopt);
+  EXPECT_EQ(mock.core.stats().n_free_blocks, 64);
+  EXPECT_EQ(mock.core.stats().generated_tokens, 40);
+}
+
+// 2,000 requests in random company, with a pool so small that many are preempted: every token as if
+// alone, with and without the prefix cache.
+TEST(EngineCore, CompanyPreemptionAndCacheChangeNothing) {
+  for (const bool prefix_cache : {true, false}) {
+    Mock mock({.n_blocks = 20, .max_model_len = 160, .prefix_cache = prefix_cache});
+    std::mt19937 random(11);
+    std::vector<Request> requests;
+    std::vector<EventStream> streams;
+    for (int i = 0; i < 1000; ++i) {
+      requests.push_back(random_request(random));
+      streams.push_back(mock.core.submit(requests.back()));
+    }
+    int64_t cached = 0;
+    for (size_t i = 0; i < streams.size(); ++i) {
+      const Outcome outcome = drain(streams[i]);
+      ASSERT_EQ(outcome.ids, mock_continuation(requests[i], kVocab, 160)) << i;
+      cached += outcome.last.usage.cached_tokens;
+    }
+    const EngineStats stats = mock.core.stats();
+    EXPECT_GT(stats.n_preemptions, 20);
+    EXPECT_EQ(cached, stats.cached_tokens);
+    EXPECT_EQ(cached > 0, prefix_cache);
+    EXPECT_EQ(stats.n_free_blocks, 20);
+    EXPECT_EQ(stats.n_running + stats.n_waiting, 0);
+    EXPECT_LE(mock.knobs.most_rows, 32);
+  }
+}
+
+TEST(EngineCore, SecondRequestTakesThePrefixFromTheCache) {
+  Mock mock({});
+  const Request request{.prompt_ids = prompt(50, 4), .sampling = {.max_tokens = 5}};
+  Request salted = request;
+  salted.cache_salt = "another user";
+  auto first = mock.core.submit(request);
+  const Outcome a = drain(first);
+  auto second = mock.core.submit(request), third = mock.core.submit(salted);
+  const Outcome b = drain(second), c = drain(third);
+  EXPECT_EQ(a.last.usage.cached_tokens, 0);
+  EXPECT_EQ(b.last.usage.cached_tokens, 48);
+  EXPECT_EQ(c.last.usage.cached_tokens, 0);
+  EXPECT_EQ(a.ids, b.ids);
+  EXPECT_EQ(a.ids, c.ids);
+}
+
+TEST(EngineCore, EndsExactlyAtTheContextLimit) {
+  for (const int64_t context : {31, 32, 33, 47, 48, 49}) {
+    Mock mock({.n_blocks = 40, .max_model_len = context});
+    std::vector<EventStream> streams;
+    for (uint64_t i = 0; i < 8; ++i) {
+      streams.push_back(
+          mock.core.submit({.prompt_ids = prompt(context - 1 - static_cast<int64_t>(i), i)}));
+    }
+    for (size_t i = 0; i < 8; ++i) {
+      const Outcome outcome = drain(streams[i]);
+      EXPECT_EQ(outcome.ids.size(), i + 1);
+      EXPECT_EQ(outcome.last.finish, FinishReason::length);
+    }
+    EXPECT_THROW(mock.core.submit({.prompt_ids = prompt(context, 1)}), Error);
+    EXPECT_THROW(mock.core.submit({.prompt_ids = prompt(context + 1, 1)}), Error);
+    EXPECT_EQ(mock.core.stats().n_free_blocks, 40);
+  }
+}
+
+TEST(EngineCore, StopsAtEndTokensAndSaysSo) {
+  const Request request{.prompt_ids = {5, 6}, .sampling = {.max_tokens = 60}};
+  const auto all = mock_continuation(request, kVocab, 256);
+  const int32_t end = all[9];
+  const auto first = std::ranges::find(all, end) - all.begin();
+  const std::vector<int32_t> until_end(all.begin(), all.begin() + first + 1);
+  Mock mock({.eos = {end}});
+
+  auto by_eos = mock.core.submit(request);
+  const Outcome a = drain(by_eos);
+  EXPECT_EQ(a.ids, until_end);
+  EXPECT_EQ(a.last.finish, FinishReason::stop);
+  EXPECT_TRUE(a.last.is_end_token);
+  EXPECT_EQ(a.last.usage.completion_tokens, first + 1);
+
+  Request ignoring = request;
+  ignoring.sampling.ignore_eos = true;
+  auto ignored = mock.core.submit(ignoring);
+  EXPECT_EQ(drain(ignored).ids, all);
+
+  ignoring.sampling.stop_token_ids = {end};  // a stop id counts even if it is the ignored eos
+  auto by_stop = mock.core.submit(ignoring);
+  EXPECT_EQ(drain(by_stop).ids, until_end);
+
+  Request longer = request;
+  longer.sampling.min_tokens = 30;
+  auto late = mock.core.submit(longer);
+  const Outcome b = drain(late);
+  EXPECT_GE(b.ids.size(), 30u);
+  EXPECT_EQ(std::count(b.ids.begin(), b.ids.begin() + 30, end), 0);
+}
+
+TEST(EngineCore, GivesLogprobs) {
+  Mock mock({});
+  auto stream =
+      mock.core.submit({.prompt_ids = {1}, .sampling = {.max_tokens = 3, .n_logprobs = 2}});
+  while (auto event = stream.next()) {
+    ASSERT_TRUE(event->logprob.has_value());
+    ASSERT_EQ(event->top_logprobs.size(), 2u);
+    EXPECT_EQ(event->top_logprobs[0].token_id, event->token_id);
+    EXPECT_EQ(event->top_logprobs[0].logprob, event->logprob->logprob);
+    EXPECT_LE(event->top_logprobs[1].logprob, event->logprob->logprob);
+    EXPECT_LT(event->logprob->logprob, 0);
+  }
+}
+
+TEST(EngineCore, DamagedLogitsEndOnlyTheirRequest) {
+  Mock mock({});
+  mock.knobs.nan_token = 63;
+  const Request good{.prompt_ids = {1, 2}, .sampling = {.max_tokens = 4}};
+  auto damaged = mock.core.submit({.prompt_ids = {1, 63}, .sampling = {.max_tokens = 4}});
+  auto healthy = mock.core.submit(good);
+  const Outcome a = drain(damaged);
+  EXPECT_EQ(a.last.finish, FinishReason::error);
+  EXPECT_NE(a.last.error.find("not a number"), std::string::npos) << a.last.error;
+  EXPECT_TRUE(a.ids.empty());
+  EXPECT_EQ(drain(healthy).last.finish, FinishReason::length);
+}
+
+TEST(EngineCore, FailedStepFailsWhatIsInFlightAndTheEngineGoesOn) {
+  Mock mock({});
+  mock.knobs.fail_at = 3;
+  auto stream = mock.core.submit({.prompt_ids = {1, 2}, .sampling = {.max_tokens = 10}});
+  const Outcome outcome = drain(stream);
+  EXPECT_EQ(outcome.ids.size(), 3u);
+  EXPECT_EQ(outcome.last.finish, FinishReason::error);
+  EXPECT_EQ(outcome.last.error, "mock");
+  EXPECT_EQ(mock.core.stats().n_free_blocks, 64);
+  auto next = mock.core.submit({.prompt_ids = {1, 2}, .sampling = {.max_tokens = 10}});
+  EXPECT_EQ(drain(next).ids.size(), 10u);
+}
+
+TEST(EngineCore, DeviceErrorClosesTheEngine) {
+  Mock mock({.max_sequences = 1});
+  mock.knobs.fail_at = 5;
+  mock.knobs.fail_kind = static_cast<int>(ErrorKind::device);
+  mock.knobs.sleep_us = 20000;
+  auto running = mock.core.submit({.prompt_ids = {1}, .sampling = {.max_tokens = 10}});
+  auto waiting = mock.core.submit({.prompt_ids = {2}, .sampling = {.max_tokens = 10}});
+  EXPECT_EQ(drain(running).last.finish, FinishReason::error);
+  EXPECT_EQ(drain(waiting).last.error, "mock");
+  EXPECT_THROW(mock.core.submit({.prompt_ids = {1}}), Error);
+}
+
+TEST(EngineCore, RefusesMoreThanMaxWaitingAndRecovers) {
+  Mock mock({.max_sequences = 1, .max_waiting = 3});
+  mock.knobs.sleep_us = 2000;
+  std::vector<EventStream> streams;
+  streams.push_back(mock.core.submit({.prompt_ids = {1}, .sampling = {.max_tokens = 200}}));
+  ASSERT_TRUE(streams[0].next().has_value());  // it runs
+  for (int i = 0; i < 3; ++i) {
+    streams.push_back(mock.core.submit({.prompt_ids = {2}, .sampling = {.max_tokens = 2}}));
+  }
+  try {
+    mock.core.submit({.prompt_ids = {3}});
+    FAIL() << "the queue was full";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::out_of_memory);
+  }
+  streams[0].cancel();
+  EXPECT_EQ(drain(streams[0], 1).last.finish, FinishReason::cancelled);
+  for (size_t i = 1; i < 4; ++i) EXPECT_EQ(drain(streams[i]).ids.size(), 2u);
+  for (int i = 0; i < 10; ++i) {
+    auto one = mock.core.submit({.prompt_ids = {3}, .sampling = {.max_tokens = 1}});
+    drain(one);
+  }
+}
+
+TEST(EngineCore, CancelsInTheQueueInPrefillAndInDecode) {
+  Mock mock({.n_blocks = 100, .max_model_len = 1000, .max_batch_tokens = 16, .max_sequences = 1});
+  mock.knobs.sleep_us = 1000;
+  auto decode = mock.core.submit({.prompt_ids = {1}, .sampling = {.max_tokens = 900}});
+  ASSERT_TRUE(decode.next().has_value());
+  auto queued = mock.core.submit({.prompt_ids = {2}});
+  queued.cancel();
+  const Outcome a = drain(queued);
+  EXPECT_EQ(a.last.finish, FinishReason::cancelled);
+  EXPECT_TRUE(a.ids.empty());
+  decode.cancel();
+  EXPECT_EQ(drain(decode, 1).last.finish, FinishReason::cancelled);
+  EXPECT_EQ(mock.core.stats().n_free_blocks, 100);
+
+  mock.knobs.sleep_us = 5000;
+  const int64_t n_before = mock.knobs.n_steps;
+  auto prefill = mock.core.submit({.prompt_ids = prompt(900, 3)});  // 57 steps
+  while (mock.core.stats().n_running == 0) std::this_thread::yield();
+  EXPECT_LT(mock.core.stats().n_free_blocks, 100);
+  prefill.cancel();
+  EXPECT_TRUE(drain(prefill).ids.empty());
+  EXPECT_EQ(mock.core.stats().n_free_blocks, 100);
+  EXPECT_LT(mock.knobs.n_steps - n_before, 57);
+}
+
+TEST(EngineCore, DroppedStreamCancelsItsRequest) {
+  Mock mock({});
+  mock.knobs.sleep_us = 500;
+  { auto dropped = mock.core.submit({.prompt_ids = {1}}); }
+  auto after = mock.core.submit({.prompt_ids = {2}, .sampling = {.max_tokens = 2}});
+  drain(after);
+  EXPECT_EQ(mock.core.stats().n_running, 0);
+  EXPECT_EQ(mock.core.stats().n_free_blocks, 64);
+}
+
+// 10,000 requests, most cancelled in the queue or after some token, at most 24 open at a time: a
+// cancelled one says nothing more, the others do not notice, and no block is lost.
+TEST(EngineCore, RandomCancellationsLoseNoBlockAndDisturbNobody) {
+  struct Open {
+    Request request;
+    int64_t cancel_after;  // tokens; -1: never
+    std::vector<int32_t> ids = {};
+    std::optional<FinishReason> finish = {};
+    std::atomic<uint64_t> id = 0;
+  };
+  std::mutex mutex;
+  std::condition_variable changed;
+  int n_open = 0;
+  std::vector<std::unique_ptr<Open>> all;
+  Mock mock({.n_blocks = 24, .max_model_len = 160});
+  std::mt19937 random(21);
+  for (int i = 0; i < 10'000; ++i) {
+    {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return n_open < 24; });
+      ++n_open;
+    }
+    Request request = random_request(random);
+    const int64_t cancel_after = random() % 4 == 0 ? -1 : static_cast<int64_t>(random() % 20);
+    all.push_back(std::unique_ptr<Open>(new Open{std::move(request), cancel_after}));
+    Open& o = *all.back();
+    const uint64_t id = mock.core.submit(o.request, [&](const Event& event) {
+      EXPECT_FALSE(o.finish.has_value());
+      if (event.token_id >= 0) o.ids.push_back(event.token_id);
+      if (static_cast<int64_t>(o.ids.size()) == o.cancel_after) {
+        while (o.id == 0) std::this_thread::yield();  // submit has not returned yet
+        mock.core.cancel(o.id);
+      }
+      if (!event.finish) return;
+      const std::lock_guard lock(mutex);
+      o.finish = event.finish;
+      --n_open;
+      changed.notify_one();
+    });
+    o.id = id;
+    if (cancel_after == 0) mock.core.cancel(id);
+  }
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] { return n_open == 0; });
+  int64_t n_cancelled = 0;
+  for (const auto& o : all) {
+    const auto expected = mock_continuation(o->request, kVocab, 160);
+    if (o->finish != FinishReason::cancelled) {
+      ASSERT_EQ(o->ids, expected);
+      continue;
+    }
+    ++n_cancelled;
+    ASSERT_TRUE(o->cancel_after == 0 || static_cast<int64_t>(o->ids.size()) == o->cancel_after);
+    ASSERT_TRUE(std::equal(o->ids.begin(), o->ids.end(), expected.begin()));
+  }
+  EXPECT_GT(n_cancelled, 4000);
+  EXPECT_LT(n_cancelled, 7600);
+  const EngineStats stats = mock.core.stats();
+  EXPECT_EQ(stats.n_free_blocks, 24);
+  EXPECT_EQ(stats.n_running + stats.n_waiting, 0);
+  EXPECT_GT(stats.n_preemptions, 0);
+}
+
+TEST(EngineCore, ManyThreadsSubmitAndCancel) {
+  Mock mock({.n_blocks = 40, .max_model_len = 160});
+  std::atomic<int64_t> n_complete = 0;
+  std::vector<std::thread> threads;
+  for (uint32_t t = 0; t < 8; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937 random(100 + t);
+      for (int i = 0; i < 60; ++i) {
+        const Request request = random_request(random);
+        auto stream = mock.core.submit(request);
+        if (random() % 3 == 0) {
+          const auto first = stream.next();
+          stream.cancel();
+          if (!first->finish) drain(stream, 1);
+          continue;
+        }
+        EXPECT_EQ(drain(stream).ids, mock_continuation(request, kVocab, 160));
+        EXPECT_GE(mock.core.stats().n_blocks, 40);
+        ++n_complete;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(n_complete, 200);
+  EXPECT_EQ(mock.core.stats().n_free_blocks, 40);
+}
+
+TEST(EngineCore, CallbacksComeOnceFinishedAndMaySubmitAndCancel) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int n_finished = 0;
+  Mock mock({});
+  std::atomic<int64_t> second_id = 0;
+  const auto finished = [&](const Event& event) {
+    if (!event.finish) return;
+    const std::lock_guard lock(mutex);
+    ++n_finished;
+    changed.notify_all();
+  };
+  mock.core.submit({.prompt_ids = {1}, .sampling = {.max_tokens = 3}}, [&](const Event& event) {
+    if (second_id == 0) {
+      second_id = static_cast<int64_t>(mock.core.submit({.prompt_ids = {2}}, finished));
+    } else {
+      mock.core.cancel(static_cast<uint64_t>(second_id.load()));
+    }
+    finished(event);
+  });
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] { return n_finished == 2; });
+  EXPECT_EQ(mock.core.stats().n_free_blocks, 64);
+}
+
+TEST(EngineCore, ThrowingCallbackDropsOnlyItsRequest) {
+  Mock mock({});
+  mock.core.submit({.prompt_ids = {1}}, [](const Event&) { throw std::runtime_error("client"); });
+  auto stream = mock.core.submit({.prompt_ids = {2}, .sampling = {.max_tokens = 5}});
+  EXPECT_EQ(drain(stream).ids.size(), 5u);
+  EXPECT_EQ(mock.core.stats().n_running, 0);
+}
+
+TEST(EngineCore, ShutdownWhileRunningFinishesEveryStream) {
+  for (int round = 0; round < 20; ++round) {
+    auto mock = std::make_unique<Mock>(MockOptions{.max_sequences = 4});
+    std::vector<EventStream> streams;
+    for (uint64_t i = 0; i < 12; ++i)
+      streams.push_back(mock->core.submit({.prompt_ids = prompt(20, i)}));
+    if (round % 2 == 0) streams[0].next();
+    std::thread closer([&] { mock.reset(); });
+    for (EventStream& stream : streams) {
+      while (auto event = stream.next()) {
+        EXPECT_NE(event->finish, FinishReason::error);
+      }
+    }
+    closer.join();
+    streams[0].cancel();  // after the engine is gone: nothing happens
+  }
+}
+
+TEST(EngineCore, UnseededRequestsDiffer) {
+  Mock mock({});
+  const Request request{.prompt_ids = {1}, .sampling = {.temperature = 2.0, .max_tokens = 20}};
+  auto a = mock.core.submit(request), b = mock.core.submit(request);
+  EXPECT_NE(drain(a).ids, drain(b).ids);
+}
+
+}  // namespace
+}  // namespace qwen3

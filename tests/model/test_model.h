@@ -1,0 +1,163 @@
+// A checkpoint loaded for a test, with a paged cache of its own, run on any mix of sequences.
+//
+// Blocks are small and handed out in a scattered order, so that a test which passes has gone
+// through block tables that are neither contiguous nor ascending.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "formats/checkpoint.h"
+#include "model/qwen3.h"
+#include "support/tensors.h"
+
+namespace qwen3::test {
+
+// Keeps a copy of every tensor it is shown, and the order of the names.
+class TapCollector : public Tap {
+ public:
+  void tensor(std::string_view name, const Tensor& value) override {
+    names.emplace_back(name);
+    arrays.insert_or_assign(std::string(name), copy_of(value));
+  }
+  std::vector<std::string> names;
+  std::map<std::string, Array> arrays;
+};
+
+// One sequence: the tokens it has in the cache, and where.
+struct TestSequence {
+  int64_t n_tokens = 0;
+  std::vector<int32_t> blocks;
+};
+
+class TestModel {
+ public:
+  static constexpr int64_t kBlocks = 101, kMaxTokens = 128;
+
+  // Loads the directory for `backend`, which must outlive the model. The cache is float32.
+  TestModel(const std::filesystem::path& directory,
+            Backend& backend,
+            WeightsDType dtype = WeightsDType::as_stored,
+            int64_t block_size = 4);
+
+  struct Chunk {
+    TestSequence* sequence;
+    std::span<const int32_t> ids;  // the next tokens of the sequence
+  };
+  // Appends the chunks' tokens in one batch. Returns the logits of every row, in order.
+  Array forward(std::span<const Chunk> chunks, Tap* tap = nullptr);
+  Array forward(TestSequence& sequence, std::span<const int32_t> ids, Tap* tap = nullptr) {
+    const Chunk chunk{&sequence, ids};
+    return forward({&chunk, 1}, tap);
+  }
+
+  // Continues every prompt greedily by n_new tokens, all sequences in the same batches.
+  std::vector<std::vector<int32_t>> greedy(std::span<const std::vector<int32_t>> prompts,
+                                           int64_t n_new);
+
+  const HfConfig& config() const { return checkpoint_.config(); }
+
+ private:
+  int32_t take_block();
+
+  int64_t block_size_;
+  Checkpoint checkpoint_;
+  Weights weights_;
+  Storage cache_;
+  std::vector<KvLayer> kv_;
+  Qwen3 qwen3_;
+  int64_t n_blocks_taken_ = 0;
+};
+
+inline TestModel::TestModel(const std::filesystem::path& directory,
+                            Backend& backend,
+                            WeightsDType dtype,
+                            int64_t block_size)
+    : block_size_(block_size),
+      checkpoint_(Checkpoint::open(directory)),
+      weights_(load_weights(checkpoint_, backend, dtype, 1, {})),
+      qwen3_(config(), weights_, backend, kMaxTokens, kMaxTokens, kBlocks * block_size_) {
+  const HfConfig& c = config();
+  const int64_t bytes =
+      backend.kv_bytes(DType::f32, kBlocks, block_size_, c.num_key_value_heads, c.head_dim);
+  cache_ = Storage(2 * c.num_hidden_layers * bytes);
+  auto take = [&, at = cache_.data()]() mutable {
+    std::byte* begin = std::exchange(at, at + bytes);
+    return Tensor(begin, DType::f32, {kBlocks, block_size_, c.num_key_value_heads, c.head_dim});
+  };
+  for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
+    const Tensor k = take();
+    kv_.push_back({.k = k, .v = take()});
+  }
+}
+
+inline int32_t TestModel::take_block() {
+  QWEN3_CHECK(n_blocks_taken_ < kBlocks, ErrorKind::internal, "test: no block left");
+  return static_cast<int32_t>(n_blocks_taken_++ * 37 %
+                              kBlocks);  // 37 and 101 have no common factor
+}
+
+inline Array TestModel::forward(std::span<const Chunk> chunks, Tap* tap) {
+  std::vector<int32_t> ids, positions, starts{0}, kv_lens, rows;
+  std::vector<int64_t> slots;
+  for (const auto& [sequence, next] : chunks) {
+    for (const int32_t id : next) {
+      const int64_t position = sequence->n_tokens++;
+      if (position % block_size_ == 0) sequence->blocks.push_back(take_block());
+      slots.push_back(sequence->blocks.back() * block_size_ + position % block_size_);
+      rows.push_back(static_cast<int32_t>(ids.size()));
+      positions.push_back(static_cast<int32_t>(position));
+      ids.push_back(id);
+    }
+    starts.push_back(static_cast<int32_t>(ids.size()));
+    kv_lens.push_back(static_cast<int32_t>(sequence->n_tokens));
+  }
+  size_t max_blocks = 0;
+  for (const Chunk& chunk : chunks)
+    max_blocks = std::max(max_blocks, chunk.sequence->blocks.size());
+  std::vector<int32_t> tables(chunks.size() * max_blocks, -1);
+  for (size_t s = 0; s < chunks.size(); ++s) {
+    std::ranges::copy(chunks[s].sequence->blocks,
+                      tables.begin() + static_cast<int64_t>(s * max_blocks));
+  }
+  const Batch batch{.token_ids = ids,
+                    .positions = positions,
+                    .slot_mapping = slots,
+                    .cu_seqlens_q = starts,
+                    .kv_lens = kv_lens,
+                    .block_tables = tables,
+                    .max_blocks_per_seq = static_cast<int64_t>(max_blocks),
+                    .logit_rows = rows};
+  return copy_of(qwen3_.forward(batch, kv_, tap));
+}
+
+inline std::vector<std::vector<int32_t>> TestModel::greedy(
+    std::span<const std::vector<int32_t>> prompts, int64_t n_new) {
+  std::vector<TestSequence> sequences(prompts.size());
+  std::vector<std::vector<int32_t>> next(prompts.begin(), prompts.end()), made(prompts.size());
+  for (int64_t step = 0; step < n_new; ++step) {
+    std::vector<Chunk> chunks;
+    for (size_t s = 0; s < prompts.size(); ++s) chunks.push_back({&sequences[s], next[s]});
+    const Array logits = forward(chunks);
+    const auto vocab_size = static_cast<size_t>(logits.shape[1]);
+    size_t row = 0;  // of the last token of each sequence
+    for (size_t s = 0; s < prompts.size(); ++s) {
+      row += next[s].size();
+      const float* end = logits.values.data() + row * vocab_size;
+      const auto best =
+          static_cast<int32_t>(std::max_element(end - vocab_size, end) - (end - vocab_size));
+      made[s].push_back(best);
+      next[s] = {best};
+    }
+  }
+  return made;
+}
+
+}  // namespace qwen3::test
