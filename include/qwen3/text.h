@@ -24,7 +24,7 @@
 namespace qwen3 {
 
 struct ChatOptions {
-  std::string tools = {};               // JSON array of tool schemas; "": none
+  std::string tools = {};                    // JSON array of tool schemas; "": none
   std::optional<bool> enable_thinking = {};  // absent: the template's own default
   bool add_generation_prompt = true;
   // The last message is the assistant's and is to be continued: its end marker is left out.
@@ -50,9 +50,9 @@ struct EncodedChat {
 
 struct AnswerOptions {
   PromptState state = PromptState::plain;
-  bool split_reasoning = true;      // false: everything is content, tags included
-  bool trim_newlines = false;       // drop the newlines that models write around the two parts
-  bool skip_special_tokens = true;  // no text for tokens such as <|im_start|>
+  bool split_reasoning = true;         // false: everything is content, tags included
+  bool trim_newlines = false;          // drop the newlines that models write around the two parts
+  bool skip_special_tokens = true;     // no text for tokens such as <|im_start|>
   std::vector<std::string> stop = {};  // the answer ends before the first of these
   bool include_stop = false;           // … or behind it
 };
@@ -62,8 +62,8 @@ struct AnswerPiece {
   std::string text;  // well-formed UTF-8, never empty
 };
 
-// One answer in the making. Keeps its Text alive. Fed token by token; gives text as soon as it is certain: whole UTF-8
-// characters, nothing that might still become a stop string or a tag.
+// One answer in the making. Keeps its Text alive. Fed token by token; gives text as soon as it is
+// certain: whole UTF-8 characters, nothing that might still become a stop string or a tag.
 class AnswerStream {
  public:
   AnswerStream(AnswerStream&&) noexcept;

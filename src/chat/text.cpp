@@ -18,18 +18,24 @@ Json parse_option(const std::string& json, std::string_view where, Json absent) 
 
 PromptState state_of(PromptThinking thinking) {
   switch (thinking) {
-    case PromptThinking::none: return PromptState::plain;
-    case PromptThinking::open: return PromptState::inside_thinking;
-    case PromptThinking::closed: return PromptState::thinking_is_over;
+    case PromptThinking::none:
+      return PromptState::plain;
+    case PromptThinking::open:
+      return PromptState::inside_thinking;
+    case PromptThinking::closed:
+      return PromptState::thinking_is_over;
   }
   return PromptState::plain;
 }
 
 PromptThinking thinking_of(PromptState state) {
   switch (state) {
-    case PromptState::plain: return PromptThinking::none;
-    case PromptState::inside_thinking: return PromptThinking::open;
-    case PromptState::thinking_is_over: return PromptThinking::closed;
+    case PromptState::plain:
+      return PromptThinking::none;
+    case PromptState::inside_thinking:
+      return PromptThinking::open;
+    case PromptState::thinking_is_over:
+      return PromptThinking::closed;
   }
   return PromptThinking::none;
 }

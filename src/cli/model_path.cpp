@@ -25,7 +25,8 @@ fs::path resolve_model(const std::string& name) {
               "{}: not a directory; expected a Hugging Face model directory with config.json; "
               "give the directory that holds it",
               name);
-  const bool plain_name = !name.empty() && name.find('/') == name.npos && name != "." && name != "..";
+  const bool plain_name =
+      !name.empty() && name.find('/') == name.npos && name != "." && name != "..";
   std::string tried;
   for (const fs::path& root : bundled_model_roots()) {
     if (plain_name && fs::is_directory(root / name, ignored)) return root / name;

@@ -38,9 +38,8 @@ bool boolean_or(const Json& line, const char* key, bool fallback) {
 }
 
 // Messages go to the template as they came, like transformers' apply_chat_template.
-constexpr MessageOptions kAsGiven = {.join_text_parts = false,
-                                     .null_content_as_empty = false,
-                                     .parse_tool_arguments = false};
+constexpr MessageOptions kAsGiven = {
+    .join_text_parts = false, .null_content_as_empty = false, .parse_tool_arguments = false};
 
 Json render_line(const ChatConfig& config, const Json& line) {
   PromptOptions options;
