@@ -79,6 +79,7 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   add_render(app, action);
   add_inspect(app, action);
   add_bench(app, action);
+  add_trace(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version

@@ -70,13 +70,21 @@ void Backend::experts_add(const Tensor& x,
     const Tensor gate = Tensor::view(gates, {n_rows, intermediate_size});
     const Tensor up = Tensor::view(ups, {n_rows, intermediate_size});
 
+    const bool watched = observer() != nullptr;
+    const std::string name = watched ? "experts." + std::to_string(group.expert) : std::string();
     gather_rows(input, h, group.rows);
+    if (watched) observe(name + ".input", input);
     linears({gate, up},
             input,
             {experts.gate_proj.matrix(group.expert), experts.up_proj.matrix(group.expert)});
+    if (watched) {
+      observe(name + ".gate_proj", gate);
+      observe(name + ".up_proj", up);
+    }
     silu_mul(gate, gate, up);
+    if (watched) observe(name + ".act", gate);
     linear(output, gate, experts.down_proj.matrix(group.expert));
-    if (observer() != nullptr) observe("experts." + std::to_string(group.expert), output);
+    if (watched) observe(name, output);
     scatter_add_rows(x, output, group.rows, group.weights);
   }
 }

@@ -64,6 +64,8 @@ Tensor Qwen3::forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap)
   Run run(backend_, buffers, tap);
 
   rope_.angles(buffers.cos, buffers.sin, batch.positions);
+  run.tap("rotary_cos", buffers.cos);  // [n_tokens, head_dim / 2]
+  run.tap("rotary_sin", buffers.sin);
   run.ops.embed(x, batch.token_ids, weights_.embed_tokens);
   run.tap("embed_tokens", x);
 

@@ -1,0 +1,302 @@
+#include "cli/trace_output.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <system_error>
+
+#include "base/available_memory.h"
+#include "base/error.h"
+#include "base/output_file.h"
+#include "cli/console.h"
+#include "cli/generation.h"
+#include "formats/npy.h"
+#include "trace/export_json.h"
+#include "trace/glob.h"
+#include "trace/report.h"
+
+namespace qwen3::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+void write_file(const fs::path& path, std::string_view text) {
+  OutputFile file(path);
+  file.write(text);
+  file.commit();
+}
+
+void make_directory(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  QWEN3_CHECK(!error, ErrorKind::device, "{}: cannot make the directory: {}", path.string(), error.message());
+}
+
+// A token for a table: quoted, with control characters visible.
+std::string shown(const Trace& trace, int32_t id) {
+  return "\"" + quote_for_message(trace.token_text(id), 24) + "\"";
+}
+
+bool matches(const TraceOptions& options, const TapRecord& tap) {
+  return options.taps.empty() || std::ranges::any_of(options.taps, [&](const std::string& pattern) {
+           return glob_match(pattern, tap.name);
+         });
+}
+
+void print_taps(const TraceOptions& options, const Trace& trace) {
+  if (options.taps.empty() && !options.output.json) return;
+  std::string text;
+  for (const TapRecord& tap : trace.statistics->records()) {
+    if (!matches(options, tap)) continue;
+    if (options.output.json) {
+      print_json(tap_json(tap));
+      continue;
+    }
+    const TensorStatistics& s = tap.statistics;
+    text += fmt::format("{:<44} {:<16} {:<8} mean={:<11.5g} std={:<10.5g} min={:<11.5g} max={:<10.5g} rms={:.5g}",
+                        tap.name,
+                        fmt::format("[{}]", fmt::join(tap.shape, ", ")),
+                        tap.dtype,
+                        s.mean,
+                        s.std,
+                        s.min,
+                        s.max,
+                        s.rms);
+    if (!s.all_finite()) text += fmt::format(" NaN={} Inf={}", s.n_nan, s.n_inf);
+    text += '\n';
+  }
+  print_out(text);
+}
+
+void print_routing(const TraceOptions& options, const Trace& trace) {
+  const auto& layers = trace.routing->layers();
+  if (options.output.json) {
+    for (const LayerRouting& layer : layers) print_json({{"routing", routing_json(layer)}});
+    return;
+  }
+  std::string text = "Expert routing (load entropy and router entropy: 1 is even; imbalance: largest load / mean)\n";
+  for (const LayerRouting& layer : layers) {
+    const RoutingSummary s = summarise(layer);
+    text += fmt::format("layer {:>2}: load [{}] idle {} entropy {:.3f} imbalance {:.2f} router {:.3f} aux {:.4f}\n",
+                        layer.layer,
+                        fmt::join(s.load, ", "),
+                        s.n_idle,
+                        s.load_entropy,
+                        s.imbalance,
+                        s.router_entropy,
+                        s.aux_loss);
+  }
+  const AuxLosses losses = auxiliary_losses(layers);
+  text += fmt::format("auxiliary loss {:.6f} (transformers), {:.6f} (educational)\n",
+                      losses.transformers,
+                      losses.educational);
+  for (size_t t = 0; t < trace.ids.size(); ++t) {
+    text += fmt::format("token {:>3} {:<16}", t, shown(trace, trace.ids[t]));
+    for (const LayerRouting& layer : layers) {
+      text += fmt::format(" L{}:", layer.layer);
+      for (int64_t k = 0; k < layer.top_k; ++k) {
+        const size_t at = t * static_cast<size_t>(layer.top_k) + static_cast<size_t>(k);
+        text += fmt::format("{}{}({:.2f})", k == 0 ? "" : ",", layer.experts[at], layer.weights[at]);
+      }
+    }
+    text += '\n';
+  }
+  print_out(text);
+}
+
+// routing.json, and experts.npy and weights.npy of shape [n_tokens, n_sparse_layers, top_k].
+void write_routing(const Trace& trace, const fs::path& directory) {
+  const auto& layers = trace.routing->layers();
+  QWEN3_CHECK(!layers.empty(),
+              ErrorKind::invalid_argument,
+              "qwen3 trace: --routing-out: expected a model with experts; got {}, which is dense",
+              trace.facts.name);
+  make_directory(directory);
+  write_file(directory / "routing.json", dump_json(routing_export(layers)) + "\n");
+  const int64_t n_tokens = layers.front().n_tokens, top_k = layers.front().top_k;
+  const auto n_layers = static_cast<int64_t>(layers.size());
+  std::vector<int32_t> experts;
+  std::vector<float> weights;
+  for (int64_t t = 0; t < n_tokens; ++t) {
+    for (const LayerRouting& layer : layers) {
+      const auto at = t * top_k;
+      experts.insert(experts.end(), layer.experts.begin() + at, layer.experts.begin() + at + top_k);
+      weights.insert(weights.end(), layer.weights.begin() + at, layer.weights.begin() + at + top_k);
+    }
+  }
+  const Shape shape{n_tokens, n_layers, top_k};
+  write_npy(directory / "experts.npy", Tensor(experts.data(), DType::i32, shape));
+  write_npy(directory / "weights.npy", Tensor(weights.data(), DType::f32, shape));
+}
+
+void print_attention(const TraceOptions& options, const Trace& trace) {
+  if (options.output.json) {
+    for (const LayerAttention& layer : trace.attention->layers()) {
+      print_json({{"attention", attention_json(layer)}});
+    }
+    return;
+  }
+  std::string text =
+      "Attention per head (entropy in nats; own and first token's share; mean distance; what the last token attends to)\n";
+  for (const LayerAttention& layer : trace.attention->layers()) {
+    for (size_t h = 0; h < layer.heads.size(); ++h) {
+      const HeadSummary& head = layer.heads[h];
+      text += fmt::format("layer {:>2} head {:>2}: entropy {:.3f} self {:.3f} first {:.3f} distance {:>6.2f} top",
+                          layer.layer,
+                          h,
+                          head.entropy,
+                          head.self_share,
+                          head.first_share,
+                          head.mean_distance);
+      for (const AttendedToken& token : head.top) {
+        const int32_t id = trace.ids[static_cast<size_t>(token.position)];
+        text += fmt::format(" {}:{}={:.2f}", token.position, shown(trace, id), token.share);
+      }
+      text += '\n';
+    }
+  }
+  print_out(text);
+}
+
+// layers.{i}.self_attn.probs.npy of shape [n_heads, n_tokens, n_tokens].
+void write_attention(const Trace& trace, const fs::path& directory) {
+  make_directory(directory);
+  for (const LayerAttention& layer : trace.attention->layers()) {
+    std::vector<float> map = layer.map;
+    write_npy(directory / fmt::format("layers.{}.self_attn.probs.npy", layer.layer),
+              Tensor::view(map, {layer.n_heads, layer.n_tokens, layer.n_tokens}));
+  }
+}
+
+void print_lens(const TraceOptions& options, const Trace& trace) {
+  const LogitLens& lens = *trace.lens;
+  if (options.output.json) {
+    for (size_t layer = 0; layer < lens.layers().size(); ++layer) {
+      const auto& rows = lens.layers()[layer];
+      for (size_t row = 0; row < rows.size(); ++row) {
+        print_json({{"lens",
+                     {{"layer", layer},
+                      {"position", lens.first_row() + static_cast<int64_t>(row)},
+                      {"top", lens_json(rows[row])}}}});
+      }
+    }
+    return;
+  }
+  std::string text = "Logit lens: the next token as each layer would have it\n";
+  const size_t n_rows = lens.layers().empty() ? 0 : lens.layers().front().size();
+  for (size_t row = 0; row < n_rows; ++row) {
+    const auto position = static_cast<size_t>(lens.first_row()) + row;
+    text += fmt::format("after token {} {}\n", position, shown(trace, trace.ids[position]));
+    for (size_t layer = 0; layer < lens.layers().size(); ++layer) {
+      text += fmt::format("  layer {:>2}:", layer);
+      for (const LensToken& token : lens.layers()[layer][row]) {
+        text += fmt::format(" {} {:.3f}", shown(trace, token.id), token.probability);
+      }
+      text += '\n';
+    }
+  }
+  print_out(text);
+}
+
+void write_report(const TraceOptions& options, const Trace& trace) {
+  ReportInput input;
+  input.facts = &trace.facts;
+  input.subtitle = model_line(trace.model->info());
+  std::set<int32_t> named;
+  for (const int32_t id : trace.ids) input.tokens.push_back({id, trace.token_text(id)});
+  if (trace.lens) {
+    for (const auto& layer : trace.lens->layers()) {
+      for (const auto& row : layer) {
+        for (const LensToken& token : row) named.insert(token.id);
+      }
+    }
+    input.lens = &*trace.lens;
+  }
+  for (const int32_t id : named) input.named.push_back({id, trace.token_text(id)});
+  input.taps = &trace.statistics->records();
+  input.routing = &trace.routing->layers();
+  input.attention = &trace.attention->layers();
+  input.time = &trace.time;
+  input.seconds = trace.seconds;
+  input.chinese = options.language == "zh";
+  const std::string page = html_report(input);
+  write_file(options.html, page);
+  if (options.output.talk()) {
+    print_note(fmt::format("{}: {}", options.html, format_bytes(static_cast<int64_t>(page.size()))));
+  }
+}
+
+// The verdict on the tensors themselves.
+ExitCode judge(const TraceOptions& options, const Trace& trace) {
+  ExitCode code = kDone;
+  if (trace.statistics) {
+    if (const TapRecord* bad = trace.statistics->first_bad()) {
+      const TensorStatistics& s = bad->statistics;
+      print_error(fmt::format(
+          "qwen3 trace: {}: expected finite numbers; got {} NaN and {} infinities among {}; this is "
+          "the first such tensor",
+          bad->name,
+          s.n_nan,
+          s.n_inf,
+          s.n));
+      code = kFailed;
+    }
+  }
+  if (!trace.compare) return code;
+  const CompareTap& compare = *trace.compare;
+  QWEN3_CHECK(compare.n_compared() > 0,
+              ErrorKind::not_found,
+              "{}: no file is named after a tap; expected for example embed_tokens.npy",
+              options.compare);
+  if (compare.diverging().empty()) {
+    const std::string line = fmt::format("{} tensors agree to {:g}; the worst is {} with {:.3g}",
+                                         compare.n_compared(),
+                                         options.tolerance,
+                                         compare.worst().name,
+                                         compare.worst().relative);
+    if (options.output.json) {
+      print_json({{"compare", {{"tensors", compare.n_compared()}, {"diverging", 0}}}});
+    } else {
+      print_out(line + "\n");
+    }
+    return code;
+  }
+  const CompareTap::Difference& first = compare.diverging().front();
+  print_error(fmt::format(
+      "qwen3 trace: {}: the first tensor that diverges from {}; {}; {} of {} tensors diverge",
+      first.name,
+      options.compare,
+      first.shape_problem.empty()
+          ? fmt::format("expected |Δ|/|reference| <= {:g}, got {:.3g}, largest difference {:.3g} at {}",
+                        options.tolerance,
+                        first.relative,
+                        first.largest,
+                        first.at)
+          : first.shape_problem,
+      compare.diverging().size(),
+      compare.n_compared()));
+  return kFailed;
+}
+
+}  // namespace
+
+ExitCode report_trace(const TraceOptions& options, const Trace& trace) {
+  if (trace.statistics) print_taps(options, trace);
+  if (options.routing && !trace.routing->layers().empty()) print_routing(options, trace);
+  if (options.attention) print_attention(options, trace);
+  if (options.lens > 0 && (options.html.empty() || options.output.json || options.lens_given)) {
+    print_lens(options, trace);
+  }
+  if (!options.routing_out.empty()) write_routing(trace, options.routing_out);
+  if (!options.attention_out.empty()) write_attention(trace, options.attention_out);
+  if (!options.timeline.empty()) write_file(options.timeline, trace.time.chrome_json(trace.facts.name));
+  if (!options.html.empty()) write_report(options, trace);
+  if (options.output.talk() && !options.out.empty()) {
+    print_note(fmt::format("{} taps in {}", trace.n_dumped, options.out));
+  }
+  return judge(options, trace);
+}
+
+}  // namespace qwen3::cli

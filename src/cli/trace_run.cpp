@@ -1,0 +1,257 @@
+#include "cli/trace_run.h"
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+
+#include "base/embedded_files.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/mapped_file.h"
+#include "cli/commands.h"
+#include "cli/console.h"
+#include "cli/generation.h"
+#include "cli/model_path.h"
+#include "cli/npy_taps.h"
+#include "cli/numbers.h"
+#include "engine/evaluate.h"
+#include "engine/model_impl.h"
+#include "model/logit_projection.h"
+#include "model/losses.h"
+#include "trace/tap_list.h"
+#include "trace/tap_name.h"
+#include "trace/tracing_backend.h"
+
+namespace qwen3::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int64_t kMaxMapTokens = 256;  // per head a quarter of a MiB
+constexpr int64_t kLensBest = 5;
+constexpr size_t kMaxConfigBytes = 16 << 20;
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+// The level of --level; else of enable_trace and trace_level in config.json; else input_flow when
+// nothing else was asked for.
+std::optional<TraceLevel> chosen_level(const TraceOptions& options) {
+  if (options.level) return parse_trace_level(*options.level, "qwen3 trace: --level");
+  const std::filesystem::path file = resolve_model(options.model.model) / "config.json";
+  if (file_exists(file)) {
+    const Json config = parse_json(read_text_file(file, kMaxConfigBytes), file.string());
+    const auto enabled = config.find("enable_trace");
+    if (enabled != config.end() && enabled->is_boolean() && enabled->get<bool>()) {
+      const auto level = config.find("trace_level");
+      if (level == config.end()) return TraceLevel::input_flow;
+      QWEN3_CHECK(level->is_string(),
+                  ErrorKind::corrupt_file,
+                  "{}: trace_level: expected input_flow, compact or verbose; got {}",
+                  file.string(),
+                  level->type_name());
+      return parse_trace_level(level->get<std::string>(), file.string() + ": trace_level");
+    }
+  }
+  return options.wants_more() ? std::nullopt : std::optional(TraceLevel::input_flow);
+}
+
+std::vector<int32_t> chosen_ids(const TraceOptions& options, const Trace& trace) {
+  if (options.ids) return parse_id_list(*options.ids, "qwen3 trace: --ids");
+  QWEN3_CHECK(trace.text.has_value(),
+              ErrorKind::not_found,
+              "{}: no tokenizer.json; expected one for --prompt; give --ids instead",
+              options.model.model);
+  std::vector<int32_t> ids = trace.text->encode(*options.prompt);
+  if (ids.empty()) throw UsageError("qwen3 trace: --prompt: expected some text; got none");
+  return ids;
+}
+
+// Lines of a level: to stdout in large pieces, or as JSON lines.
+class LinePrinter {
+ public:
+  explicit LinePrinter(bool json) : json_(json) {}
+
+  void operator()(std::string_view line) {
+    if (json_) {
+      print_json({{"trace", line}});
+      return;
+    }
+    buffer_.append(line).push_back('\n');
+    if (buffer_.size() > kFlushBytes) flush();
+  }
+  void flush() {
+    if (!buffer_.empty()) print_out(buffer_);
+    buffer_.clear();
+  }
+
+ private:
+  static constexpr size_t kFlushBytes = 1 << 16;
+  bool json_;
+  std::string buffer_;
+};
+
+// Buffers of the logit lens, and the way from rows to logits.
+struct Projection {
+  Model::Impl& model;
+  Storage normed_storage, logits_storage;
+
+  explicit Projection(Model::Impl& impl)
+      : model(impl),
+        normed_storage(LogitLens::kChunkRows * impl.config.hidden_size * 4),
+        logits_storage(LogitLens::kChunkRows * impl.config.vocab_size * 4) {}
+
+  Tensor operator()(const Tensor& rows) const {
+    const int64_t n = rows.dim(0);
+    const HfConfig& c = model.config;
+    const Tensor normed(normed_storage.data(), DType::f32, {n, c.hidden_size});
+    const Tensor logits(logits_storage.data(), DType::f32, {n, c.vocab_size});
+    project_logits(logits, normed, rows, model.weights, c, *model.backend);
+    return logits;
+  }
+};
+
+void check_map_length(const TraceOptions& options, size_t n_tokens) {
+  QWEN3_CHECK(options.attention_out.empty() || static_cast<int64_t>(n_tokens) <= kMaxMapTokens,
+              ErrorKind::invalid_argument,
+              "qwen3 trace: --attention-out: expected at most {} tokens for full maps; got {}; use "
+              "--attention for summaries, or a shorter prompt",
+              kMaxMapTokens,
+              n_tokens);
+}
+
+// A pass without taps under the clock; the first one warms caches and page tables.
+void run_timed(const TraceOptions& options, Trace& trace) {
+  if (!options.wants_time()) return;
+  Model::Impl& impl = trace.model->impl();
+  impl.backend = make_tracing_backend(std::move(impl.backend), trace.time);
+  const auto nothing = [](int64_t, const Tensor&) {};
+  evaluate(*trace.model, trace.ids, nullptr, nothing);
+  trace.time.clear();
+  const auto begin = Clock::now();
+  evaluate(*trace.model, trace.ids, nullptr, nothing);
+  trace.time.add_outer(fmt::format("forward pass of {} tokens", trace.ids.size()), begin);
+  trace.seconds = seconds_since(begin);
+}
+
+void print_losses(LevelTap& level,
+                  const HfConfig& config,
+                  const std::vector<int32_t>& labels,
+                  const Tensor& logits,
+                  const RoutingRecorder* routing) {
+  level.cross_entropy(cross_entropy(logits, labels));
+  if (config.model_type == ModelType::qwen3_moe && routing != nullptr) {
+    level.router_aux_loss(auxiliary_losses(routing->layers()).educational);
+  }
+}
+
+std::vector<int32_t> chosen_labels(const TraceOptions& options, const Trace& trace) {
+  if (!options.labels) return {};
+  std::vector<int32_t> labels = parse_id_list(*options.labels, "qwen3 trace: --labels", -100);
+  if (labels.size() != trace.ids.size()) {
+    throw UsageError(fmt::format("qwen3 trace: --labels: expected {} labels, one for each id; got {}",
+                                 trace.ids.size(),
+                                 labels.size()));
+  }
+  for (const int32_t label : labels) {
+    QWEN3_CHECK(label == -100 || (label >= 0 && label < trace.facts.vocab_size),
+                ErrorKind::invalid_argument,
+                "qwen3 trace: --labels: expected -100 or an id below {}; got {}",
+                trace.facts.vocab_size,
+                label);
+  }
+  return labels;
+}
+
+}  // namespace
+
+ModelFacts facts_of(const HfConfig& c, std::string name) {
+  ModelFacts facts;
+  facts.name = std::move(name);
+  facts.moe = c.model_type == ModelType::qwen3_moe;
+  facts.num_hidden_layers = c.num_hidden_layers;
+  facts.vocab_size = c.vocab_size;
+  facts.hidden_size = c.hidden_size;
+  facts.intermediate_size = c.intermediate_size;
+  facts.moe_intermediate_size = c.moe_intermediate_size;
+  facts.num_attention_heads = c.num_attention_heads;
+  facts.num_key_value_heads = c.num_key_value_heads;
+  facts.head_dim = c.head_dim;
+  facts.num_experts = c.num_experts;
+  facts.num_experts_per_tok = c.num_experts_per_tok;
+  facts.norm_topk_prob = c.norm_topk_prob;
+  facts.qk_norm_after_rope = c.qk_norm_after_rope;
+  facts.max_position_embeddings = c.max_position_embeddings;
+  facts.rms_norm_eps = c.rms_norm_eps;
+  facts.rope_theta = c.rope_theta;
+  facts.layer_is_sparse = c.layer_is_sparse;
+  facts.layer_sliding_window = c.layer_sliding_window;
+  return facts;
+}
+
+std::string Trace::token_text(int32_t id) const {
+  return text ? text->decode({&id, 1}) : "#" + std::to_string(id);
+}
+
+void run_trace(const TraceOptions& options, Trace& trace) {
+  const std::optional<TraceLevel> level = chosen_level(options);
+  if (!options.compare.empty()) trace.compare.emplace(options.compare, options.tolerance);
+  trace.model = load_model(options.model, options.output);
+  Model::Impl& impl = trace.model->impl();
+  if (options.output.talk()) print_note(model_line(trace.model->info()));
+  trace.facts = facts_of(impl.config, trace.model->info().name);
+  check_patterns(options.taps, all_tap_names(trace.facts));
+  const std::filesystem::path directory = resolve_model(options.model.model);
+  if (Text::available(directory)) trace.text.emplace(Text::load(directory));
+  trace.ids = chosen_ids(options, trace);
+  check_map_length(options, trace.ids.size());
+  const std::vector<int32_t> labels = chosen_labels(options, trace);
+  run_timed(options, trace);
+
+  TapList taps;
+  LinePrinter print(options.output.json);
+  std::optional<LevelTap> lines;
+  if (level) {
+    lines.emplace(*level, trace.facts, trace_language(options), std::ref(print));
+    taps.add(*lines);
+  }
+  std::optional<FilterTap> filtered_statistics, filtered_dumps;
+  std::optional<NpyTaps> dumps;
+  // The report and the watch want all tensors, whatever is printed.
+  const bool all = options.watch || !options.html.empty();
+  if (options.wants_statistics()) {
+    trace.statistics.emplace();
+    filtered_statistics.emplace(all ? std::vector<std::string>() : options.taps, *trace.statistics);
+    taps.add(*filtered_statistics);
+  }
+  if (!options.out.empty()) {
+    dumps.emplace(options.out);
+    filtered_dumps.emplace(options.taps, *dumps);
+    taps.add(*filtered_dumps);
+  }
+  if (trace.compare) taps.add(*trace.compare);
+  if (options.wants_routing() || options.labels) taps.add(trace.routing.emplace());
+  if (options.wants_attention()) {
+    taps.add(trace.attention.emplace(trace.facts, kMaxMapTokens));
+  }
+  std::optional<Projection> projection;
+  if (options.lens > 0) {
+    projection.emplace(impl);
+    const int64_t n_real = trace.text ? trace.text->n_tokens() : 0;
+    taps.add(trace.lens.emplace(std::cref(*projection), options.lens, kLensBest, n_real));
+  }
+
+  if (lines) lines->begin(static_cast<int64_t>(trace.ids.size()));
+  const auto begin = Clock::now();
+  evaluate(*trace.model, trace.ids, taps.empty() ? nullptr : &taps, [&](int64_t, const Tensor& logits) {
+    if (!labels.empty() && lines) {
+      print_losses(*lines, impl.config, labels, logits, trace.routing ? &*trace.routing : nullptr);
+    }
+  });
+  trace.traced_seconds = seconds_since(begin);
+  print.flush();
+  if (dumps) trace.n_dumped = dumps->n_files();
+}
+
+}  // namespace qwen3::cli

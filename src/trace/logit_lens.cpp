@@ -1,0 +1,46 @@
+#include "trace/logit_lens.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "trace/tap_name.h"
+
+namespace qwen3 {
+
+std::vector<LensToken> most_probable(const float* logits, int64_t n, int64_t n_best) {
+  const auto count = std::min(n, n_best);
+  std::vector<int32_t> order(static_cast<size_t>(n));
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::partial_sort(order, order.begin() + count, [&](int32_t a, int32_t b) {
+    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+  });
+  std::vector<LensToken> best;
+  if (count == 0) return best;
+  const double top = logits[order.front()];
+  double total = 0;
+  for (int64_t i = 0; i < n; ++i) total += std::exp(logits[i] - top);
+  for (int64_t i = 0; i < count; ++i) {
+    const int32_t id = order[static_cast<size_t>(i)];
+    best.push_back({id, static_cast<float>(std::exp(logits[id] - top) / total)});
+  }
+  return best;
+}
+
+void LogitLens::tensor(std::string_view name, const Tensor& value) {
+  const TapName tap = parse_tap_name(name);
+  if (tap.layer < 0 || tap.part != "output") return;
+  first_row_ = std::max<int64_t>(0, value.dim(0) - n_rows_);
+  auto& layer = layers_.emplace_back();
+  for (int64_t row = first_row_; row < value.dim(0); row += kChunkRows) {
+    const int64_t n = std::min(kChunkRows, value.dim(0) - row);
+    const Tensor logits = project_(value.rows(row, n));
+    const int64_t n_real =
+        n_real_tokens_ > 0 ? std::min(n_real_tokens_, logits.dim(1)) : logits.dim(1);
+    for (int64_t i = 0; i < n; ++i) {
+      layer.push_back(most_probable(logits.f32_row(i), n_real, n_best_));
+    }
+  }
+}
+
+}  // namespace qwen3

@@ -1,0 +1,209 @@
+#include "trace/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "trace/export_json.h"
+#include "trace/report_page.h"
+#include "trace/tap_name.h"
+
+namespace qwen3 {
+namespace {
+
+// What a page can hold and a browser still scrolls through.
+constexpr int64_t kMaxExpertTaps = 2000;
+constexpr int64_t kMaxMapBytes = 900'000;
+
+std::string base64(std::span<const uint8_t> bytes) {
+  constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t word = 0;
+    for (size_t j = 0; j < 3; ++j) word = word << 8 | (i + j < bytes.size() ? bytes[i + j] : 0u);
+    for (size_t j = 0; j < 4; ++j) {
+      text += i + j <= bytes.size() ? kDigits[word >> (18 - 6 * j) & 63] : '=';
+    }
+  }
+  return text;
+}
+
+uint8_t quantised(float share) {
+  return static_cast<uint8_t>(std::lround(std::clamp(share, 0.0f, 1.0f) * 255));
+}
+
+Json facts_json(const ModelFacts& f) {
+  return {{"name", f.name},
+          {"moe", f.moe},
+          {"layers", f.num_hidden_layers},
+          {"sparse", f.layer_is_sparse},
+          {"vocab_size", f.vocab_size},
+          {"hidden_size", f.hidden_size},
+          {"intermediate_size", f.intermediate_size},
+          {"moe_intermediate_size", f.moe_intermediate_size},
+          {"heads", f.num_attention_heads},
+          {"kv_heads", f.num_key_value_heads},
+          {"head_dim", f.head_dim},
+          {"experts", f.num_experts},
+          {"top_k", f.num_experts_per_tok}};
+}
+
+Json tokens_json(const std::vector<ReportToken>& tokens) {
+  Json list = Json::array();
+  for (const ReportToken& token : tokens) list.push_back({token.id, token.text});
+  return list;
+}
+
+// [name, shape, dtype, mean, std, min, max, rms, nan, inf, sample] of each tensor. The insides of
+// experts are left out when there would be too many.
+Json taps_json(const std::vector<TapRecord>& taps) {
+  const auto of_expert = [](const TapRecord& tap) { return parse_tap_name(tap.name).expert >= 0; };
+  const bool with_experts = std::ranges::count_if(taps, of_expert) <= kMaxExpertTaps;
+  const auto brief = [](double value) {
+    return std::isfinite(value) ? Json::parse(fmt::format("{:.5g}", value)) : Json();
+  };
+  Json list = Json::array();
+  for (const TapRecord& tap : taps) {
+    if (!with_experts && of_expert(tap)) continue;
+    const TensorStatistics& s = tap.statistics;
+    Json sample = Json::array();
+    for (const float value : tap.sample) sample.push_back(brief(value));
+    list.push_back({tap.name,
+                    tap.shape,
+                    tap.dtype,
+                    brief(s.mean),
+                    brief(s.std),
+                    brief(s.min),
+                    brief(s.max),
+                    brief(s.rms),
+                    s.n_nan,
+                    s.n_inf,
+                    std::move(sample)});
+  }
+  return list;
+}
+
+// Summaries, and per layer the experts (two bytes each, little endian) and weights (one byte each)
+// of all tokens, as base64.
+Json routing_data(const std::vector<LayerRouting>& layers) {
+  Json list = Json::array();
+  for (const LayerRouting& layer : layers) {
+    Json one = routing_json(layer);
+    std::vector<uint8_t> experts, weights;
+    for (size_t i = 0; i < layer.experts.size(); ++i) {
+      experts.push_back(static_cast<uint8_t>(layer.experts[i] & 255));
+      experts.push_back(static_cast<uint8_t>(layer.experts[i] >> 8));
+      weights.push_back(quantised(layer.weights[i]));
+    }
+    one["experts"] = base64(experts);
+    one["weights"] = base64(weights);
+    list.push_back(std::move(one));
+  }
+  return list;
+}
+
+Json lens_data(const LogitLens& lens) {
+  Json layers = Json::array();
+  for (const auto& rows : lens.layers()) {
+    Json row_list = Json::array();
+    for (const auto& best : rows) row_list.push_back(lens_json(best));
+    layers.push_back(std::move(row_list));
+  }
+  return {{"first_row", lens.first_row()}, {"layers", std::move(layers)}};
+}
+
+// Summaries of all heads; the maps (one byte a share) only if all of them fit.
+Json attention_data(const std::vector<LayerAttention>& layers) {
+  int64_t n_bytes = 0;
+  for (const LayerAttention& layer : layers) n_bytes += static_cast<int64_t>(layer.map.size());
+  Json list = Json::array();
+  for (const LayerAttention& layer : layers) {
+    Json one = attention_json(layer);
+    if (!layer.map.empty() && n_bytes <= kMaxMapBytes) {
+      std::vector<uint8_t> bytes(layer.map.size());
+      std::ranges::transform(layer.map, bytes.begin(), quantised);
+      one["map"] = base64(bytes);
+    }
+    list.push_back(std::move(one));
+  }
+  return list;
+}
+
+Json time_data(const SpanLog& time, double seconds) {
+  Json ops = Json::array();
+  for (const OpTotal& total : time.totals()) ops.push_back(op_json(total));
+  return {{"seconds", seconds}, {"ops", std::move(ops)}};
+}
+
+// JSON that may stand inside <script>: "</script>", "<!--" and the line separators of old
+// JavaScript cannot occur.
+std::string script_safe(std::string_view json) {
+  std::string safe;
+  safe.reserve(json.size());
+  for (size_t i = 0; i < json.size(); ++i) {
+    switch (json[i]) {
+      case '<':
+        safe += "\\u003c";
+        break;
+      case '>':
+        safe += "\\u003e";
+        break;
+      case '&':
+        safe += "\\u0026";
+        break;
+      default:
+        safe += json[i];
+    }
+  }
+  return safe;
+}
+
+// `page` with each @name@ replaced; what is put in is not looked at again.
+std::string fill(std::string_view page,
+                 std::span<const std::pair<std::string_view, std::string_view>> values) {
+  std::string filled;
+  while (!page.empty()) {
+    size_t at = page.npos;
+    const std::pair<std::string_view, std::string_view>* first = nullptr;
+    for (const auto& value : values) {
+      const size_t found = page.find(value.first);
+      if (found < at) {
+        at = found;
+        first = &value;
+      }
+    }
+    filled.append(page.substr(0, at));
+    if (first == nullptr) break;
+    filled.append(first->second);
+    page.remove_prefix(at + first->first.size());
+  }
+  return filled;
+}
+
+}  // namespace
+
+std::string html_report(const ReportInput& input) {
+  Json data{{"lang", input.chinese ? "zh" : "en"},
+            {"subtitle", input.subtitle},
+            {"model", facts_json(*input.facts)},
+            {"tokens", tokens_json(input.tokens)},
+            {"named", tokens_json(input.named)}};
+  if (input.taps != nullptr) data["taps"] = taps_json(*input.taps);
+  if (input.routing != nullptr) data["routing"] = routing_data(*input.routing);
+  if (input.lens != nullptr) data["lens"] = lens_data(*input.lens);
+  if (input.attention != nullptr) data["attention"] = attention_data(*input.attention);
+  if (input.time != nullptr) data["time"] = time_data(*input.time, input.seconds);
+  const std::string json = script_safe(dump_json(data));
+  const std::array<std::pair<std::string_view, std::string_view>, 3> values{
+      {{"/*STYLE*/", report_style()}, {"/*DATA*/", json}, {"/*SCRIPT*/", report_script()}}};
+  return fill(report_page(), values);
+}
+
+}  // namespace qwen3

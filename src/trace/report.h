@@ -1,0 +1,43 @@
+// The report: one HTML page that holds everything recorded and needs nothing else. The page's text,
+// style and script are in report/page.{html,css,js}, put into the program when it is built; the data
+// goes in as one JSON text.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "trace/attention_recorder.h"
+#include "trace/logit_lens.h"
+#include "trace/model_facts.h"
+#include "trace/routing.h"
+#include "trace/span_log.h"
+#include "trace/statistics.h"
+
+namespace qwen3 {
+
+struct ReportToken {
+  int32_t id = 0;
+  std::string text;
+};
+
+// Borrows what was recorded. Pointers may be null: that part of the page says so.
+struct ReportInput {
+  const ModelFacts* facts = nullptr;
+  std::string subtitle;             // model, parameters, backend
+  std::vector<ReportToken> tokens;  // of the prompt
+  std::vector<ReportToken> named;   // texts of the ids that the lens predicts
+  const std::vector<TapRecord>* taps = nullptr;
+  const std::vector<LayerRouting>* routing = nullptr;
+  const LogitLens* lens = nullptr;
+  const std::vector<LayerAttention>* attention = nullptr;
+  const SpanLog* time = nullptr;
+  double seconds = 0;
+  bool chinese = false;  // the language it opens in
+};
+
+// The whole page. Text of tokens and models is data only: it can neither end the script that holds
+// it nor become markup.
+std::string html_report(const ReportInput& input);
+
+}  // namespace qwen3

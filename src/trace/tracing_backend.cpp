@@ -1,0 +1,231 @@
+#include "trace/tracing_backend.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace qwen3 {
+namespace {
+
+double bytes_of(const Tensor& t) { return static_cast<double>(t.numel() * dtype_size(t.dtype())); }
+double count(const Tensor& t) { return static_cast<double>(t.numel()); }
+
+// Experts that at least one token chose: only their weights are read.
+double n_experts_used(const Routing& routing) {
+  const Tensor& experts = routing.experts;
+  return static_cast<double>(
+      std::set<int32_t>(experts.i32(), experts.i32() + experts.numel()).size());
+}
+
+class TracingBackend final : public Backend {
+ public:
+  TracingBackend(std::unique_ptr<Backend> inner, SpanLog& log)
+      : inner_(std::move(inner)), log_(log) {}
+
+  BackendInfo info() const override { return inner_->info(); }
+  Layout weight_layout(DType type) const override { return inner_->weight_layout(type); }
+  void pack_weight(const Tensor& packed,
+                   int64_t index,
+                   const Tensor& matrix,
+                   int64_t row_begin,
+                   int64_t row_end) const override {
+    inner_->pack_weight(packed, index, matrix, row_begin, row_end);
+  }
+  void unpack_rows(const Tensor& out,
+                   const Tensor& packed,
+                   int64_t index,
+                   int64_t row_begin) const override {
+    inner_->unpack_rows(out, packed, index, row_begin);
+  }
+  int64_t kv_bytes(DType type,
+                   int64_t n_blocks,
+                   int64_t block_size,
+                   int64_t n_kv_heads,
+                   int64_t head_dim) const override {
+    return inner_->kv_bytes(type, n_blocks, block_size, n_kv_heads, head_dim);
+  }
+  void reserve(int64_t max_tokens, int64_t max_features, int64_t max_kv_len) override {
+    inner_->reserve(max_tokens, max_features, max_kv_len);
+  }
+
+  void embed(const Tensor& out, std::span<const int32_t> ids, const Tensor& table) override {
+    const auto begin = SpanLog::Clock::now();
+    inner_->embed(out, ids, table);
+    const double read = count(out) * static_cast<double>(dtype_size(table.dtype()));
+    log_.add("embed", begin, out.dim(0), read + bytes_of(out), 0);
+  }
+  void rms_norm(const Tensor& out, const Tensor& x, const Tensor& w, float eps) override {
+    const auto begin = SpanLog::Clock::now();
+    inner_->rms_norm(out, x, w, eps);
+    log_.add("rms_norm", begin, x.dim(0), bytes_of(x) + bytes_of(out) + bytes_of(w), 4 * count(x));
+  }
+  void linear(const Tensor& out, const Tensor& x, const Tensor& w, const Tensor& bias) override {
+    const auto begin = SpanLog::Clock::now();
+    inner_->linear(out, x, w, bias);
+    log_.add("linear", begin, x.dim(0), product_bytes(out, x, w), product_flops(x, w));
+  }
+  void rope_rotate_half(const Tensor& x, const Tensor& cos, const Tensor& sin) override {
+    const auto begin = SpanLog::Clock::now();
+    inner_->rope_rotate_half(x, cos, sin);
+    log_.add("rope_rotate_half", begin, x.dim(0), 2 * bytes_of(x), 3 * count(x));
+  }
+  void kv_store(const KvLayer& kv,
+                const Tensor& k,
+                const Tensor& v,
+                std::span<const int64_t> slots) override {
+    const auto begin = SpanLog::Clock::now();
+    inner_->kv_store(kv, k, v, slots);
+    const double written = 2 * count(k) * static_cast<double>(dtype_size(kv.k.dtype()));
+    log_.add("kv_store", begin, k.dim(0), bytes_of(k) + bytes_of(v) + written, 0);
+  }
+  void attention(const Tensor& out,
+                 const Tensor& q,
+                 const KvLayer& kv,
+                 const Batch& batch,
+                 const AttentionOptions& options) override {
+    const auto begin = SpanLog::Clock::now();
+    inner_->set_observer(observer());  // the probabilities are seen inside
+    inner_->attention(out, q, kv, batch, options);
+    inner_->set_observer(nullptr);
+    const Work work = attention_work(q, kv, batch, options.sliding_window);
+    log_.add("attention", begin, q.dim(0), work.bytes + 2 * bytes_of(q), work.flops);
+  }
+  void silu_mul(const Tensor& out, const Tensor& gate, const Tensor& up) override {
+    const auto begin = SpanLog::Clock::now();
+    inner_->silu_mul(out, gate, up);
+    log_.add("silu_mul", begin, out.dim(0), 3 * bytes_of(out), 5 * count(out));
+  }
+  void add(const Tensor& x, const Tensor& y) override {
+    const auto begin = SpanLog::Clock::now();
+    inner_->add(x, y);
+    log_.add("add", begin, x.dim(0), 3 * bytes_of(x), count(x));
+  }
+  void route_top_k(const Routing& routing, const Tensor& logits, Renormalise renormalise) override {
+    const auto begin = SpanLog::Clock::now();
+    inner_->route_top_k(routing, logits, renormalise);
+    log_.add("route_top_k",
+             begin,
+             logits.dim(0),
+             bytes_of(logits) + bytes_of(routing.weights) + bytes_of(routing.experts),
+             3 * count(logits));
+  }
+  void gather_rows(const Tensor& out, const Tensor& x, std::span<const int32_t> rows) override {
+    const auto begin = SpanLog::Clock::now();
+    inner_->gather_rows(out, x, rows);
+    log_.add("gather_rows", begin, out.dim(0), 2 * bytes_of(out), 0);
+  }
+  void scatter_add_rows(const Tensor& x,
+                        const Tensor& y,
+                        std::span<const int32_t> rows,
+                        std::span<const float> scales) override {
+    const auto begin = SpanLog::Clock::now();
+    inner_->scatter_add_rows(x, y, rows, scales);
+    log_.add("scatter_add_rows", begin, y.dim(0), 3 * bytes_of(y), 2 * count(y));
+  }
+
+  void linears(std::initializer_list<Tensor> outs,
+               const Tensor& x,
+               std::initializer_list<Tensor> ws,
+               std::initializer_list<Tensor> biases) override {
+    if (observer() != nullptr) {
+      Backend::linears(outs, x, ws, biases);
+      return;
+    }
+    const auto begin = SpanLog::Clock::now();
+    inner_->linears(outs, x, ws, biases);
+    double bytes = bytes_of(x), flops = 0;
+    for (const Tensor& out : outs) bytes += bytes_of(out);
+    for (const Tensor& w : ws) {
+      bytes += bytes_of(w);
+      flops += product_flops(x, w);
+    }
+    log_.add("linears", begin, x.dim(0), bytes, flops);
+  }
+  void linear_add(const Tensor& x, const Tensor& y, const Tensor& w) override {
+    if (observer() != nullptr) {
+      Backend::linear_add(x, y, w);
+      return;
+    }
+    const auto begin = SpanLog::Clock::now();
+    inner_->linear_add(x, y, w);
+    const double bytes = product_bytes(x, y, w) + bytes_of(x);
+    log_.add("linear_add", begin, y.dim(0), bytes, product_flops(y, w) + count(x));
+  }
+  void qk_norm_rope(const Tensor& q, const Tensor& k, const QkNormRope& options) override {
+    if (observer() != nullptr) {
+      Backend::qk_norm_rope(q, k, options);
+      return;
+    }
+    const auto begin = SpanLog::Clock::now();
+    inner_->qk_norm_rope(q, k, options);
+    log_.add("qk_norm_rope",
+             begin,
+             q.dim(0),
+             2 * (bytes_of(q) + bytes_of(k)),
+             7 * (count(q) + count(k)));
+  }
+  void experts_add(const Tensor& x,
+                   const Tensor& h,
+                   const ExpertWeights& experts,
+                   const Routing& routing) override {
+    if (observer() != nullptr) {
+      Backend::experts_add(x, h, experts, routing);
+      return;
+    }
+    const auto begin = SpanLog::Clock::now();
+    inner_->experts_add(x, h, experts, routing);
+    const double one_expert =  // parameters
+        (count(experts.gate_proj) + count(experts.up_proj) + count(experts.down_proj)) /
+        static_cast<double>(experts.gate_proj.dim(0));
+    const double weight_bytes = one_expert * n_experts_used(routing) *
+                                static_cast<double>(dtype_size(experts.gate_proj.dtype()));
+    log_.add("experts_add",
+             begin,
+             h.dim(0),
+             weight_bytes + bytes_of(h) + 2 * bytes_of(x),
+             2 * one_expert * count(routing.experts));
+  }
+
+ private:
+  struct Work {
+    double bytes = 0, flops = 0;
+  };
+
+  static double product_bytes(const Tensor& out, const Tensor& x, const Tensor& w) {
+    return bytes_of(out) + bytes_of(x) + bytes_of(w);
+  }
+  static double product_flops(const Tensor& x, const Tensor& w) {
+    return 2 * static_cast<double>(x.dim(0)) * count(w);
+  }
+  // Keys and values are read once per sequence; each query multiplies those that it sees twice.
+  static Work attention_work(const Tensor& q,
+                             const KvLayer& kv,
+                             const Batch& batch,
+                             int64_t sliding_window) {
+    Work work;
+    const double key_size = static_cast<double>(kv.k.dim(2) * kv.k.dim(3));
+    for (size_t s = 0; s < batch.kv_lens.size(); ++s) {
+      const int64_t n_rows = batch.cu_seqlens_q[s + 1] - batch.cu_seqlens_q[s];
+      const int64_t kv_len = batch.kv_lens[s];
+      work.bytes += 2 * static_cast<double>(kv_len) * key_size *
+                    static_cast<double>(dtype_size(kv.k.dtype()));
+      for (int64_t r = 0; r < n_rows; ++r) {
+        int64_t seen = kv_len - n_rows + r + 1;
+        if (sliding_window > 0) seen = std::min(seen, sliding_window);
+        work.flops += 4 * static_cast<double>(seen * q.dim(1) * q.dim(2));
+      }
+    }
+    return work;
+  }
+
+  std::unique_ptr<Backend> inner_;
+  SpanLog& log_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_tracing_backend(std::unique_ptr<Backend> inner, SpanLog& log) {
+  return std::make_unique<TracingBackend>(std::move(inner), log);
+}
+
+}  // namespace qwen3

@@ -1,0 +1,16 @@
+// TracingBackend: a decorator that records a span for each operation of another backend. When
+// nobody asks for time it is not in the call path at all, so that it costs nothing when off.
+#pragma once
+
+#include <memory>
+
+#include "kernels/backend.h"
+#include "trace/span_log.h"
+
+namespace qwen3 {
+
+// `log` is borrowed and must outlive the backend. While an observer listens, fused operations run
+// as their definitions, and the primitive ones are recorded instead.
+std::unique_ptr<Backend> make_tracing_backend(std::unique_ptr<Backend> inner, SpanLog& log);
+
+}  // namespace qwen3

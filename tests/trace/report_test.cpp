@@ -1,0 +1,96 @@
+// The report: one page, self-contained, whatever the text of tokens and models is.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "base/json.h"
+#include "trace/report.h"
+
+namespace qwen3 {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class Report : public ::testing::Test {
+ protected:
+  Report() {
+    facts_.name = "</script><script>alert(1)</script>";
+    facts_.num_hidden_layers = 1;
+    facts_.layer_is_sparse = {true};
+    input_.facts = &facts_;
+    input_.subtitle = "<img src=x onerror=alert(2)> /*SCRIPT*/ & more";
+    input_.tokens = {{5, "<!-- \xff</script>"}, {6, "/*DATA*/\xe2\x80\xa8"}};
+  }
+
+  // The JSON text that the page carries.
+  static std::string data_of(const std::string& page) {
+    const std::string begin_mark = "<script type=\"application/json\" id=\"data\">";
+    const size_t begin = page.find(begin_mark) + begin_mark.size();
+    return page.substr(begin, page.find("</script>", begin) - begin);
+  }
+
+  ModelFacts facts_;
+  ReportInput input_;
+};
+
+TEST_F(Report, TextStaysData) {
+  const std::string page = html_report(input_);
+  EXPECT_THAT(page, Not(HasSubstr("alert(1)</script>")));
+  EXPECT_THAT(page, Not(HasSubstr("<img")));
+  size_t n_scripts = 0;
+  for (size_t at = page.find("<script"); at != page.npos; at = page.find("<script", at + 1)) {
+    ++n_scripts;
+  }
+  EXPECT_EQ(n_scripts, 2u);
+  const Json data = parse_json(data_of(page), "report");
+  EXPECT_EQ(data["model"]["name"], facts_.name);
+  EXPECT_EQ(data["subtitle"], input_.subtitle);
+  EXPECT_EQ(data["tokens"][0][1], "<!-- \xef\xbf\xbd</script>");
+  EXPECT_EQ(data["tokens"][1][1], "/*DATA*/\xe2\x80\xa8");
+}
+
+TEST_F(Report, AsksForNothingElse) {
+  const std::string page = html_report(input_);
+  for (const char* word : {"http:", "https:", "src=\"", "@import", "url(", "fetch(", "innerHTML"}) {
+    EXPECT_THAT(page, Not(HasSubstr(word)));
+  }
+  EXPECT_THAT(page, HasSubstr("default-src 'none'"));
+}
+
+TEST_F(Report, CarriesRoutingCompactly) {
+  const std::vector<LayerRouting> routing{{.layer = 0,
+                                           .n_tokens = 2,
+                                           .top_k = 1,
+                                           .n_experts = 300,
+                                           .router_logits = std::vector<float>(600),
+                                           .weights = {1, .5f},
+                                           .experts = {258, 3}}};
+  input_.routing = &routing;
+  const Json data = parse_json(data_of(html_report(input_)), "report");
+  EXPECT_EQ(data["routing"][0]["experts"], "AgEDAA==");  // 2 1 3 0
+  EXPECT_EQ(data["routing"][0]["weights"], "/4A=");      // 255 128
+}
+
+// The issue's large case: 1,000 tokens, 48 layers of 128 experts, eight chosen.
+TEST_F(Report, StaysUsableWhenLarge) {
+  std::vector<LayerRouting> routing;
+  for (int64_t layer = 0; layer < 48; ++layer) {
+    LayerRouting one{.layer = layer,
+                     .n_tokens = 1000,
+                     .top_k = 8,
+                     .n_experts = 128,
+                     .router_logits = std::vector<float>(128000),
+                     .weights = std::vector<float>(8000, .125f),
+                     .experts = {}};
+    for (int32_t i = 0; i < 8000; ++i) one.experts.push_back((i * 37 + i / 8) % 128);
+    routing.push_back(std::move(one));
+  }
+  input_.routing = &routing;
+  input_.tokens.assign(1000, {7, " word"});
+  EXPECT_LE(html_report(input_).size(), 3'000'000u);
+}
+
+}  // namespace
+}  // namespace qwen3

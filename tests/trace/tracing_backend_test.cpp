@@ -1,0 +1,81 @@
+// The decorator: the same numbers as what it decorates, and spans that say what was done.
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "base/json.h"
+#include "kernels/reference/reference_backend.h"
+#include "trace/tracing_backend.h"
+
+namespace qwen3 {
+namespace {
+
+std::vector<float> counting(int64_t n) {
+  std::vector<float> values(static_cast<size_t>(n));
+  std::iota(values.begin(), values.end(), 1.0f);
+  return values;
+}
+
+TEST(TracingBackend, RecordsBytesAndOperations) {
+  SpanLog log;
+  const auto traced = make_tracing_backend(make_reference_backend(), log);
+  const auto plain = make_reference_backend();
+  std::vector<float> x = counting(6), w = counting(12), out(8), expected(8);
+  traced->linear(Tensor::view(out, {2, 4}), Tensor::view(x, {2, 3}), Tensor::view(w, {4, 3}));
+  plain->linear(Tensor::view(expected, {2, 4}), Tensor::view(x, {2, 3}), Tensor::view(w, {4, 3}));
+  EXPECT_EQ(out, expected);
+  ASSERT_EQ(log.spans().size(), 1u);
+  const Span& span = log.spans().front();
+  EXPECT_EQ(span.op, "linear");
+  EXPECT_EQ(span.n_rows, 2);
+  EXPECT_DOUBLE_EQ(span.bytes, 4 * (6 + 12 + 8));
+  EXPECT_DOUBLE_EQ(span.flops, 2 * 2 * 12);
+  EXPECT_GE(span.duration_ns, 0);
+}
+
+// A fused operation is one span; while someone watches, it is its primitive parts.
+TEST(TracingBackend, FusedOrPrimitive) {
+  SpanLog log;
+  const auto traced = make_tracing_backend(make_reference_backend(), log);
+  std::vector<float> x = counting(4), y = counting(6), w = counting(6);
+  const auto run = [&] {
+    traced->linear_add(Tensor::view(x, {2, 2}), Tensor::view(y, {2, 3}), Tensor::view(w, {2, 3}));
+  };
+  run();
+  ASSERT_EQ(log.spans().size(), 1u);
+  EXPECT_EQ(log.spans()[0].op, "linear_add");
+  log.clear();
+  const Observer observer = [](std::string_view, const Tensor&) {};
+  traced->set_observer(&observer);
+  run();
+  traced->set_observer(nullptr);
+  ASSERT_EQ(log.spans().size(), 2u);
+  EXPECT_EQ(log.spans()[0].op, "linear");
+  EXPECT_EQ(log.spans()[1].op, "add");
+}
+
+TEST(SpanLog, ExportsChromeEvents) {
+  SpanLog log;
+  const auto begin = SpanLog::Clock::now();
+  log.add("linear", begin, 3, 100, 200);
+  log.add("linear", begin, 1, 50, 20);
+  log.add("add", begin, 1, 1, 1);
+  log.add_outer("pass \"1\"", begin);
+  const Json json = parse_json(log.chrome_json("model\n"), "trace");
+  const Json& events = json["traceEvents"];
+  ASSERT_EQ(events.size(), 5u);
+  EXPECT_EQ(events[0]["args"]["name"], "model\n");
+  EXPECT_EQ(events[1]["name"], "pass \"1\"");
+  EXPECT_EQ(events[2]["ph"], "X");
+  EXPECT_EQ(events[2]["args"]["bytes"], 100);
+  double calls = 0;
+  for (const OpTotal& total : log.totals()) {
+    if (total.op != "linear") continue;
+    calls = static_cast<double>(total.n_calls);
+    EXPECT_DOUBLE_EQ(total.bytes, 150);
+  }
+  EXPECT_EQ(calls, 2);
+}
+
+}  // namespace
+}  // namespace qwen3
