@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/embedded_files.h"
 #include "base/error.h"
 #include "chat/reasoning.h"
 #include "chat/text_stream.h"
@@ -104,8 +105,8 @@ Text& Text::operator=(Text&&) noexcept = default;
 Text::~Text() = default;
 
 bool Text::available(const fs::path& directory) {
-  return fs::exists(directory / "tokenizer.json") ||
-         (fs::exists(directory / "vocab.json") && fs::exists(directory / "merges.txt"));
+  return file_exists(directory / "tokenizer.json") ||
+         (file_exists(directory / "vocab.json") && file_exists(directory / "merges.txt"));
 }
 
 Text Text::load(const fs::path& directory) { return Text(std::make_shared<const Impl>(directory)); }

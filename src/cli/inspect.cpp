@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/available_memory.h"
+#include "base/embedded_files.h"
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "cli/commands.h"
@@ -43,8 +44,8 @@ struct Inspection {
 };
 
 bool has_weights(const fs::path& directory) {
-  return fs::exists(directory / "model.safetensors") ||
-         fs::exists(directory / "model.safetensors.index.json");
+  return file_exists(directory / "model.safetensors") ||
+         file_exists(directory / "model.safetensors.index.json");
 }
 
 DType dtype_in_memory(const std::string& option, const Inspection& inspection) {

@@ -2,6 +2,7 @@
 
 #include <system_error>
 
+#include "base/embedded_files.h"
 #include "base/error.h"
 
 namespace qwen3::cli {
@@ -27,6 +28,8 @@ fs::path resolve_model(const std::string& name) {
               name);
   const bool plain_name =
       !name.empty() && name.find('/') == name.npos && name != "." && name != "..";
+  const fs::path embedded = "embedded:" + name;
+  if (plain_name && folder_exists(embedded)) return embedded;
   std::string tried;
   for (const fs::path& root : bundled_model_roots()) {
     if (plain_name && fs::is_directory(root / name, ignored)) return root / name;

@@ -14,7 +14,8 @@ inline constexpr const char* kDefaultModel = "tiny";
 // (<exe>/../../../models) and in the installed prefix (<exe>/../share/qwen3/models).
 std::vector<std::filesystem::path> bundled_model_roots();
 
-// The directory of `name`: a path to a directory as it is; otherwise the name of a bundled model.
+// The directory of `name`: a path to a directory as it is; otherwise the name of a model inside the
+// program (base/embedded_files.h) or of one that comes with it.
 // Throws Error{not_found} naming what was looked for.
 std::filesystem::path resolve_model(const std::string& name);
 
