@@ -17,11 +17,11 @@ from sample import segments
 MAX_TOKENS = 1024
 # task group -> (generator, share of the samples)
 MIX = {
-    "arc": (tasks_grid.puzzle, 0.22),
+    "arc": (tasks_grid.puzzle, 0.20),
     "arithmetic": (tasks_numbers.arithmetic, 0.20),
     "sort": (tasks_numbers.sort_task, 0.08),
-    "reverse": (tasks_numbers.reverse_task, 0.06),
-    "count": (tasks_numbers.count_task, 0.08),
+    "reverse": (tasks_numbers.reverse_task, 0.07),
+    "count": (tasks_numbers.count_task, 0.10),
     "compare": (tasks_numbers.compare_task, 0.04),
     "tools": (tasks_tools.tool_task, 0.12),
     "json": (tasks_tools.json_task, 0.07),
@@ -30,10 +30,11 @@ MIX = {
     "commands": (tasks_text.command, 0.03),
     "refuse": (tasks_text.refusal, 0.03),
     "dialogue": (tasks_text.remember, 0.01),
+    "spell": (tasks_numbers.spell_task, 0.02),
 }
-SHORT = ("arithmetic", "sort", "reverse", "count", "compare", "translate", "chat", "commands", "refuse", "dialogue")
+SHORT = ("arithmetic", "sort", "reverse", "count", "compare", "translate", "chat", "commands", "refuse", "dialogue", "spell")
 HELD_OUT_SEED = 20_250_429
-HELD_OUT_SIZE = {"arc": 400, "arithmetic": 600, "tools": 400, "json": 200, "sort": 200, "reverse": 200, "count": 200, "chat": 40}
+HELD_OUT_SIZE = {"arc": 400, "arithmetic": 600, "tools": 400, "json": 200, "sort": 200, "reverse": 200, "count": 200, "chat": 40, "spell": 40}
 HELD_OUT_DEFAULT = 120
 # The plain forms that everybody types ("Hello", "2 + 2") stay in the training stream.
 BASIC = {ask for table in (tasks_text.CHAT, tasks_text.CHAT_ZH) for asks, _, _ in table.values() for ask in asks}

@@ -330,6 +330,20 @@ def count_task(r, zh=None):
                        "number", n, x)
 
 
+SPELL = ("Spell {w}.", "How do you spell {w}?", "Spell the word {w}.", "Which letters has {w}?", "spell {w}", "Letters of {w}?",
+         "Write {w} letter by letter.", "Please spell \"{w}\".")
+
+
+def spell_task(r):
+    """The spelling of the known words: what reversing and counting their letters builds on."""
+    w = r.choice(WORDS).lower()
+    ask = r.choice(SPELL).format(w=w)
+    think = " ".join(w) if r.random() < 0.4 else None
+    s = list_sample(r, "spell", ask, w, "-".join(w), think, "exact", "-".join(w))
+    s.key = "spell:" + ask
+    return s
+
+
 def running_count(items, x):
     lines, n = [f"Look for {x}."], 0
     for y in items:
