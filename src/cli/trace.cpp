@@ -53,33 +53,42 @@ void add_what_to_see(CLI::App& command, TraceOptions& o) {
       ->check(CLI::IsMember({"auto", "en", "zh"}))
       ->capture_default_str();
   command
-      .add_option("--taps",
-                  o.taps,
-                  "Statistics of the tensors whose name matches, for example 'layers.*.output'; may "
-                  "be given several times")
+      .add_option(
+          "--taps",
+          o.taps,
+          "Statistics of the tensors whose name matches, for example 'layers.*.output'; may "
+          "be given several times")
       ->allow_extra_args(false);
   command.add_flag("--watch", o.watch, "Name the first tensor with a NaN or an infinity");
   command.add_flag("--routing", o.routing, "Which experts each token went to, and how evenly");
   command.add_flag("--attention", o.attention, "What each attention head looks at");
-  command.add_option("--lens", o.lens, "What each layer would predict after each of the last N tokens")
+  command
+      .add_option("--lens", o.lens, "What each layer would predict after each of the last N tokens")
       ->check(integer_in(0, kMaxLensRows))
       ->capture_default_str();
 }
 
 void add_files(CLI::App& command, TraceOptions& o) {
-  command.add_option("--out", o.out, "Write the tensors (of --taps, or all) as .npy to this directory");
-  command.add_option("--compare",
-                     o.compare,
-                     "Compare with the .npy files of this directory; names the first tensor that diverges");
+  command.add_option(
+      "--out", o.out, "Write the tensors (of --taps, or all) as .npy to this directory");
+  command.add_option(
+      "--compare",
+      o.compare,
+      "Compare with the .npy files of this directory; names the first tensor that diverges");
   command.add_option("--tolerance", o.tolerance, "|difference| / |reference| that still agrees")
       ->check(number_in(0, 1e9))
       ->capture_default_str();
-  command.add_option("--routing-out",
-                     o.routing_out,
-                     "Write routing.json, experts.npy and weights.npy [tokens, layers, top_k] to this "
-                     "directory");
-  command.add_option("--attention-out", o.attention_out, "Write the full attention maps as .npy to this directory");
-  command.add_option("--timeline", o.timeline, "Write the time of each operation for Perfetto or chrome://tracing");
+  command.add_option(
+      "--routing-out",
+      o.routing_out,
+      "Write routing.json, experts.npy and weights.npy [tokens, layers, top_k] to this "
+      "directory");
+  command.add_option("--attention-out",
+                     o.attention_out,
+                     "Write the full attention maps as .npy to this directory");
+  command.add_option("--timeline",
+                     o.timeline,
+                     "Write the time of each operation for Perfetto or chrome://tracing");
   command.add_option("--html", o.html, "Write the report: one page with everything");
 }
 
@@ -92,10 +101,13 @@ void add_trace(CLI::App& app, Action& action) {
   add_model_option(*command, options->model);
   command->add_option("--prompt", options->prompt, "Text to run");
   command->add_option("--ids", options->ids, "Token ids instead: 1,2,3, or @FILE with such a list");
-  command->add_option("--labels", options->labels, "As many labels as ids: adds the losses to the lines of the level");
+  command->add_option("--labels",
+                      options->labels,
+                      "As many labels as ids: adds the losses to the lines of the level");
   add_what_to_see(*command, *options);
   add_files(*command, *options);
-  command->add_flag("--demo", options->demo, "The dimension-flow demo: a small made-up model, module by module");
+  command->add_flag(
+      "--demo", options->demo, "The dimension-flow demo: a small made-up model, module by module");
   command->add_flag("--moe-block", options->moe_block, "One expert block on its own, step by step");
   add_compute_options(*command, options->model);
   add_output_options(*command, options->output, "Everything as JSON lines");

@@ -35,7 +35,8 @@ constexpr std::string_view kConfig = R"({
 
 struct Words {
   std::string_view device, title, symbols, batch, length, hidden, experts, top_k;
-  std::string_view ids, mask, step, purpose, in_shape, in_stats, out_shape, out_stats, sample, detail;
+  std::string_view ids, mask, step, purpose, in_shape, in_stats, out_shape, out_stats, sample,
+      detail;
   std::string_view parameters, inner_steps, inner_shapes, outputs, attention_steps, moe_steps;
   std::string_view histogram, first_token, extra_shape, extra_stats, extra_meaning;
   std::string_view logits, logits_sample, n_router, router_shape, remark;
@@ -115,8 +116,9 @@ constexpr Words kEnglish = {
     .first_token = "first token: ",
     .extra_shape = "  extra output router_logits shape: {}",
     .extra_stats = "  extra output router_logits statistics: {}",
-    .extra_meaning = "  meaning: the router's score of every expert for every token (training uses "
-                     "it for the load-balancing loss)",
+    .extra_meaning =
+        "  meaning: the router's score of every expert for every token (training uses "
+        "it for the load-balancing loss)",
     .logits = "[output] logits shape: {}",
     .logits_sample = "[output] logits sample (batch 0, token 0, first 4): {}",
     .n_router = "[output] layers with a router: {}",
@@ -152,11 +154,14 @@ Kept keep(const Tensor& tensor) {
   return kept;
 }
 
-std::string tuple_of(const Kept& kept) { return fmt::format("(1, {})", fmt::join(kept.shape, ", ")); }
+std::string tuple_of(const Kept& kept) {
+  return fmt::format("(1, {})", fmt::join(kept.shape, ", "));
+}
 
 std::string statistics_text(const Kept& kept) {
   const TensorStatistics& s = kept.statistics;
-  return fmt::format("mean={:.4f}, std={:.4f}, min={:.4f}, max={:.4f}", s.mean, s.std, s.min, s.max);
+  return fmt::format(
+      "mean={:.4f}, std={:.4f}, min={:.4f}, max={:.4f}", s.mean, s.std, s.min, s.max);
 }
 
 std::string sample_text(const Kept& kept) {
@@ -292,7 +297,8 @@ class DemoTap final : public Tap {
     for (size_t k = 0; k < static_cast<size_t>(facts_.num_experts_per_tok); ++k) {
       const char* comma = k == 0 ? "" : ", ";
       ids += fmt::format("{}{}", comma, static_cast<int64_t>(experts.values[k]));
-      probs += fmt::format("{}{}", comma, std::round(static_cast<double>(weights.values[k]) * 1e4) / 1e4);
+      probs += fmt::format(
+          "{}{}", comma, std::round(static_cast<double>(weights.values[k]) * 1e4) / 1e4);
     }
     detail(words_.first_token, fmt::format("experts=[{}], probs=[{}]", ids, probs));
     routers_.push_back(at("mlp.router_logits"));

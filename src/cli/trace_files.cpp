@@ -107,8 +107,8 @@ void CompareTap::tensor(std::string_view name, const Tensor& value) {
   double square_difference = 0, square = 0;
   for (int64_t i = 0; i < value.numel(); ++i) {
     const int64_t at = i / row_size * value.row_stride() + i % row_size;
-    const double got = value.dtype() == DType::i32 ? value.i32()[at]
-                                                   : static_cast<double>(value.f32()[at]);
+    const double got =
+        value.dtype() == DType::i32 ? value.i32()[at] : static_cast<double>(value.f32()[at]);
     const double want = reference.values[static_cast<size_t>(i)];
     const double delta = got == want ? 0 : std::abs(got - want);  // equal infinities agree
     square_difference += delta * delta;

@@ -32,9 +32,9 @@ class CompareTap final : public Tap {
  public:
   struct Difference {
     std::string name;
-    double relative = 0;       // ‖Δ‖ / ‖reference‖
-    double largest = 0;        // largest |Δ| …
-    int64_t at = 0;            // … at this flat index
+    double relative = 0;        // ‖Δ‖ / ‖reference‖
+    double largest = 0;         // largest |Δ| …
+    int64_t at = 0;             // … at this flat index
     std::string shape_problem;  // not empty: the shapes do not fit
   };
 

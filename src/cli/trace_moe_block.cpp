@@ -75,15 +75,15 @@ void print_case(std::string& out, const MoeBlockCase& input, bool english) {
   }
   line(rule);
   for (const MoeBlockResult::Visit& visit : result.visits) {
-    line(fmt::format(fmt::runtime(english
-                                      ? "Expert E{} wakes and handles Token=[{}] | current_state=({}, 2) "
-                                        "-> expert_out=({}, 2)"
-                                      : "专家 E{} 被唤醒，处理 Token=[{}] | current_state=({}, 2) -> "
-                                        "expert_out=({}, 2)"),
-                     visit.expert,
-                     fmt::join(visit.tokens, ", "),
-                     visit.tokens.size(),
-                     visit.tokens.size()));
+    line(fmt::format(
+        fmt::runtime(english ? "Expert E{} wakes and handles Token=[{}] | current_state=({}, 2) "
+                               "-> expert_out=({}, 2)"
+                             : "专家 E{} 被唤醒，处理 Token=[{}] | current_state=({}, 2) -> "
+                               "expert_out=({}, 2)"),
+        visit.expert,
+        fmt::join(visit.tokens, ", "),
+        visit.tokens.size(),
+        visit.tokens.size()));
   }
   line("[shape] final_hidden_out: " + cube);
   line(fmt::format("[shape] router_logits_out: ({}, {}, {})", input.batch, input.length, kExperts));

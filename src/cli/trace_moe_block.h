@@ -14,9 +14,9 @@ struct MoeBlockCase {
 };
 
 struct MoeBlockResult {
-  std::vector<float> router_logits;     // [n_tokens, 4]
-  std::vector<float> weights;           // [n_tokens, 2]
-  std::vector<int32_t> experts;         // [n_tokens, 2]
+  std::vector<float> router_logits;  // [n_tokens, 4]
+  std::vector<float> weights;        // [n_tokens, 2]
+  std::vector<int32_t> experts;      // [n_tokens, 2]
   struct Visit {
     int32_t expert;
     std::vector<int32_t> tokens;

@@ -31,12 +31,16 @@ void write_file(const fs::path& path, std::string_view text) {
 void make_directory(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
-  QWEN3_CHECK(!error, ErrorKind::device, "{}: cannot make the directory: {}", path.string(), error.message());
+  QWEN3_CHECK(!error,
+              ErrorKind::device,
+              "{}: cannot make the directory: {}",
+              path.string(),
+              error.message());
 }
 
 // A token for a table: quoted, with control characters visible.
 std::string shown(const Trace& trace, int32_t id) {
-  return "\"" + quote_for_message(trace.token_text(id), 24) + "\"";
+  return fmt::format("\"{}\"", quote_for_message(trace.token_text(id), 24));
 }
 
 bool matches(const TraceOptions& options, const TapRecord& tap) {
@@ -55,15 +59,16 @@ void print_taps(const TraceOptions& options, const Trace& trace) {
       continue;
     }
     const TensorStatistics& s = tap.statistics;
-    text += fmt::format("{:<44} {:<16} {:<8} mean={:<11.5g} std={:<10.5g} min={:<11.5g} max={:<10.5g} rms={:.5g}",
-                        tap.name,
-                        fmt::format("[{}]", fmt::join(tap.shape, ", ")),
-                        tap.dtype,
-                        s.mean,
-                        s.std,
-                        s.min,
-                        s.max,
-                        s.rms);
+    text += fmt::format(
+        "{:<44} {:<16} {:<8} mean={:<11.5g} std={:<10.5g} min={:<11.5g} max={:<10.5g} rms={:.5g}",
+        tap.name,
+        fmt::format("[{}]", fmt::join(tap.shape, ", ")),
+        tap.dtype,
+        s.mean,
+        s.std,
+        s.min,
+        s.max,
+        s.rms);
     if (!s.all_finite()) text += fmt::format(" NaN={} Inf={}", s.n_nan, s.n_inf);
     text += '\n';
   }
@@ -76,17 +81,20 @@ void print_routing(const TraceOptions& options, const Trace& trace) {
     for (const LayerRouting& layer : layers) print_json({{"routing", routing_json(layer)}});
     return;
   }
-  std::string text = "Expert routing (load entropy and router entropy: 1 is even; imbalance: largest load / mean)\n";
+  std::string text =
+      "Expert routing (load entropy and router entropy: 1 is even; imbalance: largest load / "
+      "mean)\n";
   for (const LayerRouting& layer : layers) {
     const RoutingSummary s = summarise(layer);
-    text += fmt::format("layer {:>2}: load [{}] idle {} entropy {:.3f} imbalance {:.2f} router {:.3f} aux {:.4f}\n",
-                        layer.layer,
-                        fmt::join(s.load, ", "),
-                        s.n_idle,
-                        s.load_entropy,
-                        s.imbalance,
-                        s.router_entropy,
-                        s.aux_loss);
+    text += fmt::format(
+        "layer {:>2}: load [{}] idle {} entropy {:.3f} imbalance {:.2f} router {:.3f} aux {:.4f}\n",
+        layer.layer,
+        fmt::join(s.load, ", "),
+        s.n_idle,
+        s.load_entropy,
+        s.imbalance,
+        s.router_entropy,
+        s.aux_loss);
   }
   const AuxLosses losses = auxiliary_losses(layers);
   text += fmt::format("auxiliary loss {:.6f} (transformers), {:.6f} (educational)\n",
@@ -98,7 +106,8 @@ void print_routing(const TraceOptions& options, const Trace& trace) {
       text += fmt::format(" L{}:", layer.layer);
       for (int64_t k = 0; k < layer.top_k; ++k) {
         const size_t at = t * static_cast<size_t>(layer.top_k) + static_cast<size_t>(k);
-        text += fmt::format("{}{}({:.2f})", k == 0 ? "" : ",", layer.experts[at], layer.weights[at]);
+        text +=
+            fmt::format("{}{}({:.2f})", k == 0 ? "" : ",", layer.experts[at], layer.weights[at]);
       }
     }
     text += '\n';
@@ -139,17 +148,19 @@ void print_attention(const TraceOptions& options, const Trace& trace) {
     return;
   }
   std::string text =
-      "Attention per head (entropy in nats; own and first token's share; mean distance; what the last token attends to)\n";
+      "Attention per head (entropy in nats; own and first token's share; mean distance; what the "
+      "last token attends to)\n";
   for (const LayerAttention& layer : trace.attention->layers()) {
     for (size_t h = 0; h < layer.heads.size(); ++h) {
       const HeadSummary& head = layer.heads[h];
-      text += fmt::format("layer {:>2} head {:>2}: entropy {:.3f} self {:.3f} first {:.3f} distance {:>6.2f} top",
-                          layer.layer,
-                          h,
-                          head.entropy,
-                          head.self_share,
-                          head.first_share,
-                          head.mean_distance);
+      text += fmt::format(
+          "layer {:>2} head {:>2}: entropy {:.3f} self {:.3f} first {:.3f} distance {:>6.2f} top",
+          layer.layer,
+          h,
+          head.entropy,
+          head.self_share,
+          head.first_share,
+          head.mean_distance);
       for (const AttendedToken& token : head.top) {
         const int32_t id = trace.ids[static_cast<size_t>(token.position)];
         text += fmt::format(" {}:{}={:.2f}", token.position, shown(trace, id), token.share);
@@ -224,7 +235,8 @@ void write_report(const TraceOptions& options, const Trace& trace) {
   const std::string page = html_report(input);
   write_file(options.html, page);
   if (options.output.talk()) {
-    print_note(fmt::format("{}: {}", options.html, format_bytes(static_cast<int64_t>(page.size()))));
+    print_note(
+        fmt::format("{}: {}", options.html, format_bytes(static_cast<int64_t>(page.size()))));
   }
 }
 
@@ -234,13 +246,14 @@ ExitCode judge(const TraceOptions& options, const Trace& trace) {
   if (trace.statistics) {
     if (const TapRecord* bad = trace.statistics->first_bad()) {
       const TensorStatistics& s = bad->statistics;
-      print_error(fmt::format(
-          "qwen3 trace: {}: expected finite numbers; got {} NaN and {} infinities among {}; this is "
-          "the first such tensor",
-          bad->name,
-          s.n_nan,
-          s.n_inf,
-          s.n));
+      print_error(
+          fmt::format("qwen3 trace: {}: expected finite numbers; got {} NaN and {} infinities "
+                      "among {}; this is "
+                      "the first such tensor",
+                      bad->name,
+                      s.n_nan,
+                      s.n_inf,
+                      s.n));
       code = kFailed;
     }
   }
@@ -269,11 +282,12 @@ ExitCode judge(const TraceOptions& options, const Trace& trace) {
       first.name,
       options.compare,
       first.shape_problem.empty()
-          ? fmt::format("expected |Δ|/|reference| <= {:g}, got {:.3g}, largest difference {:.3g} at {}",
-                        options.tolerance,
-                        first.relative,
-                        first.largest,
-                        first.at)
+          ? fmt::format(
+                "expected |Δ|/|reference| <= {:g}, got {:.3g}, largest difference {:.3g} at {}",
+                options.tolerance,
+                first.relative,
+                first.largest,
+                first.at)
           : first.shape_problem,
       compare.diverging().size(),
       compare.n_compared()));
@@ -291,7 +305,8 @@ ExitCode report_trace(const TraceOptions& options, const Trace& trace) {
   }
   if (!options.routing_out.empty()) write_routing(trace, options.routing_out);
   if (!options.attention_out.empty()) write_attention(trace, options.attention_out);
-  if (!options.timeline.empty()) write_file(options.timeline, trace.time.chrome_json(trace.facts.name));
+  if (!options.timeline.empty())
+    write_file(options.timeline, trace.time.chrome_json(trace.facts.name));
   if (!options.html.empty()) write_report(options, trace);
   if (options.output.talk() && !options.out.empty()) {
     print_note(fmt::format("{} taps in {}", trace.n_dumped, options.out));

@@ -7,8 +7,8 @@
 
 namespace qwen3::cli {
 
-// Prints and writes all that was asked for. kFailed when a tensor is not finite or diverges from its
-// reference; the reason is on stderr.
+// Prints and writes all that was asked for. kFailed when a tensor is not finite or diverges from
+// its reference; the reason is on stderr.
 ExitCode report_trace(const TraceOptions& options, const Trace& trace);
 
 }  // namespace qwen3::cli

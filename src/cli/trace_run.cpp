@@ -150,9 +150,10 @@ std::vector<int32_t> chosen_labels(const TraceOptions& options, const Trace& tra
   if (!options.labels) return {};
   std::vector<int32_t> labels = parse_id_list(*options.labels, "qwen3 trace: --labels", -100);
   if (labels.size() != trace.ids.size()) {
-    throw UsageError(fmt::format("qwen3 trace: --labels: expected {} labels, one for each id; got {}",
-                                 trace.ids.size(),
-                                 labels.size()));
+    throw UsageError(
+        fmt::format("qwen3 trace: --labels: expected {} labels, one for each id; got {}",
+                    trace.ids.size(),
+                    labels.size()));
   }
   for (const int32_t label : labels) {
     QWEN3_CHECK(label == -100 || (label >= 0 && label < trace.facts.vocab_size),
@@ -191,7 +192,7 @@ ModelFacts facts_of(const HfConfig& c, std::string name) {
 }
 
 std::string Trace::token_text(int32_t id) const {
-  return text ? text->decode({&id, 1}) : "#" + std::to_string(id);
+  return text ? text->decode({&id, 1}) : fmt::format("#{}", id);
 }
 
 void run_trace(const TraceOptions& options, Trace& trace) {
@@ -244,11 +245,13 @@ void run_trace(const TraceOptions& options, Trace& trace) {
 
   if (lines) lines->begin(static_cast<int64_t>(trace.ids.size()));
   const auto begin = Clock::now();
-  evaluate(*trace.model, trace.ids, taps.empty() ? nullptr : &taps, [&](int64_t, const Tensor& logits) {
-    if (!labels.empty() && lines) {
-      print_losses(*lines, impl.config, labels, logits, trace.routing ? &*trace.routing : nullptr);
-    }
-  });
+  evaluate(
+      *trace.model, trace.ids, taps.empty() ? nullptr : &taps, [&](int64_t, const Tensor& logits) {
+        if (!labels.empty() && lines) {
+          print_losses(
+              *lines, impl.config, labels, logits, trace.routing ? &*trace.routing : nullptr);
+        }
+      });
   trace.traced_seconds = seconds_since(begin);
   print.flush();
   if (dumps) trace.n_dumped = dumps->n_files();

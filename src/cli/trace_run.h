@@ -37,7 +37,7 @@ struct Trace {
   std::optional<LogitLens> lens;
   std::optional<CompareTap> compare;
   int64_t n_dumped = 0;
-  SpanLog time;  // of a pass without taps
+  SpanLog time;                            // of a pass without taps
   double seconds = 0, traced_seconds = 0;  // of that pass, and of the traced one
 
   // The token's text; "#17" without a tokenizer.

@@ -93,7 +93,8 @@ void AttentionRecorder::tensor(std::string_view name, const Tensor& value) {
 
 void AttentionRecorder::from_probabilities(int64_t layer, const Tensor& p) {
   const int64_t n_heads = p.dim(0), n_tokens = p.dim(1);
-  LayerAttention result{.layer = layer, .n_heads = n_heads, .n_tokens = n_tokens, .heads = {}, .map = {}};
+  LayerAttention result{
+      .layer = layer, .n_heads = n_heads, .n_tokens = n_tokens, .heads = {}, .map = {}};
   const auto n = static_cast<size_t>(n_tokens);
   for (int64_t head = 0; head < n_heads; ++head) {
     HeadSummary summary;
@@ -120,7 +121,8 @@ void AttentionRecorder::compute(int64_t layer) {
                              : facts_.layer_sliding_window[static_cast<size_t>(layer)];
   const double scale = 1 / std::sqrt(static_cast<double>(head_dim));
   const int64_t stride = n_tokens <= max_map_tokens_ ? 1 : query_stride(n_tokens);
-  LayerAttention result{.layer = layer, .n_heads = n_heads, .n_tokens = n_tokens, .heads = {}, .map = {}};
+  LayerAttention result{
+      .layer = layer, .n_heads = n_heads, .n_tokens = n_tokens, .heads = {}, .map = {}};
   std::vector<float> row(static_cast<size_t>(n_tokens));
   for (int64_t head = 0; head < n_heads; ++head) {
     const int64_t kv_head = head / (n_heads / n_kv_heads);  // grouped queries

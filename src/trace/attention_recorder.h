@@ -21,10 +21,10 @@ struct AttendedToken {
 };
 
 struct HeadSummary {
-  double entropy = 0;       // mean over queries, in nats
-  double self_share = 0;    // mean probability of the token itself
-  double first_share = 0;   // mean probability of the first token ("attention sink")
-  double mean_distance = 0;  // mean of probability · (query - key)
+  double entropy = 0;              // mean over queries, in nats
+  double self_share = 0;           // mean probability of the token itself
+  double first_share = 0;          // mean probability of the first token ("attention sink")
+  double mean_distance = 0;        // mean of probability · (query - key)
   std::vector<AttendedToken> top;  // most attended, by the last token
 };
 

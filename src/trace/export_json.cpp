@@ -51,12 +51,11 @@ Json routing_export(const std::vector<LayerRouting>& layers) {
     Json tokens = Json::array();
     for (int64_t t = 0; t < layer.n_tokens; ++t) {
       const auto begin = t * layer.top_k, end = begin + layer.top_k;
-      tokens.push_back({{"experts",
-                         std::vector<int32_t>(layer.experts.begin() + begin,
-                                              layer.experts.begin() + end)},
-                        {"weights",
-                         std::vector<float>(layer.weights.begin() + begin,
-                                            layer.weights.begin() + end)}});
+      tokens.push_back(
+          {{"experts",
+            std::vector<int32_t>(layer.experts.begin() + begin, layer.experts.begin() + end)},
+           {"weights",
+            std::vector<float>(layer.weights.begin() + begin, layer.weights.begin() + end)}});
     }
     one["tokens"] = std::move(tokens);
     all.push_back(std::move(one));
@@ -71,7 +70,8 @@ Json attention_json(const LayerAttention& attention) {
   Json heads = Json::array();
   for (const HeadSummary& head : attention.heads) {
     Json top = Json::array();
-    for (const AttendedToken& token : head.top) top.push_back({token.position, rounded(token.share)});
+    for (const AttendedToken& token : head.top)
+      top.push_back({token.position, rounded(token.share)});
     heads.push_back({{"entropy", rounded(head.entropy)},
                      {"self", rounded(head.self_share)},
                      {"first", rounded(head.first_share)},

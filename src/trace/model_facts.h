@@ -26,7 +26,7 @@ struct ModelFacts {
   int64_t max_position_embeddings = 0;
   double rms_norm_eps = 1e-6;
   double rope_theta = 1e6;
-  std::vector<bool> layer_is_sparse;         // [num_hidden_layers]
+  std::vector<bool> layer_is_sparse;          // [num_hidden_layers]
   std::vector<int64_t> layer_sliding_window;  // [num_hidden_layers], 0: none
 
   bool is_sparse(int64_t layer) const {

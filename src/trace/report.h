@@ -1,6 +1,6 @@
 // The report: one HTML page that holds everything recorded and needs nothing else. The page's text,
-// style and script are in report/page.{html,css,js}, put into the program when it is built; the data
-// goes in as one JSON text.
+// style and script are in report/page.{html,css,js}, put into the program when it is built; the
+// data goes in as one JSON text.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The parts of the report's page as they stand in src/trace/report/. Defined in a file that room.cmake
-// writes at build time.
+// The parts of the report's page as they stand in src/trace/report/. Defined in a file that
+// room.cmake writes at build time.
 #pragma once
 
 #include <string_view>

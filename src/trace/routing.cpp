@@ -92,7 +92,8 @@ RoutingSummary summarise(const LayerRouting& r) {
                         static_cast<double>(r.n_experts) / static_cast<double>(r.experts.size());
   }
   if (r.n_tokens > 0 && r.n_experts > 1) {
-    summary.router_entropy = sums.entropy / sums.n_rows / std::log(static_cast<double>(r.n_experts));
+    summary.router_entropy =
+        sums.entropy / sums.n_rows / std::log(static_cast<double>(r.n_experts));
   }
   summary.aux_loss = sums.loss();
   if (r.top_k > 0) summary.educational_aux_loss = sums.loss() / static_cast<double>(r.top_k);

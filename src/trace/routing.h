@@ -19,12 +19,12 @@ struct LayerRouting {
 };
 
 struct RoutingSummary {
-  std::vector<int64_t> load;      // [n_experts] how many tokens chose each expert
-  std::vector<double> weight;     // [n_experts] sum of its gate weights
-  int64_t n_idle = 0;             // experts that nobody chose
-  double load_entropy = 0;        // of the load, in units of ln(n_experts): 1 is perfectly even
-  double imbalance = 0;           // largest load / mean load: 1 is perfectly even
-  double router_entropy = 0;      // mean over tokens of the router's own entropy, same unit
+  std::vector<int64_t> load;   // [n_experts] how many tokens chose each expert
+  std::vector<double> weight;  // [n_experts] sum of its gate weights
+  int64_t n_idle = 0;          // experts that nobody chose
+  double load_entropy = 0;     // of the load, in units of ln(n_experts): 1 is perfectly even
+  double imbalance = 0;        // largest load / mean load: 1 is perfectly even
+  double router_entropy = 0;   // mean over tokens of the router's own entropy, same unit
   // Losses of this layer alone (docs/model.md): balanced routing gives top_k and 1.
   double aux_loss = 0, educational_aux_loss = 0;
 };

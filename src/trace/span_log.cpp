@@ -59,10 +59,11 @@ std::string SpanLog::chrome_json(std::string_view process) const {
   text += R"({"name":"process_name","ph":"M","pid":1,"tid":1,"args":{"name":)" +
           dump_json(std::string(process)) + "}}";
   const auto event = [&](const std::string& name, int64_t begin, int64_t duration) {
-    text += fmt::format(",\n{{\"name\":{},\"ph\":\"X\",\"pid\":1,\"tid\":1,\"ts\":{:.3f},\"dur\":{:.3f}",
-                        dump_json(name),
-                        static_cast<double>(begin) * 1e-3,
-                        static_cast<double>(duration) * 1e-3);
+    text += fmt::format(
+        ",\n{{\"name\":{},\"ph\":\"X\",\"pid\":1,\"tid\":1,\"ts\":{:.3f},\"dur\":{:.3f}",
+        dump_json(name),
+        static_cast<double>(begin) * 1e-3,
+        static_cast<double>(duration) * 1e-3);
   };
   for (const Outer& outer : outers_) {
     event(outer.name, outer.begin_ns, outer.duration_ns);
@@ -71,7 +72,8 @@ std::string SpanLog::chrome_json(std::string_view process) const {
   for (const Span& span : spans_) {
     event(std::string(span.op), span.begin_ns, span.duration_ns);
     text += fmt::format(
-        ",\"args\":{{\"rows\":{},\"bytes\":{:.0f},\"flops\":{:.0f},\"GB/s\":{:.3f},\"GFLOP/s\":{:.3f}}}}}",
+        ",\"args\":{{\"rows\":{},\"bytes\":{:.0f},\"flops\":{:.0f},\"GB/s\":{:.3f},\"GFLOP/"
+        "s\":{:.3f}}}}}",
         span.n_rows,
         span.bytes,
         span.flops,

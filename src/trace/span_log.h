@@ -14,9 +14,9 @@ namespace qwen3 {
 struct Span {
   std::string_view op;  // a literal: "linear"
   int64_t begin_ns = 0, duration_ns = 0;
-  int64_t n_rows = 0;   // tokens
-  double bytes = 0;     // that must move at least once: weights used, inputs, outputs
-  double flops = 0;     // multiplications and additions
+  int64_t n_rows = 0;  // tokens
+  double bytes = 0;    // that must move at least once: weights used, inputs, outputs
+  double flops = 0;    // multiplications and additions
 };
 
 // All spans of one operation together.
@@ -30,7 +30,8 @@ class SpanLog {
  public:
   using Clock = std::chrono::steady_clock;
 
-  void add(std::string_view op, Clock::time_point begin, int64_t n_rows, double bytes, double flops);
+  void add(
+      std::string_view op, Clock::time_point begin, int64_t n_rows, double bytes, double flops);
   void clear();
   const std::vector<Span>& spans() const { return spans_; }
   std::vector<OpTotal> totals() const;  // most expensive first

@@ -20,7 +20,8 @@ int64_t take_number(std::string_view& text) {
 
 TapName parse_tap_name(std::string_view name) {
   constexpr std::string_view kLayers = "layers.", kExperts = "mlp.experts.";
-  TapName parsed{.part = name};
+  TapName parsed;
+  parsed.part = name;
   if (!name.starts_with(kLayers)) return parsed;
   std::string_view rest = name.substr(kLayers.size());
   parsed.layer = take_number(rest);

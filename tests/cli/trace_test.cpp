@@ -1,6 +1,6 @@
-// qwen3 trace, run as a user would run it. The lines of the levels are written out here in full, from
-// the forms of the educational implementation and the shapes of the models; the experts that the
-// three tokens go to are transformers' (router_logits, top 3, transformers 5.24).
+// qwen3 trace, run as a user would run it. The lines of the levels are written out here in full,
+// from the forms of the educational implementation and the shapes of the models; the experts that
+// the three tokens go to are transformers' (router_logits, top 3, transformers 5.24).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -25,7 +25,8 @@ using ::testing::Not;
 using ::testing::StartsWith;
 
 ProgramResult trace(std::vector<std::string> arguments, const std::string& model = "dense_tied") {
-  std::vector<std::string> all{"trace", "-m", golden_model(model), "--backend", "reference", "--quiet"};
+  std::vector<std::string> all{
+      "trace", "-m", golden_model(model), "--backend", "reference", "--quiet"};
   all.insert(all.end(), arguments.begin(), arguments.end());
   return run_qwen3(all);
 }
@@ -86,12 +87,12 @@ lm_head.flow: hidden(1, 3, 24) -> logits(1, 3, 70)
 }
 
 std::string verbose_attention(const std::string& layer, bool rope_first) {
-  const std::string q = ": shape=(1, 4, 3, 16)", k = ": shape=(1, 2, 3, 16)";
+  const std::string q = ": shape=(1, 6, 3, 12)", k = ": shape=(1, 2, 3, 12)";
   const std::string tail = ", dtype=torch.float32, device=cpu\n";
   const std::string attn = layer + ".attn.";
-  std::string text = attn + "input_hidden_states: shape=(1, 3, 24)" + tail;
-  text += attn + "q_proj: shape=(1, 3, 64)" + tail + attn + "k_proj: shape=(1, 3, 32)" + tail +
-          attn + "v_proj: shape=(1, 3, 32)" + tail;
+  std::string text = attn + "input_hidden_states: shape=(1, 3, 40)" + tail;
+  text += attn + "q_proj: shape=(1, 3, 72)" + tail + attn + "k_proj: shape=(1, 3, 24)" + tail +
+          attn + "v_proj: shape=(1, 3, 24)" + tail;
   for (const char* name : {"q_reshape", "k_reshape", "v_reshape"}) {
     text += attn + name + (name[0] == 'q' ? q : k) + tail;
   }
@@ -100,20 +101,22 @@ std::string verbose_attention(const std::string& layer, bool rope_first) {
   text += rope_first ? rope + norm : norm + rope;
   for (const char* name : {"k_after_gqa", "v_after_gqa"}) text += attn + name + q + tail;
   for (const char* name : {"attn_scores", "attn_scores_masked", "attn_probs"}) {
-    text += attn + name + ": shape=(1, 4, 3, 3)" + tail;
+    text += attn + name + ": shape=(1, 6, 3, 3)" + tail;
   }
-  return text + attn + "attn_context" + q + tail + attn + "output: shape=(1, 3, 24)" + tail;
+  return text + attn + "attn_context" + q + tail + attn + "output: shape=(1, 3, 40)" + tail;
 }
 
 // The educational dense model turns first and norms afterwards; the lines follow what is computed.
 TEST(TraceLevels, VerboseDenseAfterRope) {
-  const std::string tail = ", dtype=torch.float32, device=cpu\n", hidden = ": shape=(1, 3, 24)" + tail;
+  const std::string tail = ", dtype=torch.float32, device=cpu\n",
+                    hidden = ": shape=(1, 3, 40)" + tail;
   std::string expected =
       "Trace level=verbose. 可选: input_flow / compact / verbose\n"
       "model.input_ids: shape=(1, 3), dtype=torch.int64, device=cpu\n"
       "position_ids 未传入，已根据 input_ids 自动生成\n"
       "model.position_ids: shape=(1, 3), dtype=torch.int64, device=cpu\n"
-      "model.attention_mask: shape=(1, 1, 3, 3)" + tail + "model.embedding_output" + hidden;
+      "model.attention_mask: shape=(1, 1, 3, 3)" +
+      tail + "model.embedding_output" + hidden;
   for (const std::string layer : {"layer00", "layer01"}) {
     const std::string index = layer.substr(6);
     expected += "进入 Decoder Layer " + index + "\n" + layer + ".input" + hidden + layer +
@@ -121,56 +124,59 @@ TEST(TraceLevels, VerboseDenseAfterRope) {
                 ".after_attn_residual" + hidden + layer + ".after_post_attn_layernorm" + hidden +
                 layer + ".mlp.input" + hidden;
     for (const char* name : {"gate_proj", "up_proj", "swiglu_hidden"}) {
-      expected += layer + ".mlp." + name + ": shape=(1, 3, 28)" + tail;
+      expected += layer + ".mlp." + name + ": shape=(1, 3, 56)" + tail;
     }
     expected += layer + ".mlp.output" + hidden + layer + ".output" + hidden +
                 "离开 Decoder Layer " + index + "\n";
   }
-  expected += "model.final_norm_output" + hidden + "lm_head.logits: shape=(1, 3, 70)" + tail;
+  expected += "model.final_norm_output" + hidden + "lm_head.logits: shape=(1, 3, 300)" + tail;
   expect_lines(trace({"--ids", "36,55,27", "--level", "VERBOSE"}, "dense_after_rope"), expected);
 }
 
 TEST(TraceLevels, InputFlowMoe) {
   std::string expert_lines;
   for (const int n : {1, 1, 1, 1, 1, 2, 2}) {  // experts 1 2 3 5 7 8 10
-    expert_lines += "mlp.flow: in(" + std::to_string(n) + ", 24) -> out(" + std::to_string(n) + ", 24)\n";
+    expert_lines +=
+        "mlp.flow: in(" + std::to_string(n) + ", 24) -> out(" + std::to_string(n) + ", 24)\n";
   }
   const auto layer = [](const std::string& name, const std::string& block) {
     return name + ".attn.flow: in(1, 3, 24) -> out(1, 3, 24)\n" + block + name +
            ".flow: in(1, 3, 24) -> attn(1, 3, 24) -> mlp(1, 3, 24) -> out(1, 3, 24)\n";
   };
-  expect_lines(trace({"--ids", "36,55,27"}, "moe_sparse_step"),
-               "Trace level=input_flow. Available: input_flow / compact / verbose\n"
-               "position_ids was not provided, generated from input_ids\n"
-               "model.embedding: input_ids -> hidden_states(1, 3, 24)\n"
-               "model.rotary_emb: position_ids(1, 3) -> cos/sin(1, 3, 16)\n" +
-                   layer("layer00", "layer00.mlp.flow: in(1, 3, 24) -> out(1, 3, 24)\n") +
-                   layer("layer01", expert_lines + "layer01.moe.flow: in(1, 3, 24) -> out(1, 3, 24)\n") +
-                   layer("layer02", "layer02.mlp.flow: in(1, 3, 24) -> out(1, 3, 24)\n") +
-                   "model.final_norm: (1, 3, 24)\n"
-                   "lm_head.flow: hidden_states(1, 3, 24) -> logits(1, 3, 70)\n");
+  expect_lines(
+      trace({"--ids", "36,55,27"}, "moe_sparse_step"),
+      "Trace level=input_flow. Available: input_flow / compact / verbose\n"
+      "position_ids was not provided, generated from input_ids\n"
+      "model.embedding: input_ids -> hidden_states(1, 3, 24)\n"
+      "model.rotary_emb: position_ids(1, 3) -> cos/sin(1, 3, 16)\n" +
+          layer("layer00", "layer00.mlp.flow: in(1, 3, 24) -> out(1, 3, 24)\n") +
+          layer("layer01", expert_lines + "layer01.moe.flow: in(1, 3, 24) -> out(1, 3, 24)\n") +
+          layer("layer02", "layer02.mlp.flow: in(1, 3, 24) -> out(1, 3, 24)\n") +
+          "model.final_norm: (1, 3, 24)\n"
+          "lm_head.flow: hidden_states(1, 3, 24) -> logits(1, 3, 70)\n");
 }
 
 TEST(TraceLevels, MoeRoutingAndExperts) {
   const ProgramResult compact =
       trace({"--ids", "36,55,27", "--level", "compact"}, "moe_sparse_step");
-  EXPECT_THAT(compact.out,
-              HasSubstr("[TRACE] mlp.flow: in(2, 24) -> gate/up(2, 8) -> swiglu(2, 8) -> out(2, 24)\n"
-                        "[TRACE] layer01.moe.routing: top_k=3 "
-                        "expert_hist=[0, 1, 1, 1, 0, 1, 0, 1, 2, 0, 2]\n"
-                        "[TRACE] layer01.flow: "));
+  EXPECT_THAT(
+      compact.out,
+      HasSubstr("[TRACE] mlp.flow: in(2, 24) -> gate/up(2, 8) -> swiglu(2, 8) -> out(2, 24)\n"
+                "[TRACE] layer01.moe.routing: top_k=3 "
+                "expert_hist=[0, 1, 1, 1, 0, 1, 0, 1, 2, 0, 2]\n"
+                "[TRACE] layer01.flow: "));
   EXPECT_THAT(compact.out, Not(HasSubstr("moe.flow")));
   const ProgramResult verbose =
       trace({"--ids", "36,55,27", "--level", "verbose", "--lang", "zh"}, "moe_sparse_step");
   const std::string tail = ", dtype=torch.float32, device=cpu\n";
-  EXPECT_THAT(verbose.out,
-              HasSubstr("[TRACE] layer01.moe.input: shape=(1, 3, 24)" + tail +
-                        "[TRACE] layer01.moe.router_logits: shape=(3, 11)" + tail +
-                        "[TRACE] mlp.input: shape=(1, 24)" + tail +
-                        "[TRACE] mlp.gate_proj: shape=(1, 8)" + tail +
-                        "[TRACE] mlp.up_proj: shape=(1, 8)" + tail +
-                        "[TRACE] mlp.swiglu_hidden: shape=(1, 8)" + tail +
-                        "[TRACE] mlp.output: shape=(1, 24)" + tail));
+  EXPECT_THAT(
+      verbose.out,
+      HasSubstr("[TRACE] layer01.moe.input: shape=(1, 3, 24)" + tail +
+                "[TRACE] layer01.moe.router_logits: shape=(3, 11)" + tail +
+                "[TRACE] mlp.input: shape=(1, 24)" + tail + "[TRACE] mlp.gate_proj: shape=(1, 8)" +
+                tail + "[TRACE] mlp.up_proj: shape=(1, 8)" + tail +
+                "[TRACE] mlp.swiglu_hidden: shape=(1, 8)" + tail +
+                "[TRACE] mlp.output: shape=(1, 24)" + tail));
   EXPECT_THAT(verbose.out,
               HasSubstr("[TRACE] layer01.moe.output: shape=(1, 3, 24)" + tail +
                         "[TRACE] layer01.output: shape=(1, 3, 24)" + tail +
@@ -193,8 +199,8 @@ TEST(TraceLevels, Losses) {
 
 TEST(TraceLevels, FromTheConfig) {
   const TempDir directory;
-  std::filesystem::copy(golden_model("dense_tied"), directory.path(),
-                        std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy(
+      golden_model("dense_tied"), directory.path(), std::filesystem::copy_options::recursive);
   Json config =
       parse_json(read_text_file(directory.path() / "config.json", 1 << 20), "config.json");
   config["enable_trace"] = true;
@@ -210,8 +216,9 @@ TEST(TraceLevels, FromTheConfig) {
   directory.write("config.json", dump_json(config));
   const ProgramResult bad = run_qwen3({"trace", "-m", model, "--ids", "1,2"});
   EXPECT_EQ(bad.exit_code, 1);
-  EXPECT_THAT(bad.err, HasSubstr("trace_level: unknown trace level; expected input_flow, compact or "
-                                 "verbose; got \"loud\""));
+  EXPECT_THAT(bad.err,
+              HasSubstr("trace_level: unknown trace level; expected input_flow, compact or "
+                        "verbose; got \"loud\""));
 }
 
 TEST(Trace, Taps) {
@@ -280,14 +287,25 @@ TEST(Trace, Routing) {
 // The last layer of the lens is the model's own prediction.
 TEST(Trace, LensEndsInTheAnswer) {
   const std::string prompt = "36,55,27,40,23,7";
-  const ProgramResult result = trace({"--ids", prompt, "--lens", "1", "--json", "--taps", "norm"}, "dense");
+  const ProgramResult result =
+      trace({"--ids", prompt, "--lens", "1", "--json", "--taps", "norm"}, "dense");
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const std::vector<std::string> lines = lines_of(result.out);
   const Json last = parse_json(lines.back(), "line");
   const TempDir directory;
   const std::string file = (directory.path() / "logits.npy").string();
-  ASSERT_EQ(run_qwen3({"logits", "-m", golden_model("dense"), "--backend", "reference", "--ids", prompt,
-                       "--out", file, "--quiet"}).exit_code, 0);
+  ASSERT_EQ(run_qwen3({"logits",
+                       "-m",
+                       golden_model("dense"),
+                       "--backend",
+                       "reference",
+                       "--ids",
+                       prompt,
+                       "--out",
+                       file,
+                       "--quiet"})
+                .exit_code,
+            0);
   const NpyArray logits = read_npy(file);
   const auto begin = logits.values.end() - logits.shape[1];
   EXPECT_EQ(last["lens"]["top"][0][0].get<int64_t>(),
@@ -298,9 +316,18 @@ TEST(Trace, LensEndsInTheAnswer) {
 TEST(Trace, AttentionIsTheSameOnBothBackends) {
   const TempDir directory;
   for (const char* backend : {"reference", "cpu"}) {
-    const ProgramResult result = run_qwen3({"trace", "-m", golden_model("moe_sliding"), "--backend", backend,
-                                            "--dtype", "float32", "--ids", "36,55,27,40,23,7,41", "--quiet",
-                                            "--attention-out", (directory.path() / backend).string()});
+    const ProgramResult result = run_qwen3({"trace",
+                                            "-m",
+                                            golden_model("moe_sliding"),
+                                            "--backend",
+                                            backend,
+                                            "--dtype",
+                                            "float32",
+                                            "--ids",
+                                            "36,55,27,40,23,7,41",
+                                            "--quiet",
+                                            "--attention-out",
+                                            (directory.path() / backend).string()});
     ASSERT_EQ(result.exit_code, 0) << result.err;
   }
   const std::string name = "layers.2.self_attn.probs.npy";
@@ -358,8 +385,10 @@ TEST(TraceDemo, WalksTwelveModules) {
   EXPECT_EQ(lines[0], "使用设备: cpu");
   EXPECT_EQ(lines[2], "===== 维度流动演示（中文详细版）=====");
   for (const char* part :
-       {"[输入] input_ids 形状：(1, 6)，数值：[[1, 7, 3, 9, 5, 11]]\n[输入] attention_mask 形状：(1, 1, 6, 6)\n",
-        "[流程 01] 模块：model.embed_tokens\n  作用：词嵌入：把 token id 映射为向量表示\n  输入形状：(1, 6)\n"
+       {"[输入] input_ids 形状：(1, 6)，数值：[[1, 7, 3, 9, 5, 11]]\n[输入] attention_mask "
+        "形状：(1, 1, 6, 6)\n",
+        "[流程 01] 模块：model.embed_tokens\n  作用：词嵌入：把 token id 映射为向量表示\n  "
+        "输入形状：(1, 6)\n"
         "  输入统计：mean=6.0000, std=3.4157, min=1.0000, max=11.0000\n  输出形状：(1, 6, 16)\n",
         "[流程 02] 模块：model.rotary_emb\n",
         "  输出样本（第0个样本/第0个token前4维）：[1.0000, 1.0000, 1.0000, 1.0000]\n"
@@ -407,8 +436,10 @@ TEST(TraceMoeBlock, ExactValues) {
   }
   const ProgramResult printed = run_qwen3({"trace", "--moe-block"});
   EXPECT_THAT(printed.out, HasSubstr("Case: B=2, S=4, H=2\n输入 x 形状: (2, 4, 2)\n"));
-  EXPECT_THAT(printed.out,
-              HasSubstr("专家 E2 被唤醒，处理 Token=[0, 1, 2] | current_state=(3, 2) -> expert_out=(3, 2)\n"));
+  EXPECT_THAT(
+      printed.out,
+      HasSubstr(
+          "专家 E2 被唤醒，处理 Token=[0, 1, 2] | current_state=(3, 2) -> expert_out=(3, 2)\n"));
 }
 
 }  // namespace

@@ -82,9 +82,8 @@ TEST(Routing, Summary) {
   EXPECT_THAT(s.weight, ElementsAre(2.25, .75, 0, 0));
   EXPECT_EQ(s.n_idle, 1);
   EXPECT_DOUBLE_EQ(s.imbalance, 2);  // 3 against a mean of 1.5
-  EXPECT_NEAR(s.load_entropy,
-              (.5 * std::log(2) + std::log(3) / 3 + std::log(6) / 6) / std::log(4),
-              1e-12);
+  EXPECT_NEAR(
+      s.load_entropy, (.5 * std::log(2) + std::log(3) / 3 + std::log(6) / 6) / std::log(4), 1e-12);
   EXPECT_NEAR(s.router_entropy, 1, 1e-12);
   // A uniform router: P = 1/4 each, so the losses are top_k and 1 whatever was chosen.
   EXPECT_NEAR(s.aux_loss, 2, 1e-12);
@@ -107,9 +106,7 @@ TEST(Routing, RecordsLayers) {
   EXPECT_THAT(layer.experts, ElementsAre(1, 0, 0, 1));
   const Json json = routing_export(recorder.layers());
   EXPECT_EQ(json["layers"][0]["tokens"][1]["experts"], Json({0, 1}));
-  EXPECT_NEAR(auxiliary_losses(recorder.layers()).transformers,
-              json["aux_loss"].get<double>(),
-              0);
+  EXPECT_NEAR(auxiliary_losses(recorder.layers()).transformers, json["aux_loss"].get<double>(), 0);
 }
 
 ModelFacts one_head() {

@@ -1,11 +1,12 @@
 // The report: one page, self-contained, whatever the text of tokens and models is.
+#include "trace/report.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
 
 #include "base/json.h"
-#include "trace/report.h"
 
 namespace qwen3 {
 namespace {

@@ -1,11 +1,12 @@
 // The decorator: the same numbers as what it decorates, and spans that say what was done.
+#include "trace/tracing_backend.h"
+
 #include <gtest/gtest.h>
 
 #include <numeric>
 
 #include "base/json.h"
 #include "kernels/reference/reference_backend.h"
-#include "trace/tracing_backend.h"
 
 namespace qwen3 {
 namespace {

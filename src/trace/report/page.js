@@ -121,7 +121,7 @@ function legend() { return make("span", { class: "legend" }, t.few, make("i", { 
 
 // A grid of cells on a canvas, driven by mouse and arrow keys, with numbered rows and columns.
 // `read(row, column)` gives the text of a cell, `choose` is told of every move.
-function heatMap({ rows, columns, share, label, at, choose, read, cell, minimum }) {
+function heatMap({ rows, columns, share, label, at, choose, read, cell, minimum, rowName }) {
   const size = Math.max(minimum || 4, Math.min(cell || 18, Math.floor(1080 / columns)));
   const left = 34, top = 18;  // room for the numbers
   const ratio = window.devicePixelRatio || 1;
@@ -141,7 +141,7 @@ function heatMap({ rows, columns, share, label, at, choose, read, cell, minimum 
     context.textBaseline = "middle";
     context.textAlign = "right";
     const rowStep = Math.ceil(13 / size), columnStep = Math.ceil(26 / size);
-    for (let r = 0; r < rows; r += rowStep) context.fillText(String(r), left - 6, top + (r + 0.5) * size);
+    for (let r = 0; r < rows; r += rowStep) context.fillText(String(rowName ? rowName(r) : r), left - 6, top + (r + 0.5) * size);
     context.textAlign = "center";
     for (let c = 0; c < columns; c += columnStep) context.fillText(String(c), left + (c + 0.5) * size, 8);
     for (let r = 0; r < rows; ++r) {
@@ -259,7 +259,7 @@ function drawExperts() {
       make("div", {}, ...chips, guests.length > 60 ? "…" : ""));
   }
   const map = heatMap({
-    rows: routing.length, columns: n, label: t.heatHelp, at: state.heat, cell: 26, minimum: 8,
+    rows: routing.length, columns: n, label: t.heatHelp, at: state.heat, cell: 26, minimum: 8, rowName: (row) => routing[row].layer,
     share: (row, expert) => (all ? routing[row].load[expert] / most[row] : ofToken[row].get(expert) || 0),
     choose: show, read: readText,
   });
