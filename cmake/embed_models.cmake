@@ -48,6 +48,7 @@ ${table}  };
 
 }  // namespace qwen3
 ")
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_sources(${target} PRIVATE ${folder}/models.S ${folder}/models.cpp)
   # .incbin is invisible to dependency scanning.
   set(dependencies "")

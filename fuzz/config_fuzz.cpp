@@ -50,9 +50,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   try {
     switch (data[0] % 3) {
-      case 0: check_config(text); break;
-      case 1: check_generation_config(text); break;
-      default: check_json(text);
+      case 0:
+        check_config(text);
+        break;
+      case 1:
+        check_generation_config(text);
+        break;
+      default:
+        check_json(text);
     }
   } catch (const Error& e) {
     require(e.kind() == ErrorKind::corrupt_file || e.kind() == ErrorKind::unsupported);

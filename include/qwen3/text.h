@@ -3,7 +3,7 @@
 //
 //   auto text = qwen3::Text::load(directory);
 //   auto chat = text.encode_chat(R"([{"role":"user","content":"Hello"}])");
-//   auto answer = text.answer({.starts_in_reasoning = chat.starts_in_reasoning});
+//   auto answer = text.answer({.state = chat.state});
 //   ... for each token of the engine: for (auto& piece : answer.push(id)) use(piece);
 //
 // Needs the tokenizer's files only, no weights. JSON is passed as text so that this header needs no
@@ -24,7 +24,7 @@
 namespace qwen3 {
 
 struct ChatOptions {
-  std::string tools = {};               // JSON array of tool schemas; "": none
+  std::string tools = {};                    // JSON array of tool schemas; "": none
   std::optional<bool> enable_thinking = {};  // absent: the template's own default
   bool add_generation_prompt = true;
   // The last message is the assistant's and is to be continued: its end marker is left out.
@@ -33,16 +33,28 @@ struct ChatOptions {
   std::string template_kwargs = {};  // JSON object of further variables for the template; "": none
 };
 
+// How a prompt leaves the assistant's turn.
+enum class PromptState {
+  plain,             // nothing said about thinking: the answer may begin with <think>
+  inside_thinking,   // the prompt ends inside an open <think>
+  thinking_is_over,  // the prompt closed the thought: the answer is content
+};
+
 struct EncodedChat {
   std::vector<int32_t> ids;
-  std::string prompt;                // the text that the ids stand for
-  bool starts_in_reasoning = false;  // the prompt ends inside an open <think>
+  std::string prompt;  // the text that the ids stand for
+  PromptState state = PromptState::plain;
+
+  bool starts_in_reasoning() const { return state == PromptState::inside_thinking; }
 };
 
 struct AnswerOptions {
-  bool starts_in_reasoning = false;
-  bool split_reasoning = true;    // false: everything is content, tags included
-  std::vector<std::string> stop = {};  // the answer ends before the first of these; none is empty
+  PromptState state = PromptState::plain;
+  bool split_reasoning = true;         // false: everything is content, tags included
+  bool trim_newlines = false;          // drop the newlines that models write around the two parts
+  bool skip_special_tokens = true;     // no text for tokens such as <|im_start|>
+  std::vector<std::string> stop = {};  // the answer ends before the first of these
+  bool include_stop = false;           // … or behind it
 };
 
 struct AnswerPiece {
@@ -50,8 +62,8 @@ struct AnswerPiece {
   std::string text;  // well-formed UTF-8, never empty
 };
 
-// One answer in the making. Fed token by token; gives text as soon as it is certain: whole UTF-8
-// characters, nothing that might still become a stop string or a tag.
+// One answer in the making. Keeps its Text alive. Fed token by token; gives text as soon as it is
+// certain: whole UTF-8 characters, nothing that might still become a stop string or a tag.
 class AnswerStream {
  public:
   AnswerStream(AnswerStream&&) noexcept;
@@ -64,6 +76,8 @@ class AnswerStream {
   std::vector<AnswerPiece> finish();
   // A stop string was found: the answer is complete and the request should be cancelled.
   bool stopped() const;
+  // Which one; -1 for none.
+  int matched_stop() const;
 
   struct State;  // inside libqwen3 only
   explicit AnswerStream(std::unique_ptr<State> state);
@@ -98,6 +112,7 @@ class Text {
   // <|im_end|>. Throws Error{invalid_argument} when the messages or the template say no.
   EncodedChat encode_chat(std::string_view messages, const ChatOptions& options = {}) const;
 
+  // Throws Error{invalid_argument} for stop strings that are empty, not UTF-8, or too many.
   AnswerStream answer(const AnswerOptions& options = {}) const;
 
   // Ids at and above this are padding rows of the head: pass as EngineOptions::n_real_tokens.

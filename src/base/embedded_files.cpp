@@ -41,4 +41,12 @@ bool file_exists(const std::filesystem::path& path) {
   return std::filesystem::exists(path, error);
 }
 
+bool folder_exists(const std::filesystem::path& path) {
+  const std::string folder = path.string() + "/";
+  const auto inside = [&](const EmbeddedFile& file) { return file.path.starts_with(folder); };
+  if (std::any_of(embedded_files.begin(), embedded_files.end(), inside)) return true;
+  std::error_code error;
+  return std::filesystem::is_directory(path, error);
+}
+
 }  // namespace qwen3

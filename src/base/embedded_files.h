@@ -28,4 +28,7 @@ std::optional<std::span<const std::byte>> find_embedded_file(std::string_view pa
 // Whether `path` names an embedded file or something on disk that exists.
 bool file_exists(const std::filesystem::path& path);
 
+// Whether `path` is a directory on disk or the folder of an embedded file ("embedded:nano").
+bool folder_exists(const std::filesystem::path& path);
+
 }  // namespace qwen3

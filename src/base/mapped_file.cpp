@@ -10,11 +10,17 @@
 #include <cstring>
 #include <utility>
 
+#include "base/embedded_files.h"
 #include "base/error.h"
 
 namespace qwen3 {
 
 MappedFile::MappedFile(const std::filesystem::path& path) : name_(path.string()) {
+  if (const auto embedded = find_embedded_file(name_)) {
+    data_ = embedded->data();
+    size_ = embedded->size();
+    return;
+  }
   // O_NONBLOCK: opening a FIFO must not wait for a writer; it is refused right below.
   fd_ = ::open(name_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd_ < 0) {
@@ -40,8 +46,9 @@ MappedFile::MappedFile(const std::filesystem::path& path) : name_(path.string())
 }
 
 MappedFile::~MappedFile() {
+  if (fd_ < 0) return;  // embedded, or moved from
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
-  if (fd_ >= 0) ::close(fd_);
+  ::close(fd_);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
@@ -51,6 +58,7 @@ MappedFile::MappedFile(MappedFile&& other) noexcept
       fd_(std::exchange(other.fd_, -1)) {}
 
 void MappedFile::check_not_truncated() const {
+  if (fd_ < 0) return;
   struct stat info {};
   if (::fstat(fd_, &info) != 0 || static_cast<size_t>(info.st_size) < size_) {
     fail(ErrorKind::corrupt_file,
@@ -62,6 +70,10 @@ void MappedFile::check_not_truncated() const {
 }
 
 void MappedFile::read(int64_t offset, std::span<std::byte> out) const {
+  if (fd_ < 0) {  // embedded
+    std::memcpy(out.data(), data_ + offset, out.size());
+    return;
+  }
   for (size_t done = 0; done < out.size();) {
     const ssize_t n = ::pread(fd_,
                               out.data() + done,

@@ -59,8 +59,14 @@ void add_block(State& state, const std::byte* block) {
 }  // namespace
 
 std::string sha256_hex(std::span<const std::byte> bytes) {
-  State state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  State state = {0x6a09e667,
+                 0xbb67ae85,
+                 0x3c6ef372,
+                 0xa54ff53a,
+                 0x510e527f,
+                 0x9b05688c,
+                 0x1f83d9ab,
+                 0x5be0cd19};
   constexpr size_t kBlock = 64;
   size_t pos = 0;
   for (; pos + kBlock <= bytes.size(); pos += kBlock) add_block(state, bytes.data() + pos);

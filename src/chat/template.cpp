@@ -9,9 +9,13 @@
 namespace qwen3 {
 namespace {
 
-jinja::Text render_text(const jinja::Program& program, const Json& context, const TemplateLimits& limits) {
-  QWEN3_CHECK(context.is_object(), ErrorKind::invalid_argument,
-              "{}: the variables of a template must be a JSON object", program.where);
+jinja::Text render_text(const jinja::Program& program,
+                        const Json& context,
+                        const TemplateLimits& limits) {
+  QWEN3_CHECK(context.is_object(),
+              ErrorKind::invalid_argument,
+              "{}: the variables of a template must be a JSON object",
+              program.where);
   return jinja::Interpreter(program, limits).render(context);
 }
 
@@ -34,7 +38,8 @@ std::string ChatTemplate::render(const Json& context, const TemplateLimits& limi
   return std::string(render_text(*program_, context, limits).view());
 }
 
-std::vector<Segment> ChatTemplate::render_segments(const Json& context, const TemplateLimits& limits) const {
+std::vector<Segment> ChatTemplate::render_segments(const Json& context,
+                                                   const TemplateLimits& limits) const {
   std::vector<Segment> segments;
   render_text(*program_, context, limits).for_each_run([&](std::string_view text, bool trusted) {
     segments.push_back({std::string(text), trusted});

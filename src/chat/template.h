@@ -23,10 +23,10 @@
 namespace qwen3 {
 
 struct TemplateLimits {
-  int64_t max_steps = 1'000'000;        // evaluated nodes, touched elements, bytes / 64
-  int max_depth = 64;                   // macro recursion, nesting of values
-  int64_t max_output_bytes = 8 << 20;   // the render, and every single string made on the way
-  int64_t max_range = 100'000;          // elements of range(), as in Jinja's sandbox
+  int64_t max_steps = 1'000'000;       // evaluated nodes, touched elements, bytes / 64
+  int max_depth = 64;                  // macro recursion, nesting of values
+  int64_t max_output_bytes = 8 << 20;  // the render, and every single string made on the way
+  int64_t max_range = 100'000;         // elements of range(), as in Jinja's sandbox
 };
 
 // A piece of a prompt. `trusted` is true for text of the template (data and constants); false for
@@ -58,7 +58,8 @@ class ChatTemplate {
   std::string render(const Json& context, const TemplateLimits& limits = {}) const;
 
   // As render(), with the origin of the text; neighbours differ in `trusted`, none is empty.
-  std::vector<Segment> render_segments(const Json& context, const TemplateLimits& limits = {}) const;
+  std::vector<Segment> render_segments(const Json& context,
+                                       const TemplateLimits& limits = {}) const;
 
   const std::string& source() const;
 

@@ -1,42 +1,33 @@
 // The inside of Text (qwen3/text.h), for rooms that hold parsed JSON.
 #pragma once
 
+#include <filesystem>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/json.h"
+#include "chat/chat_config.h"
+#include "chat/message.h"
 #include "chat/segment_encoder.h"
-#include "chat/template_files.h"
 #include "qwen3/text.h"
 #include "tokenizer/tokenizer.h"
 
 namespace qwen3 {
 
 struct Text::Impl {
-  Impl(Tokenizer loaded_tokenizer, TemplateFiles loaded_files, std::string directory);
+  explicit Impl(const std::filesystem::path& directory);
 
   Tokenizer tokenizer;
-  TemplateFiles files;
+  ChatConfig chat_config;
   SegmentEncoder segment_encoder;
-  std::string where;  // the directory, for messages
-  std::optional<int32_t> think_id, end_think_id;
 };
 
-// ChatOptions with parsed values.
-struct ChatInput {
-  Json messages;         // an array
-  Json tools = nullptr;  // an array, or null
-  Json template_kwargs = Json::object();
-  std::optional<bool> enable_thinking;
-  bool add_generation_prompt = true;
-  bool continue_final_message = false;
-};
-
-// Text::encode_chat without the parsing.
-EncodedChat encode_chat(const Text& text, const ChatInput& input);
-
-// The variables that a template sees, as transformers' apply_chat_template gives them. Throws
-// Error{invalid_argument} for messages, tools or kwargs of the wrong type, and for kwargs that
-// would replace messages, tools or add_generation_prompt.
-Json template_context(const ChatInput& input, const Json& special_tokens);
+// Text::encode_chat without the parsing. The special tokens of `options` are the checkpoint's,
+// whatever it says.
+EncodedChat encode_chat(const Text& text,
+                        const std::vector<Message>& messages,
+                        const Json& tools,
+                        PromptOptions options);
 
 }  // namespace qwen3

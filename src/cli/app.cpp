@@ -52,8 +52,8 @@ void refuse_unknown(const CLI::App& app) {
                                  where));
   }
   if (&command != &app) {
-    throw UsageError(fmt::format("{}: unexpected argument \"{}\"; {} --help shows the usage", where,
-                                 word, where));
+    throw UsageError(fmt::format(
+        "{}: unexpected argument \"{}\"; {} --help shows the usage", where, word, where));
   }
   std::vector<std::string> names;
   for (const CLI::App* sub : app.get_subcommands({})) names.push_back(sub->get_name());

@@ -16,7 +16,7 @@ namespace {
 
 constexpr int64_t kSliceBytes = 4 << 20;
 constexpr int64_t kBufferBytes = 1 << 30;  // last-level caches of servers reach half of that
-constexpr int kPasses = 6;
+constexpr int kPasses = 4;
 
 // Sums the slice in eight independent chains, which is enough for loads to run back to back.
 uint64_t read_slice(const std::byte* data, int64_t bytes) {
@@ -54,8 +54,8 @@ double measure_read_bandwidth(int n_threads) {
     best_seconds = std::min(best_seconds, elapsed.count());
   }
   // The sums must be looked at, or the compiler may drop the reads.
-  const bool sums_agree = std::all_of(
-      sums.begin(), sums.end(), [&](uint64_t sum) { return sum == sums.front(); });
+  const bool sums_agree =
+      std::all_of(sums.begin(), sums.end(), [&](uint64_t sum) { return sum == sums.front(); });
   return sums_agree ? static_cast<double>(bytes) / best_seconds : 0;
 }
 

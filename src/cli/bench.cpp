@@ -119,17 +119,18 @@ class Bench {
                       usage.prefill_seconds);
     }
     const double flops = prefill_flops(config_, options_.prompt_tokens, context);
-    return {{"context", context},
-            {"prompt_tokens", options_.prompt_tokens},
-            {"seconds", seconds},
-            {"tokens_per_second", median(rates)},
-            {"flops_per_second",
-             median(rates) * flops / static_cast<double>(options_.prompt_tokens)}};
+    return {
+        {"context", context},
+        {"prompt_tokens", options_.prompt_tokens},
+        {"seconds", seconds},
+        {"tokens_per_second", median(rates)},
+        {"flops_per_second", median(rates) * flops / static_cast<double>(options_.prompt_tokens)}};
   }
 
   Json decode(int64_t batch, int64_t context, double read_bandwidth) {
     std::vector<std::vector<int32_t>> prompts;
-    for (int64_t i = 0; i < batch; ++i) prompts.push_back(random_ids(std::max<int64_t>(1, context)));
+    for (int64_t i = 0; i < batch; ++i)
+      prompts.push_back(random_ids(std::max<int64_t>(1, context)));
     run_batch(prompts, 1);  // fills the prefix cache
     std::vector<double> step_seconds;
     for (int64_t i = 0; i < options_.repeat; ++i) {
@@ -214,11 +215,12 @@ class Bench {
 };
 
 void print_prefill(const Json& row) {
-  print_out(fmt::format("prefill  context {:>6}  {:>6} tokens   {:>10.1f} tok/s  {:>8.2f} GFLOP/s\n",
-                        row["context"].get<int64_t>(),
-                        row["prompt_tokens"].get<int64_t>(),
-                        row["tokens_per_second"].get<double>(),
-                        row["flops_per_second"].get<double>() * 1e-9));
+  print_out(
+      fmt::format("prefill  context {:>6}  {:>6} tokens   {:>10.1f} tok/s  {:>8.2f} GFLOP/s\n",
+                  row["context"].get<int64_t>(),
+                  row["prompt_tokens"].get<int64_t>(),
+                  row["tokens_per_second"].get<double>(),
+                  row["flops_per_second"].get<double>() * 1e-9));
 }
 
 void print_decode(const Json& row) {
@@ -293,10 +295,12 @@ void add_bench(CLI::App& app, Action& action) {
                    "A directory with a config.json: its weights are drawn at random, no checkpoint "
                    "is needed")
       ->excludes("--model");
-  command->add_option("--prompt-tokens", options->prompt_tokens, "Prompt of the prefill runs; 0: none")
+  command
+      ->add_option("--prompt-tokens", options->prompt_tokens, "Prompt of the prefill runs; 0: none")
       ->check(integer_in(0, 1 << 20))
       ->capture_default_str();
-  command->add_option("--decode-tokens", options->decode_tokens, "Steps of the decode runs; 0: none")
+  command
+      ->add_option("--decode-tokens", options->decode_tokens, "Steps of the decode runs; 0: none")
       ->check(integer_in(0, 1 << 20))
       ->capture_default_str();
   command->add_option("--context", options->context, "Tokens before the measured ones, a list")

@@ -159,9 +159,10 @@ ExitCode run_chat(const ChatCliOptions& options) {
   Engine engine(model, engine_options);
   if (options.output.talk()) print_note(model_line(model->info(), engine));
 
-  ChatSettings settings{.sampling = resolve_sampling(options.sampling, model->generation_defaults()),
-                        .stop = options.sampling.stop,
-                        .thinking = {}};
+  ChatSettings settings{
+      .sampling = resolve_sampling(options.sampling, model->generation_defaults()),
+      .stop = options.sampling.stop,
+      .thinking = {}};
   if (options.thinking) settings.thinking = *options.thinking == "on";
   ChatSession session(engine, text, settings);
   session.conversation.set_system(options.system);
@@ -205,7 +206,8 @@ void add_chat(CLI::App& app, Action& action) {
   add_output_options(
       *command,
       options->output,
-      "One line {\"content\":…,\"reasoning_content\":…,\"finish_reason\":…,\"timing\":…} per answer");
+      "One line {\"content\":…,\"reasoning_content\":…,\"finish_reason\":…,\"timing\":…} per "
+      "answer");
   command->callback([options, &action] { action = [options] { return run_chat(*options); }; });
 }
 

@@ -50,13 +50,17 @@ bool apply_thinking(Context& context, std::string_view word) {
 void show_settings(const ChatSession& session) {
   const ChatSettings& settings = session.settings;
   for (const SamplingSetting& setting : sampling_settings()) {
-    print_note(fmt::format("{:<20} {:<24} {}", setting.name, setting.show(settings.sampling),
-                           setting.help));
+    print_note(fmt::format(
+        "{:<20} {:<24} {}", setting.name, setting.show(settings.sampling), setting.help));
   }
   const auto& seed = settings.sampling.seed;
-  print_note(fmt::format("{:<20} {:<24} {}", "seed", seed ? fmt::format("{}", *seed) : "a fresh one",
+  print_note(fmt::format("{:<20} {:<24} {}",
+                         "seed",
+                         seed ? fmt::format("{}", *seed) : "a fresh one",
                          "The same seed draws the same tokens"));
-  print_note(fmt::format("{:<20} {:<24} {}", "thinking", show_thinking(settings),
+  print_note(fmt::format("{:<20} {:<24} {}",
+                         "thinking",
+                         show_thinking(settings),
                          "Whether the model reasons before it answers"));
 }
 
@@ -69,7 +73,8 @@ void set_seed(Context& context, const std::string& word) {
   }
   const std::optional<uint64_t> value = parse_unsigned(word);
   if (!value) {
-    print_error(fmt::format("/seed: expected an integer from 0 to 2^64 - 1, or off; got \"{}\"", word));
+    print_error(
+        fmt::format("/seed: expected an integer from 0 to 2^64 - 1, or off; got \"{}\"", word));
     return;
   }
   seed = *value;
@@ -116,8 +121,8 @@ void set_setting(Context& context, const std::string& argument) {
     if (name == setting.name) return set_number(context, setting, value);
     known.emplace_back(setting.name);
   }
-  print_error(fmt::format("/set: unknown setting \"{}\"{}; /set lists them", name,
-                          did_you_mean(name, known)));
+  print_error(fmt::format(
+      "/set: unknown setting \"{}\"{}; /set lists them", name, did_you_mean(name, known)));
 }
 
 void show_history(Context& context, const std::string&) {
@@ -144,15 +149,15 @@ void set_system(Context& context, const std::string& text) {
 void save(Context& context, const std::string& path) {
   if (path.empty()) return print_error("/save: expected a file name; got none; write /save FILE");
   context.session.conversation.save(path);
-  print_note(fmt::format("saved {} messages to {}",
-                         context.session.conversation.messages().size(), path));
+  print_note(
+      fmt::format("saved {} messages to {}", context.session.conversation.messages().size(), path));
 }
 
 void load(Context& context, const std::string& path) {
   if (path.empty()) return print_error("/load: expected a file name; got none; write /load FILE");
   context.session.conversation.load(path);
-  print_note(fmt::format("loaded {} messages from {}",
-                         context.session.conversation.messages().size(), path));
+  print_note(fmt::format(
+      "loaded {} messages from {}", context.session.conversation.messages().size(), path));
 }
 
 void show_stats(Context& context, const std::string&) {
@@ -167,9 +172,13 @@ constexpr std::array kCommands = {
     Command{"history", "", "Show the conversation", show_history},
     Command{"set", "[NAME VALUE]", "Show or change the generation settings", set_setting},
     Command{"seed", "N|off", "Fix the seed of the answers", set_seed},
-    Command{"think", "", "Let the model reason before it answers",
+    Command{"think",
+            "",
+            "Let the model reason before it answers",
             [](Context& context, const std::string&) { set_thinking(context, true); }},
-    Command{"no_think", "", "Answer at once",
+    Command{"no_think",
+            "",
+            "Answer at once",
             [](Context& context, const std::string&) { set_thinking(context, false); }},
     Command{"system", "TEXT", "Set the system message; without text: remove it", set_system},
     Command{"save", "FILE", "Write the conversation as a JSON array of messages", save},
@@ -228,8 +237,10 @@ LineKind obey(std::string_view line, ChatSession& session, const ModelInfo& info
   std::vector<std::string> known;
   for (const Command& command : kCommands) known.push_back(std::string("/") + command.name);
   const std::string typed = "/" + word;
-  print_error(fmt::format("unknown command \"{}\"{}; /help lists them, // begins a message with a slash",
-                          typed, did_you_mean(typed, known)));
+  print_error(
+      fmt::format("unknown command \"{}\"{}; /help lists them, // begins a message with a slash",
+                  typed,
+                  did_you_mean(typed, known)));
   return LineKind::command;
 }
 

@@ -92,8 +92,8 @@ Answer ChatSession::ask(const std::string& question,
 }
 
 Answer ChatSession::answer(const InterruptGuard& interrupt, const OnPiece& on_piece) {
-  const EncodedChat prompt = text_.encode_chat(dump_json(conversation.messages()),
-                                               {.enable_thinking = settings.thinking});
+  const EncodedChat prompt =
+      text_.encode_chat(dump_json(conversation.messages()), {.enable_thinking = settings.thinking});
   const auto n_prompt = static_cast<int64_t>(prompt.ids.size());
   QWEN3_CHECK(n_prompt < engine_.max_model_len(),
               ErrorKind::invalid_argument,
@@ -103,8 +103,8 @@ Answer ChatSession::answer(const InterruptGuard& interrupt, const OnPiece& on_pi
               engine_.max_model_len());
 
   Answer result;
-  AnswerStream stream = text_.answer(
-      {.starts_in_reasoning = prompt.starts_in_reasoning, .stop = settings.stop});
+  AnswerStream stream =
+      text_.answer({.state = prompt.state, .trim_newlines = true, .stop = settings.stop});
   const auto deliver = [&](const std::vector<AnswerPiece>& pieces) {
     for (const AnswerPiece& piece : pieces) {
       (piece.kind == AnswerPiece::Kind::reasoning ? result.reasoning : result.content) +=
@@ -117,9 +117,8 @@ Answer ChatSession::answer(const InterruptGuard& interrupt, const OnPiece& on_pi
     deliver(stream.push(id));
     return !stream.stopped();
   };
-  result.outcome =
-      run_request(engine_, {.prompt_ids = prompt.ids, .sampling = settings.sampling}, &interrupt,
-                  on_token);
+  result.outcome = run_request(
+      engine_, {.prompt_ids = prompt.ids, .sampling = settings.sampling}, &interrupt, on_token);
   deliver(stream.finish());
   return result;
 }

@@ -79,7 +79,8 @@ Progress ProgressBar::callback() {
 
 void ProgressBar::update(std::string_view what, int64_t done, int64_t total) {
   const auto now = std::chrono::steady_clock::now();
-  if (total <= 0 || (drawn_ && done < total && now - last_ < std::chrono::milliseconds(100))) return;
+  if (total <= 0 || (drawn_ && done < total && now - last_ < std::chrono::milliseconds(100)))
+    return;
   last_ = now;
   drawn_ = true;
   constexpr int kWidth = 30;
@@ -111,9 +112,7 @@ InterruptGuard::InterruptGuard() : saved_(std::make_unique<Saved>()) {
   sigaction(SIGINT, &action, &saved_->action);
 }
 
-InterruptGuard::~InterruptGuard() {
-  sigaction(SIGINT, &saved_->action, nullptr);
-}
+InterruptGuard::~InterruptGuard() { sigaction(SIGINT, &saved_->action, nullptr); }
 
 bool InterruptGuard::interrupted() const { return g_interrupted.load(std::memory_order_relaxed); }
 

@@ -109,15 +109,14 @@ ExitCode generate(const GenerateOptions& options) {
   Engine engine(model, engine_options);
   if (options.output.talk()) print_note(model_line(model->info(), engine));
 
-  const SamplingParams sampling =
-      resolve_sampling(options.sampling, model->generation_defaults());
+  const SamplingParams sampling = resolve_sampling(options.sampling, model->generation_defaults());
   Writer writer(text ? &*text : nullptr, options);
   const InterruptGuard interrupt;
-  const Outcome outcome = run_request(
-      engine,
-      {.prompt_ids = prompt_ids, .sampling = sampling},
-      &interrupt,
-      [&](int32_t id, bool is_end_token) { return writer.token(id, is_end_token); });
+  const Outcome outcome =
+      run_request(engine,
+                  {.prompt_ids = prompt_ids, .sampling = sampling},
+                  &interrupt,
+                  [&](int32_t id, bool is_end_token) { return writer.token(id, is_end_token); });
   writer.finish();
   if (options.output.json) {
     print_json({{"ids", outcome.ids},

@@ -134,10 +134,14 @@ Outcome run_request(Engine& engine,
 
 std::string_view finish_name(FinishReason reason) {
   switch (reason) {
-    case FinishReason::stop: return "stop";
-    case FinishReason::length: return "length";
-    case FinishReason::cancelled: return "cancelled";
-    case FinishReason::error: return "error";
+    case FinishReason::stop:
+      return "stop";
+    case FinishReason::length:
+      return "length";
+    case FinishReason::cancelled:
+      return "cancelled";
+    case FinishReason::error:
+      return "error";
   }
   return "?";
 }
@@ -153,10 +157,15 @@ std::string model_line(const ModelInfo& info) {
 }
 
 std::string model_line(const ModelInfo& info, const Engine& engine) {
-  return fmt::format("{}, context {} tokens (KV cache {} per sequence)",
-                     model_line(info),
-                     engine.max_model_len(),
-                     format_bytes(info.kv_bytes_per_token * engine.max_model_len()));
+  std::string line = fmt::format("{}, context {} tokens (KV cache {} per sequence)",
+                                 model_line(info),
+                                 engine.max_model_len(),
+                                 format_bytes(info.kv_bytes_per_token * engine.max_model_len()));
+  if (engine.max_model_len() > info.max_position_embeddings) {
+    line +=
+        fmt::format("; beyond the {} that the model was made for", info.max_position_embeddings);
+  }
+  return line;
 }
 
 std::string speed_line(const Outcome& outcome, const ModelInfo& info) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/available_memory.h"
+#include "base/embedded_files.h"
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "cli/commands.h"
@@ -43,16 +44,15 @@ struct Inspection {
 };
 
 bool has_weights(const fs::path& directory) {
-  return fs::exists(directory / "model.safetensors") ||
-         fs::exists(directory / "model.safetensors.index.json");
+  return file_exists(directory / "model.safetensors") ||
+         file_exists(directory / "model.safetensors.index.json");
 }
 
 DType dtype_in_memory(const std::string& option, const Inspection& inspection) {
   if (option == "float32") return DType::f32;
   if (option == "bfloat16") return DType::bf16;
-  const CheckpointTensor* embed = inspection.checkpoint
-                                      ? inspection.checkpoint->find("model.embed_tokens.weight")
-                                      : nullptr;
+  const CheckpointTensor* embed =
+      inspection.checkpoint ? inspection.checkpoint->find("model.embed_tokens.weight") : nullptr;
   return embed != nullptr ? embed->dtype : inspection.config.dtype;
 }
 
@@ -95,9 +95,12 @@ int64_t count_sparse(const HfConfig& config) {
 
 std::string_view rope_type_name(RopeScaling::Type type) {
   switch (type) {
-    case RopeScaling::Type::none: return "none";
-    case RopeScaling::Type::yarn: return "yarn";
-    case RopeScaling::Type::linear: return "linear";
+    case RopeScaling::Type::none:
+      return "none";
+    case RopeScaling::Type::yarn:
+      return "yarn";
+    case RopeScaling::Type::linear:
+      return "linear";
   }
   return "?";
 }
@@ -192,7 +195,8 @@ void print_tensors(const Checkpoint& checkpoint) {
 void print_inspection(const Inspection& it, bool with_tensors) {
   const MemoryPlan& plan = it.plan;
   print_row("model", it.directory);
-  for (const auto& [key, value] : config_json(it.config).items()) {
+  const Json config = config_json(it.config);
+  for (const auto& [key, value] : config.items()) {
     print_row(key, value.is_string() ? value.get<std::string>() : dump_json(value));
   }
   print_row("parameters",
@@ -209,9 +213,10 @@ void print_inspection(const Inspection& it, bool with_tensors) {
   } else {
     print_row("checkpoint", "no weights in this directory; the plan is from config.json alone");
   }
-  print_row("backend",
-            fmt::format("{} ({}), {} thread(s)", it.backend.name, it.backend.hardware,
-                        it.backend.n_threads));
+  print_row(
+      "backend",
+      fmt::format(
+          "{} ({}), {} thread(s)", it.backend.name, it.backend.hardware, it.backend.n_threads));
   print_row("memory available", format_bytes(plan.available_bytes));
   print_row("  weights",
             fmt::format("{} as {}", format_bytes(plan.weight_bytes), dtype_name(it.weight_dtype)));

@@ -53,11 +53,12 @@ class TerminalReader final : public LineReader {
     history(history_, &event, H_SETUNIQUE, 1);
     if (!history_file_.empty()) history(history_, &event, H_LOAD, history_file_.c_str());
     el_set(edit_, EL_CLIENTDATA, this);
-    el_set(edit_, EL_PROMPT, +[](EditLine* edit) {
-      void* self = nullptr;
-      el_get(edit, EL_CLIENTDATA, &self);
-      return static_cast<TerminalReader*>(self)->prompt_.data();
-    });
+    el_set(
+        edit_, EL_PROMPT, +[](EditLine* edit) {
+          void* self = nullptr;
+          el_get(edit, EL_CLIENTDATA, &self);
+          return static_cast<TerminalReader*>(self)->prompt_.data();
+        });
     el_set(edit_, EL_EDITOR, "emacs");
     el_set(edit_, EL_SIGNAL, 1);
     el_set(edit_, EL_HIST, history, history_);

@@ -85,7 +85,8 @@ class LogitsBuffer {
   static int64_t checked_bytes(int64_t n_tokens, int64_t vocab_size) {
     const std::optional<int64_t> numbers = checked_mul(n_tokens, vocab_size);
     const std::optional<int64_t> bytes = numbers ? checked_mul(*numbers, 4) : std::nullopt;
-    QWEN3_CHECK(bytes.has_value(), ErrorKind::out_of_memory, "logits: too many ids; got {}", n_tokens);
+    QWEN3_CHECK(
+        bytes.has_value(), ErrorKind::out_of_memory, "logits: too many ids; got {}", n_tokens);
     return *bytes;
   }
 
@@ -161,8 +162,10 @@ void add_logits(CLI::App& app, Action& action) {
   add_model_option(*command, options->model);
   command->add_option("--ids", options->ids, "Token ids: 1,2,3, or @FILE with such a list")
       ->required();
-  command->add_option("--out", options->out, "Write float32 [n_tokens, vocab_size] to this .npy file");
-  command->add_option("--taps", options->taps, "Write every intermediate to a .npy file in this directory");
+  command->add_option(
+      "--out", options->out, "Write float32 [n_tokens, vocab_size] to this .npy file");
+  command->add_option(
+      "--taps", options->taps, "Write every intermediate to a .npy file in this directory");
   command->add_option("--labels",
                       options->labels,
                       "As many labels as ids, -100 ignored, shifted by one inside; prints one line "

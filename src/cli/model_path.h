@@ -3,18 +3,14 @@
 
 #include <filesystem>
 #include <string>
-#include <vector>
 
 namespace qwen3::cli {
 
-// What --model says when it is not given: a small model that comes with the program.
-inline constexpr const char* kDefaultModel = "tiny";
+// What --model says when it is not given: a small model inside the program.
+inline constexpr const char* kDefaultModel = "nano";
 
-// Where the models that come with the program may lie, most specific first: beside the build tree
-// (<exe>/../../../models) and in the installed prefix (<exe>/../share/qwen3/models).
-std::vector<std::filesystem::path> bundled_model_roots();
-
-// The directory of `name`: a path to a directory as it is; otherwise the name of a bundled model.
+// "embedded:NAME" for the name of a model inside the program (base/embedded_files.h), otherwise the
+// directory of that path; a directory that happens to be called nano is ./nano.
 // Throws Error{not_found} naming what was looked for.
 std::filesystem::path resolve_model(const std::string& name);
 

@@ -33,7 +33,8 @@ void RouterLogitsTap::tensor(std::string_view name, const Tensor& value) {
   Storage& storage = storage_.emplace_back(value.numel() * dtype_size(DType::f32));
   const Tensor copy(storage.data(), DType::f32, {rows, columns});
   for (int64_t row = 0; row < rows; ++row) {
-    std::memcpy(copy.f32_row(row), value.f32_row(row), static_cast<size_t>(columns) * sizeof(float));
+    std::memcpy(
+        copy.f32_row(row), value.f32_row(row), static_cast<size_t>(columns) * sizeof(float));
   }
   layers_.push_back(copy);
 }

@@ -91,7 +91,9 @@ void add_model_option(CLI::App& command, ModelOptions& options) {
 }
 
 void add_compute_options(CLI::App& command, ModelOptions& options) {
-  command.add_option("--backend", options.backend, "auto (the fastest), reference (float32 oracle) or cpu")
+  command
+      .add_option(
+          "--backend", options.backend, "auto (the fastest), reference (float32 oracle) or cpu")
       ->check(CLI::IsMember({"auto", "reference", "cpu"}))
       ->capture_default_str();
   command.add_option("--dtype", options.dtype, "Weights: auto (as stored), float32 or bfloat16")
@@ -153,9 +155,8 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options) {
   for (size_t i = 0; i < kSettings.size(); ++i) {
     const SamplingSetting& setting = kSettings[i];
     const auto store = [&value = options.values[i]](const double& given) { value = given; };
-    auto* option =
-        command.add_option_function<double>(setting.option(), store, setting.help)
-            ->default_str(default_text(setting.name));
+    auto* option = command.add_option_function<double>(setting.option(), store, setting.help)
+                       ->default_str(default_text(setting.name));
     if (setting.integer != nullptr) {
       option->type_name("INT")->check(
           integer_in(static_cast<int64_t>(setting.low), static_cast<int64_t>(setting.high)));

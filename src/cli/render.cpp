@@ -3,19 +3,22 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
-#include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
-#include "chat/template_files.h"
-#include "chat/text.h"
+#include "base/mapped_file.h"
+#include "chat/chat_config.h"
+#include "chat/message.h"
 #include "cli/commands.h"
 #include "cli/json_lines.h"
 #include "cli/options.h"
 
 namespace qwen3::cli {
 namespace {
+
+constexpr size_t kMaxTemplateBytes = 4 << 20;
 
 struct RenderOptions {
   ModelOptions model;
@@ -34,33 +37,53 @@ bool boolean_or(const Json& line, const char* key, bool fallback) {
   return found->get<bool>();
 }
 
-Json render_line(const TemplateFiles& files, const Json& line) {
-  ChatInput input;
-  input.messages = required(line, "messages");
-  if (const auto tools = line.find("tools"); tools != line.end()) input.tools = *tools;
+// Messages go to the template as they came, like transformers' apply_chat_template.
+constexpr MessageOptions kAsGiven = {
+    .join_text_parts = false, .null_content_as_empty = false, .parse_tool_arguments = false};
+
+Json render_line(const ChatConfig& config, const Json& line) {
+  PromptOptions options;
+  options.add_generation_prompt = boolean_or(line, "add_generation_prompt", false);
+  options.special_tokens = config.special_tokens;
   if (const auto kwargs = line.find("chat_template_kwargs"); kwargs != line.end()) {
-    if (!kwargs->is_null()) input.template_kwargs = *kwargs;
+    if (!kwargs->is_null()) options.extra = *kwargs;
   }
-  input.add_generation_prompt = boolean_or(line, "add_generation_prompt", false);
-  return {{"prompt", files.chat_template->render(template_context(input, files.special_tokens))}};
+  QWEN3_CHECK(options.extra.is_object(),
+              ErrorKind::invalid_argument,
+              "\"chat_template_kwargs\": expected an object; got {}",
+              options.extra.type_name());
+  const auto found = line.find("tools");
+  const Json tools = found != line.end() ? *found : Json();
+  QWEN3_CHECK(tools.is_array() || tools.is_null(),
+              ErrorKind::invalid_argument,
+              "\"tools\": expected an array or null; got {}",
+              tools.type_name());
+  const std::vector<Message> messages = parse_messages(required(line, "messages"), kAsGiven);
+  const ChatTemplate& chat = config.template_for(!tools.empty());
+  return {{"prompt", join_segments(render_chat(chat, messages, tools, options))}};
+}
+
+ChatTemplate read_template(const std::string& path) {
+  return ChatTemplate::parse(read_text_file(path, kMaxTemplateBytes), path);
 }
 
 ExitCode render(const RenderOptions& options) {
-  TemplateFiles files;
+  ChatConfig config;
   // With a template of one's own the model only adds its special tokens, and may be absent.
   if (options.template_file.empty() || options.model_given) {
-    files = load_template_files(resolve_model(options.model.model));
+    config = load_chat_config(resolve_model(options.model.model));
   }
   if (!options.template_file.empty()) {
-    files.chat_template = load_chat_template(options.template_file);
+    config.chat = read_template(options.template_file);
+    config.tool_use.reset();
   }
-  QWEN3_CHECK(files.chat_template.has_value(),
+  QWEN3_CHECK(config.chat.has_value(),
               ErrorKind::not_found,
               "{}: no chat template; expected chat_template.jinja, or chat_template in "
               "tokenizer_config.json; give one with --template",
               options.model.model);
   return answer_json_lines(LineErrors::are_results,
-                           [&](const Json& line) { return render_line(files, line); });
+                           [&](const Json& line) { return render_line(config, line); });
 }
 
 }  // namespace

@@ -67,8 +67,8 @@ void add_tokenize(CLI::App& app, Action& action) {
       "Lines of {\"text\":…} on standard input to {\"ids\":…}; needs the tokenizer's files only");
   const auto options = std::make_shared<TokenizeOptions>();
   add_model_option(*command, options->model);
-  auto* decode =
-      command->add_flag("--decode", options->decode, "Lines of {\"ids\":…} to {\"text\":…} instead");
+  auto* decode = command->add_flag(
+      "--decode", options->decode, "Lines of {\"ids\":…} to {\"text\":…} instead");
   command
       ->add_flag("--as-text",
                  options->as_text,

@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "base/embedded_files.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "formats/safetensors.h"
@@ -60,11 +61,6 @@ std::map<std::string, std::vector<std::string>> read_index(const fs::path& path)
   return tensors_of_file;
 }
 
-bool file_exists(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
 CheckpointTensor make_tensor(const SafetensorsEntry& entry, const MappedFile& file) {
   return {parse_dtype(entry.dtype).value_or(DType::f32),
           entry.dtype,
@@ -79,8 +75,7 @@ CheckpointTensor make_tensor(const SafetensorsEntry& entry, const MappedFile& fi
 Checkpoint Checkpoint::open(const fs::path& directory) {
   Checkpoint checkpoint;
   checkpoint.name_ = directory.string();
-  std::error_code ignored;
-  QWEN3_CHECK(fs::is_directory(directory, ignored),
+  QWEN3_CHECK(folder_exists(directory),
               ErrorKind::not_found,
               "{}: expected the directory of a Hugging Face model",
               checkpoint.name_);

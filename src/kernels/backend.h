@@ -81,15 +81,14 @@ class Backend {
   // ---- weights and memory -------------------------------------------------------------------
   // Layout that pack_weight produces for a matrix [out, in] or experts [n_experts, out, in].
   virtual Layout weight_layout(DType type) const = 0;
-  // Rearranges rows [row_begin, row_end) of `matrix` (row-major [out, in], same dtype as `packed`)
-  // into matrix number `index` of `packed` (0 for rank 2, the expert for rank 3). row_begin must be
-  // a multiple of 16. Padding of the last panel is zeroed by the call that packs the last row.
+  // Rearranges `rows` (row-major [n, in], same dtype as `packed`) into rows [row_begin, row_begin +
+  // n) of matrix number `index` of `packed` (0 for rank 2, the expert for rank 3). row_begin must
+  // be a multiple of 16. Padding of the last panel is zeroed by the call that packs the last row.
   // Unlike everything else here, calls on disjoint rows may run in parallel.
   virtual void pack_weight(const Tensor& packed,
                            int64_t index,
-                           const Tensor& matrix,
-                           int64_t row_begin,
-                           int64_t row_end) const = 0;
+                           const Tensor& rows,
+                           int64_t row_begin) const = 0;
   // A float32 row-major copy of rows of a packed weight: for tests, tracing and quantisers.
   virtual void unpack_rows(const Tensor& out,
                            const Tensor& packed,

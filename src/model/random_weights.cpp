@@ -82,14 +82,8 @@ void draw(const std::vector<Job>& jobs, const Backend& backend, DType type, int 
                mix(job.key + static_cast<uint64_t>(row)),
                levels);
     }
-    // As in load_weights: the matrix begins where its row 0 would be.
-    const auto before = static_cast<uintptr_t>(job.row_begin * n) * sizeof(T);
-    void* matrix = reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(buffer.data()) - before);
-    backend.pack_weight(*job.slot->tensor,
-                        job.index,
-                        Tensor(matrix, type, {job.slot->n_rows(), n}),
-                        job.row_begin,
-                        job.row_end);
+    const Tensor rows(buffer.data(), type, {job.row_end - job.row_begin, n});
+    backend.pack_weight(*job.slot->tensor, job.index, rows, job.row_begin);
   };
   run_jobs(static_cast<int64_t>(jobs.size()), n_threads, draw_job, [] {});
 }

@@ -145,16 +145,8 @@ class Loader {
       rows = grow(converted_, numel * dtype_size(to.dtype()));
       convert_elements(rows, to.dtype(), raw, job.tensor->dtype, numel);
     }
-    // pack_weight looks at rows [row_begin, row_end) of a whole matrix. Only those exist here, so
-    // the matrix begins where its row 0 would be.
-    const int64_t before = job.row_begin * job.slot->row_numel() * dtype_size(to.dtype());
-    void* matrix =
-        reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(rows) - static_cast<uintptr_t>(before));
-    backend_->pack_weight(to,
-                          job.index,
-                          Tensor(matrix, to.dtype(), {job.slot->n_rows(), job.slot->row_numel()}),
-                          job.row_begin,
-                          job.row_end);
+    const Shape shape = {job.row_end - job.row_begin, job.slot->row_numel()};
+    backend_->pack_weight(to, job.index, Tensor(rows, to.dtype(), shape), job.row_begin);
   }
 
   static size_t raw_bytes(const Job& job) {

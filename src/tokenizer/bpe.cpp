@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <functional>
 #include <limits>
 #include <utility>
 
@@ -163,41 +162,40 @@ void Bpe::merge_short(std::string_view piece, std::vector<int32_t>& ids) const {
 }
 
 void Bpe::merge_long(std::string_view piece, std::vector<int32_t>& ids, Scratch& scratch) const {
-  // A heap entry is rank << 32 | position: the lowest rank, then the leftmost. An entry is stale
-  // when the pair at its position has another rank by now.
   auto& symbols = scratch.symbols;
-  auto& heap = scratch.heap;
   const auto n = static_cast<int32_t>(piece.size());
   symbols.clear();
-  heap.clear();
+  symbols.reserve(piece.size());
   for (int32_t i = 0; i < n; ++i) {
     const auto byte = static_cast<unsigned char>(piece[static_cast<size_t>(i)]);
     symbols.push_back({byte_token(byte), i - 1, i + 1 < n ? i + 1 : -1, kNoRank});
   }
   const auto at = [&](int32_t i) -> Scratch::Symbol& { return symbols[static_cast<size_t>(i)]; };
+  RankQueue& queue = scratch.queue;
+  queue.prepare(n_merges_, piece.size());
   const auto update_rank = [&](int32_t i) {
     at(i).rank = at(i).next < 0 ? kNoRank : rank_of(at(i).id, at(at(i).next).id);
-    if (at(i).rank == kNoRank) return false;
-    heap.push_back(static_cast<uint64_t>(at(i).rank) << 32 | static_cast<uint32_t>(i));
-    return true;
+    if (at(i).rank != kNoRank) queue.push(at(i).rank, i);
   };
-  const auto lowest_first = std::greater<>();
   for (int32_t i = 0; i < n; ++i) update_rank(i);
-  std::make_heap(heap.begin(), heap.end(), lowest_first);
-  while (!heap.empty()) {
-    std::pop_heap(heap.begin(), heap.end(), lowest_first);
-    const auto i = static_cast<int32_t>(heap.back() & UINT32_MAX);
-    const auto rank = static_cast<uint32_t>(heap.back() >> 32);
-    heap.pop_back();
-    if (at(i).rank != rank) continue;
-    const int32_t gone = at(i).next;
-    at(i).id = find_pair(at(i).id, at(gone).id).result;
-    at(i).next = at(gone).next;
-    at(gone).rank = kNoRank;
-    if (at(i).next >= 0) at(at(i).next).previous = i;
-    if (update_rank(i)) std::push_heap(heap.begin(), heap.end(), lowest_first);
-    if (at(i).previous >= 0 && update_rank(at(i).previous)) {
-      std::push_heap(heap.begin(), heap.end(), lowest_first);
+  while (!queue.empty()) {
+    const uint32_t rank = queue.lowest();
+    const std::vector<int32_t>& positions = queue.pop_lowest();
+    for (size_t k = 0; k < positions.size(); ++k) {
+      const int32_t i = positions[k];
+      if (at(i).rank != rank) continue;  // the pair was changed by a merge beside it
+      if (!queue.empty() && queue.lowest() < rank) {
+        // Only where merges stand in another order than training makes them: the lower rank first.
+        for (; k < positions.size(); ++k) queue.push(rank, positions[k]);
+        break;
+      }
+      const int32_t gone = at(i).next;
+      at(i).id = find_pair(at(i).id, at(gone).id).result;
+      at(i).next = at(gone).next;
+      at(gone).rank = kNoRank;
+      if (at(i).next >= 0) at(at(i).next).previous = i;
+      update_rank(i);
+      if (at(i).previous >= 0) update_rank(at(i).previous);
     }
   }
   for (int32_t i = 0; i >= 0; i = at(i).next) ids.push_back(at(i).id);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/embedded_files.h"
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/utf8.h"
@@ -136,8 +137,7 @@ Tokenizer::Tokenizer(TokenizerSpec&& spec, std::string_view where)
 }
 
 Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
-  namespace fs = std::filesystem;
-  const auto exists = [&](const char* name) { return fs::exists(directory / name); };
+  const auto exists = [&](const char* name) { return file_exists(directory / name); };
   TokenizerSpec spec;
   std::string where = (directory / "tokenizer.json").string();
   if (exists("tokenizer.json")) {

@@ -26,10 +26,9 @@ class TracingBackend final : public Backend {
   Layout weight_layout(DType type) const override { return inner_->weight_layout(type); }
   void pack_weight(const Tensor& packed,
                    int64_t index,
-                   const Tensor& matrix,
-                   int64_t row_begin,
-                   int64_t row_end) const override {
-    inner_->pack_weight(packed, index, matrix, row_begin, row_end);
+                   const Tensor& rows,
+                   int64_t row_begin) const override {
+    inner_->pack_weight(packed, index, rows, row_begin);
   }
   void unpack_rows(const Tensor& out,
                    const Tensor& packed,

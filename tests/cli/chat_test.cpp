@@ -88,8 +88,9 @@ TEST_F(Chat, APipeGivesOneAnswerPerLine) {
 
 TEST_F(Chat, TheConversationGrowsAndIsSaved) {
   const std::string path = file("saved.json");
-  const ProgramResult result = chat({"--hide-thinking", "--quiet", "--system", "Be brief."},
-                                    "one\nline \\\ncontinued\n/save " + path + "\n/exit\nignored\n");
+  const ProgramResult result =
+      chat({"--hide-thinking", "--quiet", "--system", "Be brief."},
+           "one\nline \\\ncontinued\n/save " + path + "\n/exit\nignored\n");
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.out, std::string(kAnswer) + kAnswer);
   EXPECT_THAT(result.err, HasSubstr("saved 5 messages"));
@@ -139,7 +140,8 @@ TEST_F(Chat, ClearKeepsTheSystemMessage) {
 
 TEST_F(Chat, SettingsAreShownAndChanged) {
   const ProgramResult result = converse(
-      "/set temperature 0.5\n/set top-k 7\n/set max_tokens 2\n/seed 9\n/set thinking off\n/set\nhi\n");
+      "/set temperature 0.5\n/set top-k 7\n/set max_tokens 2\n/seed 9\n/set thinking "
+      "off\n/set\nhi\n");
   EXPECT_EQ(result.out, "he\n");
   for (const char* line : {"temperature          0.5",
                            "top_k                7",
@@ -193,8 +195,17 @@ TEST_F(Chat, UnknownCommandsNameTheNearest) {
 
 TEST_F(Chat, HelpHistoryAndStats) {
   const ProgramResult result = converse("/help\n/stats\nhi\n/stats\n/history\n");
-  for (const char* command : {"/clear", "/history", "/set", "/seed", "/think", "/no_think", "/save",
-                              "/load", "/system", "/stats", "/exit"}) {
+  for (const char* command : {"/clear",
+                              "/history",
+                              "/set",
+                              "/seed",
+                              "/think",
+                              "/no_think",
+                              "/save",
+                              "/load",
+                              "/system",
+                              "/stats",
+                              "/exit"}) {
     EXPECT_THAT(result.err, HasSubstr(command));
   }
   EXPECT_THAT(result.err, HasSubstr("no answer yet"));
@@ -205,14 +216,17 @@ TEST_F(Chat, HelpHistoryAndStats) {
 TEST_F(Chat, MessagesCannotSpellControlTokens) {
   // As a control token <|im_end|> would be one id; as text it is ten bytes.
   const auto prompt_tokens = [&](const char* text) {
-    return parse_json(chat({text, "--json"}).out, "answer").at("timing").at("prompt_tokens").get<int>();
+    return parse_json(chat({text, "--json"}).out, "answer")
+        .at("timing")
+        .at("prompt_tokens")
+        .get<int>();
   };
   EXPECT_EQ(prompt_tokens("<|im_end|>"), prompt_tokens("0123456789"));
 }
 
 TEST_F(Chat, AConversationBeyondTheContextIsRefusedWithNumbers) {
-  const ProgramResult result = chat({"--context", "96", "--quiet", "--hide-thinking"},
-                                    std::string(100, 'x') + "\nhi\n");
+  const ProgramResult result =
+      chat({"--context", "96", "--quiet", "--hide-thinking"}, std::string(100, 'x') + "\nhi\n");
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_EQ(result.out, kAnswer);  // the short message that follows is answered
   EXPECT_THAT(result.err, AllOf(HasSubstr("the context holds 96"), HasSubstr("/clear")));

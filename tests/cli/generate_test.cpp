@@ -62,9 +62,16 @@ TEST_P(GenerateOnBackend, GreedyIdsAreThoseOfTransformers) {
 INSTANTIATE_TEST_SUITE_P(Backends, GenerateOnBackend, testing::Values("reference", "cpu"));
 
 TEST(Generate, PlainIdsOnStdoutLinesOnStderr) {
-  const std::vector<std::string> arguments = {
-      "generate", "-m", golden_model("dense"), "--ids", "15", "--max-tokens", "3", "--temperature", "0",
-      "--ignore-eos"};
+  const std::vector<std::string> arguments = {"generate",
+                                              "-m",
+                                              golden_model("dense"),
+                                              "--ids",
+                                              "15",
+                                              "--max-tokens",
+                                              "3",
+                                              "--temperature",
+                                              "0",
+                                              "--ignore-eos"};
   const ProgramResult result = run_qwen3(arguments);
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.out, "298,3,298\n");
@@ -88,17 +95,39 @@ TEST(Generate, PlainIdsOnStdoutLinesOnStderr) {
 TEST(Generate, IdsFromAFile) {
   const TempDir dir;
   const std::string list = "@" + dir.write("ids.txt", "15\n").string();
-  const ProgramResult result =
-      run_qwen3({"generate", "-m", golden_model("dense"), "--ids", list, "--max-tokens", "2",
-                 "--temperature", "0", "--ignore-eos", "--quiet"});
+  const ProgramResult result = run_qwen3({"generate",
+                                          "-m",
+                                          golden_model("dense"),
+                                          "--ids",
+                                          list,
+                                          "--max-tokens",
+                                          "2",
+                                          "--temperature",
+                                          "0",
+                                          "--ignore-eos",
+                                          "--quiet"});
   EXPECT_EQ(result.out, "298,3\n") << result.err;
 }
 
 TEST(Generate, TheSameSeedDrawsTheSameTokens) {
   const auto draw = [](const char* seed) {
-    return run_qwen3({"generate", "-m", golden_model("dense"), "--ids", "1,2,3", "--max-tokens", "20",
-                      "--temperature", "1.5", "--top-k", "0", "--top-p", "1", "--seed", seed,
-                      "--ignore-eos", "--quiet"})
+    return run_qwen3({"generate",
+                      "-m",
+                      golden_model("dense"),
+                      "--ids",
+                      "1,2,3",
+                      "--max-tokens",
+                      "20",
+                      "--temperature",
+                      "1.5",
+                      "--top-k",
+                      "0",
+                      "--top-p",
+                      "1",
+                      "--seed",
+                      seed,
+                      "--ignore-eos",
+                      "--quiet"})
         .out;
   };
   EXPECT_EQ(draw("7"), draw("7"));
@@ -207,8 +236,16 @@ class Logits : public testing::Test {
   ProgramResult logits(const std::string& model, std::vector<std::string> arguments) {
     const std::string ids = join(golden(model).at("prompt"));
     arguments.insert(arguments.begin(),
-                     {"logits", "-m", golden_model(model), "--backend", "reference", "--dtype",
-                      "float32", "--quiet", "--ids", ids});
+                     {"logits",
+                      "-m",
+                      golden_model(model),
+                      "--backend",
+                      "reference",
+                      "--dtype",
+                      "float32",
+                      "--quiet",
+                      "--ids",
+                      ids});
     return run_qwen3(arguments);
   }
   TempDir dir_;
@@ -236,7 +273,8 @@ TEST_F(Logits, TapsAreFilesNamedAfterThem) {
   const auto arrays = read_arrays(golden_model("moe_small") + "/golden.safetensors");
   const NpyArray got = read_npy(taps + "/logits.npy");
   EXPECT_LE(relative_error(got.values, arrays.at("logits").values), 1e-5);
-  for (const char* name : {"embed_tokens", "layers.0.self_attn.q_rope", "layers.0.output", "norm"}) {
+  for (const char* name :
+       {"embed_tokens", "layers.0.self_attn.q_rope", "layers.0.output", "norm"}) {
     EXPECT_TRUE(std::filesystem::exists(taps + "/" + name + ".npy")) << name;
   }
 }
@@ -262,8 +300,7 @@ TEST_F(Logits, LossesAreThoseOfTransformers) {
   EXPECT_NEAR(got.at("loss").get<double>(), moe.at("loss").get<double>(), 1e-4);
 
   got = run("moe_small", moe, "educational");
-  EXPECT_NEAR(
-      got.at("aux_loss").get<double>(), moe.at("aux_loss_educational").get<double>(), 1e-4);
+  EXPECT_NEAR(got.at("aux_loss").get<double>(), moe.at("aux_loss_educational").get<double>(), 1e-4);
 }
 
 TEST_F(Logits, BadLabelsAreRefused) {

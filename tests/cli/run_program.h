@@ -65,7 +65,8 @@ inline void exec_child(const std::vector<std::string>& arguments, Pipe& in, Pipe
 }
 
 // Feeds and drains the three pipes together, so that no side can block the other.
-inline void exchange(Pipe& in, Pipe& out, Pipe& err, std::string_view input, ProgramResult& result) {
+inline void exchange(
+    Pipe& in, Pipe& out, Pipe& err, std::string_view input, ProgramResult& result) {
   std::array<char, 65536> buffer;
   if (input.empty()) in.close_end(1);
   while (out.fds[0] >= 0 || err.fds[0] >= 0) {

@@ -85,13 +85,13 @@ class ScriptedModel {
     const std::vector<float> zeros(kVocab * kVocab);
     const std::vector<float> ones(kVocab, 1.0f);
     std::vector<SafetensorsTensor> tensors;
-    const auto add = [&](std::string name, std::vector<int64_t> shape,
-                         const std::vector<float>& values) {
-      int64_t n = 1;
-      for (const int64_t dim : shape) n *= dim;
-      const auto bytes = std::as_bytes(std::span(values).first(static_cast<size_t>(n)));
-      tensors.push_back({std::move(name), DType::f32, std::move(shape), bytes});
-    };
+    const auto add =
+        [&](std::string name, std::vector<int64_t> shape, const std::vector<float>& values) {
+          int64_t n = 1;
+          for (const int64_t dim : shape) n *= dim;
+          const auto bytes = std::as_bytes(std::span(values).first(static_cast<size_t>(n)));
+          tensors.push_back({std::move(name), DType::f32, std::move(shape), bytes});
+        };
     const std::string layer = "model.layers.0.";
     add("model.embed_tokens.weight", {kVocab, kVocab}, embed);
     add(layer + "input_layernorm.weight", {kVocab}, ones);
@@ -168,9 +168,8 @@ class ScriptedModel {
                               {"vocab", vocab},
                               {"merges", Json::array()}}}};
     dir_.write("tokenizer.json", dump_json(tokenizer));
-    const Json config = {{"eos_token", "<|im_end|>"},
-                         {"bos_token", nullptr},
-                         {"chat_template", chat_template()}};
+    const Json config = {
+        {"eos_token", "<|im_end|>"}, {"bos_token", nullptr}, {"chat_template", chat_template()}};
     dir_.write("tokenizer_config.json", dump_json(config));
   }
 

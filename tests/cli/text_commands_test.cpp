@@ -48,8 +48,8 @@ TEST_F(TextCommands, DecodeIsTheWayBack) {
 }
 
 TEST_F(TextCommands, BadLinesAreAnsweredInPlace) {
-  const ProgramResult result = run({"tokenize"},
-                                   "not json\n{\"text\":5}\n{\"txt\":\"a\"}\n[1]\n{\"text\":\"a\"}\n");
+  const ProgramResult result =
+      run({"tokenize"}, "not json\n{\"text\":5}\n{\"txt\":\"a\"}\n[1]\n{\"text\":\"a\"}\n");
   EXPECT_EQ(result.exit_code, 1);
   const std::vector<Json> lines = answers(result);
   ASSERT_EQ(lines.size(), 5u);
@@ -90,27 +90,30 @@ TEST_F(TextCommands, RenderUsesTheModelsTemplate) {
 TEST_F(TextCommands, RenderAnotherTemplateWithoutAModel) {
   const std::string file =
       model_.dir()
-          .write("mine.jinja",
-                 "{% if not messages %}{{ raise_exception('No messages!') }}{% endif %}"
-                 "{{ messages[0].content | upper }}{{ tools[0].name }}{{ flavour }}")
+          .write(
+              "mine.jinja",
+              "{% if messages|length > 1 %}{{ raise_exception('Too many messages!') }}{% endif %}"
+              "{{ messages[0].content | upper }}{{ tools[0].name }}{{ flavour }}")
           .string();
-  const ProgramResult result = run_qwen3(
-      {"render", "--template", file},
-      std::string(kHello) +
-          ",\"tools\":[{\"name\":\"t\"}],\"chat_template_kwargs\":{\"flavour\":\"x\"}}\n"
-          "{\"messages\":[]}\n");
+  const ProgramResult result =
+      run_qwen3({"render", "--template", file},
+                std::string(kHello) +
+                    ",\"tools\":[{\"name\":\"t\"}],\"chat_template_kwargs\":{\"flavour\":\"x\"}}\n"
+                    "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\","
+                    "\"content\":\"b\"}]}\n");
   const std::vector<Json> lines = answers(result);
   EXPECT_EQ(result.exit_code, 0);
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_EQ(lines[0], Json({{"prompt", "HELLOtx"}}));
-  EXPECT_THAT(lines[1].at("error").get<std::string>(), HasSubstr("No messages!"));
+  EXPECT_THAT(lines[1].at("error").get<std::string>(), HasSubstr("Too many messages!"));
 }
 
 TEST_F(TextCommands, RenderRefusesWrongTypesInPlace) {
-  const ProgramResult result = run(
-      {"render"},
-      "{}\n{\"messages\":5}\n{\"messages\":[],\"add_generation_prompt\":\"yes\"}\n"
-      "{\"messages\":[],\"chat_template_kwargs\":{\"messages\":[]}}\n{\"messages\":[],\"tools\":5}\n");
+  const ProgramResult result =
+      run({"render"},
+          "{}\n{\"messages\":5}\n{\"messages\":[],\"add_generation_prompt\":\"yes\"}\n"
+          "{\"messages\":[],\"chat_template_kwargs\":{\"messages\":[]}}\n{\"messages\":[],"
+          "\"tools\":5}\n");
   EXPECT_EQ(result.exit_code, 0);
   for (const Json& line : answers(result)) EXPECT_TRUE(line.contains("error")) << line;
   EXPECT_EQ(answers(result).size(), 5u);

@@ -32,11 +32,13 @@ TEST(Usage, UnknownCommandNamesTheNearest) {
 }
 
 TEST(Usage, UnknownOptionNamesTheNearest) {
-  expect_refused({"generate", "--ids", "1", "--temprature", "1"},
-                 2,
-                 "qwen3 generate: unknown option \"--temprature\"; did you mean \"--temperature\"?");
+  expect_refused(
+      {"generate", "--ids", "1", "--temprature", "1"},
+      2,
+      "qwen3 generate: unknown option \"--temprature\"; did you mean \"--temperature\"?");
   expect_refused({"logits", "--idz=1,2"}, 2, "did you mean \"--ids\"?");
-  expect_refused({"bench", "--frobnicate"}, 2, "unknown option \"--frobnicate\"; qwen3 bench --help");
+  expect_refused(
+      {"bench", "--frobnicate"}, 2, "unknown option \"--frobnicate\"; qwen3 bench --help");
 }
 
 TEST(Usage, UnexpectedArgument) {
@@ -121,7 +123,7 @@ TEST(Usage, HelpOfEveryCommand) {
 
 TEST(Usage, HelpShowsDefaults) {
   const std::string help = run_qwen3({"generate", "--help"}).out;
-  for (const char* text : {"TEXT=tiny", "TEXT=auto", "--max-tokens INT=-1", "--threads INT=0"}) {
+  for (const char* text : {"TEXT=tiny", "cpu}=auto", "--max-tokens INT=-1", "--threads INT=0"}) {
     EXPECT_THAT(help, HasSubstr(text));
   }
 }

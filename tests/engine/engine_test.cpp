@@ -226,7 +226,7 @@ TEST(Evaluate, ChunksGiveTheSameLogitsAsOneBatch) {
       "max_position_embeddings": 512, "rope_theta": 10000.0, "torch_dtype": "bfloat16",
       "tie_word_embeddings": true, "eos_token_id": 2})");
   const auto model =
-      Model::load(directory.path(), {.backend = "cpu", .n_threads = 2, .random_weights = true});
+      Model::load(directory.path(), {.backend = "reference", .random_weights = true});
   std::vector<int32_t> ids;
   for (int32_t i = 0; i < 250; ++i) ids.push_back(i * 577 % 151936);
   const auto collect = [&](Tap* tap, int64_t& n_chunks) {
@@ -251,7 +251,7 @@ TEST(Evaluate, ChunksGiveTheSameLogitsAsOneBatch) {
   EXPECT_EQ(n_tapped_chunks, 1);
   EXPECT_EQ(tap.n_rows, 250);
   ASSERT_EQ(chunked.size(), 250u);
-  for (size_t i = 0; i < 250; ++i) EXPECT_NEAR(chunked[i], tapped[i], 1e-4 * 1567) << i;
+  EXPECT_EQ(chunked, tapped);
   EXPECT_THROW(evaluate(*model, {}, nullptr, [](int64_t, const Tensor&) {}), Error);
   ids[3] = 151936;
   EXPECT_THROW(evaluate(*model, ids, nullptr, [](int64_t, const Tensor&) {}), Error);

@@ -38,7 +38,7 @@ class MockModel final : public ModelRunner {
     std::atomic<int64_t> fail_at = -1;  // step number that throws
     std::atomic<int> fail_kind = static_cast<int>(ErrorKind::out_of_memory);
     std::atomic<int32_t> nan_token = -1;  // a sequence whose newest token is this gets NaN logits
-    std::atomic<int64_t> n_steps = 0, n_rows = 0, most_rows = 0, most_decodes_with_prefill = 0;
+    std::atomic<int64_t> n_steps = 0, n_rows = 0, most_rows = 0;
     std::atomic<bool> check = true;
   };
 

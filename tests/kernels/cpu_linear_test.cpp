@@ -43,8 +43,8 @@ TEST(CpuPanels, PackingByBlocksGivesTheDocumentedLayout) {
     Storage bytes(layout_bytes(type, {rows, cols}, Layout::panel16));
     std::memset(bytes.data(), 0xFF, static_cast<size_t>(bytes.bytes()));
     const Tensor packed(bytes.data(), type, {rows, cols}, Layout::panel16);
-    backend->pack_weight(packed, 0, w.file, 32, rows);
-    backend->pack_weight(packed, 0, w.file, 0, 32);
+    backend->pack_weight(packed, 0, w.file.rows(32, rows - 32), 32);
+    backend->pack_weight(packed, 0, w.file.rows(0, 32), 0);
     const int64_t padded_cols = type == DType::f32 ? 5 : 6;
     for (int64_t r = 0; r < 48; ++r) {
       for (int64_t c = 0; c < padded_cols; ++c) {
@@ -210,7 +210,7 @@ TEST(CpuLinear, F16SpecialValues) {
       file.push_back(b);
       file.push_back(0);
     }
-    backend->pack_weight(packed, 0, Tensor(file.data(), DType::f16, {6, 2}), 0, 6);
+    backend->pack_weight(packed, 0, Tensor(file.data(), DType::f16, {6, 2}), 0);
     std::vector<float> x = {1.0f, 1.0f};
     std::vector<float> out(6);
     backend->linear(Tensor::view(out, {1, 6}), Tensor::view(x, {1, 2}), packed, {});

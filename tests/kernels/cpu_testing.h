@@ -97,7 +97,7 @@ inline Weight make_weight(const Backend& backend, DType type, Shape shape, uint3
   const int64_t n_matrices = shape.rank() == 3 ? shape[0] : 1;
   for (int64_t i = 0; i < n_matrices; ++i) {
     const Tensor matrix = shape.rank() == 3 ? w.file.matrix(i) : w.file;
-    backend.pack_weight(w.packed, i, matrix, 0, matrix.dim(0));
+    backend.pack_weight(w.packed, i, matrix, 0);
   }
   return w;
 }

@@ -17,21 +17,20 @@ class PanelBackend final : public Backend {
 
   void pack_weight(const Tensor& packed,
                    int64_t index,
-                   const Tensor& matrix,
-                   int64_t row_begin,
-                   int64_t row_end) const override {
+                   const Tensor& rows,
+                   int64_t row_begin) const override {
+    const int64_t row_end = row_begin + rows.dim(0);
     EXPECT_EQ(row_begin % 16, 0);
-    EXPECT_TRUE(row_end % 16 == 0 || row_end == matrix.dim(0));
-    EXPECT_EQ(packed.dtype(), matrix.dtype());
+    EXPECT_TRUE(row_end % 16 == 0 || row_end == packed.dim(packed.rank() - 2));
+    EXPECT_EQ(packed.dtype(), rows.dtype());
     EXPECT_EQ(packed.layout(), Layout::panel16);
-    const int64_t size = dtype_size(matrix.dtype());
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(matrix.data()) % static_cast<uintptr_t>(size), 0u);
-    for (int64_t row = row_begin; row < row_end; ++row) {
-      for (int64_t col = 0; col < matrix.dim(1); ++col) {
-        std::memcpy(
-            element(packed, index, row, col),
-            static_cast<const std::byte*>(matrix.data()) + (row * matrix.dim(1) + col) * size,
-            static_cast<size_t>(size));
+    const int64_t size = dtype_size(rows.dtype());
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(rows.data()) % static_cast<uintptr_t>(size), 0u);
+    for (int64_t row = 0; row < rows.dim(0); ++row) {
+      for (int64_t col = 0; col < rows.dim(1); ++col) {
+        std::memcpy(element(packed, index, row_begin + row, col),
+                    static_cast<const std::byte*>(rows.data()) + (row * rows.dim(1) + col) * size,
+                    static_cast<size_t>(size));
       }
     }
   }

@@ -40,18 +40,60 @@ Value loop_changed(Interpreter& in, const Value& self, Args& args) {
   return Value(!same);
 }
 
+Value list_count(Interpreter& in, const Value& self, Args& args) {
+  const auto given = bind(in, args, {""}, 1);
+  int64_t n = 0;
+  for (const Value& item : self.sequence()->items) n += equal(item, *given[0], in.meter) ? 1 : 0;
+  return Value::integer(n);
+}
+
+Value list_index(Interpreter& in, const Value& self, Args& args) {
+  const auto given = bind(in, args, {""}, 1);
+  const auto& items = self.sequence()->items;
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (equal(items[i], *given[0], in.meter)) return Value::integer(static_cast<int64_t>(i));
+  }
+  in.fail("the value is not in the list");
+}
+
+Value list_copy(Interpreter& in, const Value& self, Args& args) {
+  no_arguments(in, args);
+  return self;
+}
+
+constexpr NamedFunction kTupleMethods[] = {{"count", list_count}, {"index", list_index}};
+constexpr NamedFunction kListMethods[] = {{"count", list_count},
+                                          {"index", list_index},
+                                          {"copy", list_copy},
+                                          {"append", nullptr},
+                                          {"clear", nullptr},
+                                          {"extend", nullptr},
+                                          {"insert", nullptr},
+                                          {"pop", nullptr},
+                                          {"remove", nullptr},
+                                          {"reverse", nullptr},
+                                          {"sort", nullptr}};
 constexpr NamedFunction kLoopMethods[] = {{"cycle", loop_cycle}, {"changed", loop_changed}};
 
 const Value* loop_attribute(Loop& loop, std::string_view name, Value* out) {
-  if (name == "index") *out = Value::integer(loop.index0 + 1);
-  else if (name == "index0") *out = Value::integer(loop.index0);
-  else if (name == "first") *out = Value(loop.index0 == 0);
-  else if (name == "last") *out = Value(!loop.peek());
-  else if (name == "length") *out = Value::integer(loop.length());
-  else if (name == "revindex") *out = Value::integer(loop.length() - loop.index0);
-  else if (name == "revindex0") *out = Value::integer(loop.length() - loop.index0 - 1);
-  else if (name == "depth") *out = Value::integer(loop.nesting + 1);
-  else if (name == "depth0") *out = Value::integer(loop.nesting);
+  if (name == "index")
+    *out = Value::integer(loop.index0 + 1);
+  else if (name == "index0")
+    *out = Value::integer(loop.index0);
+  else if (name == "first")
+    *out = Value(loop.index0 == 0);
+  else if (name == "last")
+    *out = Value(!loop.peek());
+  else if (name == "length")
+    *out = Value::integer(loop.length());
+  else if (name == "revindex")
+    *out = Value::integer(loop.length() - loop.index0);
+  else if (name == "revindex0")
+    *out = Value::integer(loop.length() - loop.index0 - 1);
+  else if (name == "depth")
+    *out = Value::integer(loop.nesting + 1);
+  else if (name == "depth0")
+    *out = Value::integer(loop.nesting);
   else if (name == "previtem") {
     *out = loop.index0 > 0 ? loop.previous : Value(Undefined{{}, "", "there is no previous item"});
   } else if (name == "nextitem") {
@@ -64,11 +106,14 @@ const Value* loop_attribute(Loop& loop, std::string_view name, Value* out) {
 
 // Python's rules for start, stop and step of a sequence of n elements.
 struct Indices {
-  int64_t start, stop, step;
+  int64_t start, stop;
+  int64_t step;   // no larger than needed, so that products do not overflow
+  int64_t given;  // the step as it was given
   size_t count;
 };
 
-int64_t slice_bound(Interpreter& in, const Value& value, int64_t fallback, int64_t n, bool backwards) {
+int64_t slice_bound(
+    Interpreter& in, const Value& value, int64_t fallback, int64_t n, bool backwards) {
   if (value.is_none()) return fallback;
   if (value.is_undefined()) in.fail("{}", undefined_message(value.undefined()));
   if (!value.is_integral()) in.fail("slice indices must be integers or None");
@@ -79,10 +124,12 @@ int64_t slice_bound(Interpreter& in, const Value& value, int64_t fallback, int64
   return at < low ? low : at > high ? high : static_cast<int64_t>(at);
 }
 
-Indices slice_indices(Interpreter& in, size_t size, const Value& start, const Value& stop, const Value& step) {
+Indices slice_indices(
+    Interpreter& in, size_t size, const Value& start, const Value& stop, const Value& step) {
   const auto n = static_cast<int64_t>(size);
   Indices indices{};
   indices.step = integer_argument(in, &step, 1, true);
+  indices.given = indices.step;
   if (indices.step == 0) in.fail("slice step cannot be zero");
   // A step beyond the length selects one element at most, however large it is.
   indices.step = std::clamp<int64_t>(indices.step, -n - 1, n + 1);
@@ -95,7 +142,8 @@ Indices slice_indices(Interpreter& in, size_t size, const Value& start, const Va
   return indices;
 }
 
-Text slice_text(Interpreter& in, const Text& text, const Value& start, const Value& stop, const Value& step) {
+Text slice_text(
+    Interpreter& in, const Text& text, const Value& start, const Value& stop, const Value& step) {
   const std::string_view view = text.view();
   in.meter.charge_bytes(4 * view.size());
   const size_t n = count_code_points(view);
@@ -111,7 +159,8 @@ Text slice_text(Interpreter& in, const Text& text, const Value& start, const Val
   for (size_t at = 0; at < view.size(); at += code_point_bytes(view, at)) offsets.push_back(at);
   TextBuilder out;
   for (size_t i = 0; i < indices.count; ++i) {
-    const size_t at = offsets[static_cast<size_t>(indices.start + static_cast<int64_t>(i) * indices.step)];
+    const size_t at =
+        offsets[static_cast<size_t>(indices.start + static_cast<int64_t>(i) * indices.step)];
     out.append(text.slice(at, code_point_bytes(view, at)));
   }
   return out.finish();
@@ -130,7 +179,8 @@ Value index_value(Interpreter& in, const Value& object, Int index) {
   } else {
     const auto& items = object.sequence()->items;
     if (index < 0) index += static_cast<Int>(items.size());
-    if (index >= 0 && index < static_cast<Int>(items.size())) return items[static_cast<size_t>(index)];
+    if (index >= 0 && index < static_cast<Int>(items.size()))
+      return items[static_cast<size_t>(index)];
   }
   return Undefined{Text("index", true), type_name(object)};
 }
@@ -139,18 +189,22 @@ Value index_value(Interpreter& in, const Value& object, Int index) {
 
 const NamedFunction* find_method(const Value& self, std::string_view name) {
   std::span<const NamedFunction> methods;
-  static constexpr NamedFunction kListMethods[] = {
-      {"append", nullptr}, {"clear", nullptr},  {"copy", nullptr},   {"count", nullptr},
-      {"extend", nullptr}, {"index", nullptr},  {"insert", nullptr}, {"pop", nullptr},
-      {"remove", nullptr}, {"reverse", nullptr}, {"sort", nullptr}};
   switch (self.kind()) {
-    case Kind::string: methods = string_methods(); break;
-    case Kind::dict: methods = dict_methods(); break;
-    case Kind::loop: methods = kLoopMethods; break;
+    case Kind::string:
+      methods = string_methods();
+      break;
+    case Kind::dict:
+      methods = dict_methods();
+      break;
+    case Kind::loop:
+      methods = kLoopMethods;
+      break;
     case Kind::sequence:
       if (self.sequence()->type == SequenceType::list) methods = kListMethods;
+      if (self.sequence()->type == SequenceType::tuple) methods = kTupleMethods;
       break;
-    default: break;
+    default:
+      break;
   }
   for (const NamedFunction& method : methods) {
     if (method.name == name) return &method;
@@ -168,7 +222,7 @@ Value Interpreter::attribute(const Value& object, const Text& name) {
   if (object.is_undefined()) fail("{}", undefined_message(object.undefined()));
   if (const NamedFunction* method = find_method(object, key)) {
     if (method->function == nullptr) {
-      return Undefined{name, "", "access to an attribute that changes its object is unsafe"};
+      return Undefined{name, "", "this attribute is not available in templates"};
     }
     auto bound = std::make_shared<BoundMethod>(object, *method);
     meter.check_depth(bound->depth);
@@ -192,24 +246,25 @@ Value Interpreter::item(const Value& object, const Value& index) {
   meter.charge(1);
   if (object.is_undefined()) fail("{}", undefined_message(object.undefined()));
   if (object.is(Kind::dict)) {
-    const bool hashable = !index.is(Kind::dict) && !(index.is(Kind::sequence) &&
-                                                     index.sequence()->type == SequenceType::list);
-    if (hashable) {
+    if (is_hashable(index)) {
       if (const Value* value = object.dict()->find(index, meter)) return *value;
     }
-  } else if (index.is_integral() &&
-             (object.is_string() || (object.is(Kind::sequence) && object.sequence()->is_indexable()))) {
+  } else if (index.is_integral() && (object.is_string() || (object.is(Kind::sequence) &&
+                                                            object.sequence()->is_indexable()))) {
     return index_value(*this, object, index.integral());
   }
   if (index.is_string()) return attribute(object, index.text());
   return Undefined{text(index), type_name(object)};
 }
 
-Value Interpreter::slice(const Value& object, const Value& start, const Value& stop, const Value& step) {
+Value Interpreter::slice(const Value& object,
+                         const Value& start,
+                         const Value& stop,
+                         const Value& step) {
   if (object.is_undefined()) fail("{}", undefined_message(object.undefined()));
   if (object.is_string()) return slice_text(*this, object.text(), start, stop, step);
   if (!object.is(Kind::sequence) || !object.sequence()->is_indexable()) {
-    return Undefined{Text("slice", true), type_name(object)};
+    fail("a {} cannot be sliced", type_name(object));
   }
   const Sequence& from = *object.sequence();
   const Indices indices = slice_indices(*this, from.items.size(), start, stop, step);
@@ -218,11 +273,12 @@ Value Interpreter::slice(const Value& object, const Value& start, const Value& s
   part->type = from.type;
   part->depth = from.depth;
   part->range_start = from.range_start + indices.start * from.range_step;
-  part->range_step = from.range_step * indices.step;
+  part->range_step = from.range_step * indices.given;
   part->range_stop = from.range_start + indices.stop * from.range_step;
   part->items.reserve(indices.count);
   for (size_t i = 0; i < indices.count; ++i) {
-    part->items.push_back(from.items[static_cast<size_t>(indices.start + static_cast<int64_t>(i) * indices.step)]);
+    part->items.push_back(
+        from.items[static_cast<size_t>(indices.start + static_cast<int64_t>(i) * indices.step)]);
   }
   return Value(std::shared_ptr<const Sequence>(std::move(part)));
 }

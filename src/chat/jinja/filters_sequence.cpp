@@ -54,22 +54,28 @@ class Getter {
 };
 
 Value fold_case(Interpreter& in, const Value& value, bool case_sensitive) {
-  return case_sensitive || !value.is_string() ? value : Value(change_case(in, value.text(), Case::lower));
+  return case_sensitive || !value.is_string() ? value
+                                              : Value(change_case(in, value.text(), Case::lower));
 }
 
 Value filter_length(Interpreter& in, const Value& self, Args& args) {
   no_arguments(in, args);
   switch (self.kind()) {
-    case Kind::undefined: return Value::integer(0);
+    case Kind::undefined:
+      return Value::integer(0);
     case Kind::string:
       in.meter.charge_bytes(2 * self.text().size());
       return Value::integer(static_cast<int64_t>(count_code_points(self.view())));
-    case Kind::dict: return Value::integer(static_cast<int64_t>(self.dict()->entries.size()));
-    case Kind::loop: return Value::integer(self.loop()->length());
+    case Kind::dict:
+      return Value::integer(static_cast<int64_t>(self.dict()->entries.size()));
+    case Kind::loop:
+      return Value::integer(self.loop()->length());
     case Kind::sequence:
-      if (self.sequence()->has_length()) return Value::integer(static_cast<int64_t>(self.sequence()->items.size()));
+      if (self.sequence()->has_length())
+        return Value::integer(static_cast<int64_t>(self.sequence()->items.size()));
       [[fallthrough]];
-    default: in.fail("a {} has no length", type_name(self));
+    default:
+      in.fail("a {} has no length", type_name(self));
   }
 }
 
@@ -82,7 +88,8 @@ Value filter_first(Interpreter& in, const Value& self, Args& args) {
 
 Value filter_last(Interpreter& in, const Value& self, Args& args) {
   no_arguments(in, args);
-  if (self.is(Kind::sequence) && !self.sequence()->has_length()) in.fail("a generator has no last item");
+  if (self.is(Kind::sequence) && !self.sequence()->has_length())
+    in.fail("a generator has no last item");
   const auto items = in.items(self);
   return items->items.empty() ? Value(Undefined{{}, "", "no last item, the sequence was empty"})
                               : items->items.back();
@@ -109,7 +116,8 @@ Value filter_join(Interpreter& in, const Value& self, Args& args) {
   const Getter get(in, given[1]);
   TextBuilder out;
   bool first = true;
-  for (const Value& item : in.items(self)->items) {
+  const auto all = in.items(self);
+  for (const Value& item : all->items) {
     const Text text = in.text(get(item));
     in.meter.charge_bytes(text.size() + by.size());
     in.meter.check_size(out.size() + text.size() + by.size());
@@ -133,7 +141,10 @@ Value filter_items(Interpreter& in, const Value& self, Args& args) {
 }
 
 // Sorts by keys computed once; stable, also when reversed.
-std::vector<Value> sorted_by(Interpreter& in, const std::vector<Value>& items, const std::vector<Value>& keys, bool reverse) {
+std::vector<Value> sorted_by(Interpreter& in,
+                             const std::vector<Value>& items,
+                             const std::vector<Value>& keys,
+                             bool reverse) {
   in.meter.charge(items.size() * static_cast<size_t>(std::bit_width(items.size())));
   std::vector<size_t> order(items.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -181,7 +192,8 @@ Value filter_sort(Interpreter& in, const Value& self, Args& args) {
     for (const auto& path : paths) {
       key.push_back(fold_case(in, follow(in, item, path), flag_argument(given[1], false)));
     }
-    keys.push_back(key.size() == 1 ? std::move(key[0]) : in.list(std::move(key)));
+    // A list even of one: lists compare equal items before they order them, so None may meet None.
+    keys.push_back(in.list(std::move(key)));
   }
   return in.list(sorted_by(in, items->items, keys, flag_argument(given[0], false)));
 }
@@ -192,15 +204,14 @@ Value filter_unique(Interpreter& in, const Value& self, Args& args) {
   std::set<std::string> seen_text;
   std::vector<Value> seen;
   std::vector<Value> unique;
-  for (const Value& item : in.items(self)->items) {
+  const auto all = in.items(self);
+  for (const Value& item : all->items) {
     const Value key = fold_case(in, get(item), flag_argument(given[0], false));
     if (key.is_string()) {
       in.meter.charge_bytes(16 * key.text().size());
       if (!seen_text.emplace(key.view()).second) continue;
     } else {
-      if (key.is(Kind::dict) || (key.is(Kind::sequence) && key.sequence()->type == SequenceType::list)) {
-        in.fail("unique: a {} cannot be hashed", type_name(key));
-      }
+      if (!is_hashable(key)) in.fail("unique: a {} cannot be hashed", type_name(key));
       const auto is_known = [&](const Value& x) { return equal(x, key, in.meter); };
       if (std::any_of(seen.begin(), seen.end(), is_known)) continue;
       seen.push_back(key);
@@ -220,7 +231,8 @@ Value filter_extreme(Interpreter& in, const Value& self, Args& args) {
   Value best_key;
   for (const Value& item : items->items) {
     Value key = fold_case(in, get(item), flag_argument(given[0], false));
-    if (best != nullptr && !(Max ? less(best_key, key, in.meter) : less(key, best_key, in.meter))) continue;
+    if (best != nullptr && !(Max ? less(best_key, key, in.meter) : less(key, best_key, in.meter)))
+      continue;
     best = &item;
     best_key = std::move(key);
   }
@@ -232,7 +244,8 @@ Value filter_sum(Interpreter& in, const Value& self, Args& args) {
   const Getter get(in, given[0]);
   Value total = given[1] == nullptr ? Value::integer(0) : *given[1];
   if (total.is_string()) in.fail("sum does not join strings");
-  for (const Value& item : in.items(self)->items) total = in.binary(Operator::add, total, get(item));
+  const auto all = in.items(self);
+  for (const Value& item : all->items) total = in.binary(Operator::add, total, get(item));
   return total;
 }
 
@@ -243,7 +256,8 @@ Value filter_map(Interpreter& in, const Value& self, Args& args) {
   if (args.positional.empty() && !args.keywords.empty()) {
     const auto given = bind(in, args, {"attribute", "default"}, 1);
     const auto path = attribute_path(in, *given[0]);
-    for (const Value& item : in.items(self)->items) {
+    const auto all = in.items(self);
+    for (const Value& item : all->items) {
       Value value = item;
       for (const Value& part : path) {
         value = in.item(value, part);
@@ -255,7 +269,8 @@ Value filter_map(Interpreter& in, const Value& self, Args& args) {
   }
   if (args.positional.empty()) in.fail("map needs the name of a filter or an attribute");
   const Text name = text_argument(in, args.positional[0]);
-  for (const Value& item : in.items(self)->items) {
+  const auto all = in.items(self);
+  for (const Value& item : all->items) {
     Args rest{{args.positional.begin() + 1, args.positional.end()}, args.keywords};
     in.meter.charge(rest.positional.size() + rest.keywords.size());
     mapped.push_back(in.apply_filter(name.view(), item, rest));
@@ -277,11 +292,13 @@ Value filter_select(Interpreter& in, const Value& self, Args& args) {
   const bool has_test = args.positional.size() > used;
   const Text test = has_test ? text_argument(in, args.positional[used]) : Text();
   std::vector<Value> kept;
-  for (const Value& item : in.items(self)->items) {
+  const auto all = in.items(self);
+  for (const Value& item : all->items) {
     const Value value = follow(in, item, path);
     bool passes = false;
     if (has_test) {
-      Args rest{{args.positional.begin() + static_cast<ptrdiff_t>(used) + 1, args.positional.end()}, args.keywords};
+      Args rest{{args.positional.begin() + static_cast<ptrdiff_t>(used) + 1, args.positional.end()},
+                args.keywords};
       in.meter.charge(rest.positional.size() + rest.keywords.size());
       passes = in.apply_test(test.view(), value, rest);
     } else {
@@ -298,8 +315,10 @@ Value filter_batch(Interpreter& in, const Value& self, Args& args) {
   const int64_t size = integer_argument(in, given[0], 1);
   std::vector<Value> batches;
   std::vector<Value> batch;
-  for (const Value& item : in.items(self)->items) {
-    if (static_cast<int64_t>(batch.size()) == size) batches.push_back(in.list(std::exchange(batch, {})));
+  const auto all = in.items(self);
+  for (const Value& item : all->items) {
+    if (static_cast<int64_t>(batch.size()) == size)
+      batches.push_back(in.list(std::exchange(batch, {})));
     batch.push_back(item);
   }
   if (!batch.empty()) {

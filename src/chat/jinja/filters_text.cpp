@@ -1,6 +1,6 @@
 // Filters on strings and numbers, and tojson.
-#include <charconv>
 #include <cctype>
+#include <charconv>
 #include <cmath>
 #include <optional>
 
@@ -42,7 +42,10 @@ Value filter_title(Interpreter& in, const Value& self, Args& args) {
 
 Value filter_replace(Interpreter& in, const Value& self, Args& args) {
   const auto given = bind(in, args, {"old", "new", "count"}, 2);
-  return replace(in, in.text(self), in.text(*given[0]), in.text(*given[1]),
+  return replace(in,
+                 in.text(self),
+                 in.text(*given[0]),
+                 in.text(*given[1]),
                  integer_argument(in, given[2], -1, true));
 }
 
@@ -105,12 +108,23 @@ Value filter_escape(Interpreter& in, const Value& self, Args& args) {
   no_arguments(in, args);
   return map_code_points(in, in.text(self), [](std::string& out, char32_t c, size_t) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '\'': out += "&#39;"; break;
-      case '"': out += "&#34;"; break;
-      default: utf8_append(out, c);
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      default:
+        utf8_append(out, c);
     }
   });
 }
@@ -176,7 +190,7 @@ std::optional<Int> parse_int(Interpreter& in, const Text& text, int base) {
   if (rest.empty()) return std::nullopt;
   Int value = 0;
   for (const char c : rest) {
-    const int digit = c >= '0' && c <= '9' ? c - '0'
+    const int digit = c >= '0' && c <= '9'                     ? c - '0'
                       : (c | 0x20) >= 'a' && (c | 0x20) <= 'z' ? (c | 0x20) - 'a' + 10
                                                                : 99;
     if (digit >= base) return std::nullopt;
@@ -194,7 +208,8 @@ std::optional<double> parse_float(Interpreter& in, const Text& text) {
   std::string_view rest = *digits;
   const bool negative = rest.starts_with('-');
   if (negative || rest.starts_with('+')) rest.remove_prefix(1);
-  if (rest.empty() || rest[0] == '-' || rest[0] == '+' || rest.find('(') != rest.npos) return std::nullopt;
+  if (rest.empty() || rest[0] == '-' || rest[0] == '+' || rest.find('(') != rest.npos)
+    return std::nullopt;
   double value = 0;
   const auto read = std::from_chars(rest.data(), rest.data() + rest.size(), value);
   if (read.ptr != rest.data() + rest.size()) return std::nullopt;
@@ -251,7 +266,8 @@ Value filter_abs(Interpreter& in, const Value& self, Args& args) {
   refuse_undefined(in, self);
   if (self.is(Kind::floating)) return Value(std::abs(self.number()));
   if (!self.is_integral()) in.fail("abs needs a number, not {}", type_name(self));
-  return self.integral() < 0 ? in.binary(Operator::mul, self, Value::integer(-1)) : Value(self.integral());
+  return self.integral() < 0 ? in.binary(Operator::mul, self, Value::integer(-1))
+                             : Value(self.integral());
 }
 
 double round_half_even(double value, int64_t digits) {
@@ -271,7 +287,8 @@ double round_half_even(double value, int64_t digits) {
 Value filter_round(Interpreter& in, const Value& self, Args& args) {
   const auto given = bind(in, args, {"precision", "method"});
   const int64_t digits = integer_argument(in, given[0], 0);
-  const std::string_view method = given[1] == nullptr ? "common" : text_argument(in, *given[1]).view();
+  const std::string_view method =
+      given[1] == nullptr ? "common" : text_argument(in, *given[1]).view();
   refuse_undefined(in, self);
   if (method != "common" && method != "ceil" && method != "floor") {
     in.fail("round: method must be common, ceil or floor");

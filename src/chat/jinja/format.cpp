@@ -50,7 +50,7 @@ std::string digits_in_base(Int value, unsigned base, bool upper) {
 void insert_commas(std::string& digits) {
   size_t end = digits.find_first_not_of("0123456789");
   if (end == digits.npos) end = digits.size();
-  for (size_t at = end; at > 3; at -= 3) digits.insert(at - 3, ",");
+  for (size_t at = end; at > 3; at -= 3) digits.insert(at - 3, 1, ',');
 }
 
 // sign, digits and prefix of a number; the caller pads.
@@ -60,9 +60,12 @@ struct NumberText {
 };
 
 void append_sign(NumberText& out, const Spec& spec, bool negative) {
-  if (negative) out.sign += '-';
-  else if (spec.sign) out.sign += '+';
-  else if (spec.space) out.sign += ' ';
+  if (negative)
+    out.sign += '-';
+  else if (spec.sign)
+    out.sign += '+';
+  else if (spec.space)
+    out.sign += ' ';
 }
 
 NumberText format_int(Interpreter& in, const Spec& spec, Int value) {
@@ -71,13 +74,21 @@ NumberText format_int(Interpreter& in, const Spec& spec, Int value) {
   if (value < 0 && __builtin_sub_overflow(Int{0}, value, &value)) in.fail("integer too large");
   switch (spec.type) {
     case 'x':
-    case 'X': out.digits = digits_in_base(value, 16, spec.type == 'X'); break;
-    case 'o': out.digits = digits_in_base(value, 8, false); break;
-    case 'b': out.digits = digits_in_base(value, 2, false); break;
-    default: out.digits = integer_text(value);
+    case 'X':
+      out.digits = digits_in_base(value, 16, spec.type == 'X');
+      break;
+    case 'o':
+      out.digits = digits_in_base(value, 8, false);
+      break;
+    case 'b':
+      out.digits = digits_in_base(value, 2, false);
+      break;
+    default:
+      out.digits = integer_text(value);
   }
   if (spec.comma) insert_commas(out.digits);
-  if (spec.alternate && (spec.type == 'x' || spec.type == 'X' || spec.type == 'o' || spec.type == 'b')) {
+  if (spec.alternate &&
+      (spec.type == 'x' || spec.type == 'X' || spec.type == 'o' || spec.type == 'b')) {
     out.sign += '0';
     out.sign += spec.type;
   }
@@ -91,25 +102,43 @@ NumberText format_float(const Spec& spec, double value) {
   const auto precision = spec.precision < 0 ? 6 : spec.precision;
   switch (spec.type) {
     case 'f':
-    case 'F': out.digits = fmt::format("{:.{}f}", magnitude, precision); break;
-    case '%': out.digits = fmt::format("{:.{}f}", magnitude * 100, precision) + "%"; break;
-    case 'e': out.digits = fmt::format("{:.{}e}", magnitude, precision); break;
-    case 'E': out.digits = fmt::format("{:.{}E}", magnitude, precision); break;
-    case 'g': out.digits = fmt::format("{:.{}g}", magnitude, std::max<int64_t>(1, precision)); break;
-    case 'G': out.digits = fmt::format("{:.{}G}", magnitude, std::max<int64_t>(1, precision)); break;
+    case 'F':
+      out.digits = fmt::format("{:.{}f}", magnitude, precision);
+      break;
+    case '%':
+      out.digits = fmt::format("{:.{}f}", magnitude * 100, precision) + "%";
+      break;
+    case 'e':
+      out.digits = fmt::format("{:.{}e}", magnitude, precision);
+      break;
+    case 'E':
+      out.digits = fmt::format("{:.{}E}", magnitude, precision);
+      break;
+    case 'g':
+      out.digits = fmt::format("{:.{}g}", magnitude, std::max<int64_t>(1, precision));
+      break;
+    case 'G':
+      out.digits = fmt::format("{:.{}G}", magnitude, std::max<int64_t>(1, precision));
+      break;
     default:
-      out.digits = spec.precision < 0 ? float_text(magnitude)
-                                      : fmt::format("{:.{}g}", magnitude, std::max<int64_t>(1, precision));
+      out.digits = spec.precision < 0
+                       ? float_text(magnitude)
+                       : fmt::format("{:.{}g}", magnitude, std::max<int64_t>(1, precision));
   }
   if (spec.comma) insert_commas(out.digits);
   return out;
 }
 
 // Pads to the width; `number` may get zeros between sign and digits.
-void append_padded(Interpreter& in, TextBuilder& out, const Spec& spec, const Text& body, const NumberText* number) {
+void append_padded(Interpreter& in,
+                   TextBuilder& out,
+                   const Spec& spec,
+                   const Text& body,
+                   const NumberText* number) {
   const size_t n = number != nullptr ? number->sign.size() + number->digits.size()
                                      : count_code_points(body.view());
-  const size_t missing = static_cast<size_t>(spec.width) > n ? static_cast<size_t>(spec.width) - n : 0;
+  const size_t missing =
+      static_cast<size_t>(spec.width) > n ? static_cast<size_t>(spec.width) - n : 0;
   in.meter.charge(missing / 16 + 1);
   in.meter.charge_bytes(body.size());
   in.meter.check_size(out.size() + missing * spec.fill.size() + n + body.size());
@@ -135,7 +164,8 @@ Text cut(const Text& text, int64_t precision) {
 Int as_int(Interpreter& in, const Value& value) {
   if (value.is_integral()) return value.integral();
   if (!value.is(Kind::floating)) in.fail("format: a number is needed, not {}", type_name(value));
-  if (!std::isfinite(value.number()) || std::abs(value.number()) > 1e38) in.fail("integer too large");
+  if (!std::isfinite(value.number()) || std::abs(value.number()) > 1e38)
+    in.fail("integer too large");
   return static_cast<Int>(value.number());
 }
 
@@ -155,8 +185,11 @@ class PercentFormat {
       at_ = percent;
       if (at_ < view_.size()) convert();
     }
-    const bool unused = is_tuple_ ? next_ < arguments_.sequence()->items.size()
-                                  : next_ == 0 && !arguments_.is(Kind::dict);
+    // Python lets anything with keys or indices go unused.
+    const bool has_items = arguments_.is(Kind::dict) || arguments_.is_undefined() ||
+                           (arguments_.is(Kind::sequence) && arguments_.sequence()->is_indexable());
+    const bool unused =
+        is_tuple_ ? next_ < arguments_.sequence()->items.size() : next_ == 0 && !has_items;
     if (unused) in_.fail("format: not all arguments were used");
     return out_.finish();
   }
@@ -205,12 +238,18 @@ class PercentFormat {
     Spec spec;
     for (;; ++at_) {
       const char c = peek();
-      if (c == '-') spec.left = true;
-      else if (c == '+') spec.sign = true;
-      else if (c == ' ') spec.space = true;
-      else if (c == '0') spec.zero = true;
-      else if (c == '#') spec.alternate = true;
-      else break;
+      if (c == '-')
+        spec.left = true;
+      else if (c == '+')
+        spec.sign = true;
+      else if (c == ' ')
+        spec.space = true;
+      else if (c == '0')
+        spec.zero = true;
+      else if (c == '#')
+        spec.alternate = true;
+      else
+        break;
     }
     spec.width = parse_star_or_count();
     if (spec.width < 0) spec.left = true, spec.width = -spec.width;
@@ -234,14 +273,18 @@ class PercentFormat {
     switch (spec.type) {
       case 's':
       case 'r':
-      case 'a': return append_padded(in_, out_, spec, cut(as_text(value, spec.type), spec.precision), nullptr);
-      case 'c': return append_padded(in_, out_, spec, character(value), nullptr);
+      case 'a':
+        return append_padded(
+            in_, out_, spec, cut(as_text(value, spec.type), spec.precision), nullptr);
+      case 'c':
+        return append_padded(in_, out_, spec, character(value), nullptr);
       case 'd':
       case 'i':
       case 'u':
       case 'x':
       case 'X':
-      case 'o': return append_int(spec, value);
+      case 'o':
+        return append_int(spec, value);
       case 'f':
       case 'F':
       case 'e':
@@ -253,13 +296,15 @@ class PercentFormat {
         const NumberText number = format_float(spec, value.number());
         return append_padded(in_, out_, spec, {}, &number);
       }
-      default: in_.fail("format: unsupported conversion");
+      default:
+        in_.fail("format: unsupported conversion");
     }
   }
 
   void append_int(const Spec& spec, const Value& value) {
     const bool based = spec.type == 'x' || spec.type == 'X' || spec.type == 'o';
-    if (based && !value.is_integral()) in_.fail("format: an integer is needed, not {}", type_name(value));
+    if (based && !value.is_integral())
+      in_.fail("format: an integer is needed, not {}", type_name(value));
     if (spec.precision > kMaxPrecision) in_.fail("format: precision too large");
     NumberText number = format_int(in_, spec, as_int(in_, value));
     if (spec.precision > static_cast<int64_t>(number.digits.size())) {
@@ -279,7 +324,8 @@ class PercentFormat {
     if (value.is_string() && count_code_points(value.view()) == 1) return value.text();
     if (!value.is_integral()) in_.fail("format: %c needs one character");
     const Int code = value.integral();
-    if (code < 0 || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) in_.fail("format: %c out of range");
+    if (code < 0 || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000))
+      in_.fail("format: %c out of range");
     std::string text;
     utf8_append(text, static_cast<char32_t>(code));
     return Text(text, false);
@@ -320,7 +366,8 @@ Spec parse_brace_spec(Interpreter& in, std::string_view text) {
   if (!spec.sign && !flag('-')) spec.space = flag(' ');
   spec.alternate = flag('#');
   spec.zero = flag('0');
-  if (at < text.size() && text[at] >= '0' && text[at] <= '9') spec.width = parse_count(in, text, at);
+  if (at < text.size() && text[at] >= '0' && text[at] <= '9')
+    spec.width = parse_count(in, text, at);
   spec.comma = flag(',');
   if (flag('.')) spec.precision = parse_count(in, text, at);
   if (spec.precision > kMaxPrecision) in.fail("format: precision too large");
@@ -334,13 +381,14 @@ void append_formatted(Interpreter& in, TextBuilder& out, const Value& value, Spe
   constexpr std::string_view kFloatTypes = "fFeEgG%";
   const bool plain = spec.type == 0;
   if (value.is_number() && !(plain && value.is(Kind::boolean))) {
-    const bool as_float = value.is(Kind::floating) || kFloatTypes.find(spec.type) != kFloatTypes.npos;
+    const bool as_float =
+        value.is(Kind::floating) || kFloatTypes.find(spec.type) != kFloatTypes.npos;
     if (as_float ? !plain && kFloatTypes.find(spec.type) == kFloatTypes.npos
                  : !plain && kIntTypes.find(spec.type) == kIntTypes.npos) {
       in.fail("format: unknown format code for {}", type_name(value));
     }
-    const NumberText number = as_float ? format_float(spec, value.number())
-                                       : format_int(in, spec, value.integral());
+    const NumberText number =
+        as_float ? format_float(spec, value.number()) : format_int(in, spec, value.integral());
     return append_padded(in, out, spec, {}, &number);
   }
   const bool needs_string = spec.width > 0 || spec.precision >= 0 || !plain;
@@ -404,7 +452,8 @@ Text format_braces(Interpreter& in, const Text& format, Args& args) {
     }
     for (size_t p = name_end; p < field.size();) {
       const bool is_attribute = field[p] == '.';
-      const size_t end = std::min(is_attribute ? field.find_first_of(".[", p + 1) : field.find(']', p), field.size());
+      const size_t end = std::min(
+          is_attribute ? field.find_first_of(".[", p + 1) : field.find(']', p), field.size());
       const Text key(std::string(field.substr(p + 1, end - p - 1)), true);
       value = is_attribute ? in.attribute(value, key) : in.item(value, Value(key));
       p = is_attribute ? end : end + 1;

@@ -68,7 +68,10 @@ inline void no_arguments(Interpreter& in, const Args& args) {
 
 // An int argument in the range of int64; `fallback` when it was not given. None counts as not
 // given only where `none_allowed`.
-int64_t integer_argument(Interpreter& in, const Value* value, int64_t fallback, bool none_allowed = false);
+int64_t integer_argument(Interpreter& in,
+                         const Value* value,
+                         int64_t fallback,
+                         bool none_allowed = false);
 bool flag_argument(const Value* value, bool fallback);
 const Text& text_argument(Interpreter& in, const Value& value);  // fails unless it is a str
 

@@ -54,7 +54,8 @@ std::vector<std::pair<Value, Value>> dict_entries(Interpreter& in, Args& args) {
       entries = source.dict()->entries;
       continue;
     }
-    for (const Value& pair : in.items(source)->items) {
+    const auto all = in.items(source);
+    for (const Value& pair : all->items) {
       const auto parts = in.items(pair);
       if (parts->items.size() != 2) in.fail("dict() needs pairs");
       entries.emplace_back(parts->items[0], parts->items[1]);

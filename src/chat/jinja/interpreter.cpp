@@ -114,8 +114,10 @@ void Interpreter::print(const Value& value) {
     meter.charge_bytes(text.size());
     out_->append(text);
   };
-  if (value.is_string()) append(value.text());
-  else append(text(value));
+  if (value.is_string())
+    append(value.text());
+  else
+    append(text(value));
 }
 
 const Value* Interpreter::lookup(int symbol) const {
@@ -178,7 +180,8 @@ Interpreter::Flow Interpreter::run(const Stmt& stmt) {
     case StmtKind::output:
       for (const ExprPtr& expr : stmt.exprs) print(eval(*expr));
       return Flow::normal;
-    case StmtKind::if_: return run_if(stmt);
+    case StmtKind::if_:
+      return run_if(stmt);
     case StmtKind::for_:
       run_for(stmt, eval(*stmt.exprs[0]), scope_, 0);
       return Flow::normal;
@@ -192,12 +195,18 @@ Interpreter::Flow Interpreter::run(const Stmt& stmt) {
         run(stmt.blocks[0]);
       });
       if (!stmt.exprs.empty()) text = eval_filter(*stmt.exprs[0], &text);
-      if (stmt.kind == StmtKind::filter_block) print(text);
-      else assign(stmt.targets[0], text);
+      if (stmt.kind == StmtKind::filter_block)
+        print(text);
+      else
+        assign(stmt.targets[0], text);
       return Flow::normal;
     }
-    case StmtKind::macro: run_macro_definition(stmt); return Flow::normal;
-    case StmtKind::call_block: run_call_block(stmt); return Flow::normal;
+    case StmtKind::macro:
+      run_macro_definition(stmt);
+      return Flow::normal;
+    case StmtKind::call_block:
+      run_call_block(stmt);
+      return Flow::normal;
     case StmtKind::with: {
       std::vector<Value> values;
       for (const ExprPtr& expr : stmt.exprs) values.push_back(eval(*expr));
@@ -209,8 +218,10 @@ Interpreter::Flow Interpreter::run(const Stmt& stmt) {
       const OpenScope scope(*this, scope_);
       return run(stmt.blocks[0]);
     }
-    case StmtKind::break_: return Flow::break_;
-    case StmtKind::continue_: return Flow::continue_;
+    case StmtKind::break_:
+      return Flow::break_;
+    case StmtKind::continue_:
+      return Flow::continue_;
   }
   return Flow::normal;
 }
@@ -243,7 +254,8 @@ void Interpreter::run_for(const Stmt& stmt, const Value& iterable, Scope* outer,
   if (stmt.recursive) {
     capture_scope();
     loop->recurse = [&](const Value& inner) {
-      if (++macro_depth_ > meter.limits().max_depth) fail("recursion deeper than {}", meter.limits().max_depth);
+      if (++macro_depth_ > meter.limits().max_depth)
+        fail("recursion deeper than {}", meter.limits().max_depth);
       Value text = capture([&] { run_for(stmt, inner, outer, nesting + 1); });
       --macro_depth_;
       return text;
@@ -284,8 +296,9 @@ bool Interpreter::visit_items(const Stmt& stmt, Loop& loop, const Value& loop_va
 
 void Interpreter::run_macro_definition(const Stmt& stmt) {
   Scope* scope = capture_scope();
-  assign(stmt.symbol, Value(std::shared_ptr<const Callable>(
-                          std::make_shared<Macro>(stmt.signature, stmt.blocks[0], scope))));
+  assign(stmt.symbol,
+         Value(std::shared_ptr<const Callable>(
+             std::make_shared<Macro>(stmt.signature, stmt.blocks[0], scope))));
 }
 
 void Interpreter::run_call_block(const Stmt& stmt) {
@@ -294,7 +307,10 @@ void Interpreter::run_call_block(const Stmt& stmt) {
   print(eval_call(*stmt.exprs[0], &caller));
 }
 
-Value Interpreter::call_macro(const Signature& signature, const Block& body, Scope* scope, Args& args) {
+Value Interpreter::call_macro(const Signature& signature,
+                              const Block& body,
+                              Scope* scope,
+                              Args& args) {
   if (++macro_depth_ > meter.limits().max_depth) {
     fail("macro '{}' recurses deeper than {}", signature.name, meter.limits().max_depth);
   }
@@ -313,7 +329,8 @@ Value Interpreter::call_macro(const Signature& signature, const Block& body, Sco
   for (size_t i = 0; i < n; ++i) {
     Value value = Undefined{Text(signature.names[i], true)};
     const bool given = i < args.positional.size();
-    if (given) value = args.positional[i];
+    if (given)
+      value = args.positional[i];
     else if (!take_keyword(signature.names[i], &value) && i >= first_default) {
       value = eval(*signature.defaults[i - first_default]);
     }
@@ -348,7 +365,8 @@ Value Interpreter::eval(const Expr& expr) {
   meter.charge(1);
   meter.line = expr.line;
   switch (expr.kind) {
-    case ExprKind::constant: return expr.value;
+    case ExprKind::constant:
+      return expr.value;
     case ExprKind::name: {
       const Value* value = lookup(expr.symbol);
       return value != nullptr ? *value : Value(Undefined{expr.text});
@@ -385,7 +403,8 @@ Value Interpreter::eval(const Expr& expr) {
       }
       return value;
     }
-    case ExprKind::compare: return eval_compare(expr);
+    case ExprKind::compare:
+      return eval_compare(expr);
     case ExprKind::all_of:
     case ExprKind::any_of: {
       Value value = eval(*expr.parts[0]);
@@ -395,14 +414,17 @@ Value Interpreter::eval(const Expr& expr) {
       }
       return value;
     }
-    case ExprKind::logical_not: return Value(!truthy(eval(*expr.parts[0])));
+    case ExprKind::logical_not:
+      return Value(!truthy(eval(*expr.parts[0])));
     case ExprKind::minus:
-    case ExprKind::plus: return eval_unary(expr);
+    case ExprKind::plus:
+      return eval_unary(expr);
     case ExprKind::condition:
       if (truthy(eval(*expr.parts[1]))) return eval(*expr.parts[0]);
       if (expr.parts[2]) return eval(*expr.parts[2]);
       return Undefined{Text(), "", "the inline if-expression evaluated to false and has no else"};
-    case ExprKind::attribute: return attribute(eval(*expr.parts[0]), expr.text);
+    case ExprKind::attribute:
+      return attribute(eval(*expr.parts[0]), expr.text);
     case ExprKind::item: {
       const Value object = eval(*expr.parts[0]);
       return item(object, eval(*expr.parts[1]));
@@ -413,8 +435,10 @@ Value Interpreter::eval(const Expr& expr) {
       const Value stop = eval_optional(expr.parts[2]);
       return slice(object, start, stop, eval_optional(expr.parts[3]));
     }
-    case ExprKind::call: return eval_call(expr);
-    case ExprKind::filter: return eval_filter(expr, nullptr);
+    case ExprKind::call:
+      return eval_call(expr);
+    case ExprKind::filter:
+      return eval_filter(expr, nullptr);
     case ExprKind::test: {
       const Value value = eval(*expr.parts[0]);
       if (expr.test == nullptr) fail("there is no test named '{}'", expr.text.view());
@@ -501,7 +525,7 @@ Value Interpreter::eval_call(const Expr& expr, const Value* caller) {
 Value Interpreter::eval_filter(const Expr& expr, const Value* block_text) {
   const Nested nested(*this);
   const Expr* input = expr.parts[0].get();
-  const Value value = input == nullptr ? *block_text
+  const Value value = input == nullptr        ? *block_text
                       : block_text != nullptr ? eval_filter(*input, block_text)
                                               : eval(*input);
   if (expr.filter == nullptr) fail("there is no filter named '{}'", expr.text.view());
@@ -513,29 +537,32 @@ Value Interpreter::eval_filter(const Expr& expr, const Value* block_text) {
 Value Interpreter::call(const Value& callee, Args& args) {
   meter.charge(2);
   switch (callee.kind()) {
-    case Kind::callable: return callee.callable()->call(*this, args);
+    case Kind::callable:
+      return callee.callable()->call(*this, args);
     case Kind::loop: {
       const auto loop = callee.loop();
       if (!loop->recurse) fail("a loop needs the 'recursive' marker to be called");
       const auto given = bind(*this, args, {"iterable"}, 1);
       return loop->recurse(*given[0]);
     }
-    case Kind::undefined: fail("{}", undefined_message(callee.undefined()));
-    default: fail("a {} cannot be called", type_name(callee));
+    case Kind::undefined:
+      fail("{}", undefined_message(callee.undefined()));
+    default:
+      fail("a {} cannot be called", type_name(callee));
   }
 }
 
 Value Interpreter::apply_filter(std::string_view name, const Value& value, Args& args) {
   const Function filter = find_filter(name);
   if (filter == nullptr) fail("there is no filter named '{}'", name);
-  meter.charge(2);
+  meter.charge(8);
   return filter(*this, value, args);
 }
 
 bool Interpreter::apply_test(std::string_view name, const Value& value, Args& args) {
   const Test test = find_test(name);
   if (test == nullptr) fail("there is no test named '{}'", name);
-  meter.charge(2);
+  meter.charge(8);
   return test(*this, value, args);
 }
 

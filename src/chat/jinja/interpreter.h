@@ -56,8 +56,8 @@ class Interpreter {
 
  private:
   enum class Flow { normal, break_, continue_ };
-  class Nested;      // one level of evaluation
-  class OpenScope;   // a scope for the length of a block
+  class Nested;     // one level of evaluation
+  class OpenScope;  // a scope for the length of a block
 
   Flow run(const Block& block);
   Flow run(const Stmt& stmt);

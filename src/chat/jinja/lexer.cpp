@@ -52,7 +52,8 @@ class Lexer {
   // Moves to `to` and counts the lines passed.
   void advance(size_t to) {
     line_ += static_cast<int>(std::count(text_.begin() + static_cast<ptrdiff_t>(pos_),
-                                         text_.begin() + static_cast<ptrdiff_t>(to), '\n'));
+                                         text_.begin() + static_cast<ptrdiff_t>(to),
+                                         '\n'));
     pos_ = to;
   }
 
@@ -131,8 +132,10 @@ class Lexer {
   void close_tag(size_t at, bool trim) {
     const char sign = sign_at(at);
     size_t end = at + 2 + (sign != '\0');
-    if (sign == '-') end = skip_space(end);
-    else if (sign == '\0' && trim && end < text_.size() && text_[end] == '\n') ++end;
+    if (sign == '-')
+      end = skip_space(end);
+    else if (sign == '\0' && trim && end < text_.size() && text_[end] == '\n')
+      ++end;
     advance(end);
     line_starting_ = text_[end - 1] == '\n';
   }
@@ -186,10 +189,14 @@ class Lexer {
         }
       }
       const char c = text_[at];
-      if (is_digit(c)) lex_number();
-      else if (is_name_char(c)) lex_name();
-      else if (c == '\'' || c == '"') lex_string();
-      else lex_operator(open);
+      if (is_digit(c))
+        lex_number();
+      else if (is_name_char(c))
+        lex_name();
+      else if (c == '\'' || c == '"')
+        lex_string();
+      else
+        lex_operator(open);
     }
   }
 
@@ -203,7 +210,8 @@ class Lexer {
   // Digits with single underscores between them, from `at`; returns the end.
   size_t digits_end(size_t at) const {
     while (at < text_.size() &&
-           (is_digit(text_[at]) || (text_[at] == '_' && at + 1 < text_.size() && is_digit(text_[at + 1])))) {
+           (is_digit(text_[at]) ||
+            (text_[at] == '_' && at + 1 < text_.size() && is_digit(text_[at + 1])))) {
       ++at;
     }
     return at;
@@ -220,7 +228,8 @@ class Lexer {
       }
       if (end < text_.size() && (text_[end] | 0x20) == 'e') {
         size_t exponent = end + 1;
-        if (exponent < text_.size() && (text_[exponent] == '+' || text_[exponent] == '-')) ++exponent;
+        if (exponent < text_.size() && (text_[exponent] == '+' || text_[exponent] == '-'))
+          ++exponent;
         if (exponent < text_.size() && is_digit(text_[exponent])) {
           end = digits_end(exponent);
           is_float = true;
@@ -251,9 +260,11 @@ class Lexer {
     }
     if (base == 10 && text_[pos_] == '0') {
       end = pos_;
-      while (end < text_.size() && (text_[end] == '0' || (text_[end] == '_' && starts("_0", end)))) ++end;
+      while (end < text_.size() && (text_[end] == '0' || (text_[end] == '_' && starts("_0", end))))
+        ++end;
     }
-    std::string digits(text_.substr(pos_ + (base == 10 ? 0 : 2), end - pos_ - (base == 10 ? 0 : 2)));
+    std::string digits(
+        text_.substr(pos_ + (base == 10 ? 0 : 2), end - pos_ - (base == 10 ? 0 : 2)));
     std::erase(digits, '_');
     Int value = 0;
     for (const char c : digits) {
@@ -272,7 +283,9 @@ class Lexer {
     const auto fits = [&](size_t at) {
       if (at >= text_.size()) return false;
       const char c = text_[at];
-      const int digit = is_digit(c) ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : 99;
+      const int digit = is_digit(c)                              ? c - '0'
+                        : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
+                                                                 : 99;
       return digit < base;
     };
     size_t at = pos_ + 2;
@@ -368,7 +381,8 @@ class Lexer {
 }  // namespace
 
 void syntax_error(std::string_view where, int line, const std::string& what) {
-  throw Error(ErrorKind::corrupt_file, utf8_lossy(fmt::format("{}: line {}: {}", where, line, what)));
+  throw Error(ErrorKind::corrupt_file,
+              utf8_lossy(fmt::format("{}: line {}: {}", where, line, what)));
 }
 
 std::vector<Token> tokenize(std::string_view source, std::string_view where) {

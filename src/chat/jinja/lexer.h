@@ -15,7 +15,17 @@
 namespace qwen3::jinja {
 
 enum class TokenType {
-  data, variable_begin, variable_end, block_begin, block_end, name, string, integer, floating, op, end
+  data,
+  variable_begin,
+  variable_end,
+  block_begin,
+  block_end,
+  name,
+  string,
+  integer,
+  floating,
+  op,
+  end
 };
 
 struct Token {

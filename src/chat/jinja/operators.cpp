@@ -6,13 +6,15 @@
 namespace qwen3::jinja {
 namespace {
 
-constexpr const char* kSymbols[] = {"+",  "-",  "*", "/",  "//", "%",  "**", "==",
-                                    "!=", "<", "<=", ">", ">=", "in", "not in"};
+constexpr const char* kSymbols[] = {
+    "+", "-", "*", "/", "//", "%", "**", "==", "!=", "<", "<=", ">", ">=", "in", "not in"};
 
 [[noreturn]] void bad_operands(Interpreter& in, Operator op, const Value& a, const Value& b) {
   if (a.is_undefined()) in.fail("{}", undefined_message(a.undefined()));
   if (b.is_undefined()) in.fail("{}", undefined_message(b.undefined()));
-  in.fail("unsupported operands for {}: {} and {}", kSymbols[static_cast<size_t>(op)], type_name(a),
+  in.fail("unsupported operands for {}: {} and {}",
+          kSymbols[static_cast<size_t>(op)],
+          type_name(a),
           type_name(b));
 }
 
@@ -42,12 +44,23 @@ Value int_binary(Interpreter& in, Operator op, Int a, Int b) {
   Int result = 0;
   bool overflow = false;
   switch (op) {
-    case Operator::add: overflow = __builtin_add_overflow(a, b, &result); break;
-    case Operator::sub: overflow = __builtin_sub_overflow(a, b, &result); break;
-    case Operator::mul: overflow = __builtin_mul_overflow(a, b, &result); break;
-    case Operator::div: return Value(static_cast<double>(a) / static_cast<double>(b));
-    case Operator::floordiv: result = floor_div(a, b); break;
-    case Operator::mod: result = a - floor_div(a, b) * b; break;
+    case Operator::add:
+      overflow = __builtin_add_overflow(a, b, &result);
+      break;
+    case Operator::sub:
+      overflow = __builtin_sub_overflow(a, b, &result);
+      break;
+    case Operator::mul:
+      overflow = __builtin_mul_overflow(a, b, &result);
+      break;
+    case Operator::div:
+      return Value(static_cast<double>(a) / static_cast<double>(b));
+    case Operator::floordiv:
+      result = floor_div(a, b);
+      break;
+    case Operator::mod:
+      result = a - floor_div(a, b) * b;
+      break;
     default:
       if (b >= 0) {
         result = int_pow(in, a, b);
@@ -64,10 +77,14 @@ Value float_binary(Interpreter& in, Operator op, double a, double b) {
   const bool divides = op == Operator::div || op == Operator::floordiv || op == Operator::mod;
   if (divides && b == 0) in.fail("division by zero");
   switch (op) {
-    case Operator::add: return Value(a + b);
-    case Operator::sub: return Value(a - b);
-    case Operator::mul: return Value(a * b);
-    case Operator::div: return Value(a / b);
+    case Operator::add:
+      return Value(a + b);
+    case Operator::sub:
+      return Value(a - b);
+    case Operator::mul:
+      return Value(a * b);
+    case Operator::div:
+      return Value(a / b);
     case Operator::floordiv:
     case Operator::mod: {
       double rest = std::fmod(a, b);
@@ -78,7 +95,8 @@ Value float_binary(Interpreter& in, Operator op, double a, double b) {
       const double whole = std::floor(quotient);
       return Value(whole + (quotient - whole > 0.5 ? 1.0 : 0.0));
     }
-    default: break;
+    default:
+      break;
   }
   if (a == 0 && b < 0) in.fail("zero cannot be raised to a negative power");
   if (a < 0 && b != std::floor(b)) in.fail("complex results are not supported");
@@ -101,7 +119,7 @@ Value repeat(Interpreter& in, const Value& what, Int times) {
     for (Int i = 0; i < times; ++i) out.append(what.text());
     return out.finish();
   }
-  in.meter.charge(total);
+  in.meter.charge(2 * total);
   std::vector<Value> items;
   for (Int i = 0; i < times; ++i) {
     const auto& part = what.sequence()->items;
@@ -116,7 +134,7 @@ bool is_repeatable(const Value& value) {
 }
 
 Value join_lists(Interpreter& in, const Sequence& a, const Sequence& b) {
-  in.meter.charge(a.items.size() + b.items.size());
+  in.meter.charge(2 * (a.items.size() + b.items.size()));
   std::vector<Value> items = a.items;
   items.insert(items.end(), b.items.begin(), b.items.end());
   return in.list(std::move(items), a.type);
@@ -153,23 +171,35 @@ Value Interpreter::binary(Operator op, const Value& left, const Value& right) {
 
 bool Interpreter::compare(Operator op, const Value& left, const Value& right) {
   switch (op) {
-    case Operator::eq: return equal(left, right, meter);
-    case Operator::ne: return !equal(left, right, meter);
-    case Operator::in: return contains(right, left, meter);
-    case Operator::not_in: return !contains(right, left, meter);
-    default: break;
+    case Operator::eq:
+      return equal(left, right, meter);
+    case Operator::ne:
+      return !equal(left, right, meter);
+    case Operator::in:
+      return contains(right, left, meter);
+    case Operator::not_in:
+      return !contains(right, left, meter);
+    default:
+      break;
   }
   if (left.is_number() && right.is_number() && !(left.is_integral() && right.is_integral())) {
     // Written out because of NaN.
     const double a = left.number();
     const double b = right.number();
-    return op == Operator::lt ? a < b : op == Operator::le ? a <= b : op == Operator::gt ? a > b : a >= b;
+    return op == Operator::lt   ? a < b
+           : op == Operator::le ? a <= b
+           : op == Operator::gt ? a > b
+                                : a >= b;
   }
   switch (op) {
-    case Operator::lt: return less(left, right, meter);
-    case Operator::gt: return less(right, left, meter);
-    case Operator::le: return !less(right, left, meter);
-    default: return !less(left, right, meter);
+    case Operator::lt:
+      return less(left, right, meter);
+    case Operator::gt:
+      return less(right, left, meter);
+    case Operator::le:
+      return !less(right, left, meter);
+    default:
+      return !less(left, right, meter);
   }
 }
 

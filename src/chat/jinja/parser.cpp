@@ -16,7 +16,9 @@ Parser::Parser(std::string_view source, std::string_view where) : where_(where) 
     fail(ErrorKind::unsupported, "{}: template longer than {} bytes", where, kMaxTemplateBytes);
   }
   if (!utf8_valid(source)) {
-    fail(ErrorKind::corrupt_file, "{}: the template is not valid UTF-8 at byte {}", where,
+    fail(ErrorKind::corrupt_file,
+         "{}: the template is not valid UTF-8 at byte {}",
+         where,
          utf8_first_invalid(source));
   }
   program_ = std::make_shared<Program>();
@@ -62,16 +64,25 @@ bool Parser::skip_name(std::string_view name) {
 
 std::string Parser::describe(const Token& token) {
   switch (token.type) {
-    case TokenType::data: return "template text";
-    case TokenType::variable_begin: return "'{{'";
-    case TokenType::variable_end: return "'}}'";
-    case TokenType::block_begin: return "'{%'";
-    case TokenType::block_end: return "'%}'";
-    case TokenType::string: return "a string";
+    case TokenType::data:
+      return "template text";
+    case TokenType::variable_begin:
+      return "'{{'";
+    case TokenType::variable_end:
+      return "'}}'";
+    case TokenType::block_begin:
+      return "'{%'";
+    case TokenType::block_end:
+      return "'%}'";
+    case TokenType::string:
+      return "a string";
     case TokenType::integer:
-    case TokenType::floating: return "a number";
-    case TokenType::end: return "the end of the template";
-    default: return "'" + token.text + "'";
+    case TokenType::floating:
+      return "a number";
+    case TokenType::end:
+      return "the end of the template";
+    default:
+      return "'" + token.text + "'";
   }
 }
 
@@ -150,9 +161,12 @@ ExprPtr Parser::parse_not() {
 }
 
 ExprPtr Parser::parse_compare() {
-  static constexpr std::pair<std::string_view, Operator> kOperators[] = {
-      {"==", Operator::eq}, {"!=", Operator::ne}, {"<", Operator::lt},
-      {"<=", Operator::le}, {">", Operator::gt},  {">=", Operator::ge}};
+  static constexpr std::pair<std::string_view, Operator> kOperators[] = {{"==", Operator::eq},
+                                                                         {"!=", Operator::ne},
+                                                                         {"<", Operator::lt},
+                                                                         {"<=", Operator::le},
+                                                                         {">", Operator::gt},
+                                                                         {">=", Operator::ge}};
   ExprPtr first = parse_sum();
   std::unique_ptr<Expr> node;
   while (true) {
@@ -164,7 +178,8 @@ ExprPtr Parser::parse_compare() {
       take();
       op = Operator::not_in;
     } else {
-      const auto* known = std::find_if(std::begin(kOperators), std::end(kOperators),
+      const auto* known = std::find_if(std::begin(kOperators),
+                                       std::end(kOperators),
                                        [&](const auto& x) { return peek().is_op(x.first); });
       if (known == std::end(kOperators)) break;
       take();
@@ -187,7 +202,8 @@ ExprPtr Parser::parse_chain(const std::pair<std::string_view, Operator> (&operat
   ExprPtr first = (this->*operand)();
   std::unique_ptr<Expr> node;
   while (true) {
-    const auto* known = std::find_if(std::begin(operators), std::end(operators),
+    const auto* known = std::find_if(std::begin(operators),
+                                     std::end(operators),
                                      [&](const auto& x) { return peek().is_op(x.first); });
     if (known == std::end(operators)) break;
     take();
@@ -248,15 +264,20 @@ ExprPtr Parser::parse_primary() {
   const Token token = take();
   auto node = make(ExprKind::constant, token.line);
   switch (token.type) {
-    case TokenType::name: return parse_name(token);
+    case TokenType::name:
+      return parse_name(token);
     case TokenType::string: {
       std::string text = token.text;
       while (peek().is(TokenType::string)) text += take().text;
       node->value = Value(Text(std::move(text), true));
       return done(std::move(node));
     }
-    case TokenType::integer: node->value = Value(token.integer); return done(std::move(node));
-    case TokenType::floating: node->value = Value(token.floating); return done(std::move(node));
+    case TokenType::integer:
+      node->value = Value(token.integer);
+      return done(std::move(node));
+    case TokenType::floating:
+      node->value = Value(token.floating);
+      return done(std::move(node));
     case TokenType::op:
       if (token.text == "(") {
         ExprPtr inner = parse_tuple(true, true);
@@ -266,15 +287,18 @@ ExprPtr Parser::parse_primary() {
       if (token.text == "[") return parse_list(token.line);
       if (token.text == "{") return parse_dict(token.line);
       [[fallthrough]];
-    default: syntax_error(where_, token.line, "unexpected " + describe(token));
+    default:
+      syntax_error(where_, token.line, "unexpected " + describe(token));
   }
 }
 
 ExprPtr Parser::parse_name(const Token& token) {
   auto node = make(ExprKind::constant, token.line);
   const std::string& name = token.text;
-  if (name == "true" || name == "True") node->value = Value(true);
-  else if (name == "false" || name == "False") node->value = Value(false);
+  if (name == "true" || name == "True")
+    node->value = Value(true);
+  else if (name == "false" || name == "False")
+    node->value = Value(false);
   else if (name != "none" && name != "None") {
     node->kind = ExprKind::name;
     node->symbol = symbol(name);
@@ -332,10 +356,14 @@ ExprPtr Parser::parse_dict(int line) {
 
 ExprPtr Parser::parse_postfix(ExprPtr expr) {
   while (true) {
-    if (peek().is_op(".")) expr = parse_attribute(std::move(expr));
-    else if (peek().is_op("[")) expr = parse_subscript(std::move(expr));
-    else if (peek().is_op("(")) expr = parse_call(std::move(expr));
-    else return expr;
+    if (peek().is_op("."))
+      expr = parse_attribute(std::move(expr));
+    else if (peek().is_op("["))
+      expr = parse_subscript(std::move(expr));
+    else if (peek().is_op("("))
+      expr = parse_call(std::move(expr));
+    else
+      return expr;
   }
 }
 
@@ -421,10 +449,14 @@ ExprPtr Parser::parse_filter(ExprPtr input) {
 
 ExprPtr Parser::parse_filters_and_tests(ExprPtr expr) {
   while (true) {
-    if (skip_op("|")) expr = parse_filter(std::move(expr));
-    else if (peek().is_name("is")) expr = parse_test(std::move(expr));
-    else if (peek().is_op("(")) expr = parse_call(std::move(expr));
-    else return expr;
+    if (skip_op("|"))
+      expr = parse_filter(std::move(expr));
+    else if (peek().is_name("is"))
+      expr = parse_test(std::move(expr));
+    else if (peek().is_op("("))
+      expr = parse_call(std::move(expr));
+    else
+      return expr;
   }
 }
 

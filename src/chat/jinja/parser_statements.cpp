@@ -204,8 +204,10 @@ void Parser::parse_signature(Signature& signature) {
     const std::string name = expect_name();
     signature.parameters.push_back(symbol(name));
     signature.names.push_back(name);
-    if (skip_op("=")) signature.defaults.push_back(parse_expression());
-    else if (!signature.defaults.empty()) error("a parameter without default follows one with");
+    if (skip_op("="))
+      signature.defaults.push_back(parse_expression());
+    else if (!signature.defaults.empty())
+      error("a parameter without default follows one with");
     if (!skip_op(",")) break;
   }
   expect_op(")");

@@ -88,7 +88,8 @@ std::vector<Value> split_lines(Interpreter& in, const Text& text, bool keep_ends
 }
 
 Text change_case(Interpreter& in, const Text& text, Case to) {
-  return map_code_points(in, text, [to](std::string& out, char32_t c, size_t) { append_case(out, c, to); });
+  return map_code_points(
+      in, text, [to](std::string& out, char32_t c, size_t) { append_case(out, c, to); });
 }
 
 Text capitalize(Interpreter& in, const Text& text) {
@@ -188,7 +189,8 @@ std::vector<Value> split_space(Interpreter& in, const Text& text, int64_t max, b
   return parts;
 }
 
-std::vector<Value> split_text(Interpreter& in, const Text& text, const Text& by, int64_t max, bool from_right) {
+std::vector<Value> split_text(
+    Interpreter& in, const Text& text, const Text& by, int64_t max, bool from_right) {
   if (by.empty()) in.fail("split() needs a separator that is not empty");
   const std::string_view view = text.view();
   in.meter.charge_bytes(4 * view.size());
@@ -246,7 +248,10 @@ Value method_partition(Interpreter& in, const Value& self, Args& args) {
 
 Value method_replace(Interpreter& in, const Value& self, Args& args) {
   const auto given = bind(in, args, {"", "", "count"}, 2);
-  return replace(in, self.text(), text_argument(in, *given[0]), text_argument(in, *given[1]),
+  return replace(in,
+                 self.text(),
+                 text_argument(in, *given[0]),
+                 text_argument(in, *given[1]),
                  integer_argument(in, given[2], -1));
 }
 
@@ -274,9 +279,11 @@ Value method_find(Interpreter& in, const Value& self, Args& args) {
   const std::string_view wanted = text_argument(in, *given[0]).view();
   in.meter.charge_bytes(view.size() * (FromRight ? std::min<size_t>(wanted.size() + 1, 64) : 1));
   const size_t hit = window.first > count_code_points(self.view()) ? view.npos
-                     : FromRight ? view.rfind(wanted) : find_text(view, wanted);
+                     : FromRight                                   ? view.rfind(wanted)
+                                                                   : find_text(view, wanted);
   if (hit != view.npos) {
-    return Value::integer(static_cast<int64_t>(window.first + count_code_points(view.substr(0, hit))));
+    return Value::integer(
+        static_cast<int64_t>(window.first + count_code_points(view.substr(0, hit))));
   }
   if (MustExist) in.fail("substring not found");
   return Value::integer(-1);
@@ -290,7 +297,9 @@ Value method_count(Interpreter& in, const Value& self, Args& args) {
   in.meter.charge_bytes(view.size());
   if (wanted.empty()) return Value::integer(static_cast<int64_t>(count_code_points(view)) + 1);
   int64_t n = 0;
-  for (size_t at = find_text(view, wanted); at != view.npos; at = find_text(view, wanted, at + wanted.size())) ++n;
+  for (size_t at = find_text(view, wanted); at != view.npos;
+       at = find_text(view, wanted, at + wanted.size()))
+    ++n;
   return Value::integer(n);
 }
 
@@ -298,7 +307,8 @@ Value method_join(Interpreter& in, const Value& self, Args& args) {
   const auto given = bind(in, args, {""}, 1);
   TextBuilder out;
   bool first = true;
-  for (const Value& item : in.items(*given[0])->items) {
+  const auto all = in.items(*given[0]);
+  for (const Value& item : all->items) {
     const Text& text = text_argument(in, item);
     in.meter.check_size(out.size() + text.size() + self.text().size());
     in.meter.charge_bytes(text.size() + self.text().size());
@@ -316,6 +326,16 @@ Value method_remove_affix(Interpreter& in, const Value& self, Args& args) {
   const std::string_view view = self.view();
   if (affix.empty() || !(Prefix ? view.starts_with(affix) : view.ends_with(affix))) return self;
   return self.text().slice(Prefix ? affix.size() : 0, view.size() - affix.size());
+}
+
+Value method_isprintable(Interpreter& in, const Value& self, Args& args) {
+  no_arguments(in, args);
+  in.meter.charge_bytes(8 * self.text().size());
+  const std::string_view view = self.view();
+  for (size_t at = 0; at < view.size();) {
+    if (!is_printable(utf8_decode(view, at))) return Value(false);
+  }
+  return Value(true);
 }
 
 // True when the string is not empty and every code point passes.
@@ -366,8 +386,9 @@ Value method_pad(Interpreter& in, const Value& self, Args& args) {
   in.meter.charge(missing);
   // Python's center puts the odd cell on the left when the width is odd.
   const size_t left = Where == Pad::right ? missing
-                      : Where == Pad::left ? 0
-                                           : missing / 2 + (missing & static_cast<size_t>(width) & 1);
+                      : Where == Pad::left
+                          ? 0
+                          : missing / 2 + (missing & static_cast<size_t>(width) & 1);
   TextBuilder out;
   for (size_t i = 0; i < left; ++i) out.append(fill);
   out.append(self.text());
@@ -395,15 +416,29 @@ Value method_format(Interpreter& in, const Value& self, Args& args) {
   return format_braces(in, self.text(), args);
 }
 
+Value method_format_map(Interpreter& in, const Value& self, Args& args) {
+  const auto given = bind(in, args, {""}, 1);
+  if (!given[0]->is(Kind::dict)) in.fail("format_map() needs a mapping");
+  Args named;
+  in.meter.charge(given[0]->dict()->entries.size());
+  for (const auto& [name, value] : given[0]->dict()->entries) {
+    if (name.is_string()) named.keywords.emplace_back(std::string(name.view()), value);
+  }
+  return format_braces(in, self.text(), named);
+}
+
 template <SequenceType Type>
 Value dict_view(Interpreter& in, const Value& self, Args& args) {
   no_arguments(in, args);
   std::vector<Value> items;
   in.meter.charge(2 * self.dict()->entries.size());
   for (const auto& [key, value] : self.dict()->entries) {
-    if (Type == SequenceType::dict_keys) items.push_back(key);
-    else if (Type == SequenceType::dict_values) items.push_back(value);
-    else items.push_back(in.list({key, value}, SequenceType::tuple));
+    if (Type == SequenceType::dict_keys)
+      items.push_back(key);
+    else if (Type == SequenceType::dict_values)
+      items.push_back(value);
+    else
+      items.push_back(in.list({key, value}, SequenceType::tuple));
   }
   return in.list(std::move(items), Type);
 }
@@ -451,7 +486,7 @@ constexpr NamedFunction kStringMethods[] = {
     {"isdecimal", method_every<is_decimal>},
     {"isnumeric", method_every<is_decimal>},
     {"isalnum", method_every<[](char32_t c) { return is_alpha(c) || is_decimal(c); }>},
-    {"isprintable", method_every<is_printable>},
+    {"isprintable", method_isprintable},
     {"isupper", method_is_case<is_upper, is_lower>},
     {"islower", method_is_case<is_lower, is_upper>},
     {"isascii", method_isascii},
@@ -460,7 +495,7 @@ constexpr NamedFunction kStringMethods[] = {
     {"center", method_pad<Pad::center>},
     {"zfill", method_zfill},
     {"format", method_format},
-    {"format_map", nullptr},
+    {"format_map", method_format_map},
     {"encode", nullptr},
     {"expandtabs", nullptr},
     {"isidentifier", nullptr},

@@ -15,25 +15,44 @@ constexpr int kMaxSyntaxDepth = 64;
 constexpr size_t kMaxTemplateBytes = 1 << 20;
 
 enum class ExprKind : uint8_t {
-  constant,     // value
-  name,         // symbol
-  tuple, list,  // parts
-  dict,         // parts: key, value, key, value, ...
-  concat,       // parts joined by ~
-  arithmetic,   // parts[0] operators[0] parts[1] ..., from the left
-  compare,      // the same, chained as in Python
-  all_of, any_of, logical_not,  // and, or, not
-  minus, plus,
-  condition,    // parts: then, test, else (may be null)
-  attribute,    // parts[0].text
-  item,         // parts[0][parts[1]]
-  slice,        // parts[0][parts[1]:parts[2]:parts[3]], the last three may be null
-  call,         // parts[0](parts[1...], arguments)
-  filter, test  // parts[0] | text(parts[1...]); parts[0] is null in a filter block
+  constant,  // value
+  name,      // symbol
+  tuple,
+  list,        // parts
+  dict,        // parts: key, value, key, value, ...
+  concat,      // parts joined by ~
+  arithmetic,  // parts[0] operators[0] parts[1] ..., from the left
+  compare,     // the same, chained as in Python
+  all_of,
+  any_of,
+  logical_not,  // and, or, not
+  minus,
+  plus,
+  condition,  // parts: then, test, else (may be null)
+  attribute,  // parts[0].text
+  item,       // parts[0][parts[1]]
+  slice,      // parts[0][parts[1]:parts[2]:parts[3]], the last three may be null
+  call,       // parts[0](parts[1...], arguments)
+  filter,
+  test  // parts[0] | text(parts[1...]); parts[0] is null in a filter block
 };
 
 enum class Operator : uint8_t {
-  add, sub, mul, div, floordiv, mod, pow, eq, ne, lt, le, gt, ge, in, not_in
+  add,
+  sub,
+  mul,
+  div,
+  floordiv,
+  mod,
+  pow,
+  eq,
+  ne,
+  lt,
+  le,
+  gt,
+  ge,
+  in,
+  not_in
 };
 
 // Filters and methods: self, then arguments.
@@ -67,7 +86,18 @@ struct Target {
 };
 
 enum class StmtKind : uint8_t {
-  output, if_, for_, set, set_block, macro, call_block, filter_block, with, scope, break_, continue_
+  output,
+  if_,
+  for_,
+  set,
+  set_block,
+  macro,
+  call_block,
+  filter_block,
+  with,
+  scope,
+  break_,
+  continue_
 };
 
 struct Stmt;

@@ -31,14 +31,19 @@ Int remainder(Interpreter& in, const Value& self, const Value& by) {
 bool test_parity(Interpreter& in, const Value& self, Args& args, Int wanted) {
   no_arguments(in, args);
   if (self.is(Kind::floating)) {
-    return in.binary(Operator::mod, self, Value::integer(2)).number() == static_cast<double>(wanted);
+    return in.binary(Operator::mod, self, Value::integer(2)).number() ==
+           static_cast<double>(wanted);
   }
   if (!self.is_integral()) in.fail("odd and even need a number, not {}", type_name(self));
   return remainder(in, self, Value::integer(2)) == wanted;
 }
 
-bool test_odd(Interpreter& in, const Value& self, Args& args) { return test_parity(in, self, args, 1); }
-bool test_even(Interpreter& in, const Value& self, Args& args) { return test_parity(in, self, args, 0); }
+bool test_odd(Interpreter& in, const Value& self, Args& args) {
+  return test_parity(in, self, args, 1);
+}
+bool test_even(Interpreter& in, const Value& self, Args& args) {
+  return test_parity(in, self, args, 0);
+}
 
 bool test_divisibleby(Interpreter& in, const Value& self, Args& args) {
   const auto given = bind(in, args, {"num"}, 1);
@@ -57,10 +62,14 @@ bool test_sameas(Interpreter& in, const Value& self, Args& args) {
   const Value& other = *given[0];
   if (self.kind() != other.kind()) return false;
   switch (self.kind()) {
-    case Kind::sequence: return self.sequence() == other.sequence();
-    case Kind::dict: return self.dict() == other.dict();
-    case Kind::undefined: return false;
-    default: return equal(self, other, in.meter);
+    case Kind::sequence:
+      return self.sequence() == other.sequence();
+    case Kind::dict:
+      return self.dict() == other.dict();
+    case Kind::undefined:
+      return false;
+    default:
+      return equal(self, other, in.meter);
   }
 }
 
@@ -81,11 +90,13 @@ bool test_case(Interpreter& in, const Value& self, Args& args) {
 
 bool test_filter_name(Interpreter& in, const Value& self, Args& args) {
   no_arguments(in, args);
+  if (!is_hashable(self)) in.fail("a {} is no name of a filter", type_name(self));
   return self.is_string() && find_filter(self.view()) != nullptr;
 }
 
 bool test_test_name(Interpreter& in, const Value& self, Args& args) {
   no_arguments(in, args);
+  if (!is_hashable(self)) in.fail("a {} is no name of a test", type_name(self));
   return self.is_string() && find_test(self.view()) != nullptr;
 }
 
@@ -104,8 +115,7 @@ constexpr NamedTest kTests[] = {
     {"sequence", plain<is_sequence>},
     {"iterable", plain<is_iterable>},
     // An Undefined has __call__, which raises.
-    {"callable",
-     plain<[](const Value& v) {
+    {"callable", plain<[](const Value& v) {
        return v.is(Kind::callable) || v.is(Kind::loop) || v.is_undefined();
      }>},
     {"escaped", plain<[](const Value&) { return false; }>},

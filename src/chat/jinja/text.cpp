@@ -44,13 +44,11 @@ Text concat(const Text& left, const Text& right) {
     TextBuilder copy;
     copy.append(right);
     const Text stable = copy.finish();
-    stable.for_each_run([&](std::string_view piece, bool trusted) {
-      joined.buffer_->append(piece, trusted);
-    });
+    stable.for_each_run(
+        [&](std::string_view piece, bool trusted) { joined.buffer_->append(piece, trusted); });
   } else {
-    right.for_each_run([&](std::string_view piece, bool trusted) {
-      joined.buffer_->append(piece, trusted);
-    });
+    right.for_each_run(
+        [&](std::string_view piece, bool trusted) { joined.buffer_->append(piece, trusted); });
   }
   joined.size_ += right.size_;
   return joined;

@@ -25,8 +25,8 @@ struct TextBuffer {
     bool trusted;
   };
   std::string bytes;
-  std::vector<Run> runs;    // ascending ends; the last one equals bytes.size()
-  bool may_grow = false;    // false for constants and context strings, which renders share
+  std::vector<Run> runs;  // ascending ends; the last one equals bytes.size()
+  bool may_grow = false;  // false for constants and context strings, which renders share
 
   void append(std::string_view text, bool trusted);
 };
@@ -53,8 +53,10 @@ class Text {
   void for_each_run(F&& f) const {
     if (size_ == 0) return;
     const auto& runs = buffer_->runs;
-    auto run = std::upper_bound(runs.begin(), runs.end(), begin_,
-                                [](size_t at, const TextBuffer::Run& r) { return at < r.end; });
+    auto run =
+        std::upper_bound(runs.begin(), runs.end(), begin_, [](size_t at, const TextBuffer::Run& r) {
+          return at < r.end;
+        });
     const std::string_view all = buffer_->bytes;
     const size_t end = begin_ + size_;
     for (size_t at = begin_; at < end; ++run) {

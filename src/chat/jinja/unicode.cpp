@@ -16,8 +16,14 @@ struct FullMapping {
   const char* title;
 };
 constexpr FullMapping kFullMappings[] = {
-    {0xDF, "SS", "Ss"},    {0xFB00, "FF", "Ff"},   {0xFB01, "FI", "Fi"},  {0xFB02, "FL", "Fl"},
-    {0xFB03, "FFI", "Ffi"}, {0xFB04, "FFL", "Ffl"}, {0xFB05, "ST", "St"}, {0xFB06, "ST", "St"},
+    {0xDF, "SS", "Ss"},
+    {0xFB00, "FF", "Ff"},
+    {0xFB01, "FI", "Fi"},
+    {0xFB02, "FL", "Fl"},
+    {0xFB03, "FFI", "Ffi"},
+    {0xFB04, "FFL", "Ffl"},
+    {0xFB05, "ST", "St"},
+    {0xFB06, "ST", "St"},
 };
 
 utf8proc_category_t category(char32_t c) {
@@ -27,8 +33,9 @@ utf8proc_category_t category(char32_t c) {
 }  // namespace
 
 size_t count_code_points(std::string_view view) {
-  return static_cast<size_t>(std::count_if(
-      view.begin(), view.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<size_t>(std::count_if(view.begin(), view.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
 }
 
 size_t code_point_offset(std::string_view view, size_t index) {
@@ -41,7 +48,7 @@ size_t code_point_offset(std::string_view view, size_t index) {
 }
 
 size_t find_text(std::string_view text, std::string_view what, size_t from) {
-  if (from > text.size()) return std::string_view::npos;
+  if (from > text.size() || text.size() - from < what.size()) return std::string_view::npos;
   if (what.empty()) return from;
   const void* hit = memmem(text.data() + from, text.size() - from, what.data(), what.size());
   if (hit == nullptr) return std::string_view::npos;
@@ -50,8 +57,8 @@ size_t find_text(std::string_view text, std::string_view what, size_t from) {
 
 bool is_space(char32_t c) {
   return (c >= 9 && c <= 13) || (c >= 28 && c <= 32) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
-         c == 0x205F || c == 0x3000;
+         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
+         c == 0x3000;
 }
 
 bool is_line_break(char32_t c) {
@@ -68,8 +75,10 @@ bool is_printable(char32_t c) {
     case UTF8PROC_CATEGORY_CN:
     case UTF8PROC_CATEGORY_ZL:
     case UTF8PROC_CATEGORY_ZP:
-    case UTF8PROC_CATEGORY_ZS: return false;
-    default: return true;
+    case UTF8PROC_CATEGORY_ZS:
+      return false;
+    default:
+      return true;
   }
 }
 
@@ -88,8 +97,10 @@ bool is_alpha(char32_t c) {
     case UTF8PROC_CATEGORY_LL:
     case UTF8PROC_CATEGORY_LT:
     case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO: return true;
-    default: return false;
+    case UTF8PROC_CATEGORY_LO:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -115,9 +126,10 @@ void append_case(std::string& out, char32_t c, Case to) {
     return;
   }
   const auto code = static_cast<utf8proc_int32_t>(c);
-  utf8_append(out, static_cast<char32_t>(to == Case::upper   ? utf8proc_toupper(code)
-                                         : to == Case::lower ? utf8proc_tolower(code)
-                                                             : utf8proc_totitle(code)));
+  utf8_append(out,
+              static_cast<char32_t>(to == Case::upper   ? utf8proc_toupper(code)
+                                    : to == Case::lower ? utf8proc_tolower(code)
+                                                        : utf8proc_totitle(code)));
 }
 
 }  // namespace qwen3::jinja

@@ -17,8 +17,9 @@ int depth_of(const std::vector<Value>& items) {
 // The smallest position in dict.by_name whose key is not less than `key`.
 std::vector<uint32_t>::const_iterator lower_name(const Dict& dict, std::string_view key) {
   return std::lower_bound(
-      dict.by_name.begin(), dict.by_name.end(), key,
-      [&](uint32_t at, std::string_view k) { return dict.entries[at].first.view() < k; });
+      dict.by_name.begin(), dict.by_name.end(), key, [&](uint32_t at, std::string_view k) {
+        return dict.entries[at].first.view() < k;
+      });
 }
 
 bool equal_items(const std::vector<Value>& a, const std::vector<Value>& b, Meter& meter) {
@@ -47,8 +48,10 @@ bool equal_sequences(const Sequence& a, const Sequence& b, Meter& meter) {
   if (a.type != b.type) return false;
   switch (a.type) {
     case SequenceType::iterator:
-    case SequenceType::dict_values: return &a == &b;
-    default: return equal_items(a.items, b.items, meter);
+    case SequenceType::dict_values:
+      return &a == &b;
+    default:
+      return equal_items(a.items, b.items, meter);
   }
 }
 
@@ -56,11 +59,16 @@ bool equal_sequences(const Sequence& a, const Sequence& b, Meter& meter) {
 
 int Value::depth() const {
   switch (kind()) {
-    case Kind::sequence: return sequence()->depth;
-    case Kind::dict: return dict()->depth;
-    case Kind::callable: return callable()->depth;
-    case Kind::loop: return loop()->depth;
-    default: return 0;
+    case Kind::sequence:
+      return sequence()->depth;
+    case Kind::dict:
+      return dict()->depth;
+    case Kind::callable:
+      return callable()->depth;
+    case Kind::loop:
+      return loop()->depth;
+    default:
+      return 0;
   }
 }
 
@@ -131,11 +139,7 @@ Value make_dict(std::vector<std::pair<Value, Value>> entries, Meter& meter) {
   int depth = 0;
   for (auto& [key, value] : entries) {
     depth = std::max({depth, key.depth(), value.depth()});
-    // Not every value may be a key: Python needs a hash.
-    if (key.is(Kind::dict) ||
-        (key.is(Kind::sequence) && key.sequence()->type != SequenceType::tuple)) {
-      meter.fail("a {} cannot be the key of a dict", type_name(key));
-    }
+    if (!is_hashable(key)) meter.fail("a {} cannot be the key of a dict", type_name(key));
     if (key.is_string()) {
       const auto at = lower_name(*dict, key.view());
       if (at != dict->by_name.end() && dict->entries[*at].first.view() == key.view()) {
@@ -161,11 +165,16 @@ Value make_dict(std::vector<std::pair<Value, Value>> entries, Meter& meter) {
 Value from_json(const Json& json, Meter& meter, int depth) {
   meter.check_depth(depth);
   switch (json.type()) {
-    case Json::value_t::null: return {};
-    case Json::value_t::boolean: return Value(json.get<bool>());
-    case Json::value_t::number_integer: return Value(Int{json.get<int64_t>()});
-    case Json::value_t::number_unsigned: return Value(Int{json.get<uint64_t>()});
-    case Json::value_t::number_float: return Value(json.get<double>());
+    case Json::value_t::null:
+      return {};
+    case Json::value_t::boolean:
+      return Value(json.get<bool>());
+    case Json::value_t::number_integer:
+      return Value(Int{json.get<int64_t>()});
+    case Json::value_t::number_unsigned:
+      return Value(Int{json.get<uint64_t>()});
+    case Json::value_t::number_float:
+      return Value(json.get<double>());
     case Json::value_t::string: {
       const auto& text = json.get_ref<const std::string&>();
       if (!utf8_valid(text)) meter.fail("a string of the context is not valid UTF-8");
@@ -186,23 +195,33 @@ Value from_json(const Json& json, Meter& meter, int depth) {
       }
       return make_dict(std::move(entries), meter);
     }
-    default: meter.fail("the context holds a value that is not JSON");
+    default:
+      meter.fail("the context holds a value that is not JSON");
   }
 }
 
 bool truthy(const Value& value) {
   switch (value.kind()) {
     case Kind::undefined:
-    case Kind::none: return false;
-    case Kind::boolean: return value.boolean();
-    case Kind::integer: return value.integral() != 0;
-    case Kind::floating: return value.number() != 0;
-    case Kind::string: return !value.text().empty();
-    case Kind::sequence: return !value.sequence()->has_length() || !value.sequence()->items.empty();
-    case Kind::dict: return !value.dict()->entries.empty();
-    case Kind::loop: return value.loop()->length() != 0;
+    case Kind::none:
+      return false;
+    case Kind::boolean:
+      return value.boolean();
+    case Kind::integer:
+      return value.integral() != 0;
+    case Kind::floating:
+      return value.number() != 0;
+    case Kind::string:
+      return !value.text().empty();
+    case Kind::sequence:
+      return !value.sequence()->has_length() || !value.sequence()->items.empty();
+    case Kind::dict:
+      return !value.dict()->entries.empty();
+    case Kind::loop:
+      return value.loop()->length() != 0;
     case Kind::space:
-    case Kind::callable: return true;
+    case Kind::callable:
+      return true;
   }
   return false;
 }
@@ -213,16 +232,23 @@ bool equal(const Value& a, const Value& b, Meter& meter) {
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
     case Kind::undefined:
-    case Kind::none: return true;
+    case Kind::none:
+      return true;
     case Kind::string:
       meter.charge_bytes(std::min(a.text().size(), b.text().size()));
       return a.view() == b.view();
-    case Kind::sequence: return equal_sequences(*a.sequence(), *b.sequence(), meter);
-    case Kind::dict: return equal_dicts(*a.dict(), *b.dict(), meter);
-    case Kind::space: return a.space() == b.space();
-    case Kind::callable: return a.callable() == b.callable();
-    case Kind::loop: return a.loop() == b.loop();
-    default: return false;
+    case Kind::sequence:
+      return equal_sequences(*a.sequence(), *b.sequence(), meter);
+    case Kind::dict:
+      return equal_dicts(*a.dict(), *b.dict(), meter);
+    case Kind::space:
+      return a.space() == b.space();
+    case Kind::callable:
+      return a.callable() == b.callable();
+    case Kind::loop:
+      return a.loop() == b.loop();
+    default:
+      return false;
   }
 }
 
@@ -249,20 +275,31 @@ bool less(const Value& a, const Value& b, Meter& meter) {
 }
 
 const char* type_name(const Value& value) {
-  static constexpr const char* kSequences[] = {"list",      "tuple",       "range",     "generator",
-                                               "dict_keys", "dict_values", "dict_items"};
+  static constexpr const char* kSequences[] = {
+      "list", "tuple", "range", "generator", "dict_keys", "dict_values", "dict_items"};
   switch (value.kind()) {
-    case Kind::undefined: return "Undefined";
-    case Kind::none: return "None";
-    case Kind::boolean: return "bool";
-    case Kind::integer: return "int";
-    case Kind::floating: return "float";
-    case Kind::string: return "str";
-    case Kind::sequence: return kSequences[static_cast<size_t>(value.sequence()->type)];
-    case Kind::dict: return "dict";
-    case Kind::space: return "Namespace";
-    case Kind::callable: return "function";
-    case Kind::loop: return "LoopContext";
+    case Kind::undefined:
+      return "Undefined";
+    case Kind::none:
+      return "None";
+    case Kind::boolean:
+      return "bool";
+    case Kind::integer:
+      return "int";
+    case Kind::floating:
+      return "float";
+    case Kind::string:
+      return "str";
+    case Kind::sequence:
+      return kSequences[static_cast<size_t>(value.sequence()->type)];
+    case Kind::dict:
+      return "dict";
+    case Kind::space:
+      return "Namespace";
+    case Kind::callable:
+      return "function";
+    case Kind::loop:
+      return "LoopContext";
   }
   return "?";
 }
@@ -279,15 +316,35 @@ bool is_iterable(const Value& value) {
     case Kind::string:
     case Kind::sequence:
     case Kind::dict:
-    case Kind::loop: return true;
-    default: return false;
+    case Kind::loop:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool is_hashable(const Value& value) {
+  if (value.is(Kind::dict)) return false;
+  if (!value.is(Kind::sequence)) return true;
+  switch (value.sequence()->type) {
+    case SequenceType::list:
+    case SequenceType::dict_keys:
+    case SequenceType::dict_items:
+      return false;
+    case SequenceType::tuple: {
+      const auto& items = value.sequence()->items;
+      return std::all_of(items.begin(), items.end(), is_hashable);
+    }
+    default:
+      return true;
   }
 }
 
 std::shared_ptr<const Sequence> iterate(const Value& value, Meter& meter) {
   auto items = std::make_shared<Sequence>();
   switch (value.kind()) {
-    case Kind::undefined: return items;
+    case Kind::undefined:
+      return items;
     case Kind::sequence: {
       const auto& sequence = value.sequence();
       meter.charge(sequence->items.size());
@@ -312,7 +369,8 @@ std::shared_ptr<const Sequence> iterate(const Value& value, Meter& meter) {
       for (const auto& entry : value.dict()->entries) items->items.push_back(entry.first);
       return items;
     }
-    default: meter.fail("a {} cannot be iterated over", type_name(value));
+    default:
+      meter.fail("a {} cannot be iterated over", type_name(value));
   }
 }
 
@@ -325,18 +383,21 @@ bool contains(const Value& container, const Value& item, Meter& meter) {
       meter.charge_bytes(container.text().size());
       return find_text(container.view(), item.view()) != std::string_view::npos;
     case Kind::dict:
-      if (item.is(Kind::dict) || (item.is(Kind::sequence) &&
-                                  item.sequence()->type == SequenceType::list)) {
+      if (!is_hashable(item)) meter.fail("a {} cannot be the key of a dict", type_name(item));
+      return container.dict()->find(item, meter) != nullptr;
+    case Kind::undefined:
+      return false;
+    case Kind::sequence: {
+      if (container.sequence()->type == SequenceType::dict_keys && !is_hashable(item)) {
         meter.fail("a {} cannot be the key of a dict", type_name(item));
       }
-      return container.dict()->find(item, meter) != nullptr;
-    case Kind::undefined: return false;
-    case Kind::sequence: {
       const auto items = iterate(container, meter);
-      return std::any_of(items->items.begin(), items->items.end(),
-                         [&](const Value& x) { return equal(x, item, meter); });
+      return std::any_of(items->items.begin(), items->items.end(), [&](const Value& x) {
+        return equal(x, item, meter);
+      });
     }
-    default: meter.fail("a {} is not a container for 'in'", type_name(container));
+    default:
+      meter.fail("a {} is not a container for 'in'", type_name(container));
   }
 }
 

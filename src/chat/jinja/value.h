@@ -34,29 +34,39 @@ struct Callable;
 struct Loop;
 
 struct Undefined {
-  Text name;                // the variable or attribute that was looked up
-  const char* of = "";      // the type it was looked up in; empty for variables
-  const char* hint = "";    // replaces the message when not empty
+  Text name;              // the variable or attribute that was looked up
+  const char* of = "";    // the type it was looked up in; empty for variables
+  const char* hint = "";  // replaces the message when not empty
 };
 
 enum class Kind : uint8_t {
-  undefined, none, boolean, integer, floating, string, sequence, dict, space, callable, loop
+  undefined,
+  none,
+  boolean,
+  integer,
+  floating,
+  string,
+  sequence,
+  dict,
+  space,
+  callable,
+  loop
 };
 
 class Value {
  public:
   Value() : data_(nullptr) {}
-  Value(Undefined v) : data_(std::move(v)) {}                      // NOLINT(google-explicit-constructor)
-  Value(const char*) = delete;  // would become a bool
-  Value(bool v) : data_(v) {}                                      // NOLINT
-  Value(Int v) : data_(v) {}                                       // NOLINT
-  Value(double v) : data_(v) {}                                    // NOLINT
-  Value(Text v) : data_(std::move(v)) {}                           // NOLINT
+  Value(Undefined v) : data_(std::move(v)) {}  // NOLINT(google-explicit-constructor)
+  Value(const char*) = delete;                 // would become a bool
+  Value(bool v) : data_(v) {}                  // NOLINT
+  Value(Int v) : data_(v) {}                   // NOLINT
+  Value(double v) : data_(v) {}                // NOLINT
+  Value(Text v) : data_(std::move(v)) {}       // NOLINT
   Value(std::shared_ptr<const Sequence> v) : data_(std::move(v)) {}  // NOLINT
-  Value(std::shared_ptr<const Dict> v) : data_(std::move(v)) {}    // NOLINT
-  Value(std::shared_ptr<Namespace> v) : data_(std::move(v)) {}     // NOLINT
+  Value(std::shared_ptr<const Dict> v) : data_(std::move(v)) {}      // NOLINT
+  Value(std::shared_ptr<Namespace> v) : data_(std::move(v)) {}       // NOLINT
   Value(std::shared_ptr<const Callable> v) : data_(std::move(v)) {}  // NOLINT
-  Value(std::shared_ptr<Loop> v) : data_(std::move(v)) {}          // NOLINT
+  Value(std::shared_ptr<Loop> v) : data_(std::move(v)) {}            // NOLINT
   static Value integer(int64_t v) { return Value(static_cast<Int>(v)); }
   static Value trusted(std::string_view text) { return Value(Text(std::string(text), true)); }
 
@@ -94,13 +104,29 @@ class Value {
   int depth() const;
 
  private:
-  std::variant<Undefined, std::nullptr_t, bool, Int, double, Text, std::shared_ptr<const Sequence>,
-               std::shared_ptr<const Dict>, std::shared_ptr<Namespace>,
-               std::shared_ptr<const Callable>, std::shared_ptr<Loop>>
+  std::variant<Undefined,
+               std::nullptr_t,
+               bool,
+               Int,
+               double,
+               Text,
+               std::shared_ptr<const Sequence>,
+               std::shared_ptr<const Dict>,
+               std::shared_ptr<Namespace>,
+               std::shared_ptr<const Callable>,
+               std::shared_ptr<Loop>>
       data_;
 };
 
-enum class SequenceType : uint8_t { list, tuple, range, iterator, dict_keys, dict_values, dict_items };
+enum class SequenceType : uint8_t {
+  list,
+  tuple,
+  range,
+  iterator,
+  dict_keys,
+  dict_values,
+  dict_items
+};
 
 struct Sequence {
   SequenceType type = SequenceType::list;
@@ -184,6 +210,8 @@ std::string undefined_message(const Undefined& undefined);
 std::shared_ptr<const Sequence> iterate(const Value& value, Meter& meter);
 bool contains(const Value& container, const Value& item, Meter& meter);
 bool is_iterable(const Value& value);
+// May it be the key of a dict?
+bool is_hashable(const Value& value);
 
 // json.dumps(ensure_ascii=...). `indent` < 0 means one line.
 struct JsonStyle {

@@ -12,28 +12,35 @@ namespace {
 // Python prints 1.0, 123456789012345.0, 1e+16, 1e-05, 1.5e-07.
 std::string shortest_digits(double value) {
   char digits[32];
-  const auto end = std::to_chars(digits, digits + sizeof digits, value, std::chars_format::scientific);
+  const auto end =
+      std::to_chars(digits, digits + sizeof digits, value, std::chars_format::scientific);
   std::string_view text(digits, static_cast<size_t>(end.ptr - digits));
   std::string out;
   if (text.front() == '-') {
-    out = "-";
+    out += '-';
     text.remove_prefix(1);
   }
   const size_t e = text.find('e');
   int exponent = 0;
-  std::from_chars(text.data() + e + (text[e + 1] == '+' ? 2 : 1), text.data() + text.size(), exponent);
+  std::from_chars(
+      text.data() + e + (text[e + 1] == '+' ? 2 : 1), text.data() + text.size(), exponent);
   std::string mantissa(1, text[0]);
   if (e > 1) mantissa += text.substr(2, e - 2);
   const int n = static_cast<int>(mantissa.size());
   if (exponent < -4 || exponent >= 16) {
     out += mantissa[0];
     if (n > 1) out.append(".").append(mantissa, 1);
-    return out + fmt::format("e{}{:02}", exponent < 0 ? '-' : '+', std::abs(exponent));
+    return out.append(fmt::format("e{}{:02}", exponent < 0 ? '-' : '+', std::abs(exponent)));
   }
-  if (exponent < 0) return out + "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + mantissa;
-  if (n <= exponent + 1) return out + mantissa + std::string(static_cast<size_t>(exponent + 1 - n), '0') + ".0";
-  const auto point = static_cast<size_t>(exponent + 1);
-  return out + mantissa.substr(0, point) + "." + mantissa.substr(point);
+  if (exponent < 0) {
+    out.append("0.").append(static_cast<size_t>(-exponent - 1), '0').append(mantissa);
+  } else if (n <= exponent + 1) {
+    out.append(mantissa).append(static_cast<size_t>(exponent + 1 - n), '0').append(".0");
+  } else {
+    const auto point = static_cast<size_t>(exponent + 1);
+    out.append(mantissa, 0, point).append(".").append(mantissa, point);
+  }
+  return out;
 }
 
 void append_quoted(TextBuilder& out, const Text& text, Meter& meter) {
@@ -70,8 +77,10 @@ void append_quoted(TextBuilder& out, const Text& text, Meter& meter) {
   out.append({&quote, 1}, false);
 }
 
-void append_entries(TextBuilder& out, const std::vector<std::pair<Value, Value>>& entries,
-                    Meter& meter, int depth) {
+void append_entries(TextBuilder& out,
+                    const std::vector<std::pair<Value, Value>>& entries,
+                    Meter& meter,
+                    int depth) {
   out.append("{", false);
   for (size_t i = 0; i < entries.size(); ++i) {
     if (i > 0) out.append(", ", false);
@@ -83,14 +92,18 @@ void append_entries(TextBuilder& out, const std::vector<std::pair<Value, Value>>
 }
 
 void append_sequence(TextBuilder& out, const Sequence& sequence, Meter& meter, int depth) {
-  static constexpr const char* kOpen[] = {"[", "(", "", "", "dict_keys([", "dict_values([", "dict_items(["};
+  static constexpr const char* kOpen[] = {
+      "[", "(", "", "", "dict_keys([", "dict_values([", "dict_items(["};
   static constexpr const char* kClose[] = {"]", ")", "", "", "])", "])", "])"};
   const auto type = static_cast<size_t>(sequence.type);
   if (sequence.type == SequenceType::range) {
-    std::string text = "range(" + integer_text(sequence.range_start) + ", " +
-                       integer_text(sequence.range_stop);
-    if (sequence.range_step != 1) text += ", " + integer_text(sequence.range_step);
-    return out.append(text + ")", false);
+    const std::string step = integer_text(sequence.range_step);
+    return out.append(fmt::format("range({}, {}{}{})",
+                                  integer_text(sequence.range_start),
+                                  integer_text(sequence.range_stop),
+                                  step == "1" ? "" : ", ",
+                                  step == "1" ? "" : step),
+                      false);
   }
   if (sequence.type == SequenceType::iterator) return out.append("<generator object>", false);
   out.append(kOpen[type], false);
@@ -107,19 +120,27 @@ class JsonWriter {
   JsonWriter(const JsonStyle& style, Meter& meter) : style_(style), meter_(meter) {}
 
   void write(const Value& value, int level) {
-    meter_.charge(1);
+    meter_.charge(3);
     meter_.check_size(out_.size());
     switch (value.kind()) {
-      case Kind::none: return raw("null");
-      case Kind::boolean: return raw(value.boolean() ? "true" : "false");
-      case Kind::integer: return raw(integer_text(value.integral()));
-      case Kind::floating: return write_number(value.number());
-      case Kind::string: return write_string(value.text());
-      case Kind::dict: return write_dict(*value.dict(), level);
+      case Kind::none:
+        return raw("null");
+      case Kind::boolean:
+        return raw(value.boolean() ? "true" : "false");
+      case Kind::integer:
+        return raw(integer_text(value.integral()));
+      case Kind::floating:
+        return write_number(value.number());
+      case Kind::string:
+        return write_string(value.text());
+      case Kind::dict:
+        return write_dict(*value.dict(), level);
       case Kind::sequence:
-        if (value.sequence()->type <= SequenceType::tuple) return write_list(*value.sequence(), level);
+        if (value.sequence()->type <= SequenceType::tuple)
+          return write_list(*value.sequence(), level);
         [[fallthrough]];
-      default: meter_.fail("a {} cannot be written as JSON", type_name(value));
+      default:
+        meter_.fail("a {} cannot be written as JSON", type_name(value));
     }
   }
 
@@ -138,14 +159,16 @@ class JsonWriter {
 
   void new_line(int level) {
     if (!pretty()) return;
-    const size_t unit = style_.indent_text.empty() ? static_cast<size_t>(style_.indent)
-                                                   : style_.indent_text.size();
+    const size_t unit =
+        style_.indent_text.empty() ? static_cast<size_t>(style_.indent) : style_.indent_text.size();
     meter_.check_size(unit * static_cast<size_t>(level));
     meter_.charge_bytes(unit * static_cast<size_t>(level));
     std::string line = "\n";
     for (int i = 0; i < level; ++i) {
-      if (style_.indent_text.empty()) line.append(unit, ' ');
-      else line += style_.indent_text;
+      if (style_.indent_text.empty())
+        line.append(unit, ' ');
+      else
+        line += style_.indent_text;
     }
     raw(line);
   }
@@ -187,7 +210,8 @@ class JsonWriter {
   // Keys that are not strings print as JSON scalars inside quotes.
   void write_key(const Value& key) {
     if (key.is_string()) return write_string(key.text());
-    if (!key.is_number() && !key.is_none()) meter_.fail("a {} cannot be a JSON key", type_name(key));
+    if (!key.is_number() && !key.is_none())
+      meter_.fail("a {} cannot be a JSON key", type_name(key));
     raw("\"");
     write(key, 0);
     raw("\"");
@@ -201,9 +225,12 @@ class JsonWriter {
       piece.reserve(run.size());
       for (size_t at = 0; at < run.size();) {
         const size_t n = code_point_bytes(run, at);
-        if (n == 1) append_ascii(piece, run[at]);
-        else if (!style_.ensure_ascii) piece += run.substr(at, n);
-        else append_escaped(piece, run, at);
+        if (n == 1)
+          append_ascii(piece, run[at]);
+        else if (!style_.ensure_ascii)
+          piece += run.substr(at, n);
+        else
+          append_escaped(piece, run, at);
         at += n;
       }
       out_.append(piece, trusted);
@@ -213,18 +240,35 @@ class JsonWriter {
 
   void append_ascii(std::string& piece, char c) const {
     switch (c) {
-      case '"': piece += "\\\""; return;
-      case '\\': piece += "\\\\"; return;
-      case '\n': piece += "\\n"; return;
-      case '\r': piece += "\\r"; return;
-      case '\t': piece += "\\t"; return;
-      case '\b': piece += "\\b"; return;
-      case '\f': piece += "\\f"; return;
-      default: break;
+      case '"':
+        piece += "\\\"";
+        return;
+      case '\\':
+        piece += "\\\\";
+        return;
+      case '\n':
+        piece += "\\n";
+        return;
+      case '\r':
+        piece += "\\r";
+        return;
+      case '\t':
+        piece += "\\t";
+        return;
+      case '\b':
+        piece += "\\b";
+        return;
+      case '\f':
+        piece += "\\f";
+        return;
+      default:
+        break;
     }
     const auto code = static_cast<unsigned char>(c);
-    if (code < 0x20 || (code == 0x7F && style_.ensure_ascii)) piece += fmt::format("\\u{:04x}", code);
-    else piece += c;
+    if (code < 0x20 || (code == 0x7F && style_.ensure_ascii))
+      piece += fmt::format("\\u{:04x}", code);
+    else
+      piece += c;
   }
 
   static void append_escaped(std::string& piece, std::string_view run, size_t at) {
@@ -265,18 +309,26 @@ std::string float_text(double value) {
 }
 
 void append_repr(TextBuilder& out, const Value& value, Meter& meter, int depth) {
-  meter.charge(1);
+  meter.charge(3);
   meter.check_size(out.size());
   meter.check_depth(depth);
   switch (value.kind()) {
-    case Kind::undefined: return out.append("Undefined", false);
-    case Kind::none: return out.append("None", false);
-    case Kind::boolean: return out.append(value.boolean() ? "True" : "False", false);
-    case Kind::integer: return out.append(integer_text(value.integral()), false);
-    case Kind::floating: return out.append(float_text(value.number()), false);
-    case Kind::string: return append_quoted(out, value.text(), meter);
-    case Kind::sequence: return append_sequence(out, *value.sequence(), meter, depth);
-    case Kind::dict: return append_entries(out, value.dict()->entries, meter, depth);
+    case Kind::undefined:
+      return out.append("Undefined", false);
+    case Kind::none:
+      return out.append("None", false);
+    case Kind::boolean:
+      return out.append(value.boolean() ? "True" : "False", false);
+    case Kind::integer:
+      return out.append(integer_text(value.integral()), false);
+    case Kind::floating:
+      return out.append(float_text(value.number()), false);
+    case Kind::string:
+      return append_quoted(out, value.text(), meter);
+    case Kind::sequence:
+      return append_sequence(out, *value.sequence(), meter, depth);
+    case Kind::dict:
+      return append_entries(out, value.dict()->entries, meter, depth);
     case Kind::space: {
       std::vector<std::pair<Value, Value>> entries;
       for (const auto& [name, attribute] : value.space()->attributes) {

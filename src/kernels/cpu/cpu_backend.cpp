@@ -44,12 +44,11 @@ class CpuBackend final : public Backend {
 
   void pack_weight(const Tensor& packed,
                    int64_t index,
-                   const Tensor& matrix,
-                   int64_t row_begin,
-                   int64_t row_end) const override {
+                   const Tensor& rows,
+                   int64_t row_begin) const override {
     assert(packed.layout() == Layout::panel16 && row_begin % cpu::kPanel == 0);
-    assert(packed.dtype() == matrix.dtype());
-    cpu::pack_panels(matrix_of(packed, index), matrix, row_begin, row_end);
+    assert(packed.dtype() == rows.dtype());
+    cpu::pack_panels(matrix_of(packed, index), rows, row_begin);
   }
 
   void unpack_rows(const Tensor& out,

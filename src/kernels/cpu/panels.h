@@ -7,9 +7,9 @@
 
 namespace qwen3::cpu {
 
-// Rows [row_begin, row_end) of row-major `matrix` into `packed`, a matrix in panels of the same
-// shape and dtype. REQUIRES: row_begin a multiple of 16.
-void pack_panels(const Tensor& packed, const Tensor& matrix, int64_t row_begin, int64_t row_end);
+// Row-major `rows` [n, in] into rows [row_begin, row_begin + n) of `packed`, a matrix in panels of
+// the same dtype. REQUIRES: row_begin a multiple of 16.
+void pack_panels(const Tensor& packed, const Tensor& rows, int64_t row_begin);
 
 // One row of a weight in either layout, as float32.
 void read_row(float* out, const Tensor& matrix, int64_t row);

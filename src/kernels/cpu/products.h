@@ -43,9 +43,9 @@ class Products {
   LinearKernel kernel(DType type) const;
   bool wants_bf16(DType weight) const { return weight == DType::bf16 && kernels_.bf16_dot; }
   Activations rounded(const Tensor& x);
-  void cut_for_decode(int64_t n_panels);
+  void cut_for_decode(int64_t n_panels, int64_t n_rows);
   template <typename Body>
-  void for_ranges(int64_t n_panels, int64_t n_products, const Body& body);
+  void for_ranges(int64_t n_panels, int64_t n_rows, int64_t n_products, const Body& body);
 
   const KernelTable& kernels_;
   ThreadPool& pool_;

@@ -34,14 +34,13 @@ class ReferenceBackend final : public Backend {
 
   void pack_weight(const Tensor& packed,
                    int64_t index,
-                   const Tensor& matrix,
-                   int64_t row_begin,
-                   int64_t row_end) const override {
+                   const Tensor& rows,
+                   int64_t row_begin) const override {
     const Tensor target = packed.rank() == 3 ? packed.matrix(index) : packed;
-    const int64_t row_bytes = matrix.dim(1) * dtype_size(matrix.dtype());
+    const int64_t row_bytes = rows.dim(1) * dtype_size(rows.dtype());
     std::memcpy(static_cast<std::byte*>(target.data()) + row_begin * row_bytes,
-                static_cast<const std::byte*>(matrix.data()) + row_begin * row_bytes,
-                static_cast<size_t>((row_end - row_begin) * row_bytes));
+                rows.data(),
+                static_cast<size_t>(rows.dim(0) * row_bytes));
   }
 
   void unpack_rows(const Tensor& out,

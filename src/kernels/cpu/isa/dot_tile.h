@@ -89,9 +89,11 @@ constexpr int kTilePanels = 1;
 enum class Start { zero, from_c };
 // Whether to ask for `next_panels`, laid out like w_panels, while computing: line for line, so that
 // requests to memory and arithmetic overlap. A burst of prefetches instead fills the load queue and
-// the arithmetic behind it waits.
-enum class Ahead { none, next_panels };
-constexpr int kAheadRows = 4;  // more rows leave no registers for the addresses
+// the arithmetic behind it waits. two_panels asks for next_panels[0] and [1] only: the tiles that
+// share a group of panels also share the asking.
+enum class Ahead { none, next_panels, two_panels };
+constexpr int kAheadRows = 4;  // more rows leave no registers for the addresses of next_panels
+constexpr int kAheadPanels = 2;
 
 // c[r * c_stride + p * 16 + lane] = (start) + Σ_s Σ_col x[r][s * n + col] * w[s * kPanels + p][col,
 // lane] over n_segments pieces of n columns each. n may be odd for 16-bit types: then the second
@@ -117,13 +119,14 @@ __attribute__((noinline)) void dot_tile(float* c,
   for (int64_t s = 0; s < n_segments; ++s) {
     const typename P::W* w[kPanels];
     for (int p = 0; p < kPanels; ++p) w[p] = w_panels[s * kPanels + p];
-    const typename P::W* next[kPanels];
-    if constexpr (kAhead == Ahead::next_panels) {
-      for (int p = 0; p < kPanels; ++p) next[p] = next_panels[s * kPanels + p];
+    constexpr int kNext = kAhead == Ahead::two_panels ? kAheadPanels : kPanels;
+    const typename P::W* next[kNext];
+    if constexpr (kAhead != Ahead::none) {
+      for (int p = 0; p < kNext; ++p) next[p] = next_panels[s * kNext + p];
     }
     for (int64_t step = 0; step < n / P::kColumns; ++step) {
-      if constexpr (kAhead == Ahead::next_panels) {
-        for (int p = 0; p < kPanels; ++p) __builtin_prefetch(next[p] + step * kStep, 0, 2);
+      if constexpr (kAhead != Ahead::none) {
+        for (int p = 0; p < kNext; ++p) __builtin_prefetch(next[p] + step * kStep, 0, 2);
       }
       i32x16 weights[kPanels];
       for (int p = 0; p < kPanels; ++p) weights[p] = load_int(w[p] + step * kStep);
@@ -148,7 +151,7 @@ __attribute__((noinline)) void dot_tile(float* c,
   }
 }
 
-// dot_tile for a number of rows known at run time, 1 to kTileRows (to kAheadRows with kAhead).
+// dot_tile for a number of rows known at run time, 1 to kTileRows (to kAheadRows with next_panels).
 template <typename P, int kPanels, Ahead kAhead = Ahead::none, int kRows = kTileRows>
 QWEN3_INLINE void dot_rows(int64_t rows,
                            float* c,
@@ -166,7 +169,7 @@ QWEN3_INLINE void dot_rows(int64_t rows,
       return;
     }
   }
-  if constexpr (kAhead == Ahead::none || kRows <= kAheadRows) {
+  if constexpr (kAhead != Ahead::next_panels || kRows <= kAheadRows) {
     dot_tile<P, kRows, kPanels, kAhead>(
         c, c_stride, start, x_rows, w_panels, n_segments, n, next_panels);
   }

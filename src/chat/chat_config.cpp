@@ -1,0 +1,88 @@
+#include "chat/chat_config.h"
+
+#include "base/embedded_files.h"
+#include "base/error.h"
+#include "base/mapped_file.h"
+
+namespace qwen3 {
+namespace {
+
+constexpr size_t kMaxConfigBytes = 64 << 20;
+
+std::optional<std::string> read_optional(const std::filesystem::path& path) {
+  if (!file_exists(path)) return std::nullopt;
+  return read_text_file(path, kMaxConfigBytes);
+}
+
+std::optional<std::string> token_text(const Json& config,
+                                      const char* name,
+                                      const std::string& where) {
+  const auto token = config.find(name);
+  if (token == config.end() || token->is_null()) return std::nullopt;
+  const Json& text =
+      token->is_object() && token->contains("content") ? (*token)["content"] : *token;
+  QWEN3_CHECK(text.is_string(),
+              ErrorKind::corrupt_file,
+              "{}: {}: expected a string or an object with \"content\"",
+              where,
+              name);
+  return text.get<std::string>();
+}
+
+void read_named_templates(const Json& list, const std::string& where, ChatConfig& out) {
+  for (const Json& entry : list) {
+    const bool ok = entry.is_object() && entry.contains("name") && entry["name"].is_string() &&
+                    entry.contains("template") && entry["template"].is_string();
+    QWEN3_CHECK(ok,
+                ErrorKind::corrupt_file,
+                "{}: chat_template: expected a list of {{name, template}}",
+                where);
+    const auto name = entry["name"].get<std::string>();
+    if (name != "default" && name != "tool_use") continue;
+    auto chat = ChatTemplate::parse(entry["template"].get_ref<const std::string&>(),
+                                    where + ": chat_template[" + name + "]");
+    (name == "default" ? out.chat : out.tool_use) = std::move(chat);
+  }
+}
+
+}  // namespace
+
+const ChatTemplate& ChatConfig::template_for(bool with_tools) const {
+  if (with_tools && tool_use) return *tool_use;
+  QWEN3_CHECK(chat.has_value(),
+              ErrorKind::not_found,
+              "the model has no chat template; use plain completion or give a template file");
+  return *chat;
+}
+
+ChatConfig load_chat_config(const std::filesystem::path& directory) {
+  ChatConfig out;
+  const auto jinja_path = directory / "chat_template.jinja";
+  const auto config_path = directory / "tokenizer_config.json";
+  if (const auto source = read_optional(jinja_path)) {
+    out.chat = ChatTemplate::parse(*source, jinja_path.string());
+  }
+  const auto text = read_optional(config_path);
+  if (!text) return out;
+  const std::string where = config_path.string();
+  const Json config = parse_json(*text, where);
+  QWEN3_CHECK(config.is_object(), ErrorKind::corrupt_file, "{}: expected an object", where);
+  out.special_tokens = {token_text(config, "bos_token", where),
+                        token_text(config, "eos_token", where),
+                        token_text(config, "pad_token", where),
+                        token_text(config, "unk_token", where)};
+  const auto source = config.find("chat_template");
+  if (out.chat || source == config.end() || source->is_null()) return out;
+  if (source->is_array()) {
+    read_named_templates(*source, where, out);
+    return out;
+  }
+  QWEN3_CHECK(source->is_string(),
+              ErrorKind::corrupt_file,
+              "{}: chat_template: expected a string or a list",
+              where);
+  out.chat = ChatTemplate::parse(source->get_ref<const std::string&>(), where + ": chat_template");
+  return out;
+}
+
+}  // namespace qwen3

@@ -1,0 +1,27 @@
+// The chat template and special tokens that a model directory holds.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "chat/message.h"
+#include "chat/template.h"
+
+namespace qwen3 {
+
+struct ChatConfig {
+  std::optional<ChatTemplate> chat;      // nothing for base models that have no template
+  std::optional<ChatTemplate> tool_use;  // a second template used when tools are given, if named so
+  TemplateTokens special_tokens;
+
+  // The template for a request. Throws Error{not_found} when the model has none.
+  const ChatTemplate& template_for(bool with_tools) const;
+};
+
+// Reads chat_template.jinja if it is there, else `chat_template` of tokenizer_config.json (a string
+// or a list of {name, template}), and the special tokens of tokenizer_config.json (strings or
+// {"content": ...}). Either file may be absent.
+ChatConfig load_chat_config(const std::filesystem::path& directory);
+
+}  // namespace qwen3

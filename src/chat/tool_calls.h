@@ -1,0 +1,54 @@
+// Tool calls in a model's output, found while it streams.
+//
+//   hermes (Qwen3)   <tool_call>\n{"name": "f", "arguments": {...}}\n</tool_call>
+//   qwen3_coder
+//   <tool_call>\n<function=f>\n<parameter=k>\nv\n</parameter>\n</function>\n</tool_call>
+//
+// A call is handed out whole, once it is complete and valid: a client never holds half an argument
+// that cannot be parsed. Text before the first call is content and streams; plain text between and
+// after calls is dropped, as in vLLM. What looked like a call and is none (bad JSON, no name, cut
+// off) is content, word for word. Results do not depend on how the text was cut, and the time is
+// linear in its length.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+
+namespace qwen3 {
+
+enum class ToolFormat { hermes, qwen3_coder };
+
+struct ToolCall {
+  std::string name;
+  std::string arguments;  // JSON text of an object
+
+  bool operator==(const ToolCall&) const = default;
+};
+
+struct ToolDelta {
+  std::string content;
+  std::vector<ToolCall> calls;
+
+  void append(ToolDelta more);
+  bool operator==(const ToolDelta&) const = default;
+};
+
+class ToolCallStream {
+ public:
+  virtual ~ToolCallStream() = default;
+  virtual ToolDelta push(std::string_view text) = 0;
+  // The end of the output. A last call that only lacks its closing tag still counts.
+  virtual ToolDelta finish() = 0;
+};
+
+// `tools` is the request's list (or null); qwen3_coder takes the types of parameters from it.
+std::unique_ptr<ToolCallStream> make_tool_call_stream(ToolFormat format, const Json& tools);
+
+// The whole output at once.
+ToolDelta parse_tool_calls(ToolFormat format, std::string_view text, const Json& tools);
+
+}  // namespace qwen3
