@@ -152,19 +152,15 @@ ExitCode run_chat(const ChatCliOptions& options) {
               "tokenizer_config.json; use qwen3 generate for a base model",
               directory.string());
   const std::shared_ptr<Model> model = load_model(options.model, options.output);
-  EngineOptions engine_options;
-  engine_options.max_model_len = options.model.context;
-  engine_options.max_sequences = 1;
-  engine_options.n_real_tokens = text.n_tokens();
-  Engine engine(model, engine_options);
-  if (options.output.talk()) print_note(model_line(model->info(), engine));
+  const std::unique_ptr<Engine> engine = start_engine(model, options.model, text.n_tokens());
+  if (options.output.talk()) print_note(model_line(model->info(), *engine));
 
   ChatSettings settings{
       .sampling = resolve_sampling(options.sampling, model->generation_defaults()),
       .stop = options.sampling.stop,
       .thinking = {}};
   if (options.thinking) settings.thinking = *options.thinking == "on";
-  ChatSession session(engine, text, settings);
+  ChatSession session(*engine, text, settings);
   session.conversation.set_system(options.system);
   InterruptGuard interrupt;
   Chat chat{options, model->info(), session, interrupt};

@@ -102,18 +102,15 @@ ExitCode generate(const GenerateOptions& options) {
               "prompt: expected at least one token; got none; give --prompt or --ids");
 
   const std::shared_ptr<Model> model = load_model(options.model, options.output);
-  EngineOptions engine_options;
-  engine_options.max_model_len = options.model.context;
-  engine_options.max_sequences = 1;
-  if (text) engine_options.n_real_tokens = text->n_tokens();
-  Engine engine(model, engine_options);
-  if (options.output.talk()) print_note(model_line(model->info(), engine));
+  const std::unique_ptr<Engine> engine =
+      start_engine(model, options.model, text ? text->n_tokens() : 0);
+  if (options.output.talk()) print_note(model_line(model->info(), *engine));
 
   const SamplingParams sampling = resolve_sampling(options.sampling, model->generation_defaults());
   Writer writer(text ? &*text : nullptr, options);
   const InterruptGuard interrupt;
   const Outcome outcome =
-      run_request(engine,
+      run_request(*engine,
                   {.prompt_ids = prompt_ids, .sampling = sampling},
                   &interrupt,
                   [&](int32_t id, bool is_end_token) { return writer.token(id, is_end_token); });

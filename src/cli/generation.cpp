@@ -12,6 +12,8 @@
 
 #include "base/available_memory.h"
 #include "base/error.h"
+#include "engine/model_impl.h"
+#include "engine/plan.h"
 
 namespace qwen3::cli {
 namespace {
@@ -88,6 +90,27 @@ std::shared_ptr<Model> load_model(const ModelOptions& options,
   return Model::load(directory, load);
 }
 
+std::unique_ptr<Engine> start_engine(const std::shared_ptr<Model>& model,
+                                     const ModelOptions& options,
+                                     int64_t n_real_tokens) {
+  check_context(options, model->impl().config);
+  EngineOptions engine;
+  engine.max_model_len = options.context;
+  engine.max_sequences = 1;
+  engine.n_real_tokens = n_real_tokens;
+  return std::make_unique<Engine>(model, engine);
+}
+
+void check_context(const ModelOptions& options, const HfConfig& config) {
+  const int64_t longest = model_context_length(config);
+  QWEN3_CHECK(
+      options.context <= longest,
+      ErrorKind::invalid_argument,
+      "--context: expected at most the model's {} tokens; got {}; leave it out for the longest",
+      longest,
+      options.context);
+}
+
 Outcome run_request(Engine& engine,
                     Request request,
                     const InterruptGuard* interrupt,
@@ -157,15 +180,10 @@ std::string model_line(const ModelInfo& info) {
 }
 
 std::string model_line(const ModelInfo& info, const Engine& engine) {
-  std::string line = fmt::format("{}, context {} tokens (KV cache {} per sequence)",
-                                 model_line(info),
-                                 engine.max_model_len(),
-                                 format_bytes(info.kv_bytes_per_token * engine.max_model_len()));
-  if (engine.max_model_len() > info.max_position_embeddings) {
-    line +=
-        fmt::format("; beyond the {} that the model was made for", info.max_position_embeddings);
-  }
-  return line;
+  return fmt::format("{}, context {} tokens (KV cache {} per sequence)",
+                     model_line(info),
+                     engine.max_model_len(),
+                     format_bytes(info.kv_bytes_per_token * engine.max_model_len()));
 }
 
 std::string speed_line(const Outcome& outcome, const ModelInfo& info) {

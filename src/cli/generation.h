@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "base/json.h"
 #include "cli/console.h"
 #include "cli/options.h"
+#include "formats/hf_config.h"
 #include "qwen3/engine.h"
 #include "qwen3/model.h"
 
@@ -21,6 +23,14 @@ enum class WeightsFrom { checkpoint, random };
 std::shared_ptr<Model> load_model(const ModelOptions& options,
                                   const OutputOptions& output,
                                   WeightsFrom from = WeightsFrom::checkpoint);
+
+// Throws Error{invalid_argument} when --context asks for more than the model was made for.
+void check_context(const ModelOptions& options, const HfConfig& config);
+
+// An engine for one sequence at a time. n_real_tokens as in EngineOptions.
+std::unique_ptr<Engine> start_engine(const std::shared_ptr<Model>& model,
+                                     const ModelOptions& options,
+                                     int64_t n_real_tokens);
 
 struct Outcome {
   std::vector<int32_t> ids;  // new tokens, end token included

@@ -15,6 +15,7 @@
 #include "base/mapped_file.h"
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/generation.h"
 #include "cli/options.h"
 #include "engine/plan.h"
 #include "formats/checkpoint.h"
@@ -67,6 +68,7 @@ Inspection look_at(const InspectOptions& options) {
     const fs::path path = directory / "config.json";
     result.config = parse_hf_config(read_text_file(path, kMaxConfigBytes), path.string());
   }
+  check_context(options.model, result.config);
   const std::unique_ptr<Backend> backend =
       make_backend({.name = options.model.backend == "auto" ? "cpu" : options.model.backend,
                     .n_threads = options.model.threads,

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "base/json.h"
 #include "cli/run_program.h"
@@ -51,10 +53,23 @@ TEST(Inspect, JsonCountsBytes) {
   EXPECT_EQ(json.at("problem"), nullptr);
 }
 
+TEST(Inspect, AContextBeyondTheModelIsRefused) {
+  const ProgramResult result =
+      run_qwen3({"inspect", "-m", golden_model("dense"), "--context", "129"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr("--context: expected at most the model's 128 tokens; got 129"));
+}
+
 TEST(Inspect, AContextBeyondMemoryDoesNotFit) {
   // 2^30 tokens of two layers with two heads of 12 float32 keys and values: 412 GB.
+  const TempDir dir;
+  std::ifstream in(golden_model("dense") + "/config.json");
+  Json config = parse_json(std::string(std::istreambuf_iterator<char>(in), {}), "config");
+  config["max_position_embeddings"] = 1 << 30;
+  dir.write("config.json", dump_json(config));
   const ProgramResult result =
-      run_qwen3({"inspect", "-m", golden_model("dense"), "--json", "--context", "1073741824"});
+      run_qwen3({"inspect", "-m", dir.path().string(), "--json", "--context", "1073741824"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const Json json = parse_json(result.out, "inspect");
   EXPECT_EQ(json.at("fits"), false);
