@@ -30,10 +30,11 @@ def ours():
          "--prompt-tokens", str(options.prompt), "--decode-tokens", str(options.decode),
          "--context", f"0,{options.context}", "--batch", "1", "--repeat", "1", "--json"],
         check=True, capture_output=True, text=True).stdout
+    report = json.loads(out)
     speeds = {}
-    for row in map(json.loads, out.splitlines()):
-        if row.get("test") in ("prefill", "decode"):
-            speeds[f"{row['test']} @ {row['context']}"] = row["tokens_per_second"]
+    for test in ("prefill", "decode"):
+        for row in report[test]:
+            speeds[f"{test} @ {row['context']}"] = row["tokens_per_second"]
     return speeds
 
 

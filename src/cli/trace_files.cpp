@@ -35,8 +35,7 @@ std::vector<std::string> nearest_names(std::string_view pattern,
     }
   }
   std::ranges::sort(candidates);
-  const auto [begin, end] = std::ranges::unique(candidates);
-  candidates.erase(begin, end);
+  candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
   std::vector<std::string> found;
   while (found.size() < kSuggestions) {
     const std::string best = nearest(word, candidates);
