@@ -83,21 +83,14 @@ void set_seed(Context& context, const std::string& word) {
 
 void set_number(Context& context, const SamplingSetting& setting, const std::string& word) {
   SamplingParams& sampling = context.session.settings.sampling;
-  const std::optional<double> value = parse_number(word);
-  const bool whole = setting.integer == nullptr || parse_integer(word).has_value();
-  if (!value || !whole || *value < setting.low || *value > setting.high) {
-    print_error(fmt::format("/set {}: expected {} from {} to {}; got \"{}\"",
-                            setting.name,
-                            setting.integer != nullptr ? "an integer" : "a number",
-                            setting.low,
-                            setting.high,
-                            word));
-    return;
+  if (const std::string problem = setting.problem(word); !problem.empty()) {
+    return print_error(fmt::format("/set {}: {}", setting.name, problem));
   }
+  const double value = *parse_number(word);
   if (setting.integer != nullptr) {
-    sampling.*setting.integer = static_cast<int64_t>(*value);
+    sampling.*setting.integer = static_cast<int64_t>(value);
   } else {
-    sampling.*setting.number = *value;
+    sampling.*setting.number = value;
   }
   print_note(fmt::format("{}: {}", setting.name, setting.show(sampling)));
 }

@@ -56,12 +56,12 @@ constexpr std::array kSettings = {
                     .number = &SamplingParams::frequency_penalty},
     SamplingSetting{.name = "repetition_penalty",
                     .help = "Divides the logits of tokens seen in prompt or answer; 1: off",
-                    .low = 1e-3,
+                    .low = 0.01,
                     .high = 100,
                     .number = &SamplingParams::repetition_penalty},
 };
 
-// "[512]" when the value is fixed, "[model]" when generation_config.json may change it.
+// What --help shows: the value, or that generation_config.json decides.
 const char* default_text(std::string_view name) {
   if (name == "max_tokens") return "-1";
   if (name == "presence_penalty" || name == "frequency_penalty") return "0";
@@ -143,6 +143,19 @@ std::string SamplingSetting::option() const {
   return text;
 }
 
+std::string SamplingSetting::problem(std::string_view word) const {
+  const std::optional<double> value = parse_number(word);
+  const bool whole = integer == nullptr || parse_integer(word).has_value();
+  const bool some = integer != &SamplingParams::max_tokens || value != 0;  // no tokens: no answer
+  if (value && whole && some && *value >= low && *value <= high) return {};
+  return fmt::format("expected {} from {} to {}{}; got \"{}\"",
+                     integer != nullptr ? "an integer" : "a number",
+                     low,
+                     high,
+                     some ? "" : ", not 0",
+                     word);
+}
+
 std::string SamplingSetting::show(const SamplingParams& sampling) const {
   return integer != nullptr ? fmt::format("{}", sampling.*integer)
                             : fmt::format("{}", sampling.*number);
@@ -157,12 +170,9 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options) {
     const auto store = [&value = options.values[i]](const double& given) { value = given; };
     auto* option = command.add_option_function<double>(setting.option(), store, setting.help)
                        ->default_str(default_text(setting.name));
-    if (setting.integer != nullptr) {
-      option->type_name("INT")->check(
-          integer_in(static_cast<int64_t>(setting.low), static_cast<int64_t>(setting.high)));
-    } else {
-      option->type_name("FLOAT")->check(number_in(setting.low, setting.high));
-    }
+    option->type_name(setting.integer != nullptr ? "INT" : "FLOAT");
+    const auto check = [&setting](std::string& word) { return setting.problem(word); };
+    option->check(CLI::Validator(check, "", ""));
   }
   command
       .add_option_function<uint64_t>(

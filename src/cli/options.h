@@ -53,6 +53,8 @@ struct SamplingSetting {
   int64_t SamplingParams::*integer = nullptr;
 
   std::string option() const;  // "--top-p"
+  // Why `word` is no value of this setting: "expected …; got …". Empty when it is one.
+  std::string problem(std::string_view word) const;
   std::string show(const SamplingParams& sampling) const;
 };
 std::span<const SamplingSetting> sampling_settings();

@@ -58,7 +58,7 @@ TEST(Usage, NumbersAreStrict) {
   for (const char* value : {"-2.5", "2.5"}) refused("--presence-penalty", value);
   for (const char* value : {"-1", "18446744073709551616", "x"}) refused("--seed", value);
   for (const char* value : {"0", "-1"}) refused("--repetition-penalty", value);
-  for (const char* value : {"-2", "1.5"}) refused("--max-tokens", value);
+  for (const char* value : {"-2", "1.5", "0"}) refused("--max-tokens", value);
   for (const char* value : {"-1", "5000"}) refused("--threads", value);
   refused("--context", "-1");
 }
