@@ -1,6 +1,9 @@
-"""Judge a checkpoint on the held-out samples by free greedy generation with transformers.
+"""Judge a checkpoint on the held-out samples by greedy decoding with transformers.
 
-  evaluate.py MODEL_DIR --out results.json [--per-task N] [--dtype bfloat16] [--prompts prompts.jsonl]
+  evaluate.py MODEL_DIR --out results.json [--per-task N] [--dtype bfloat16] [--generate-all]
+Where every token of the reference is the most likely one after the tokens before it, greedy decoding
+writes exactly the reference: one forward pass proves such a sample right. All others are generated
+freely and judged by their answer (the reasoning may differ). --generate-all generates every sample.
 Prints and writes the share of right answers per task and, for a mixture, the share of tokens each
 expert of each layer receives.
 """
@@ -54,6 +57,18 @@ def generate(model, tokenizer, prompts, longest, device):
             for o in out]
 
 
+def exact(model, tokenizer, prompts, targets, device):
+    """[bool]: greedy decoding of the prompt writes the target."""
+    ids = [[tokenizer(t, add_special_tokens=False)["input_ids"] for t in pair] for pair in zip(prompts, targets)]
+    longest = max(len(p) + len(t) for p, t in ids)
+    batch = torch.full((len(ids), longest), tokenizer.pad_token_id)
+    for row, (p, t) in zip(batch, ids):
+        row[: len(p) + len(t)] = torch.tensor(p + t)
+    with torch.no_grad():  # padding stands at the right: under the causal mask it changes nothing before it
+        best = model(batch.to(device)).logits.argmax(-1).cpu()
+    return [best[i, len(p) - 1 : len(p) + len(t) - 1].tolist() == t for i, (p, t) in enumerate(ids)]
+
+
 def expert_load(model, tokenizer, texts, device):
     """[layer][expert] share of the tokens of whole held-out samples, counted on each router."""
     counts, hooks = {}, []
@@ -83,7 +98,9 @@ def main():
     a.add_argument("model")
     a.add_argument("--out", required=True)
     a.add_argument("--per-task", type=int, default=10**9)
-    a.add_argument("--batch", type=int, default=384)
+    a.add_argument("--generate-all", action="store_true")
+    a.add_argument("--exact-batch", type=int, default=48)
+    a.add_argument("--batch", type=int, default=64)
     a.add_argument("--dtype", default="bfloat16")
     a.add_argument("--wrong", type=int, default=3, help="wrong answers to keep per task")
     args = a.parse_args()
@@ -94,23 +111,38 @@ def main():
     samples = [(g, s) for g, ss in corpus.held_out().items() for s in ss[: args.per_task]]
     lengths = [len(tokenizer(target_text(s), add_special_tokens=False)["input_ids"]) for _, s in samples]
     order = sorted(range(len(samples)), key=lambda i: lengths[i])
-    right, wrong = {}, {}
+    right, wrong, proven = {}, {}, set()
+    if not args.generate_all:
+        prompts = [plain(render_prompt(s)) for _, s in samples]
+        order.sort(key=lambda i: len(prompts[i]) + lengths[i])
+        for at in range(0, len(order), args.exact_batch):
+            part = order[at : at + args.exact_batch]
+            good = exact(model, tokenizer, [prompts[i] for i in part], [target_text(samples[i][1]) for i in part], device)
+            proven |= {i for i, ok in zip(part, good) if ok}
+        print(f"{len(proven)} of {len(samples)} exact after {time.time() - began:.0f} s", flush=True)
+        order = sorted((i for i in order if i not in proven), key=lambda i: lengths[i])
+
+    def count(i, ok):
+        group, s = samples[i]
+        names = [group_name(group, s)] + (["arc " + s.meta["rule"]] if group == "arc" else [])
+        for name in names:
+            n, total = right.get(name, (0, 0))
+            right[name] = n + ok, total + 1
+        return names[0]
+
+    for i in proven:
+        count(i, True)
     for at in range(0, len(order), args.batch):
         part = order[at : at + args.batch]
         prompts = [plain(render_prompt(samples[i][1])) for i in part]
         for i, text in zip(part, generate(model, tokenizer, prompts, max(lengths[j] for j in part) + 24, device)):
-            group, s = samples[i]
+            s = samples[i][1]
             ok = judge(s.check, answer_of(text))
-            names = [group_name(group, s)]
-            if group == "arc":
-                names.append("arc " + s.meta["rule"])
-            for name in names:
-                n, total = right.get(name, (0, 0))
-                right[name] = n + ok, total + 1
+            name = count(i, ok)
             if not ok:
-                wrong.setdefault(names[0], []).append([s.messages[-1]["content"][-160:], s.answer, text[-300:]])
+                wrong.setdefault(name, []).append([s.messages[-1]["content"][-160:], s.answer, text[-300:]])
     result = {
-        "samples": len(samples), "seconds": round(time.time() - began, 1), "dtype": args.dtype, "device": device,
+        "samples": len(samples), "exact": len(proven), "seconds": round(time.time() - began, 1), "dtype": args.dtype, "device": device,
         "accuracy": {k: {"right": a, "of": b, "share": round(a / b, 4)} for k, (a, b) in sorted(right.items())},
         "wrong": {k: v[: args.wrong] for k, v in wrong.items()},
     }
