@@ -174,7 +174,7 @@ class WeightsTest : public testing::Test {
 
   test::TempDir dir_;
   const std::unique_ptr<Backend> reference_ = make_reference_backend();
-  const PanelBackend panel_;
+  const PanelBackend panel_{};
 };
 
 // Every tensor of `weights` holds value_at of its name.
