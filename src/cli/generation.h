@@ -50,7 +50,7 @@ Outcome run_request(Engine& engine,
 
 std::string_view finish_name(FinishReason reason);  // "stop", "length", "cancelled", "error"
 
-// "tiny: qwen3, 0.1 M parameters, float32 …": the first line on stderr.
+// "nano: qwen3, 7.8 M parameters, float32 …": the first line on stderr.
 std::string model_line(const ModelInfo& info);
 // The same with the engine's context and cache.
 std::string model_line(const ModelInfo& info, const Engine& engine);

@@ -246,6 +246,16 @@ TEST_F(Chat, NoTerminalCodesInAPipe) {
   EXPECT_THAT(result.err, Not(HasSubstr("\x1b")));
 }
 
+TEST_F(Chat, TheEmbeddedModelIsTheDefault) {
+  const ProgramResult result =
+      run_qwen3({"chat", "Hello!", "--json", "--max-tokens", "40", "--seed", "1"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json answer = parse_json(result.out, "answer");
+  EXPECT_NE(
+      answer.at("content").get<std::string>() + answer.at("reasoning_content").get<std::string>(),
+      "");
+}
+
 TEST_F(Chat, AModelWithoutTokenizerOrTemplateIsRefused) {
   ProgramResult result = run_qwen3({"chat", "-m", golden_model("dense"), "hi"});
   EXPECT_EQ(result.exit_code, 1);
