@@ -62,18 +62,19 @@ TEST(Inspect, AContextBeyondTheModelIsRefused) {
 }
 
 TEST(Inspect, AContextBeyondMemoryDoesNotFit) {
-  // 2^30 tokens of two layers with two heads of 12 float32 keys and values: 412 GB.
+  // 2^26 tokens of 512 layers with two heads of 12 float32 keys and values: 6.6 TB.
   const TempDir dir;
   std::ifstream in(golden_model("dense") + "/config.json");
   Json config = parse_json(std::string(std::istreambuf_iterator<char>(in), {}), "config");
-  config["max_position_embeddings"] = 1 << 30;
+  config["max_position_embeddings"] = 1 << 26;
+  config["num_hidden_layers"] = 512;
   dir.write("config.json", dump_json(config));
   const ProgramResult result =
-      run_qwen3({"inspect", "-m", dir.path().string(), "--json", "--context", "1073741824"});
+      run_qwen3({"inspect", "-m", dir.path().string(), "--json", "--context", "67108864"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const Json json = parse_json(result.out, "inspect");
   EXPECT_EQ(json.at("fits"), false);
-  EXPECT_THAT(json.at("problem").get<std::string>(), HasSubstr("1073741824 tokens needs"));
+  EXPECT_THAT(json.at("problem").get<std::string>(), HasSubstr("67108864 tokens needs"));
 }
 
 TEST(Inspect, AConfigWithoutWeightsHasAPlan) {
