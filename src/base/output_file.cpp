@@ -63,4 +63,11 @@ void OutputFile::fail_with_errno(std::string_view what) const {
   fail(ErrorKind::device, "{}: {}: {}", path_, what, std::strerror(errno));
 }
 
+void check_writable(const std::filesystem::path& path) {
+  if (path.empty()) return;
+  std::error_code error;
+  if (std::filesystem::is_fifo(path, error)) return;  // its reader would see an end
+  const OutputFile probe(path);
+}
+
 }  // namespace qwen3

@@ -33,4 +33,8 @@ class OutputFile {
   int fd_ = -1;
 };
 
+// Throws what OutputFile(path) would, and leaves nothing: for commands that work long before they
+// write. Pipes are not opened; an empty path (no output wanted) is well.
+void check_writable(const std::filesystem::path& path);
+
 }  // namespace qwen3

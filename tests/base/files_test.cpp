@@ -150,6 +150,18 @@ TEST(OutputFile, AFullDeviceIsAnError) {
   EXPECT_ERROR(out.write("x"), ErrorKind::device, "full: cannot write: No space left on device");
 }
 
+TEST(OutputFile, CanBeAskedBefore) {
+  const test::TempDir dir;
+  dir.write("f", "old");
+  EXPECT_NO_THROW(check_writable(""));
+  EXPECT_NO_THROW(check_writable(dir.path() / "f"));
+  EXPECT_NO_THROW(check_writable(dir.path() / "new"));
+  EXPECT_ERROR(check_writable(dir.path()), ErrorKind::device, "is a directory");
+  EXPECT_ERROR(check_writable(dir.path() / "no" / "f"), ErrorKind::device, "cannot create");
+  EXPECT_EQ(read_text_file(dir.path() / "f", 100), "old");
+  EXPECT_EQ(n_entries(dir.path()), 1u);
+}
+
 TEST(OutputFile, AFullDiskIsAnErrorAndLeavesNothing) {
   const test::TempDir dir;
   struct rlimit old {};
