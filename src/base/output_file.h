@@ -1,6 +1,7 @@
 // A file written aside under a temporary name and renamed when complete: readers see the old file
 // or the whole new one, never a part. (This guards against a process that dies, not against power
-// loss.)
+// loss.) What is there and no regular file (a device, a pipe) cannot be replaced without harm and
+// is written straight away; a link stays a link, and what it points to is replaced.
 #pragma once
 
 #include <cstddef>
@@ -26,9 +27,14 @@ class OutputFile {
  private:
   [[noreturn]] void fail_with_errno(std::string_view what) const;
 
-  std::string path_;
-  std::string temporary_;
+  std::string path_;       // as given, for messages
+  std::string target_;     // where the links of path_ lead
+  std::string temporary_;  // empty: written straight to path_, or committed
   int fd_ = -1;
 };
+
+// Throws what OutputFile(path) would, and leaves nothing: for commands that work long before they
+// write. Pipes are not opened; an empty path (no output wanted) is well.
+void check_writable(const std::filesystem::path& path);
 
 }  // namespace qwen3

@@ -13,7 +13,7 @@ namespace qwen3::cli {
 
 ExitCode answer_json_lines(LineErrors errors,
                            const std::function<Json(const Json& line)>& handler) {
-  ExitCode code = kDone;
+  int64_t n_failed = 0;
   std::string text;
   for (int64_t number = 1; std::getline(std::cin, text); ++number) {
     if (text.find_first_not_of(" \t\r") == text.npos) continue;
@@ -29,11 +29,14 @@ ExitCode answer_json_lines(LineErrors errors,
       answer = handler(line);
     } catch (const Error& error) {
       answer = {{"error", error.what()}};
-      if (errors == LineErrors::are_failures) code = kFailed;
+      ++n_failed;
     }
     print_json(answer);
   }
-  return code;
+  if (n_failed == 0 || errors != LineErrors::are_failures) return kDone;
+  print_error(fmt::format("standard input: {} line(s) could not be answered; their answers say why",
+                          n_failed));
+  return kFailed;
 }
 
 const Json& required(const Json& line, std::string_view key) {

@@ -12,6 +12,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/output_file.h"
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/generation.h"
@@ -120,13 +121,14 @@ ExitCode logits(const LogitsOptions& options) {
   const std::vector<int32_t> ids = parse_id_list(options.ids, "qwen3 logits: --ids");
   std::vector<int32_t> labels;
   if (options.labels) labels = parse_labels(options, ids.size());
+  check_writable(options.out);
+  std::optional<NpyTaps> files;
+  if (!options.taps.empty()) files.emplace(options.taps);
   const std::shared_ptr<Model> model = load_model(options.model, options.output);
   const HfConfig& config = model->impl().config;
   if (options.output.talk()) print_note(model_line(model->info()));
   check_labels(labels, config.vocab_size);
 
-  std::optional<NpyTaps> files;
-  if (!options.taps.empty()) files.emplace(options.taps);
   Tap* tap = files ? &*files : nullptr;
   RouterLogitsTap router(tap);
   if (options.labels && config.model_type == ModelType::qwen3_moe) tap = &router;

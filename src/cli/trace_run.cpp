@@ -6,6 +6,7 @@
 
 #include "base/embedded_files.h"
 #include "base/error.h"
+#include "base/output_file.h"
 #include "base/json.h"
 #include "base/mapped_file.h"
 #include "cli/commands.h"
@@ -198,6 +199,8 @@ std::string Trace::token_text(int32_t id) const {
 void run_trace(const TraceOptions& options, Trace& trace) {
   const std::optional<TraceLevel> level = chosen_level(options);
   if (!options.compare.empty()) trace.compare.emplace(options.compare, options.tolerance);
+  check_writable(options.html);
+  check_writable(options.timeline);
   trace.model = load_model(options.model, options.output);
   Model::Impl& impl = trace.model->impl();
   if (options.output.talk()) print_note(model_line(trace.model->info()));

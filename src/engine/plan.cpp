@@ -81,7 +81,18 @@ MemoryPlan plan_memory(const HfConfig& c,
   p.kv_cache_bytes = p.n_blocks * block_bytes;
   p.max_model_len = std::min(wanted_len, p.n_blocks * o.block_size);
 
-  if (p.n_blocks < 1 || p.max_model_len < 2 || p.kv_cache_bytes > left) {
+  if (wanted_len < 2) {
+    p.problem = fmt::format(
+        "context: expected at least 2 tokens, one of a prompt and one of an answer; got {}; is "
+        "max_position_embeddings or max_model_len a mistake?",
+        wanted_len);
+  } else if (left < 0) {
+    p.problem = fmt::format(
+        "memory: {} too little: {}; a smaller model may fit, or a machine with "
+        "more memory",
+        format_bytes(-left),
+        sum_in_words(p));
+  } else if (p.n_blocks < 1 || p.max_model_len < 2 || p.kv_cache_bytes > left) {
     p.problem = fmt::format(
         "memory: the KV cache needs {} ({} for each block of {} tokens), {} are left ({}); a "
         "smaller "
@@ -89,7 +100,7 @@ MemoryPlan plan_memory(const HfConfig& c,
         format_bytes(std::max(p.kv_cache_bytes, block_bytes)),
         format_bytes(block_bytes),
         o.block_size,
-        format_bytes(std::max<int64_t>(0, left)),
+        format_bytes(left),
         sum_in_words(p));
   } else if (p.max_model_len < o.max_model_len) {
     p.problem = fmt::format(

@@ -1,7 +1,9 @@
 // mapped_file and output_file: what is read, what is refused, and what is left behind.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <csignal>
@@ -108,8 +110,56 @@ TEST(OutputFile, NamesPathAndReason) {
   EXPECT_ERROR(
       OutputFile(dir.path() / "no" / "f"), ErrorKind::device, "no/f: cannot create: No such");
   fs::create_directories(dir.path() / "d" / "inside");
-  OutputFile onto_directory(dir.path() / "d");
-  EXPECT_ERROR(onto_directory.commit(), ErrorKind::device, "d: cannot rename to");
+  EXPECT_ERROR(OutputFile(dir.path() / "d"), ErrorKind::device, "d: is a directory");
+}
+
+TEST(OutputFile, WritesThroughALinkAndKeepsIt) {
+  const test::TempDir dir;
+  dir.write("f", "old");
+  fs::create_symlink("f", dir.path() / "link");
+  OutputFile out(dir.path() / "link");
+  out.write("new");
+  out.commit();
+  EXPECT_TRUE(fs::is_symlink(dir.path() / "link"));
+  EXPECT_EQ(read_text_file(dir.path() / "f", 100), "new");
+  EXPECT_EQ(n_entries(dir.path()), 2u);
+}
+
+// As root, a rename onto /dev/null or /dev/full would replace the device for the whole machine.
+TEST(OutputFile, WritesIntoAPipeAndDoesNotReplaceIt) {
+  const test::TempDir dir;
+  const fs::path path = dir.path() / "fifo";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const int reader = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(reader, 0);
+  OutputFile out(path);
+  out.write("text");
+  out.commit();
+  std::array<char, 10> got{};
+  EXPECT_EQ(::read(reader, got.data(), got.size()), 4);
+  EXPECT_EQ(std::string(got.data()), "text");
+  ::close(reader);
+  EXPECT_TRUE(fs::is_fifo(path));
+  EXPECT_EQ(n_entries(dir.path()), 1u);
+}
+
+TEST(OutputFile, AFullDeviceIsAnError) {
+  const test::TempDir dir;
+  fs::create_symlink("/dev/full", dir.path() / "full");
+  OutputFile out(dir.path() / "full");
+  EXPECT_ERROR(out.write("x"), ErrorKind::device, "full: cannot write: No space left on device");
+}
+
+TEST(OutputFile, CanBeAskedBefore) {
+  const test::TempDir dir;
+  dir.write("f", "old");
+  EXPECT_NO_THROW(check_writable(""));
+  EXPECT_NO_THROW(check_writable(dir.path() / "f"));
+  EXPECT_NO_THROW(check_writable(dir.path() / "new"));
+  EXPECT_ERROR(check_writable(dir.path()), ErrorKind::device, "is a directory");
+  EXPECT_ERROR(check_writable(dir.path() / "no" / "f"), ErrorKind::device, "cannot create");
+  EXPECT_EQ(read_text_file(dir.path() / "f", 100), "old");
+  EXPECT_EQ(n_entries(dir.path()), 1u);
 }
 
 TEST(OutputFile, AFullDiskIsAnErrorAndLeavesNothing) {

@@ -61,6 +61,8 @@ TEST_F(Plan, SaysWhatDoesNotFit) {
   EXPECT_EQ(plan(int64_t{64} << 30, {.max_model_len = 40960}).problem, "");
   EXPECT_NE(plan(3'000'000'000, {.kv_cache_bytes = 2'900'000'000}).problem, "");
   EXPECT_NE(plan(int64_t{64} << 30, {.kv_cache_bytes = 100}).problem, "");
+  EXPECT_NE(plan(int64_t{64} << 30, {.max_model_len = 1}).problem.find("at least 2 tokens, "),
+            std::string::npos);
 }
 
 TEST_F(Plan, YarnStretchesTheContext) {

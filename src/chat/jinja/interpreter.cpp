@@ -540,7 +540,7 @@ Value Interpreter::call(const Value& callee, Args& args) {
     case Kind::callable:
       return callee.callable()->call(*this, args);
     case Kind::loop: {
-      const auto loop = callee.loop();
+      const auto& loop = callee.loop();
       if (!loop->recurse) fail("a loop needs the 'recursive' marker to be called");
       const auto given = bind(*this, args, {"iterable"}, 1);
       return loop->recurse(*given[0]);
