@@ -6,9 +6,9 @@
 
 #include "base/embedded_files.h"
 #include "base/error.h"
-#include "base/output_file.h"
 #include "base/json.h"
 #include "base/mapped_file.h"
+#include "base/output_file.h"
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/generation.h"
