@@ -88,6 +88,7 @@ TEST(Usage, MissingModelIsNamed) {
   for (const char* command : {"chat", "generate", "tokenize", "render", "inspect"}) {
     SCOPED_TRACE(command);
     expect_refused({command, "-m", "/no/such/model"}, 1, "/no/such/model: no such model directory");
+    expect_refused({command, "-m", ""}, 1, "--model: expected");
   }
 }
 
