@@ -45,7 +45,6 @@ class ReasoningSplitter {
   // The end of the output: releases what was held back.
   ReasoningDelta finish();
 
-  bool in_reasoning() const { return state_ == State::reasoning; }
   // True once </think> was seen in the output.
   bool closed() const { return closed_; }
 
