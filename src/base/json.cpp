@@ -11,101 +11,19 @@
 namespace qwen3 {
 namespace {
 
-// Builds the value by events, so that the limits hold while reading and not after. The stack of
-// open containers is ours: input never drives recursion.
-class Builder final : public JsonEvents {
- public:
-  Builder(std::string_view where, JsonLimits limits) : where_(where), limits_(limits) {}
-
-  Json take() { return std::move(root_); }
-
-  bool null() override { return add(nullptr); }
-  bool boolean(bool value) override { return add(value); }
-  bool number_integer(number_integer_t value) override { return add(value); }
-  bool number_unsigned(number_unsigned_t value) override { return add(value); }
-  bool number_float(number_float_t value, const string_t&) override { return add(value); }
-  bool string(string_t& value) override { return add(std::move(value)); }
-
-  bool start_object(std::size_t) override { return open(Json::object()); }
-  bool start_array(std::size_t) override { return open(Json::array()); }
-  bool end_array() override { return close(); }
-
-  bool end_object() override {
-    check_unique_keys(*stack_.back().container);
-    return close();
+// Sorting cannot be driven quadratic by chosen keys, as a hash table can.
+void check_unique_keys(const Json& object, std::string_view where) {
+  std::vector<std::string_view> keys;
+  keys.reserve(object.size());
+  for (const auto& [key, value] : object.get_ref<const Json::object_t&>()) keys.push_back(key);
+  std::sort(keys.begin(), keys.end());
+  if (const auto twin = std::adjacent_find(keys.begin(), keys.end()); twin != keys.end()) {
+    fail(ErrorKind::corrupt_file,
+         "{}: duplicate key \"{}\"; keys must be unique",
+         where,
+         quote_for_message(*twin));
   }
-
-  bool key(string_t& name) override {
-    stack_.back().key = std::move(name);
-    return true;
-  }
-
- private:
-  struct Frame {
-    Json* container;  // stays put: nothing is added to its parent while it is open
-    std::string key;
-  };
-
-  // Sorting cannot be driven quadratic by chosen keys, as a hash table can.
-  void check_unique_keys(const Json& object) const {
-    std::vector<std::string_view> keys;
-    keys.reserve(object.size());
-    for (const auto& [key, value] : object.get_ref<const Json::object_t&>()) keys.push_back(key);
-    std::sort(keys.begin(), keys.end());
-    if (const auto twin = std::adjacent_find(keys.begin(), keys.end()); twin != keys.end()) {
-      fail(ErrorKind::corrupt_file,
-           "{}: duplicate key \"{}\"; keys must be unique",
-           where_,
-           quote_for_message(*twin));
-    }
-  }
-
-  Json* place(Json value) {
-    if (++n_values_ > limits_.max_values) {
-      fail(ErrorKind::corrupt_file, "{}: more than {} JSON values", where_, limits_.max_values);
-    }
-    if (stack_.empty()) {
-      root_ = std::move(value);
-      return &root_;
-    }
-    Frame& frame = stack_.back();
-    if (frame.container->is_array()) {
-      auto& array = frame.container->get_ref<Json::array_t&>();
-      array.push_back(std::move(value));
-      return &array.back();
-    }
-    // ordered_map::emplace would search linearly; check_unique_keys looks once, at the end.
-    auto& object = frame.container->get_ref<Json::object_t&>();
-    auto& entries = static_cast<Json::object_t::Container&>(object);
-    entries.emplace_back(std::move(frame.key), std::move(value));
-    return &entries.back().second;
-  }
-
-  bool add(Json value) {
-    place(std::move(value));
-    return true;
-  }
-
-  bool open(Json container) {
-    if (static_cast<int>(stack_.size()) >= limits_.max_depth) {
-      fail(ErrorKind::corrupt_file, "{}: JSON nested deeper than {}", where_, limits_.max_depth);
-    }
-    Json* placed = place(std::move(container));
-    stack_.push_back({placed, {}});
-    return true;
-  }
-
-  bool close() {
-    stack_.pop_back();
-    return true;
-  }
-
-  std::string where_;
-  JsonLimits limits_;
-  Json root_;
-  std::vector<Frame> stack_;
-  int64_t n_values_ = 0;
-};
+}
 
 // The lexer of nlohmann-json takes a NUL byte for the end of the input.
 void check_no_nul(std::string_view text, std::string_view where) {
@@ -130,6 +48,57 @@ bool JsonEvents::parse_error(std::size_t position,
   return false;
 }
 
+bool JsonBuilder::key(string_t& name) {
+  stack_.back().key = std::move(name);
+  return true;
+}
+
+bool JsonBuilder::end_object() {
+  check_unique_keys(*stack_.back().container, where_);
+  stack_.pop_back();
+  return true;
+}
+
+bool JsonBuilder::end_array() {
+  stack_.pop_back();
+  return true;
+}
+
+Json* JsonBuilder::place(Json value) {
+  if (++n_values_ > limits_.max_values) {
+    fail(ErrorKind::corrupt_file, "{}: more than {} JSON values", where_, limits_.max_values);
+  }
+  if (stack_.empty()) {
+    root_ = std::move(value);
+    return &root_;
+  }
+  Frame& frame = stack_.back();
+  if (frame.container->is_array()) {
+    auto& array = frame.container->get_ref<Json::array_t&>();
+    array.push_back(std::move(value));
+    return &array.back();
+  }
+  // ordered_map::emplace would search linearly; check_unique_keys looks once, at the end.
+  auto& object = frame.container->get_ref<Json::object_t&>();
+  auto& entries = static_cast<Json::object_t::Container&>(object);
+  entries.emplace_back(frame.key, std::move(value));
+  return &entries.back().second;
+}
+
+bool JsonBuilder::add(Json value) {
+  place(std::move(value));
+  return true;
+}
+
+bool JsonBuilder::open(Json container) {
+  if (static_cast<int>(stack_.size()) >= limits_.max_depth) {
+    fail(ErrorKind::corrupt_file, "{}: JSON nested deeper than {}", where_, limits_.max_depth);
+  }
+  Json* placed = place(std::move(container));
+  stack_.push_back({placed, {}});
+  return true;
+}
+
 void parse_json_events(std::string_view text, std::string_view where, JsonEvents& events) {
   check_no_nul(text, where);
   if (Json::sax_parse(text.begin(), text.end(), &events)) return;
@@ -145,7 +114,7 @@ void parse_json_events(std::string_view text, std::string_view where, JsonEvents
 }
 
 Json parse_json(std::string_view text, std::string_view where, JsonLimits limits) {
-  Builder builder(where, limits);
+  JsonBuilder builder(where, limits);
   parse_json_events(text, where, builder);
   return builder.take();
 }

@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace qwen3 {
 
@@ -42,6 +44,50 @@ class JsonEvents : public nlohmann::json_sax<Json> {
 
 // As parse_json, but depth, size and duplicate keys are the receiver's business.
 void parse_json_events(std::string_view text, std::string_view where, JsonEvents& events);
+
+// Builds the value by events, so that the limits hold while reading and not after. The stack of
+// open containers is its own: input never drives recursion. What parse_json uses; a reader that
+// takes some parts of a text elsewhere overrides events and passes the others on.
+class JsonBuilder : public JsonEvents {
+ public:
+  // `where` must outlive the builder.
+  explicit JsonBuilder(std::string_view where, JsonLimits limits = {})
+      : where_(where), limits_(limits) {}
+
+  Json take() { return std::move(root_); }
+
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(number_integer_t value) override { return add(value); }
+  bool number_unsigned(number_unsigned_t value) override { return add(value); }
+  bool number_float(number_float_t value, const string_t&) override { return add(value); }
+  bool string(string_t& value) override { return add(std::move(value)); }
+  bool start_object(std::size_t) override { return open(Json::object()); }
+  bool start_array(std::size_t) override { return open(Json::array()); }
+  bool key(string_t& name) override;
+  bool end_object() override;  // where duplicate keys are refused
+  bool end_array() override;
+
+ protected:
+  struct Frame {
+    Json* container;  // stays put: nothing is added to its parent while it is open
+    std::string key;  // in an object: of the entry being read
+  };
+  // The containers that are open, outermost first.
+  const std::vector<Frame>& open_containers() const { return stack_; }
+  std::string_view where() const { return where_; }
+
+ private:
+  Json* place(Json value);
+  bool add(Json value);
+  bool open(Json container);
+
+  std::string_view where_;
+  JsonLimits limits_;
+  Json root_;
+  std::vector<Frame> stack_;
+  int64_t n_values_ = 0;
+};
 
 // `text` made fit for one line of a message: cut after max_bytes, ill-formed UTF-8 replaced,
 // control characters escaped.

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "base/error.h"
-#include "base/utf8.h"
+#include "base/json.h"
 #include "tokenizer/byte_alphabet.h"
 
 namespace qwen3 {
@@ -47,7 +47,7 @@ class Builder {
           ErrorKind::corrupt_file,
           "{}: model.vocab[\"{}\"]: {} {}; expected every token and id once",
           where_,
-          cut_for_message(spelling),
+          quote_for_message(spelling),
           added == Vocabulary::Added::id_taken ? "another token has the id" : "duplicate token, id",
           entry.id);
     }
@@ -82,7 +82,7 @@ class Builder {
                   "tokens",
                   where_,
                   field,
-                  cut_for_message(content),
+                  quote_for_message(content),
                   id,
                   limit - 1);
       n = std::max(n, id + 1);
@@ -125,7 +125,7 @@ class Builder {
           ErrorKind::corrupt_file,
           "{}: added_tokens: \"{}\" with id {}: another token has the same id or content",
           where_,
-          cut_for_message(token.content),
+          quote_for_message(token.content),
           token.id);
     }
   }
@@ -137,7 +137,7 @@ class Builder {
                 "{}: model.merges[{}]: \"{}\" is not in model.vocab",
                 where_,
                 rank,
-                cut_for_message(content.bytes));
+                quote_for_message(content.bytes));
     return id;
   }
 
@@ -162,8 +162,6 @@ class Builder {
 
 }  // namespace
 
-std::string cut_for_message(std::string_view text) { return utf8_lossy(text.substr(0, 80)); }
-
 BpeText::Span BpeText::keep(std::string_view spelling) {
   QWEN3_CHECK(text.size() + spelling.size() <= std::numeric_limits<uint32_t>::max(),
               ErrorKind::unsupported,
@@ -181,7 +179,7 @@ void BpeText::add_merge_line(std::string_view line, std::string_view where) {
               "{}: model.merges[{}]: expected \"left right\", got \"{}\"",
               where,
               merges.size(),
-              cut_for_message(line));
+              quote_for_message(line));
   const Span left = keep(line.substr(0, space));
   merges.emplace_back(left, keep(line.substr(space + 1)));
 }

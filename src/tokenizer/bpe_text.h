@@ -41,7 +41,4 @@ struct BpeText {
 // vocabulary. `where` begins every message. Throws Error{corrupt_file}.
 Bpe make_bpe(const BpeText& model, const std::vector<AddedToken>& added, std::string_view where);
 
-// What an error message shows of a string from a file: its begin, as well-formed UTF-8.
-std::string cut_for_message(std::string_view text);
-
 }  // namespace qwen3

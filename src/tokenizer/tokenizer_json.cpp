@@ -287,7 +287,7 @@ void add_tokens_of_config(TokenizerSpec& spec, std::string_view text, std::strin
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
     const bool is_id = error == std::errc() && end == key.data() + key.size() && id >= 0;
     const Field field(value,
-                      fmt::format("{}: added_tokens_decoder.{}", where, cut_for_message(key)));
+                      fmt::format("{}: added_tokens_decoder.{}", where, quote_for_message(key)));
     if (!is_id) field.wrong("an id as key");
     AddedToken token = read_added_token(field, id);
     if (is_new(token)) missing.push_back(std::move(token));

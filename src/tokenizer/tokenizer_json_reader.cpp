@@ -1,16 +1,14 @@
 #include "tokenizer/tokenizer_json_reader.h"
 
 #include <string>
-#include <unordered_set>
 #include <utility>
-#include <vector>
 
 #include "base/error.h"
 
 namespace qwen3 {
 namespace {
 
-class Reader final : public nlohmann::json_sax<Json> {
+class Reader final : public JsonBuilder {
  public:
   enum class Place {
     tree,
@@ -20,67 +18,69 @@ class Reader final : public nlohmann::json_sax<Json> {
   };
 
   Reader(std::string_view where, BpeText& model, Place start)
-      : where_(where), model_(model), start_(start) {}
+      : JsonBuilder(where), model_(model), start_(start) {}
 
   void read(std::string_view text) {
-    if (!Json::sax_parse(text.data(), text.data() + text.size(), this)) {
-      fail(ErrorKind::corrupt_file, "{}: not valid JSON", where_);
-    }
+    parse_json_events(text, where(), *this);
     if (start_ == Place::tree) {
       QWEN3_CHECK(has_vocab_,
                   ErrorKind::corrupt_file,
                   "{}: model.vocab: expected an object of tokens and ids",
-                  where_);
+                  where());
       QWEN3_CHECK(has_merges_,
                   ErrorKind::corrupt_file,
                   "{}: model.merges: expected an array of pairs",
-                  where_);
+                  where());
     }
   }
 
-  Json take() { return std::move(root_); }
-
-  bool null() override { return scalar(nullptr); }
-  bool boolean(bool value) override { return scalar(value); }
-  bool number_integer(number_integer_t value) override { return number(value); }
+  bool null() override { return in_tree("null") && JsonBuilder::null(); }
+  bool boolean(bool value) override { return in_tree("boolean") && JsonBuilder::boolean(value); }
+  bool number_integer(number_integer_t value) override {
+    check_not_an_id(value);
+    return in_tree("number") && JsonBuilder::number_integer(value);
+  }
   bool number_unsigned(number_unsigned_t value) override {
     if (place_ == Place::vocab && value <= INT32_MAX) {
       model_.vocab.push_back({key_, static_cast<int64_t>(value)});
       return true;
     }
-    return number(value);
+    check_not_an_id(value);
+    return in_tree("number") && JsonBuilder::number_unsigned(value);
   }
-  bool number_float(number_float_t value, const string_t&) override { return number(value); }
-  bool binary(binary_t&) override { return false; }
+  bool number_float(number_float_t value, const string_t& text) override {
+    check_not_an_id(value);
+    return in_tree("number") && JsonBuilder::number_float(value, text);
+  }
 
   bool string(string_t& value) override {
     switch (place_) {
       case Place::merges:
-        model_.add_merge_line(value, where_);
+        model_.add_merge_line(value, where());
         return true;
       case Place::pair:
         if (n_in_pair_ == 2) wrong_pair();
         pair_[n_in_pair_++] = model_.keep(value);
         return true;
       default:
-        return scalar(std::move(value));
+        return in_tree("string") && JsonBuilder::string(value);
     }
   }
 
-  bool start_object(std::size_t) override {
-    if (stack_.empty() && start_ == Place::vocab && place_ == Place::tree) {
+  bool start_object(std::size_t n) override {
+    if (open_containers().empty() && start_ == Place::vocab && place_ == Place::tree) {
       place_ = Place::vocab;
       return true;
     }
     if (at_model_field("vocab")) {
       place_ = Place::vocab;
       has_vocab_ = true;
-      return true;
+      return JsonBuilder::null();  // keeps the key in the tree: a second one is refused
     }
-    return open(Json::object());
+    return in_tree("object") && JsonBuilder::start_object(n);
   }
 
-  bool start_array(std::size_t) override {
+  bool start_array(std::size_t n) override {
     if (place_ == Place::merges) {
       place_ = Place::pair;
       n_in_pair_ = 0;
@@ -89,17 +89,14 @@ class Reader final : public nlohmann::json_sax<Json> {
     if (at_model_field("merges")) {
       place_ = Place::merges;
       has_merges_ = true;
-      return true;
+      return JsonBuilder::null();
     }
-    return open(Json::array());
+    return in_tree("array") && JsonBuilder::start_array(n);
   }
 
   bool end_object() override {
-    if (place_ == Place::vocab) {
-      place_ = Place::tree;
-    } else {
-      stack_.pop_back();
-    }
+    if (place_ != Place::vocab) return JsonBuilder::end_object();
+    place_ = Place::tree;
     return true;
   }
 
@@ -111,7 +108,7 @@ class Reader final : public nlohmann::json_sax<Json> {
     } else if (place_ == Place::merges) {
       place_ = Place::tree;
     } else {
-      stack_.pop_back();
+      return JsonBuilder::end_array();
     }
     return true;
   }
@@ -121,110 +118,51 @@ class Reader final : public nlohmann::json_sax<Json> {
       key_ = model_.keep(name);
       return true;
     }
-    Frame& frame = stack_.back();
-    QWEN3_CHECK(frame.keys.insert(name).second,
-                ErrorKind::corrupt_file,
-                "{}: duplicate key \"{}\"; keys must be unique",
-                where_,
-                cut_for_message(name));
-    frame.key = std::move(name);
-    return true;
-  }
-
-  bool parse_error(std::size_t position, const std::string&, const Json::exception& e) override {
-    std::string_view what = e.what();
-    if (const size_t end = what.find("] "); end != what.npos) what.remove_prefix(end + 2);
-    fail(ErrorKind::corrupt_file, "{}: not valid JSON at byte {}: {}", where_, position, what);
+    return JsonBuilder::key(name);
   }
 
  private:
-  struct Frame {
-    Json* container;
-    std::string key;
-    std::unordered_set<std::string> keys;
-  };
-
   bool at_model_field(std::string_view field) const {
-    return place_ == Place::tree && stack_.size() == 2 && stack_[0].container->is_object() &&
-           stack_[0].key == "model" && stack_[1].container->is_object() && stack_[1].key == field;
+    const auto& open = open_containers();
+    return place_ == Place::tree && open.size() == 2 && open[0].container->is_object() &&
+           open[0].key == "model" && open[1].container->is_object() && open[1].key == field;
   }
 
   [[noreturn]] void wrong_pair() const {
     fail(ErrorKind::corrupt_file,
          "{}: model.merges[{}]: expected [\"left\", \"right\"] or \"left right\"",
-         where_,
+         where(),
          model_.merges.size());
   }
 
+  // Called for every number that is not a good id.
   template <typename Number>
-  bool number(Number value) {
+  void check_not_an_id(Number value) const {
     if (place_ == Place::vocab) {
       fail(ErrorKind::corrupt_file,
            "{}: model.vocab[\"{}\"]: expected an id, a whole number from 0 to 2^31-1; got {}",
-           where_,
-           cut_for_message(model_.at(key_)),
+           where(),
+           quote_for_message(model_.at(key_)),
            value);
     }
-    return scalar(value);
   }
 
-  // A value that only the tree may hold.
-  bool scalar(Json value) {
+  // True if the value at hand belongs to the tree; throws where vocab or merges cannot hold it.
+  bool in_tree(std::string_view type) const {
     if (place_ == Place::vocab) {
       fail(ErrorKind::corrupt_file,
            "{}: model.vocab[\"{}\"]: expected an id, a whole number; got {}",
-           where_,
-           cut_for_message(model_.at(key_)),
-           value.type_name());
+           where(),
+           quote_for_message(model_.at(key_)),
+           type);
     }
     if (place_ != Place::tree) wrong_pair();
-    put(std::move(value));
     return true;
   }
 
-  bool open(Json container) {
-    if (place_ != Place::tree) return scalar(std::move(container));
-    QWEN3_CHECK(static_cast<int>(stack_.size()) < limits_.max_depth,
-                ErrorKind::corrupt_file,
-                "{}: JSON nested deeper than {}",
-                where_,
-                limits_.max_depth);
-    Json* placed = put(std::move(container));
-    stack_.push_back({placed, {}, {}});
-    return true;
-  }
-
-  Json* put(Json value) {
-    QWEN3_CHECK(++n_values_ <= limits_.max_values,
-                ErrorKind::corrupt_file,
-                "{}: more than {} JSON values outside model.vocab and model.merges",
-                where_,
-                limits_.max_values);
-    if (stack_.empty()) {
-      root_ = std::move(value);
-      return &root_;
-    }
-    Frame& frame = stack_.back();
-    if (frame.container->is_array()) {
-      auto& array = frame.container->get_ref<Json::array_t&>();
-      array.push_back(std::move(value));
-      return &array.back();
-    }
-    // Uniqueness is known from frame.keys; emplace of the ordered map would search again.
-    auto& entries =
-        static_cast<Json::object_t::Container&>(frame.container->get_ref<Json::object_t&>());
-    entries.emplace_back(frame.key, std::move(value));  // the key says where an open child stands
-    return &entries.back().second;
-  }
-
-  std::string_view where_;
   BpeText& model_;
   Place start_;
   Place place_ = Place::tree;
-  JsonLimits limits_;
-  int64_t n_values_ = 0;
-  Json root_;
-  std::vector<Frame> stack_;
   BpeText::Span key_{};  // of the vocab entry whose id comes next
   BpeText::Span pair_[2] = {};
   int n_in_pair_ = 0;

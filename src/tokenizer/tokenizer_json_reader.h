@@ -9,8 +9,8 @@
 
 namespace qwen3 {
 
-// Returns the tree without model.vocab and model.merges. Throws Error{corrupt_file}, with the same
-// limits as parse_json, when the text is not JSON or those two have a wrong shape.
+// Returns the tree with null for model.vocab and model.merges. Throws Error{corrupt_file}, with the
+// same limits as parse_json, when the text is not JSON or those two have a wrong shape.
 Json read_tokenizer_tree(std::string_view text, std::string_view where, BpeText& model);
 
 // A text that is model.vocab alone: {"token": id, ...}.

@@ -103,6 +103,20 @@ int64_t resident_bytes() {
 }
 
 // T-T5: the id decides about memory only within bounds.
+TEST(TokenizerJson, WhatTheTreeLeavesOutIsStillHadOnce) {
+  for (const char* again : {"{\"a\": 0}", "null"}) {
+    const std::string json =
+        std::string(R"({"model": {"vocab": {"a": 0}, "vocab": )") + again + "}}";
+    EXPECT_THAT(refuse(json).message, HasSubstr("duplicate key \"vocab\"")) << json;
+  }
+  EXPECT_THAT(refuse(R"({"model": {"merges": [], "merges": []}})").message,
+              HasSubstr("duplicate key \"merges\""));
+}
+
+TEST(TokenizerJson, NothingMayFollowANul) {
+  EXPECT_THAT(refuse(tiny_json() + std::string("\0tail", 5)).message, HasSubstr("NUL"));
+}
+
 TEST(TokenizerJson, BadIdsAreRefusedWithoutLargeAllocations) {
   const int64_t before = resident_bytes();
   for (const std::string id : {"-1",
