@@ -12,6 +12,7 @@ enum class ErrorKind {
   corrupt_file,      // a file whose bytes break its format
   unsupported,       // valid, but beyond what this build can do
   out_of_memory,     // does not fit; nothing was changed
+  busy,              // the queue is full now; the same request may succeed later
   device,            // hardware or operating system failed
   internal,          // a defect of ours
 };

@@ -163,6 +163,8 @@ std::string_view finish_name(FinishReason reason) {
       return "length";
     case FinishReason::cancelled:
       return "cancelled";
+    case FinishReason::timeout:
+      return "timeout";
     case FinishReason::error:
       return "error";
   }

@@ -1,0 +1,95 @@
+// What the HTTP front and the handlers of the API know of each other. No socket and no Boost type
+// crosses this line, and no handler knows on which thread a connection lives.
+//
+//   connection (I/O thread) ── HttpRequest, Exchange ──> handler (worker thread)
+//                           <── head, body pieces, end ── any thread, through Exchange
+//
+// The front has checked everything that does not depend on the route before a handler runs: method
+// and target, sizes, content type, Host and Origin, the key.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace qwen3::server {
+
+// The key a request came with.
+struct Client {
+  std::string name;  // of the key, for logs and fairness; "" on a server without keys
+  std::string salt;  // separates prefix caches: differs between keys, unknown to clients
+};
+
+struct HttpRequest {
+  std::string method;  // "GET", "POST" …, upper case
+  std::string path;    // decoded and matched by the route table: "/v1/models"
+  std::string tail;    // what a route ending in "/*" left open: the id in "/v1/models/{id}"
+  std::string query;   // raw, without '?'
+  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
+  std::string body;    // whole, well-formed UTF-8 when the type is JSON
+  std::string id;      // of this request: the x-request-id of the answer
+  std::string peer;    // the address of the socket's other end
+  Client client;
+  std::chrono::steady_clock::time_point received;
+
+  // The value of the only header of that name; "" when there is none.
+  std::string_view header(std::string_view name) const;
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::vector<std::pair<std::string, std::string>> headers = {};  // further ones, e.g. Retry-After
+  std::string body = {};
+};
+
+// One answer in the making. Every function may be called from any thread, never blocks, and does
+// nothing once the client is gone; calls of one thread keep their order. Exactly one of send() and
+// start_stream() is called; a handler that drops its Exchange without either gets a 500 sent.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+
+  virtual void send(HttpResponse response) = 0;
+
+  // An answer in pieces (chunked). A stream that stays silent for the ping interval gets an SSE
+  // comment line from the front. The piece goes out at once; pieces that pile up unread beyond the
+  // output limit cut the connection.
+  virtual void start_stream(std::string content_type = "text/event-stream") = 0;
+  virtual void write(std::string piece) = 0;
+  virtual void end() = 0;
+
+  // Runs `work` on this connection's thread, after everything posted before. For work that follows
+  // events of the engine, which must not be done on the engine thread. Dropped once the exchange
+  // is over.
+  virtual void post(std::function<void()> work) = 0;
+
+  // Called once, on the connection's thread, when the client goes away before the answer is
+  // complete (or is cut off); at once if that has happened already. Not called after a complete
+  // answer.
+  virtual void on_disconnect(std::function<void()> action) = 0;
+
+  virtual bool gone() const = 0;
+
+  // For the log line of this request: "model", "prompt_tokens" … Values are escaped by the log.
+  virtual void note(std::string key, std::string value) = 0;
+};
+
+using Handler = std::function<void(const HttpRequest&, std::shared_ptr<Exchange>)>;
+
+// One row of the one route table. Everything is refused that no row allows; the tests of
+// authentication are generated from the rows.
+struct Route {
+  enum class Access { open, keyed };  // open: needs no key (health)
+
+  std::string method;
+  std::string path;  // exact, or ending in "/*" with one non-empty segment or more behind it
+  Access access = Access::keyed;
+  Handler handler;
+};
+
+}  // namespace qwen3::server
