@@ -29,6 +29,7 @@ CoreOptions core_options(const Model& model, const EngineOptions& o, const Memor
           .limits = {.n_real_tokens = o.n_real_tokens > 0 ? o.n_real_tokens : vocab_size,
                      .max_model_len = plan.max_model_len},
           .max_waiting = o.max_waiting,
+          .max_waiting_tokens = o.max_waiting_tokens,
           .eos_token_ids = model.generation_defaults().eos_token_ids};
 }
 

@@ -28,7 +28,7 @@ uint64_t random_seed() {
 EngineCore::EngineCore(std::unique_ptr<ModelRunner> runner, CoreOptions options)
     : options_(std::move(options)),
       runner_(std::move(runner)),
-      inbox_(std::make_shared<Inbox>(options_.max_waiting)),
+      inbox_(std::make_shared<Inbox>(options_.max_waiting, options_.max_waiting_tokens)),
       seed_base_(random_seed()),
       scheduler_(options_.scheduler),
       builder_(options_.scheduler.block_size,
@@ -65,6 +65,7 @@ std::unique_ptr<Sequence> EngineCore::make_sequence(Request request) {
   std::ranges::sort(s->end_ids);
   s->tokens = std::move(request.prompt_ids);
   s->n_prompt = static_cast<int64_t>(s->tokens.size());
+  s->n_before = request.n_generated_before;
   s->usage.prompt_tokens = s->n_prompt;
   const int64_t room = max_model_len() - s->n_prompt;
   const int64_t max_tokens = s->sampling.max_tokens;
@@ -161,15 +162,20 @@ void EngineCore::note_admissions(std::span<const Slice> slices) {
     s.usage.queue_seconds = seconds(s.submitted, s.admitted);
     counters_.prompt_tokens += s.n_prompt;
     counters_.cached_tokens += s.usage.cached_tokens;
-    ++n_left_queue_;
+    note_left_queue(s);
   }
+}
+
+void EngineCore::note_left_queue(const Sequence& s) {
+  ++n_left_queue_;
+  n_tokens_left_queue_ += s.n_prompt;
 }
 
 void EngineCore::sample_row(Sequence& s, std::span<float> logits) {
   const Sampled sampled = sampler_.sample(logits,
                                           {.params = s.sampling,
                                            .tokens = s.tokens,
-                                           .n_prompt = s.n_prompt,
+                                           .n_prompt = s.n_prompt - s.n_before,
                                            .end_ids = s.end_ids,
                                            .seed = s.seed});
   Event event;
@@ -207,7 +213,7 @@ void EngineCore::sample_row(Sequence& s, std::span<float> logits) {
 void EngineCore::end(Sequence& s, Event event, FinishReason reason) {
   scheduler_.finish(s);
   if (s.admitted == Clock::time_point()) {
-    ++n_left_queue_;
+    note_left_queue(s);
     s.usage.queue_seconds = seconds(s.submitted, Clock::now());
   } else if (s.n_generated() > 0) {
     s.usage.decode_seconds = seconds(s.first_token, Clock::now());
@@ -236,7 +242,9 @@ void EngineCore::end_all(FinishReason reason, const std::string& error) {
 }
 
 void EngineCore::publish() {
-  if (n_left_queue_ > 0) inbox_->left_queue(std::exchange(n_left_queue_, 0));
+  if (n_left_queue_ > 0) {
+    inbox_->left_queue(std::exchange(n_left_queue_, 0), std::exchange(n_tokens_left_queue_, 0));
+  }
   counters_.n_running = scheduler_.n_running();
   counters_.n_waiting = scheduler_.n_waiting();
   counters_.n_blocks = scheduler_.pool().n_blocks();

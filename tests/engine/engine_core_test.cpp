@@ -27,6 +27,7 @@ struct MockOptions {
   int64_t max_batch_tokens = 32;
   int64_t max_sequences = 8;
   int64_t max_waiting = 1000;
+  int64_t max_waiting_tokens = 0;
   bool prefix_cache = true;
   std::vector<int32_t> eos = {};
 };
@@ -41,6 +42,7 @@ struct Mock {
                             .prefix_cache = s.prefix_cache},
               .limits = {.n_real_tokens = kVocab, .max_model_len = s.max_model_len},
               .max_waiting = s.max_waiting,
+              .max_waiting_tokens = s.max_waiting_tokens,
               .eos_token_ids = s.eos,
               .check_every_step = true}) {}
   MockModel::Knobs knobs;
@@ -266,7 +268,7 @@ TEST(EngineCore, RefusesMoreThanMaxWaitingAndRecovers) {
     mock.core.submit({.prompt_ids = {3}});
     FAIL() << "the queue was full";
   } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::out_of_memory);
+    EXPECT_EQ(error.kind(), ErrorKind::busy);
   }
   streams[0].cancel();
   EXPECT_EQ(drain(streams[0], 1).last.finish, FinishReason::cancelled);
@@ -275,6 +277,73 @@ TEST(EngineCore, RefusesMoreThanMaxWaitingAndRecovers) {
     auto one = mock.core.submit({.prompt_ids = {3}, .sampling = {.max_tokens = 1}});
     drain(one);
   }
+}
+
+TEST(EngineCore, RefusesMoreThanMaxWaitingTokensButNeverAnEmptyQueue) {
+  Mock mock({.max_sequences = 1, .max_waiting_tokens = 100});
+  mock.knobs.sleep_us = 2000;
+  auto running = mock.core.submit({.prompt_ids = {1}});
+  ASSERT_TRUE(running.next().has_value());  // it runs: nothing waits
+  const auto waits = [&](int64_t n_tokens) {
+    return mock.core.submit({.prompt_ids = prompt(n_tokens, 2), .sampling = {.max_tokens = 1}});
+  };
+  auto longer_than_the_limit = waits(150);
+  try {
+    waits(1);
+    ADD_FAILURE() << "the queue was full";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::busy);
+    EXPECT_NE(std::string(error.what()).find("150 tokens wait"), std::string::npos) << error.what();
+  }
+  longer_than_the_limit.cancel();
+  drain(longer_than_the_limit);
+  auto first = waits(60), second = waits(40);
+  EXPECT_THROW(waits(1), Error);
+  running.cancel();
+  drain(running, 1);
+  EXPECT_EQ(drain(first).ids.size(), 1u);
+  EXPECT_EQ(drain(second).ids.size(), 1u);
+  auto after = waits(200);
+  EXPECT_EQ(drain(after).ids.size(), 1u);
+}
+
+// Ended anywhere and submitted again with what it had, a request says what it would have said.
+TEST(EngineCore, CancelledRequestGoesOnExactlyWhereItWas) {
+  int64_t n_continued = 0;
+  for (const bool sampled : {false, true}) {
+    for (uint64_t seed = 0; seed < 12; ++seed) {
+      Request whole{.prompt_ids = prompt(1 + static_cast<int64_t>(seed) * 5, seed),
+                    .sampling = {.presence_penalty = 0.7,
+                                 .frequency_penalty = 0.4,
+                                 .repetition_penalty = 1.2,
+                                 .seed = seed,
+                                 .max_tokens = 40,
+                                 .min_tokens = 25}};
+      if (sampled) whole.sampling.temperature = 1.5;
+      const std::vector<int32_t> end_ids = {3, 9, 27};
+      const auto expected = mock_continuation(whole, kVocab, 256, end_ids);
+      ASSERT_GE(expected.size(), 25u);
+      Mock mock({.eos = end_ids});
+      auto unbroken = mock.core.submit(whole);
+      ASSERT_EQ(drain(unbroken).ids, expected);
+      for (const size_t k : {size_t{1}, size_t{10}, size_t{24}, expected.size() - 1}) {
+        Request rest = whole;
+        rest.prompt_ids.insert(
+            rest.prompt_ids.end(), expected.begin(), expected.begin() + static_cast<int64_t>(k));
+        rest.n_generated_before = static_cast<int64_t>(k);
+        rest.sampling.max_tokens = whole.sampling.max_tokens - static_cast<int64_t>(k);
+        auto stream = mock.core.submit(rest);
+        const Outcome outcome = drain(stream);
+        ASSERT_EQ(outcome.ids,
+                  std::vector<int32_t>(expected.begin() + static_cast<int64_t>(k), expected.end()))
+            << "seed " << seed << " from " << k;
+        EXPECT_EQ(outcome.last.usage.prompt_tokens,
+                  static_cast<int64_t>(whole.prompt_ids.size() + k));
+        ++n_continued;
+      }
+    }
+  }
+  EXPECT_EQ(n_continued, 96);
 }
 
 TEST(EngineCore, CancelsInTheQueueInPrefillAndInDecode) {
