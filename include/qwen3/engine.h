@@ -66,7 +66,8 @@ struct Request {
   int n_prompt_logprobs = -1;
 
   // The request is no generation: its only event carries the final hidden state of the last prompt
-  // token (after the last norm, before the head; float32) and finishes with FinishReason::stop.
+  // token (after the last norm, before the head; float32) and finishes with FinishReason::stop. Its
+  // prompt may fill the whole context, and `sampling` says nothing to it.
   bool embed = false;
 
   // Called on the engine thread before each token is sampled, with what was generated so far and
@@ -155,14 +156,16 @@ struct EngineStats {
 
 class Engine {
  public:
-  // Starts the engine thread. Throws Error{out_of_memory} with the arithmetic if the cache for one
+  // Starts the engine thread. A model without a head (an embedding model) takes only requests with
+  // `embed`. Throws Error{out_of_memory} with the arithmetic if the cache for one
   // sequence does not fit.
   explicit Engine(std::shared_ptr<Model> model, const EngineOptions& options = {});
   ~Engine();  // cancels what is running and joins
   Engine(const Engine&) = delete;
 
   // Thread safe. Throws Error{invalid_argument} for parameters out of range, ids out of the
-  // vocabulary, an empty prompt, or one that leaves no room for a token.
+  // vocabulary, an empty prompt, or one that leaves no room for a token; Error{busy} when the queue
+  // is full; Error{unsupported} when logits are asked of an embedding model.
   EventStream submit(Request request);
 
   // Events by callback on the engine thread, the first possibly before submit returns. It must

@@ -62,7 +62,12 @@ class EngineCore {
   void run_batch();
   void note_admissions(std::span<const Slice> slices);
   void note_left_queue(const Sequence& sequence);
+  void take_logits(const Tensor& logits);
+  void take_hidden();
+  void score_row(Sequence& sequence, int64_t position, std::span<const float> logits);
   void sample_row(Sequence& sequence, std::span<float> logits);
+  void note_first_output(Sequence& sequence, Event& event);
+  void end_damaged(Sequence& sequence, int64_t position);
   void end(Sequence& sequence, Event event, FinishReason reason);
   void end_running(const std::string& error);
   void end_all(FinishReason reason, const std::string& error);

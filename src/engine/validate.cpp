@@ -79,7 +79,17 @@ void validate(const Request& request, const RequestLimits& limits) {
   QWEN3_CHECK(n_prompt > 0,
               ErrorKind::invalid_argument,
               "prompt_ids: expected at least one token, got none");
-  QWEN3_CHECK(n_prompt < limits.max_model_len,
+  QWEN3_CHECK(limits.has_head || (request.embed && request.n_prompt_logprobs < 0),
+              ErrorKind::unsupported,
+              "embed: this is an embedding model (its checkpoint has no lm_head.weight): it cannot "
+              "generate; expected a request for an embedding");
+  QWEN3_CHECK(n_prompt <= limits.max_model_len || !request.embed,
+              ErrorKind::invalid_argument,
+              "prompt_ids: this model's maximum context length is {} tokens, the prompt has {}; "
+              "shorten it",
+              limits.max_model_len,
+              n_prompt);
+  QWEN3_CHECK(n_prompt < limits.max_model_len || request.embed,
               ErrorKind::invalid_argument,
               "prompt_ids: this model's maximum context length is {} tokens, the prompt has {} and "
               "leaves no room for a new one; shorten it",
