@@ -231,7 +231,7 @@ void Connection::refuse_parse(const ParseFailure& failure) {
 // The last byte has gone to the socket.
 void Connection::complete_exchange() {
   end_exchange("complete", true);
-  if (close_after_ || input_ended_) return linger();
+  if (close_after_ || input_ended_ || front_.draining) return linger();
   phase_ = Phase::head;
   phase_start_ = Clock::now();
   head_begun_ = false;
