@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
+#include <cctype>
 #include <charconv>
 
 #include "server/response.h"
@@ -17,6 +18,17 @@ namespace {
 // A chunk's size line. Without extensions, which are refused, nothing needs more.
 constexpr size_t kMaxChunkLine = 64;
 
+// Whether a request line has three parts of which the last is well-formed, like "HTTP/2.0".
+bool names_version(std::string_view line) {
+  const size_t last = line.rfind(' ');
+  if (last == std::string_view::npos || std::count(line.begin(), line.end(), ' ') != 2)
+    return false;
+  const std::string_view version = line.substr(last + 1);
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  return version.size() == 8 && version.starts_with("HTTP/") && is_digit(version[5]) &&
+         version[6] == '.' && is_digit(version[7]);
+}
+
 std::string to_string(string_view text) { return {text.data(), text.size()}; }
 
 }  // namespace
@@ -30,6 +42,7 @@ class RequestParser::Grammar final : public http::basic_parser<true> {
     header_limit(UINT32_MAX);  // held by the scan
   }
 
+  const char* input_begin = nullptr;  // of the bytes given to put()
   bool too_large = false;
 
  private:
@@ -55,13 +68,23 @@ class RequestParser::Grammar final : public http::basic_parser<true> {
   size_t on_body_impl(string_view piece, error_code& error) override { return add(piece, error); }
 
   void on_chunk_header_impl(uint64_t size, string_view extensions, error_code& error) override {
+    // Sixteen digits hold every size; other parsers overflow on more, even on zeros.
+    if (size_digits(extensions.data()) > 16) error = http::error::bad_chunk;
     if (!extensions.empty()) error = http::error::bad_chunk_extension;
+    if (error) return;
     if (size > max_body_ - body_.size()) refuse_size(error);
   }
   size_t on_chunk_body_impl(uint64_t, string_view piece, error_code& error) override {
     return add(piece, error);
   }
   void on_finish_impl(error_code&) override {}
+
+  // How many stand before `end`, which is just behind them in the input.
+  size_t size_digits(const char* end) const {
+    const char* begin = end;
+    while (begin > input_begin && std::isxdigit(static_cast<unsigned char>(begin[-1]))) --begin;
+    return static_cast<size_t>(end - begin);
+  }
 
   size_t add(string_view piece, error_code& error) {
     if (piece.size() > max_body_ - body_.size()) {
@@ -166,9 +189,8 @@ RequestParser::Progress RequestParser::parse_head(std::string_view head) {
   grammar_ = std::make_unique<Grammar>(head_, body_, limits_.body_bytes);
   error_code error;
   const size_t consumed = grammar_->put(boost::asio::const_buffer(head.data(), head.size()), error);
-  if (error == http::error::bad_version) {
-    const bool http = head.substr(0, head.find("\r\n")).find(" HTTP/") != std::string_view::npos;
-    return fail(http ? 505 : 400, "expected HTTP/1.1 or HTTP/1.0");
+  if (error == http::error::bad_version && names_version(head.substr(0, head.find("\r\n")))) {
+    return fail(505, "expected version 1.1 or 1.0 of HTTP");
   }
   if (error || consumed != head.size()) {
     return fail(400, "the request's head is malformed: " + (error ? error.message() : "its end"));
@@ -227,6 +249,7 @@ RequestParser::Progress RequestParser::read_body(std::string& input) {
   if (grammar_->is_done()) return Progress::done;
   if (input.empty()) return Progress::needs_more;
   error_code error;
+  grammar_->input_begin = input.data();
   const size_t consumed =
       grammar_->put(boost::asio::const_buffer(input.data(), input.size()), error);
   input.erase(0, consumed);

@@ -74,7 +74,8 @@ std::string_view error_type(int status) {
     case 429:
       return "rate_limit_error";
     default:
-      return status >= 500 ? "server_error" : "invalid_request_error";
+      return status >= 500 && status != 501 && status != 505 ? "server_error"
+                                                             : "invalid_request_error";
   }
 }
 
