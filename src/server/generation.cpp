@@ -31,19 +31,24 @@ void Generation::launch() {
   ticket_ = service_.enter(shared_from_this());
   exchange_->on_disconnect([weak = weak_from_this()] {
     if (const auto self = weak.lock()) {
-      self->over_ = true;
+      self->over_ = self->failed_ = true;  // nobody is there to be told
       self->cancel_all();
       self->end();
     }
   });
-  if (over_) return;
-  submit_more();
-  if (!over_) begun();
-  if (!over_ && children_.empty()) {
-    over_ = true;
-    complete();
-    end();
+  try {
+    if (!over_) submit_more();
+    if (!over_) begun();
+    if (!over_ && children_.empty()) finish();
+  } catch (const std::exception& error) {
+    fail(to_api_error(error));
   }
+}
+
+void Generation::finish() {
+  over_ = true;
+  complete();
+  end();
 }
 
 void Generation::submit_more() {
@@ -98,11 +103,7 @@ void Generation::empty_mailbox() {
     }
     if (!over_) submit_more();
     if (!over_) settle();
-    if (!over_ && n_finished_ == children_.size()) {
-      over_ = true;
-      complete();
-      end();
-    }
+    if (!over_ && n_finished_ == children_.size()) finish();
   } catch (const std::exception& error) {
     fail(to_api_error(error));
   }
@@ -141,7 +142,8 @@ void Generation::cancel_all() {
 }
 
 void Generation::fail(const ApiError& error) {
-  if (std::exchange(over_, true)) return;
+  if (std::exchange(failed_, true)) return;
+  over_ = true;
   cancel_all();
   service_.metrics().failed(error.code);
   exchange_->note("error", error.detail.empty() ? error.code : error.detail);

@@ -82,6 +82,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void empty_mailbox();
   void handle(size_t index, const Event& event);
   void cancel_all();
+  void finish();
   void end();
 
   Service& service_;
@@ -96,6 +97,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   size_t n_running_ = 0;
   size_t n_finished_ = 0;
   bool over_ = false;
+  bool failed_ = false;
 
   std::mutex mutex_;
   std::vector<Arrival> mailbox_;  // under mutex_
