@@ -38,7 +38,10 @@ void Generation::launch() {
   });
   try {
     if (!over_) submit_more();
-    if (!over_) begun();
+    if (!over_) {
+      begun_ = true;
+      begun();
+    }
     if (!over_ && children_.empty()) finish();
   } catch (const std::exception& error) {
     fail(to_api_error(error));

@@ -44,6 +44,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
  protected:
   // The first requests are in the queue.
   virtual void begun() {}
+  bool begun_stream() const { return begun_; }  // begun() has been called
   virtual void on_event(size_t index, const Event& event) = 0;
   // All events that had come are handled: the moment to write.
   virtual void settle() {}
@@ -96,6 +97,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   size_t next_ = 0;        // the first child that is not submitted
   size_t n_running_ = 0;
   size_t n_finished_ = 0;
+  bool begun_ = false;
   bool over_ = false;
   bool failed_ = false;
 
