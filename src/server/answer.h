@@ -30,8 +30,8 @@ struct AnswerDelta {
 };
 
 struct AnswerPlan {
-  AnswerOptions text = {};              // state, stop strings, whether to split at all
-  std::optional<ToolFormat> tools = {}; // absent: tool calls are text
+  AnswerOptions text = {};               // state, stop strings, whether to split at all
+  std::optional<ToolFormat> tools = {};  // absent: tool calls are text
   Json tool_schemas = nullptr;
   bool first_call_only = false;  // the answer ends with its first call
   bool drop_reasoning = false;   // it is made, and nobody sees it
@@ -84,8 +84,8 @@ class Answer {
   int64_t n_calls_ = 0;
   bool any_reasoning_ = false;
   bool any_content_ = false;
-  bool any_shown_ = false;   // content that is not white space went out
-  std::string held_space_;   // white space before a possible call
+  bool any_shown_ = false;  // content that is not white space went out
+  std::string held_space_;  // white space before a possible call
 };
 
 }  // namespace qwen3::server

@@ -9,12 +9,14 @@
 namespace qwen3::server {
 
 std::string usage_json(const TokenUsage& usage) {
-  return fmt::format(
-      R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},)"
-      R"("prompt_tokens_details":{{"cached_tokens":{}}},)"
-      R"("completion_tokens_details":{{"reasoning_tokens":{}}}}})",
-      usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens + usage.completion_tokens,
-      usage.cached_tokens, usage.reasoning_tokens);
+  return fmt::format(R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},)"
+                     R"("prompt_tokens_details":{{"cached_tokens":{}}},)"
+                     R"("completion_tokens_details":{{"reasoning_tokens":{}}}}})",
+                     usage.prompt_tokens,
+                     usage.completion_tokens,
+                     usage.prompt_tokens + usage.completion_tokens,
+                     usage.cached_tokens,
+                     usage.reasoning_tokens);
 }
 
 void note_usage(Exchange& exchange, const TokenUsage& usage, std::string_view finish_reason) {
@@ -41,7 +43,9 @@ std::string answer_head(const Service& service, std::string_view id, std::string
   return out + R"(,"choices":[)";
 }
 
-void append_finish(std::string& out, std::string_view reason, std::string_view stop_reason,
+void append_finish(std::string& out,
+                   std::string_view reason,
+                   std::string_view stop_reason,
                    std::string_view detail) {
   out += R"(,"finish_reason":)";
   append_json_string(out, reason);

@@ -28,7 +28,9 @@ void note_usage(Exchange& exchange, const TokenUsage& usage, std::string_view fi
 std::string answer_head(const Service& service, std::string_view id, std::string_view object);
 
 // ,"finish_reason":…,"stop_reason":…[,"finish_detail":…]
-void append_finish(std::string& out, std::string_view reason, std::string_view stop_reason,
+void append_finish(std::string& out,
+                   std::string_view reason,
+                   std::string_view stop_reason,
                    std::string_view detail);
 
 // The events that end a stream: an error if there is one, then [DONE].

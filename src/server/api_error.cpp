@@ -30,8 +30,9 @@ std::string_view type_of(int status) {
 }
 
 bool is_path(std::string_view text) {
-  return !text.empty() && text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW"
-                                                 "XYZ0123456789_[].") == text.npos;
+  return !text.empty() && text.find_first_not_of(
+                              "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW"
+                              "XYZ0123456789_[].") == text.npos;
 }
 
 // Messages of the library begin with the field they are about: "messages[1].role: is missing".
@@ -99,9 +100,8 @@ void refuse_context(std::string_view param,
                         n_prompt,
                         param,
                         n_completion)
-          : fmt::format("your {} has {} tokens, which leaves no room for a new one",
-                        param,
-                        n_prompt);
+          : fmt::format(
+                "your {} has {} tokens, which leaves no room for a new one", param, n_prompt);
   ApiError error(400,
                  "context_length_exceeded",
                  fmt::format("This model's maximum context length is {} tokens. However, {}. "

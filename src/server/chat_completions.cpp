@@ -15,12 +15,17 @@ namespace {
 // One answer of n choices.
 class ChatCompletion final : public Generation {
  public:
-  ChatCompletion(Service& service, const ServedModel& model, const HttpRequest& http,
-                 ExchangePtr exchange, ChatRequest request, EncodedChat prompt)
+  ChatCompletion(Service& service,
+                 const ServedModel& model,
+                 const HttpRequest& http,
+                 ExchangePtr exchange,
+                 ChatRequest request,
+                 EncodedChat prompt)
       : Generation(service, model, http, std::move(exchange)),
         request_(std::move(request)),
         prompt_ids_(std::move(prompt.ids)),
-        head_(answer_head(service, "chatcmpl-" + http.id,
+        head_(answer_head(service,
+                          "chatcmpl-" + http.id,
                           request_.common.stream ? "chat.completion.chunk" : "chat.completion")),
         chunks_(head_, service.options().reasoning_field) {
     const AnswerPlan plan = answer_plan(request_, prompt.state, model, service.options());
@@ -81,8 +86,8 @@ class ChatCompletion final : public Generation {
   void finish(size_t index, const Event& event) {
     Choice& choice = choices_[index];
     show(choice, choice.answer.finish(*event.finish));
-    choice.shown.end = {choice.answer.finish_reason(), choice.answer.stop_reason(),
-                        choice.answer.finish_detail()};
+    choice.shown.end = {
+        choice.answer.finish_reason(), choice.answer.stop_reason(), choice.answer.finish_detail()};
     usage_.completion_tokens += choice.answer.n_tokens();
     usage_.reasoning_tokens += choice.answer.n_reasoning_tokens();
     if (index == 0) {
@@ -209,11 +214,10 @@ void chat_completions(Service& service, const HttpRequest& http, const ExchangeP
   ChatRequest request = read_chat_request(fields, model, service.options());
   note_unread(fields, *exchange);
   EncodedChat prompt = encode_chat_prompt(model, request.chat);
-  std::vector<Request> requests =
-      chat_requests(request, prompt, http, model, service.options());
+  std::vector<Request> requests = chat_requests(request, prompt, http, model, service.options());
   const size_t window = requests.size();
-  std::make_shared<ChatCompletion>(service, model, http, exchange, std::move(request),
-                                   std::move(prompt))
+  std::make_shared<ChatCompletion>(
+      service, model, http, exchange, std::move(request), std::move(prompt))
       ->start(std::move(requests), window);
 }
 

@@ -124,14 +124,18 @@ void ChatChunks::role(std::string& out, int64_t choice) const {
   close(out, {});
 }
 
-void ChatChunks::reasoning(std::string& out, int64_t choice, std::string_view text,
+void ChatChunks::reasoning(std::string& out,
+                           int64_t choice,
+                           std::string_view text,
                            const ChoiceExtras& extras) const {
   open(out, choice);
   append_reasoning(out, text, field_);
   close(out, extras);
 }
 
-void ChatChunks::content(std::string& out, int64_t choice, std::string_view text,
+void ChatChunks::content(std::string& out,
+                         int64_t choice,
+                         std::string_view text,
                          const ChoiceExtras& extras) const {
   open(out, choice);
   out += R"("content":)";
@@ -139,7 +143,10 @@ void ChatChunks::content(std::string& out, int64_t choice, std::string_view text
   close(out, extras);
 }
 
-void ChatChunks::call(std::string& out, int64_t choice, int64_t index, const NamedCall& call,
+void ChatChunks::call(std::string& out,
+                      int64_t choice,
+                      int64_t index,
+                      const NamedCall& call,
                       const ChoiceExtras& extras) const {
   open(out, choice);
   out += R"("tool_calls":[{"index":)";
@@ -150,7 +157,9 @@ void ChatChunks::call(std::string& out, int64_t choice, int64_t index, const Nam
   close(out, extras);
 }
 
-void ChatChunks::finish(std::string& out, int64_t choice, const ChoiceEnd& end,
+void ChatChunks::finish(std::string& out,
+                        int64_t choice,
+                        const ChoiceEnd& end,
                         const ChoiceExtras& extras) const {
   open(out, choice);
   out += '}';

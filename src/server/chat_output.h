@@ -56,13 +56,22 @@ class ChatChunks {
 
   // Each appends one event to `out`.
   void role(std::string& out, int64_t choice) const;
-  void reasoning(std::string& out, int64_t choice, std::string_view text,
+  void reasoning(std::string& out,
+                 int64_t choice,
+                 std::string_view text,
                  const ChoiceExtras& extras) const;
-  void content(std::string& out, int64_t choice, std::string_view text,
+  void content(std::string& out,
+               int64_t choice,
+               std::string_view text,
                const ChoiceExtras& extras) const;
-  void call(std::string& out, int64_t choice, int64_t index, const NamedCall& call,
+  void call(std::string& out,
+            int64_t choice,
+            int64_t index,
+            const NamedCall& call,
             const ChoiceExtras& extras) const;
-  void finish(std::string& out, int64_t choice, const ChoiceEnd& end,
+  void finish(std::string& out,
+              int64_t choice,
+              const ChoiceEnd& end,
               const ChoiceExtras& extras) const;
   void usage_only(std::string& out, std::string_view usage) const;
 

@@ -16,15 +16,16 @@ namespace {
 constexpr size_t kMaxNameBytes = 128;
 
 // Templates know these roles only; "function" is the old name of "tool".
-constexpr std::array<std::string_view, 5> kRoles = {"system", "developer", "user", "assistant",
-                                                    "tool"};
+constexpr std::array<std::string_view, 5> kRoles = {
+    "system", "developer", "user", "assistant", "tool"};
 
 void fit_roles(std::vector<Message>& messages) {
   for (size_t i = 0; i < messages.size(); ++i) {
     Message& message = messages[i];
     if (std::ranges::find(kRoles, message.role) == kRoles.end()) {
       refuse(fmt::format("messages[{}].role", i),
-             fmt::format("expected {}, got \"{}\"", fmt::join(kRoles, ", "),
+             fmt::format("expected {}, got \"{}\"",
+                         fmt::join(kRoles, ", "),
                          quote_for_message(message.role, 60)));
     }
     if (message.role == "developer") message.raw["role"] = message.role = "system";
@@ -33,8 +34,9 @@ void fit_roles(std::vector<Message>& messages) {
 
 bool is_tool_name(std::string_view name) {
   return !name.empty() && name.size() <= kMaxNameBytes &&
-         name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:"
-                                "/@") == name.npos;
+         name.find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:"
+             "/@") == name.npos;
 }
 
 std::string tool_name(const Json& tool, const std::string& path) {
@@ -75,8 +77,9 @@ Json read_tools(Fields& fields, const ApiLimits& limits) {
     n_bytes += dump_json((*tools)[i]).size();
   }
   if (n_bytes > static_cast<size_t>(limits.max_tool_bytes)) {
-    refuse("tools", fmt::format("expected at most {} bytes in total, got {}", limits.max_tool_bytes,
-                                n_bytes));
+    refuse(
+        "tools",
+        fmt::format("expected at most {} bytes in total, got {}", limits.max_tool_bytes, n_bytes));
   }
   return *tools;
 }
@@ -154,7 +157,8 @@ std::optional<int64_t> read_budget(Fields& fields) {
       fields.one_of({"thinking_token_budget", "thinking_budget", "reasoning_budget"});
   if (!name.empty()) budget = fields.integer(name, -1, kMost);
   if (const Json* kwargs = fields.object("chat_template_kwargs")) {
-    const auto inner = Fields(*kwargs, "chat_template_kwargs").integer("thinking_budget", -1, kMost);
+    const auto inner =
+        Fields(*kwargs, "chat_template_kwargs").integer("thinking_budget", -1, kMost);
     if (!budget) budget = inner;
   }
   if (budget && *budget < 0) return std::nullopt;  // -1: no limit
@@ -195,9 +199,11 @@ std::string opened_call(const ChatRequest& request, ToolFormat format) {
   return fmt::format("<tool_call>\n{{\"name\": {}, \"arguments\":", name);
 }
 
-SteeringPlan steering_plan(const ChatRequest& request, PromptState state, const ServedModel& model) {
-  SteeringPlan plan{.state = state, .think_open = model.think_open,
-                    .think_close = model.think_close};
+SteeringPlan steering_plan(const ChatRequest& request,
+                           PromptState state,
+                           const ServedModel& model) {
+  SteeringPlan plan{
+      .state = state, .think_open = model.think_open, .think_close = model.think_close};
   if (request.thinking_budget && state != PromptState::thinking_is_over) {
     if (model.think_close < 0) {
       refuse_unsupported("thinking_token_budget", "this model's tokenizer has no </think>");
@@ -240,13 +246,13 @@ ChatPromptFields read_chat_prompt(Fields& fields, const ApiLimits& limits) {
 
 EncodedChat encode_chat_prompt(const ServedModel& model, const ChatPromptFields& chat) {
   if (!model.text.has_chat_template()) {
-    throw ApiError(400, "no_chat_template",
-                   "this model has no chat template; use /v1/completions");
+    throw ApiError(400, "no_chat_template", "this model has no chat template; use /v1/completions");
   }
   return encode_chat(model.text, chat.messages, chat.tools, chat.prompt);
 }
 
-ChatRequest read_chat_request(Fields& fields, const ServedModel& model,
+ChatRequest read_chat_request(Fields& fields,
+                              const ServedModel& model,
                               const ServiceOptions& options) {
   ChatRequest out;
   out.common = read_generation_fields(fields, model, options);
@@ -256,13 +262,16 @@ ChatRequest read_chat_request(Fields& fields, const ServedModel& model,
   out.common.max_tokens = read_max_tokens(fields);
   out.thinking_budget = read_budget(fields);
   out.include_reasoning = fields.boolean("include_reasoning").value_or(true);
-  for (const char* name : {"modalities", "audio", "prediction", "web_search_options", "documents"}) {
+  for (const char* name :
+       {"modalities", "audio", "prediction", "web_search_options", "documents"}) {
     fields.value(name);
   }
   return out;
 }
 
-AnswerPlan answer_plan(const ChatRequest& request, PromptState state, const ServedModel& model,
+AnswerPlan answer_plan(const ChatRequest& request,
+                       PromptState state,
+                       const ServedModel& model,
                        const ServiceOptions& options) {
   const bool tags = options.reasoning_field == ReasoningField::none;
   AnswerPlan plan{.text = {.state = state,
@@ -282,18 +291,22 @@ AnswerPlan answer_plan(const ChatRequest& request, PromptState state, const Serv
   return plan;
 }
 
-std::vector<Request> chat_requests(const ChatRequest& request, const EncodedChat& prompt,
-                                   const HttpRequest& http, const ServedModel& model,
+std::vector<Request> chat_requests(const ChatRequest& request,
+                                   const EncodedChat& prompt,
+                                   const HttpRequest& http,
+                                   const ServedModel& model,
                                    const ServiceOptions& options) {
   const auto n_prompt = static_cast<int64_t>(prompt.ids.size());
   const SteeringPlan steering = steering_plan(request, prompt.state, model);
   check_steering(steering, request.common.sampling);
   Request first = make_request(request.common, prompt.ids, http, options);
-  first.sampling.max_tokens = fit_max_tokens(request.common.max_tokens, options.default_max_tokens,
-                                             n_prompt, model, options, "messages");
+  first.sampling.max_tokens = fit_max_tokens(
+      request.common.max_tokens, options.default_max_tokens, n_prompt, model, options, "messages");
   if (first.sampling.min_tokens > first.sampling.max_tokens) {
-    refuse("min_tokens", fmt::format("expected at most max_tokens {}, got {}",
-                                     first.sampling.max_tokens, first.sampling.min_tokens));
+    refuse("min_tokens",
+           fmt::format("expected at most max_tokens {}, got {}",
+                       first.sampling.max_tokens,
+                       first.sampling.min_tokens));
   }
   std::vector<Request> requests;
   for (int64_t i = 0; i < request.common.n; ++i) {

@@ -38,16 +38,21 @@ struct ChatRequest {
 ChatPromptFields read_chat_prompt(Fields& fields, const ApiLimits& limits);
 EncodedChat encode_chat_prompt(const ServedModel& model, const ChatPromptFields& chat);
 
-ChatRequest read_chat_request(Fields& fields, const ServedModel& model,
+ChatRequest read_chat_request(Fields& fields,
+                              const ServedModel& model,
                               const ServiceOptions& options);
 
 // How the answers of this request are read.
-AnswerPlan answer_plan(const ChatRequest& request, PromptState state, const ServedModel& model,
+AnswerPlan answer_plan(const ChatRequest& request,
+                       PromptState state,
+                       const ServedModel& model,
                        const ServiceOptions& options);
 
 // The requests of the engine: n of them, whose seeds count up. Throws the context error.
-std::vector<Request> chat_requests(const ChatRequest& request, const EncodedChat& prompt,
-                                   const HttpRequest& http, const ServedModel& model,
+std::vector<Request> chat_requests(const ChatRequest& request,
+                                   const EncodedChat& prompt,
+                                   const HttpRequest& http,
+                                   const ServedModel& model,
                                    const ServiceOptions& options);
 
 }  // namespace qwen3::server

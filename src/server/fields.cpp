@@ -17,9 +17,8 @@ std::string describe(const Json& value) {
 
 int64_t read_integer(const Json& value, std::string_view path, int64_t low, int64_t high) {
   const auto complain = [&] {
-    refuse(
-        path,
-        fmt::format("expected an integer from {} to {}, got {}", low, high, describe(value)));
+    refuse(path,
+           fmt::format("expected an integer from {} to {}, got {}", low, high, describe(value)));
   };
   int64_t whole = 0;
   if (value.is_number_unsigned()) {
@@ -43,7 +42,8 @@ int64_t read_integer(const Json& value, std::string_view path, int64_t low, int6
 double read_number(const Json& value, std::string_view path, double low, double high) {
   const double number = value.is_number() ? value.get<double>() : std::nan("");
   if (!(number >= low && number <= high)) {
-    refuse(path, fmt::format("expected a number from {} to {}, got {}", low, high, describe(value)));
+    refuse(path,
+           fmt::format("expected a number from {} to {}, got {}", low, high, describe(value)));
   }
   return number;
 }
@@ -69,8 +69,9 @@ std::vector<int32_t> read_token_ids(const Json& list, std::string_view path, int
 Fields::Fields(const Json& object, std::string path) : path_(std::move(path)) {
   if (!object.is_object()) {
     const std::string where = path_.empty() ? "request body" : path_;
-    ApiError error(
-        400, "invalid_value", fmt::format("{}: expected an object, got {}", where, describe(object)));
+    ApiError error(400,
+                   "invalid_value",
+                   fmt::format("{}: expected an object, got {}", where, describe(object)));
     error.param = path_;
     throw error;
   }

@@ -5,12 +5,11 @@
 
 namespace qwen3::server {
 
-Generation::Generation(Service& service, const ServedModel& model, const HttpRequest& http,
+Generation::Generation(Service& service,
+                       const ServedModel& model,
+                       const HttpRequest& http,
                        std::shared_ptr<Exchange> exchange)
-    : service_(service),
-      model_(model),
-      exchange_(std::move(exchange)),
-      received_(http.received) {}
+    : service_(service), model_(model), exchange_(std::move(exchange)), received_(http.received) {}
 
 Generation::~Generation() {
   if (ticket_ != 0) service_.leave(ticket_);

@@ -29,7 +29,9 @@ namespace qwen3::server {
 
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
-  Generation(Service& service, const ServedModel& model, const HttpRequest& http,
+  Generation(Service& service,
+             const ServedModel& model,
+             const HttpRequest& http,
              std::shared_ptr<Exchange> exchange);
   virtual ~Generation();
   Generation(const Generation&) = delete;
@@ -67,8 +69,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
  private:
   struct Child {
-    Request request;       // until it is submitted
-    uint64_t id = 0;       // of the engine
+    Request request;  // until it is submitted
+    uint64_t id = 0;  // of the engine
     bool submitted = false, stopped = false, finished = false;
   };
   struct Arrival {
@@ -94,7 +96,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
   std::vector<Child> children_;
   size_t window_ = 0;
-  size_t next_ = 0;        // the first child that is not submitted
+  size_t next_ = 0;  // the first child that is not submitted
   size_t n_running_ = 0;
   size_t n_finished_ = 0;
   bool begun_ = false;

@@ -6,7 +6,6 @@
 #include <charconv>
 #include <utility>
 
-
 namespace qwen3::server {
 namespace {
 
@@ -14,10 +13,18 @@ constexpr int64_t kMaxTokens = int64_t{1} << 30;
 constexpr size_t kMaxSaltBytes = 256;
 
 // Fields that clients send and that change nothing here.
-constexpr const char* kIgnored[] = {
-    "user",           "metadata",          "store",        "service_tier", "safety_identifier",
-    "prompt_cache_key", "prompt_cache_retention", "verbosity", "timings_per_token",
-    "return_progress", "spaces_between_special_tokens", "detokenize"};
+constexpr const char* kIgnored[] = {"user",
+                                    "metadata",
+                                    "store",
+                                    "service_tier",
+                                    "safety_identifier",
+                                    "prompt_cache_key",
+                                    "prompt_cache_retention",
+                                    "verbosity",
+                                    "timings_per_token",
+                                    "return_progress",
+                                    "spaces_between_special_tokens",
+                                    "detokenize"};
 
 struct Unsupported {
   const char* name;
@@ -107,7 +114,9 @@ void read_seed(Fields& fields, SamplingParams& p) {
   }
 }
 
-void read_logit_bias(Fields& fields, SamplingParams& p, const ServedModel& model,
+void read_logit_bias(Fields& fields,
+                     SamplingParams& p,
+                     const ServedModel& model,
                      const ApiLimits& limits) {
   const Json* bias = fields.object("logit_bias");
   if (bias == nullptr) return;
@@ -120,15 +129,19 @@ void read_logit_bias(Fields& fields, SamplingParams& p, const ServedModel& model
     const char* end = key.data() + key.size();
     const auto [stop, error] = std::from_chars(key.data(), end, id);
     if (error != std::errc() || stop != end || id < 0 || id >= model.n_tokens) {
-      refuse("logit_bias", fmt::format("expected token ids from 0 to {} as keys, got \"{}\"",
-                                       model.n_tokens - 1, quote_for_message(key, 60)));
+      refuse("logit_bias",
+             fmt::format("expected token ids from 0 to {} as keys, got \"{}\"",
+                         model.n_tokens - 1,
+                         quote_for_message(key, 60)));
     }
     const std::string path = fmt::format("logit_bias.{}", id);
     p.logit_bias.emplace_back(id, read_number(value, path, -100, 100));
   }
 }
 
-std::vector<int32_t> read_ids(Fields& fields, const char* name, const ServedModel& model,
+std::vector<int32_t> read_ids(Fields& fields,
+                              const char* name,
+                              const ServedModel& model,
                               int64_t most) {
   const Json* list = fields.array(name, static_cast<size_t>(most));
   return list == nullptr ? std::vector<int32_t>() : read_token_ids(*list, name, model.n_tokens);
@@ -168,8 +181,8 @@ void read_streaming(Fields& fields, GenerationFields& out) {
 void read_queueing(Fields& fields, GenerationFields& out, const ApiLimits& limits) {
   out.cache_prompt = fields.boolean("cache_prompt").value_or(true);
   out.cache_salt = fields.text("cache_salt", kMaxSaltBytes).value_or("");
-  out.priority = static_cast<int32_t>(
-      fields.integer("priority", limits.min_priority, INT32_MAX).value_or(0));
+  out.priority =
+      static_cast<int32_t>(fields.integer("priority", limits.min_priority, INT32_MAX).value_or(0));
 }
 
 void read_limits(Fields& fields, GenerationFields& out, const ApiLimits& limits) {
@@ -184,7 +197,8 @@ void read_limits(Fields& fields, GenerationFields& out, const ApiLimits& limits)
 
 }  // namespace
 
-GenerationFields read_generation_fields(Fields& fields, const ServedModel& model,
+GenerationFields read_generation_fields(Fields& fields,
+                                        const ServedModel& model,
                                         const ServiceOptions& options) {
   const ApiLimits& limits = options.limits;
   GenerationFields out{.sampling = model_defaults(model.defaults)};
@@ -209,8 +223,11 @@ GenerationFields read_generation_fields(Fields& fields, const ServedModel& model
   return out;
 }
 
-int64_t fit_max_tokens(const std::optional<int64_t>& asked, int64_t when_absent, int64_t n_prompt,
-                       const ServedModel& model, const ServiceOptions& options,
+int64_t fit_max_tokens(const std::optional<int64_t>& asked,
+                       int64_t when_absent,
+                       int64_t n_prompt,
+                       const ServedModel& model,
+                       const ServiceOptions& options,
                        std::string_view param) {
   const int64_t room = model.max_model_len - n_prompt;
   if (room < 1) refuse_context(param, model.max_model_len, n_prompt, asked.value_or(0));
@@ -221,12 +238,14 @@ int64_t fit_max_tokens(const std::optional<int64_t>& asked, int64_t when_absent,
   return std::min(*asked, room);
 }
 
-Request make_request(const GenerationFields& fields, std::vector<int32_t> prompt_ids,
-                     const HttpRequest& http, const ServiceOptions& options) {
+Request make_request(const GenerationFields& fields,
+                     std::vector<int32_t> prompt_ids,
+                     const HttpRequest& http,
+                     const ServiceOptions& options) {
   Request request{.prompt_ids = std::move(prompt_ids), .sampling = fields.sampling};
   // The client's part first and of a length that it cannot choose: no two clients share a salt.
-  request.cache_salt = fmt::format("{}:{}{}", http.client.salt.size(), http.client.salt,
-                                   fields.cache_salt);
+  request.cache_salt =
+      fmt::format("{}:{}{}", http.client.salt.size(), http.client.salt, fields.cache_salt);
   if (!fields.cache_prompt) request.cache_salt += "\n" + http.id;
   request.fair_key = http.client.name;
   request.priority = fields.priority;

@@ -15,16 +15,16 @@
 namespace qwen3::server {
 
 struct GenerationFields {
-  SamplingParams sampling;                // max_tokens is left to fit_max_tokens()
-  std::optional<int64_t> max_tokens = {}; // as asked
+  SamplingParams sampling;                 // max_tokens is left to fit_max_tokens()
+  std::optional<int64_t> max_tokens = {};  // as asked
   std::vector<std::string> stop = {};
   bool include_stop = false;
   bool skip_special_tokens = true;
   int64_t n = 1;
   int n_prompt_logprobs = -1;
   bool stream = false;
-  bool include_usage = false;       // the usage in a chunk of its own
-  bool continuous_usage = false;    // and in every chunk
+  bool include_usage = false;     // the usage in a chunk of its own
+  bool continuous_usage = false;  // and in every chunk
   bool return_token_ids = false;
   bool loop_guard = true;
   bool cache_prompt = true;
@@ -38,8 +38,8 @@ GenerationFields read_generation_fields(Fields& fields,
                                         const ServedModel& model,
                                         const ServiceOptions& options);
 
-// The new tokens a prompt may get. Throws the context error, `param` naming the prompt's field, when
-// the prompt leaves no room, or not as much as was asked for.
+// The new tokens a prompt may get. Throws the context error, `param` naming the prompt's field,
+// when the prompt leaves no room, or not as much as was asked for.
 int64_t fit_max_tokens(const std::optional<int64_t>& asked,
                        int64_t when_absent,
                        int64_t n_prompt,

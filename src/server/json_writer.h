@@ -1,5 +1,5 @@
-// JSON text by appending to a string. A streamed answer is one small JSON object per token: building
-// a tree for each would cost more than everything else the server does for it.
+// JSON text by appending to a string. A streamed answer is one small JSON object per token:
+// building a tree for each would cost more than everything else the server does for it.
 #pragma once
 
 #include <cstdint>

@@ -33,7 +33,9 @@ MetricFamily family(std::string name, std::string help, MetricType type, double 
   } else {
     metric.gauge.value = value;
   }
-  return {.name = kPrefix + std::move(name), .help = std::move(help), .type = type,
+  return {.name = kPrefix + std::move(name),
+          .help = std::move(help),
+          .type = type,
           .metric = {std::move(metric)}};
 }
 
@@ -44,10 +46,9 @@ std::vector<MetricFamily> engine_families(const EngineStats& s) {
   const auto counter = [](const char* name, const char* help, int64_t value) {
     return family(name, help, MetricType::Counter, static_cast<double>(value));
   };
-  const double used =
-      s.n_blocks > 0
-          ? static_cast<double>(s.n_blocks - s.n_free_blocks) / static_cast<double>(s.n_blocks)
-          : 0;
+  const double used = s.n_blocks > 0 ? static_cast<double>(s.n_blocks - s.n_free_blocks) /
+                                           static_cast<double>(s.n_blocks)
+                                     : 0;
   return {
       gauge("num_requests_running", "Requests in the batch", static_cast<double>(s.n_running)),
       gauge("num_requests_waiting", "Requests in the queue", static_cast<double>(s.n_waiting)),
@@ -58,7 +59,8 @@ std::vector<MetricFamily> engine_families(const EngineStats& s) {
       counter("num_preemptions_total", "Requests put back for want of memory", s.n_preemptions),
       counter("prompt_tokens_total", "Prompt tokens taken in", s.prompt_tokens),
       counter("generation_tokens_total", "Tokens generated", s.generated_tokens),
-      counter("prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache",
+      counter("prefix_cache_queries_total",
+              "Prompt tokens looked up in the prefix cache",
               s.prompt_tokens),
       counter("prefix_cache_hits_total", "Prompt tokens found there", s.cached_tokens),
   };
@@ -86,30 +88,38 @@ prometheus::Family<T>& add_family(prometheus::Registry& registry,
 
 }  // namespace
 
-Histogram& Metrics::histogram(const char* name, const char* help,
+Histogram& Metrics::histogram(const char* name,
+                              const char* help,
                               Histogram::BucketBoundaries buckets) {
   return add_family(registry_, prometheus::BuildHistogram(), name, help).Add({}, buckets);
 }
 
 Metrics::Metrics()
-    : success_(add_family(registry_, prometheus::BuildCounter(), "request_success_total",
+    : success_(add_family(registry_,
+                          prometheus::BuildCounter(),
+                          "request_success_total",
                           "Requests answered, by finish_reason")),
-      failure_(add_family(registry_, prometheus::BuildCounter(), "request_failure_total",
+      failure_(add_family(registry_,
+                          prometheus::BuildCounter(),
+                          "request_failure_total",
                           "Requests that were taken in and failed, by error code")),
-      stalls_(add_family(registry_, prometheus::BuildCounter(), "stalled_steps_total",
+      stalls_(add_family(registry_,
+                         prometheus::BuildCounter(),
+                         "stalled_steps_total",
                          "Steps that the watchdog found too long")
                   .Add({})),
-      first_token_(histogram("time_to_first_token_seconds", "From the request to its first token",
-                             seconds_buckets())),
-      per_token_(histogram("time_per_output_token_seconds", "Mean time of a token after the first",
+      first_token_(histogram(
+          "time_to_first_token_seconds", "From the request to its first token", seconds_buckets())),
+      per_token_(histogram("time_per_output_token_seconds",
+                           "Mean time of a token after the first",
                            seconds_buckets())),
-      total_(histogram("e2e_request_latency_seconds", "From the request to its last token",
-                       seconds_buckets())),
+      total_(histogram(
+          "e2e_request_latency_seconds", "From the request to its last token", seconds_buckets())),
       queue_(histogram("request_queue_time_seconds", "Time in the queue", seconds_buckets())),
-      prompt_tokens_(histogram("request_prompt_tokens", "Prompt tokens of a request",
-                               token_buckets())),
-      generation_tokens_(histogram("request_generation_tokens", "New tokens of a request",
-                                   token_buckets())) {}
+      prompt_tokens_(
+          histogram("request_prompt_tokens", "Prompt tokens of a request", token_buckets())),
+      generation_tokens_(
+          histogram("request_generation_tokens", "New tokens of a request", token_buckets())) {}
 
 void Metrics::answered(const RequestRecord& record) {
   success_.Add({{"finished_reason", std::string(record.finish_reason)}}).Increment();
@@ -131,7 +141,8 @@ void Metrics::failed(std::string_view code) {
 
 void Metrics::stalled() { stalls_.Increment(); }
 
-std::string Metrics::text(const EngineStats* stats, const std::string& model_name,
+std::string Metrics::text(const EngineStats* stats,
+                          const std::string& model_name,
                           bool compat) const {
   std::vector<MetricFamily> families = registry_.Collect();
   if (stats != nullptr) {

@@ -39,7 +39,8 @@ class Metrics {
   std::string text(const EngineStats* stats, const std::string& model_name, bool compat) const;
 
  private:
-  prometheus::Histogram& histogram(const char* name, const char* help,
+  prometheus::Histogram& histogram(const char* name,
+                                   const char* help,
                                    prometheus::Histogram::BucketBoundaries buckets);
 
   prometheus::Registry registry_;

@@ -17,7 +17,8 @@ namespace qwen3::server {
 namespace {
 
 ServiceOptions checked(ServiceOptions options) {
-  QWEN3_CHECK(!options.model_names.empty(), ErrorKind::invalid_argument,
+  QWEN3_CHECK(!options.model_names.empty(),
+              ErrorKind::invalid_argument,
               "model name: expected at least one, got none");
   return options;
 }
@@ -72,9 +73,11 @@ const ServedModel& Service::model_named(const std::string& name) const {
       std::ranges::find(options_.model_names, name) != options_.model_names.end()) {
     return ours;
   }
-  ApiError error(404, "model_not_found",
+  ApiError error(404,
+                 "model_not_found",
                  fmt::format("The model \"{}\" does not exist; this server has {}",
-                             quote_for_message(name), fmt::join(options_.model_names, ", ")));
+                             quote_for_message(name),
+                             fmt::join(options_.model_names, ", ")));
   error.param = "model";
   throw error;
 }

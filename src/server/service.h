@@ -66,7 +66,7 @@ class Service {
   const uint64_t id_base_;
 
   mutable std::mutex mutex_;
-  uint64_t last_ticket_ = 0;                                         // under mutex_
+  uint64_t last_ticket_ = 0;                                        // under mutex_
   std::unordered_map<uint64_t, std::weak_ptr<Generation>> active_;  // under mutex_
 
   std::unique_ptr<ServedModel> model_;
