@@ -28,7 +28,7 @@ uint64_t random_seed() {
 EngineCore::EngineCore(std::unique_ptr<ModelRunner> runner, CoreOptions options)
     : options_(std::move(options)),
       runner_(std::move(runner)),
-      inbox_(std::make_shared<Inbox>(options_.max_waiting)),
+      inbox_(std::make_shared<Inbox>(options_.max_waiting, options_.max_waiting_tokens)),
       seed_base_(random_seed()),
       scheduler_(options_.scheduler),
       builder_(options_.scheduler.block_size,
@@ -65,7 +65,14 @@ std::unique_ptr<Sequence> EngineCore::make_sequence(Request request) {
   std::ranges::sort(s->end_ids);
   s->tokens = std::move(request.prompt_ids);
   s->n_prompt = static_cast<int64_t>(s->tokens.size());
+  s->n_before = request.n_generated_before;
   s->usage.prompt_tokens = s->n_prompt;
+  s->embed = request.embed;
+  s->n_prompt_logprobs = request.n_prompt_logprobs;
+  if (s->n_prompt_logprobs >= 0) {
+    s->n_to_score = s->n_prompt - 1;
+    s->prompt_logprobs.emplace_back();  // nothing comes before the first token
+  }
   const int64_t room = max_model_len() - s->n_prompt;
   const int64_t max_tokens = s->sampling.max_tokens;
   s->max_length = s->n_prompt + (max_tokens < 0 ? room : std::min(room, max_tokens));
@@ -145,11 +152,8 @@ void EngineCore::run_batch() {
   const Tensor logits = runner_->run(builder_.build(slices));
   scheduler_.commit();
   ++counters_.n_steps;
-  const auto sampling = builder_.sampling();
-  for (size_t row = 0; row < sampling.size(); ++row) {
-    sample_row(*sampling[row],
-               {logits.f32_row(static_cast<int64_t>(row)), static_cast<size_t>(logits.dim(1))});
-  }
+  take_logits(logits);
+  take_hidden();
   if (options_.check_every_step) scheduler_.check_conservation();
 }
 
@@ -161,32 +165,99 @@ void EngineCore::note_admissions(std::span<const Slice> slices) {
     s.usage.queue_seconds = seconds(s.submitted, s.admitted);
     counters_.prompt_tokens += s.n_prompt;
     counters_.cached_tokens += s.usage.cached_tokens;
-    ++n_left_queue_;
+    note_left_queue(s);
   }
+}
+
+void EngineCore::note_left_queue(const Sequence& s) {
+  ++n_left_queue_;
+  n_tokens_left_queue_ += s.n_prompt;
+}
+
+void EngineCore::take_logits(const Tensor& logits) {
+  const auto rows = builder_.logit_rows();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    Sequence& s = *rows[i].sequence;
+    if (s.state == Sequence::State::finished) continue;  // an earlier row was damaged
+    const std::span<float> row(logits.f32_row(static_cast<int64_t>(i)),
+                               static_cast<size_t>(logits.dim(1)));
+    if (rows[i].position < s.n_to_score) {
+      score_row(s, rows[i].position, row);
+    } else {
+      sample_row(s, row);
+    }
+  }
+}
+
+void EngineCore::take_hidden() {
+  const auto owners = builder_.hidden_rows();
+  if (owners.empty()) return;
+  const Tensor hidden = runner_->hidden();
+  for (size_t i = 0; i < owners.size(); ++i) {
+    Sequence& s = *owners[i];
+    if (s.state == Sequence::State::finished) continue;
+    const std::span<const float> row(hidden.f32_row(static_cast<int64_t>(i)),
+                                     static_cast<size_t>(hidden.dim(1)));
+    if (!all_finite(row)) {
+      end_damaged(s, s.n_prompt - 1);
+      continue;
+    }
+    Event event;
+    note_first_output(s, event);
+    event.embedding.assign(row.begin(), row.end());
+    end(s, std::move(event), FinishReason::stop);
+  }
+}
+
+void EngineCore::score_row(Sequence& s, int64_t position, std::span<const float> logits) {
+  const int32_t token_id = s.tokens[static_cast<size_t>(position + 1)];
+  const Sampled scored = sampler_.score(logits, token_id, s.n_prompt_logprobs);
+  if (scored.status != Sampled::Status::ok) {
+    end_damaged(s, position);
+    return;
+  }
+  s.prompt_logprobs.push_back({.token = TokenLogprob{token_id, scored.logprob},
+                               .top = {scored.top.begin(), scored.top.begin() + scored.n_top}});
+  ++s.n_scored;
+}
+
+void EngineCore::note_first_output(Sequence& s, Event& event) {
+  s.first_token = Clock::now();
+  s.usage.prefill_seconds = seconds(s.admitted, s.first_token);
+  event.prompt_logprobs = std::move(s.prompt_logprobs);
+}
+
+void EngineCore::end_damaged(Sequence& s, int64_t position) {
+  Event event;
+  event.error = fmt::format(
+      "request {}: output after token {}: not a number or infinite; the weights or the cache are "
+      "damaged",
+      s.id,
+      position + 1);
+  end(s, std::move(event), FinishReason::error);
 }
 
 void EngineCore::sample_row(Sequence& s, std::span<float> logits) {
   const Sampled sampled = sampler_.sample(logits,
                                           {.params = s.sampling,
                                            .tokens = s.tokens,
-                                           .n_prompt = s.n_prompt,
+                                           .n_prompt = s.n_prompt - s.n_before,
                                            .end_ids = s.end_ids,
                                            .seed = s.seed});
   Event event;
-  if (sampled.status != Sampled::Status::ok) {
-    event.error = fmt::format("request {}: logits after token {}: {}",
-                              s.id,
-                              s.tokens.size(),
-                              sampled.status == Sampled::Status::not_finite
-                                  ? "not a number or infinite; the weights or the cache are damaged"
-                                  : "no token is allowed; check allowed_token_ids and min_tokens");
+  if (sampled.status == Sampled::Status::not_finite) {
+    end_damaged(s, static_cast<int64_t>(s.tokens.size()) - 1);
+    return;
+  }
+  if (sampled.status == Sampled::Status::nothing_allowed) {
+    event.error = fmt::format(
+        "request {}: after token {} no token is allowed; check allowed_token_ids and min_tokens",
+        s.id,
+        s.tokens.size());
     end(s, std::move(event), FinishReason::error);
     return;
   }
-  if (s.n_generated() == 0) {
-    s.first_token = Clock::now();
-    s.usage.prefill_seconds = seconds(s.admitted, s.first_token);
-  }
+  if (s.n_generated() == 0) note_first_output(s, event);
   s.tokens.push_back(sampled.token_id);
   ++counters_.generated_tokens;
   event.token_id = sampled.token_id;
@@ -207,7 +278,7 @@ void EngineCore::sample_row(Sequence& s, std::span<float> logits) {
 void EngineCore::end(Sequence& s, Event event, FinishReason reason) {
   scheduler_.finish(s);
   if (s.admitted == Clock::time_point()) {
-    ++n_left_queue_;
+    note_left_queue(s);
     s.usage.queue_seconds = seconds(s.submitted, Clock::now());
   } else if (s.n_generated() > 0) {
     s.usage.decode_seconds = seconds(s.first_token, Clock::now());
@@ -236,7 +307,9 @@ void EngineCore::end_all(FinishReason reason, const std::string& error) {
 }
 
 void EngineCore::publish() {
-  if (n_left_queue_ > 0) inbox_->left_queue(std::exchange(n_left_queue_, 0));
+  if (n_left_queue_ > 0) {
+    inbox_->left_queue(std::exchange(n_left_queue_, 0), std::exchange(n_tokens_left_queue_, 0));
+  }
   counters_.n_running = scheduler_.n_running();
   counters_.n_waiting = scheduler_.n_waiting();
   counters_.n_blocks = scheduler_.pool().n_blocks();

@@ -30,6 +30,7 @@ struct CoreOptions {
   SchedulerOptions scheduler;
   RequestLimits limits;  // max_model_len <= n_blocks * block_size
   int64_t max_waiting = 256;
+  int64_t max_waiting_tokens = 0;  // 0: no limit
   std::vector<int32_t> eos_token_ids;
   // After every step check that blocks are conserved (O(blocks)); a breach ends the engine. For
   // tests.
@@ -60,7 +61,13 @@ class EngineCore {
   void step();
   void run_batch();
   void note_admissions(std::span<const Slice> slices);
+  void note_left_queue(const Sequence& sequence);
+  void take_logits(const Tensor& logits);
+  void take_hidden();
+  void score_row(Sequence& sequence, int64_t position, std::span<const float> logits);
   void sample_row(Sequence& sequence, std::span<float> logits);
+  void note_first_output(Sequence& sequence, Event& event);
+  void end_damaged(Sequence& sequence, int64_t position);
   void end(Sequence& sequence, Event event, FinishReason reason);
   void end_running(const std::string& error);
   void end_all(FinishReason reason, const std::string& error);
@@ -79,7 +86,7 @@ class EngineCore {
   Sampler sampler_;
   std::unordered_map<uint64_t, std::unique_ptr<Sequence>> sequences_;
   std::vector<Delivery> outbox_;
-  int64_t n_left_queue_ = 0;  // since the last publish()
+  int64_t n_left_queue_ = 0, n_tokens_left_queue_ = 0;  // since the last publish()
   EngineStats counters_;
 
   mutable std::mutex stats_mutex_;

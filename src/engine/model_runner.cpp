@@ -32,6 +32,8 @@ class Qwen3Runner final : public ModelRunner {
     return qwen3_->forward(batch, kv_.layers());
   }
 
+  Tensor hidden() override { return qwen3_->hidden(); }
+
  private:
   std::shared_ptr<Model> model_;
   Model::Impl& impl_;

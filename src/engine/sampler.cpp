@@ -108,6 +108,19 @@ Sampled Sampler::sample(std::span<float> logits, const SampleInput& input) {
   return out;
 }
 
+Sampled Sampler::score(std::span<const float> logits, int32_t token_id, int n_top) {
+  Sampled out;
+  if (!all_finite(logits)) {
+    out.status = Sampled::Status::not_finite;
+    return out;
+  }
+  scan_.scan(logits.first(static_cast<size_t>(n_real_tokens_)));
+  measure_logprobs(out, logits, n_top);
+  out.token_id = token_id;
+  out.logprob = static_cast<float>(static_cast<double>(logits[index(token_id)]) - log_sum_exp_);
+  return out;
+}
+
 void Sampler::measure_logprobs(Sampled& out, std::span<const float> logits, int n_logprobs) {
   // Over the whole row, padding included, as log_softmax of the model's output is.
   float max = scan_.max();

@@ -49,6 +49,9 @@ class Sampler {
   // Overwrites `logits` [vocab_size].
   Sampled sample(std::span<float> logits, const SampleInput& input);
 
+  // Not drawn but given: the log-probability of `token_id` and the n_top likeliest tokens.
+  Sampled score(std::span<const float> logits, int32_t token_id, int n_top);
+
  private:
   void measure_logprobs(Sampled& out, std::span<const float> logits, int n_logprobs);
   bool edit(std::span<float> logits, const SampleInput& input);

@@ -12,10 +12,22 @@ int64_t n_tokens(const Sequence& s) { return static_cast<int64_t>(s.tokens.size(
 
 bool decodes(const Sequence& s) { return s.n_computed == n_tokens(s) - 1; }
 
+// The first row that must still give logits to score the prompt.
+int64_t first_to_score(const Sequence& s) { return std::max(s.n_computed, s.n_scored); }
+
+// How many of the next tokens of `s` may be computed when at most n_score_rows may score the
+// prompt.
+int64_t n_computable(const Sequence& s, int64_t n_score_rows) {
+  const int64_t end = first_to_score(s) + n_score_rows;
+  return (end < s.n_to_score ? end : n_tokens(s)) - s.n_computed;
+}
+
 }  // namespace
 
 Scheduler::Scheduler(const SchedulerOptions& options)
     : options_(options),
+      max_logit_rows_(options.max_logit_rows > 0 ? options.max_logit_rows
+                                                 : options.max_sequences + kScoreRows),
       pool_(options.n_blocks),
       cache_(options.prefix_cache ? options.n_blocks : 1, options.block_size, options.hash) {
   QWEN3_CHECK(options.max_sequences >= 1 && options.max_sequences <= options.max_batch_tokens,
@@ -23,6 +35,11 @@ Scheduler::Scheduler(const SchedulerOptions& options)
               "engine: max_sequences: expected 1 to max_batch_tokens ({}), got {}",
               options.max_batch_tokens,
               options.max_sequences);
+  QWEN3_CHECK(max_logit_rows_ > options.max_sequences,
+              ErrorKind::invalid_argument,
+              "engine: max_logit_rows: expected more than max_sequences ({}), got {}",
+              options.max_sequences,
+              max_logit_rows_);
   running_.reserve(static_cast<size_t>(options.max_sequences));
   slices_.reserve(static_cast<size_t>(options.max_sequences));
 }
@@ -57,13 +74,17 @@ void Scheduler::schedule_decodes() {
 void Scheduler::schedule_prefills() {
   const size_t n_decodes = slices_.size();  // these are in the order of running_
   size_t decode = 0;
+  int64_t n_score_rows_left = n_score_rows();
   for (Sequence* s : running_) {
     if (budget_ == 0) return;
     if (decode < n_decodes && slices_[decode].sequence == s) {
       ++decode;
       continue;
     }
-    const int64_t count = std::min(n_tokens(*s) - s->n_computed, budget_);
+    const int64_t count = std::min(n_computable(*s, n_score_rows_left), budget_);
+    if (count == 0) continue;  // older ones score their prompts first
+    n_score_rows_left -=
+        std::max<int64_t>(0, std::min(s->n_computed + count, s->n_to_score) - first_to_score(*s));
     slices_.push_back({s, s->n_computed, count});
     budget_ -= count;
   }
@@ -73,14 +94,14 @@ void Scheduler::admit_waiting() {
   // Tokens that older sequences still have to prefill come first.
   int64_t budget = budget_;
   for (const Sequence* s : running_) {
-    if (!decodes(*s)) budget -= n_tokens(*s) - s->n_computed;
+    if (!decodes(*s)) budget -= n_computable(*s, n_score_rows());
   }
   while (!waiting_.empty() && budget > 0 && n_running() < options_.max_sequences) {
     Sequence& s = *waiting_.front();
     if (!admit(s)) return;
     waiting_.pop_front();
     running_.push_back(&s);
-    budget -= n_tokens(s) - s.n_computed;
+    budget -= n_computable(s, n_score_rows());
   }
 }
 
@@ -106,7 +127,9 @@ bool Scheduler::admit(Sequence& s) {
 void Scheduler::adopt_cached_blocks(Sequence& s) {
   if (!options_.prefix_cache) return;
   // The newest token is always computed: its logits are wanted.
-  const int64_t n_usable = (n_tokens(s) - 1) / block_size();
+  int64_t n_usable = (n_tokens(s) - 1) / block_size();
+  // So is every row that has yet to score the prompt.
+  if (s.n_scored < s.n_to_score) n_usable = std::min(n_usable, s.n_scored / block_size());
   for (int64_t i = 0; i < n_usable; ++i) {
     const auto tokens = std::span<const int32_t>(s.tokens).subspan(
         static_cast<size_t>(i * block_size()), static_cast<size_t>(block_size()));

@@ -23,11 +23,17 @@
 
 namespace qwen3 {
 
+// Prompt rows scored per step, when all sequences run: 20 MB of logits for Qwen3's vocabulary.
+inline constexpr int64_t kScoreRows = 32;
+
 struct SchedulerOptions {
   int64_t n_blocks = 0;
   int64_t block_size = 32;
   int64_t max_batch_tokens = 512;  // >= max_sequences
   int64_t max_sequences = 64;
+  // Rows that may want logits in one step: one for each sequence, the others score prompts.
+  // > max_sequences; 0: max_sequences + kScoreRows.
+  int64_t max_logit_rows = 0;
   bool prefix_cache = true;
   PrefixCache::Hash hash = nullptr;  // for tests
 };
@@ -73,6 +79,7 @@ class Scheduler {
  private:
   void schedule_decodes();
   void schedule_prefills();
+  int64_t n_score_rows() const { return max_logit_rows_ - n_running(); }
   void admit_waiting();
   bool admit(Sequence& sequence);
   // Leading blocks of the sequence that the prefix cache knows: takes a reference of each.
@@ -83,6 +90,7 @@ class Scheduler {
   void remember_full_blocks(Sequence& sequence);
 
   SchedulerOptions options_;
+  int64_t max_logit_rows_;
   BlockPool pool_;
   PrefixCache cache_;
   std::deque<Sequence*> waiting_;
