@@ -17,7 +17,7 @@ CompletionPrompt text_prompt(const Json& value, const ServedModel& model) {
 }
 
 CompletionPrompt ids_prompt(const Json& list, std::string_view path, const ServedModel& model) {
-  CompletionPrompt prompt{.ids = read_token_ids(list, path, model.n_tokens)};
+  CompletionPrompt prompt{.ids = read_token_ids(list, path, model.n_tokens), .text = {}};
   prompt.text = model.text.decode(prompt.ids);
   return prompt;
 }
