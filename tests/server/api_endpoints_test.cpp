@@ -186,10 +186,8 @@ TEST_F(ApiEndpoints, Base64OfFloats) {
 // With the reference's arithmetic in double: sigmoid of the difference.
 TEST_F(ApiEndpoints, RerankScoresAndOrder) {
   restart({.model_names = {"nano"}}, Task::rerank);
-  const int32_t yes = *nano_text().impl().tokenizer.token_to_id("yes");
-  const int32_t no = *nano_text().impl().tokenizer.token_to_id("no");
-  generator->script = [=](const Request&, size_t nth) {
-    return std::vector<int32_t>{nth == 1 ? yes : nth == 0 ? no : 65};
+  generator->script = [](const Request&, size_t nth) {
+    return std::vector<int32_t>{nth == 1 ? kYes : nth == 0 ? kNo : 65};
   };
   const Reply reply =
       post("/v1/rerank", {{"query", "q"}, {"documents", {"a", {{"text", "b"}}, "c"}}});

@@ -21,6 +21,8 @@ namespace qwen3::server {
 
 inline const std::filesystem::path kNano = std::filesystem::path(QWEN3_SOURCE_DIR) / "models/nano";
 
+inline constexpr int32_t kYes = 100, kNo = 200;
+
 inline const Text& nano_text() {
   static const Text text = Text::load(kNano);
   return text;
@@ -140,9 +142,9 @@ class ScriptedGenerator final : public Generator {
 struct Reply {
   int status = 0;
   std::string text;
-  Json json = nullptr;       // not of a stream
-  std::vector<Json> chunks;  // of a stream, without [DONE]
-  bool done = false;         // [DONE] was the last event
+  Json json = nullptr;            // not of a stream
+  std::vector<Json> chunks = {};  // of a stream, without [DONE]
+  bool done = false;              // [DONE] was the last event
   std::vector<std::pair<std::string, std::string>> headers;
   std::map<std::string, std::string> notes;
 
@@ -199,14 +201,22 @@ class ApiTest : public testing::Test {
     defaults.temperature = 0.6;
     defaults.top_k = 20;
     defaults.top_p = 0.95;
-    return make_served_model(
-        {.text = Text::load(kNano),
-         .generator = std::move(of),
-         .defaults = defaults,
-         .info = {.name = "nano", .vocab_size = 2560, .max_position_embeddings = 2048},
-         .hidden_size = ScriptedGenerator::kHidden,
-         .task = task},
-        service->options());
+    ModelInfo info;
+    info.name = "nano";
+    info.vocab_size = 2560;
+    info.max_position_embeddings = 2048;
+    auto model = make_served_model({.text = Text::load(kNano),
+                                    .generator = std::move(of),
+                                    .defaults = defaults,
+                                    .info = info,
+                                    .hidden_size = ScriptedGenerator::kHidden,
+                                    .task = task == Task::rerank ? Task::generate : task},
+                                   service->options());
+    // nano has no tokens for the answers of a reranker: any two do.
+    model->task = task;
+    model->yes = kYes;
+    model->no = kNo;
+    return model;
   }
 
   // The answer is this text.
@@ -219,12 +229,13 @@ class ApiTest : public testing::Test {
                                       const std::string& body,
                                       const Client& client = {}) {
     auto exchange = std::make_shared<FakeExchange>();
-    HttpRequest http{.method = method,
-                     .path = path,
-                     .body = body,
-                     .id = "req-1",
-                     .client = client,
-                     .received = std::chrono::steady_clock::now()};
+    HttpRequest http;
+    http.method = method;
+    http.path = path;
+    http.body = body;
+    http.id = "req-1";
+    http.client = client;
+    http.received = std::chrono::steady_clock::now();
     for (const Route& route : routes) {
       const std::string_view pattern = route.path;
       const bool open_end = pattern.ends_with("/*");
@@ -271,10 +282,9 @@ inline Json weather_tools() {
 
 // What a client has after all chunks of a stream: strings joined, calls by index.
 struct Joined {
-  std::string role, content, reasoning, finish_reason;
-  std::vector<Json> calls;
-  std::vector<Json> logprobs;
-  Json stop_reason;
+  std::string role = {}, content = {}, reasoning = {}, finish_reason = {};
+  std::vector<Json> calls = {}, logprobs = {};
+  Json stop_reason = nullptr;
 
   bool operator==(const Joined&) const = default;
 };
