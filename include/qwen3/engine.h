@@ -57,12 +57,14 @@ struct Request {
   int32_t priority = 0;
   std::string fair_key = {};  // at most 1024 bytes; requests without one count as one user
 
-  // When this moment passes, the request ends with FinishReason::timeout. Absent: never.
+  // When this moment passes, the request ends with FinishReason::timeout before the next step,
+  // wherever it is: queue, prefill or decode. Absent: never.
   std::optional<std::chrono::steady_clock::time_point> deadline = {};
 
   // -1: none. Else the first event carries, for every prompt token but the first, its logprob and
-  // the n (<= 20) likeliest tokens at its place. The prompt is then computed whole: no prefix
-  // cache.
+  // the n (<= 20) likeliest tokens at its place. Of the raw logits over the
+  // whole vocabulary, of which ids >= n_real_tokens are never among the likeliest. The prompt is
+  // then computed whole: no prefix cache.
   int n_prompt_logprobs = -1;
 
   // The request is no generation: its only event carries the final hidden state of the last prompt
@@ -70,9 +72,11 @@ struct Request {
   // prompt may fill the whole context, and `sampling` says nothing to it.
   bool embed = false;
 
-  // Called on the engine thread before each token is sampled, with what was generated so far and
-  // the raw logits [vocab_size], which it may change (minus infinity forbids a token). The place
-  // for grammars. It must be quick and must not throw.
+  // Called on the engine thread before each token is sampled and before anything else changes its
+  // logits, with what was generated so far (n_generated_before included) and the raw logits
+  // [vocab_size], which it may change (minus infinity forbids a token). The place for grammars. It
+  // must be quick: every request waits for it. If it throws, or writes NaN or plus infinity, its
+  // request ends with FinishReason::error and no other notices. Logprobs stay those of the model.
   std::function<void(std::span<const int32_t> generated, std::span<float> logits)>
       logits_processor = {};
 };
@@ -151,7 +155,9 @@ struct EngineStats {
   int64_t n_blocks = 0, n_free_blocks = 0;  // cached blocks without users count as free
   int64_t n_steps = 0, n_preemptions = 0;
   int64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
-  double step_seconds = 0;  // how long the running step has taken so far; 0 between steps
+  // How long the running step has taken so far, callbacks included; 0 between steps. Known while a
+  // step hangs: for a watchdog.
+  double step_seconds = 0;
 };
 
 class Engine {

@@ -42,12 +42,17 @@ EngineCore::EngineCore(std::unique_ptr<ModelRunner> runner, CoreOptions options)
       options_.scheduler.n_blocks * options_.scheduler.block_size,
       options_.limits.max_model_len);
   publish();
-  thread_ = std::thread([this] { loop(); });
+  if (options_.own_thread) thread_ = std::thread([this] { loop(); });
 }
 
 EngineCore::~EngineCore() {
   inbox_->stop();
-  thread_.join();
+  if (thread_.joinable()) {
+    thread_.join();
+  } else {
+    inbox_->receive(commands_, Inbox::Wait::no);
+    shut_down();
+  }
 }
 
 std::unique_ptr<Sequence> EngineCore::make_sequence(Request request) {
@@ -76,7 +81,9 @@ std::unique_ptr<Sequence> EngineCore::make_sequence(Request request) {
   const int64_t room = max_model_len() - s->n_prompt;
   const int64_t max_tokens = s->sampling.max_tokens;
   s->max_length = s->n_prompt + (max_tokens < 0 ? room : std::min(room, max_tokens));
-  s->submitted = Clock::now();
+  s->logits_processor = std::move(request.logits_processor);
+  s->deadline = request.deadline;
+  s->submitted = options_.now();
   return s;
 }
 
@@ -97,33 +104,68 @@ uint64_t EngineCore::submit(Request request, Engine::OnEvent on_event) {
 }
 
 EngineStats EngineCore::stats() const {
-  const std::lock_guard lock(stats_mutex_);
-  return stats_;
+  EngineStats stats;
+  {
+    const std::lock_guard lock(stats_mutex_);
+    stats = stats_;
+  }
+  const Clock::rep began = turn_began_;
+  if (began != kNoTurn) {
+    // Another thread's clock may be read later than ours.
+    stats.step_seconds =
+        std::max(0.0, seconds(Clock::time_point(Clock::duration(began)), options_.now()));
+  }
+  return stats;
 }
 
 void EngineCore::loop() {
-  std::vector<Command> commands;
-  const auto idle = [&] { return scheduler_.n_running() + scheduler_.n_waiting() == 0; };
-  while (inbox_->receive(commands, idle() ? Inbox::Wait::yes : Inbox::Wait::no)) {
-    take(commands);
-    step();
-  }
-  take(commands);
+  while (inbox_->receive(commands_, idle() ? Inbox::Wait::yes : Inbox::Wait::no)) turn();
+  shut_down();
+}
+
+bool EngineCore::run_once() {
+  inbox_->receive(commands_, Inbox::Wait::no);
+  turn();
+  return !idle();
+}
+
+void EngineCore::turn() {
+  turn_began_ = options_.now().time_since_epoch().count();
+  take();
+  end_expired();
+  step();
+  turn_began_ = kNoTurn;
+}
+
+void EngineCore::shut_down() {
+  take();
   end_all(FinishReason::cancelled, "");
   publish();
   deliver();
 }
 
-void EngineCore::take(std::vector<Command>& commands) {
-  for (Command& command : commands) {
+void EngineCore::take() {
+  for (Command& command : commands_) {
     if (command.submitted != nullptr) {
       Sequence& s = *command.submitted;
+      if (s.deadline) deadlines_.emplace(*s.deadline, s.id);
       sequences_.emplace(command.id, std::move(command.submitted));
       scheduler_.add(s);
     } else if (const auto found = sequences_.find(command.id);
                found != sequences_.end() && found->second->state != Sequence::State::finished) {
       end(*found->second, {}, FinishReason::cancelled);
     }
+  }
+}
+
+// Nothing needs to wake an idle engine for a deadline: it has no request.
+void EngineCore::end_expired() {
+  if (deadlines_.empty()) return;
+  const Clock::time_point now = options_.now();
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    Sequence& s = *sequences_.at(deadlines_.begin()->second);
+    deadlines_.erase(deadlines_.begin());
+    if (s.state != Sequence::State::finished) end(s, {}, FinishReason::timeout);
   }
 }
 
@@ -161,7 +203,7 @@ void EngineCore::note_admissions(std::span<const Slice> slices) {
   for (const Slice& slice : slices) {
     Sequence& s = *slice.sequence;
     if (s.admitted != Clock::time_point()) continue;
-    s.admitted = Clock::now();
+    s.admitted = options_.now();
     s.usage.queue_seconds = seconds(s.submitted, s.admitted);
     counters_.prompt_tokens += s.n_prompt;
     counters_.cached_tokens += s.usage.cached_tokens;
@@ -222,41 +264,63 @@ void EngineCore::score_row(Sequence& s, int64_t position, std::span<const float>
 }
 
 void EngineCore::note_first_output(Sequence& s, Event& event) {
-  s.first_token = Clock::now();
+  s.first_token = options_.now();
   s.usage.prefill_seconds = seconds(s.admitted, s.first_token);
   event.prompt_logprobs = std::move(s.prompt_logprobs);
 }
 
 void EngineCore::end_damaged(Sequence& s, int64_t position) {
+  fail_request(s,
+               fmt::format("request {}: output after token {}: not a number or infinite; the "
+                           "weights or the cache are damaged",
+                           s.id,
+                           position + 1));
+}
+
+void EngineCore::fail_request(Sequence& s, std::string error) {
   Event event;
-  event.error = fmt::format(
-      "request {}: output after token {}: not a number or infinite; the weights or the cache are "
-      "damaged",
-      s.id,
-      position + 1);
+  event.error = std::move(error);
   end(s, std::move(event), FinishReason::error);
 }
 
 void EngineCore::sample_row(Sequence& s, std::span<float> logits) {
-  const Sampled sampled = sampler_.sample(logits,
-                                          {.params = s.sampling,
-                                           .tokens = s.tokens,
-                                           .n_prompt = s.n_prompt - s.n_before,
-                                           .end_ids = s.end_ids,
-                                           .seed = s.seed});
+  Sampled sampled;
+  try {
+    sampled = sampler_.sample(logits,
+                              {.params = s.sampling,
+                               .tokens = s.tokens,
+                               .n_prompt = s.n_prompt - s.n_before,
+                               .end_ids = s.end_ids,
+                               .seed = s.seed,
+                               .processor = &s.logits_processor});
+  } catch (const std::exception& error) {
+    fail_request(s, fmt::format("request {}: logits_processor: {}", s.id, error.what()));
+    return;
+  } catch (...) {
+    fail_request(s, fmt::format("request {}: logits_processor threw", s.id));
+    return;
+  }
+  switch (sampled.status) {
+    case Sampled::Status::ok:
+      break;
+    case Sampled::Status::not_finite:
+      end_damaged(s, static_cast<int64_t>(s.tokens.size()) - 1);
+      return;
+    case Sampled::Status::bad_processor:
+      fail_request(s,
+                   fmt::format("request {}: logits_processor: expected numbers or minus infinity, "
+                               "got NaN or plus infinity",
+                               s.id));
+      return;
+    case Sampled::Status::nothing_allowed:
+      fail_request(s,
+                   fmt::format("request {}: after token {} no token is allowed; check "
+                               "allowed_token_ids, logits_processor and min_tokens",
+                               s.id,
+                               s.tokens.size()));
+      return;
+  }
   Event event;
-  if (sampled.status == Sampled::Status::not_finite) {
-    end_damaged(s, static_cast<int64_t>(s.tokens.size()) - 1);
-    return;
-  }
-  if (sampled.status == Sampled::Status::nothing_allowed) {
-    event.error = fmt::format(
-        "request {}: after token {} no token is allowed; check allowed_token_ids and min_tokens",
-        s.id,
-        s.tokens.size());
-    end(s, std::move(event), FinishReason::error);
-    return;
-  }
   if (s.n_generated() == 0) note_first_output(s, event);
   s.tokens.push_back(sampled.token_id);
   ++counters_.generated_tokens;
@@ -279,9 +343,9 @@ void EngineCore::end(Sequence& s, Event event, FinishReason reason) {
   scheduler_.finish(s);
   if (s.admitted == Clock::time_point()) {
     note_left_queue(s);
-    s.usage.queue_seconds = seconds(s.submitted, Clock::now());
+    s.usage.queue_seconds = seconds(s.submitted, options_.now());
   } else if (s.n_generated() > 0) {
-    s.usage.decode_seconds = seconds(s.first_token, Clock::now());
+    s.usage.decode_seconds = seconds(s.first_token, options_.now());
   }
   s.usage.completion_tokens = s.n_generated();
   event.finish = reason;
@@ -330,9 +394,14 @@ void EngineCore::deliver() {
       if (!ended) scheduler_.finish(s);
       ended = true;
     }
-    if (ended) sequences_.erase(s.id);
+    if (ended) forget(s);
   }
   outbox_.clear();
+}
+
+void EngineCore::forget(const Sequence& s) {
+  if (s.deadline) deadlines_.erase({*s.deadline, s.id});
+  sequences_.erase(s.id);
 }
 
 }  // namespace qwen3

@@ -92,7 +92,12 @@ Sampled Sampler::sample(std::span<float> logits, const SampleInput& input) {
     measure_logprobs(out, logits, p.n_logprobs);
     std::ranges::copy(logits, saved_.begin());
   }
-  if (edit(real, input)) scan_.scan(real);
+  const bool has_processor = input.processor != nullptr && *input.processor;
+  if (has_processor && !process(logits, input)) {
+    out.status = Sampled::Status::bad_processor;
+    return out;
+  }
+  if (edit(real, input) || has_processor) scan_.scan(real);
   if (!std::isfinite(scan_.max())) {
     out.status = scan_.max() < 0 ? Sampled::Status::nothing_allowed : Sampled::Status::not_finite;
     return out;
@@ -135,6 +140,14 @@ void Sampler::measure_logprobs(Sampled& out, std::span<const float> logits, int 
     out.top[static_cast<size_t>(i)] = {
         c.id, static_cast<float>(static_cast<double>(c.value) - log_sum_exp_)};
   }
+}
+
+// Whether it left only numbers and minus infinity where tokens are sampled.
+bool Sampler::process(std::span<float> logits, const SampleInput& input) const {
+  (*input.processor)(input.tokens.subspan(static_cast<size_t>(input.n_prompt)), logits);
+  bool good = true;
+  for (const float x : logits.first(static_cast<size_t>(n_real_tokens_))) good &= x < -kMasked;
+  return good;
 }
 
 // Bias, penalties and masks, in place. Whether anything changed.

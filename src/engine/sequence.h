@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct Sequence {
   SamplingParams sampling;
   std::string cache_salt;
   Engine::OnEvent on_event;
+  decltype(Request::logits_processor) logits_processor;
+  std::optional<Clock::time_point> deadline;
   uint64_t seed = 0;             // of the sampler, fixed at submission
   std::vector<int32_t> end_ids;  // sorted: end-of-sequence (unless ignored) and stop ids
   int64_t max_length = 0;        // prompt and generated tokens together, at most

@@ -8,6 +8,8 @@
 #include <atomic>
 #include <cmath>
 #include <condition_variable>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -34,6 +36,7 @@ struct MockOptions {
   int64_t max_waiting_tokens = 0;
   bool prefix_cache = true;
   std::vector<int32_t> eos = {};
+  std::function<Clock::time_point()> now = Clock::now;
 };
 
 struct Mock {
@@ -49,7 +52,8 @@ struct Mock {
               .max_waiting = s.max_waiting,
               .max_waiting_tokens = s.max_waiting_tokens,
               .eos_token_ids = s.eos,
-              .check_every_step = true}) {}
+              .check_every_step = true,
+              .now = s.now}) {}
   MockModel::Knobs knobs;
   EngineCore core;
 };
@@ -509,6 +513,148 @@ TEST(EngineCore, CancelsInTheQueueInPrefillAndInDecode) {
   EXPECT_TRUE(drain(prefill).ids.empty());
   EXPECT_EQ(mock.core.stats().n_free_blocks, 100);
   EXPECT_LT(mock.knobs.n_steps - n_before, 57);
+}
+
+// The clock moves only when the test says so.
+TEST(EngineCore, DeadlineEndsRequestsInTheQueueInPrefillAndInDecode) {
+  std::atomic<int64_t> second = 1;
+  const auto at = [](int64_t s) { return Clock::time_point(std::chrono::seconds(s)); };
+  Mock mock({.n_blocks = 100,
+             .max_model_len = 1000,
+             .max_batch_tokens = 16,
+             .max_sequences = 1,
+             .now = [&] { return at(second); }});
+  mock.knobs.sleep_us = 1000;
+  auto decode = mock.core.submit({.prompt_ids = {1}, .deadline = at(50)});
+  ASSERT_TRUE(decode.next().has_value());
+  auto late = mock.core.submit({.prompt_ids = {1}, .deadline = at(0)});  // was late when it came
+  auto queued = mock.core.submit({.prompt_ids = {2}, .deadline = at(30)});
+  auto patient = mock.core.submit(
+      {.prompt_ids = {3}, .sampling = {.max_tokens = 5}, .deadline = Clock::time_point::max()});
+  EXPECT_EQ(drain(late).last.finish, FinishReason::timeout);
+  second = 30;
+  const Outcome a = drain(queued);
+  EXPECT_EQ(a.last.finish, FinishReason::timeout);
+  EXPECT_TRUE(a.ids.empty());
+  EXPECT_EQ(a.last.usage.queue_seconds, 29);
+  EXPECT_EQ(mock.core.stats().n_running, 1);
+  second = 51;
+  const auto n_ids = [](EventStream& stream) {
+    int64_t n = 1;
+    std::optional<Event> last;
+    while (auto event = stream.next()) {
+      n += event->token_id >= 0;
+      last = event;
+    }
+    EXPECT_EQ(last->finish, FinishReason::timeout);
+    EXPECT_EQ(last->usage.completion_tokens, n);
+    return n;
+  };
+  EXPECT_LT(n_ids(decode), 999);
+  EXPECT_EQ(drain(patient).ids.size(), 5u);
+  EXPECT_EQ(mock.core.stats().n_free_blocks, 100);
+
+  mock.knobs.sleep_us = 5000;
+  const int64_t n_before = mock.knobs.n_steps;
+  auto prefill = mock.core.submit({.prompt_ids = prompt(900, 3), .deadline = at(60)});  // 57 steps
+  while (mock.core.stats().n_running == 0) std::this_thread::yield();
+  second = 60;
+  const Outcome b = drain(prefill);
+  EXPECT_EQ(b.last.finish, FinishReason::timeout);
+  EXPECT_TRUE(b.ids.empty());
+  EXPECT_EQ(mock.core.stats().n_free_blocks, 100);
+  EXPECT_LT(mock.knobs.n_steps - n_before, 57);
+}
+
+TEST(EngineCore, ProcessorMayForbidTokensAndSeesRawLogits) {
+  Mock mock({});
+  std::vector<std::vector<int32_t>> seen;
+  std::vector<int32_t> best;
+  Request request{.prompt_ids = {4, 8},
+                  .sampling = {.logit_bias = {{11, 50.0}}, .max_tokens = 6, .n_logprobs = 1}};
+  request.prompt_ids.push_back(9);
+  request.n_generated_before = 1;
+  request.logits_processor = [&](std::span<const int32_t> generated, std::span<float> logits) {
+    seen.emplace_back(generated.begin(), generated.end());
+    EXPECT_EQ(logits.size(), static_cast<size_t>(kVocab));
+    best.push_back(
+        static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+    EXPECT_LT(logits[11], 5.0f);  // without its bias
+    for (size_t i = 0; i < logits.size(); i += 2)
+      logits[i] = -std::numeric_limits<float>::infinity();
+    if (seen.size() % 2 == 0) logits[11] = -std::numeric_limits<float>::infinity();
+  };
+  auto stream = mock.core.submit(request);
+  std::vector<int32_t> ids;
+  while (auto event = stream.next()) {
+    ids.push_back(event->token_id);
+    EXPECT_EQ(event->top_logprobs.at(0).token_id, best.at(ids.size() - 1));  // of the model itself
+  }
+  ASSERT_EQ(ids.size(), 6u);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    EXPECT_EQ(ids[i] % 2, 1);
+    EXPECT_EQ(ids[i] == 11, i % 2 == 0);  // the bias works after the processor, which stays
+    std::vector<int32_t> before = {9};
+    before.insert(before.end(), ids.begin(), ids.begin() + static_cast<int64_t>(i));
+    EXPECT_EQ(seen[i], before);
+  }
+}
+
+TEST(EngineCore, BadProcessorEndsOnlyItsRequest) {
+  const Request good{.prompt_ids = {1, 2},
+                     .sampling = {.repetition_penalty = 1.3, .max_tokens = 9}};
+  const float infinity = std::numeric_limits<float>::infinity();
+  struct Bad {
+    const char* error;
+    std::function<void(std::span<float>)> act;
+  };
+  const Bad kBad[] = {
+      {"grammar is broken",
+       [](std::span<float>) { throw std::runtime_error("grammar is broken"); }},
+      {"logits_processor threw", [](std::span<float>) { throw 7; }},
+      {"NaN or plus", [](std::span<float> x) { x[5] = std::nanf(""); }},
+      {"NaN or plus", [&](std::span<float> x) { x[63] = infinity; }},
+      {"no token is allowed", [&](std::span<float> x) { std::ranges::fill(x, -infinity); }}};
+  for (const Bad& bad : kBad) {
+    Mock mock({});
+    Request request = good;
+    request.logits_processor = [&](std::span<const int32_t> generated, std::span<float> logits) {
+      if (generated.size() == 3) bad.act(logits);
+    };
+    auto a = mock.core.submit(request);
+    auto b = mock.core.submit(good);
+    const Outcome failed = drain(a), healthy = drain(b);
+    EXPECT_EQ(failed.ids.size(), 3u);
+    EXPECT_EQ(failed.last.finish, FinishReason::error);
+    EXPECT_NE(failed.last.error.find(bad.error), std::string::npos) << failed.last.error;
+    EXPECT_EQ(healthy.ids, mock_continuation(good, kVocab, 256));
+    EXPECT_EQ(mock.core.stats().n_free_blocks, 64);
+  }
+}
+
+// A watchdog on another thread sees the age of a step that hangs.
+TEST(EngineCore, StepSecondsGrowWhileAStepHangs) {
+  std::atomic<int64_t> second = 1;
+  Mock mock({.now = [&] { return Clock::time_point(std::chrono::seconds(second)); }});
+  EXPECT_EQ(mock.core.stats().step_seconds, 0);
+  std::mutex hang;
+  hang.lock();
+  std::atomic<bool> hangs = false;
+  Request request{.prompt_ids = {1}, .sampling = {.max_tokens = 1}};
+  request.logits_processor = [&](std::span<const int32_t>, std::span<float>) {
+    hangs = true;
+    const std::lock_guard wait(hang);
+  };
+  auto stream = mock.core.submit(std::move(request));
+  while (!hangs) std::this_thread::yield();
+  EXPECT_EQ(mock.core.stats().step_seconds, 0);
+  second = 8;
+  EXPECT_EQ(mock.core.stats().step_seconds, 7);
+  second = 41;
+  EXPECT_EQ(mock.core.stats().step_seconds, 40);
+  hang.unlock();
+  drain(stream);
+  while (mock.core.stats().step_seconds > 0) std::this_thread::yield();
 }
 
 TEST(EngineCore, DroppedStreamCancelsItsRequest) {
