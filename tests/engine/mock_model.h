@@ -60,7 +60,7 @@ class MockModel final : public ModelRunner {
 
   int64_t vocab_size() const override { return vocab_size_; }
 
-  Tensor run(const Batch& batch) override {
+  Tensor run(const Batch& batch, Tap* /*tap*/ = nullptr) override {
     const int64_t step = knobs_.n_steps++;
     knobs_.n_rows += batch.n_tokens();
     knobs_.most_rows = std::max<int64_t>(knobs_.most_rows, batch.n_tokens());
