@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "engine/event_stream.h"
 #include "engine/guarded_tap.h"
-#include "engine/mix64.h"
+#include "base/mix64.h"
 
 namespace qwen3 {
 namespace {

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "engine/mix64.h"
+#include "base/mix64.h"
 #include "engine/model_runner.h"
 #include "engine/sampler.h"
 
