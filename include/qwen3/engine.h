@@ -19,6 +19,8 @@
 
 namespace qwen3 {
 
+class Tap;  // a listener on the tensors of a forward pass (docs/tracing.md); not part of this API
+
 // Order of application (vLLM's): allowed ids and logit_bias, repetition penalty over prompt and
 // output, frequency and presence penalties over the output, temperature, min_p, top_k, top_p, draw.
 // The draw depends on the seed and on how many tokens were drawn before, on nothing else: a request
@@ -79,6 +81,13 @@ struct Request {
   // request ends with FinishReason::error and no other notices. Logprobs stay those of the model.
   std::function<void(std::span<const int32_t> generated, std::span<float> logits)>
       logits_processor = {};
+
+  // Sees the tensors of this request's tokens and of no other's, every token once: the prompt is
+  // computed whole, no prefix cache. Its rows run apart from the rest of the step, so every result,
+  // its own too, stays the same to the bit; a step takes one more pass for each such request. It is
+  // called on the engine thread until the finishing event; if it throws, the request ends with
+  // FinishReason::error. One tap listens to one request.
+  std::shared_ptr<Tap> tap = {};
 };
 
 enum class FinishReason { stop, length, cancelled, timeout, error };
@@ -115,6 +124,25 @@ struct Event {
   std::string error = {};  // when finish == error
 };
 
+// What one step of the engine did, for timelines (EngineOptions::on_step).
+struct StepReport {
+  using Time = std::chrono::steady_clock::time_point;
+  struct Computed {
+    uint64_t request_id = 0;
+    int64_t first_token = 0, n_tokens = 0;  // of the sequence: prompt, then generated
+    int64_t n_prompt = 0;                   // tokens from here on are generated ones
+    Time submitted = {};
+  };
+  struct Ended {
+    uint64_t request_id = 0;
+    FinishReason reason = FinishReason::stop;
+    Time submitted = {};
+  };
+  Time begin = {}, end = {};
+  std::vector<Computed> computed = {};  // empty: the step only ended requests
+  std::vector<Ended> ended = {};
+};
+
 struct EngineOptions {
   int64_t max_model_len = 0;  // longest sequence; 0: max_position_embeddings, or what fits
   // 0: enough for one sequence of max_model_len, or 1024 tokens for each of max_sequences, but at
@@ -130,6 +158,9 @@ struct EngineOptions {
   bool prefix_cache = true;
   // ids >= this are never sampled (padding rows of the head); 0: vocab_size.
   int64_t n_real_tokens = 0;
+  // Called on the engine thread after every step, before its events. It must be quick and must not
+  // throw. Empty: nothing is reported, and nothing spent on it.
+  std::function<void(const StepReport&)> on_step = {};
 };
 
 class EventStream {

@@ -17,6 +17,7 @@
 #include "base/available_memory.h"
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "base/output_file.h"
 #include "cli/bandwidth.h"
 #include "cli/commands.h"
 #include "cli/console.h"
@@ -26,6 +27,8 @@
 #include "cli/step_cost.h"
 #include "engine/model_impl.h"
 #include "qwen3/engine.h"
+#include "trace/timeline.h"
+#include "trace/tracing_backend.h"
 
 namespace qwen3::cli {
 namespace {
@@ -41,6 +44,7 @@ struct BenchOptions {
   std::string context = "0,1024";
   std::string batch = "1,16";
   int64_t repeat = 3;
+  std::string timeline;  // a file; "": none
 };
 
 struct Plan {
@@ -94,12 +98,16 @@ class TimedRequest {
 
 class Bench {
  public:
-  Bench(const BenchOptions& options, const Plan& plan, std::shared_ptr<Model> model)
+  // `timeline` may be null.
+  Bench(const BenchOptions& options,
+        const Plan& plan,
+        std::shared_ptr<Model> model,
+        RequestSpans* timeline)
       : options_(options),
         model_(std::move(model)),
         info_(model_->info()),
         config_(model_->impl().config),
-        engine_(model_, engine_options(options, plan, info_)) {}
+        engine_(model_, engine_options(options, plan, info_, timeline)) {}
 
   const Engine& engine() const { return engine_; }
 
@@ -154,8 +162,12 @@ class Bench {
   // KV memory for the largest batch behind the longest context, and for the prefill runs.
   static EngineOptions engine_options(const BenchOptions& options,
                                       const Plan& plan,
-                                      const ModelInfo& info) {
+                                      const ModelInfo& info,
+                                      RequestSpans* timeline) {
     EngineOptions engine;
+    if (timeline != nullptr) {
+      engine.on_step = [timeline](const StepReport& step) { timeline->add(step); };
+    }
     const int64_t batch = largest(plan.batches);
     const int64_t context = std::max<int64_t>(1, largest(plan.contexts));
     engine.max_model_len = context + std::max(options.prompt_tokens, options.decode_tokens) + 2;
@@ -244,7 +256,14 @@ ExitCode bench(BenchOptions options) {
       options.model, options.output, random ? WeightsFrom::random : WeightsFrom::checkpoint);
   const int n_threads = model->impl().backend->info().n_threads;
   const double read_bandwidth = measure_read_bandwidth(n_threads);
-  Bench run(options, plan, model);
+  SpanLog operations;
+  RequestSpans requests(operations.origin());
+  if (!options.timeline.empty()) {
+    check_writable(options.timeline);
+    Model::Impl& impl = model->impl();
+    impl.backend = make_tracing_backend(std::move(impl.backend), operations);
+  }
+  Bench run(options, plan, model, options.timeline.empty() ? nullptr : &requests);
   const bool text = !options.output.json;
   if (options.output.talk()) {
     print_note(model_line(model->info(), run.engine()));
@@ -264,6 +283,11 @@ ExitCode bench(BenchOptions options) {
       decode.push_back(run.decode(batch, context, read_bandwidth));
       if (text) print_decode(decode.back());
     }
+  }
+  if (!options.timeline.empty()) {
+    OutputFile file(options.timeline);
+    file.write(timeline_json(model->info().name, operations, &requests));
+    file.commit();
   }
   if (options.output.json) {
     const ModelInfo& info = model->info();
@@ -307,6 +331,11 @@ void add_bench(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_option("--batch", options->batch, "Sequences that decode together, a list")
       ->capture_default_str();
+  command->add_option(
+      "--timeline",
+      options->timeline,
+      "Write the time of each operation and the life of each request for Perfetto or "
+      "chrome://tracing; recording costs some of the speed");
   command->add_option("--repeat", options->repeat, "Runs per number; the median is shown")
       ->check(integer_in(1, 1000))
       ->capture_default_str();

@@ -16,6 +16,7 @@
 #include "trace/export_json.h"
 #include "trace/glob.h"
 #include "trace/report.h"
+#include "trace/timeline.h"
 
 namespace qwen3::cli {
 namespace {
@@ -101,7 +102,12 @@ void print_routing(const TraceOptions& options, const Trace& trace) {
                       losses.transformers,
                       losses.educational);
   for (size_t t = 0; t < trace.ids.size(); ++t) {
-    text += fmt::format("token {:>3} {:<16}", t, shown(trace, trace.ids[t]));
+    const bool generated = trace.is_generated(static_cast<int64_t>(t));
+    text += fmt::format("{:<{}} {:>3} {:<16}",
+                        generated ? "generated" : "token",
+                        trace.n_generated() > 0 ? 9 : 5,
+                        t,
+                        shown(trace, trace.ids[t]));
     for (const LayerRouting& layer : layers) {
       text += fmt::format(" L{}:", layer.layer);
       for (int64_t k = 0; k < layer.top_k; ++k) {
@@ -123,7 +129,9 @@ void write_routing(const Trace& trace, const fs::path& directory) {
               "qwen3 trace: --routing-out: expected a model with experts; got {}, which is dense",
               trace.facts.name);
   make_directory(directory);
-  write_file(directory / "routing.json", dump_json(routing_export(layers)) + "\n");
+  Json json = routing_export(layers);
+  json["prompt_tokens"] = trace.n_prompt;
+  write_file(directory / "routing.json", dump_json(json) + "\n");
   const int64_t n_tokens = layers.front().n_tokens, top_k = layers.front().top_k;
   const auto n_layers = static_cast<int64_t>(layers.size());
   std::vector<int32_t> experts;
@@ -141,8 +149,9 @@ void write_routing(const Trace& trace, const fs::path& directory) {
 }
 
 void print_attention(const TraceOptions& options, const Trace& trace) {
+  const std::vector<LayerAttention> layers = trace.attention->layers();
   if (options.output.json) {
-    for (const LayerAttention& layer : trace.attention->layers()) {
+    for (const LayerAttention& layer : layers) {
       print_json({{"attention", attention_json(layer)}});
     }
     return;
@@ -150,7 +159,7 @@ void print_attention(const TraceOptions& options, const Trace& trace) {
   std::string text =
       "Attention per head (entropy in nats; own and first token's share; mean distance; what the "
       "last token attends to)\n";
-  for (const LayerAttention& layer : trace.attention->layers()) {
+  for (const LayerAttention& layer : layers) {
     for (size_t h = 0; h < layer.heads.size(); ++h) {
       const HeadSummary& head = layer.heads[h];
       text += fmt::format(
@@ -187,10 +196,12 @@ void print_lens(const TraceOptions& options, const Trace& trace) {
     for (size_t layer = 0; layer < lens.layers().size(); ++layer) {
       const auto& rows = lens.layers()[layer];
       for (size_t row = 0; row < rows.size(); ++row) {
-        print_json({{"lens",
-                     {{"layer", layer},
-                      {"position", lens.first_row() + static_cast<int64_t>(row)},
-                      {"top", lens_json(rows[row])}}}});
+        print_json(
+            {{"lens",
+              {{"layer", layer},
+               {"position", lens.first_row() + static_cast<int64_t>(row)},
+               {"generated", trace.is_generated(lens.first_row() + static_cast<int64_t>(row))},
+               {"top", lens_json(rows[row])}}}});
       }
     }
     return;
@@ -199,7 +210,11 @@ void print_lens(const TraceOptions& options, const Trace& trace) {
   const size_t n_rows = lens.layers().empty() ? 0 : lens.layers().front().size();
   for (size_t row = 0; row < n_rows; ++row) {
     const auto position = static_cast<size_t>(lens.first_row()) + row;
-    text += fmt::format("after token {} {}\n", position, shown(trace, trace.ids[position]));
+    text += fmt::format(
+        "after {} {} {}\n",
+        trace.is_generated(static_cast<int64_t>(position)) ? "generated token" : "token",
+        position,
+        shown(trace, trace.ids[position]));
     for (size_t layer = 0; layer < lens.layers().size(); ++layer) {
       text += fmt::format("  layer {:>2}:", layer);
       for (const LensToken& token : lens.layers()[layer][row]) {
@@ -228,7 +243,9 @@ void write_report(const TraceOptions& options, const Trace& trace) {
   for (const int32_t id : named) input.named.push_back({id, trace.token_text(id)});
   input.taps = &trace.statistics->records();
   input.routing = &trace.routing->layers();
-  input.attention = &trace.attention->layers();
+  const std::vector<LayerAttention> attention = trace.attention->layers();
+  input.attention = &attention;
+  input.n_prompt = trace.n_prompt;
   input.time = &trace.time;
   input.seconds = trace.seconds;
   input.chinese = options.language == "zh";
@@ -237,6 +254,23 @@ void write_report(const TraceOptions& options, const Trace& trace) {
   if (options.output.talk()) {
     print_note(
         fmt::format("{}: {}", options.html, format_bytes(static_cast<int64_t>(page.size()))));
+  }
+}
+
+void say_generated(const TraceOptions& options, const Trace& trace) {
+  const std::vector<int32_t> ids(trace.ids.begin() + trace.n_prompt, trace.ids.end());
+  std::string text;
+  if (trace.text) {
+    text = trace.text->decode(ids);
+  } else {
+    for (const int32_t id : ids) text += trace.token_text(id);
+  }
+  if (options.output.json) {
+    print_json({{"generated", {{"first_token", trace.n_prompt}, {"ids", ids}, {"text", text}}}});
+  } else if (options.output.talk()) {
+    constexpr size_t kShownBytes = 200;
+    print_note(fmt::format(
+        "{} tokens generated: \"{}\"", ids.size(), quote_for_message(text, kShownBytes)));
   }
 }
 
@@ -297,6 +331,7 @@ ExitCode judge(const TraceOptions& options, const Trace& trace) {
 }  // namespace
 
 ExitCode report_trace(const TraceOptions& options, const Trace& trace) {
+  if (options.generate > 0) say_generated(options, trace);
   if (trace.statistics) print_taps(options, trace);
   if (options.routing && !trace.routing->layers().empty()) print_routing(options, trace);
   if (options.attention) print_attention(options, trace);
@@ -306,7 +341,9 @@ ExitCode report_trace(const TraceOptions& options, const Trace& trace) {
   if (!options.routing_out.empty()) write_routing(trace, options.routing_out);
   if (!options.attention_out.empty()) write_attention(trace, options.attention_out);
   if (!options.timeline.empty())
-    write_file(options.timeline, trace.time.chrome_json(trace.facts.name));
+    write_file(
+        options.timeline,
+        timeline_json(trace.facts.name, trace.time, trace.requests ? &*trace.requests : nullptr));
   if (!options.html.empty()) write_report(options, trace);
   if (options.output.talk() && !options.out.empty()) {
     print_note(fmt::format("{} taps in {}", trace.n_dumped, options.out));

@@ -32,7 +32,8 @@ CoreOptions core_options(const Model& model, const EngineOptions& o, const Memor
                      .has_head = static_cast<bool>(model.impl().weights.lm_head)},
           .max_waiting = o.max_waiting,
           .max_waiting_tokens = o.max_waiting_tokens,
-          .eos_token_ids = model.generation_defaults().eos_token_ids};
+          .eos_token_ids = model.generation_defaults().eos_token_ids,
+          .on_step = o.on_step};
 }
 
 }  // namespace

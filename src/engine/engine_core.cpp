@@ -9,7 +9,8 @@
 
 #include "base/error.h"
 #include "engine/event_stream.h"
-#include "engine/mix64.h"
+#include "engine/guarded_tap.h"
+#include "base/mix64.h"
 
 namespace qwen3 {
 namespace {
@@ -61,6 +62,7 @@ std::unique_ptr<Sequence> EngineCore::make_sequence(Request request) {
   s->id = ++last_id_;
   s->sampling = std::move(request.sampling);
   s->cache_salt = std::move(request.cache_salt);
+  s->tap = std::move(request.tap);
   s->seed = s->sampling.seed.value_or(mix64(seed_base_ + s->id));
   s->end_ids = s->sampling.stop_token_ids;
   if (!s->sampling.ignore_eos) {
@@ -140,6 +142,7 @@ void EngineCore::turn() {
 void EngineCore::shut_down() {
   take();
   end_all(FinishReason::cancelled, "");
+  report_step(options_.now());
   publish();
   deliver();
 }
@@ -172,6 +175,7 @@ void EngineCore::end_expired() {
 // Whatever goes wrong in a step ends the sequences that were in it; a device that failed, or a
 // broken invariant of ours, ends the engine.
 void EngineCore::step() {
+  const Clock::time_point begin = options_.on_step ? options_.now() : Clock::time_point();
   try {
     run_batch();
   } catch (const Error& error) {
@@ -183,6 +187,7 @@ void EngineCore::step() {
   } catch (const std::exception& error) {
     end_running(error.what());
   }
+  report_step(begin);
   publish();
   deliver();
 }
@@ -191,12 +196,72 @@ void EngineCore::run_batch() {
   const std::span<const Slice> slices = scheduler_.schedule();
   if (slices.empty()) return;
   note_admissions(slices);
-  const Tensor logits = runner_->run(builder_.build(slices));
+  note_computed(slices);
+  const Batch batch = builder_.build(run_tapped(slices));
+  const Tensor logits = batch.n_tokens() > 0 ? runner_->run(batch) : Tensor();
   scheduler_.commit();
   ++counters_.n_steps;
-  take_logits(logits);
-  take_hidden();
+  take_logits(builder_.logit_rows(), logits);
+  if (!builder_.hidden_rows().empty()) take_hidden(builder_.hidden_rows(), runner_->hidden());
+  finish_tapped();
   if (options_.check_every_step) scheduler_.check_conservation();
+}
+
+std::span<const Slice> EngineCore::run_tapped(std::span<const Slice> slices) {
+  tapped_.clear();
+  const auto is_tapped = [](const Slice& slice) { return slice.sequence->tap != nullptr; };
+  if (std::ranges::none_of(slices, is_tapped)) return slices;
+  others_.clear();
+  for (const Slice& slice : slices) {
+    if (is_tapped(slice)) {
+      run_tapped(slice);
+    } else {
+      others_.push_back(slice);
+    }
+  }
+  return others_;
+}
+
+void EngineCore::run_tapped(const Slice& slice) {
+  Sequence& s = *slice.sequence;
+  // What is computed again after a preemption was shown before.
+  const int64_t n_again = std::clamp<int64_t>(s.n_shown - slice.begin, 0, slice.count);
+  if (n_again > 0) run_part({&s, slice.begin, n_again}, nullptr);
+  if (n_again == slice.count) return;
+  GuardedTap tap(*s.tap);
+  run_part({&s, slice.begin + n_again, slice.count - n_again}, &tap);
+  s.n_shown = slice.begin + slice.count;
+  tapped_.back().problem = tap.problem();
+}
+
+void EngineCore::run_part(const Slice& part, Tap* tap) {
+  const auto copy = [](std::vector<float>& to, const Tensor& from) {
+    to.assign(from.f32(), from.f32() + from.numel());
+  };
+  const Tensor logits = runner_->run(builder_.build({&part, 1}), tap);
+  Tapped& result = tapped_.emplace_back();
+  result.sequence = part.sequence;
+  const auto rows = builder_.logit_rows();
+  result.rows.assign(rows.begin(), rows.end());
+  if (!rows.empty()) copy(result.logits, logits);
+  if (!builder_.hidden_rows().empty()) copy(result.hidden, runner_->hidden());
+}
+
+void EngineCore::finish_tapped() {
+  const auto as_rows = [](std::vector<float>& values, size_t n_rows) {
+    const auto n = static_cast<int64_t>(n_rows);
+    return Tensor::view(values, {n, static_cast<int64_t>(values.size()) / n});
+  };
+  for (Tapped& tapped : tapped_) {
+    Sequence& s = *tapped.sequence;
+    if (!tapped.problem.empty()) {
+      if (s.state == Sequence::State::finished) continue;
+      fail_request(s, fmt::format("request {}: its tap failed: {}", s.id, tapped.problem));
+      continue;
+    }
+    if (!tapped.rows.empty()) take_logits(tapped.rows, as_rows(tapped.logits, tapped.rows.size()));
+    if (!tapped.hidden.empty()) take_hidden({&tapped.sequence, 1}, as_rows(tapped.hidden, 1));
+  }
 }
 
 void EngineCore::note_admissions(std::span<const Slice> slices) {
@@ -216,8 +281,28 @@ void EngineCore::note_left_queue(const Sequence& s) {
   n_tokens_left_queue_ += s.n_prompt;
 }
 
-void EngineCore::take_logits(const Tensor& logits) {
-  const auto rows = builder_.logit_rows();
+void EngineCore::note_computed(std::span<const Slice> slices) {
+  if (!options_.on_step) return;
+  for (const Slice& slice : slices) {
+    const Sequence& s = *slice.sequence;
+    report_.computed.push_back({.request_id = s.id,
+                                .first_token = slice.begin,
+                                .n_tokens = slice.count,
+                                .n_prompt = s.n_prompt,
+                                .submitted = s.submitted});
+  }
+}
+
+void EngineCore::report_step(Clock::time_point begin) {
+  if (report_.computed.empty() && report_.ended.empty()) return;
+  report_.begin = begin;
+  report_.end = options_.now();
+  options_.on_step(report_);
+  report_.computed.clear();
+  report_.ended.clear();
+}
+
+void EngineCore::take_logits(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits) {
   for (size_t i = 0; i < rows.size(); ++i) {
     Sequence& s = *rows[i].sequence;
     if (s.state == Sequence::State::finished) continue;  // an earlier row was damaged
@@ -231,10 +316,7 @@ void EngineCore::take_logits(const Tensor& logits) {
   }
 }
 
-void EngineCore::take_hidden() {
-  const auto owners = builder_.hidden_rows();
-  if (owners.empty()) return;
-  const Tensor hidden = runner_->hidden();
+void EngineCore::take_hidden(std::span<Sequence* const> owners, const Tensor& hidden) {
   for (size_t i = 0; i < owners.size(); ++i) {
     Sequence& s = *owners[i];
     if (s.state == Sequence::State::finished) continue;
@@ -350,6 +432,9 @@ void EngineCore::end(Sequence& s, Event event, FinishReason reason) {
   s.usage.completion_tokens = s.n_generated();
   event.finish = reason;
   event.usage = s.usage;
+  if (options_.on_step) {
+    report_.ended.push_back({.request_id = s.id, .reason = reason, .submitted = s.submitted});
+  }
   outbox_.push_back({&s, std::move(event)});
 }
 

@@ -37,6 +37,7 @@ struct CoreOptions {
   int64_t max_waiting = 256;
   int64_t max_waiting_tokens = 0;  // 0: no limit
   std::vector<int32_t> eos_token_ids;
+  std::function<void(const StepReport&)> on_step = {};  // as EngineOptions::on_step
   // After every step check that blocks are conserved (O(blocks)); a breach ends the engine. For
   // tests.
   bool check_every_step = false;
@@ -65,6 +66,14 @@ class EngineCore {
     Sequence* sequence;
     Event event;
   };
+  // What a tapped sequence computed in this step.
+  struct Tapped {
+    Sequence* sequence = nullptr;
+    std::vector<BatchBuilder::LogitRow> rows;
+    std::vector<float> logits;  // of these rows, for the next pass writes over the model's
+    std::vector<float> hidden;  // of its last token, if that is wanted
+    std::string problem;        // of the tap
+  };
 
   std::unique_ptr<Sequence> make_sequence(Request request);
   void loop();
@@ -75,10 +84,15 @@ class EngineCore {
   void end_expired();
   void step();
   void run_batch();
+  // Runs the slices of tapped sequences, each as a batch of its own, and returns the others.
+  std::span<const Slice> run_tapped(std::span<const Slice> slices);
+  void run_tapped(const Slice& slice);
+  void run_part(const Slice& part, Tap* tap);
+  void finish_tapped();
   void note_admissions(std::span<const Slice> slices);
   void note_left_queue(const Sequence& sequence);
-  void take_logits(const Tensor& logits);
-  void take_hidden();
+  void take_logits(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits);
+  void take_hidden(std::span<Sequence* const> owners, const Tensor& hidden);
   void score_row(Sequence& sequence, int64_t position, std::span<const float> logits);
   void sample_row(Sequence& sequence, std::span<float> logits);
   void note_first_output(Sequence& sequence, Event& event);
@@ -87,6 +101,8 @@ class EngineCore {
   void end(Sequence& sequence, Event event, FinishReason reason);
   void end_running(const std::string& error);
   void end_all(FinishReason reason, const std::string& error);
+  void note_computed(std::span<const Slice> slices);
+  void report_step(Clock::time_point begin);
   void publish();
   void deliver();
   void forget(const Sequence& sequence);
@@ -105,6 +121,9 @@ class EngineCore {
   std::set<std::pair<Clock::time_point, uint64_t>> deadlines_;  // and ids, soonest first
   std::vector<Command> commands_;
   std::vector<Delivery> outbox_;
+  std::vector<Tapped> tapped_;  // of the running step
+  std::vector<Slice> others_;   // its slices that nobody taps, when somebody taps one
+  StepReport report_;           // of the running step, when somebody wants it
   int64_t n_left_queue_ = 0, n_tokens_left_queue_ = 0;  // since the last publish()
   EngineStats counters_;
 

@@ -11,6 +11,7 @@
 #include "qwen3/error.h"
 #include "qwen3/model.h"
 #include "tensor/tensor.h"
+#include "trace/tap.h"
 
 namespace qwen3 {
 
@@ -19,7 +20,8 @@ class ModelRunner {
   virtual ~ModelRunner() = default;
   virtual int64_t vocab_size() const = 0;
   // Logits [n_logit_rows, vocab_size], float32, writable, valid until the next call.
-  virtual Tensor run(const Batch& batch) = 0;
+  // With a tap the batch has one sequence, and the tap sees its tensors.
+  virtual Tensor run(const Batch& batch, Tap* tap = nullptr) = 0;
   // Final hidden states of that batch's hidden_rows: [n_hidden_rows, hidden_size], float32, valid
   // until the next run. A runner that has none throws Error{unsupported}.
   virtual Tensor hidden() {

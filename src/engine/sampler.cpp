@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/mix64.h"
+#include "base/mix64.h"
 
 namespace qwen3 {
 namespace {

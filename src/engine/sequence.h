@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,6 +47,9 @@ struct Sequence {
   int64_t n_known_blocks = 0;   // leading blocks that the prefix cache knows
   PrefixCache::Serial last_known = PrefixCache::kRoot;  // the entry of the last of them
   int64_t refused_at = -1;  // BlockPool::n_frees() when it last found no room
+
+  std::shared_ptr<Tap> tap;  // may be null
+  int64_t n_shown = 0;       // leading tokens that the tap has seen; a preemption keeps it
 
   Usage usage;
   Clock::time_point submitted, admitted, first_token;

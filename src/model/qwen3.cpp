@@ -69,6 +69,7 @@ Tensor Qwen3::forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap)
   const Tensor logits = logits_.rows(0, n_logit_rows);
   const Tensor& x = buffers.x;  // [n_tokens, hidden_size]
   Run run(backend_, buffers, tap);
+  if (tap != nullptr) tap->begin_step(batch.positions);
 
   rope_.angles(buffers.cos, buffers.sin, batch.positions);
   run.tap("rotary_cos", buffers.cos);  // [n_tokens, head_dim / 2]

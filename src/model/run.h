@@ -50,6 +50,14 @@ class Run {
   // Prefix of the names to come: "layers.3." or "layers.3.self_attn.".
   void scope(int64_t layer, std::string_view block = "");
 
+  // Runs operations that are to show no intermediates.
+  template <typename Operations>
+  void unseen(const Operations& operations) {
+    ops.set_observer(nullptr);
+    operations();
+    if (watched()) ops.set_observer(&observer_);
+  }
+
   // x += y · wᵀ (+ bias). The product is shown under `name` when someone listens.
   void project_and_add(
       const Tensor& x, const Tensor& y, const Tensor& w, const Tensor& bias, std::string_view name);

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "engine/mix64.h"
+#include "base/mix64.h"
 #include "engine/model_runner.h"
 #include "engine/sampler.h"
 
@@ -60,7 +60,7 @@ class MockModel final : public ModelRunner {
 
   int64_t vocab_size() const override { return vocab_size_; }
 
-  Tensor run(const Batch& batch) override {
+  Tensor run(const Batch& batch, Tap* /*tap*/ = nullptr) override {
     const int64_t step = knobs_.n_steps++;
     knobs_.n_rows += batch.n_tokens();
     knobs_.most_rows = std::max<int64_t>(knobs_.most_rows, batch.n_tokens());
