@@ -82,11 +82,11 @@ class TerminalReader final : public LineReader {
     if (interrupt_.interrupted()) {
       interrupt_.clear();
       el_reset(edit_);
-      std::fputs("\n", stderr);
+      print_raw_note("\n");
       return Status::interrupted;
     }
     if (text == nullptr || length <= 0) {
-      std::fputs("\n", stderr);
+      print_raw_note("\n");
       return Status::end;
     }
     line.assign(text, static_cast<size_t>(length));
