@@ -54,8 +54,10 @@ struct Request {
   // with what it had generated goes on exactly as it would have. max_tokens counts new tokens only.
   int64_t n_generated_before = 0;
 
-  // Who waits first: lower values go first (vLLM's rule), then, among equals, the user (fair_key)
-  // who has been given the fewest tokens lately, then who came first.
+  // Who of the waiting goes next: lower values first (vLLM's rule; a stream of them may hold the
+  // others up for ever), then, among equals, the user (fair_key) who has been given the fewest
+  // tokens while waiting beside the others, then who came first. One turn in 16 goes to who came
+  // first, so that among equals nobody waits for ever. What runs is not interrupted for it.
   int32_t priority = 0;
   std::string fair_key = {};  // at most 1024 bytes; requests without one count as one user
 

@@ -44,10 +44,7 @@ Scheduler::Scheduler(const SchedulerOptions& options)
   slices_.reserve(static_cast<size_t>(options.max_sequences));
 }
 
-void Scheduler::add(Sequence& sequence) {
-  sequence.state = Sequence::State::waiting;
-  waiting_.push_back(&sequence);
-}
+void Scheduler::add(Sequence& sequence) { queue_.push(sequence); }
 
 std::span<const Slice> Scheduler::schedule() {
   slices_.clear();
@@ -63,8 +60,8 @@ void Scheduler::schedule_decodes() {
     Sequence& s = *running_[i];
     if (!decodes(s)) continue;
     const bool needs_block = n_tokens(s) > static_cast<int64_t>(s.blocks.size()) * block_size();
-    while (needs_block && pool_.n_free() == 0 && i < running_.size()) preempt_newest();
-    if (i == running_.size()) return;  // it was itself the newest
+    while (needs_block && pool_.n_free() == 0 && i < running_.size()) preempt_last();
+    if (i == running_.size()) return;  // it was itself the last
     if (needs_block) append_block(s);
     slices_.push_back({&s, s.n_computed, 1});
     --budget_;
@@ -91,18 +88,23 @@ void Scheduler::schedule_prefills() {
 }
 
 void Scheduler::admit_waiting() {
-  // Tokens that older sequences still have to prefill come first.
-  int64_t budget = budget_;
+  while (!queue_.empty() && n_running() < options_.max_sequences) {
+    Sequence& s = queue_.front();
+    if (n_to_prefill(s.priority) >= budget_ || !admit(s)) return;
+    queue_.admit(s, n_tokens(s) - s.n_computed);
+    const auto behind = std::ranges::upper_bound(running_, s.priority, {}, &Sequence::priority);
+    running_.insert(behind, &s);
+  }
+}
+
+// Tokens that come before those of a newcomer of this priority.
+int64_t Scheduler::n_to_prefill(int32_t priority) const {
+  int64_t n = 0;
   for (const Sequence* s : running_) {
-    if (!decodes(*s)) budget -= n_computable(*s, n_score_rows());
+    if (s->priority > priority) break;
+    if (!decodes(*s)) n += n_computable(*s, n_score_rows());
   }
-  while (!waiting_.empty() && budget > 0 && n_running() < options_.max_sequences) {
-    Sequence& s = *waiting_.front();
-    if (!admit(s)) return;
-    waiting_.pop_front();
-    running_.push_back(&s);
-    budget -= n_computable(s, n_score_rows());
-  }
+  return n;
 }
 
 bool Scheduler::admit(Sequence& s) {
@@ -118,9 +120,7 @@ bool Scheduler::admit(Sequence& s) {
   }
   s.refused_at = -1;
   for (int64_t i = 0; i < n_missing; ++i) append_block(s);
-  s.state = Sequence::State::running;
   if (!s.was_admitted) s.usage.cached_tokens = std::min(s.n_computed, s.n_prompt);
-  s.was_admitted = true;
   return true;
 }
 
@@ -152,12 +152,11 @@ void Scheduler::append_block(Sequence& s) {
   s.blocks.push_back(*block);
 }
 
-void Scheduler::preempt_newest() {
+void Scheduler::preempt_last() {
   Sequence& s = *running_.back();
   running_.pop_back();
   release_blocks(s);
-  s.state = Sequence::State::waiting;
-  waiting_.push_front(&s);
+  queue_.push_preempted(s);
   ++n_preemptions_;
 }
 
@@ -175,6 +174,7 @@ void Scheduler::release_blocks(Sequence& s) {
 void Scheduler::commit() {
   for (const Slice& slice : slices_) {
     slice.sequence->n_computed += slice.count;
+    if (slice.samples()) queue_.charge(*slice.sequence);
     if (options_.prefix_cache) remember_full_blocks(*slice.sequence);
   }
   slices_.clear();
@@ -199,9 +199,9 @@ void Scheduler::remember_full_blocks(Sequence& s) {
 }
 
 void Scheduler::finish(Sequence& s) {
-  if (s.state == Sequence::State::waiting) {
-    std::erase(waiting_, &s);
-  } else if (s.state == Sequence::State::running) {
+  if (s.state == Sequence::State::finished) return;
+  queue_.leave(s);
+  if (s.state == Sequence::State::running) {
     release_blocks(s);
     std::erase(running_, &s);
   }
@@ -222,9 +222,16 @@ void Scheduler::check_conservation() const {
                 users[static_cast<size_t>(block)],
                 pool_.references(block));
   }
-  for (const Sequence* s : waiting_) {
-    QWEN3_CHECK(s->blocks.empty(), ErrorKind::internal, "scheduler: a waiting sequence has blocks");
-  }
+  int64_t n_waiting = 0;
+  queue_.for_each([&](const Sequence& s) {
+    ++n_waiting;
+    QWEN3_CHECK(s.blocks.empty(), ErrorKind::internal, "scheduler: a waiting sequence has blocks");
+  });
+  QWEN3_CHECK(n_waiting == queue_.size(),
+              ErrorKind::internal,
+              "scheduler: {} sequences wait, {} are counted",
+              n_waiting,
+              queue_.size());
 }
 
 }  // namespace qwen3

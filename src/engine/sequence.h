@@ -15,12 +15,16 @@ namespace qwen3 {
 
 using Clock = std::chrono::steady_clock;
 
+struct FairUser;
+
 struct Sequence {
   enum class State { waiting, running, finished };
 
   uint64_t id = 0;
   SamplingParams sampling;
   std::string cache_salt;
+  std::string fair_key;
+  int32_t priority = 0;
   Engine::OnEvent on_event;
   decltype(Request::logits_processor) logits_processor;
   std::optional<Clock::time_point> deadline;
@@ -39,12 +43,14 @@ struct Sequence {
   int64_t n_scored = 0;        // of these, those that have
   std::vector<PromptLogprobs> prompt_logprobs;  // until the first event takes them
 
-  // Owned by the scheduler.
+  // Owned by the scheduler and its queue.
   State state = State::waiting;
-  bool was_admitted = false;    // at least once
-  int64_t n_computed = 0;       // tokens whose keys and values are stored
-  std::vector<int32_t> blocks;  // block i holds positions [i, i + 1) * block_size
-  int64_t n_known_blocks = 0;   // leading blocks that the prefix cache knows
+  FairUser* user = nullptr;             // of fair_key
+  uint64_t arrival = 0, admission = 0;  // in the order of these; admission: the first
+  bool was_admitted = false;            // at least once
+  int64_t n_computed = 0;               // tokens whose keys and values are stored
+  std::vector<int32_t> blocks;          // block i holds positions [i, i + 1) * block_size
+  int64_t n_known_blocks = 0;           // leading blocks that the prefix cache knows
   PrefixCache::Serial last_known = PrefixCache::kRoot;  // the entry of the last of them
   int64_t refused_at = -1;  // BlockPool::n_frees() when it last found no room
 
