@@ -3,8 +3,6 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
-#include <iostream>
-#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/generation.h"
+#include "cli/input.h"
 #include "cli/numbers.h"
 #include "cli/options.h"
 #include "qwen3/engine.h"
@@ -76,7 +75,7 @@ std::string prompt_text(const GenerateOptions& options) {
     text = *options.prompt;
   } else {
     if (stdin_is_terminal()) print_note("reading the prompt from the terminal; Ctrl-D ends it");
-    text.assign(std::istreambuf_iterator<char>(std::cin), {});
+    text = read_stdin();
   }
   QWEN3_CHECK(utf8_valid(text),
               ErrorKind::invalid_argument,

@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cwchar>
-#include <iostream>
 #include <system_error>
 
 namespace qwen3::cli {
@@ -116,11 +115,16 @@ class TerminalReader final : public LineReader {
 
 class PipeReader final : public LineReader {
  public:
+  explicit PipeReader(const InterruptGuard& interrupt) : input_(&interrupt) {}
+
   Status read(const std::string&, std::string& line) override {
-    if (!std::getline(std::cin, line)) return Status::end;
+    const Status status = input_.read(line);
     if (line.ends_with('\r')) line.pop_back();
-    return Status::line;
+    return status;
   }
+
+ private:
+  LineInput input_;
 };
 
 }  // namespace
@@ -130,7 +134,9 @@ std::unique_ptr<LineReader> make_terminal_reader(const fs::path& history_file,
   return std::make_unique<TerminalReader>(history_file, interrupt);
 }
 
-std::unique_ptr<LineReader> make_pipe_reader() { return std::make_unique<PipeReader>(); }
+std::unique_ptr<LineReader> make_pipe_reader(const InterruptGuard& interrupt) {
+  return std::make_unique<PipeReader>(interrupt);
+}
 
 fs::path default_history_file() {
   const char* state = std::getenv("XDG_STATE_HOME");

@@ -11,8 +11,8 @@
 #include <limits>
 #include <system_error>
 
-#include "base/mapped_file.h"
 #include "cli/commands.h"
+#include "cli/input.h"
 
 namespace qwen3::cli {
 namespace {
@@ -41,7 +41,7 @@ std::vector<int64_t> parse_list(std::string_view text,
                                 int64_t high) {
   std::string file;
   if (text.starts_with('@')) {
-    file = read_text_file(std::string(text.substr(1)), kMaxListBytes);
+    file = read_input_file(std::string(text.substr(1)), kMaxListBytes);
     text = file;
   }
   std::vector<int64_t> values;

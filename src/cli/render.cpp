@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/mapped_file.h"
 #include "chat/chat_config.h"
 #include "chat/message.h"
 #include "cli/commands.h"
+#include "cli/input.h"
 #include "cli/json_lines.h"
 #include "cli/options.h"
 
@@ -64,7 +64,7 @@ Json render_line(const ChatConfig& config, const Json& line) {
 }
 
 ChatTemplate read_template(const std::string& path) {
-  return ChatTemplate::parse(read_text_file(path, kMaxTemplateBytes), path);
+  return ChatTemplate::parse(read_input_file(path, kMaxTemplateBytes), path);
 }
 
 ExitCode render(const RenderOptions& options) {
