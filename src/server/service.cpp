@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "engine/mix64.h"
+#include "base/mix64.h"
 #include "server/generation.h"
 
 namespace qwen3::server {
