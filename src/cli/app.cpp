@@ -79,6 +79,7 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   add_inspect(app, action);
   add_bench(app, action);
   add_trace(app, action);
+  add_serve(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForVersion& request) {
