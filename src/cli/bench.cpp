@@ -26,6 +26,7 @@
 #include "cli/options.h"
 #include "cli/step_cost.h"
 #include "engine/model_impl.h"
+#include "engine/plan.h"
 #include "qwen3/engine.h"
 #include "trace/timeline.h"
 #include "trace/tracing_backend.h"
@@ -47,6 +48,10 @@ struct BenchOptions {
   std::string timeline;  // a file; "": none
 };
 
+// What the engine takes at most; products of the two and of a token's bytes stay far below 2^63.
+constexpr int64_t kMaxContext = int64_t{1} << 30;
+constexpr int64_t kMaxBatch = 1024;
+
 struct Plan {
   std::vector<int64_t> contexts, batches;
 };
@@ -59,6 +64,22 @@ double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const size_t n = values.size();
   return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+int64_t sequence_length(const BenchOptions& options, const Plan& plan) {
+  const int64_t context = std::max<int64_t>(1, largest(plan.contexts));
+  return context + std::max(options.prompt_tokens, options.decode_tokens) + 2;
+}
+
+void check_lengths(const BenchOptions& options, const Plan& plan, const HfConfig& config) {
+  const int64_t longest = model_context_length(config);
+  const int64_t wanted = sequence_length(options, plan);
+  QWEN3_CHECK(wanted <= longest,
+              ErrorKind::invalid_argument,
+              "bench: expected sequences of at most the model's {} tokens; got {}; lower --context, "
+              "--prompt-tokens or --decode-tokens",
+              longest,
+              wanted);
 }
 
 // A request that keeps the time of every token.
@@ -170,7 +191,7 @@ class Bench {
     }
     const int64_t batch = largest(plan.batches);
     const int64_t context = std::max<int64_t>(1, largest(plan.contexts));
-    engine.max_model_len = context + std::max(options.prompt_tokens, options.decode_tokens) + 2;
+    engine.max_model_len = sequence_length(options, plan);
     engine.max_sequences = batch;
     engine.max_waiting = batch;
     engine.max_batch_tokens = std::max(engine.max_batch_tokens, batch);
@@ -248,12 +269,13 @@ void print_decode(const Json& row) {
 }
 
 ExitCode bench(BenchOptions options) {
-  const Plan plan{parse_size_list(options.context, "qwen3 bench: --context", 0),
-                  parse_size_list(options.batch, "qwen3 bench: --batch", 1)};
+  const Plan plan{parse_size_list(options.context, "qwen3 bench: --context", 0, kMaxContext),
+                  parse_size_list(options.batch, "qwen3 bench: --batch", 1, kMaxBatch)};
   const bool random = !options.random_weights.empty();
   if (random) options.model.model = options.random_weights;
   const std::shared_ptr<Model> model = load_model(
       options.model, options.output, random ? WeightsFrom::random : WeightsFrom::checkpoint);
+  check_lengths(options, plan, model->impl().config);
   const int n_threads = model->impl().backend->info().n_threads;
   const double read_bandwidth = measure_read_bandwidth(n_threads);
   SpanLog operations;
@@ -318,6 +340,7 @@ void add_bench(CLI::App& app, Action& action) {
                    options->random_weights,
                    "A directory with a config.json: its weights are drawn at random, no checkpoint "
                    "is needed")
+      ->check(some_name())
       ->excludes("--model");
   command
       ->add_option("--prompt-tokens", options->prompt_tokens, "Prompt of the prefill runs; 0: none")

@@ -187,9 +187,9 @@ void add_chat(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand(
       "chat", "Answer TEXT; without TEXT hold a conversation, or answer each line of a pipe");
   const auto options = std::make_shared<ChatCliOptions>();
-  command->add_option("TEXT", options->text, "The message to answer");
+  command->add_option("TEXT", options->text, "The message to answer")->check(any_text());
   add_model_option(*command, options->model);
-  command->add_option("--system", options->system, "The system message");
+  command->add_option("--system", options->system, "The system message")->check(any_text());
   command
       ->add_option("--thinking",
                    options->thinking,

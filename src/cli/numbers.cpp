@@ -113,8 +113,11 @@ std::vector<int32_t> parse_id_list(std::string_view text, std::string_view optio
   return {wide.begin(), wide.end()};
 }
 
-std::vector<int64_t> parse_size_list(std::string_view text, std::string_view option, int64_t low) {
-  return parse_list(text, option, low, int64_t{1} << 30);
+std::vector<int64_t> parse_size_list(std::string_view text,
+                                     std::string_view option,
+                                     int64_t low,
+                                     int64_t high) {
+  return parse_list(text, option, low, high);
 }
 
 }  // namespace qwen3::cli

@@ -95,8 +95,10 @@ void add_render(CLI::App& app, Action& action) {
       "\"chat_template_kwargs\":{…}} on standard input to {\"prompt\":…} or {\"error\":…}");
   const auto options = std::make_shared<RenderOptions>();
   add_model_option(*command, options->model);
-  command->add_option(
-      "--template", options->template_file, "A Jinja template instead of the model's own");
+  command
+      ->add_option(
+          "--template", options->template_file, "A Jinja template instead of the model's own")
+      ->check(some_name());
   command->callback([options, command, &action] {
     options->model_given = command->count("--model") > 0;
     action = [options] { return render(*options); };

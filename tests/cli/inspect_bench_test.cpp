@@ -182,13 +182,17 @@ TEST(Bench, TimelineHasEveryRequest) {
 }
 
 TEST(Bench, BadListsAreRefused) {
-  for (const char* batch : {"0", "1,", "x", "-1"}) {
+  for (const char* batch : {"0", "1,", "x", "-1", "1025", "1000000000"}) {
     const ProgramResult result =
         run_qwen3({"bench", "-m", golden_model("dense"), "--batch", batch});
     EXPECT_EQ(result.exit_code, 2);
     EXPECT_EQ(result.out, "");
     EXPECT_THAT(result.err, HasSubstr("--batch"));
   }
+  const ProgramResult longer =
+      run_qwen3({"bench", "-m", golden_model("dense"), "--context", "0,1000000000"});
+  EXPECT_EQ(longer.exit_code, 1);
+  EXPECT_THAT(longer.err, HasSubstr("the model's 128 tokens; got 1000000514; lower --context"));
   const ProgramResult both = run_qwen3({"bench", "-m", "a", "--random-weights", "b"});
   EXPECT_EQ(both.exit_code, 2);
 }
