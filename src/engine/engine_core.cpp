@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/mix64.h"
 #include "engine/event_stream.h"
 #include "engine/guarded_tap.h"
-#include "base/mix64.h"
 
 namespace qwen3 {
 namespace {
@@ -127,10 +127,9 @@ void EngineCore::loop() {
   shut_down();
 }
 
-bool EngineCore::run_once() {
+void EngineCore::run_once() {
   inbox_->receive(commands_, Inbox::Wait::no);
   turn();
-  return !idle();
 }
 
 void EngineCore::turn() {
@@ -197,7 +196,7 @@ void EngineCore::step() {
 void EngineCore::run_batch() {
   const std::span<const Slice> slices = scheduler_.schedule();
   if (slices.empty()) return;
-  note_admissions(slices);
+  note_admissions();
   note_computed(slices);
   const Batch batch = builder_.build(run_tapped(slices));
   const Tensor logits = batch.n_tokens() > 0 ? runner_->run(batch) : Tensor();
@@ -266,9 +265,9 @@ void EngineCore::finish_tapped() {
   }
 }
 
-void EngineCore::note_admissions(std::span<const Slice> slices) {
-  for (const Slice& slice : slices) {
-    Sequence& s = *slice.sequence;
+void EngineCore::note_admissions() {
+  for (Sequence* sequence : scheduler_.running()) {
+    Sequence& s = *sequence;
     if (s.admitted != Clock::time_point()) continue;
     s.admitted = options_.now();
     s.usage.queue_seconds = seconds(s.submitted, s.admitted);

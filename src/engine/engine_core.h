@@ -57,8 +57,8 @@ class EngineCore {
   uint64_t submit(Request request, Engine::OnEvent on_event);
   void cancel(uint64_t id) { inbox_->cancel(id); }
   EngineStats stats() const;
-  // REQUIRES: no thread of its own. One turn of its loop; whether any request is left.
-  bool run_once();
+  // One turn of the engine's loop. REQUIRES: no thread of its own.
+  void run_once();
   int64_t max_model_len() const { return options_.limits.max_model_len; }
 
  private:
@@ -89,7 +89,7 @@ class EngineCore {
   void run_tapped(const Slice& slice);
   void run_part(const Slice& part, Tap* tap);
   void finish_tapped();
-  void note_admissions(std::span<const Slice> slices);
+  void note_admissions();
   void note_left_queue(const Sequence& sequence);
   void take_logits(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits);
   void take_hidden(std::span<Sequence* const> owners, const Tensor& hidden);

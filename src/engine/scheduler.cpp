@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -232,6 +233,24 @@ void Scheduler::check_conservation() const {
               "scheduler: {} sequences wait, {} are counted",
               n_waiting,
               queue_.size());
+  check_order();
+}
+
+void Scheduler::check_order() const {
+  const auto rank = [](const Sequence& s) { return std::pair(s.priority, s.admission); };
+  const auto check = [&](const Sequence& before, const Sequence& after) {
+    QWEN3_CHECK(rank(before) < rank(after),
+                ErrorKind::internal,
+                "scheduler: request {} stands before {}",
+                before.id,
+                after.id);
+  };
+  for (size_t i = 1; i < running_.size(); ++i) check(*running_[i - 1], *running_[i]);
+  queue_.for_each([&](const Sequence& s) {
+    for (const Sequence* r : running_) {
+      if (s.was_admitted && r->priority == s.priority) check(*r, s);
+    }
+  });
 }
 
 }  // namespace qwen3

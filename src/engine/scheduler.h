@@ -83,11 +83,12 @@ class Scheduler {
   const BlockPool& pool() const { return pool_; }
   int64_t block_size() const { return options_.block_size; }
 
-  // Throws Error{internal} unless blocks are conserved: every reference belongs to a running
-  // sequence, and every other block is free.
+  // Throws Error{internal} unless blocks are conserved (every reference belongs to a running
+  // sequence, and every other block is free) and the order is kept that lets everyone end.
   void check_conservation() const;
 
  private:
+  void check_order() const;
   void schedule_decodes();
   void schedule_prefills();
   int64_t n_score_rows() const { return max_logit_rows_ - n_running(); }
