@@ -3,41 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <set>
-#include <system_error>
 
-#include "base/available_memory.h"
 #include "base/error.h"
-#include "base/output_file.h"
 #include "cli/console.h"
-#include "cli/generation.h"
-#include "formats/npy.h"
+#include "cli/trace_export.h"
 #include "trace/export_json.h"
 #include "trace/glob.h"
-#include "trace/report.h"
-#include "trace/timeline.h"
 
 namespace qwen3::cli {
 namespace {
-
-namespace fs = std::filesystem;
-
-void write_file(const fs::path& path, std::string_view text) {
-  OutputFile file(path);
-  file.write(text);
-  file.commit();
-}
-
-void make_directory(const fs::path& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  QWEN3_CHECK(!error,
-              ErrorKind::device,
-              "{}: cannot make the directory: {}",
-              path.string(),
-              error.message());
-}
 
 // A token for a table: quoted, with control characters visible.
 std::string shown(const Trace& trace, int32_t id) {
@@ -121,33 +95,6 @@ void print_routing(const TraceOptions& options, const Trace& trace) {
   print_out(text);
 }
 
-// routing.json, and experts.npy and weights.npy of shape [n_tokens, n_sparse_layers, top_k].
-void write_routing(const Trace& trace, const fs::path& directory) {
-  const auto& layers = trace.routing->layers();
-  QWEN3_CHECK(!layers.empty(),
-              ErrorKind::invalid_argument,
-              "qwen3 trace: --routing-out: expected a model with experts; got {}, which is dense",
-              trace.facts.name);
-  make_directory(directory);
-  Json json = routing_export(layers);
-  json["prompt_tokens"] = trace.n_prompt;
-  write_file(directory / "routing.json", dump_json(json) + "\n");
-  const int64_t n_tokens = layers.front().n_tokens, top_k = layers.front().top_k;
-  const auto n_layers = static_cast<int64_t>(layers.size());
-  std::vector<int32_t> experts;
-  std::vector<float> weights;
-  for (int64_t t = 0; t < n_tokens; ++t) {
-    for (const LayerRouting& layer : layers) {
-      const auto at = t * top_k;
-      experts.insert(experts.end(), layer.experts.begin() + at, layer.experts.begin() + at + top_k);
-      weights.insert(weights.end(), layer.weights.begin() + at, layer.weights.begin() + at + top_k);
-    }
-  }
-  const Shape shape{n_tokens, n_layers, top_k};
-  write_npy(directory / "experts.npy", Tensor(experts.data(), DType::i32, shape));
-  write_npy(directory / "weights.npy", Tensor(weights.data(), DType::f32, shape));
-}
-
 void print_attention(const TraceOptions& options, const Trace& trace) {
   const std::vector<LayerAttention> layers = trace.attention->layers();
   if (options.output.json) {
@@ -178,16 +125,6 @@ void print_attention(const TraceOptions& options, const Trace& trace) {
     }
   }
   print_out(text);
-}
-
-// layers.{i}.self_attn.probs.npy of shape [n_heads, n_tokens, n_tokens].
-void write_attention(const Trace& trace, const fs::path& directory) {
-  make_directory(directory);
-  for (const LayerAttention& layer : trace.attention->layers()) {
-    std::vector<float> map = layer.map;
-    write_npy(directory / fmt::format("layers.{}.self_attn.probs.npy", layer.layer),
-              Tensor::view(map, {layer.n_heads, layer.n_tokens, layer.n_tokens}));
-  }
 }
 
 void print_lens(const TraceOptions& options, const Trace& trace) {
@@ -224,37 +161,6 @@ void print_lens(const TraceOptions& options, const Trace& trace) {
     }
   }
   print_out(text);
-}
-
-void write_report(const TraceOptions& options, const Trace& trace) {
-  ReportInput input;
-  input.facts = &trace.facts;
-  input.subtitle = model_line(trace.model->info());
-  std::set<int32_t> named;
-  for (const int32_t id : trace.ids) input.tokens.push_back({id, trace.token_text(id)});
-  if (trace.lens) {
-    for (const auto& layer : trace.lens->layers()) {
-      for (const auto& row : layer) {
-        for (const LensToken& token : row) named.insert(token.id);
-      }
-    }
-    input.lens = &*trace.lens;
-  }
-  for (const int32_t id : named) input.named.push_back({id, trace.token_text(id)});
-  input.taps = &trace.statistics->records();
-  input.routing = &trace.routing->layers();
-  const std::vector<LayerAttention> attention = trace.attention->layers();
-  input.attention = &attention;
-  input.n_prompt = trace.n_prompt;
-  input.time = &trace.time;
-  input.seconds = trace.seconds;
-  input.chinese = options.language == "zh";
-  const std::string page = html_report(input);
-  write_file(options.html, page);
-  if (options.output.talk()) {
-    print_note(
-        fmt::format("{}: {}", options.html, format_bytes(static_cast<int64_t>(page.size()))));
-  }
 }
 
 void say_generated(const TraceOptions& options, const Trace& trace) {
@@ -340,10 +246,7 @@ ExitCode report_trace(const TraceOptions& options, const Trace& trace) {
   }
   if (!options.routing_out.empty()) write_routing(trace, options.routing_out);
   if (!options.attention_out.empty()) write_attention(trace, options.attention_out);
-  if (!options.timeline.empty())
-    write_file(
-        options.timeline,
-        timeline_json(trace.facts.name, trace.time, trace.requests ? &*trace.requests : nullptr));
+  if (!options.timeline.empty()) write_timeline(trace, options.timeline);
   if (!options.html.empty()) write_report(options, trace);
   if (options.output.talk() && !options.out.empty()) {
     print_note(fmt::format("{} taps in {}", trace.n_dumped, options.out));

@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "base/mix64.h"
 #include "engine/event_stream.h"
-#include "engine/guarded_tap.h"
 
 namespace qwen3 {
 namespace {
@@ -198,7 +197,7 @@ void EngineCore::run_batch() {
   if (slices.empty()) return;
   note_admissions();
   note_computed(slices);
-  const Batch batch = builder_.build(run_tapped(slices));
+  const Batch batch = builder_.build(tapped_.run(slices, *runner_, builder_));
   const Tensor logits = batch.n_tokens() > 0 ? runner_->run(batch) : Tensor();
   scheduler_.commit();
   ++counters_.n_steps;
@@ -208,60 +207,16 @@ void EngineCore::run_batch() {
   if (options_.check_every_step) scheduler_.check_conservation();
 }
 
-std::span<const Slice> EngineCore::run_tapped(std::span<const Slice> slices) {
-  tapped_.clear();
-  const auto is_tapped = [](const Slice& slice) { return slice.sequence->tap != nullptr; };
-  if (std::ranges::none_of(slices, is_tapped)) return slices;
-  others_.clear();
-  for (const Slice& slice : slices) {
-    if (is_tapped(slice)) {
-      run_tapped(slice);
-    } else {
-      others_.push_back(slice);
-    }
-  }
-  return others_;
-}
-
-void EngineCore::run_tapped(const Slice& slice) {
-  Sequence& s = *slice.sequence;
-  // What is computed again after a preemption was shown before.
-  const int64_t n_again = std::clamp<int64_t>(s.n_shown - slice.begin, 0, slice.count);
-  if (n_again > 0) run_part({&s, slice.begin, n_again}, nullptr);
-  if (n_again == slice.count) return;
-  GuardedTap tap(*s.tap);
-  run_part({&s, slice.begin + n_again, slice.count - n_again}, &tap);
-  s.n_shown = slice.begin + slice.count;
-  tapped_.back().problem = tap.problem();
-}
-
-void EngineCore::run_part(const Slice& part, Tap* tap) {
-  const auto copy = [](std::vector<float>& to, const Tensor& from) {
-    to.assign(from.f32(), from.f32() + from.numel());
-  };
-  const Tensor logits = runner_->run(builder_.build({&part, 1}), tap);
-  Tapped& result = tapped_.emplace_back();
-  result.sequence = part.sequence;
-  const auto rows = builder_.logit_rows();
-  result.rows.assign(rows.begin(), rows.end());
-  if (!rows.empty()) copy(result.logits, logits);
-  if (!builder_.hidden_rows().empty()) copy(result.hidden, runner_->hidden());
-}
-
 void EngineCore::finish_tapped() {
-  const auto as_rows = [](std::vector<float>& values, size_t n_rows) {
-    const auto n = static_cast<int64_t>(n_rows);
-    return Tensor::view(values, {n, static_cast<int64_t>(values.size()) / n});
-  };
-  for (Tapped& tapped : tapped_) {
-    Sequence& s = *tapped.sequence;
-    if (!tapped.problem.empty()) {
-      if (s.state == Sequence::State::finished) continue;
-      fail_request(s, fmt::format("request {}: its tap failed: {}", s.id, tapped.problem));
+  for (TappedPasses::Pass& pass : tapped_.passes()) {
+    Sequence& s = *pass.sequence;
+    if (s.state == Sequence::State::finished) continue;
+    if (!pass.problem.empty()) {
+      fail_request(s, fmt::format("request {}: its tap failed: {}", s.id, pass.problem));
       continue;
     }
-    if (!tapped.rows.empty()) take_logits(tapped.rows, as_rows(tapped.logits, tapped.rows.size()));
-    if (!tapped.hidden.empty()) take_hidden({&tapped.sequence, 1}, as_rows(tapped.hidden, 1));
+    if (!pass.rows.empty()) take_logits(pass.rows, pass.logits_of_rows());
+    if (!pass.hidden.empty()) take_hidden({&pass.sequence, 1}, pass.hidden_row());
   }
 }
 

@@ -26,6 +26,7 @@
 #include "engine/model_runner.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
+#include "engine/tapped_passes.h"
 #include "engine/validate.h"
 #include "qwen3/engine.h"
 
@@ -66,14 +67,6 @@ class EngineCore {
     Sequence* sequence;
     Event event;
   };
-  // What a tapped sequence computed in this step.
-  struct Tapped {
-    Sequence* sequence = nullptr;
-    std::vector<BatchBuilder::LogitRow> rows;
-    std::vector<float> logits;  // of these rows, for the next pass writes over the model's
-    std::vector<float> hidden;  // of its last token, if that is wanted
-    std::string problem;        // of the tap
-  };
 
   std::unique_ptr<Sequence> make_sequence(Request request);
   void loop();
@@ -84,10 +77,6 @@ class EngineCore {
   void end_expired();
   void step();
   void run_batch();
-  // Runs the slices of tapped sequences, each as a batch of its own, and returns the others.
-  std::span<const Slice> run_tapped(std::span<const Slice> slices);
-  void run_tapped(const Slice& slice);
-  void run_part(const Slice& part, Tap* tap);
   void finish_tapped();
   void note_admissions();
   void note_left_queue(const Sequence& sequence);
@@ -121,9 +110,8 @@ class EngineCore {
   std::set<std::pair<Clock::time_point, uint64_t>> deadlines_;  // and ids, soonest first
   std::vector<Command> commands_;
   std::vector<Delivery> outbox_;
-  std::vector<Tapped> tapped_;  // of the running step
-  std::vector<Slice> others_;   // its slices that nobody taps, when somebody taps one
-  StepReport report_;           // of the running step, when somebody wants it
+  TappedPasses tapped_;
+  StepReport report_;  // of the running step, when somebody wants it
   int64_t n_left_queue_ = 0, n_tokens_left_queue_ = 0;  // since the last publish()
   EngineStats counters_;
 

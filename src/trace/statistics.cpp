@@ -104,6 +104,7 @@ void StatisticsTap::tensor(std::string_view name, const Tensor& value) {
 void StatisticsTap::add(size_t place, const Tensor& value) {
   TapRecord& record = records_[place];
   record.statistics = merged(record.statistics, statistics_of(value));
+  if (record.sample.empty()) record.sample = first_values(value, kSampleSize);
   if (!first_bad_ && !record.statistics.all_finite()) first_bad_ = place;
   bool rows_of_one_tensor = static_cast<int>(record.shape.size()) == value.rank();
   for (int i = 1; i < value.rank() && rows_of_one_tensor; ++i) {

@@ -35,7 +35,7 @@ struct TapRecord {
   std::vector<int64_t> shape;  // rows of all passes; of the newest pass where other dimensions grow
   std::string_view dtype;
   TensorStatistics statistics;
-  std::vector<float> sample;  // of the first pass
+  std::vector<float> sample;  // of the first pass that has any
 };
 
 class StatisticsTap final : public Tap {

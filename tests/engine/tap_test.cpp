@@ -224,6 +224,44 @@ TEST(RequestTap, ReadsNoPrefixCacheButFillsIt) {
   EXPECT_EQ(usage.cached_tokens, 48);
 }
 
+// What else a request may ask for comes out the same with a tap.
+TEST(RequestTap, PromptLogprobsAndEmbeddings) {
+  const auto model = load("moe", "cpu");
+  const auto events = [&](bool tapped) {
+    Engine engine(model, {.block_size = 16, .max_batch_tokens = 24, .max_sequences = 8});
+    std::vector<EventStream> streams;
+    for (const bool embed : {false, true}) {
+      Request r = request(2, 60, 3);
+      if (tapped) r.tap = std::make_shared<KeepAll>();
+      if (embed) r.embed = true;
+      if (!embed) r.n_prompt_logprobs = 3;
+      streams.push_back(engine.submit(std::move(r)));
+    }
+    auto company = engine.submit(request(5, 50, 10));
+    std::vector<Event> all;
+    for (EventStream& stream : streams) {
+      while (auto event = stream.next()) all.push_back(*event);
+    }
+    EXPECT_EQ(read(company).ids.size(), 10u);
+    return all;
+  };
+  const std::vector<Event> plain = events(false), tapped = events(true);
+  ASSERT_EQ(plain.size(), 4u);
+  ASSERT_EQ(tapped.size(), plain.size());
+  for (size_t i = 0; i < plain.size(); ++i) {
+    EXPECT_EQ(tapped[i].error, "");
+    EXPECT_EQ(tapped[i].token_id, plain[i].token_id);
+    EXPECT_EQ(tapped[i].embedding, plain[i].embedding);
+    ASSERT_EQ(tapped[i].prompt_logprobs.size(), plain[i].prompt_logprobs.size());
+    for (size_t j = 1; j < plain[i].prompt_logprobs.size(); ++j) {
+      EXPECT_EQ(tapped[i].prompt_logprobs[j].token->logprob,
+                plain[i].prompt_logprobs[j].token->logprob);
+    }
+  }
+  EXPECT_EQ(plain[0].prompt_logprobs.size(), 60u);
+  EXPECT_FALSE(plain[3].embedding.empty());
+}
+
 TEST(RequestTap, ThatThrowsEndsItsOwnRequestOnly) {
   const auto model = load("moe", "cpu");
   Engine engine(model, {.block_size = 16});

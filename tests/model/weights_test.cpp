@@ -334,7 +334,7 @@ TEST_F(WeightsTest, Shards) {
 TEST_F(WeightsTest, DataNeedNotBeAligned) {
   const Model model;
   dir_.write("config.json", model.config());
-  std::string header = R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]})", data = "x";
+  std::string header = R"({"mtp.pad":{"dtype":"U8","shape":[1],"data_offsets":[0,1]})", data = "x";
   for (const auto& [name, t] : model.tensors()) {
     const auto bytes = to_bytes(t);
     header += fmt::format(R"(,"{}":{{"dtype":"BF16","shape":[{}],"data_offsets":[{},{}]}})",
