@@ -74,12 +74,13 @@ int64_t sequence_length(const BenchOptions& options, const Plan& plan) {
 void check_lengths(const BenchOptions& options, const Plan& plan, const HfConfig& config) {
   const int64_t longest = model_context_length(config);
   const int64_t wanted = sequence_length(options, plan);
-  QWEN3_CHECK(wanted <= longest,
-              ErrorKind::invalid_argument,
-              "bench: expected sequences of at most the model's {} tokens; got {}; lower --context, "
-              "--prompt-tokens or --decode-tokens",
-              longest,
-              wanted);
+  QWEN3_CHECK(
+      wanted <= longest,
+      ErrorKind::invalid_argument,
+      "bench: expected sequences of at most the model's {} tokens; got {}; lower --context, "
+      "--prompt-tokens or --decode-tokens",
+      longest,
+      wanted);
 }
 
 // A request that keeps the time of every token.

@@ -56,9 +56,10 @@ Tensor Qwen3::forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap)
               "forward: batch of {} tokens, at most {}",
               batch.n_tokens(),
               buffers_.x.dim(0));
-  QWEN3_CHECK(kTaps || tap == nullptr,
-              ErrorKind::unsupported,
-              "forward: expected nobody to listen in a program built with QWEN3_TAPS=OFF; got a tap");
+  QWEN3_CHECK(
+      kTaps || tap == nullptr,
+      ErrorKind::unsupported,
+      "forward: expected nobody to listen in a program built with QWEN3_TAPS=OFF; got a tap");
   const Buffers buffers = buffers_.first_rows(batch.n_tokens());
   const auto n_logit_rows = static_cast<int64_t>(batch.logit_rows.size());
   const auto n_hidden_rows = static_cast<int64_t>(batch.hidden_rows.size());

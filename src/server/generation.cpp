@@ -153,7 +153,7 @@ void Generation::fail(const ApiError& error) {
   end();
 }
 
-void Generation::abort(const ApiError& error) {
+void Generation::end_early(const ApiError& error) {
   exchange_->post([self = shared_from_this(), error] { self->fail(error); });
 }
 

@@ -41,7 +41,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void start(std::vector<Request> requests, size_t window);
 
   // Ends with this error, from any thread.
-  void abort(const ApiError& error);
+  void end_early(const ApiError& error);
 
  protected:
   // The first requests are in the queue.

@@ -119,7 +119,7 @@ void Service::abort_all(const ApiError& error) {
       if (auto generation = weak.lock()) all.push_back(std::move(generation));
     }
   }
-  for (const auto& generation : all) generation->abort(error);
+  for (const auto& generation : all) generation->end_early(error);
 }
 
 }  // namespace qwen3::server
