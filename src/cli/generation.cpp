@@ -167,22 +167,6 @@ Outcome run_request(Engine& engine,
   return outcome;
 }
 
-std::string_view finish_name(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::stop:
-      return "stop";
-    case FinishReason::length:
-      return "length";
-    case FinishReason::cancelled:
-      return "cancelled";
-    case FinishReason::timeout:
-      return "timeout";
-    case FinishReason::error:
-      return "error";
-  }
-  return "?";
-}
-
 std::string model_line(const ModelInfo& info) {
   return fmt::format("{}: {}, {} parameters, {} ({}), backend {}",
                      info.name,

@@ -52,8 +52,6 @@ Outcome run_request(Engine& engine,
                     const InterruptGuard* interrupt,
                     const OnToken& on_token);
 
-std::string_view finish_name(FinishReason reason);  // "stop", "length", "cancelled", "error"
-
 // "nano: qwen3, 7.8 M parameters, float32 …": the first line on stderr.
 std::string model_line(const ModelInfo& info);
 // The same with the engine's context and cache.

@@ -20,22 +20,6 @@ std::string_view kind_name(RequestSpan::Kind kind) {
   return "?";
 }
 
-std::string_view finish_reason_name(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::stop:
-      return "stop";
-    case FinishReason::length:
-      return "length";
-    case FinishReason::cancelled:
-      return "cancelled";
-    case FinishReason::timeout:
-      return "timeout";
-    case FinishReason::error:
-      return "error";
-  }
-  return "?";
-}
-
 int64_t RequestSpans::since_origin(Clock::time_point time) const {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(time - origin_).count();
 }

@@ -26,7 +26,6 @@ struct RequestSpan {
   FinishReason reason = FinishReason::stop;  // of request
 };
 std::string_view kind_name(RequestSpan::Kind kind);
-std::string_view finish_reason_name(FinishReason reason);
 
 class RequestSpans {
  public:

@@ -90,7 +90,7 @@ void add_request(Events& events, const RequestSpan& span) {
         kind_name(span.kind), kRequests, span.request_id, span.begin_ns, span.duration_ns, args);
     return;
   }
-  const std::string_view reason = finish_reason_name(span.reason);
+  const std::string_view reason = finish_name(span.reason);
   events.span(fmt::format("request {}", span.request_id),
               kRequests,
               span.request_id,
