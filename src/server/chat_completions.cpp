@@ -4,16 +4,16 @@
 #include "server/answer_json.h"
 #include "server/chat_output.h"
 #include "server/chat_request.h"
-#include "server/generation.h"
 #include "server/handlers.h"
 #include "server/json_writer.h"
 #include "server/logprobs.h"
+#include "server/text_generation.h"
 
 namespace qwen3::server {
 namespace {
 
 // One answer of n choices.
-class ChatCompletion final : public Generation {
+class ChatCompletion final : public TextGeneration {
  public:
   ChatCompletion(Service& service,
                  const ServedModel& model,
@@ -21,12 +21,17 @@ class ChatCompletion final : public Generation {
                  ExchangePtr exchange,
                  ChatRequest request,
                  EncodedChat prompt)
-      : Generation(service, model, http, std::move(exchange)),
+      : TextGeneration(
+            service,
+            model,
+            http,
+            std::move(exchange),
+            answer_head(service,
+                        "chatcmpl-" + http.id,
+                        request.common.stream ? "chat.completion.chunk" : "chat.completion"),
+            request.common.stream ? Mode::streamed : Mode::whole),
         request_(std::move(request)),
         prompt_ids_(std::move(prompt.ids)),
-        head_(answer_head(service,
-                          "chatcmpl-" + http.id,
-                          request_.common.stream ? "chat.completion.chunk" : "chat.completion")),
         chunks_(head_, service.options().reasoning_field) {
     const AnswerPlan plan = answer_plan(request_, prompt.state, model, service.options());
     choices_.reserve(static_cast<size_t>(request_.common.n));
@@ -47,16 +52,11 @@ class ChatCompletion final : public Generation {
     bool has_role = false;
   };
 
-  bool streaming() const { return request_.common.stream; }
   bool with_logprobs() const { return request_.common.sampling.n_logprobs >= 0; }
-
-  void begun() override {
-    if (streaming()) exchange().start_stream();
-  }
 
   void on_event(size_t index, const Event& event) override {
     Choice& choice = choices_[index];
-    if (first_token_ == 0) first_token_ = seconds_since_received();
+    note_event();
     if (!event.prompt_logprobs.empty()) {
       prompt_logprobs_ = prompt_logprobs_json(model().tokenizer(), event.prompt_logprobs);
     }
@@ -142,19 +142,13 @@ class ChatCompletion final : public Generation {
     return usage;
   }
 
-  void settle() override {
-    if (out_.empty()) return;
-    exchange().write(std::exchange(out_, {}));
-  }
-
   void complete() override {
-    record();
+    record(choices_.front().answer.finish_reason());
     if (streaming()) {
       std::string last;
       chunks_.set_usage({});
       if (request_.common.include_usage) chunks_.usage_only(last, usage_json(usage_));
-      exchange().write(last + stream_end(nullptr));
-      exchange().end();
+      end_stream(last);
     } else {
       exchange().send({.body = whole_answer()});
     }
@@ -176,32 +170,11 @@ class ChatCompletion final : public Generation {
     return out + "}";
   }
 
-  void record() {
-    const std::string_view reason = choices_.front().answer.finish_reason();
-    service().metrics().answered({.finish_reason = reason,
-                                  .prompt_tokens = usage_.prompt_tokens,
-                                  .completion_tokens = usage_.completion_tokens,
-                                  .queue_seconds = queue_seconds_,
-                                  .first_token_seconds = first_token_,
-                                  .total_seconds = seconds_since_received()});
-    note_usage(exchange(), usage_, reason);
-  }
-
-  void failed(const ApiError& error) override {
-    if (!streaming() || !begun_stream()) return exchange().send(error_response(error));
-    exchange().write(std::exchange(out_, {}) + stream_end(&error));
-    exchange().end();
-  }
-
   const ChatRequest request_;
   const std::vector<int32_t> prompt_ids_;
-  std::string head_;
   ChatChunks chunks_;
   std::vector<Choice> choices_;
-  std::string out_;  // chunks that are not written yet
   std::string prompt_logprobs_;
-  TokenUsage usage_;
-  double first_token_ = 0, queue_seconds_ = 0;
 };
 
 }  // namespace

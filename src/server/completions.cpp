@@ -4,10 +4,10 @@
 
 #include "server/answer_json.h"
 #include "server/completion_request.h"
-#include "server/generation.h"
 #include "server/handlers.h"
 #include "server/json_writer.h"
 #include "server/logprobs.h"
+#include "server/text_generation.h"
 
 namespace qwen3::server {
 namespace {
@@ -15,16 +15,20 @@ namespace {
 // More requests than this of one batch do not crowd the queue; the rest follows as these finish.
 constexpr size_t kWindow = 32;
 
-class Completion final : public Generation {
+class Completion final : public TextGeneration {
  public:
   Completion(Service& service,
              const ServedModel& model,
              const HttpRequest& http,
              ExchangePtr exchange,
              CompletionRequest request)
-      : Generation(service, model, http, std::move(exchange)),
-        request_(std::move(request)),
-        head_(answer_head(service, "cmpl-" + http.id, "text_completion")) {
+      : TextGeneration(service,
+                       model,
+                       http,
+                       std::move(exchange),
+                       answer_head(service, "cmpl-" + http.id, "text_completion"),
+                       request.common.stream ? Mode::streamed : Mode::whole),
+        request_(std::move(request)) {
     AnswerPlan plan{.text = {.split_reasoning = false,
                              .skip_special_tokens = request_.common.skip_special_tokens,
                              .stop = request_.common.stop,
@@ -52,18 +56,13 @@ class Completion final : public Generation {
     bool begun = false;
   };
 
-  bool streaming() const { return request_.common.stream; }
   const CompletionPrompt& prompt_of(size_t index) const {
     return request_.prompts[index / static_cast<size_t>(request_.common.n)];
   }
 
-  void begun() override {
-    if (streaming()) exchange().start_stream();
-  }
-
   void on_event(size_t index, const Event& event) override {
     Choice& choice = choices_[index];
-    if (first_token_ == 0) first_token_ = seconds_since_received();
+    note_event();
     if (!std::exchange(choice.begun, true)) begin_choice(choice, prompt_of(index), event);
     if (!request_.prompt_only) {
       const bool over = choice.answer.ended();
@@ -164,27 +163,14 @@ class Completion final : public Generation {
     return usage;
   }
 
-  void settle() override {
-    if (!out_.empty()) exchange().write(std::exchange(out_, {}));
-  }
-
   void complete() override {
-    const std::string_view reason =
-        request_.prompt_only ? "length" : choices_.front().answer.finish_reason();
-    service().metrics().answered({.finish_reason = reason,
-                                  .prompt_tokens = usage_.prompt_tokens,
-                                  .completion_tokens = usage_.completion_tokens,
-                                  .queue_seconds = queue_seconds_,
-                                  .first_token_seconds = first_token_,
-                                  .total_seconds = seconds_since_received()});
-    note_usage(exchange(), usage_, reason);
+    record(request_.prompt_only ? "length" : choices_.front().answer.finish_reason());
     if (streaming()) {
       std::string last;
       if (request_.common.include_usage) {
         last = "data: " + head_ + R"(],"usage":)" + usage_json(usage_) + "}\n\n";
       }
-      exchange().write(last + stream_end(nullptr));
-      exchange().end();
+      end_stream(last);
       return;
     }
     std::string out = std::move(head_);
@@ -195,18 +181,8 @@ class Completion final : public Generation {
     exchange().send({.body = out + R"(],"usage":)" + usage_json(usage_) + "}"});
   }
 
-  void failed(const ApiError& error) override {
-    if (!streaming() || !begun_stream()) return exchange().send(error_response(error));
-    exchange().write(std::exchange(out_, {}) + stream_end(&error));
-    exchange().end();
-  }
-
   const CompletionRequest request_;
-  std::string head_;
   std::vector<Choice> choices_;
-  std::string out_;  // chunks that are not written yet
-  TokenUsage usage_;
-  double first_token_ = 0, queue_seconds_ = 0;
 };
 
 }  // namespace

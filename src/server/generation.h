@@ -5,10 +5,10 @@
 //   connection's thread                   └> submit … on_event … on_event … complete | failed
 //   engine thread                      events ── mailbox, post ──┘
 //
-// Everything but start(), abort() and the mailbox happens on the connection's thread, so derived
-// classes need no locks. The engine's callback only puts the event into the mailbox; one post
-// empties it, however many events have come. A client that goes away, a failure and an abort cancel
-// every request at once.
+// Everything but start(), end_early() and the mailbox happens on the connection's thread, so
+// derived classes need no locks. The engine's callback only puts the event into the mailbox; one
+// post empties it, however many events have come. A client that goes away, a failure and an early
+// end cancel every request at once.
 //
 // Lifetime: held by the callbacks of its running requests and by posted work, nobody else.
 #pragma once
