@@ -77,9 +77,11 @@ class Terminal {
     }
   }
 
-  // The exit code, or -signal, after the program has ended by itself.
+  // The exit code, or -signal, after the program has ended by itself; -SIGKILL when it says nothing
+  // for half a minute and does not end.
   int wait() {
     while (more()) continue;
+    if (!at_end_) kill(child_, SIGKILL);
     int status = 0;
     waitpid(child_, &status, 0);
     child_ = -1;
@@ -96,13 +98,17 @@ class Terminal {
     if (poll(&state, 1, 30'000) <= 0) return false;
     std::array<char, 4096> buffer;
     const ssize_t n = read(master_, buffer.data(), buffer.size());
-    if (n <= 0) return false;  // EIO: the program has closed its side
+    if (n <= 0) {  // EIO: the program has closed its side
+      at_end_ = true;
+      return false;
+    }
     screen_.append(buffer.data(), static_cast<size_t>(n));
     return true;
   }
 
   pid_t child_ = -1;
   int master_ = -1;
+  bool at_end_ = false;  // the program has closed its side
   std::string screen_;
   size_t seen_ = 0;
 };

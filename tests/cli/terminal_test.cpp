@@ -75,6 +75,7 @@ TEST_F(OnTerminal, WorksOnADumbTerminal) {
   ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();
   terminal.type("hi\n");
   ASSERT_TRUE(terminal.shows("hey é")) << terminal.screen();
+  ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();  // before it, the kernel eats a Ctrl-D
   terminal.type("\x04");
   EXPECT_EQ(terminal.wait(), 0) << terminal.screen();
 }
