@@ -36,8 +36,11 @@ std::string describe(const std::exception& exception) {
 void run_handler(const Handler& handler,
                  const HttpRequest& request,
                  const std::shared_ptr<ExchangeCore>& core) {
+  // Held here too: a handler that throws lets go of its own first, which answers and writes the log
+  // line before the reason is known.
+  const auto exchange = std::make_shared<ExchangeHandle>(core);
   try {
-    handler(request, std::make_shared<ExchangeHandle>(core));
+    handler(request, exchange);
   } catch (const std::exception& exception) {
     core->note("error", describe(exception));
     core->abandon();
