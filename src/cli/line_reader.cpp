@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cwchar>
+#include <string_view>
 #include <system_error>
 
 namespace qwen3::cli {
@@ -158,6 +159,29 @@ class TerminalReader final : public LineReader {
   History* history_ = nullptr;
 };
 
+// A terminal that cannot move its cursor. The kernel edits the line: libedit would change modes
+// under keys that are typed early, and can lose a Ctrl-D for good.
+class DumbTerminalReader final : public LineReader {
+ public:
+  explicit DumbTerminalReader(InterruptGuard& interrupt)
+      : interrupt_(interrupt), input_(&interrupt) {}
+
+  Status read(const std::string& prompt, std::string& line) override {
+    interrupt_.clear();
+    print_raw_note(prompt);
+    const Status status = input_.read(line);
+    if (status != Status::line) print_raw_note("\n");
+    interrupt_.clear();
+    return status;
+  }
+
+ private:
+  InterruptGuard& interrupt_;
+  LineInput input_;
+};
+
+bool is_dumb(const char* term) { return term == nullptr || std::string_view(term) == "dumb"; }
+
 class PipeReader final : public LineReader {
  public:
   explicit PipeReader(const InterruptGuard& interrupt) : input_(&interrupt) {}
@@ -176,6 +200,7 @@ class PipeReader final : public LineReader {
 
 std::unique_ptr<LineReader> make_terminal_reader(const fs::path& history_file,
                                                  InterruptGuard& interrupt) {
+  if (is_dumb(std::getenv("TERM"))) return std::make_unique<DumbTerminalReader>(interrupt);
   return std::make_unique<TerminalReader>(history_file, interrupt);
 }
 

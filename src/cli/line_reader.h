@@ -21,7 +21,8 @@ class LineReader {
 
 // Keeps the history of lines in `history_file` (empty: nowhere); its folder is made when missing.
 // A history that cannot be read or written is no reason to stop. Ctrl-C, noticed by `interrupt`,
-// gives up the line.
+// gives up the line. On a terminal that cannot move its cursor (TERM unset or "dumb") the kernel's
+// own line editing is used, without a history.
 std::unique_ptr<LineReader> make_terminal_reader(const std::filesystem::path& history_file,
                                                  InterruptGuard& interrupt);
 std::unique_ptr<LineReader> make_pipe_reader(const InterruptGuard& interrupt);

@@ -77,6 +77,17 @@ class Terminal {
     }
   }
 
+  // Types `key` again and again until the program ends, then as wait(). A key that comes while the
+  // program changes the terminal's mode is lost in the kernel; a person presses it once more.
+  int wait_pressing(std::string_view key) {
+    for (int i = 0; i < 150 && !at_end_; ++i) {
+      if (write(master_, key.data(), key.size()) < 0) break;  // nobody there any more
+      pollfd state{master_, POLLIN, 0};
+      while (poll(&state, 1, 200) > 0 && more()) continue;
+    }
+    return wait();
+  }
+
   // The exit code, or -signal, after the program has ended by itself; -SIGKILL when it says nothing
   // for half a minute and does not end.
   int wait() {

@@ -52,8 +52,7 @@ TEST_F(OnTerminal, AWindowMayChangeItsSizeAtThePrompt) {
   terminal.type("i\n");
   ASSERT_TRUE(terminal.shows("hey é")) << terminal.screen();
   ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();
-  terminal.type("\x04");
-  EXPECT_EQ(terminal.wait(), 0) << terminal.screen();
+  EXPECT_EQ(terminal.wait_pressing("\x04"), 0) << terminal.screen();
 }
 
 TEST_F(OnTerminal, CtrlCGivesUpTheLineAndTheSecondOneLeaves) {
@@ -75,9 +74,8 @@ TEST_F(OnTerminal, WorksOnADumbTerminal) {
   ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();
   terminal.type("hi\n");
   ASSERT_TRUE(terminal.shows("hey é")) << terminal.screen();
-  ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();  // before it, the kernel eats a Ctrl-D
-  terminal.type("\x04");
-  EXPECT_EQ(terminal.wait(), 0) << terminal.screen();
+  ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();
+  EXPECT_EQ(terminal.wait_pressing("\x04"), 0) << terminal.screen();
 }
 
 }  // namespace
