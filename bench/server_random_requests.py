@@ -26,7 +26,8 @@ parser.add_argument("--clients", type=int, default=16)
 parser.add_argument("--model", default="nano")
 parser.add_argument("--binary", default=str(sc.BIN / "qwen3"))
 parser.add_argument("--only", type=int, help="send this request alone and show it")
-parser.add_argument("--patience", type=float, default=60, help="seconds after which a request hangs")
+parser.add_argument("--patience", type=float, default=660,
+                    help="seconds after which a request hangs; the server itself allows it 600")
 options = parser.parse_args()
 
 VICTIM = {"prompt": "Sort 7, 3 and 9.", "max_tokens": 24, "temperature": 0, "ignore_eos": True}
@@ -53,6 +54,8 @@ def check_answer(data, generated):
         return check_answer(body, generated)
     if status >= 500 and status not in ALLOWED_5XX:
         raise Finding(f"status {status}: {body[:300]!r}")
+    if body.startswith(b"HTTP/"):
+        return status  # of a HEAD request: the next answer, not a body
     if status >= 400 and body and b"transfer-encoding: chunked" not in head.lower():
         error = json.loads(body)["error"]
         if set(error) != {"message", "type", "param", "code"} or not error["message"]:
