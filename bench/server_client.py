@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BIN = ROOT / "build/release/bin"
+BIN = Path(os.environ.get("QWEN3_BIN", ROOT / "build/release/bin"))  # the programs that are measured
 NANO = ROOT / "models/nano"
 
 
@@ -58,14 +58,18 @@ class Server:
         return self.process.poll() is None
 
     def stop(self):
-        """SIGTERM; the exit code."""
+        """SIGTERM; the exit code. What the server said last is shown when it is not 0."""
         if self.alive():
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(60)
+            code = self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            return self.process.wait()
+            code = self.process.wait()
+        if code != 0:
+            print(self.log()[-4000:])
+        os.unlink(self.log_path)
+        return code
 
     def get(self, path):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -114,6 +118,13 @@ class Server:
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def descriptors_over(self, before, seconds=5):
+        """How many more are open than before, once connections that linger had time to go."""
+        end = time.monotonic() + seconds
+        while (over := self.descriptors() - before) > 0 and time.monotonic() < end:
+            time.sleep(0.05)
+        return over
 
 
 def mock_server(*options):

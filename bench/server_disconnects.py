@@ -24,6 +24,7 @@ parser.add_argument("--disconnects", type=int, default=10_000)
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--clients", type=int, default=24, help="more than run together, so that some wait")
 parser.add_argument("--step-us", type=int, default=5000)
+parser.add_argument("--no-times", action="store_true", help="counts and streams only: for sanitizers")
 parser.add_argument("--nano", action="store_true", help="against qwen3 serve -m nano")
 options = parser.parse_args()
 
@@ -157,17 +158,17 @@ left_ns, cancelled, witnessed = {}, [], collections.defaultdict(list)
 begin = time.monotonic()
 asyncio.run(storm(server, left_ns, cancelled, witnessed))
 print(f"{options.disconnects} departures in {time.monotonic() - begin:.0f} s")
-time.sleep(3)  # connections that linger after a refusal
 verdicts = sc.Verdicts()
 after = server.idle()
+verdicts.at_most("descriptors left open", server.descriptors_over(files), 0)
 if not options.nano:
     inside = server.mock()
-    check_times(verdicts, left_ns, cancelled + inside["cancelled"], options.step_us / 1000)
+    if not options.no_times:
+        check_times(verdicts, left_ns, cancelled + inside["cancelled"], options.step_us / 1000)
     verdicts.equal("answers in the making, this one aside", inside["exchanges_open"] - 1, 0)
     verdicts.equal("connections open, this one aside", inside["connections_open"] - 1, 0)
 for name in ("qwen3_num_requests_running", "qwen3_num_requests_waiting", "qwen3_kv_cache_usage_perc"):
     verdicts.equal(name, after[name], before[name])
-verdicts.at_most("descriptors left open", server.descriptors() - files, 0)
 answers = [(seed, text) for seed, texts in witnessed.items() for text in texts]
 same = sum(text == quiet[seed] for seed, text in answers)
 verdicts.check(same == len(answers) > 0, "streams of those who stayed", f"{same} of {len(answers)} the same",

@@ -24,7 +24,6 @@ parser.add_argument("--requests", type=int, default=100_000)
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--clients", type=int, default=16)
 parser.add_argument("--model", default="nano")
-parser.add_argument("--binary", default=str(sc.BIN / "qwen3"))
 parser.add_argument("--only", type=int, help="send this request alone and show it")
 parser.add_argument("--patience", type=float, default=660,
                     help="seconds after which a request hangs; the server itself allows it 600")
@@ -104,16 +103,16 @@ async def storm(port, findings):
             if (index + 1) % 10_000 == 0:
                 print(f"  {index + 1} requests, {time.monotonic() - begin:.0f} s", flush=True)
 
-    async def victim(answers):
-        while True:
+    async def victim():
+        while not over:
             answers.append((await sc.stream(port, "/v1/completions", VICTIM)).text)
             await asyncio.sleep(0.2)
 
-    answers = []
-    other = asyncio.create_task(victim(answers))
+    answers, over = [], False
+    other = asyncio.create_task(victim())
     await asyncio.gather(*(client() for _ in range(options.clients)))
-    other.cancel()
-    await asyncio.gather(other, return_exceptions=True)
+    over = True
+    await other
     return statuses, answers
 
 
@@ -129,8 +128,7 @@ def check_log(server):
     return broken, {status: n for status, n in sorted(failed.items()) if status >= 500}
 
 
-server = sc.Server([options.binary, "serve", "-m", options.model, "--host", "127.0.0.1", "--port", "0",
-                    "--metrics", "--max-sequences", "16"])
+server = sc.qwen3_serve("-m", options.model, "--max-sequences", 16)
 if options.only is not None:
     generated = request_generator.make(sc.seeded(options.seed, options.only), server.port)
     print(generated)
@@ -154,8 +152,7 @@ verdicts.check(server.alive(), "the server lives", server.alive(), "True")
 after = server.idle()
 for name in ("qwen3_num_requests_running", "qwen3_num_requests_waiting", "qwen3_kv_cache_usage_perc"):
     verdicts.equal(name, after[name], before[name])
-time.sleep(3)  # connections that linger after a refusal
-verdicts.at_most("descriptors left open", server.descriptors() - files, 0)
+verdicts.at_most("descriptors left open", server.descriptors_over(files), 0)
 verdicts.check(all(one == wanted for one in answers) and len(answers) > 0, "the victim's answers",
                f"{sum(one == wanted for one in answers)} of {len(answers)} the same", "all")
 broken, failed = check_log(server)
