@@ -66,6 +66,16 @@ Verdict no_text(const PyValue* gen) {
   return verdict;
 }
 
+std::string why_failed(const PyValue& failure) {
+  std::string why;
+  for (const char* key : {"kind", "message", "error"}) {
+    const PyValue* part = failure.find(key);
+    if (part == nullptr || part->string() == nullptr || part->string()->empty()) continue;
+    why += (why.empty() ? "" : ": ") + quote_for_message(*part->string());
+  }
+  return why.empty() ? "never answered" : why;
+}
+
 PyValue as_detail(const Verdict& verdict) {
   PyDict detail;
   detail.set("acc", verdict.acc);
@@ -92,7 +102,6 @@ class StandardScorer {
   void score_row(Row& row);
   void judge(SampleScore& sample, const PyValue& row, const PyValue* gen) const;
   void add_failures();
-  int64_t number_of(const PyValue& row) const;
   std::optional<int64_t> n_expected() const;
 
   const ScoreOptions& options_;
@@ -100,14 +109,6 @@ class StandardScorer {
   ScoreBuilder builder_;
   std::vector<PyValue> details_;
 };
-
-// Which sample of its prompt a row says it is; -1 when it does not.
-int64_t StandardScorer::number_of(const PyValue& row) const {
-  const PyValue* ours = row.find("qwen3");
-  const PyValue* number = ours == nullptr ? nullptr : ours->find("sample");
-  const int64_t* value = number == nullptr ? nullptr : number->integer();
-  return value == nullptr || *value < 0 || *value > INT32_MAX ? -1 : *value;
-}
 
 // The texts of a row; nullptr stands for one that is missing.
 std::vector<const PyValue*> texts_of(const PyValue& row) {
@@ -141,7 +142,7 @@ void StandardScorer::judge(SampleScore& sample, const PyValue& row, const PyValu
 void StandardScorer::score_row(Row& row) {
   PyList verdicts;
   double sum = 0;
-  int64_t number = number_of(row.value);
+  int64_t number = sample_number(row.value);
   for (const PyValue* gen : texts_of(row.value)) {
     SampleScore sample = builder_.begin_sample(row.value, row.line, number);
     number = -1;
@@ -166,15 +167,11 @@ void StandardScorer::add_failures() {
     if (!std::filesystem::exists(path)) return;
   }
   for (const Row& row : read_rows(path).rows) {
-    const int64_t number = number_of(row.value);
-    SampleScore sample = builder_.begin_sample(row.value, row.line, std::max<int64_t>(number, 0));
-    if (builder_.has_sample(sample)) continue;
-    sample.verdict.outcome = Outcome::failed;
-    const PyValue* ours = row.value.find("qwen3");
-    const PyValue* why = ours == nullptr ? nullptr : ours->find("error");
-    if (why == nullptr) why = row.value.find("error");
-    sample.verdict.reason = why == nullptr ? "never answered" : preview(*why);
-    builder_.add(std::move(sample));
+    std::optional<SampleScore> sample = builder_.begin_failed(row.value, row.line);
+    if (!sample) continue;
+    sample->verdict.outcome = Outcome::failed;
+    sample->verdict.reason = why_failed(row.value);
+    builder_.add(std::move(*sample));
   }
 }
 

@@ -28,7 +28,7 @@ std::string own_text(const PyValue& row, std::string_view key) {
   return value == nullptr || value->string() == nullptr ? std::string() : *value->string();
 }
 
-std::string prompt_of(const PyValue& row) {
+std::string prompt_text(const PyValue& row) {
   const PyValue* prompt = row.find("prompt");
   if (prompt == nullptr) return {};
   return prompt->string() != nullptr ? *prompt->string() : py_dumps(*prompt);
@@ -40,7 +40,7 @@ std::pair<std::string, std::string> task_key_and_name(const PyValue& row,
                                                       bool strict) {
   const PyValue* id = row.find("task_id");
   if (id == nullptr || (id->is_null() && !strict)) {
-    return {"prompt " + prompt_of(row), "row " + std::to_string(line)};
+    return {"prompt " + prompt_text(row), "row " + std::to_string(line)};
   }
   return {"id " + py_equality_key(*id), id->string() != nullptr ? *id->string() : py_dumps(*id)};
 }
@@ -85,39 +85,82 @@ ThoughtAndText split_thinking(std::string_view text) {
   return parts;
 }
 
+int64_t sample_number(const PyValue& row) {
+  const PyValue* number = own_member(row, "sample");
+  if (number == nullptr) number = row.find("sample");
+  const int64_t* value = number == nullptr ? nullptr : number->integer();
+  return value == nullptr || *value < 0 || *value > INT32_MAX ? -1 : *value;
+}
+
 ScoreBuilder::ScoreBuilder(const ScoreOptions& options) : options_(options) {
   result_.task = options.task;
   result_.strict = options.strict;
   result_.confidence = options.confidence;
 }
 
+size_t ScoreBuilder::task_of(std::string key, std::string name) {
+  const auto [task, is_new] = task_of_.emplace(std::move(key), groups_.size());
+  if (is_new) {
+    groups_.emplace_back();
+    task_of_name_.emplace(name, task->second);
+    result_.tasks.push_back({.task_id = std::move(name)});
+  }
+  return task->second;
+}
+
+size_t ScoreBuilder::prompt_of(Group& group, const std::string& key) {
+  const auto [prompt, is_new] = group.prompt_of.emplace(key, group.prompts.size());
+  if (is_new) group.prompts.emplace_back();
+  return prompt->second;
+}
+
 SampleScore ScoreBuilder::begin_sample(const PyValue& row, int64_t line, int64_t number) {
   SampleScore sample;
   sample.line = line;
   auto [key, name] = task_key_and_name(row, line, options_.strict);
-  const auto [task, new_task] = task_of_.emplace(std::move(key), groups_.size());
-  sample.task = task->second;
-  if (new_task) {
-    groups_.emplace_back();
-    result_.tasks.push_back({.task_id = std::move(name)});
-  }
+  sample.task = task_of(std::move(key), std::move(name));
   Group& group = groups_[sample.task];
-  sample.prompt_text = prompt_of(row);
-  const auto [prompt, new_prompt] =
-      group.prompt_of.emplace(sample.prompt_text, group.prompts.size());
-  sample.prompt = prompt->second;
-  if (new_prompt) group.prompts.emplace_back();
+  sample.prompt_text = prompt_text(row);
+  sample.prompt = prompt_of(group, sample.prompt_text);
   sample.sample = number >= 0 ? number : group.prompts[sample.prompt].next_sample;
   sample.truth = answer_of(row);
   sample.finish_reason = own_text(row, "finish_reason");
   sample.reasoning = own_text(row, "reasoning_content");
   sample.prompt_tokens = own_count(row, "prompt_tokens");
   sample.completion_tokens = own_count(row, "completion_tokens");
+  if (std::string id = own_text(row, "id"); !id.empty()) ids_.insert(std::move(id));
   return sample;
 }
 
-bool ScoreBuilder::has_sample(const SampleScore& sample) const {
-  return groups_[sample.task].prompts[sample.prompt].by_number.contains(sample.sample);
+// Without the prompt, a failed sample goes to the first prompt of its task that lacks one of its
+// number: the score is the same whichever prompt it was.
+std::optional<SampleScore> ScoreBuilder::begin_failed(const PyValue& failure, int64_t line) {
+  const PyValue* id = failure.find("id");
+  const bool has_id = id != nullptr && id->string() != nullptr;
+  if (has_id && !ids_.insert(*id->string()).second) return std::nullopt;
+  const PyValue* prompt = failure.find("prompt");
+  const int64_t number = std::max<int64_t>(sample_number(failure), 0);
+  if (prompt != nullptr) {
+    SampleScore sample = begin_sample(failure, line, number);
+    const Prompt& place = groups_[sample.task].prompts[sample.prompt];
+    if (place.by_number.contains(number)) return std::nullopt;
+    return sample;
+  }
+  SampleScore sample;
+  sample.line = line;
+  sample.sample = number;
+  const PyValue* task_id = failure.find("task_id");
+  const std::string name = task_id != nullptr && task_id->string() != nullptr
+                               ? *task_id->string()
+                               : fmt::format("failed {}", line);
+  const auto known = task_of_name_.find(name);
+  sample.task = known != task_of_name_.end() ? known->second : task_of("failed " + name, name);
+  Group& group = groups_[sample.task];
+  const auto lacks = [&](const Prompt& place) { return !place.by_number.contains(number); };
+  const auto free = std::find_if(group.prompts.begin(), group.prompts.end(), lacks);
+  sample.prompt = free != group.prompts.end() ? static_cast<size_t>(free - group.prompts.begin())
+                                              : prompt_of(group, fmt::format("failed {}", line));
+  return sample;
 }
 
 void ScoreBuilder::add(SampleScore sample) {
@@ -217,7 +260,42 @@ void ScoreBuilder::count_agreement() {
   result_.majority_accuracy = mean(tasks);
 }
 
+// Sums depend on their order in the last digit. The official order is that of the file; without
+// it, order by name makes equal numbers of however the file came about.
+void ScoreBuilder::sort_by_name() {
+  std::vector<size_t> order(groups_.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return result_.tasks[a].task_id < result_.tasks[b].task_id;
+  });
+  std::vector<size_t> place(order.size());
+  std::vector<Group> groups;
+  std::vector<TaskScore> tasks;
+  for (size_t i = 0; i < order.size(); ++i) {
+    place[order[i]] = i;
+    groups.push_back(std::move(groups_[order[i]]));
+    tasks.push_back(std::move(result_.tasks[order[i]]));
+  }
+  groups_ = std::move(groups);
+  result_.tasks = std::move(tasks);
+  for (SampleScore& sample : result_.samples) sample.task = place[sample.task];
+  for (Group& group : groups_) {
+    std::vector<Prompt> prompts;
+    for (auto& [text, index] : group.prompt_of) {
+      Prompt& prompt = group.prompts[index];
+      std::stable_sort(prompt.samples.begin(), prompt.samples.end(), [&](size_t a, size_t b) {
+        return result_.samples[a].sample < result_.samples[b].sample;
+      });
+      for (const size_t sample : prompt.samples) result_.samples[sample].prompt = prompts.size();
+      index = prompts.size();
+      prompts.push_back(std::move(prompt));
+    }
+    group.prompts = std::move(prompts);
+  }
+}
+
 ScoreResult ScoreBuilder::finish(int attempts) {
+  if (!options_.strict) sort_by_name();
   std::vector<double> scores;
   for (size_t i = 0; i < groups_.size(); ++i) {
     TaskScore& task = result_.tasks[i];

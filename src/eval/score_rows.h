@@ -2,6 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +21,9 @@ struct ThoughtAndText {
 // The official mark "\n</think>\n\n" where it is, else the last </think>, else all is text.
 ThoughtAndText split_thinking(std::string_view text);
 
+// Which sample of its prompt a row says it is; -1 when it does not.
+int64_t sample_number(const PyValue& row);
+
 // Collects verdicts and makes the numbers.
 class ScoreBuilder {
  public:
@@ -26,8 +32,11 @@ class ScoreBuilder {
   // Finds the places of a row (its task_id, its prompt) and fills in what the row tells: the
   // prompt, the truth, "qwen3". `sample` < 0: the next of its prompt.
   SampleScore begin_sample(const PyValue& row, int64_t line, int64_t sample = -1);
+  // The place of a sample that has no answer, by what a line of the failures file tells: "id",
+  // "task_id", "sample", and the prompt only when another program wrote the file. Nothing when it
+  // was answered after all.
+  std::optional<SampleScore> begin_failed(const PyValue& failure, int64_t line);
   void add(SampleScore sample);
-  bool has_sample(const SampleScore& sample) const;
 
   // `attempts`: the best of so many samples counts for a prompt.
   ScoreResult finish(int attempts);
@@ -42,13 +51,18 @@ class ScoreBuilder {
     std::map<std::string, size_t> prompt_of;
     std::vector<Prompt> prompts;
   };
+  size_t task_of(std::string key, std::string name);
+  size_t prompt_of(Group& group, const std::string& key);
   double score_task(const Group& group, int attempts) const;
+  void sort_by_name();
   void count_passes();
   void count_agreement();
 
   const ScoreOptions& options_;
   ScoreResult result_;
-  std::map<std::string, size_t> task_of_;
+  std::map<std::string, size_t> task_of_;       // by what == says of task_ids
+  std::map<std::string, size_t> task_of_name_;  // by the task_id as text
+  std::set<std::string> ids_;                   // of the samples that are there
   std::vector<Group> groups_;
 };
 

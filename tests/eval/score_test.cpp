@@ -118,21 +118,75 @@ TEST_F(Scoring, TheBetterOfTwoAttempts) {
   EXPECT_DOUBLE_EQ(result.tasks[1].score, 0);  // the third attempt does not count
 }
 
+std::string failure(std::string_view id, std::string_view task, int sample) {
+  return fmt::format(
+      R"({{"id": "{}", "task_id": "{}", "sample": {}, "kind": "timeout", "status": 0, "message": "slow"}})"
+      "\n",
+      id,
+      task,
+      sample);
+}
+std::string ours(std::string_view id, int sample) {
+  return fmt::format(R"(, "qwen3": {{"id": "{}", "sample": {}}})", id, sample);
+}
+
 TEST_F(Scoring, FailedSamplesCountAsWrongUntilTheyAreAnswered) {
-  const auto ours = [](int n) {
-    return fmt::format(R"(, "qwen3": {{"sample": {}, "error": "timeout"}})", n);
-  };
   folder.write("in.jsonl.failures.jsonl",
-               row("a", "1", "[]", ours(0)) + row("b", "1", "[]", ours(0)) +
-                   row("b", "1", "[]", ours(0)) + row("b", "1", "[]", ours(1)));
-  const ScoreResult result = score(row("a", "1", R"(["[[1]]"])", R"(, "qwen3": {"sample": 0})"));
-  EXPECT_EQ(result.n_samples, 3);
-  EXPECT_EQ(result.count(Outcome::failed), 2);
-  EXPECT_EQ(result.accuracy, 0.5);
-  EXPECT_EQ(result.samples.back().verdict.reason, "\"timeout\"");
+               failure("a0", "a", 0) + failure("a1", "a", 1) + failure("b0", "b", 0) +
+                   failure("b0", "b", 0) + failure("b1", "b", 1) + failure("c", "b", 1) + "{torn");
+  const ScoreResult result = score(row("a", "1", R"(["[[1]]"])", ours("a0", 0)));
+  EXPECT_EQ(result.n_samples, 5);
+  EXPECT_EQ(result.count(Outcome::failed), 4);
+  EXPECT_EQ(result.accuracy, 0.25);
+  EXPECT_EQ(result.tasks[0].n_prompts, 1);
+  EXPECT_EQ(result.tasks[1].n_prompts, 2);  // sample 1 twice: two prompts
+  EXPECT_EQ(result.samples.back().verdict.reason, "timeout: slow");
   EXPECT_FALSE(result.complete());
+  EXPECT_THAT(score_summary(result), testing::HasSubstr("4 of them failed and count as wrong"));
   options.failures_file = folder.path() / "missing";
   EXPECT_THROW(score_file(options), Error);
+}
+
+TEST_F(Scoring, FailuresThatTellTheirPrompt) {
+  options.failures_file =
+      folder.write("failed.jsonl",
+                   row("a", "1", "[]", R"(, "sample": 0)") +
+                       row("a", "2", "[]", R"(, "error": "x")") + row("a", "2", "[]"));
+  const ScoreResult result = score(row("a", "1", R"(["[[1]]"])"));
+  EXPECT_EQ(result.n_samples, 2);
+  EXPECT_EQ(result.accuracy, 0.5);
+  EXPECT_EQ(result.samples.back().verdict.reason, "x");
+}
+
+// However often a run was interrupted and in whatever order its lines came, the score is the same.
+TEST_F(Scoring, TheOrderOfLinesDoesNotMatter) {
+  std::vector<std::string> lines;
+  for (int task = 0; task < 12; ++task) {
+    for (int sample = 0; sample < 3; ++sample) {
+      const std::string name = std::to_string(task);
+      lines.push_back(row(name,
+                          name,
+                          (task * sample) % 3 == 1 ? R"(["[[1]]"])" : R"(["[[2]]"])",
+                          ours(name + "." + std::to_string(sample), sample)));
+    }
+  }
+  const auto whole = [&] {
+    std::string text;
+    for (const std::string& line : lines) text += line;
+    return text;
+  };
+  options.resamples = 50;
+  folder.write("in.jsonl.failures.jsonl", failure("late", "3", 3) + failure("5.1", "5", 1));
+  const ScoreResult first = score(whole());
+  uint32_t state = 1;
+  for (int round = 0; round < 100; ++round) {
+    for (size_t i = lines.size() - 1; i > 0; --i) {
+      state = state * 1664525 + 1013904223;
+      std::swap(lines[i], lines[(state >> 8) % (i + 1)]);
+    }
+    const ScoreResult again = score(whole());
+    EXPECT_EQ(dump_json(score_json(again)), dump_json(score_json(first)));
+  }
 }
 
 TEST_F(Scoring, ARunThatStillGoesOn) {

@@ -82,7 +82,8 @@ std::optional<int> only_lone_letter(std::string_view text, int n_choices) {
 
 class MultipleChoice : public Task {
  public:
-  explicit MultipleChoice(const TaskOptions& options) : n_choices_(options.choices) {}
+  explicit MultipleChoice(const TaskOptions& options)
+      : n_choices_(std::clamp(options.choices, 1, 26)) {}
 
   Verdict score(const PyValue& row, std::string_view text) const override {
     const PyValue* choices = row.find("choices");
