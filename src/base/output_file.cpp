@@ -52,6 +52,10 @@ void OutputFile::write(std::span<const std::byte> bytes) {
   }
 }
 
+void OutputFile::sync() {
+  if (::fsync(fd_) != 0) fail_with_errno("cannot bring to disk");
+}
+
 void OutputFile::commit() {
   if (::close(std::exchange(fd_, -1)) != 0) fail_with_errno("cannot write");
   if (temporary_.empty()) return;

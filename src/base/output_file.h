@@ -1,6 +1,6 @@
 // A file written aside under a temporary name and renamed when complete: readers see the old file
-// or the whole new one, never a part. (This guards against a process that dies, not against power
-// loss.) What is there and no regular file (a device, a pipe) cannot be replaced without harm and
+// or the whole new one, never a part. (This guards against a process that dies; against power loss
+// only with sync().) What is there and no regular file (a device, a pipe) cannot be replaced without harm and
 // is written straight away; a link stays a link, and what it points to is replaced.
 #pragma once
 
@@ -22,6 +22,7 @@ class OutputFile {
 
   void write(std::span<const std::byte> bytes);  // throws Error{device}
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  void sync();    // waits until what was written is on the disk; throws Error{device}
   void commit();  // throws Error{device}; call once, last
 
  private:
