@@ -1,5 +1,6 @@
 #include "eval/journal.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -10,7 +11,7 @@
 namespace qwen3::eval {
 namespace {
 
-constexpr size_t kReadBytes = 1 << 20;
+constexpr int64_t kReadBytes = 1 << 20;
 
 [[noreturn]] void fail_read(const std::string& name, int64_t negative_errno) {
   fail(ErrorKind::device,
@@ -30,7 +31,9 @@ class LineReader {
     bool too_long = false;
   };
 
-  explicit LineReader(AppendFile& file) : file_(file), chunk_(kReadBytes) {}
+  explicit LineReader(AppendFile& file)
+      : file_(file),
+        chunk_(static_cast<size_t>(std::clamp<int64_t>(file.size(), 4096, kReadBytes))) {}
 
   bool next(Line& line) {
     line = {};

@@ -1,5 +1,6 @@
 #include "eval/sample_line.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "eval/crc32.h"
