@@ -39,10 +39,9 @@ TEST(ChatRequest, StandardSendsOursToo) {
   EXPECT_EQ(request_body(config, Mode::standard, settings, "Why?", 4)["seed"], 9);
 }
 
-const Problem& problem_of(const std::variant<Answer, Problem>& result) {
-  static const Problem none;
+Problem problem_of(const std::variant<Answer, Problem>& result) {
   EXPECT_TRUE(std::holds_alternative<Problem>(result));
-  return std::holds_alternative<Problem>(result) ? std::get<Problem>(result) : none;
+  return std::holds_alternative<Problem>(result) ? std::get<Problem>(result) : Problem();
 }
 
 TEST(ChatReply, TakesAWholeAnswer) {
@@ -73,7 +72,7 @@ TEST(ChatReply, NullContentAndReasoning) {
 TEST(ChatReply, TextThatMayBeCutOffIsNoAnswer) {
   const std::string whole = test::chat_body("the answer");
   for (size_t n = 0; n < whole.size(); ++n) {
-    const Problem& problem = problem_of(read_chat_reply(200, whole.substr(0, n), Mode::standard));
+    const Problem problem = problem_of(read_chat_reply(200, whole.substr(0, n), Mode::standard));
     EXPECT_EQ(problem.failure.kind, FailureKind::bad_reply);
     EXPECT_TRUE(problem.again);
   }
@@ -90,7 +89,7 @@ TEST(ChatReply, TextThatMayBeCutOffIsNoAnswer) {
         R"(null)",
         "<html>gateway</html>",
         ""}) {
-    const Problem& problem = problem_of(read_chat_reply(200, body, Mode::standard));
+    const Problem problem = problem_of(read_chat_reply(200, body, Mode::standard));
     EXPECT_EQ(problem.failure.kind, FailureKind::bad_reply) << body;
     EXPECT_TRUE(problem.again) << body;
     EXPECT_FALSE(problem.failure.message.empty()) << body;
@@ -114,7 +113,7 @@ TEST(ChatReply, StatusesSayWhetherToTryAgain) {
                         Case{500, FailureKind::server, true},
                         Case{503, FailureKind::server, true},
                         Case{302, FailureKind::bad_reply, false}}) {
-    const Problem& problem = problem_of(read_chat_reply(c.status, "<p>no\n", Mode::standard));
+    const Problem problem = problem_of(read_chat_reply(c.status, "<p>no\n", Mode::standard));
     EXPECT_EQ(problem.failure.kind, c.kind) << c.status;
     EXPECT_EQ(problem.again, c.again) << c.status;
     EXPECT_EQ(problem.failure.status, c.status);
@@ -127,7 +126,7 @@ TEST(ChatReply, TooLongForTheContext) {
   const auto strict = read_chat_reply(400, official, Mode::strict);
   ASSERT_TRUE(std::holds_alternative<Answer>(strict));
   EXPECT_TRUE(std::get<Answer>(strict).context_exceeded);
-  const Problem& problem = problem_of(read_chat_reply(400, official, Mode::standard));
+  const Problem problem = problem_of(read_chat_reply(400, official, Mode::standard));
   EXPECT_EQ(problem.failure.kind, FailureKind::context);
   EXPECT_FALSE(problem.again);
   EXPECT_NE(problem.failure.message.find("maximum context length is 4096"), std::string::npos);
