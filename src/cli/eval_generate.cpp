@@ -3,8 +3,11 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <system_error>
+#include <utility>
 
 #include "base/error.h"
 #include "cli/console.h"
@@ -16,6 +19,8 @@
 #include "cli/stop_signals.h"
 #include "eval/client.h"
 #include "eval/engine_source.h"
+#include "eval/score.h"
+#include "eval/score_text.h"
 
 namespace qwen3::cli {
 namespace {
@@ -97,6 +102,31 @@ void say_how_it_went(const eval::GenerateReport& report,
                             config.output_file));
 }
 
+// Scores the output file as `eval score` does with the same config.
+ExitCode score_output(const EvalOptions& options, const eval::EvalConfig& config) {
+  eval::ScoreOptions score;
+  score.input_file = config.output_file;
+  score.details_file = config.details_path;
+  score.dataset_file = config.input_file;
+  score.n_samples = config.n_samples;
+  score.strict = options.strict;
+  if (!config.task_name.empty()) score.task = config.task_name;
+  const eval::ScoreResult result = eval::score_file(score);
+  print_out(result.strict ? eval::official_line(result) + "\n" : eval::score_summary(result));
+  return result.complete() ? kDone : kFailed;
+}
+
+ExitCode generate_and_score(const EvalOptions& options) {
+  const eval::EvalConfig config = eval_config(options);
+  const ExitCode generated = run_generate(options, config);
+  // Without a single answer there is nothing to score.
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(config.output_file, error);
+  if (generated != kDone && (error || bytes == 0)) return generated;
+  const ExitCode scored = score_output(options, config);
+  return generated != kDone ? generated : scored;
+}
+
 }  // namespace
 
 ExitCode run_generate(const EvalOptions& options, const eval::EvalConfig& given) {
@@ -141,9 +171,19 @@ void add_eval_generate(CLI::App& eval, Action& action) {
   const auto options = std::make_shared<EvalOptions>();
   add_eval_config_options(*command, *options);
   add_eval_generate_options(*command, *options);
+  command->add_option("--shard", options->shard, "Part i of n of the dataset's rows: i/n");
   command->callback([options, &action] {
     action = [options] { return run_generate(*options, eval_config(*options)); };
   });
+}
+
+void add_eval_run(CLI::App& eval, Action& action) {
+  CLI::App* command = eval.add_subcommand("run", "Generate, then score what was generated");
+  const auto options = std::make_shared<EvalOptions>();
+  add_eval_config_options(*command, *options);
+  add_eval_generate_options(*command, *options);
+  command->callback(
+      [options, &action] { action = [options] { return generate_and_score(*options); }; });
 }
 
 }  // namespace qwen3::cli

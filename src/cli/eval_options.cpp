@@ -22,7 +22,6 @@ void add_eval_config_options(CLI::App& command, EvalOptions& options) {
 }
 
 void add_eval_generate_options(CLI::App& command, EvalOptions& options) {
-  command.add_option("--shard", options.shard, "Part i of n of the dataset's rows: i/n");
   command
       .add_option("--base-url",
                   options.base_urls,
