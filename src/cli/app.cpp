@@ -20,12 +20,12 @@ namespace {
 // The subcommand that was chosen, or the program itself.
 const CLI::App& chosen(const CLI::App& app) {
   const std::vector<CLI::App*> parsed = app.get_subcommands();
-  return parsed.empty() ? app : *parsed.front();
+  return parsed.empty() ? app : chosen(*parsed.front());
 }
 
 std::string command_name(const CLI::App& app) {
-  const CLI::App& command = chosen(app);
-  return &command == &app ? "qwen3" : "qwen3 " + command.get_name();
+  const std::vector<CLI::App*> parsed = app.get_subcommands();
+  return parsed.empty() ? app.get_name() : app.get_name() + " " + command_name(*parsed.front());
 }
 
 std::vector<std::string> option_names(const CLI::App& command) {
@@ -80,6 +80,7 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   add_inspect(app, action);
   add_bench(app, action);
   add_trace(app, action);
+  add_eval(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version
