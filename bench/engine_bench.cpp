@@ -71,7 +71,7 @@ class InstantModel final : public ModelRunner {
  public:
   explicit InstantModel(int64_t max_rows) : logits_(static_cast<size_t>(max_rows) * 64) {}
   int64_t vocab_size() const override { return 64; }
-  Tensor run(const Batch& batch) override {
+  Tensor run(const Batch& batch, Tap* /*tap*/) override {
     return Tensor::view(logits_, {static_cast<int64_t>(batch.logit_rows.size()), 64});
   }
 

@@ -16,6 +16,25 @@
 
 namespace qwen3 {
 
+namespace {
+
+std::string name_of(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
+
+// A file in `directory` that has no name until link_to gives it one, so that whatever ends the
+// process leaves nothing behind. -1 where the file system or a missing /proc does not allow it.
+int open_nameless(const std::filesystem::path& directory) {
+  const int fd = ::open(directory.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+  if (fd < 0 || ::access(name_of(fd).c_str(), F_OK) == 0) return fd;
+  ::close(fd);
+  return -1;
+}
+
+bool link_to(int fd, const std::string& name) {
+  return ::linkat(AT_FDCWD, name_of(fd).c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+}
+
+}  // namespace
+
 OutputFile::OutputFile(const std::filesystem::path& path)
     : path_(path.string()), target_(path.string()) {
   struct stat info {};
@@ -26,21 +45,30 @@ OutputFile::OutputFile(const std::filesystem::path& path)
     if (!S_ISREG(info.st_mode)) {
       fd_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
       if (fd_ < 0) fail_with_errno("cannot open");
+      straight_ = true;
       return;
     }
     std::error_code error;  // a link that cannot be followed is replaced
     const std::filesystem::path real = std::filesystem::canonical(path, error);
     if (!error) target_ = real.string();
+  } else if (errno == ENAMETOOLONG) {
+    fail_with_errno("cannot create");
   }
+  std::filesystem::path directory = std::filesystem::path(target_).parent_path();
+  if (directory.empty()) directory = ".";
   static std::atomic<uint64_t> counter{0};
-  temporary_ = fmt::format("{}.partial-{}-{}", target_, ::getpid(), counter.fetch_add(1));
+  temporary_ =
+      (directory / fmt::format(".partial-{}-{}", ::getpid(), counter.fetch_add(1))).string();
+  fd_ = open_nameless(directory);
+  if (fd_ >= 0) return;
   fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd_ < 0) fail_with_errno("cannot create");
+  temporary_exists_ = true;
 }
 
 OutputFile::~OutputFile() {
   if (fd_ >= 0) ::close(fd_);
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  if (temporary_exists_) ::unlink(temporary_.c_str());
 }
 
 void OutputFile::write(std::span<const std::byte> bytes) {
@@ -53,10 +81,21 @@ void OutputFile::write(std::span<const std::byte> bytes) {
 }
 
 void OutputFile::commit() {
-  if (::close(std::exchange(fd_, -1)) != 0) fail_with_errno("cannot write");
-  if (temporary_.empty()) return;
+  if (!straight_ && !temporary_exists_) {
+    if (link_to(fd_, target_)) return close_or_fail();
+    // A link cannot replace what is there; a rename can. Between the two the whole file exists
+    // under its temporary name.
+    if (errno != EEXIST || !link_to(fd_, temporary_)) fail_with_errno("cannot create");
+    temporary_exists_ = true;
+  }
+  close_or_fail();
+  if (straight_) return;
   if (std::rename(temporary_.c_str(), target_.c_str()) != 0) fail_with_errno("cannot rename to");
-  temporary_.clear();
+  temporary_exists_ = false;
+}
+
+void OutputFile::close_or_fail() {
+  if (::close(std::exchange(fd_, -1)) != 0) fail_with_errno("cannot write");
 }
 
 void OutputFile::fail_with_errno(std::string_view what) const {

@@ -1,7 +1,9 @@
-// A file written aside under a temporary name and renamed when complete: readers see the old file
-// or the whole new one, never a part. (This guards against a process that dies, not against power
-// loss.) What is there and no regular file (a device, a pipe) cannot be replaced without harm and
-// is written straight away; a link stays a link, and what it points to is replaced.
+// A file written aside and put in its place when complete: readers see the old file or the whole
+// new one, never a part. Until then it has no name where the system can do that (O_TMPFILE), so
+// that a process that is killed leaves nothing; elsewhere it has the name ".partial-…" beside its
+// place. (This guards against a process that dies, not against power loss.) What is there and no
+// regular file (a device, a pipe) cannot be replaced without harm and is written straight away; a
+// link stays a link, and what it points to is replaced.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +18,7 @@ class OutputFile {
  public:
   // Throws Error{device} naming the path and the system's reason.
   explicit OutputFile(const std::filesystem::path& path);
-  ~OutputFile();  // removes the temporary file unless committed
+  ~OutputFile();  // nothing is left unless committed
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
 
@@ -25,11 +27,14 @@ class OutputFile {
   void commit();  // throws Error{device}; call once, last
 
  private:
+  void close_or_fail();
   [[noreturn]] void fail_with_errno(std::string_view what) const;
 
   std::string path_;       // as given, for messages
   std::string target_;     // where the links of path_ lead
-  std::string temporary_;  // empty: written straight to path_, or committed
+  std::string temporary_;  // a name beside target_
+  bool temporary_exists_ = false;
+  bool straight_ = false;  // written to path_ itself: a device, a pipe
   int fd_ = -1;
 };
 

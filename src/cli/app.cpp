@@ -3,7 +3,6 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
-#include <cstdio>
 #include <exception>
 #include <new>
 #include <string>
@@ -81,10 +80,14 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   add_bench(app, action);
   add_trace(app, action);
   add_eval(app, action);
+  add_serve(app, action);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::Success& request) {  // --help, --version
-    app.exit(request);
+  } catch (const CLI::CallForVersion& request) {
+    print_out(std::string(request.what()) + "\n");
+    return kDone;
+  } catch (const CLI::CallForHelp&) {
+    print_out(app.help());
     return kDone;
   } catch (const CLI::ParseError& error) {
     refuse_unknown(app);
@@ -100,10 +103,9 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
 }  // namespace
 
 int run(int argc, const char* const* argv) {
+  if (!open_standard_streams()) return kFailed;  // nowhere to say why
   try {
-    const ExitCode code = parse_and_act(argc, argv);
-    flush_stdout();
-    return code;
+    return parse_and_act(argc, argv);
   } catch (const UsageError& error) {
     print_error(error.what());
     return kWrongUsage;

@@ -17,6 +17,7 @@
 #include "base/available_memory.h"
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "base/output_file.h"
 #include "cli/bandwidth.h"
 #include "cli/commands.h"
 #include "cli/console.h"
@@ -25,7 +26,10 @@
 #include "cli/options.h"
 #include "cli/step_cost.h"
 #include "engine/model_impl.h"
+#include "engine/plan.h"
 #include "qwen3/engine.h"
+#include "trace/timeline.h"
+#include "trace/tracing_backend.h"
 
 namespace qwen3::cli {
 namespace {
@@ -41,7 +45,12 @@ struct BenchOptions {
   std::string context = "0,1024";
   std::string batch = "1,16";
   int64_t repeat = 3;
+  std::string timeline;  // a file; "": none
 };
+
+// What the engine takes at most; products of the two and of a token's bytes stay far below 2^63.
+constexpr int64_t kMaxContext = int64_t{1} << 30;
+constexpr int64_t kMaxBatch = 1024;
 
 struct Plan {
   std::vector<int64_t> contexts, batches;
@@ -55,6 +64,23 @@ double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const size_t n = values.size();
   return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+int64_t sequence_length(const BenchOptions& options, const Plan& plan) {
+  const int64_t context = std::max<int64_t>(1, largest(plan.contexts));
+  return context + std::max(options.prompt_tokens, options.decode_tokens) + 2;
+}
+
+void check_lengths(const BenchOptions& options, const Plan& plan, const HfConfig& config) {
+  const int64_t longest = model_context_length(config);
+  const int64_t wanted = sequence_length(options, plan);
+  QWEN3_CHECK(
+      wanted <= longest,
+      ErrorKind::invalid_argument,
+      "bench: expected sequences of at most the model's {} tokens; got {}; lower --context, "
+      "--prompt-tokens or --decode-tokens",
+      longest,
+      wanted);
 }
 
 // A request that keeps the time of every token.
@@ -94,12 +120,16 @@ class TimedRequest {
 
 class Bench {
  public:
-  Bench(const BenchOptions& options, const Plan& plan, std::shared_ptr<Model> model)
+  // `timeline` may be null.
+  Bench(const BenchOptions& options,
+        const Plan& plan,
+        std::shared_ptr<Model> model,
+        RequestSpans* timeline)
       : options_(options),
         model_(std::move(model)),
         info_(model_->info()),
         config_(model_->impl().config),
-        engine_(model_, engine_options(options, plan, info_)) {}
+        engine_(model_, engine_options(options, plan, info_, timeline)) {}
 
   const Engine& engine() const { return engine_; }
 
@@ -154,11 +184,15 @@ class Bench {
   // KV memory for the largest batch behind the longest context, and for the prefill runs.
   static EngineOptions engine_options(const BenchOptions& options,
                                       const Plan& plan,
-                                      const ModelInfo& info) {
+                                      const ModelInfo& info,
+                                      RequestSpans* timeline) {
     EngineOptions engine;
+    if (timeline != nullptr) {
+      engine.on_step = [timeline](const StepReport& step) { timeline->add(step); };
+    }
     const int64_t batch = largest(plan.batches);
     const int64_t context = std::max<int64_t>(1, largest(plan.contexts));
-    engine.max_model_len = context + std::max(options.prompt_tokens, options.decode_tokens) + 2;
+    engine.max_model_len = sequence_length(options, plan);
     engine.max_sequences = batch;
     engine.max_waiting = batch;
     engine.max_batch_tokens = std::max(engine.max_batch_tokens, batch);
@@ -236,15 +270,23 @@ void print_decode(const Json& row) {
 }
 
 ExitCode bench(BenchOptions options) {
-  const Plan plan{parse_size_list(options.context, "qwen3 bench: --context", 0),
-                  parse_size_list(options.batch, "qwen3 bench: --batch", 1)};
+  const Plan plan{parse_size_list(options.context, "qwen3 bench: --context", 0, kMaxContext),
+                  parse_size_list(options.batch, "qwen3 bench: --batch", 1, kMaxBatch)};
   const bool random = !options.random_weights.empty();
   if (random) options.model.model = options.random_weights;
   const std::shared_ptr<Model> model = load_model(
       options.model, options.output, random ? WeightsFrom::random : WeightsFrom::checkpoint);
+  check_lengths(options, plan, model->impl().config);
   const int n_threads = model->impl().backend->info().n_threads;
   const double read_bandwidth = measure_read_bandwidth(n_threads);
-  Bench run(options, plan, model);
+  SpanLog operations;
+  RequestSpans requests(operations.origin());
+  if (!options.timeline.empty()) {
+    check_writable(options.timeline);
+    Model::Impl& impl = model->impl();
+    impl.backend = make_tracing_backend(std::move(impl.backend), operations);
+  }
+  Bench run(options, plan, model, options.timeline.empty() ? nullptr : &requests);
   const bool text = !options.output.json;
   if (options.output.talk()) {
     print_note(model_line(model->info(), run.engine()));
@@ -264,6 +306,11 @@ ExitCode bench(BenchOptions options) {
       decode.push_back(run.decode(batch, context, read_bandwidth));
       if (text) print_decode(decode.back());
     }
+  }
+  if (!options.timeline.empty()) {
+    OutputFile file(options.timeline);
+    file.write(timeline_json(model->info().name, operations, &requests));
+    file.commit();
   }
   if (options.output.json) {
     const ModelInfo& info = model->info();
@@ -294,6 +341,7 @@ void add_bench(CLI::App& app, Action& action) {
                    options->random_weights,
                    "A directory with a config.json: its weights are drawn at random, no checkpoint "
                    "is needed")
+      ->check(some_name())
       ->excludes("--model");
   command
       ->add_option("--prompt-tokens", options->prompt_tokens, "Prompt of the prefill runs; 0: none")
@@ -307,6 +355,11 @@ void add_bench(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_option("--batch", options->batch, "Sequences that decode together, a list")
       ->capture_default_str();
+  command->add_option(
+      "--timeline",
+      options->timeline,
+      "Write the time of each operation and the life of each request for Perfetto or "
+      "chrome://tracing; recording costs some of the speed");
   command->add_option("--repeat", options->repeat, "Runs per number; the median is shown")
       ->check(integer_in(1, 1000))
       ->capture_default_str();

@@ -123,6 +123,7 @@ ExitCode converse(Chat& chat, LineReader& reader, bool on_terminal) {
     const LineReader::Status status = read_message(reader, line);
     if (status == LineReader::Status::end) return code;
     if (status == LineReader::Status::interrupted) {
+      if (!on_terminal) return kFailed;
       if (warned) return code;
       print_note("Ctrl-C again, Ctrl-D or /exit leaves");
       warned = true;
@@ -172,7 +173,7 @@ ExitCode run_chat(const ChatCliOptions& options) {
     if (options.output.talk()) print_note("/help lists the commands");
     code = converse(chat, *make_terminal_reader(default_history_file(), interrupt), true);
   } else {
-    code = converse(chat, *make_pipe_reader(), false);
+    code = converse(chat, *make_pipe_reader(interrupt), false);
   }
   if (options.output.talk() && session.last_outcome) {
     print_note(speed_line(*session.last_outcome, model->info()));
@@ -186,9 +187,9 @@ void add_chat(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand(
       "chat", "Answer TEXT; without TEXT hold a conversation, or answer each line of a pipe");
   const auto options = std::make_shared<ChatCliOptions>();
-  command->add_option("TEXT", options->text, "The message to answer");
+  command->add_option("TEXT", options->text, "The message to answer")->check(any_text());
   add_model_option(*command, options->model);
-  command->add_option("--system", options->system, "The system message");
+  command->add_option("--system", options->system, "The system message")->check(any_text());
   command
       ->add_option("--thinking",
                    options->thinking,

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/mapped_file.h"
 #include "base/output_file.h"
 #include "base/utf8.h"
+#include "cli/input.h"
 
 namespace qwen3::cli {
 namespace {
@@ -53,7 +53,7 @@ void Conversation::save(const std::filesystem::path& path) const {
 
 void Conversation::load(const std::filesystem::path& path) {
   const std::string where = path.string();
-  Json loaded = parse_json(read_text_file(path, kMaxConversationBytes), where);
+  Json loaded = parse_json(read_input_file(path, kMaxConversationBytes), where);
   if (loaded.is_object() && loaded.contains("messages")) loaded = Json(loaded.at("messages"));
   QWEN3_CHECK(loaded.is_array(),
               ErrorKind::corrupt_file,

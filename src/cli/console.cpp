@@ -1,17 +1,19 @@
 #include "cli/console.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include "base/available_memory.h"
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace qwen3::cli {
 namespace {
@@ -21,32 +23,65 @@ static_assert(std::atomic<bool>::is_always_lock_free, "used in a signal handler"
 
 void on_sigint(int) { g_interrupted.store(true, std::memory_order_relaxed); }
 
-[[noreturn]] void stdout_failed() {
-  fail(ErrorKind::device, "stdout: cannot write: {}; the output is incomplete", strerror(errno));
+// A broken pipe ends the program quietly, as it does other programs, unless the caller wished it
+// otherwise. Until then SIGPIPE is ignored: nobody reading the messages is no reason to end.
+bool g_die_of_broken_pipe = false;
+
+// Writes all of `text`; false with errno set when the system refuses. A terminal that another
+// program made non-blocking is waited for.
+bool write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n >= 0) {
+      text.remove_prefix(static_cast<size_t>(n));
+    } else if (errno == EAGAIN) {
+      pollfd state{fd, POLLOUT, 0};
+      if (::poll(&state, 1, -1) < 0 && errno != EINTR) return false;
+    } else if (errno != EINTR) {
+      return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace
+
+bool open_standard_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    const int got = ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    if (got != fd) return false;
+  }
+  struct sigaction before = {};
+  sigaction(SIGPIPE, nullptr, &before);
+  g_die_of_broken_pipe = before.sa_handler == SIG_DFL;
+  signal(SIGPIPE, SIG_IGN);
+  return true;
+}
 
 bool stdin_is_terminal() { return isatty(STDIN_FILENO) == 1; }
 bool stdout_is_terminal() { return isatty(STDOUT_FILENO) == 1; }
 bool stderr_is_terminal() { return isatty(STDERR_FILENO) == 1; }
 
 void print_out(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) stdout_failed();
-  flush_stdout();
+  if (write_all(STDOUT_FILENO, text)) return;
+  const int error = errno;
+  if (error == EPIPE && g_die_of_broken_pipe) {
+    signal(SIGPIPE, SIG_DFL);
+    raise(SIGPIPE);
+  }
+  fail(ErrorKind::device, "stdout: cannot write: {}; the output is incomplete", strerror(error));
 }
 
 void print_json(const Json& value) { print_out(dump_json(value) + "\n"); }
 
-void flush_stdout() {
-  if (std::fflush(stdout) != 0) stdout_failed();
-}
+void print_raw_note(std::string_view text) { write_all(STDERR_FILENO, text); }
 
-void print_note(std::string_view line) { fmt::print(stderr, "{}\n", line); }
+void print_note(std::string_view line) { print_raw_note(fmt::format("{}\n", line)); }
 
 void print_error(std::string_view message) {
   std::string line;
-  for (const char c : message) {
+  for (const char c : utf8_lossy(message)) {
     if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7F) {
       line += c;
     } else if (c == '\n') {
@@ -55,7 +90,7 @@ void print_error(std::string_view message) {
       line += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     }
   }
-  fmt::print(stderr, "{}\n", line);
+  print_note(line);
 }
 
 std::string format_count(int64_t count) {
@@ -69,7 +104,7 @@ std::string format_count(int64_t count) {
 ProgressBar::ProgressBar(bool enabled) : enabled_(enabled && stderr_is_terminal()) {}
 
 ProgressBar::~ProgressBar() {
-  if (drawn_) std::fputs("\r\x1b[K", stderr);
+  if (drawn_) print_raw_note("\r\x1b[K");
 }
 
 Progress ProgressBar::callback() {
@@ -86,17 +121,15 @@ void ProgressBar::update(std::string_view what, int64_t done, int64_t total) {
   constexpr int kWidth = 30;
   const double share = std::clamp(static_cast<double>(done) / static_cast<double>(total), 0.0, 1.0);
   const int filled = static_cast<int>(share * kWidth);
-  fmt::print(stderr,
-             "\r\x1b[K{} [{:#>{}}{:.>{}}] {:3.0f} %  {} of {}",
-             what,
-             "",
-             filled,
-             "",
-             kWidth - filled,
-             share * 100,
-             format_bytes(done),
-             format_bytes(total));
-  std::fflush(stderr);
+  print_raw_note(fmt::format("\r\x1b[K{} [{:#>{}}{:.>{}}] {:3.0f} %  {} of {}",
+                             what,
+                             "",
+                             filled,
+                             "",
+                             kWidth - filled,
+                             share * 100,
+                             format_bytes(done),
+                             format_bytes(total)));
 }
 
 struct InterruptGuard::Saved {

@@ -13,20 +13,27 @@
 
 namespace qwen3::cli {
 
+// First of all: puts something in the place of standard streams that the caller has closed, so that
+// no file opened later takes their numbers and gets what was meant for a person. What it puts there
+// fails when used: results that go nowhere must not look like success. Also takes SIGPIPE over.
+// False when that is impossible.
+bool open_standard_streams();
+
 bool stdin_is_terminal();
 bool stdout_is_terminal();
 bool stderr_is_terminal();
 
 // Writes to stdout at once (an answer is streamed). Throws Error{device} when nobody takes it: a
-// closed pipe or a full disk must not look like success.
+// full disk must not look like success. A closed pipe ends the program by SIGPIPE.
 void print_out(std::string_view text);
 // One JSON text per line.
 void print_json(const Json& value);
-void flush_stdout();
 
-// A line for people on stderr.
+// A line for people on stderr. Nobody listening is no error.
 void print_note(std::string_view line);
-// An error: always one line, control characters made visible.
+// The same without a line's end: parts of a terminal's screen.
+void print_raw_note(std::string_view text);
+// An error: always one line of UTF-8, control characters made visible.
 void print_error(std::string_view message);
 
 std::string format_count(int64_t count);  // "596.05 M"

@@ -3,8 +3,6 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
-#include <iostream>
-#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/generation.h"
+#include "cli/input.h"
 #include "cli/numbers.h"
 #include "cli/options.h"
 #include "qwen3/engine.h"
@@ -71,16 +70,12 @@ class Writer {
 };
 
 std::string prompt_text(const GenerateOptions& options) {
-  std::string text;
-  if (options.prompt) {
-    text = *options.prompt;
-  } else {
-    if (stdin_is_terminal()) print_note("reading the prompt from the terminal; Ctrl-D ends it");
-    text.assign(std::istreambuf_iterator<char>(std::cin), {});
-  }
+  if (options.prompt) return *options.prompt;
+  if (stdin_is_terminal()) print_note("reading the prompt from the terminal; Ctrl-D ends it");
+  std::string text = read_stdin();
   QWEN3_CHECK(utf8_valid(text),
               ErrorKind::invalid_argument,
-              "prompt: not valid UTF-8 at byte {}; convert the text to UTF-8",
+              "standard input: not valid UTF-8 at byte {}; convert the text to UTF-8",
               utf8_first_invalid(text));
   return text;
 }
@@ -99,12 +94,26 @@ ExitCode generate(const GenerateOptions& options) {
   if (!options.ids) prompt_ids = text->encode(prompt_text(options));
   QWEN3_CHECK(!prompt_ids.empty(),
               ErrorKind::invalid_argument,
-              "prompt: expected at least one token; got none; give --prompt or --ids");
+              "standard input: expected a text to continue; got none; give one, or --prompt or "
+              "--ids");
 
   const std::shared_ptr<Model> model = load_model(options.model, options.output);
   const std::unique_ptr<Engine> engine =
       start_engine(model, options.model, text ? text->n_tokens() : 0);
   if (options.output.talk()) print_note(model_line(model->info(), *engine));
+  if (options.ids) {
+    check_ids(prompt_ids, text ? text->n_tokens() : model->info().vocab_size, "--ids");
+  }
+  const auto n_prompt = static_cast<int64_t>(prompt_ids.size());
+  QWEN3_CHECK(n_prompt < engine->max_model_len(),
+              ErrorKind::invalid_argument,
+              "{}: {} tokens; the context holds {}, answer included; give fewer, or a larger "
+              "--context",
+              options.ids      ? "--ids"
+              : options.prompt ? "--prompt"
+                               : "standard input",
+              n_prompt,
+              engine->max_model_len());
 
   const SamplingParams sampling = resolve_sampling(options.sampling, model->generation_defaults());
   Writer writer(text ? &*text : nullptr, options);
@@ -133,7 +142,8 @@ void add_generate(CLI::App& app, Action& action) {
       "Continue a prompt: --prompt TEXT, --ids 1,2,3 (needs no tokenizer), or standard input");
   const auto options = std::make_shared<GenerateOptions>();
   add_model_option(*command, options->model);
-  auto* prompt = command->add_option("--prompt", options->prompt, "The text to continue");
+  auto* prompt =
+      command->add_option("--prompt", options->prompt, "The text to continue")->check(some_text());
   auto* ids = command->add_option(
       "--ids", options->ids, "Token ids to continue: 1,2,3, or @FILE with such a list");
   prompt->excludes(ids);

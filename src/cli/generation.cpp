@@ -111,6 +111,18 @@ void check_context(const ModelOptions& options, const HfConfig& config) {
       options.context);
 }
 
+void check_ids(std::span<const int32_t> ids, int64_t n_tokens, std::string_view option) {
+  for (size_t i = 0; i < ids.size(); ++i) {
+    QWEN3_CHECK(ids[i] >= 0 && ids[i] < n_tokens,
+                ErrorKind::invalid_argument,
+                "{}: expected token ids from 0 to {}; got {} as number {}",
+                option,
+                n_tokens - 1,
+                ids[i],
+                i + 1);
+  }
+}
+
 Outcome run_request(Engine& engine,
                     Request request,
                     const InterruptGuard* interrupt,

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,9 @@ std::shared_ptr<Model> load_model(const ModelOptions& options,
 
 // Throws Error{invalid_argument} when --context asks for more than the model was made for.
 void check_context(const ModelOptions& options, const HfConfig& config);
+
+// Throws Error{invalid_argument} for an id that is not in [0, n_tokens). `option` gave the ids.
+void check_ids(std::span<const int32_t> ids, int64_t n_tokens, std::string_view option);
 
 // An engine for one sequence at a time. n_real_tokens as in EngineOptions.
 std::unique_ptr<Engine> start_engine(const std::shared_ptr<Model>& model,

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <cstdint>
-#include <iostream>
 #include <string>
 
 #include "base/error.h"
 #include "cli/console.h"
+#include "cli/input.h"
 
 namespace qwen3::cli {
 
@@ -15,7 +15,8 @@ ExitCode answer_json_lines(LineErrors errors,
                            const std::function<Json(const Json& line)>& handler) {
   int64_t n_failed = 0;
   std::string text;
-  for (int64_t number = 1; std::getline(std::cin, text); ++number) {
+  LineInput input;
+  for (int64_t number = 1; input.read(text) == LineInput::Status::line; ++number) {
     if (text.find_first_not_of(" \t\r") == text.npos) continue;
     Json answer;
     try {

@@ -1,14 +1,16 @@
 #include "cli/line_reader.h"
 
 #include <histedit.h>
+#include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <clocale>
 #include <cstdio>
 #include <cstdlib>
 #include <cwchar>
-#include <iostream>
 #include <system_error>
 
 namespace qwen3::cli {
@@ -18,24 +20,27 @@ namespace fs = std::filesystem;
 
 constexpr int kHistoryLines = 1000;
 
-// One character of the terminal, for libedit. Its own reader tries again after a signal; this one
-// gives up, so that Ctrl-C ends the line. Returns 1, 0 at the end, -1 on error.
-int read_character(EditLine*, wchar_t* out) {
-  std::mbstate_t state{};
-  for (;;) {
-    char byte = 0;
-    const ssize_t n = ::read(STDIN_FILENO, &byte, 1);
-    if (n == 0) return 0;
-    if (n < 0) return -1;
-    const size_t used = std::mbrtowc(out, &byte, 1, &state);
-    if (used == static_cast<size_t>(-2)) continue;  // more bytes to come
-    if (used == static_cast<size_t>(-1)) {
-      state = {};  // not a character: skip the byte
-      continue;
-    }
-    return 1;
+std::atomic<bool> g_resized{false};
+
+void on_resize(int) { g_resized.store(true, std::memory_order_relaxed); }
+
+// While it lives, a new size of the terminal interrupts the reading and is remembered. libedit's
+// own handler, which runs first, serves one signal per line only and then puts back this one.
+class ResizeGuard {
+ public:
+  ResizeGuard() {
+    struct sigaction action = {};
+    action.sa_handler = on_resize;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGWINCH, &action, &before_);
   }
-}
+  ~ResizeGuard() { sigaction(SIGWINCH, &before_, nullptr); }
+  ResizeGuard(const ResizeGuard&) = delete;
+  ResizeGuard& operator=(const ResizeGuard&) = delete;
+
+ private:
+  struct sigaction before_ = {};
+};
 
 class TerminalReader final : public LineReader {
  public:
@@ -54,16 +59,12 @@ class TerminalReader final : public LineReader {
     if (!history_file_.empty()) history(history_, &event, H_LOAD, history_file_.c_str());
     el_set(edit_, EL_CLIENTDATA, this);
     el_set(
-        edit_, EL_PROMPT, +[](EditLine* edit) {
-          void* self = nullptr;
-          el_get(edit, EL_CLIENTDATA, &self);
-          return static_cast<TerminalReader*>(self)->prompt_.data();
-        });
+        edit_, EL_PROMPT, +[](EditLine* edit) { return self(edit).prompt_.data(); });
     el_set(edit_, EL_EDITOR, "emacs");
     el_set(edit_, EL_SIGNAL, 1);
     el_set(edit_, EL_HIST, history, history_);
     el_source(edit_, nullptr);  // the user's own key bindings
-    el_wset(edit_, EL_GETCFN, read_character);
+    el_wset(edit_, EL_GETCFN, &TerminalReader::read_character);
   }
 
   ~TerminalReader() override {
@@ -77,16 +78,17 @@ class TerminalReader final : public LineReader {
     prompt_ = prompt;
     interrupt_.clear();
     el_resize(edit_);
+    const ResizeGuard resize;
     int length = 0;
     const char* text = el_gets(edit_, &length);
     if (interrupt_.interrupted()) {
       interrupt_.clear();
       el_reset(edit_);
-      std::fputs("\n", stderr);
+      print_raw_note("\n");
       return Status::interrupted;
     }
     if (text == nullptr || length <= 0) {
-      std::fputs("\n", stderr);
+      print_raw_note("\n");
       return Status::end;
     }
     line.assign(text, static_cast<size_t>(length));
@@ -96,6 +98,48 @@ class TerminalReader final : public LineReader {
   }
 
  private:
+  static TerminalReader& self(EditLine* edit) {
+    void* reader = nullptr;
+    el_get(edit, EL_CLIENTDATA, &reader);
+    return *static_cast<TerminalReader*>(reader);
+  }
+
+  // One character of the terminal, for libedit. Its own reader tries again after any signal; this
+  // one gives up after Ctrl-C, which ends the line. Returns 1, 0 at the end, -1 on error.
+  static int read_character(EditLine* edit, wchar_t* out) {
+    std::mbstate_t state{};
+    for (;;) {
+      char byte = 0;
+      const ssize_t n = ::read(STDIN_FILENO, &byte, 1);
+      if (n == 0) return 0;
+      if (n < 0) {
+        if (!self(edit).go_on_after(errno)) return -1;
+        continue;
+      }
+      const size_t used = std::mbrtowc(out, &byte, 1, &state);
+      if (used == static_cast<size_t>(-2)) continue;  // more bytes to come
+      if (used == static_cast<size_t>(-1)) {
+        state = {};  // not a character: skip the byte
+        continue;
+      }
+      return 1;
+    }
+  }
+
+  // Whether to read on after this error. A signal may have changed the screen: it is drawn again.
+  bool go_on_after(int error) {
+    if (error == EAGAIN) {  // another program made the terminal non-blocking
+      pollfd state{STDIN_FILENO, POLLIN, 0};
+      ::poll(&state, 1, -1);
+    } else if (error != EINTR) {
+      return false;
+    }
+    if (interrupt_.interrupted()) return false;
+    if (g_resized.exchange(false, std::memory_order_relaxed)) el_resize(edit_);
+    if (error == EINTR) el_set(edit_, EL_REFRESH);
+    return true;
+  }
+
   // Saved after every line: the program may end at any moment.
   void remember(const std::string& line) {
     if (line.find_first_not_of(" \t") == line.npos) return;
@@ -116,11 +160,16 @@ class TerminalReader final : public LineReader {
 
 class PipeReader final : public LineReader {
  public:
+  explicit PipeReader(const InterruptGuard& interrupt) : input_(&interrupt) {}
+
   Status read(const std::string&, std::string& line) override {
-    if (!std::getline(std::cin, line)) return Status::end;
+    const Status status = input_.read(line);
     if (line.ends_with('\r')) line.pop_back();
-    return Status::line;
+    return status;
   }
+
+ private:
+  LineInput input_;
 };
 
 }  // namespace
@@ -130,7 +179,9 @@ std::unique_ptr<LineReader> make_terminal_reader(const fs::path& history_file,
   return std::make_unique<TerminalReader>(history_file, interrupt);
 }
 
-std::unique_ptr<LineReader> make_pipe_reader() { return std::make_unique<PipeReader>(); }
+std::unique_ptr<LineReader> make_pipe_reader(const InterruptGuard& interrupt) {
+  return std::make_unique<PipeReader>(interrupt);
+}
 
 fs::path default_history_file() {
   const char* state = std::getenv("XDG_STATE_HOME");

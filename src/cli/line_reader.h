@@ -6,12 +6,13 @@
 #include <string>
 
 #include "cli/console.h"
+#include "cli/input.h"
 
 namespace qwen3::cli {
 
 class LineReader {
  public:
-  enum class Status { line, interrupted, end };
+  using Status = LineInput::Status;
 
   virtual ~LineReader() = default;
   // Reads one line, without its newline. `prompt` is shown on a terminal only.
@@ -23,7 +24,7 @@ class LineReader {
 // gives up the line.
 std::unique_ptr<LineReader> make_terminal_reader(const std::filesystem::path& history_file,
                                                  InterruptGuard& interrupt);
-std::unique_ptr<LineReader> make_pipe_reader();
+std::unique_ptr<LineReader> make_pipe_reader(const InterruptGuard& interrupt);
 
 // $XDG_STATE_HOME/qwen3/history, or ~/.local/state/qwen3/history; empty without a home.
 std::filesystem::path default_history_file();

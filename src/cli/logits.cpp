@@ -58,11 +58,11 @@ void check_labels(const std::vector<int32_t>& labels, int64_t vocab_size) {
     const bool known = labels[i] >= 0 && labels[i] < vocab_size;
     QWEN3_CHECK(known || labels[i] == kIgnoredLabel,
                 ErrorKind::invalid_argument,
-                "labels[{}]: expected {} or an id below {}; got {}",
-                i,
+                "--labels: expected {} or ids from 0 to {}; got {} as number {}",
                 kIgnoredLabel,
-                vocab_size,
-                labels[i]);
+                vocab_size - 1,
+                labels[i],
+                i + 1);
   }
 }
 
@@ -127,6 +127,7 @@ ExitCode logits(const LogitsOptions& options) {
   const std::shared_ptr<Model> model = load_model(options.model, options.output);
   const HfConfig& config = model->impl().config;
   if (options.output.talk()) print_note(model_line(model->info()));
+  check_ids(ids, config.vocab_size, "--ids");
   check_labels(labels, config.vocab_size);
 
   Tap* tap = files ? &*files : nullptr;
@@ -164,10 +165,13 @@ void add_logits(CLI::App& app, Action& action) {
   add_model_option(*command, options->model);
   command->add_option("--ids", options->ids, "Token ids: 1,2,3, or @FILE with such a list")
       ->required();
-  command->add_option(
-      "--out", options->out, "Write float32 [n_tokens, vocab_size] to this .npy file");
-  command->add_option(
-      "--taps", options->taps, "Write every intermediate to a .npy file in this directory");
+  command
+      ->add_option("--out", options->out, "Write float32 [n_tokens, vocab_size] to this .npy file")
+      ->check(some_name());
+  command
+      ->add_option(
+          "--taps", options->taps, "Write every intermediate to a .npy file in this directory")
+      ->check(some_name());
   command->add_option("--labels",
                       options->labels,
                       "As many labels as ids, -100 ignored, shifted by one inside; prints one line "

@@ -6,10 +6,6 @@
 namespace qwen3::cli {
 
 std::filesystem::path resolve_model(const std::string& name) {
-  QWEN3_CHECK(!name.empty(),
-              ErrorKind::invalid_argument,
-              "--model: expected a Hugging Face model directory or the name of a model inside the "
-              "program; got \"\"");
   std::filesystem::path embedded = "embedded:" + name;
   if (name.find('/') == name.npos && folder_exists(embedded)) return embedded;
   if (folder_exists(name)) return name;

@@ -11,8 +11,8 @@
 #include <limits>
 #include <system_error>
 
-#include "base/mapped_file.h"
 #include "cli/commands.h"
+#include "cli/input.h"
 
 namespace qwen3::cli {
 namespace {
@@ -41,7 +41,7 @@ std::vector<int64_t> parse_list(std::string_view text,
                                 int64_t high) {
   std::string file;
   if (text.starts_with('@')) {
-    file = read_text_file(std::string(text.substr(1)), kMaxListBytes);
+    file = read_input_file(std::string(text.substr(1)), kMaxListBytes);
     text = file;
   }
   std::vector<int64_t> values;
@@ -113,8 +113,11 @@ std::vector<int32_t> parse_id_list(std::string_view text, std::string_view optio
   return {wide.begin(), wide.end()};
 }
 
-std::vector<int64_t> parse_size_list(std::string_view text, std::string_view option, int64_t low) {
-  return parse_list(text, option, low, int64_t{1} << 30);
+std::vector<int64_t> parse_size_list(std::string_view text,
+                                     std::string_view option,
+                                     int64_t low,
+                                     int64_t high) {
+  return parse_list(text, option, low, high);
 }
 
 }  // namespace qwen3::cli

@@ -29,6 +29,9 @@ CLI::Validator any_unsigned();
 // Throws UsageError naming `option` and the offending word.
 std::vector<int32_t> parse_id_list(std::string_view text, std::string_view option, int32_t low = 0);
 // "0,1024" as int64.
-std::vector<int64_t> parse_size_list(std::string_view text, std::string_view option, int64_t low);
+std::vector<int64_t> parse_size_list(std::string_view text,
+                                     std::string_view option,
+                                     int64_t low,
+                                     int64_t high);
 
 }  // namespace qwen3::cli

@@ -9,6 +9,8 @@
 #include <array>
 #include <limits>
 
+#include "base/json.h"
+#include "base/utf8.h"
 #include "cli/numbers.h"
 #include "hardware/cpu_info.h"
 
@@ -82,11 +84,37 @@ CLI::Validator known_isa() {
 
 }  // namespace
 
+CLI::Validator any_text() {
+  const auto check = [](std::string& text) {
+    const size_t at = utf8_first_invalid(text);
+    if (at == text.npos) return std::string();
+    return fmt::format("expected UTF-8; got \"{}\", wrong at byte {}; convert the text to UTF-8",
+                       quote_for_message(text),
+                       at);
+  };
+  return CLI::Validator(check, "", "");
+}
+
+CLI::Validator some_text() {
+  const auto check = [all = any_text()](std::string& text) {
+    return text.empty() ? std::string("expected a text; got \"\"") : all(text);
+  };
+  return CLI::Validator(check, "", "");
+}
+
+CLI::Validator some_name() {
+  const auto check = [](std::string& name) {
+    return std::string(name.empty() ? "expected the name of a file or directory; got \"\"" : "");
+  };
+  return CLI::Validator(check, "", "");
+}
+
 void add_model_option(CLI::App& command, ModelOptions& options) {
   command
       .add_option("-m,--model",
                   options.model,
                   "Hugging Face model directory, or the name of a model that comes with qwen3")
+      ->check(some_name())
       ->capture_default_str();
 }
 
@@ -182,6 +210,7 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options) {
       ->check(any_unsigned())
       ->default_str("a fresh one");
   command.add_option("--stop", options.stop, "End before this text; may be given several times")
+      ->check(some_text())
       ->allow_extra_args(false);
   command.add_flag("--ignore-eos", options.ignore_eos, "Do not end at the model's end tokens");
 }

@@ -14,9 +14,16 @@
 
 namespace CLI {
 class App;
-}
+class Validator;
+}  // namespace CLI
 
 namespace qwen3::cli {
+
+// Validators for CLI11 options: what is no text at all is wrong usage, wherever it would fail
+// later.
+CLI::Validator any_text();   // well-formed UTF-8
+CLI::Validator some_text();  // the same, and not empty
+CLI::Validator some_name();  // of a file or directory: any bytes, but not none
 
 // Which model, and on what it runs.
 struct ModelOptions {

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/mapped_file.h"
 #include "chat/chat_config.h"
 #include "chat/message.h"
 #include "cli/commands.h"
+#include "cli/input.h"
 #include "cli/json_lines.h"
 #include "cli/options.h"
 
@@ -64,7 +64,7 @@ Json render_line(const ChatConfig& config, const Json& line) {
 }
 
 ChatTemplate read_template(const std::string& path) {
-  return ChatTemplate::parse(read_text_file(path, kMaxTemplateBytes), path);
+  return ChatTemplate::parse(read_input_file(path, kMaxTemplateBytes), path);
 }
 
 ExitCode render(const RenderOptions& options) {
@@ -95,8 +95,10 @@ void add_render(CLI::App& app, Action& action) {
       "\"chat_template_kwargs\":{…}} on standard input to {\"prompt\":…} or {\"error\":…}");
   const auto options = std::make_shared<RenderOptions>();
   add_model_option(*command, options->model);
-  command->add_option(
-      "--template", options->template_file, "A Jinja template instead of the model's own");
+  command
+      ->add_option(
+          "--template", options->template_file, "A Jinja template instead of the model's own")
+      ->check(some_name());
   command->callback([options, command, &action] {
     options->model_given = command->count("--model") > 0;
     action = [options] { return render(*options); };

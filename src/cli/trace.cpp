@@ -1,4 +1,4 @@
-// qwen3 trace: one forward pass, seen from inside.
+// qwen3 trace: one forward pass, or the passes of a generation, seen from inside.
 #include <fmt/format.h>
 
 #include <CLI/App.hpp>
@@ -6,7 +6,9 @@
 #include <CLI/Formatter.hpp>
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "base/error.h"
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/numbers.h"
@@ -22,6 +24,30 @@ namespace {
 
 constexpr int64_t kReportLensRows = 64;  // the head costs as much per row as a few layers
 constexpr int64_t kMaxLensRows = 1 << 20;
+constexpr int64_t kMaxGenerated = 1 << 20;
+
+void check_level(const TraceOptions& options) {
+  if (!options.level) return;
+  try {
+    parse_trace_level(*options.level, "qwen3 trace: --level");
+  } catch (const Error& error) {  // a wrong word on the command line, not failed work
+    throw UsageError(error.what());
+  }
+}
+
+// What stands for one pass over all ids has no meaning for the passes of a generation.
+void check_generate(const TraceOptions& options) {
+  if (options.generate == 0) return;
+  for (const auto& [given, name] : {std::pair(!options.out.empty(), "--out"),
+                                    std::pair(!options.compare.empty(), "--compare"),
+                                    std::pair(options.labels.has_value(), "--labels")}) {
+    if (!given) continue;
+    throw UsageError(fmt::format(
+        "qwen3 trace: {}: expected it without --generate, for it is about a single pass; got both; "
+        "run trace again with --ids of all tokens",
+        name));
+  }
+}
 
 ExitCode trace(TraceOptions options) {
   if (options.demo || options.moe_block) {
@@ -36,7 +62,8 @@ ExitCode trace(TraceOptions options) {
     throw UsageError(fmt::format("qwen3 trace: expected one of --prompt and --ids; got {}",
                                  options.prompt ? "both" : "none"));
   }
-  if (options.level) parse_trace_level(*options.level, "qwen3 trace: --level");
+  check_level(options);
+  check_generate(options);
   options.lens_given = options.lens > 0;
   if (!options.html.empty() && !options.lens_given) options.lens = kReportLensRows;
   Trace seen;
@@ -88,7 +115,8 @@ void add_files(CLI::App& command, TraceOptions& o) {
                      "Write the full attention maps as .npy to this directory");
   command.add_option("--timeline",
                      o.timeline,
-                     "Write the time of each operation for Perfetto or chrome://tracing");
+                     "Write the time of each operation, and with --generate of each step of the "
+                     "request, for Perfetto or chrome://tracing");
   command.add_option("--html", o.html, "Write the report: one page with everything");
 }
 
@@ -96,7 +124,7 @@ void add_files(CLI::App& command, TraceOptions& o) {
 
 void add_trace(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand(
-      "trace", "One forward pass seen from inside: shapes, tensors, experts, attention, time");
+      "trace", "Forward passes seen from inside: shapes, tensors, experts, attention, time");
   const auto options = std::make_shared<TraceOptions>();
   add_model_option(*command, options->model);
   command->add_option("--prompt", options->prompt, "Text to run");
@@ -104,6 +132,12 @@ void add_trace(CLI::App& app, Action& action) {
   command->add_option("--labels",
                       options->labels,
                       "As many labels as ids: adds the losses to the lines of the level");
+  command
+      ->add_option("--generate",
+                   options->generate,
+                   "Trace this many generated tokens too (greedy), served by an engine")
+      ->check(integer_in(0, kMaxGenerated))
+      ->capture_default_str();
   add_what_to_see(*command, *options);
   add_files(*command, *options);
   command->add_flag(

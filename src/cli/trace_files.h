@@ -17,6 +17,7 @@ class FilterTap final : public Tap {
  public:
   FilterTap(std::vector<std::string> patterns, Tap& next)
       : patterns_(std::move(patterns)), next_(next) {}
+  void begin_step(std::span<const int32_t> positions) override { next_.begin_step(positions); }
   void tensor(std::string_view name, const Tensor& value) override;
 
  private:

@@ -15,6 +15,7 @@ struct TraceOptions {
   ModelOptions model;
   OutputOptions output;
   std::optional<std::string> prompt, ids, labels;
+  int64_t generate = 0;  // tokens after the prompt, through an engine
   std::optional<std::string> level;
   std::string language = "auto";  // auto, en, zh
   std::vector<std::string> taps;  // patterns; empty: all

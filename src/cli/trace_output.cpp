@@ -3,40 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <set>
-#include <system_error>
 
-#include "base/available_memory.h"
 #include "base/error.h"
-#include "base/output_file.h"
 #include "cli/console.h"
-#include "cli/generation.h"
-#include "formats/npy.h"
+#include "cli/trace_export.h"
 #include "trace/export_json.h"
 #include "trace/glob.h"
-#include "trace/report.h"
 
 namespace qwen3::cli {
 namespace {
-
-namespace fs = std::filesystem;
-
-void write_file(const fs::path& path, std::string_view text) {
-  OutputFile file(path);
-  file.write(text);
-  file.commit();
-}
-
-void make_directory(const fs::path& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  QWEN3_CHECK(!error,
-              ErrorKind::device,
-              "{}: cannot make the directory: {}",
-              path.string(),
-              error.message());
-}
 
 // A token for a table: quoted, with control characters visible.
 std::string shown(const Trace& trace, int32_t id) {
@@ -101,7 +76,12 @@ void print_routing(const TraceOptions& options, const Trace& trace) {
                       losses.transformers,
                       losses.educational);
   for (size_t t = 0; t < trace.ids.size(); ++t) {
-    text += fmt::format("token {:>3} {:<16}", t, shown(trace, trace.ids[t]));
+    const bool generated = trace.is_generated(static_cast<int64_t>(t));
+    text += fmt::format("{:<{}} {:>3} {:<16}",
+                        generated ? "generated" : "token",
+                        trace.n_generated() > 0 ? 9 : 5,
+                        t,
+                        shown(trace, trace.ids[t]));
     for (const LayerRouting& layer : layers) {
       text += fmt::format(" L{}:", layer.layer);
       for (int64_t k = 0; k < layer.top_k; ++k) {
@@ -115,34 +95,10 @@ void print_routing(const TraceOptions& options, const Trace& trace) {
   print_out(text);
 }
 
-// routing.json, and experts.npy and weights.npy of shape [n_tokens, n_sparse_layers, top_k].
-void write_routing(const Trace& trace, const fs::path& directory) {
-  const auto& layers = trace.routing->layers();
-  QWEN3_CHECK(!layers.empty(),
-              ErrorKind::invalid_argument,
-              "qwen3 trace: --routing-out: expected a model with experts; got {}, which is dense",
-              trace.facts.name);
-  make_directory(directory);
-  write_file(directory / "routing.json", dump_json(routing_export(layers)) + "\n");
-  const int64_t n_tokens = layers.front().n_tokens, top_k = layers.front().top_k;
-  const auto n_layers = static_cast<int64_t>(layers.size());
-  std::vector<int32_t> experts;
-  std::vector<float> weights;
-  for (int64_t t = 0; t < n_tokens; ++t) {
-    for (const LayerRouting& layer : layers) {
-      const auto at = t * top_k;
-      experts.insert(experts.end(), layer.experts.begin() + at, layer.experts.begin() + at + top_k);
-      weights.insert(weights.end(), layer.weights.begin() + at, layer.weights.begin() + at + top_k);
-    }
-  }
-  const Shape shape{n_tokens, n_layers, top_k};
-  write_npy(directory / "experts.npy", Tensor(experts.data(), DType::i32, shape));
-  write_npy(directory / "weights.npy", Tensor(weights.data(), DType::f32, shape));
-}
-
 void print_attention(const TraceOptions& options, const Trace& trace) {
+  const std::vector<LayerAttention> layers = trace.attention->layers();
   if (options.output.json) {
-    for (const LayerAttention& layer : trace.attention->layers()) {
+    for (const LayerAttention& layer : layers) {
       print_json({{"attention", attention_json(layer)}});
     }
     return;
@@ -150,7 +106,7 @@ void print_attention(const TraceOptions& options, const Trace& trace) {
   std::string text =
       "Attention per head (entropy in nats; own and first token's share; mean distance; what the "
       "last token attends to)\n";
-  for (const LayerAttention& layer : trace.attention->layers()) {
+  for (const LayerAttention& layer : layers) {
     for (size_t h = 0; h < layer.heads.size(); ++h) {
       const HeadSummary& head = layer.heads[h];
       text += fmt::format(
@@ -171,26 +127,18 @@ void print_attention(const TraceOptions& options, const Trace& trace) {
   print_out(text);
 }
 
-// layers.{i}.self_attn.probs.npy of shape [n_heads, n_tokens, n_tokens].
-void write_attention(const Trace& trace, const fs::path& directory) {
-  make_directory(directory);
-  for (const LayerAttention& layer : trace.attention->layers()) {
-    std::vector<float> map = layer.map;
-    write_npy(directory / fmt::format("layers.{}.self_attn.probs.npy", layer.layer),
-              Tensor::view(map, {layer.n_heads, layer.n_tokens, layer.n_tokens}));
-  }
-}
-
 void print_lens(const TraceOptions& options, const Trace& trace) {
   const LogitLens& lens = *trace.lens;
   if (options.output.json) {
     for (size_t layer = 0; layer < lens.layers().size(); ++layer) {
       const auto& rows = lens.layers()[layer];
       for (size_t row = 0; row < rows.size(); ++row) {
-        print_json({{"lens",
-                     {{"layer", layer},
-                      {"position", lens.first_row() + static_cast<int64_t>(row)},
-                      {"top", lens_json(rows[row])}}}});
+        print_json(
+            {{"lens",
+              {{"layer", layer},
+               {"position", lens.first_row() + static_cast<int64_t>(row)},
+               {"generated", trace.is_generated(lens.first_row() + static_cast<int64_t>(row))},
+               {"top", lens_json(rows[row])}}}});
       }
     }
     return;
@@ -199,7 +147,11 @@ void print_lens(const TraceOptions& options, const Trace& trace) {
   const size_t n_rows = lens.layers().empty() ? 0 : lens.layers().front().size();
   for (size_t row = 0; row < n_rows; ++row) {
     const auto position = static_cast<size_t>(lens.first_row()) + row;
-    text += fmt::format("after token {} {}\n", position, shown(trace, trace.ids[position]));
+    text += fmt::format(
+        "after {} {} {}\n",
+        trace.is_generated(static_cast<int64_t>(position)) ? "generated token" : "token",
+        position,
+        shown(trace, trace.ids[position]));
     for (size_t layer = 0; layer < lens.layers().size(); ++layer) {
       text += fmt::format("  layer {:>2}:", layer);
       for (const LensToken& token : lens.layers()[layer][row]) {
@@ -211,32 +163,20 @@ void print_lens(const TraceOptions& options, const Trace& trace) {
   print_out(text);
 }
 
-void write_report(const TraceOptions& options, const Trace& trace) {
-  ReportInput input;
-  input.facts = &trace.facts;
-  input.subtitle = model_line(trace.model->info());
-  std::set<int32_t> named;
-  for (const int32_t id : trace.ids) input.tokens.push_back({id, trace.token_text(id)});
-  if (trace.lens) {
-    for (const auto& layer : trace.lens->layers()) {
-      for (const auto& row : layer) {
-        for (const LensToken& token : row) named.insert(token.id);
-      }
-    }
-    input.lens = &*trace.lens;
+void say_generated(const TraceOptions& options, const Trace& trace) {
+  const std::vector<int32_t> ids(trace.ids.begin() + trace.n_prompt, trace.ids.end());
+  std::string text;
+  if (trace.text) {
+    text = trace.text->decode(ids);
+  } else {
+    for (const int32_t id : ids) text += trace.token_text(id);
   }
-  for (const int32_t id : named) input.named.push_back({id, trace.token_text(id)});
-  input.taps = &trace.statistics->records();
-  input.routing = &trace.routing->layers();
-  input.attention = &trace.attention->layers();
-  input.time = &trace.time;
-  input.seconds = trace.seconds;
-  input.chinese = options.language == "zh";
-  const std::string page = html_report(input);
-  write_file(options.html, page);
-  if (options.output.talk()) {
-    print_note(
-        fmt::format("{}: {}", options.html, format_bytes(static_cast<int64_t>(page.size()))));
+  if (options.output.json) {
+    print_json({{"generated", {{"first_token", trace.n_prompt}, {"ids", ids}, {"text", text}}}});
+  } else if (options.output.talk()) {
+    constexpr size_t kShownBytes = 200;
+    print_note(fmt::format(
+        "{} tokens generated: \"{}\"", ids.size(), quote_for_message(text, kShownBytes)));
   }
 }
 
@@ -297,6 +237,7 @@ ExitCode judge(const TraceOptions& options, const Trace& trace) {
 }  // namespace
 
 ExitCode report_trace(const TraceOptions& options, const Trace& trace) {
+  if (options.generate > 0) say_generated(options, trace);
   if (trace.statistics) print_taps(options, trace);
   if (options.routing && !trace.routing->layers().empty()) print_routing(options, trace);
   if (options.attention) print_attention(options, trace);
@@ -305,8 +246,7 @@ ExitCode report_trace(const TraceOptions& options, const Trace& trace) {
   }
   if (!options.routing_out.empty()) write_routing(trace, options.routing_out);
   if (!options.attention_out.empty()) write_attention(trace, options.attention_out);
-  if (!options.timeline.empty())
-    write_file(options.timeline, trace.time.chrome_json(trace.facts.name));
+  if (!options.timeline.empty()) write_timeline(trace, options.timeline);
   if (!options.html.empty()) write_report(options, trace);
   if (options.output.talk() && !options.out.empty()) {
     print_note(fmt::format("{} taps in {}", trace.n_dumped, options.out));

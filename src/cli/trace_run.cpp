@@ -15,6 +15,7 @@
 #include "cli/model_path.h"
 #include "cli/npy_taps.h"
 #include "cli/numbers.h"
+#include "cli/trace_generate.h"
 #include "engine/evaluate.h"
 #include "engine/model_impl.h"
 #include "model/logit_projection.h"
@@ -113,8 +114,8 @@ struct Projection {
   }
 };
 
-void check_map_length(const TraceOptions& options, size_t n_tokens) {
-  QWEN3_CHECK(options.attention_out.empty() || static_cast<int64_t>(n_tokens) <= kMaxMapTokens,
+void check_map_length(const TraceOptions& options, int64_t n_tokens) {
+  QWEN3_CHECK(options.attention_out.empty() || n_tokens <= kMaxMapTokens,
               ErrorKind::invalid_argument,
               "qwen3 trace: --attention-out: expected at most {} tokens for full maps; got {}; use "
               "--attention for summaries, or a shorter prompt",
@@ -127,6 +128,10 @@ void run_timed(const TraceOptions& options, Trace& trace) {
   if (!options.wants_time()) return;
   Model::Impl& impl = trace.model->impl();
   impl.backend = make_tracing_backend(std::move(impl.backend), trace.time);
+  if (options.generate > 0) {
+    run_timed_generation(options, trace);
+    return;
+  }
   const auto nothing = [](int64_t, const Tensor&) {};
   evaluate(*trace.model, trace.ids, nullptr, nothing);
   trace.time.clear();
@@ -209,7 +214,9 @@ void run_trace(const TraceOptions& options, Trace& trace) {
   const std::filesystem::path directory = resolve_model(options.model.model);
   if (Text::available(directory)) trace.text.emplace(Text::load(directory));
   trace.ids = chosen_ids(options, trace);
-  check_map_length(options, trace.ids.size());
+  trace.n_prompt = static_cast<int64_t>(trace.ids.size());
+  check_map_length(options, trace.n_prompt + options.generate);
+  check_generated_length(options, trace);
   const std::vector<int32_t> labels = chosen_labels(options, trace);
   run_timed(options, trace);
 
@@ -246,15 +253,17 @@ void run_trace(const TraceOptions& options, Trace& trace) {
     taps.add(trace.lens.emplace(std::cref(*projection), options.lens, kLensBest, n_real));
   }
 
-  if (lines) lines->begin(static_cast<int64_t>(trace.ids.size()));
   const auto begin = Clock::now();
-  evaluate(
-      *trace.model, trace.ids, taps.empty() ? nullptr : &taps, [&](int64_t, const Tensor& logits) {
-        if (!labels.empty() && lines) {
-          print_losses(
-              *lines, impl.config, labels, logits, trace.routing ? &*trace.routing : nullptr);
-        }
-      });
+  if (options.generate > 0) {
+    const std::vector<int32_t> generated = run_generation(options, trace, taps);
+    trace.ids.insert(trace.ids.end(), generated.begin(), generated.end());
+  } else {
+    const auto on_logits = [&](int64_t, const Tensor& logits) {
+      if (labels.empty() || !lines) return;
+      print_losses(*lines, impl.config, labels, logits, trace.routing ? &*trace.routing : nullptr);
+    };
+    evaluate(*trace.model, trace.ids, taps.empty() ? nullptr : &taps, on_logits);
+  }
   trace.traced_seconds = seconds_since(begin);
   print.flush();
   if (dumps) trace.n_dumped = dumps->n_files();

@@ -1,4 +1,4 @@
-// One traced forward pass: the model, the ids, and everything that was seen.
+// One trace: the model, the ids, and everything that was seen.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 #include "trace/attention_recorder.h"
 #include "trace/logit_lens.h"
 #include "trace/model_facts.h"
+#include "trace/request_spans.h"
 #include "trace/routing.h"
 #include "trace/span_log.h"
 #include "trace/statistics.h"
@@ -30,7 +31,8 @@ struct Trace {
   std::shared_ptr<Model> model;
   std::optional<Text> text;  // empty: no tokenizer
   ModelFacts facts;
-  std::vector<int32_t> ids;
+  std::vector<int32_t> ids;  // the prompt, and after run_trace() what was generated
+  int64_t n_prompt = 0;
   std::optional<StatisticsTap> statistics;
   std::optional<RoutingRecorder> routing;
   std::optional<AttentionRecorder> attention;
@@ -38,8 +40,11 @@ struct Trace {
   std::optional<CompareTap> compare;
   int64_t n_dumped = 0;
   SpanLog time;                            // of a pass without taps
+  std::optional<RequestSpans> requests;    // of that pass, when it was a request in an engine
   double seconds = 0, traced_seconds = 0;  // of that pass, and of the traced one
 
+  int64_t n_generated() const { return static_cast<int64_t>(ids.size()) - n_prompt; }
+  bool is_generated(int64_t position) const { return position >= n_prompt; }
   // The token's text; "#17" without a tokenizer.
   std::string token_text(int32_t id) const;
 };

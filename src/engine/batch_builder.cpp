@@ -16,7 +16,7 @@ BatchBuilder::BatchBuilder(int64_t block_size, int64_t max_batch_tokens, int64_t
   cu_seqlens_q_.reserve(n_seqs + 1);
   kv_lens_.reserve(n_seqs);
   logit_rows_.reserve(n_seqs);
-  sampling_.reserve(n_seqs);
+  logit_owners_.reserve(n_seqs);
 }
 
 Batch BatchBuilder::build(std::span<const Slice> slices) {
@@ -26,7 +26,9 @@ Batch BatchBuilder::build(std::span<const Slice> slices) {
   cu_seqlens_q_.assign(1, 0);
   kv_lens_.clear();
   logit_rows_.clear();
-  sampling_.clear();
+  logit_owners_.clear();
+  hidden_rows_.clear();
+  hidden_owners_.clear();
   for (const Slice& slice : slices) append(slice);
 
   // Tables only as wide as the longest sequence of this step needs.
@@ -44,7 +46,8 @@ Batch BatchBuilder::build(std::span<const Slice> slices) {
           .kv_lens = kv_lens_,
           .block_tables = block_tables_,
           .max_blocks_per_seq = width,
-          .logit_rows = logit_rows_};
+          .logit_rows = logit_rows_,
+          .hidden_rows = hidden_rows_};
 }
 
 void BatchBuilder::append(const Slice& slice) {
@@ -58,9 +61,27 @@ void BatchBuilder::append(const Slice& slice) {
   }
   cu_seqlens_q_.push_back(static_cast<int32_t>(token_ids_.size()));
   kv_lens_.push_back(static_cast<int32_t>(end));
-  if (slice.samples()) {
-    logit_rows_.push_back(static_cast<int32_t>(token_ids_.size()) - 1);
-    sampling_.push_back(slice.sequence);
+  append_outputs(slice);
+}
+
+// Rows that score the prompt, then the newest token's.
+void BatchBuilder::append_outputs(const Slice& slice) {
+  Sequence& s = *slice.sequence;
+  const int64_t end = slice.begin + slice.count;
+  const int64_t first_row = static_cast<int64_t>(token_ids_.size()) - slice.count;
+  const auto want_logits = [&](int64_t position) {
+    logit_rows_.push_back(static_cast<int32_t>(first_row + position - slice.begin));
+    logit_owners_.push_back({&s, position});
+  };
+  for (int64_t i = std::max(slice.begin, s.n_scored); i < std::min(end, s.n_to_score); ++i) {
+    want_logits(i);
+  }
+  if (!slice.samples()) return;
+  if (s.embed) {
+    hidden_rows_.push_back(static_cast<int32_t>(token_ids_.size()) - 1);
+    hidden_owners_.push_back(&s);
+  } else {
+    want_logits(end - 1);
   }
 }
 

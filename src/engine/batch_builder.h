@@ -15,17 +15,28 @@ class BatchBuilder {
  public:
   BatchBuilder(int64_t block_size, int64_t max_batch_tokens, int64_t max_sequences);
 
-  // The batch points into this object until the next call. Logit row i belongs to sampling()[i].
+  // The batch points into this object until the next call.
   Batch build(std::span<const Slice> slices);
-  std::span<Sequence* const> sampling() const { return sampling_; }
+
+  // Whose the logit rows are: logits that follow the token at `position`.
+  struct LogitRow {
+    Sequence* sequence;
+    int64_t position;
+  };
+  std::span<const LogitRow> logit_rows() const { return logit_owners_; }
+  // Whose the hidden rows are.
+  std::span<Sequence* const> hidden_rows() const { return hidden_owners_; }
 
  private:
   void append(const Slice& slice);
+  void append_outputs(const Slice& slice);
 
   int64_t block_size_;
-  std::vector<int32_t> token_ids_, positions_, cu_seqlens_q_, kv_lens_, block_tables_, logit_rows_;
+  std::vector<int32_t> token_ids_, positions_, cu_seqlens_q_, kv_lens_, block_tables_, logit_rows_,
+      hidden_rows_;
   std::vector<int64_t> slot_mapping_;
-  std::vector<Sequence*> sampling_;
+  std::vector<LogitRow> logit_owners_;
+  std::vector<Sequence*> hidden_owners_;
 };
 
 }  // namespace qwen3

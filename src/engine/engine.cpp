@@ -25,11 +25,15 @@ CoreOptions core_options(const Model& model, const EngineOptions& o, const Memor
                         .block_size = o.block_size,
                         .max_batch_tokens = o.max_batch_tokens,
                         .max_sequences = o.max_sequences,
+                        .max_logit_rows = max_logit_rows(o),
                         .prefix_cache = o.prefix_cache},
           .limits = {.n_real_tokens = o.n_real_tokens > 0 ? o.n_real_tokens : vocab_size,
-                     .max_model_len = plan.max_model_len},
+                     .max_model_len = plan.max_model_len,
+                     .has_head = static_cast<bool>(model.impl().weights.lm_head)},
           .max_waiting = o.max_waiting,
-          .eos_token_ids = model.generation_defaults().eos_token_ids};
+          .max_waiting_tokens = o.max_waiting_tokens,
+          .eos_token_ids = model.generation_defaults().eos_token_ids,
+          .on_step = o.on_step};
 }
 
 }  // namespace
@@ -41,7 +45,6 @@ struct Engine::Impl {
 Engine::Engine(std::shared_ptr<Model> model, const EngineOptions& options) {
   validate(options);
   const Model::Impl& m = model->impl();
-  check_generates(m);
   const int64_t context = model_context_length(m.config);
   QWEN3_CHECK(options.max_model_len <= context,
               ErrorKind::invalid_argument,
@@ -56,7 +59,7 @@ Engine::Engine(std::shared_ptr<Model> model, const EngineOptions& options) {
       std::move(model),
       {.kv = {.dtype = plan.kv_dtype, .n_blocks = plan.n_blocks, .block_size = plan.block_size},
        .max_batch_tokens = options.max_batch_tokens,
-       .max_logit_rows = options.max_sequences,
+       .max_logit_rows = max_logit_rows(options),
        .max_model_len = plan.max_model_len});
   impl_.reset(new Impl{{std::move(runner), std::move(core)}});
 }

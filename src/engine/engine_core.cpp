@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/mix64.h"
 #include "engine/event_stream.h"
-#include "engine/mix64.h"
 
 namespace qwen3 {
 namespace {
@@ -28,7 +28,7 @@ uint64_t random_seed() {
 EngineCore::EngineCore(std::unique_ptr<ModelRunner> runner, CoreOptions options)
     : options_(std::move(options)),
       runner_(std::move(runner)),
-      inbox_(std::make_shared<Inbox>(options_.max_waiting)),
+      inbox_(std::make_shared<Inbox>(options_.max_waiting, options_.max_waiting_tokens)),
       seed_base_(random_seed()),
       scheduler_(options_.scheduler),
       builder_(options_.scheduler.block_size,
@@ -42,12 +42,17 @@ EngineCore::EngineCore(std::unique_ptr<ModelRunner> runner, CoreOptions options)
       options_.scheduler.n_blocks * options_.scheduler.block_size,
       options_.limits.max_model_len);
   publish();
-  thread_ = std::thread([this] { loop(); });
+  if (options_.own_thread) thread_ = std::thread([this] { loop(); });
 }
 
 EngineCore::~EngineCore() {
   inbox_->stop();
-  thread_.join();
+  if (thread_.joinable()) {
+    thread_.join();
+  } else {
+    inbox_->receive(commands_, Inbox::Wait::no);
+    shut_down();
+  }
 }
 
 std::unique_ptr<Sequence> EngineCore::make_sequence(Request request) {
@@ -56,6 +61,9 @@ std::unique_ptr<Sequence> EngineCore::make_sequence(Request request) {
   s->id = ++last_id_;
   s->sampling = std::move(request.sampling);
   s->cache_salt = std::move(request.cache_salt);
+  s->tap = std::move(request.tap);
+  s->fair_key = std::move(request.fair_key);
+  s->priority = request.priority;
   s->seed = s->sampling.seed.value_or(mix64(seed_base_ + s->id));
   s->end_ids = s->sampling.stop_token_ids;
   if (!s->sampling.ignore_eos) {
@@ -65,11 +73,20 @@ std::unique_ptr<Sequence> EngineCore::make_sequence(Request request) {
   std::ranges::sort(s->end_ids);
   s->tokens = std::move(request.prompt_ids);
   s->n_prompt = static_cast<int64_t>(s->tokens.size());
+  s->n_before = request.n_generated_before;
   s->usage.prompt_tokens = s->n_prompt;
+  s->embed = request.embed;
+  s->n_prompt_logprobs = request.n_prompt_logprobs;
+  if (s->n_prompt_logprobs >= 0) {
+    s->n_to_score = s->n_prompt - 1;
+    s->prompt_logprobs.emplace_back();  // nothing comes before the first token
+  }
   const int64_t room = max_model_len() - s->n_prompt;
   const int64_t max_tokens = s->sampling.max_tokens;
   s->max_length = s->n_prompt + (max_tokens < 0 ? room : std::min(room, max_tokens));
-  s->submitted = Clock::now();
+  s->logits_processor = std::move(request.logits_processor);
+  s->deadline = request.deadline;
+  s->submitted = options_.now();
   return s;
 }
 
@@ -90,27 +107,51 @@ uint64_t EngineCore::submit(Request request, Engine::OnEvent on_event) {
 }
 
 EngineStats EngineCore::stats() const {
-  const std::lock_guard lock(stats_mutex_);
-  return stats_;
+  EngineStats stats;
+  {
+    const std::lock_guard lock(stats_mutex_);
+    stats = stats_;
+  }
+  const Clock::rep began = turn_began_;
+  if (began != kNoTurn) {
+    // Another thread's clock may be read later than ours.
+    stats.step_seconds =
+        std::max(0.0, seconds(Clock::time_point(Clock::duration(began)), options_.now()));
+  }
+  return stats;
 }
 
 void EngineCore::loop() {
-  std::vector<Command> commands;
-  const auto idle = [&] { return scheduler_.n_running() + scheduler_.n_waiting() == 0; };
-  while (inbox_->receive(commands, idle() ? Inbox::Wait::yes : Inbox::Wait::no)) {
-    take(commands);
-    step();
-  }
-  take(commands);
+  while (inbox_->receive(commands_, idle() ? Inbox::Wait::yes : Inbox::Wait::no)) turn();
+  shut_down();
+}
+
+void EngineCore::run_once() {
+  inbox_->receive(commands_, Inbox::Wait::no);
+  turn();
+}
+
+void EngineCore::turn() {
+  turn_began_ = options_.now().time_since_epoch().count();
+  take();
+  end_expired();
+  step();
+  turn_began_ = kNoTurn;
+}
+
+void EngineCore::shut_down() {
+  take();
   end_all(FinishReason::cancelled, "");
+  report_step(options_.now());
   publish();
   deliver();
 }
 
-void EngineCore::take(std::vector<Command>& commands) {
-  for (Command& command : commands) {
+void EngineCore::take() {
+  for (Command& command : commands_) {
     if (command.submitted != nullptr) {
       Sequence& s = *command.submitted;
+      if (s.deadline) deadlines_.emplace(*s.deadline, s.id);
       sequences_.emplace(command.id, std::move(command.submitted));
       scheduler_.add(s);
     } else if (const auto found = sequences_.find(command.id);
@@ -120,9 +161,21 @@ void EngineCore::take(std::vector<Command>& commands) {
   }
 }
 
+// Nothing needs to wake an idle engine for a deadline: it has no request.
+void EngineCore::end_expired() {
+  if (deadlines_.empty()) return;
+  const Clock::time_point now = options_.now();
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    Sequence& s = *sequences_.at(deadlines_.begin()->second);
+    deadlines_.erase(deadlines_.begin());
+    if (s.state != Sequence::State::finished) end(s, {}, FinishReason::timeout);
+  }
+}
+
 // Whatever goes wrong in a step ends the sequences that were in it; a device that failed, or a
 // broken invariant of ours, ends the engine.
 void EngineCore::step() {
+  const Clock::time_point begin = options_.on_step ? options_.now() : Clock::time_point();
   try {
     run_batch();
   } catch (const Error& error) {
@@ -134,6 +187,7 @@ void EngineCore::step() {
   } catch (const std::exception& error) {
     end_running(error.what());
   }
+  report_step(begin);
   publish();
   deliver();
 }
@@ -141,52 +195,171 @@ void EngineCore::step() {
 void EngineCore::run_batch() {
   const std::span<const Slice> slices = scheduler_.schedule();
   if (slices.empty()) return;
-  note_admissions(slices);
-  const Tensor logits = runner_->run(builder_.build(slices));
+  note_admissions();
+  note_computed(slices);
+  const Batch batch = builder_.build(tapped_.run(slices, *runner_, builder_));
+  const Tensor logits = batch.n_tokens() > 0 ? runner_->run(batch) : Tensor();
   scheduler_.commit();
   ++counters_.n_steps;
-  const auto sampling = builder_.sampling();
-  for (size_t row = 0; row < sampling.size(); ++row) {
-    sample_row(*sampling[row],
-               {logits.f32_row(static_cast<int64_t>(row)), static_cast<size_t>(logits.dim(1))});
-  }
+  take_logits(builder_.logit_rows(), logits);
+  if (!builder_.hidden_rows().empty()) take_hidden(builder_.hidden_rows(), runner_->hidden());
+  finish_tapped();
   if (options_.check_every_step) scheduler_.check_conservation();
 }
 
-void EngineCore::note_admissions(std::span<const Slice> slices) {
-  for (const Slice& slice : slices) {
-    Sequence& s = *slice.sequence;
-    if (s.admitted != Clock::time_point()) continue;
-    s.admitted = Clock::now();
-    s.usage.queue_seconds = seconds(s.submitted, s.admitted);
-    counters_.prompt_tokens += s.n_prompt;
-    counters_.cached_tokens += s.usage.cached_tokens;
-    ++n_left_queue_;
+void EngineCore::finish_tapped() {
+  for (TappedPasses::Pass& pass : tapped_.passes()) {
+    Sequence& s = *pass.sequence;
+    if (s.state == Sequence::State::finished) continue;
+    if (!pass.problem.empty()) {
+      fail_request(s, fmt::format("request {}: its tap failed: {}", s.id, pass.problem));
+      continue;
+    }
+    if (!pass.rows.empty()) take_logits(pass.rows, pass.logits_of_rows());
+    if (!pass.hidden.empty()) take_hidden({&pass.sequence, 1}, pass.hidden_row());
   }
 }
 
-void EngineCore::sample_row(Sequence& s, std::span<float> logits) {
-  const Sampled sampled = sampler_.sample(logits,
-                                          {.params = s.sampling,
-                                           .tokens = s.tokens,
-                                           .n_prompt = s.n_prompt,
-                                           .end_ids = s.end_ids,
-                                           .seed = s.seed});
-  Event event;
-  if (sampled.status != Sampled::Status::ok) {
-    event.error = fmt::format("request {}: logits after token {}: {}",
-                              s.id,
-                              s.tokens.size(),
-                              sampled.status == Sampled::Status::not_finite
-                                  ? "not a number or infinite; the weights or the cache are damaged"
-                                  : "no token is allowed; check allowed_token_ids and min_tokens");
-    end(s, std::move(event), FinishReason::error);
+void EngineCore::note_admissions() {
+  for (Sequence* sequence : scheduler_.running()) {
+    Sequence& s = *sequence;
+    if (s.admitted != Clock::time_point()) continue;
+    s.admitted = options_.now();
+    s.usage.queue_seconds = seconds(s.submitted, s.admitted);
+    counters_.prompt_tokens += s.n_prompt;
+    counters_.cached_tokens += s.usage.cached_tokens;
+    note_left_queue(s);
+  }
+}
+
+void EngineCore::note_left_queue(const Sequence& s) {
+  ++n_left_queue_;
+  n_tokens_left_queue_ += s.n_prompt;
+}
+
+void EngineCore::note_computed(std::span<const Slice> slices) {
+  if (!options_.on_step) return;
+  for (const Slice& slice : slices) {
+    const Sequence& s = *slice.sequence;
+    report_.computed.push_back({.request_id = s.id,
+                                .first_token = slice.begin,
+                                .n_tokens = slice.count,
+                                .n_prompt = s.n_prompt,
+                                .submitted = s.submitted});
+  }
+}
+
+void EngineCore::report_step(Clock::time_point begin) {
+  if (report_.computed.empty() && report_.ended.empty()) return;
+  report_.begin = begin;
+  report_.end = options_.now();
+  options_.on_step(report_);
+  report_.computed.clear();
+  report_.ended.clear();
+}
+
+void EngineCore::take_logits(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    Sequence& s = *rows[i].sequence;
+    if (s.state == Sequence::State::finished) continue;  // an earlier row was damaged
+    const std::span<float> row(logits.f32_row(static_cast<int64_t>(i)),
+                               static_cast<size_t>(logits.dim(1)));
+    if (rows[i].position < s.n_to_score) {
+      score_row(s, rows[i].position, row);
+    } else {
+      sample_row(s, row);
+    }
+  }
+}
+
+void EngineCore::take_hidden(std::span<Sequence* const> owners, const Tensor& hidden) {
+  for (size_t i = 0; i < owners.size(); ++i) {
+    Sequence& s = *owners[i];
+    if (s.state == Sequence::State::finished) continue;
+    const std::span<const float> row(hidden.f32_row(static_cast<int64_t>(i)),
+                                     static_cast<size_t>(hidden.dim(1)));
+    if (!all_finite(row)) {
+      end_damaged(s, s.n_prompt - 1);
+      continue;
+    }
+    Event event;
+    note_first_output(s, event);
+    event.embedding.assign(row.begin(), row.end());
+    end(s, std::move(event), FinishReason::stop);
+  }
+}
+
+void EngineCore::score_row(Sequence& s, int64_t position, std::span<const float> logits) {
+  const int32_t token_id = s.tokens[static_cast<size_t>(position + 1)];
+  const Sampled scored = sampler_.score(logits, token_id, s.n_prompt_logprobs);
+  if (scored.status != Sampled::Status::ok) {
+    end_damaged(s, position);
     return;
   }
-  if (s.n_generated() == 0) {
-    s.first_token = Clock::now();
-    s.usage.prefill_seconds = seconds(s.admitted, s.first_token);
+  s.prompt_logprobs.push_back({.token = TokenLogprob{token_id, scored.logprob},
+                               .top = {scored.top.begin(), scored.top.begin() + scored.n_top}});
+  ++s.n_scored;
+}
+
+void EngineCore::note_first_output(Sequence& s, Event& event) {
+  s.first_token = options_.now();
+  s.usage.prefill_seconds = seconds(s.admitted, s.first_token);
+  event.prompt_logprobs = std::move(s.prompt_logprobs);
+}
+
+void EngineCore::end_damaged(Sequence& s, int64_t position) {
+  fail_request(s,
+               fmt::format("request {}: output after token {}: not a number or infinite; the "
+                           "weights or the cache are damaged",
+                           s.id,
+                           position + 1));
+}
+
+void EngineCore::fail_request(Sequence& s, std::string error) {
+  Event event;
+  event.error = std::move(error);
+  end(s, std::move(event), FinishReason::error);
+}
+
+void EngineCore::sample_row(Sequence& s, std::span<float> logits) {
+  Sampled sampled;
+  try {
+    sampled = sampler_.sample(logits,
+                              {.params = s.sampling,
+                               .tokens = s.tokens,
+                               .n_prompt = s.n_prompt - s.n_before,
+                               .end_ids = s.end_ids,
+                               .seed = s.seed,
+                               .processor = &s.logits_processor});
+  } catch (const std::exception& error) {
+    fail_request(s, fmt::format("request {}: logits_processor: {}", s.id, error.what()));
+    return;
+  } catch (...) {
+    fail_request(s, fmt::format("request {}: logits_processor threw", s.id));
+    return;
   }
+  switch (sampled.status) {
+    case Sampled::Status::ok:
+      break;
+    case Sampled::Status::not_finite:
+      end_damaged(s, static_cast<int64_t>(s.tokens.size()) - 1);
+      return;
+    case Sampled::Status::bad_processor:
+      fail_request(s,
+                   fmt::format("request {}: logits_processor: expected numbers or minus infinity, "
+                               "got NaN or plus infinity",
+                               s.id));
+      return;
+    case Sampled::Status::nothing_allowed:
+      fail_request(s,
+                   fmt::format("request {}: after token {} no token is allowed; check "
+                               "allowed_token_ids, logits_processor and min_tokens",
+                               s.id,
+                               s.tokens.size()));
+      return;
+  }
+  Event event;
+  if (s.n_generated() == 0) note_first_output(s, event);
   s.tokens.push_back(sampled.token_id);
   ++counters_.generated_tokens;
   event.token_id = sampled.token_id;
@@ -207,14 +380,17 @@ void EngineCore::sample_row(Sequence& s, std::span<float> logits) {
 void EngineCore::end(Sequence& s, Event event, FinishReason reason) {
   scheduler_.finish(s);
   if (s.admitted == Clock::time_point()) {
-    ++n_left_queue_;
-    s.usage.queue_seconds = seconds(s.submitted, Clock::now());
+    note_left_queue(s);
+    s.usage.queue_seconds = seconds(s.submitted, options_.now());
   } else if (s.n_generated() > 0) {
-    s.usage.decode_seconds = seconds(s.first_token, Clock::now());
+    s.usage.decode_seconds = seconds(s.first_token, options_.now());
   }
   s.usage.completion_tokens = s.n_generated();
   event.finish = reason;
   event.usage = s.usage;
+  if (options_.on_step) {
+    report_.ended.push_back({.request_id = s.id, .reason = reason, .submitted = s.submitted});
+  }
   outbox_.push_back({&s, std::move(event)});
 }
 
@@ -236,7 +412,9 @@ void EngineCore::end_all(FinishReason reason, const std::string& error) {
 }
 
 void EngineCore::publish() {
-  if (n_left_queue_ > 0) inbox_->left_queue(std::exchange(n_left_queue_, 0));
+  if (n_left_queue_ > 0) {
+    inbox_->left_queue(std::exchange(n_left_queue_, 0), std::exchange(n_tokens_left_queue_, 0));
+  }
   counters_.n_running = scheduler_.n_running();
   counters_.n_waiting = scheduler_.n_waiting();
   counters_.n_blocks = scheduler_.pool().n_blocks();
@@ -257,9 +435,14 @@ void EngineCore::deliver() {
       if (!ended) scheduler_.finish(s);
       ended = true;
     }
-    if (ended) sequences_.erase(s.id);
+    if (ended) forget(s);
   }
   outbox_.clear();
+}
+
+void EngineCore::forget(const Sequence& s) {
+  if (s.deadline) deadlines_.erase({*s.deadline, s.id});
+  sequences_.erase(s.id);
 }
 
 }  // namespace qwen3

@@ -2,18 +2,23 @@
 // ModelRunner, samples, and tells what happened. Engine is this over a Model.
 //
 // Threads: submit, cancel and stats from any thread; everything else runs on the engine thread,
-// which alone touches scheduler, runner and sampler. One step: take commands, schedule, run the
-// batch, commit, sample, free what ended, publish the statistics, deliver the events. So whoever
+// which alone touches scheduler, runner and sampler. One step: take commands, end what is past its
+// deadline, schedule, run the batch, commit, sample, free what ended, publish the statistics,
+// deliver the events. So whoever
 // sees a finishing event finds the blocks already free in stats().
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/batch_builder.h"
@@ -21,6 +26,7 @@
 #include "engine/model_runner.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
+#include "engine/tapped_passes.h"
 #include "engine/validate.h"
 #include "qwen3/engine.h"
 
@@ -30,10 +36,16 @@ struct CoreOptions {
   SchedulerOptions scheduler;
   RequestLimits limits;  // max_model_len <= n_blocks * block_size
   int64_t max_waiting = 256;
+  int64_t max_waiting_tokens = 0;  // 0: no limit
   std::vector<int32_t> eos_token_ids;
+  std::function<void(const StepReport&)> on_step = {};  // as EngineOptions::on_step
   // After every step check that blocks are conserved (O(blocks)); a breach ends the engine. For
   // tests.
   bool check_every_step = false;
+  // For simulations: another clock (called from every thread), and no engine thread: whoever owns
+  // the engine calls run_once().
+  std::function<Clock::time_point()> now = Clock::now;
+  bool own_thread = true;
 };
 
 class EngineCore {
@@ -46,6 +58,8 @@ class EngineCore {
   uint64_t submit(Request request, Engine::OnEvent on_event);
   void cancel(uint64_t id) { inbox_->cancel(id); }
   EngineStats stats() const;
+  // One turn of the engine's loop. REQUIRES: no thread of its own.
+  void run_once();
   int64_t max_model_len() const { return options_.limits.max_model_len; }
 
  private:
@@ -56,16 +70,31 @@ class EngineCore {
 
   std::unique_ptr<Sequence> make_sequence(Request request);
   void loop();
-  void take(std::vector<Command>& commands);
+  void shut_down();
+  void turn();
+  bool idle() const { return scheduler_.n_running() + scheduler_.n_waiting() == 0; }
+  void take();
+  void end_expired();
   void step();
   void run_batch();
-  void note_admissions(std::span<const Slice> slices);
+  void finish_tapped();
+  void note_admissions();
+  void note_left_queue(const Sequence& sequence);
+  void take_logits(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits);
+  void take_hidden(std::span<Sequence* const> owners, const Tensor& hidden);
+  void score_row(Sequence& sequence, int64_t position, std::span<const float> logits);
   void sample_row(Sequence& sequence, std::span<float> logits);
+  void note_first_output(Sequence& sequence, Event& event);
+  void end_damaged(Sequence& sequence, int64_t position);
+  void fail_request(Sequence& sequence, std::string error);
   void end(Sequence& sequence, Event event, FinishReason reason);
   void end_running(const std::string& error);
   void end_all(FinishReason reason, const std::string& error);
+  void note_computed(std::span<const Slice> slices);
+  void report_step(Clock::time_point begin);
   void publish();
   void deliver();
+  void forget(const Sequence& sequence);
 
   const CoreOptions options_;
   const std::unique_ptr<ModelRunner> runner_;
@@ -78,12 +107,19 @@ class EngineCore {
   BatchBuilder builder_;
   Sampler sampler_;
   std::unordered_map<uint64_t, std::unique_ptr<Sequence>> sequences_;
+  std::set<std::pair<Clock::time_point, uint64_t>> deadlines_;  // and ids, soonest first
+  std::vector<Command> commands_;
   std::vector<Delivery> outbox_;
-  int64_t n_left_queue_ = 0;  // since the last publish()
+  TappedPasses tapped_;
+  StepReport report_;  // of the running step, when somebody wants it
+  int64_t n_left_queue_ = 0, n_tokens_left_queue_ = 0;  // since the last publish()
   EngineStats counters_;
 
   mutable std::mutex stats_mutex_;
   EngineStats stats_;  // under stats_mutex_
+  // When the running turn began, as Clock's count; kNoTurn between turns.
+  static constexpr Clock::rep kNoTurn = std::numeric_limits<Clock::rep>::min();
+  std::atomic<Clock::rep> turn_began_ = kNoTurn;
 
   std::thread thread_;  // last: it starts when everything else exists
 };

@@ -10,12 +10,23 @@ void Inbox::submit(std::unique_ptr<Sequence> sequence) {
   const std::lock_guard lock(mutex_);
   QWEN3_CHECK(closed_.empty(), ErrorKind::device, "engine: {}", closed_);
   QWEN3_CHECK(n_waiting_ < max_waiting_,
-              ErrorKind::out_of_memory,
+              ErrorKind::busy,
               "engine: the queue is full: {} requests wait; try again later",
               n_waiting_);
   const uint64_t id = sequence->id;
+  const int64_t n_tokens = sequence->n_prompt;
+  // An empty queue takes a prompt of any length, or the longest would never be served.
+  QWEN3_CHECK(max_waiting_tokens_ == 0 || n_waiting_ == 0 ||
+                  n_tokens <= max_waiting_tokens_ - n_waiting_tokens_,
+              ErrorKind::busy,
+              "engine: the queue is full: prompts of {} tokens wait, this one has {}, the limit is "
+              "{}; try again later",
+              n_waiting_tokens_,
+              n_tokens,
+              max_waiting_tokens_);
   commands_.push_back({std::move(sequence), id});
   ++n_waiting_;
+  n_waiting_tokens_ += n_tokens;
   changed_.notify_one();
 }
 
@@ -34,9 +45,10 @@ bool Inbox::receive(std::vector<Command>& commands, Wait wait) {
   return !stopped_;
 }
 
-void Inbox::left_queue(int64_t n) {
+void Inbox::left_queue(int64_t n, int64_t n_tokens) {
   const std::lock_guard lock(mutex_);
   n_waiting_ -= n;
+  n_waiting_tokens_ -= n_tokens;
 }
 
 void Inbox::close(const std::string& reason) {

@@ -20,9 +20,11 @@ struct Command {
 
 class Inbox {
  public:
-  explicit Inbox(int64_t max_waiting) : max_waiting_(max_waiting) {}
+  // max_waiting_tokens: of all waiting prompts together; 0: no limit.
+  Inbox(int64_t max_waiting, int64_t max_waiting_tokens)
+      : max_waiting_(max_waiting), max_waiting_tokens_(max_waiting_tokens) {}
 
-  // Throws Error: out_of_memory when max_waiting sequences wait, `device` after close().
+  // Throws Error: `busy` when the queue is full, `device` after close().
   void submit(std::unique_ptr<Sequence> sequence);
   // Does nothing for ids that have ended.
   void cancel(uint64_t id);
@@ -32,8 +34,8 @@ class Inbox {
   // Swaps the commands that arrived into `commands` (cleared before). With Wait::yes blocks until
   // there is one, or stop(). False after stop().
   bool receive(std::vector<Command>& commands, Wait wait);
-  // `n` sequences began to run, or ended before.
-  void left_queue(int64_t n);
+  // `n` sequences, of `n_tokens` prompt tokens together, began to run, or ended before.
+  void left_queue(int64_t n, int64_t n_tokens);
   // From now on submit() throws, giving this reason.
   void close(const std::string& reason);
   void stop();
@@ -42,8 +44,8 @@ class Inbox {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Command> commands_;
-  int64_t max_waiting_;
-  int64_t n_waiting_ = 0;
+  const int64_t max_waiting_, max_waiting_tokens_;
+  int64_t n_waiting_ = 0, n_waiting_tokens_ = 0;
   bool stopped_ = false;
   std::string closed_;  // why; empty: open
 };

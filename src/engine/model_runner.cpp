@@ -27,10 +27,12 @@ class Qwen3Runner final : public ModelRunner {
 
   int64_t vocab_size() const override { return impl_.config.vocab_size; }
 
-  Tensor run(const Batch& batch) override {
+  Tensor run(const Batch& batch, Tap* tap) override {
     const std::lock_guard lock(impl_.backend_mutex);
-    return qwen3_->forward(batch, kv_.layers());
+    return qwen3_->forward(batch, kv_.layers(), tap);
   }
+
+  Tensor hidden() override { return qwen3_->hidden(); }
 
  private:
   std::shared_ptr<Model> model_;

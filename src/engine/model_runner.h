@@ -1,4 +1,5 @@
-// ModelRunner: what the engine knows of a model: a batch goes in, logits come out. Tests drive the
+// ModelRunner: what the engine knows of a model: a batch goes in, logits and hidden
+// states come out. Tests drive the
 // engine with a model of their own.
 #pragma once
 
@@ -7,8 +8,10 @@
 
 #include "engine/kv_cache.h"
 #include "kernels/batch.h"
+#include "qwen3/error.h"
 #include "qwen3/model.h"
 #include "tensor/tensor.h"
+#include "trace/tap.h"
 
 namespace qwen3 {
 
@@ -17,7 +20,13 @@ class ModelRunner {
   virtual ~ModelRunner() = default;
   virtual int64_t vocab_size() const = 0;
   // Logits [n_logit_rows, vocab_size], float32, writable, valid until the next call.
-  virtual Tensor run(const Batch& batch) = 0;
+  // With a tap the batch has one sequence, and the tap sees its tensors.
+  virtual Tensor run(const Batch& batch, Tap* tap = nullptr) = 0;
+  // Final hidden states of that batch's hidden_rows: [n_hidden_rows, hidden_size], float32, valid
+  // until the next run. A runner that has none throws Error{unsupported}.
+  virtual Tensor hidden() {
+    throw Error(ErrorKind::unsupported, "this model runner gives no hidden states");
+  }
 };
 
 struct RunnerShape {

@@ -8,6 +8,7 @@
 #include "base/available_memory.h"
 #include "base/checked.h"
 #include "engine/kv_cache.h"
+#include "engine/scheduler.h"
 #include "model/qwen3.h"
 
 namespace qwen3 {
@@ -53,6 +54,8 @@ DType kv_dtype_of(const EngineOptions& options, DType weight_dtype) {
   return dtype_size(weight_dtype) == 2 ? DType::bf16 : DType::f32;
 }
 
+int64_t max_logit_rows(const EngineOptions& options) { return options.max_sequences + kScoreRows; }
+
 MemoryPlan plan_memory(const HfConfig& c,
                        const Backend& backend,
                        DType weight_dtype,
@@ -62,7 +65,7 @@ MemoryPlan plan_memory(const HfConfig& c,
   MemoryPlan p;
   p.available_bytes = available_bytes;
   p.weight_bytes = weight_bytes;
-  p.activation_bytes = Qwen3::buffer_bytes(c, o.max_batch_tokens, o.max_sequences);
+  p.activation_bytes = Qwen3::buffer_bytes(c, o.max_batch_tokens, max_logit_rows(o));
   p.margin_bytes = available_bytes / 20;
   p.kv_dtype = kv_dtype_of(o, weight_dtype);
   p.block_size = o.block_size;

@@ -32,6 +32,9 @@ int64_t model_context_length(const HfConfig& config);
 // "auto" is bfloat16 for 16-bit weights, else float32.
 DType kv_dtype_of(const EngineOptions& options, DType weight_dtype);
 
+// Rows of one step that may want logits.
+int64_t max_logit_rows(const EngineOptions& options);
+
 // `weight_bytes`: what loading will still take. REQUIRES: valid options (validate.h).
 MemoryPlan plan_memory(const HfConfig& config,
                        const Backend& backend,

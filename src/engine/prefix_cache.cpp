@@ -5,7 +5,7 @@
 #include <random>
 
 #include "base/error.h"
-#include "engine/mix64.h"
+#include "base/mix64.h"
 
 namespace qwen3 {
 namespace {

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/mix64.h"
+#include "base/mix64.h"
 
 namespace qwen3 {
 namespace {
@@ -92,7 +92,12 @@ Sampled Sampler::sample(std::span<float> logits, const SampleInput& input) {
     measure_logprobs(out, logits, p.n_logprobs);
     std::ranges::copy(logits, saved_.begin());
   }
-  if (edit(real, input)) scan_.scan(real);
+  const bool has_processor = input.processor != nullptr && *input.processor;
+  if (has_processor && !process(logits, input)) {
+    out.status = Sampled::Status::bad_processor;
+    return out;
+  }
+  if (edit(real, input) || has_processor) scan_.scan(real);
   if (!std::isfinite(scan_.max())) {
     out.status = scan_.max() < 0 ? Sampled::Status::nothing_allowed : Sampled::Status::not_finite;
     return out;
@@ -105,6 +110,19 @@ Sampled Sampler::sample(std::span<float> logits, const SampleInput& input) {
     out.logprob =
         static_cast<float>(static_cast<double>(saved_[index(out.token_id)]) - log_sum_exp_);
   }
+  return out;
+}
+
+Sampled Sampler::score(std::span<const float> logits, int32_t token_id, int n_top) {
+  Sampled out;
+  if (!all_finite(logits)) {
+    out.status = Sampled::Status::not_finite;
+    return out;
+  }
+  scan_.scan(logits.first(static_cast<size_t>(n_real_tokens_)));
+  measure_logprobs(out, logits, n_top);
+  out.token_id = token_id;
+  out.logprob = static_cast<float>(static_cast<double>(logits[index(token_id)]) - log_sum_exp_);
   return out;
 }
 
@@ -122,6 +140,14 @@ void Sampler::measure_logprobs(Sampled& out, std::span<const float> logits, int 
     out.top[static_cast<size_t>(i)] = {
         c.id, static_cast<float>(static_cast<double>(c.value) - log_sum_exp_)};
   }
+}
+
+// Whether it left only numbers and minus infinity where tokens are sampled.
+bool Sampler::process(std::span<float> logits, const SampleInput& input) const {
+  (*input.processor)(input.tokens.subspan(static_cast<size_t>(input.n_prompt)), logits);
+  bool good = true;
+  for (const float x : logits.first(static_cast<size_t>(n_real_tokens_))) good &= x < -kMasked;
+  return good;
 }
 
 // Bias, penalties and masks, in place. Whether anything changed.

@@ -1,9 +1,10 @@
 // Sampler: from a row of logits to one token, by the parameters of one request.
 //
-// Order (vLLM's): logit_bias, repetition penalty, frequency and presence penalties, masks (allowed
-// ids, end tokens before min_tokens), temperature, min_p, top_k, top_p, draw. Every filter is a
-// threshold in one total order (larger logit first, lower id among equals), so the vocabulary is
-// never sorted: LogitScan finds the few candidates, and temperature divides only those.
+// Order (vLLM's): the request's own processor, logit_bias, repetition penalty, frequency and
+// presence penalties, masks (allowed ids, end tokens before min_tokens), temperature, min_p, top_k,
+// top_p, draw. Every filter is a threshold in one total order (larger logit first, lower id among
+// equals), so the vocabulary is never sorted: LogitScan finds the few candidates, and temperature
+// divides only those.
 //
 // The draw walks the kept ids in ascending order to the first whose cumulative probability exceeds
 // u = uniform(seed, number of tokens generated so far): a pure function of the request.
@@ -31,10 +32,11 @@ struct SampleInput {
   int64_t n_prompt = 0;
   std::span<const int32_t> end_ids;  // masked before min_tokens
   uint64_t seed = 0;
+  const decltype(Request::logits_processor)* processor = nullptr;  // null or empty: none
 };
 
 struct Sampled {
-  enum class Status { ok, not_finite, nothing_allowed } status = Status::ok;
+  enum class Status { ok, not_finite, nothing_allowed, bad_processor } status = Status::ok;
   int32_t token_id = -1;
   float logprob = 0;  // only with n_logprobs >= 0, as the rest
   int n_top = 0;
@@ -46,11 +48,16 @@ class Sampler {
   // Rows have vocab_size logits; ids >= n_real_tokens are never sampled.
   Sampler(int64_t vocab_size, int64_t n_real_tokens);
 
-  // Overwrites `logits` [vocab_size].
+  // Overwrites `logits` [vocab_size]. What the processor throws passes through and leaves the
+  // sampler as it was.
   Sampled sample(std::span<float> logits, const SampleInput& input);
+
+  // Not drawn but given: the log-probability of `token_id` and the n_top likeliest tokens.
+  Sampled score(std::span<const float> logits, int32_t token_id, int n_top);
 
  private:
   void measure_logprobs(Sampled& out, std::span<const float> logits, int n_logprobs);
+  bool process(std::span<float> logits, const SampleInput& input) const;
   bool edit(std::span<float> logits, const SampleInput& input);
   void penalise(std::span<float> logits, const SampleInput& input);
   void mask_all_but(std::span<float> logits, std::span<const int32_t> ids);

@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -12,10 +13,22 @@ int64_t n_tokens(const Sequence& s) { return static_cast<int64_t>(s.tokens.size(
 
 bool decodes(const Sequence& s) { return s.n_computed == n_tokens(s) - 1; }
 
+// The first row that must still give logits to score the prompt.
+int64_t first_to_score(const Sequence& s) { return std::max(s.n_computed, s.n_scored); }
+
+// How many of the next tokens of `s` may be computed when at most n_score_rows may score the
+// prompt.
+int64_t n_computable(const Sequence& s, int64_t n_score_rows) {
+  const int64_t end = first_to_score(s) + n_score_rows;
+  return (end < s.n_to_score ? end : n_tokens(s)) - s.n_computed;
+}
+
 }  // namespace
 
 Scheduler::Scheduler(const SchedulerOptions& options)
     : options_(options),
+      max_logit_rows_(options.max_logit_rows > 0 ? options.max_logit_rows
+                                                 : options.max_sequences + kScoreRows),
       pool_(options.n_blocks),
       cache_(options.prefix_cache ? options.n_blocks : 1, options.block_size, options.hash) {
   QWEN3_CHECK(options.max_sequences >= 1 && options.max_sequences <= options.max_batch_tokens,
@@ -23,14 +36,16 @@ Scheduler::Scheduler(const SchedulerOptions& options)
               "engine: max_sequences: expected 1 to max_batch_tokens ({}), got {}",
               options.max_batch_tokens,
               options.max_sequences);
+  QWEN3_CHECK(max_logit_rows_ > options.max_sequences,
+              ErrorKind::invalid_argument,
+              "engine: max_logit_rows: expected more than max_sequences ({}), got {}",
+              options.max_sequences,
+              max_logit_rows_);
   running_.reserve(static_cast<size_t>(options.max_sequences));
   slices_.reserve(static_cast<size_t>(options.max_sequences));
 }
 
-void Scheduler::add(Sequence& sequence) {
-  sequence.state = Sequence::State::waiting;
-  waiting_.push_back(&sequence);
-}
+void Scheduler::add(Sequence& sequence) { queue_.push(sequence); }
 
 std::span<const Slice> Scheduler::schedule() {
   slices_.clear();
@@ -46,8 +61,8 @@ void Scheduler::schedule_decodes() {
     Sequence& s = *running_[i];
     if (!decodes(s)) continue;
     const bool needs_block = n_tokens(s) > static_cast<int64_t>(s.blocks.size()) * block_size();
-    while (needs_block && pool_.n_free() == 0 && i < running_.size()) preempt_newest();
-    if (i == running_.size()) return;  // it was itself the newest
+    while (needs_block && pool_.n_free() == 0 && i < running_.size()) preempt_last();
+    if (i == running_.size()) return;  // it was itself the last
     if (needs_block) append_block(s);
     slices_.push_back({&s, s.n_computed, 1});
     --budget_;
@@ -57,31 +72,40 @@ void Scheduler::schedule_decodes() {
 void Scheduler::schedule_prefills() {
   const size_t n_decodes = slices_.size();  // these are in the order of running_
   size_t decode = 0;
+  int64_t n_score_rows_left = n_score_rows();
   for (Sequence* s : running_) {
     if (budget_ == 0) return;
     if (decode < n_decodes && slices_[decode].sequence == s) {
       ++decode;
       continue;
     }
-    const int64_t count = std::min(n_tokens(*s) - s->n_computed, budget_);
+    const int64_t count = std::min(n_computable(*s, n_score_rows_left), budget_);
+    if (count == 0) continue;  // older ones score their prompts first
+    n_score_rows_left -=
+        std::max<int64_t>(0, std::min(s->n_computed + count, s->n_to_score) - first_to_score(*s));
     slices_.push_back({s, s->n_computed, count});
     budget_ -= count;
   }
 }
 
 void Scheduler::admit_waiting() {
-  // Tokens that older sequences still have to prefill come first.
-  int64_t budget = budget_;
+  while (!queue_.empty() && n_running() < options_.max_sequences) {
+    Sequence& s = queue_.front();
+    if (n_to_prefill(s.priority) >= budget_ || !admit(s)) return;
+    queue_.admit(s, n_tokens(s) - s.n_computed);
+    const auto behind = std::ranges::upper_bound(running_, s.priority, {}, &Sequence::priority);
+    running_.insert(behind, &s);
+  }
+}
+
+// Tokens that come before those of a newcomer of this priority.
+int64_t Scheduler::n_to_prefill(int32_t priority) const {
+  int64_t n = 0;
   for (const Sequence* s : running_) {
-    if (!decodes(*s)) budget -= n_tokens(*s) - s->n_computed;
+    if (s->priority > priority) break;
+    if (!decodes(*s)) n += n_computable(*s, n_score_rows());
   }
-  while (!waiting_.empty() && budget > 0 && n_running() < options_.max_sequences) {
-    Sequence& s = *waiting_.front();
-    if (!admit(s)) return;
-    waiting_.pop_front();
-    running_.push_back(&s);
-    budget -= n_tokens(s) - s.n_computed;
-  }
+  return n;
 }
 
 bool Scheduler::admit(Sequence& s) {
@@ -97,16 +121,18 @@ bool Scheduler::admit(Sequence& s) {
   }
   s.refused_at = -1;
   for (int64_t i = 0; i < n_missing; ++i) append_block(s);
-  s.state = Sequence::State::running;
   if (!s.was_admitted) s.usage.cached_tokens = std::min(s.n_computed, s.n_prompt);
-  s.was_admitted = true;
   return true;
 }
 
 void Scheduler::adopt_cached_blocks(Sequence& s) {
   if (!options_.prefix_cache) return;
   // The newest token is always computed: its logits are wanted.
-  const int64_t n_usable = (n_tokens(s) - 1) / block_size();
+  int64_t n_usable = (n_tokens(s) - 1) / block_size();
+  // So is every row that has yet to score the prompt.
+  if (s.n_scored < s.n_to_score) n_usable = std::min(n_usable, s.n_scored / block_size());
+  // A tap wants to see every token once.
+  if (s.tap != nullptr) n_usable = std::min(n_usable, s.n_shown / block_size());
   for (int64_t i = 0; i < n_usable; ++i) {
     const auto tokens = std::span<const int32_t>(s.tokens).subspan(
         static_cast<size_t>(i * block_size()), static_cast<size_t>(block_size()));
@@ -127,12 +153,11 @@ void Scheduler::append_block(Sequence& s) {
   s.blocks.push_back(*block);
 }
 
-void Scheduler::preempt_newest() {
+void Scheduler::preempt_last() {
   Sequence& s = *running_.back();
   running_.pop_back();
   release_blocks(s);
-  s.state = Sequence::State::waiting;
-  waiting_.push_front(&s);
+  queue_.push_preempted(s);
   ++n_preemptions_;
 }
 
@@ -150,6 +175,7 @@ void Scheduler::release_blocks(Sequence& s) {
 void Scheduler::commit() {
   for (const Slice& slice : slices_) {
     slice.sequence->n_computed += slice.count;
+    if (slice.samples()) queue_.charge(*slice.sequence);
     if (options_.prefix_cache) remember_full_blocks(*slice.sequence);
   }
   slices_.clear();
@@ -174,9 +200,9 @@ void Scheduler::remember_full_blocks(Sequence& s) {
 }
 
 void Scheduler::finish(Sequence& s) {
-  if (s.state == Sequence::State::waiting) {
-    std::erase(waiting_, &s);
-  } else if (s.state == Sequence::State::running) {
+  if (s.state == Sequence::State::finished) return;
+  queue_.leave(s);
+  if (s.state == Sequence::State::running) {
     release_blocks(s);
     std::erase(running_, &s);
   }
@@ -197,9 +223,34 @@ void Scheduler::check_conservation() const {
                 users[static_cast<size_t>(block)],
                 pool_.references(block));
   }
-  for (const Sequence* s : waiting_) {
-    QWEN3_CHECK(s->blocks.empty(), ErrorKind::internal, "scheduler: a waiting sequence has blocks");
-  }
+  int64_t n_waiting = 0;
+  queue_.for_each([&](const Sequence& s) {
+    ++n_waiting;
+    QWEN3_CHECK(s.blocks.empty(), ErrorKind::internal, "scheduler: a waiting sequence has blocks");
+  });
+  QWEN3_CHECK(n_waiting == queue_.size(),
+              ErrorKind::internal,
+              "scheduler: {} sequences wait, {} are counted",
+              n_waiting,
+              queue_.size());
+  check_order();
+}
+
+void Scheduler::check_order() const {
+  const auto rank = [](const Sequence& s) { return std::pair(s.priority, s.admission); };
+  const auto check = [&](const Sequence& before, const Sequence& after) {
+    QWEN3_CHECK(rank(before) < rank(after),
+                ErrorKind::internal,
+                "scheduler: request {} stands before {}",
+                before.id,
+                after.id);
+  };
+  for (size_t i = 1; i < running_.size(); ++i) check(*running_[i - 1], *running_[i]);
+  queue_.for_each([&](const Sequence& s) {
+    for (const Sequence* r : running_) {
+      if (s.was_admitted && r->priority == s.priority) check(*r, s);
+    }
+  });
 }
 
 }  // namespace qwen3

@@ -1,33 +1,50 @@
 // Scheduler: which tokens of which sequences the next step computes, and who owns the KV blocks.
 //
-// Every step is one mixed batch. Running sequences that decode come first, one token each, so that
-// a long prompt never stalls them; the rest of max_batch_tokens goes to prefill chunks, oldest
-// sequence first. Waiting sequences are admitted in order of arrival, and only when all blocks of
-// their known tokens are free, so a prefill never stops half-way for memory; a decode that finds no
-// block preempts the newest running sequence (its blocks are freed, it waits at the head of the
-// queue and is computed again, from the prefix cache as far as that still has it). Hence running
-// sequences are always older than waiting ones, the oldest always makes progress, and nobody
-// starves. The same arrivals give the same steps.
+// Every step is one mixed batch. Running sequences stand in order of priority, then of admission.
+// Those that decode come first, one token each, so that a long prompt never stalls them; the rest
+// of max_batch_tokens goes to prefill chunks. Waiting sequences are admitted in the order of
+// FairQueue, without overtaking, and only when all blocks of their known tokens are free, so a
+// prefill never stops half-way for memory. A decode that finds no block preempts the last running
+// sequence: the lowest priority, of these the newest admission. Its blocks are freed, it waits
+// before all new ones of its priority and is computed again, from the prefix cache as far as that
+// still has it. Priority decides who goes next, it takes no blocks from who runs.
+//
+// Why nobody starves, among sequences of one priority while none of a better one keeps coming (a
+// stream of those may hold the others up for ever: that is what priority means). (1) Every step
+// gives the first running sequence a token or a chunk, and alone it always fits, so it ends. (2) A
+// newcomer stands behind all that run, and nobody new is admitted while a preempted one waits, so
+// the order of first admissions is kept: those before a given sequence only become fewer, and it
+// ends. (3) Who is
+// next stays next until there is room or FairQueue's bounded turns say otherwise, and room comes
+// by (2); so everybody is admitted.
+//
+// The same arrivals give the same steps.
 //
 // Not thread safe: the engine thread owns it.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <span>
 #include <vector>
 
 #include "engine/block_pool.h"
+#include "engine/fair_queue.h"
 #include "engine/prefix_cache.h"
 #include "engine/sequence.h"
 
 namespace qwen3 {
+
+// Prompt rows scored per step, when all sequences run: 20 MB of logits for Qwen3's vocabulary.
+inline constexpr int64_t kScoreRows = 32;
 
 struct SchedulerOptions {
   int64_t n_blocks = 0;
   int64_t block_size = 32;
   int64_t max_batch_tokens = 512;  // >= max_sequences
   int64_t max_sequences = 64;
+  // Rows that may want logits in one step: one for each sequence, the others score prompts.
+  // > max_sequences; 0: max_sequences + kScoreRows.
+  int64_t max_logit_rows = 0;
   bool prefix_cache = true;
   PrefixCache::Hash hash = nullptr;  // for tests
 };
@@ -60,33 +77,37 @@ class Scheduler {
   void finish(Sequence& sequence);
 
   int64_t n_running() const { return static_cast<int64_t>(running_.size()); }
-  int64_t n_waiting() const { return static_cast<int64_t>(waiting_.size()); }
+  int64_t n_waiting() const { return queue_.size(); }
   std::span<Sequence* const> running() const { return running_; }
   int64_t n_preemptions() const { return n_preemptions_; }
   const BlockPool& pool() const { return pool_; }
   int64_t block_size() const { return options_.block_size; }
 
-  // Throws Error{internal} unless blocks are conserved: every reference belongs to a running
-  // sequence, and every other block is free.
+  // Throws Error{internal} unless blocks are conserved (every reference belongs to a running
+  // sequence, and every other block is free) and the order is kept that lets everyone end.
   void check_conservation() const;
 
  private:
+  void check_order() const;
   void schedule_decodes();
   void schedule_prefills();
+  int64_t n_score_rows() const { return max_logit_rows_ - n_running(); }
   void admit_waiting();
   bool admit(Sequence& sequence);
+  int64_t n_to_prefill(int32_t priority) const;
   // Leading blocks of the sequence that the prefix cache knows: takes a reference of each.
   void adopt_cached_blocks(Sequence& sequence);
   void append_block(Sequence& sequence);
-  void preempt_newest();
+  void preempt_last();
   void release_blocks(Sequence& sequence);
   void remember_full_blocks(Sequence& sequence);
 
   SchedulerOptions options_;
+  int64_t max_logit_rows_;
   BlockPool pool_;
   PrefixCache cache_;
-  std::deque<Sequence*> waiting_;
-  std::vector<Sequence*> running_;  // oldest first
+  FairQueue queue_;
+  std::vector<Sequence*> running_;  // best priority first, then in order of admission
   std::vector<Slice> slices_;
   int64_t budget_ = 0;  // tokens left in the step being made
   int64_t n_preemptions_ = 0;

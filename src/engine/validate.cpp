@@ -8,7 +8,7 @@
 namespace qwen3 {
 namespace {
 
-constexpr size_t kMaxSaltBytes = 1024;
+constexpr size_t kMaxKeyBytes = 1024;  // of cache_salt and fair_key
 constexpr size_t kMaxStopTokens = 1024;
 
 // Written so that NaN fails.
@@ -50,6 +50,15 @@ void check_size(std::string_view field, size_t size, size_t most) {
               size);
 }
 
+void check_bytes(std::string_view field, std::string_view value) {
+  QWEN3_CHECK(value.size() <= kMaxKeyBytes,
+              ErrorKind::invalid_argument,
+              "{}: expected at most {} bytes, got {}",
+              field,
+              kMaxKeyBytes,
+              value.size());
+}
+
 void validate_ids(const SamplingParams& p, const RequestLimits& limits) {
   const auto n_ids = static_cast<size_t>(limits.n_real_tokens);
   check_size("logit_bias", p.logit_bias.size(), n_ids);
@@ -70,18 +79,28 @@ void validate(const Request& request, const RequestLimits& limits) {
   QWEN3_CHECK(n_prompt > 0,
               ErrorKind::invalid_argument,
               "prompt_ids: expected at least one token, got none");
-  QWEN3_CHECK(n_prompt < limits.max_model_len,
+  QWEN3_CHECK(limits.has_head || (request.embed && request.n_prompt_logprobs < 0),
+              ErrorKind::unsupported,
+              "embed: this is an embedding model (its checkpoint has no lm_head.weight): it cannot "
+              "generate; expected a request for an embedding");
+  QWEN3_CHECK(n_prompt <= limits.max_model_len || !request.embed,
+              ErrorKind::invalid_argument,
+              "prompt_ids: this model's maximum context length is {} tokens, the prompt has {}; "
+              "shorten it",
+              limits.max_model_len,
+              n_prompt);
+  QWEN3_CHECK(n_prompt < limits.max_model_len || request.embed,
               ErrorKind::invalid_argument,
               "prompt_ids: this model's maximum context length is {} tokens, the prompt has {} and "
               "leaves no room for a new one; shorten it",
               limits.max_model_len,
               n_prompt);
   for (const int32_t id : request.prompt_ids) check_id("prompt_ids", id, limits);
-  QWEN3_CHECK(request.cache_salt.size() <= kMaxSaltBytes,
-              ErrorKind::invalid_argument,
-              "cache_salt: expected at most {} bytes, got {}",
-              kMaxSaltBytes,
-              request.cache_salt.size());
+  check_bytes("cache_salt", request.cache_salt);
+  check_bytes("fair_key", request.fair_key);
+  // One token at least was a prompt.
+  check_count("n_generated_before", request.n_generated_before, 0, n_prompt - 1);
+  check_count("n_prompt_logprobs", request.n_prompt_logprobs, -1, kMaxLogprobs);
 
   const SamplingParams& p = request.sampling;
   check_range("temperature", p.temperature, 0.0, 100.0);
@@ -98,8 +117,8 @@ void validate(const Request& request, const RequestLimits& limits) {
               "max_tokens: expected at least 1, or -1 for no limit, got {}",
               p.max_tokens);
   const int64_t room = limits.max_model_len - n_prompt;
-  check_count(
-      "min_tokens", p.min_tokens, 0, p.max_tokens < 0 ? room : std::min(room, p.max_tokens));
+  const int64_t n_new = p.max_tokens < 0 ? room : std::min(room, p.max_tokens);
+  check_count("min_tokens", p.min_tokens, 0, request.n_generated_before + n_new);
   check_count("n_logprobs", p.n_logprobs, -1, kMaxLogprobs);
   validate_ids(p, limits);
 }
@@ -116,6 +135,7 @@ void validate(const EngineOptions& o) {
   check_count("max_batch_tokens", o.max_batch_tokens, 1, 1 << 20);
   check_count("max_sequences", o.max_sequences, 1, o.max_batch_tokens);
   check_count("max_waiting", o.max_waiting, 1, 1 << 20);
+  check_count("max_waiting_tokens", o.max_waiting_tokens, 0, int64_t{1} << 50);
   QWEN3_CHECK(o.kv_dtype == "auto" || o.kv_dtype == "float32" || o.kv_dtype == "bfloat16",
               ErrorKind::invalid_argument,
               "kv_dtype: expected auto, float32 or bfloat16, got \"{}\"",

@@ -11,11 +11,12 @@ namespace qwen3 {
 struct RequestLimits {
   int64_t n_real_tokens = 0;  // ids are in [0, n_real_tokens)
   int64_t max_model_len = 0;
+  bool has_head = true;  // false: an embedding model, without logits
 };
 
 inline constexpr int kMaxLogprobs = 20;
 
-// Throws Error{invalid_argument} naming the field.
+// Throws Error{invalid_argument} naming the field; `unsupported` for logits of an embedding model.
 void validate(const Request& request, const RequestLimits& limits);
 
 // Throws Error{invalid_argument} for options out of range.

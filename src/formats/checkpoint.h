@@ -17,8 +17,8 @@
 namespace qwen3 {
 
 struct CheckpointTensor {
-  DType dtype;             // BF16, F16 or F32 only; others are reported by find()
-  std::string file_dtype;  // as written
+  DType dtype;                  // BF16, F16 or F32 only; others are reported by find()
+  std::string_view file_dtype;  // as written, for ever
   std::vector<int64_t> shape;
   std::span<const std::byte> bytes;  // inside `file`
   const MappedFile* file = nullptr;
@@ -43,6 +43,8 @@ class Checkpoint {
   int64_t n_bytes() const;  // of all tensors
   // All names as written in the files, sorted.
   std::vector<std::string> names() const;
+  // All tensors by their names as written in the files.
+  const std::unordered_map<std::string, CheckpointTensor>& tensors() const { return tensors_; }
   std::span<const MappedFile> files() const { return files_; }
 
  private:

@@ -18,8 +18,9 @@ namespace {
 constexpr int64_t kPrefixBytes = 8;
 constexpr int64_t kMaxHeaderBytes = 100'000'000;
 constexpr int kMaxSkipDepth = 125;  // with header and entry 127 levels, as the reference allows
-constexpr size_t kMaxRank =
-    64;  // as in PyTorch and NumPy; bounds what a hostile header can make us hold
+// Both bound what a hostile header can make us hold, to about 64 MiB beyond its own text.
+constexpr size_t kMaxRank = 64;                  // as in PyTorch and NumPy
+constexpr size_t kMaxTensors = size_t{1} << 17;  // official shards hold some thousand
 
 struct DTypeBits {
   std::string_view name;
@@ -36,10 +37,11 @@ constexpr std::array kDTypes = {
     DTypeBits{"F6_E3M2", 6},
 };
 
-int bits_of(std::string_view dtype) {
+// nullptr for a type that the format does not know.
+const DTypeBits* find_dtype(std::string_view name) {
   const auto it = std::find_if(
-      kDTypes.begin(), kDTypes.end(), [&](const DTypeBits& d) { return d.name == dtype; });
-  return it == kDTypes.end() ? 0 : it->bits;
+      kDTypes.begin(), kDTypes.end(), [&](const DTypeBits& d) { return d.name == name; });
+  return it == kDTypes.end() ? nullptr : &*it;
 }
 
 // Reads the header event by event into entries: a tree of a hostile 100 MB header would be many
@@ -76,7 +78,7 @@ class HeaderReader final : public JsonEvents {
     if (skip_depth_ > 0 || place_ == Place::other_field) return skip_scalar();
     if (place_ == Place::metadata) return true;
     if (place_ != Place::dtype) unexpected("a string");
-    entries_.back().dtype = std::move(value);
+    entries_.back().dtype = known_dtype(value);
     place_ = Place::entry;
     return true;
   }
@@ -89,7 +91,8 @@ class HeaderReader final : public JsonEvents {
     } else if (place_ == Place::tensor && in_metadata()) {
       place_ = Place::metadata;
     } else if (place_ == Place::tensor) {
-      entries_.push_back({name_, {}, {}, 0, 0});
+      if (entries_.size() == kMaxTensors) unexpected("more than 131072 tensors");
+      entries_.emplace_back();
       seen_ = {};
       n_offsets_ = 0;
       place_ = Place::entry;
@@ -100,7 +103,10 @@ class HeaderReader final : public JsonEvents {
   }
   bool end_object() override {
     if (skip_depth_ > 0) return end_skipped();
-    if (place_ == Place::entry) check_complete();
+    if (place_ == Place::entry) {
+      check_complete();
+      entries_.back().name = std::move(name_);
+    }
     place_ = place_ == Place::header ? Place::outside : Place::header;
     return true;
   }
@@ -181,6 +187,18 @@ class HeaderReader final : public JsonEvents {
     return true;
   }
 
+  // The table's own spelling: entries need not hold one each.
+  std::string_view known_dtype(std::string_view name) const {
+    const DTypeBits* known = find_dtype(name);
+    QWEN3_CHECK(known != nullptr,
+                ErrorKind::corrupt_file,
+                "{}: tensor {}: unknown dtype \"{}\"",
+                where_,
+                quote_for_message(name_),
+                quote_for_message(name));
+    return known->name;
+  }
+
   void check_complete() const {
     const std::string_view missing = !seen_.dtype     ? "dtype"
                                      : !seen_.shape   ? "shape"
@@ -233,7 +251,7 @@ std::optional<int64_t> byte_size(const SafetensorsEntry& entry) {
     n = checked_mul(*n, dim);
     if (!n) return std::nullopt;
   }
-  n = checked_mul(*n, bits_of(entry.dtype));
+  n = checked_mul(*n, find_dtype(entry.dtype)->bits);
   if (!n || *n % 8 != 0) return std::nullopt;
   return *n / 8;
 }
@@ -256,12 +274,6 @@ int64_t check_extents(const std::vector<SafetensorsEntry>& entries, std::string_
   int64_t expected_begin = 0;
   for (const SafetensorsEntry& entry : entries) {
     const std::string name = quote_for_message(entry.name);
-    QWEN3_CHECK(bits_of(entry.dtype) != 0,
-                ErrorKind::corrupt_file,
-                "{}: tensor {}: unknown dtype \"{}\"",
-                where,
-                name,
-                quote_for_message(entry.dtype));
     QWEN3_CHECK(entry.begin == expected_begin && entry.end >= entry.begin,
                 ErrorKind::corrupt_file,
                 "{}: tensor {}: expected data_offsets to begin at {} (no holes, no overlaps), got "
@@ -285,7 +297,7 @@ int64_t check_extents(const std::vector<SafetensorsEntry>& entries, std::string_
   return expected_begin;
 }
 
-std::string file_dtype_name(DType type) {
+std::string_view file_dtype_name(DType type) {
   switch (type) {
     case DType::f32:
       return "F32";

@@ -73,6 +73,14 @@ struct BackendInfo {
 // Listens to intermediates of fused operations; see trace/tap.h.
 using Observer = std::function<void(std::string_view name, const Tensor& value)>;
 
+// Whether anybody can listen. Only a build made to measure what that costs (QWEN3_TAPS=OFF,
+// bench/tracing_cost.py) says no.
+#ifdef QWEN3_WITHOUT_TAPS
+inline constexpr bool kTaps = false;
+#else
+inline constexpr bool kTaps = true;
+#endif
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -172,9 +180,9 @@ class Backend {
   void set_observer(const Observer* observer) { observer_ = observer; }
 
  protected:
-  const Observer* observer() const { return observer_; }
+  const Observer* observer() const { return kTaps ? observer_ : nullptr; }
   void observe(std::string_view name, const Tensor& value) const {
-    if (observer_ != nullptr) (*observer_)(name, value);
+    if (observer() != nullptr) (*observer_)(name, value);
   }
 
  private:

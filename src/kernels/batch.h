@@ -26,6 +26,8 @@ struct Batch {
   std::span<const int32_t> block_tables;  // [n_seqs, max_blocks_per_seq], unused entries -1
   int64_t max_blocks_per_seq = 0;
   std::span<const int32_t> logit_rows;  // rows of the batch to compute logits for, increasing
+  // Rows whose hidden state after the last norm is wanted, increasing.
+  std::span<const int32_t> hidden_rows = {};
 
   int64_t n_tokens() const { return static_cast<int64_t>(token_ids.size()); }
   int64_t n_seqs() const { return static_cast<int64_t>(kv_lens.size()); }

@@ -56,12 +56,24 @@ Tensor Qwen3::forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap)
               "forward: batch of {} tokens, at most {}",
               batch.n_tokens(),
               buffers_.x.dim(0));
+  QWEN3_CHECK(
+      kTaps || tap == nullptr,
+      ErrorKind::unsupported,
+      "forward: expected nobody to listen in a program built with QWEN3_TAPS=OFF; got a tap");
   const Buffers buffers = buffers_.first_rows(batch.n_tokens());
   const auto n_logit_rows = static_cast<int64_t>(batch.logit_rows.size());
-  const Tensor selected = selected_.rows(0, n_logit_rows);
+  const auto n_hidden_rows = static_cast<int64_t>(batch.hidden_rows.size());
+  QWEN3_CHECK(n_logit_rows == 0 || weights_.lm_head,
+              ErrorKind::internal,
+              "forward: {} rows of logits asked of a model without a head",
+              n_logit_rows);
+  const Tensor selected = selected_.rows(0, n_logit_rows + n_hidden_rows);
+  const Tensor for_logits = selected.rows(0, n_logit_rows);
+  hidden_ = selected.rows(n_logit_rows, n_hidden_rows);
   const Tensor logits = logits_.rows(0, n_logit_rows);
   const Tensor& x = buffers.x;  // [n_tokens, hidden_size]
   Run run(backend_, buffers, tap);
+  if (tap != nullptr) tap->begin_step(batch.positions);
 
   rope_.angles(buffers.cos, buffers.sin, batch.positions);
   run.tap("rotary_cos", buffers.cos);  // [n_tokens, head_dim / 2]
@@ -74,10 +86,11 @@ Tensor Qwen3::forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap)
   }
 
   run.scope(-1);
-  run.ops.gather_rows(selected, x, batch.logit_rows);
+  run.ops.gather_rows(for_logits, x, batch.logit_rows);
+  if (n_hidden_rows > 0) run.ops.gather_rows(hidden_, x, batch.hidden_rows);
   run.ops.rms_norm(selected, selected, weights_.norm, static_cast<float>(config_.rms_norm_eps));
-  run.tap("norm", selected);  // [n_logit_rows, hidden_size]
-  run.ops.linear(logits, selected, weights_.lm_head);
+  run.tap("norm", selected);  // [n_logit_rows + n_hidden_rows, hidden_size]
+  if (weights_.lm_head) run.ops.linear(logits, for_logits, weights_.lm_head);
   run.tap("logits", logits);  // [n_logit_rows, vocab_size]
   return logits;
 }

@@ -13,7 +13,8 @@ namespace qwen3 {
 class Qwen3 {
  public:
   // Borrows config, weights and backend. Allocates buffers for batches of up to max_tokens rows, of
-  // which up to max_logit_rows get logits, and sequences of up to max_kv_len keys.
+  // which up to max_logit_rows get logits or give their hidden state, and for sequences of up to
+  // max_kv_len keys.
   Qwen3(const HfConfig& config,
         const Weights& weights,
         Backend& backend,
@@ -25,6 +26,10 @@ class Qwen3 {
   // valid until the next call. `tap` may be null. REQUIRES: batch as batch.h says; sizes within the
   // limits given above.
   Tensor forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap = nullptr);
+
+  // After the last norm, of the latest forward's hidden_rows: [n_hidden_rows, hidden_size],
+  // float32, valid until the next.
+  Tensor hidden() const { return hidden_; }
 
   // Bytes that the constructor allocates, for the memory plan.
   static int64_t buffer_bytes(const HfConfig& config, int64_t max_tokens, int64_t max_logit_rows);
@@ -41,6 +46,7 @@ class Qwen3 {
   Buffers buffers_;
   Tensor selected_;  // [max_logit_rows, hidden_size]
   Tensor logits_;    // [max_logit_rows, vocab_size]
+  Tensor hidden_;    // rows of selected_
 };
 
 }  // namespace qwen3

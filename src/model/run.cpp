@@ -52,15 +52,17 @@ Buffers make_buffers(Arena& arena, const HfConfig& c, int64_t max_tokens) {
 
 Run::Run(Backend& backend, const Buffers& batch_buffers, Tap* tap)
     : ops(backend), buffers(batch_buffers), tap_(tap) {
-  if (tap_ == nullptr) return;
+  if (!watched()) return;
   observer_ = [this](std::string_view name, const Tensor& value) { emit(name, value); };
   ops.set_observer(&observer_);
 }
 
-Run::~Run() { ops.set_observer(nullptr); }
+Run::~Run() {
+  if (watched()) ops.set_observer(nullptr);
+}
 
 void Run::scope(int64_t layer, std::string_view block) {
-  if (tap_ == nullptr) return;
+  if (!watched()) return;
   prefix_ = layer < 0 ? std::string(block) : fmt::format("layers.{}.{}", layer, block);
 }
 

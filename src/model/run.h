@@ -42,13 +42,21 @@ class Run {
   Backend& ops;
   const Buffers& buffers;
 
-  bool watched() const { return tap_ != nullptr; }
+  bool watched() const { return kTaps && tap_ != nullptr; }
   // Shows a tensor to whoever listens: a null check when nobody does.
   void tap(std::string_view name, const Tensor& value) {
-    if (tap_ != nullptr) emit(name, value);
+    if (watched()) emit(name, value);
   }
   // Prefix of the names to come: "layers.3." or "layers.3.self_attn.".
   void scope(int64_t layer, std::string_view block = "");
+
+  // Runs operations that are to show no intermediates.
+  template <typename Operations>
+  void unseen(const Operations& operations) {
+    if (watched()) ops.set_observer(nullptr);
+    operations();
+    if (watched()) ops.set_observer(&observer_);
+  }
 
   // x += y · wᵀ (+ bias). The product is shown under `name` when someone listens.
   void project_and_add(

@@ -116,15 +116,19 @@ void allocate(Weights& weights,
   Arena measure;
   carve(measure, slots, dtypes, backend);
   const int64_t available = available_memory_bytes();
-  QWEN3_CHECK(
-      measure.used() <= available,
-      ErrorKind::out_of_memory,
-      "{}: needs {} for weights, {} available; a smaller model, a 16-bit dtype or a machine "
-      "with {} more would do",
-      where,
-      format_bytes(measure.used()),
-      format_bytes(available),
-      format_bytes(measure.used() - available));
+  bool wide = false;  // whether a smaller dtype would help
+  for (size_t i = 0; i < slots.size(); ++i) {
+    wide = wide || (slots[i].kind != Kind::vector && dtype_size(dtypes[i]) > 2);
+  }
+  QWEN3_CHECK(measure.used() <= available,
+              ErrorKind::out_of_memory,
+              "{}: needs {} for weights, {} available; a smaller model{} or a machine with {} more "
+              "would do",
+              where,
+              format_bytes(measure.used()),
+              format_bytes(available),
+              wide ? ", dtype bfloat16" : "",
+              format_bytes(measure.used() - available));
   weights.storage = Storage(measure.used());
   Arena arena(weights.storage);
   carve(arena, slots, dtypes, backend);

@@ -9,10 +9,12 @@
 #include <algorithm>
 #include <functional>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
 
 #include "base/error.h"
 #include "model/parallel_jobs.h"
+#include "model/unused_tensors.h"
 #include "model/weight_slots.h"
 #include "tensor/convert.h"
 
@@ -97,6 +99,15 @@ std::vector<Source> find_sources(const Checkpoint& checkpoint, const WeightSlot&
   std::vector<int64_t> shape;
   for (int i = 0; i < slot.shape.rank(); ++i) shape.push_back(slot.shape[i]);
   return {{&require(checkpoint, slot.name, shape), 0}};
+}
+
+std::unordered_set<const CheckpointTensor*> tensors_of(
+    const std::vector<std::vector<Source>>& sources) {
+  std::unordered_set<const CheckpointTensor*> tensors;
+  for (const std::vector<Source>& of_slot : sources) {
+    for (const Source& source : of_slot) tensors.insert(source.tensor);
+  }
+  return tensors;
 }
 
 DType packed_dtype(WeightsDType wanted, const std::vector<Source>& sources) {
@@ -242,6 +253,7 @@ Weights load_weights(const Checkpoint& checkpoint,
     sources.push_back(find_sources(checkpoint, slot));
     dtypes.push_back(packed_dtype(dtype, sources.back()));
   }
+  check_all_used(checkpoint, tensors_of(sources));
   allocate(weights, slots, dtypes, backend, checkpoint.name());
   std::vector<Job> jobs;
   for (size_t i = 0; i < slots.size(); ++i) add_jobs(jobs, slots[i], sources[i]);

@@ -73,6 +73,7 @@ int64_t n_active_parameters(const HfConfig& config);
 // bf16 rounds to nearest even). Norms and biases become float32.
 // Accepts per-expert tensors and transformers 5's fused mlp.experts.gate_up_proj / down_proj (with
 // or without ".weight"), tied models that still store lm_head (ignored), a missing "model." prefix.
+// A tensor that the model has no place for is an Error{corrupt_file} (model/unused_tensors.h).
 // `progress` counts bytes read and is called on the calling thread.
 // Throws Error{not_found, corrupt_file, unsupported, out_of_memory, device}. A file that shrinks
 // meanwhile is an Error{corrupt_file}.

@@ -30,9 +30,9 @@ struct HttpRequest {
   std::string tail;    // what a route ending in "/*" left open: the id in "/v1/models/{id}"
   std::string query;   // raw, without '?'
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
-  std::string body;    // whole, well-formed UTF-8 when the type is JSON
-  std::string id;      // of this request: the x-request-id of the answer
-  std::string peer;    // the address of the socket's other end
+  std::string body;  // whole, well-formed UTF-8 when the type is JSON
+  std::string id;    // of this request: the x-request-id of the answer
+  std::string peer;  // the address of the socket's other end
   Client client;
   std::chrono::steady_clock::time_point received;
 
@@ -49,7 +49,12 @@ struct HttpResponse {
 
 // One answer in the making. Every function may be called from any thread, never blocks, and does
 // nothing once the client is gone; calls of one thread keep their order. Exactly one of send() and
-// start_stream() is called; a handler that drops its Exchange without either gets a 500 sent.
+// start_stream() is called, once (a second one throws Error{internal}); a handler that drops its
+// Exchange without either, or by an exception, gets a 500 sent, and a stream that is dropped before
+// end() is ended with an error event.
+//
+// A client that closes its sending side is taken for gone, as it cannot be told apart from one that
+// closed altogether: streams end and on_disconnect is called. An answer by send() is still tried.
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -69,13 +74,14 @@ class Exchange {
   virtual void post(std::function<void()> work) = 0;
 
   // Called once, on the connection's thread, when the client goes away before the answer is
-  // complete (or is cut off); at once if that has happened already. Not called after a complete
-  // answer.
+  // complete (or is cut off, or the server's grace period is over); at once, by the caller's
+  // thread, if that has happened already. Not called after a complete answer. Must not throw.
   virtual void on_disconnect(std::function<void()> action) = 0;
 
   virtual bool gone() const = 0;
 
-  // For the log line of this request: "model", "prompt_tokens" … Values are escaped by the log.
+  // For the log line of this request: "model", "prompt_tokens" … Values are escaped by the log;
+  // those beyond what the line holds (about 3 KiB) are left out. Never text of a prompt.
   virtual void note(std::string key, std::string value) = 0;
 };
 
@@ -86,10 +92,13 @@ using Handler = std::function<void(const HttpRequest&, std::shared_ptr<Exchange>
 struct Route {
   enum class Access { open, keyed };  // open: needs no key (health)
 
-  std::string method;
-  std::string path;  // exact, or ending in "/*" with one non-empty segment or more behind it
+  std::string method;  // a row for GET answers HEAD as well
+  std::string path;    // exact, or ending in "/*" with one non-empty segment or more behind it
   Access access = Access::keyed;
   Handler handler;
+  // The handler neither blocks nor computes (health, metrics): it runs on the connection's thread,
+  // and so answers when every worker is busy.
+  bool quick = false;
 };
 
 }  // namespace qwen3::server

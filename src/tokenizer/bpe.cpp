@@ -180,7 +180,7 @@ void Bpe::merge_long(std::string_view piece, std::vector<int32_t>& ids, Scratch&
   for (int32_t i = 0; i < n; ++i) update_rank(i);
   while (!queue.empty()) {
     const uint32_t rank = queue.lowest();
-    const std::vector<int32_t>& positions = queue.pop_lowest();
+    const RankQueue::Positions& positions = queue.pop_lowest();
     for (size_t k = 0; k < positions.size(); ++k) {
       const int32_t i = positions[k];
       if (at(i).rank != rank) continue;  // the pair was changed by a merge beside it

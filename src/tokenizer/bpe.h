@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizer/huge_page_allocator.h"
 #include "tokenizer/rank_queue.h"
 #include "tokenizer/vocabulary.h"
 
@@ -39,7 +40,7 @@ class Bpe {
       int32_t id, previous, next;
       uint32_t rank;  // of the pair (this, next)
     };
-    std::vector<Symbol> symbols;
+    std::vector<Symbol, HugePageAllocator<Symbol>> symbols;
     RankQueue queue;
   };
 

@@ -10,6 +10,8 @@
 #include <functional>
 #include <vector>
 
+#include "tokenizer/huge_page_allocator.h"
+
 namespace qwen3 {
 
 class RankQueue {
@@ -42,8 +44,9 @@ class RankQueue {
     first = entry;
   }
 
+  using Positions = std::vector<int32_t, HugePageAllocator<int32_t>>;
   // Removes the lowest rank. Its positions ascend; they are valid until the next call.
-  const std::vector<int32_t>& pop_lowest() {
+  const Positions& pop_lowest() {
     int32_t& first = first_[ranks_.front()];
     std::pop_heap(ranks_.begin(), ranks_.end(), std::greater<>());
     ranks_.pop_back();
@@ -71,9 +74,9 @@ class RankQueue {
 
   std::vector<uint32_t> ranks_;  // a heap
   std::vector<int32_t> first_;   // by rank: the entry pushed last, or -1
-  std::vector<Entry> entries_;
+  std::vector<Entry, HugePageAllocator<Entry>> entries_;
   int32_t free_ = -1;
-  std::vector<int32_t> positions_;
+  Positions positions_;
 };
 
 }  // namespace qwen3

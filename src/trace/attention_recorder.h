@@ -1,12 +1,13 @@
 // AttentionRecorder: where each head looks. It keeps summaries per head, and the full maps when the
-// sequence is short enough.
+// sequence is short enough. Over several passes the queries of a layer follow one another.
 //
 // The reference backend shows the probabilities ("probs"); on the others they are computed again
-// here from the queries and keys that the taps show. Of more than 256 tokens only some queries are
-// looked at then, evenly spread, the last one included.
+// here from the queries and keys that the taps show. Of a pass of more than 256 tokens only some
+// queries are looked at then, evenly spread, the last one included.
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -43,19 +44,36 @@ class AttentionRecorder final : public Tap {
   AttentionRecorder(const ModelFacts& facts, int64_t max_map_tokens)
       : facts_(facts), max_map_tokens_(max_map_tokens) {}
 
-  // One sequence, whole, as evaluate() runs it.
+  // One sequence, its tokens in order, from the first.
   void tensor(std::string_view name, const Tensor& value) override;
-  const std::vector<LayerAttention>& layers() const { return layers_; }
+  // What was seen so far, in order of the layers.
+  std::vector<LayerAttention> layers() const;
 
  private:
-  void remember(std::vector<float>& copy, const Tensor& value);
-  void compute(int64_t layer);
-  void from_probabilities(int64_t layer, const Tensor& probabilities);
+  // Sums over the queries so far. The row of query t is its probabilities over keys 0 to t.
+  struct Head {
+    HeadSummary sums;
+    std::vector<float> last_row;
+    std::vector<float> rows;  // of all queries, one behind the other; while maps are kept
+  };
+  struct Layer {
+    int64_t layer = 0;
+    int64_t n_tokens = 0, n_queries = 0;
+    std::vector<float> keys;  // [n_tokens, n_kv_heads, head_dim], unless probabilities are shown
+    std::vector<Head> heads;
+  };
+
+  Layer& layer_at(int64_t index);
+  void append(std::vector<float>& copy, const Tensor& value) const;
+  void compute(Layer& layer);
+  void from_probabilities(Layer& layer, const Tensor& probabilities);
+  void add_tokens(Layer& layer, int64_t n_heads, int64_t n_tokens) const;
+  void add_query(Head& head, std::span<const float> row) const;
 
   const ModelFacts& facts_;
   int64_t max_map_tokens_;
-  std::vector<float> q_, k_;  // [n_tokens, heads, head_dim] of the layer that runs
-  std::vector<LayerAttention> layers_;
+  std::vector<float> q_;  // [n_rows, heads, head_dim] of the layer that runs
+  std::vector<Layer> layers_;
 };
 
 }  // namespace qwen3

@@ -92,9 +92,10 @@ std::string LevelTap::heads(int64_t n_heads) const {
 
 std::string LevelTap::flat(int64_t features) const { return tuple(1, n_tokens_, features); }
 
-void LevelTap::begin(int64_t n_tokens) {
-  n_tokens_ = n_tokens;
-  const std::string ids = tuple(1, n_tokens), mask = tuple(1, 1, n_tokens, n_tokens);
+void LevelTap::begin_step(std::span<const int32_t> positions) {
+  n_tokens_ = static_cast<int64_t>(positions.size());
+  n_keys_ = positions.empty() ? 0 : int64_t{positions.back()} + 1;
+  const std::string ids = tuple(1, n_tokens_), mask = tuple(1, 1, n_tokens_, n_keys_);
   const bool verbose = level_ == TraceLevel::verbose;
   always(fmt::format("Trace level={}. {}: input_flow / compact / verbose",
                      trace_level_name(level_),
@@ -116,7 +117,7 @@ void LevelTap::tensor(std::string_view name, const Tensor& value) {
   const TapName tap = parse_tap_name(name);
   if (level_ == TraceLevel::input_flow && !in_input_flow(tap)) return;
   if (tap.layer < 0) {
-    model_tensor(tap.part);
+    model_tensor(tap.part, value);
     return;
   }
   const std::string layer = fmt::format("layer{:02}", tap.layer);
@@ -137,8 +138,10 @@ void LevelTap::tensor(std::string_view name, const Tensor& value) {
   }
 }
 
-void LevelTap::model_tensor(std::string_view part) {
-  const std::string hidden = flat(facts_.hidden_size), logits = flat(facts_.vocab_size);
+void LevelTap::model_tensor(std::string_view part, const Tensor& value) {
+  // The rows of the last two are those whose logits are wanted.
+  const std::string hidden = tuple(1, value.dim(0), facts_.hidden_size);
+  const std::string logits = tuple(1, value.dim(0), facts_.vocab_size);
   if (part == "embed_tokens") {
     line(TraceLevel::input_flow, "model.embedding: input_ids -> hidden_states" + hidden);
     line(TraceLevel::compact, "model.embedding: " + hidden);
@@ -211,18 +214,19 @@ void LevelTap::qkv_lines(const std::string& prefix) {
 // Our attention repeats no keys and keeps no scores; the lines say the shapes of the mathematics.
 void LevelTap::score_lines(const std::string& prefix) {
   const std::string q = heads(facts_.num_attention_heads);
-  const std::string scores = tuple(1, facts_.num_attention_heads, n_tokens_, n_tokens_);
+  const std::string keys = tuple(1, facts_.num_attention_heads, n_keys_, facts_.head_dim);
+  const std::string scores = tuple(1, facts_.num_attention_heads, n_tokens_, n_keys_);
   line(TraceLevel::compact,
        fmt::format("{}.{}: q{} k{} v{}",
                    prefix,
                    facts_.qk_norm_after_rope ? "after_rope_qknorm_gqa" : "after_qknorm_rope_gqa",
                    q,
-                   q,
-                   q));
+                   keys,
+                   keys));
   line(TraceLevel::compact,
        fmt::format("{}.score_to_context: scores{} -> context{}", prefix, scores, q));
-  shape_line(prefix + ".k_after_gqa", q);
-  shape_line(prefix + ".v_after_gqa", q);
+  shape_line(prefix + ".k_after_gqa", keys);
+  shape_line(prefix + ".v_after_gqa", keys);
   shape_line(prefix + ".attn_scores", scores);
   shape_line(prefix + ".attn_scores_masked", scores);
   shape_line(prefix + ".attn_probs", scores);

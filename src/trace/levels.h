@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,8 +35,9 @@ class LevelTap final : public Tap {
   // `facts` is borrowed.
   LevelTap(TraceLevel level, const ModelFacts& facts, TraceLanguage language, Print print);
 
-  // Before the forward pass: a batch of one sequence of n_tokens.
-  void begin(int64_t n_tokens);
+  // Every pass has its lines, as a call of the original has: one sequence, with the keys of the
+  // tokens before.
+  void begin_step(std::span<const int32_t> positions) override;
   void tensor(std::string_view name, const Tensor& value) override;
   // After it, when there were labels. The auxiliary loss is the educational one, not yet scaled.
   void cross_entropy(double loss);
@@ -45,7 +47,7 @@ class LevelTap final : public Tap {
   void line(TraceLevel level, std::string text) const;
   void always(std::string text) const;
   void shape_line(std::string_view name, std::string_view shape) const;
-  void model_tensor(std::string_view part);
+  void model_tensor(std::string_view part, const Tensor& value);
   void layer_begins(int64_t layer);
   void attention_tensor(std::string_view part, const std::string& prefix);
   void qkv_lines(const std::string& prefix);
@@ -61,7 +63,7 @@ class LevelTap final : public Tap {
   const ModelFacts& facts_;
   bool chinese_;
   Print print_;
-  int64_t n_tokens_ = 0;
+  int64_t n_tokens_ = 0, n_keys_ = 0;
   std::vector<int64_t> histogram_;  // of the sparse layer that runs
 };
 

@@ -27,12 +27,18 @@ std::vector<LensToken> most_probable(const float* logits, int64_t n, int64_t n_b
   return best;
 }
 
+void LogitLens::begin_step(std::span<const int32_t> positions) {
+  position_ = positions.empty() ? 0 : positions.front();
+}
+
 void LogitLens::tensor(std::string_view name, const Tensor& value) {
   const TapName tap = parse_tap_name(name);
   if (tap.layer < 0 || tap.part != "output") return;
-  first_row_ = std::max<int64_t>(0, value.dim(0) - n_rows_);
-  auto& layer = layers_.emplace_back();
-  for (int64_t row = first_row_; row < value.dim(0); row += kChunkRows) {
+  const auto index = static_cast<size_t>(tap.layer);
+  if (index >= layers_.size()) layers_.resize(index + 1);
+  auto& layer = layers_[index];
+  for (int64_t row = std::max<int64_t>(0, value.dim(0) - n_rows_); row < value.dim(0);
+       row += kChunkRows) {
     const int64_t n = std::min(kChunkRows, value.dim(0) - row);
     const Tensor logits = project_(value.rows(row, n));
     const int64_t n_real =
@@ -41,6 +47,9 @@ void LogitLens::tensor(std::string_view name, const Tensor& value) {
       layer.push_back(most_probable(logits.f32_row(i), n_real, n_best_));
     }
   }
+  const auto n_kept = static_cast<int64_t>(layer.size());
+  if (n_kept > n_rows_) layer.erase(layer.begin(), layer.begin() + (n_kept - n_rows_));
+  first_row_ = position_ + value.dim(0) - static_cast<int64_t>(layer.size());
 }
 
 }  // namespace qwen3

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -25,15 +26,16 @@ class LogitLens final : public Tap {
 
   static constexpr int64_t kChunkRows = 16;
 
-  // Looks at the last n_rows tokens (all of them when there are fewer), at most kChunkRows of them
-  // in one call of `project`, and keeps n_best predictions of each. Ids from n_real_tokens on are
-  // padding of the head and are left out (0: all are real).
+  // Looks at the last n_rows tokens of all passes (all when there are fewer), at most kChunkRows of
+  // them in one call of `project`, and keeps n_best predictions of each. Ids from n_real_tokens on
+  // are padding of the head and are left out (0: all are real).
   LogitLens(Project project, int64_t n_rows, int64_t n_best, int64_t n_real_tokens)
       : project_(std::move(project)),
         n_rows_(n_rows),
         n_best_(n_best),
         n_real_tokens_(n_real_tokens) {}
 
+  void begin_step(std::span<const int32_t> positions) override;
   void tensor(std::string_view name, const Tensor& value) override;
 
   // [layer][row][rank]; the first row is token first_row() of the sequence.
@@ -44,6 +46,7 @@ class LogitLens final : public Tap {
  private:
   Project project_;
   int64_t n_rows_, n_best_, n_real_tokens_;
+  int64_t position_ = 0;  // of the first row of the running pass
   int64_t first_row_ = 0;
   Predictions layers_;
 };

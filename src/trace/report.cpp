@@ -190,11 +190,13 @@ std::string fill(std::string_view page,
 }  // namespace
 
 std::string html_report(const ReportInput& input) {
-  Json data{{"lang", input.chinese ? "zh" : "en"},
-            {"subtitle", input.subtitle},
-            {"model", facts_json(*input.facts)},
-            {"tokens", tokens_json(input.tokens)},
-            {"named", tokens_json(input.named)}};
+  Json data{
+      {"lang", input.chinese ? "zh" : "en"},
+      {"subtitle", input.subtitle},
+      {"model", facts_json(*input.facts)},
+      {"tokens", tokens_json(input.tokens)},
+      {"n_prompt", input.n_prompt < 0 ? static_cast<int64_t>(input.tokens.size()) : input.n_prompt},
+      {"named", tokens_json(input.named)}};
   if (input.taps != nullptr) data["taps"] = taps_json(*input.taps);
   if (input.routing != nullptr) data["routing"] = routing_data(*input.routing);
   if (input.lens != nullptr) data["lens"] = lens_data(*input.lens);

@@ -25,7 +25,8 @@ struct ReportToken {
 struct ReportInput {
   const ModelFacts* facts = nullptr;
   std::string subtitle;             // model, parameters, backend
-  std::vector<ReportToken> tokens;  // of the prompt
+  std::vector<ReportToken> tokens;  // of the prompt, then generated
+  int64_t n_prompt = -1;            // tokens from here on were generated; -1: none
   std::vector<ReportToken> named;   // texts of the ids that the lens predicts
   const std::vector<TapRecord>* taps = nullptr;
   const std::vector<LayerRouting>* routing = nullptr;

@@ -63,13 +63,11 @@ double normalised_entropy(const std::vector<int64_t>& counts) {
 }
 
 template <typename T>
-std::vector<T> copy_rows(const Tensor& tensor, const T* data) {
-  std::vector<T> copy;
+void append_rows(std::vector<T>& copy, const Tensor& tensor, const T* data) {
   for (int64_t row = 0; row < tensor.dim(0); ++row) {
     const T* from = data + row * tensor.row_stride();
     copy.insert(copy.end(), from, from + tensor.dim(1));
   }
-  return copy;
 }
 
 }  // namespace
@@ -112,22 +110,28 @@ AuxLosses auxiliary_losses(const std::vector<LayerRouting>& layers) {
   return losses;
 }
 
+LayerRouting& RoutingRecorder::layer(int64_t index) {
+  const auto known = std::ranges::find(layers_, index, &LayerRouting::layer);
+  if (known != layers_.end()) return *known;
+  LayerRouting fresh;
+  fresh.layer = index;
+  return layers_.emplace_back(std::move(fresh));
+}
+
 void RoutingRecorder::tensor(std::string_view name, const Tensor& value) {
   const TapName tap = parse_tap_name(name);
   if (tap.layer < 0 || tap.expert >= 0) return;
   if (tap.part == "mlp.router_logits") {
-    layers_.push_back({.layer = tap.layer,
-                       .n_tokens = value.dim(0),
-                       .top_k = 0,
-                       .n_experts = value.dim(1),
-                       .router_logits = copy_rows(value, value.f32()),
-                       .weights = {},
-                       .experts = {}});
+    LayerRouting& routing = layer(tap.layer);
+    routing.n_tokens += value.dim(0);
+    routing.n_experts = value.dim(1);
+    append_rows(routing.router_logits, value, value.f32());
   } else if (tap.part == "mlp.routing_weights") {
-    layers_.back().weights = copy_rows(value, value.f32());
-    layers_.back().top_k = value.dim(1);
+    LayerRouting& routing = layer(tap.layer);
+    routing.top_k = value.dim(1);
+    append_rows(routing.weights, value, value.f32());
   } else if (tap.part == "mlp.selected_experts") {
-    layers_.back().experts = copy_rows(value, value.i32());
+    append_rows(layer(tap.layer).experts, value, value.i32());
   }
 }
 

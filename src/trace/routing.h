@@ -1,4 +1,5 @@
-// RoutingRecorder: which experts each token went to, in every sparse layer, and how evenly.
+// RoutingRecorder: which experts each token went to, in every sparse layer, and how evenly. Over
+// several passes the tokens of a layer follow one another.
 #pragma once
 
 #include <cstdint>
@@ -44,6 +45,8 @@ class RoutingRecorder final : public Tap {
   const std::vector<LayerRouting>& layers() const { return layers_; }
 
  private:
+  LayerRouting& layer(int64_t index);
+
   std::vector<LayerRouting> layers_;
 };
 

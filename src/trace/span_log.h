@@ -29,11 +29,14 @@ struct OpTotal {
 class SpanLog {
  public:
   using Clock = std::chrono::steady_clock;
+  static constexpr int64_t kMaxSpans = 1 << 18;
 
   void add(
       std::string_view op, Clock::time_point begin, int64_t n_rows, double bytes, double flops);
   void clear();
+  // The first kMaxSpans; the totals count all.
   const std::vector<Span>& spans() const { return spans_; }
+  int64_t n_dropped() const { return n_dropped_; }
   std::vector<OpTotal> totals() const;  // most expensive first
 
   // One whole, above the operations: a forward pass or a request.
@@ -43,13 +46,13 @@ class SpanLog {
   };
   void add_outer(std::string name, Clock::time_point begin);
   const std::vector<Outer>& outers() const { return outers_; }
-
-  // Chrome's trace-event JSON, which Perfetto and chrome://tracing open. `process` names the row.
-  std::string chrome_json(std::string_view process) const;
+  Clock::time_point origin() const { return origin_; }  // where begin_ns counts from
 
  private:
   Clock::time_point origin_ = Clock::now();
   std::vector<Span> spans_;
+  std::vector<OpTotal> totals_;  // in order of appearance
+  int64_t n_dropped_ = 0;
   std::vector<Outer> outers_;
 };
 

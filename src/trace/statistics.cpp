@@ -53,6 +53,26 @@ TensorStatistics statistics_of(const Tensor& tensor) {
   return s;
 }
 
+TensorStatistics merged(const TensorStatistics& a, const TensorStatistics& b) {
+  const auto n_finite = [](const TensorStatistics& s) {
+    return static_cast<double>(s.n - s.n_nan - s.n_inf);
+  };
+  const double n_a = n_finite(a), n_b = n_finite(b), n = n_a + n_b;
+  TensorStatistics s = n_a > 0 ? a : b;
+  s.n = a.n + b.n;
+  s.n_nan = a.n_nan + b.n_nan;
+  s.n_inf = a.n_inf + b.n_inf;
+  if (n_a == 0 || n_b == 0) return s;
+  const double delta = b.mean - a.mean;
+  s.mean = a.mean + delta * (n_b / n);
+  s.std =
+      std::sqrt((a.std * a.std * n_a + b.std * b.std * n_b + delta * delta * n_a * n_b / n) / n);
+  s.rms = std::sqrt((a.rms * a.rms * n_a + b.rms * b.rms * n_b) / n);
+  s.min = std::min(a.min, b.min);
+  s.max = std::max(a.max, b.max);
+  return s;
+}
+
 std::vector<float> first_values(const Tensor& tensor, int64_t n) {
   std::vector<float> values;
   if (tensor.numel() == 0) return values;
@@ -65,19 +85,41 @@ std::vector<float> first_values(const Tensor& tensor, int64_t n) {
 }
 
 void StatisticsTap::tensor(std::string_view name, const Tensor& value) {
+  const auto known = places_.find(name);
+  if (known != places_.end()) {
+    add(known->second, value);
+    return;
+  }
   TapRecord record{.name = std::string(name),
                    .shape = {},
                    .dtype = dtype_name(value.dtype()),
                    .statistics = statistics_of(value),
                    .sample = first_values(value, kSampleSize)};
   for (int i = 0; i < value.rank(); ++i) record.shape.push_back(value.dim(i));
+  if (!first_bad_ && !record.statistics.all_finite()) first_bad_ = records_.size();
+  places_.emplace(name, records_.size());
   records_.push_back(std::move(record));
 }
 
+void StatisticsTap::add(size_t place, const Tensor& value) {
+  TapRecord& record = records_[place];
+  record.statistics = merged(record.statistics, statistics_of(value));
+  if (record.sample.empty()) record.sample = first_values(value, kSampleSize);
+  if (!first_bad_ && !record.statistics.all_finite()) first_bad_ = place;
+  bool rows_of_one_tensor = static_cast<int>(record.shape.size()) == value.rank();
+  for (int i = 1; i < value.rank() && rows_of_one_tensor; ++i) {
+    rows_of_one_tensor = record.shape[static_cast<size_t>(i)] == value.dim(i);
+  }
+  if (rows_of_one_tensor && value.rank() > 0) {
+    record.shape.front() += value.dim(0);
+    return;
+  }
+  record.shape.clear();
+  for (int i = 0; i < value.rank(); ++i) record.shape.push_back(value.dim(i));
+}
+
 const TapRecord* StatisticsTap::first_bad() const {
-  const auto bad = std::ranges::find_if(
-      records_, [](const TapRecord& record) { return !record.statistics.all_finite(); });
-  return bad == records_.end() ? nullptr : &*bad;
+  return first_bad_ ? &records_[*first_bad_] : nullptr;
 }
 
 }  // namespace qwen3

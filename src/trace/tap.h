@@ -18,6 +18,8 @@
 //   norm   logits
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "tensor/tensor.h"
@@ -27,6 +29,11 @@ namespace qwen3 {
 class Tap {
  public:
   virtual ~Tap() = default;
+  // A forward pass begins: its rows are the tokens at these positions of one sequence, increasing.
+  // The tensors that follow are this pass's, until the next one begins. evaluate() makes one pass;
+  // a served request one for each prefill chunk and each decoded token, which together show every
+  // position once, in order.
+  virtual void begin_step(std::span<const int32_t> positions) { (void)positions; }
   // Called on the thread that runs the model, in the order of execution. `value` is valid during
   // the call only and must not be written.
   virtual void tensor(std::string_view name, const Tensor& value) = 0;

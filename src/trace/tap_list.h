@@ -12,6 +12,9 @@ class TapList final : public Tap {
  public:
   void add(Tap& tap) { taps_.push_back(&tap); }  // borrowed
   bool empty() const { return taps_.empty(); }
+  void begin_step(std::span<const int32_t> positions) override {
+    for (Tap* tap : taps_) tap->begin_step(positions);
+  }
   void tensor(std::string_view name, const Tensor& value) override {
     for (Tap* tap : taps_) tap->tensor(name, value);
   }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -103,6 +104,55 @@ TEST(OutputFile, AppearsOnlyWhenCommitted) {
   }
   EXPECT_EQ(read_text_file(path, 100), "new text");
   EXPECT_EQ(n_entries(dir.path()), 1u);
+}
+
+// Whether files without a name can be made in `dir`; elsewhere a killed process leaves a part.
+bool has_nameless_files(const fs::path& dir) {
+  const int fd = ::open(dir.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+  if (fd >= 0) ::close(fd);
+  return fd >= 0;
+}
+
+TEST(OutputFile, AKilledProcessLeavesNothing) {
+  const test::TempDir dir;
+  if (!has_nameless_files(dir.path())) GTEST_SKIP() << "no O_TMPFILE here";
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGKILL}) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      OutputFile out(dir.path() / "f");
+      out.write("half");
+      ::raise(signal);
+      ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    EXPECT_EQ(n_entries(dir.path()), 0u) << signal;
+  }
+}
+
+TEST(OutputFile, LongNamesAreReplacedOrRefusedAtOnce) {
+  const test::TempDir dir;
+  const fs::path longest = dir.path() / std::string(255, 'n');
+  for (const char* text : {"one", "two"}) {
+    OutputFile out(longest);
+    out.write(text);
+    out.commit();
+    EXPECT_EQ(read_text_file(longest, 100), text);
+  }
+  EXPECT_EQ(n_entries(dir.path()), 1u);
+  EXPECT_ERROR(OutputFile(dir.path() / std::string(256, 'n')),
+               ErrorKind::device,
+               "cannot create: File name too long");
+}
+
+TEST(OutputFile, HasTheModeThatTheUserWishesForNewFiles) {
+  const test::TempDir dir;
+  const mode_t before = ::umask(027);
+  OutputFile out(dir.path() / "f");
+  out.commit();
+  ::umask(before);
+  EXPECT_EQ(fs::status(dir.path() / "f").permissions(), fs::perms(0640));
 }
 
 TEST(OutputFile, NamesPathAndReason) {

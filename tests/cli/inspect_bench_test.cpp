@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "base/json.h"
+#include "base/mapped_file.h"
 #include "cli/run_program.h"
 #include "support/temp_dir.h"
 
@@ -158,14 +159,40 @@ TEST(Bench, RandomWeightsNeedAConfigOnly) {
   EXPECT_THAT(result.err, HasSubstr("GB/s of memory (measured)"));
 }
 
+TEST(Bench, TimelineHasEveryRequest) {
+  const TempDir dir;
+  const std::string file = (dir.path() / "timeline.json").string();
+  const ProgramResult result =
+      bench({"--model", golden_model("moe_small"), "--quiet", "--timeline", file});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json json = parse_json(read_text_file(file, 16 << 20), "timeline");
+  EXPECT_EQ(json["otherData"]["dropped_spans"], 0);
+  int64_t n_requests = 0, n_decodes = 0, n_operations = 0;
+  for (const Json& event : json["traceEvents"]) {
+    if (event["ph"] != "X") continue;
+    n_requests += event["name"].get<std::string>().starts_with("request ") ? 1 : 0;
+    n_decodes += event["name"] == "decode" ? 1 : 0;
+    n_operations += event["pid"] == 1 && event["name"] != "step" ? 1 : 0;
+  }
+  // Prefill: one for the context of 8, three for each context. Decode, of one and of three
+  // sequences for each context: once to fill the cache, twice for 9 tokens.
+  EXPECT_EQ(n_requests, 1 + 2 * 3 + 2 * (1 + 3) * 3);
+  EXPECT_EQ(n_decodes, 2 * (1 + 3) * 2 * 8);
+  EXPECT_GT(n_operations, 1000);
+}
+
 TEST(Bench, BadListsAreRefused) {
-  for (const char* batch : {"0", "1,", "x", "-1"}) {
+  for (const char* batch : {"0", "1,", "x", "-1", "1025", "1000000000"}) {
     const ProgramResult result =
         run_qwen3({"bench", "-m", golden_model("dense"), "--batch", batch});
     EXPECT_EQ(result.exit_code, 2);
     EXPECT_EQ(result.out, "");
     EXPECT_THAT(result.err, HasSubstr("--batch"));
   }
+  const ProgramResult longer =
+      run_qwen3({"bench", "-m", golden_model("dense"), "--context", "0,1000000000"});
+  EXPECT_EQ(longer.exit_code, 1);
+  EXPECT_THAT(longer.err, HasSubstr("the model's 128 tokens; got 1000000514; lower --context"));
   const ProgramResult both = run_qwen3({"bench", "-m", "a", "--random-weights", "b"});
   EXPECT_EQ(both.exit_code, 2);
 }

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
@@ -24,6 +25,9 @@ struct ProgramResult {
 
 // `input` becomes its standard input. Terminals are not involved.
 ProgramResult run_qwen3(const std::vector<std::string>& arguments, std::string_view input = {});
+
+// The same for a line of /bin/sh, in which $QWEN3 is the binary: for redirections.
+ProgramResult run_shell(const std::string& line, std::string_view input = {});
 
 // The binary under test.
 std::filesystem::path qwen3_binary();
@@ -51,16 +55,16 @@ struct Pipe {
   std::array<int, 2> fds{-1, -1};
 };
 
-inline void exec_child(const std::vector<std::string>& arguments, Pipe& in, Pipe& out, Pipe& err) {
+inline void exec_child(const std::vector<std::string>& command, Pipe& in, Pipe& out, Pipe& err) {
   dup2(in.fds[0], STDIN_FILENO);
   dup2(out.fds[1], STDOUT_FILENO);
   dup2(err.fds[1], STDERR_FILENO);
-  std::string binary = qwen3_binary().string();
-  std::vector<std::string> words = arguments;
-  std::vector<char*> argv{binary.data()};
+  signal(SIGPIPE, SIG_DFL);  // which the parent ignores
+  std::vector<std::string> words = command;
+  std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
-  execv(binary.c_str(), argv.data());
+  execv(argv[0], argv.data());
   _exit(127);
 }
 
@@ -93,27 +97,38 @@ inline void exchange(
   }
 }
 
+inline ProgramResult run(const std::vector<std::string>& command, std::string_view input) {
+  signal(SIGPIPE, SIG_IGN);
+  Pipe in;
+  Pipe out;
+  Pipe err;
+  const pid_t child = fork();
+  if (child < 0) throw std::runtime_error("fork failed");
+  if (child == 0) exec_child(command, in, out, err);
+  in.close_end(0);
+  out.close_end(1);
+  err.close_end(1);
+  ProgramResult result;
+  exchange(in, out, err, input, result);
+  int status = 0;
+  waitpid(child, &status, 0);
+  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  return result;
+}
+
 }  // namespace detail
 
 inline std::filesystem::path qwen3_binary() { return QWEN3_BINARY; }
 
 inline ProgramResult run_qwen3(const std::vector<std::string>& arguments, std::string_view input) {
-  signal(SIGPIPE, SIG_IGN);
-  detail::Pipe in;
-  detail::Pipe out;
-  detail::Pipe err;
-  const pid_t child = fork();
-  if (child < 0) throw std::runtime_error("fork failed");
-  if (child == 0) detail::exec_child(arguments, in, out, err);
-  in.close_end(0);
-  out.close_end(1);
-  err.close_end(1);
-  ProgramResult result;
-  detail::exchange(in, out, err, input, result);
-  int status = 0;
-  waitpid(child, &status, 0);
-  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  return result;
+  std::vector<std::string> command{qwen3_binary().string()};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return detail::run(command, input);
+}
+
+inline ProgramResult run_shell(const std::string& line, std::string_view input) {
+  setenv("QWEN3", qwen3_binary().c_str(), 1);
+  return detail::run({"/bin/sh", "-c", line}, input);
 }
 
 inline std::string golden_model(std::string_view name) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -360,12 +361,112 @@ TEST(Trace, ReportAndTimeline) {
   EXPECT_EQ(lines_of(full.err).size(), 1u);
 }
 
+// Prompt and generated tokens through an engine are what one pass over all of them shows.
+TEST(Trace, GeneratedTokensToo) {
+  const TempDir directory;
+  const std::string served = (directory.path() / "served").string();
+  const std::string whole = (directory.path() / "whole").string();
+  // float32: with 16-bit weights the engine keeps its keys in 16 bits too, a single pass does not.
+  const std::vector<std::string> see{
+      "--dtype", "float32", "--json", "--lens", "4", "--routing", "--attention"};
+  std::vector<std::string> arguments{
+      "--ids", "36,55,27", "--generate", "4", "--routing-out", served};
+  arguments.insert(arguments.end(), see.begin(), see.end());
+  const ProgramResult a = trace(arguments, "moe_small");
+  ASSERT_EQ(a.exit_code, 0) << a.err;
+  std::vector<std::string> lines = lines_of(a.out);
+  const Json generated = parse_json(lines.at(0), "line")["generated"];
+  EXPECT_EQ(generated["first_token"], 3);
+  ASSERT_EQ(generated["ids"].size(), 4u);
+  std::string ids = "36,55,27";
+  for (const Json& id : generated["ids"]) ids += "," + dump_json(id);
+  arguments = {"--ids", ids, "--routing-out", whole};
+  arguments.insert(arguments.end(), see.begin(), see.end());
+  const ProgramResult b = trace(arguments, "moe_small");
+  ASSERT_EQ(b.exit_code, 0) << b.err;
+  std::vector<std::string> expected = lines_of(b.out);
+  lines.erase(lines.begin());
+  // Statistics, by name: which expert comes first depends on the passes.
+  const auto take_taps = [](std::vector<std::string>& from) {
+    std::map<std::string, Json> taps;
+    std::vector<std::string> others;
+    for (const std::string& line : from) {
+      const Json json = parse_json(line, "line");
+      if (json.contains("name")) {
+        taps[json["name"].get<std::string>()] = json;
+      } else {
+        others.push_back(line);
+      }
+    }
+    from = others;
+    return taps;
+  };
+  const std::map<std::string, Json> served_taps = take_taps(lines), taps = take_taps(expected);
+  ASSERT_EQ(served_taps.size(), taps.size());
+  for (const auto& [name, tap] : taps) {
+    // As many rows as logits were wanted; as wide as there were keys.
+    if (name == "norm" || name == "logits" || name.ends_with(".probs")) continue;
+    const Json& other = served_taps.at(name);
+    EXPECT_EQ(other["shape"], tap["shape"]) << name;
+    EXPECT_EQ(other["max"], tap["max"]) << name;
+    EXPECT_NEAR(other["rms"].get<double>(), tap["rms"].get<double>(), 1e-9) << name;
+  }
+  EXPECT_EQ(served_taps.at("logits")["shape"], Json({5, 70}));
+  ASSERT_EQ(lines.size(), expected.size());
+  int64_t n_generated_rows = 0;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const Json one = parse_json(lines[i], "line");
+    Json other = parse_json(expected[i], "line");
+    if (one.contains("lens")) {
+      n_generated_rows += one["lens"]["generated"] == true ? 1 : 0;
+      EXPECT_EQ(other["lens"]["generated"], false);
+      other["lens"]["generated"] = one["lens"]["generated"];
+    }
+    EXPECT_EQ(one, other);
+  }
+  EXPECT_EQ(n_generated_rows, 3 * 4);  // layers, and the last four tokens
+  EXPECT_EQ(read_npy(served + "/experts.npy").values, read_npy(whole + "/experts.npy").values);
+  EXPECT_EQ(read_npy(served + "/weights.npy").values, read_npy(whole + "/weights.npy").values);
+  const ProgramResult text =
+      trace({"--ids", "36,55,27", "--generate", "2", "--routing", "--lens", "1"}, "moe_small");
+  EXPECT_THAT(text.out, HasSubstr("\ntoken       2 "));
+  EXPECT_THAT(text.out, HasSubstr("\ngenerated   3 "));
+  EXPECT_THAT(text.out, HasSubstr("after generated token 4 "));
+}
+
+TEST(Trace, TheTimelineOfAGenerationShowsItsRequest) {
+  const TempDir directory;
+  const std::string html = (directory.path() / "trace.html").string();
+  const std::string timeline = (directory.path() / "timeline.json").string();
+  const ProgramResult result =
+      trace({"--ids", "36,55,27", "--generate", "3", "--html", html, "--timeline", timeline},
+            "moe_small");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(read_text_file(html, 4 << 20), HasSubstr("\"n_prompt\":3"));
+  const Json json = parse_json(read_text_file(timeline, 4 << 20), "timeline");
+  std::vector<std::string> spans;
+  int64_t n_steps = 0, n_operations = 0;
+  for (const Json& event : json["traceEvents"]) {
+    if (event["ph"] != "X") continue;
+    if (event["pid"] == 2) spans.push_back(event["name"].get<std::string>());
+    if (event["pid"] == 1) ++(event["name"] == "step" ? n_steps : n_operations);
+  }
+  EXPECT_THAT(spans,
+              testing::ElementsAre("queue", "prefill", "decode", "decode", "decode", "request 2"));
+  EXPECT_EQ(n_steps, 4);
+  EXPECT_GT(n_operations, 4 * 10);
+}
+
 TEST(Trace, SaysWhatIsWrongInOneLine) {
   for (const auto& [arguments, exit_code, part] :
        std::vector<std::tuple<std::vector<std::string>, int, std::string>>{
            {{}, 2, "expected one of --prompt and --ids"},
            {{"--ids", "1", "--prompt", "x"}, 2, "got both"},
-           {{"--ids", "1", "--level", "loud"}, 1, "unknown trace level"},
+           {{"--ids", "1", "--level", "loud"}, 2, "unknown trace level"},
+           {{"--ids", "1", "--generate", "2", "--out", "x"}, 2, "--out: expected it without"},
+           {{"--ids", "1", "--generate", "2", "--labels", "1"}, 2, "--labels: expected it without"},
+           {{"--ids", "1", "--generate", "-1"}, 2, "--generate"},
+           {{"--ids", "1", "--generate", "127"}, 1, "--generate: expected at most 126 tokens"},
            {{"--prompt", "x"}, 1, "give --ids instead"},
            {{"--ids", "70"}, 1, "70"},
            {{"--ids", "1", "--compare", "/nowhere"}, 1, "no such directory"},

@@ -78,6 +78,29 @@ TEST(Usage, IdListsAreStrict) {
   }
 }
 
+TEST(Usage, TextsAreUtf8AndSomeAreNotEmpty) {
+  const std::string bad = "ab\xff";
+  const std::string why = ": expected UTF-8; got \"ab\xEF\xBF\xBD\", wrong at byte 2";
+  expect_refused({"generate", "--prompt", bad}, 2, "qwen3 generate: --prompt" + why);
+  expect_refused({"generate", "--prompt", "x", "--stop", "x", "--stop", bad}, 2, "--stop" + why);
+  expect_refused({"chat", bad}, 2, "qwen3 chat: TEXT" + why);
+  expect_refused({"chat", "--system", bad, "hi"}, 2, "--system" + why);
+  expect_refused({"chat", "--stop", "", "hi"}, 2, "--stop: expected a text; got \"\"");
+  expect_refused({"generate", "--prompt", ""}, 2, "--prompt: expected a text; got \"\"");
+}
+
+TEST(Usage, NamesAreNotEmpty) {
+  expect_refused({"logits", "--ids", "1", "--out", ""}, 2, "--out: expected the name");
+  expect_refused({"logits", "--ids", "1", "--taps", ""}, 2, "--taps: expected the name");
+  expect_refused({"render", "--template", ""}, 2, "--template: expected the name");
+  expect_refused({"bench", "--random-weights", ""}, 2, "--random-weights: expected the name");
+}
+
+TEST(Usage, MessagesAreUtf8WhateverWasTyped) {
+  expect_refused({"generate", "--b\xff"}, 2, "unknown option \"--b\xEF\xBF\xBD\"");
+  expect_refused({"inspect", "-m", "/no/\xff"}, 1, "/no/\xEF\xBF\xBD: no such model");
+}
+
 TEST(Usage, IdsAndPromptExcludeEachOther) {
   expect_refused({"generate", "--ids", "1", "--prompt", "x"}, 2, "excludes");
 }
@@ -88,7 +111,7 @@ TEST(Usage, MissingModelIsNamed) {
   for (const char* command : {"chat", "generate", "tokenize", "render", "inspect"}) {
     SCOPED_TRACE(command);
     expect_refused({command, "-m", "/no/such/model"}, 1, "/no/such/model: no such model directory");
-    expect_refused({command, "-m", ""}, 1, "--model: expected");
+    expect_refused({command, "-m", ""}, 2, "--model: expected");
   }
 }
 

@@ -4,8 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <condition_variable>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -26,9 +30,13 @@ struct MockOptions {
   int64_t max_model_len = 256;
   int64_t max_batch_tokens = 32;
   int64_t max_sequences = 8;
+  int64_t max_logit_rows = 0;
+  int64_t n_real_tokens = kVocab;
   int64_t max_waiting = 1000;
+  int64_t max_waiting_tokens = 0;
   bool prefix_cache = true;
   std::vector<int32_t> eos = {};
+  std::function<Clock::time_point()> now = Clock::now;
 };
 
 struct Mock {
@@ -38,11 +46,14 @@ struct Mock {
                             .block_size = kBlock,
                             .max_batch_tokens = s.max_batch_tokens,
                             .max_sequences = s.max_sequences,
+                            .max_logit_rows = s.max_logit_rows,
                             .prefix_cache = s.prefix_cache},
-              .limits = {.n_real_tokens = kVocab, .max_model_len = s.max_model_len},
+              .limits = {.n_real_tokens = s.n_real_tokens, .max_model_len = s.max_model_len},
               .max_waiting = s.max_waiting,
+              .max_waiting_tokens = s.max_waiting_tokens,
               .eos_token_ids = s.eos,
-              .check_every_step = true}) {}
+              .check_every_step = true,
+              .now = s.now}) {}
   MockModel::Knobs knobs;
   EngineCore core;
 };
@@ -215,6 +226,137 @@ TEST(EngineCore, GivesLogprobs) {
   }
 }
 
+// What a request must be told of its prompt, without an engine.
+std::vector<PromptLogprobs> mock_prompt_logprobs(const Request& request, int64_t n_real_tokens) {
+  Sampler sampler(kVocab, n_real_tokens);
+  std::vector<PromptLogprobs> all(1);
+  std::vector<float> logits(kVocab);
+  uint64_t chain = 0;
+  for (size_t i = 0; i + 1 < request.prompt_ids.size(); ++i) {
+    chain = chain_hash(chain, request.prompt_ids[i]);
+    mock_logits(logits, chain);
+    const Sampled s = sampler.score(logits, request.prompt_ids[i + 1], request.n_prompt_logprobs);
+    all.push_back({.token = TokenLogprob{s.token_id, s.logprob},
+                   .top = {s.top.begin(), s.top.begin() + s.n_top}});
+  }
+  return all;
+}
+
+bool same(const TokenLogprob& a, const TokenLogprob& b) {
+  return a.token_id == b.token_id && a.logprob == b.logprob;
+}
+
+void expect_same(const std::vector<PromptLogprobs>& a, const std::vector<PromptLogprobs>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    ASSERT_EQ(a[i].token.has_value(), i > 0);
+    ASSERT_EQ(b[i].token.has_value(), i > 0);
+    if (i > 0) {
+      ASSERT_TRUE(same(*a[i].token, *b[i].token)) << i;
+    }
+    ASSERT_TRUE(std::ranges::equal(a[i].top, b[i].top, same)) << i;
+  }
+}
+
+// Rows of logits are few, blocks too: prompts are scored in pieces, preempted half-way, and
+// resumed; the values are as if alone, no step exceeds the rows, and others do not notice.
+TEST(EngineCore, PromptLogprobsInAnyCompany) {
+  Mock mock({.n_blocks = 12,
+             .max_model_len = 128,
+             .max_sequences = 6,
+             .max_logit_rows = 9,
+             .n_real_tokens = 60});
+  std::mt19937 random(5);
+  std::vector<Request> requests;
+  std::vector<EventStream> streams;
+  for (int i = 0; i < 300; ++i) {
+    Request r = random_request(random);
+    for (int32_t& id : r.prompt_ids) id %= 60;
+    if (i % 2 == 0) r.n_prompt_logprobs = static_cast<int>(random() % 21);
+    if (i % 50 == 0) r.prompt_ids.resize(1);
+    requests.push_back(r);
+    streams.push_back(mock.core.submit(std::move(r)));
+  }
+  for (size_t i = 0; i < streams.size(); ++i) {
+    const auto first = streams[i].next();
+    ASSERT_TRUE(first.has_value());
+    ASSERT_GE(first->token_id, 0) << first->error;
+    if (requests[i].n_prompt_logprobs < 0) {
+      EXPECT_TRUE(first->prompt_logprobs.empty());
+    } else {
+      expect_same(first->prompt_logprobs, mock_prompt_logprobs(requests[i], 60));
+      for (const PromptLogprobs& p : first->prompt_logprobs) {
+        for (const TokenLogprob& t : p.top) EXPECT_LT(t.token_id, 60);
+      }
+      if (first->finish) {
+        EXPECT_EQ(first->usage.cached_tokens, 0);
+      }
+    }
+    while (auto event = streams[i].next()) {
+      EXPECT_TRUE(event->prompt_logprobs.empty());
+      if (event->finish && requests[i].n_prompt_logprobs >= 0) {
+        EXPECT_EQ(event->usage.cached_tokens, 0);
+      }
+    }
+  }
+  EXPECT_EQ(mock.knobs.most_logit_rows, 9);
+  EXPECT_GT(mock.core.stats().n_preemptions, 20);
+  EXPECT_EQ(mock.core.stats().n_free_blocks, 12);
+}
+
+TEST(EngineCore, ScoredPromptIsNaturalLogSoftmaxOfTheRawRow) {
+  Mock mock({.n_real_tokens = 50});
+  auto stream = mock.core.submit({.prompt_ids = {5, 7}, .n_prompt_logprobs = 3});
+  const auto event = stream.next();
+  ASSERT_EQ(event->prompt_logprobs.size(), 2u);
+  const PromptLogprobs& p = event->prompt_logprobs[1];
+  std::vector<float> logits(kVocab);
+  mock_logits(logits, chain_hash(0, 5));
+  double sum = 0;
+  for (const float x : logits) sum += std::exp(static_cast<double>(x));
+  EXPECT_EQ(p.token->token_id, 7);
+  EXPECT_NEAR(p.token->logprob, static_cast<double>(logits[7]) - std::log(sum), 2e-6);
+  ASSERT_EQ(p.top.size(), 3u);
+  EXPECT_EQ(p.top[0].token_id,
+            std::max_element(logits.begin(), logits.begin() + 50) - logits.begin());
+  EXPECT_GE(p.top[1].logprob, p.top[2].logprob);
+}
+
+TEST(EngineCore, EmbedsTheLastTokenAndFinishes) {
+  Mock mock({.n_blocks = 10, .max_model_len = 100});
+  std::vector<EventStream> streams;
+  std::vector<Request> requests;
+  for (uint64_t i = 0; i < 40; ++i) {
+    Request r{.prompt_ids = prompt(1 + static_cast<int64_t>(i * 7 % 100), i % 3), .embed = true};
+    if (i % 4 == 1) r.n_prompt_logprobs = 2;
+    if (i % 4 == 3 && r.prompt_ids.size() < 90) r.embed = false;
+    requests.push_back(r);
+    streams.push_back(mock.core.submit(std::move(r)));
+  }
+  streams.push_back(mock.core.submit({.prompt_ids = prompt(100, 9), .embed = true}));
+  requests.push_back({.prompt_ids = prompt(100, 9), .embed = true});  // the whole context
+  for (size_t i = 0; i < streams.size(); ++i) {
+    const auto event = streams[i].next();
+    if (!requests[i].embed) {
+      EXPECT_TRUE(event->embedding.empty());
+      drain(streams[i], 1);
+      continue;
+    }
+    uint64_t chain = 0;
+    for (const int32_t id : requests[i].prompt_ids) chain = chain_hash(chain, id);
+    const auto expected = mock_hidden(chain);
+    EXPECT_EQ(event->embedding, std::vector<float>(expected.begin(), expected.end()));
+    EXPECT_EQ(event->finish, FinishReason::stop);
+    EXPECT_EQ(event->token_id, -1);
+    EXPECT_EQ(event->usage.completion_tokens, 0);
+    EXPECT_EQ(event->prompt_logprobs.size(),
+              requests[i].n_prompt_logprobs >= 0 ? requests[i].prompt_ids.size() : 0);
+    EXPECT_FALSE(streams[i].next().has_value());
+  }
+  EXPECT_THROW(mock.core.submit({.prompt_ids = prompt(101, 9), .embed = true}), Error);
+  EXPECT_EQ(mock.core.stats().n_free_blocks, 10);
+}
+
 TEST(EngineCore, DamagedLogitsEndOnlyTheirRequest) {
   Mock mock({});
   mock.knobs.nan_token = 63;
@@ -226,6 +368,10 @@ TEST(EngineCore, DamagedLogitsEndOnlyTheirRequest) {
   EXPECT_NE(a.last.error.find("not a number"), std::string::npos) << a.last.error;
   EXPECT_TRUE(a.ids.empty());
   EXPECT_EQ(drain(healthy).last.finish, FinishReason::length);
+  auto scored = mock.core.submit({.prompt_ids = {1, 63, 2, 3}, .n_prompt_logprobs = 0});
+  const Outcome b = drain(scored);
+  EXPECT_EQ(b.last.finish, FinishReason::error);
+  EXPECT_NE(b.last.error.find("after token 2: not a number"), std::string::npos) << b.last.error;
 }
 
 TEST(EngineCore, FailedStepFailsWhatIsInFlightAndTheEngineGoesOn) {
@@ -266,7 +412,7 @@ TEST(EngineCore, RefusesMoreThanMaxWaitingAndRecovers) {
     mock.core.submit({.prompt_ids = {3}});
     FAIL() << "the queue was full";
   } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::out_of_memory);
+    EXPECT_EQ(error.kind(), ErrorKind::busy);
   }
   streams[0].cancel();
   EXPECT_EQ(drain(streams[0], 1).last.finish, FinishReason::cancelled);
@@ -275,6 +421,73 @@ TEST(EngineCore, RefusesMoreThanMaxWaitingAndRecovers) {
     auto one = mock.core.submit({.prompt_ids = {3}, .sampling = {.max_tokens = 1}});
     drain(one);
   }
+}
+
+TEST(EngineCore, RefusesMoreThanMaxWaitingTokensButNeverAnEmptyQueue) {
+  Mock mock({.max_sequences = 1, .max_waiting_tokens = 100});
+  mock.knobs.sleep_us = 2000;
+  auto running = mock.core.submit({.prompt_ids = {1}});
+  ASSERT_TRUE(running.next().has_value());  // it runs: nothing waits
+  const auto waits = [&](int64_t n_tokens) {
+    return mock.core.submit({.prompt_ids = prompt(n_tokens, 2), .sampling = {.max_tokens = 1}});
+  };
+  auto longer_than_the_limit = waits(150);
+  try {
+    waits(1);
+    ADD_FAILURE() << "the queue was full";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::busy);
+    EXPECT_NE(std::string(error.what()).find("150 tokens wait"), std::string::npos) << error.what();
+  }
+  longer_than_the_limit.cancel();
+  drain(longer_than_the_limit);
+  auto first = waits(60), second = waits(40);
+  EXPECT_THROW(waits(1), Error);
+  running.cancel();
+  drain(running, 1);
+  EXPECT_EQ(drain(first).ids.size(), 1u);
+  EXPECT_EQ(drain(second).ids.size(), 1u);
+  auto after = waits(200);
+  EXPECT_EQ(drain(after).ids.size(), 1u);
+}
+
+// Ended anywhere and submitted again with what it had, a request says what it would have said.
+TEST(EngineCore, CancelledRequestGoesOnExactlyWhereItWas) {
+  int64_t n_continued = 0;
+  for (const bool sampled : {false, true}) {
+    for (uint64_t seed = 0; seed < 12; ++seed) {
+      Request whole{.prompt_ids = prompt(1 + static_cast<int64_t>(seed) * 5, seed),
+                    .sampling = {.presence_penalty = 0.7,
+                                 .frequency_penalty = 0.4,
+                                 .repetition_penalty = 1.2,
+                                 .seed = seed,
+                                 .max_tokens = 40,
+                                 .min_tokens = 25}};
+      if (sampled) whole.sampling.temperature = 1.5;
+      const std::vector<int32_t> end_ids = {3, 9, 27};
+      const auto expected = mock_continuation(whole, kVocab, 256, end_ids);
+      ASSERT_GE(expected.size(), 25u);
+      Mock mock({.eos = end_ids});
+      auto unbroken = mock.core.submit(whole);
+      ASSERT_EQ(drain(unbroken).ids, expected);
+      for (const size_t k : {size_t{1}, size_t{10}, size_t{24}, expected.size() - 1}) {
+        Request rest = whole;
+        rest.prompt_ids.insert(
+            rest.prompt_ids.end(), expected.begin(), expected.begin() + static_cast<int64_t>(k));
+        rest.n_generated_before = static_cast<int64_t>(k);
+        rest.sampling.max_tokens = whole.sampling.max_tokens - static_cast<int64_t>(k);
+        auto stream = mock.core.submit(rest);
+        const Outcome outcome = drain(stream);
+        ASSERT_EQ(outcome.ids,
+                  std::vector<int32_t>(expected.begin() + static_cast<int64_t>(k), expected.end()))
+            << "seed " << seed << " from " << k;
+        EXPECT_EQ(outcome.last.usage.prompt_tokens,
+                  static_cast<int64_t>(whole.prompt_ids.size() + k));
+        ++n_continued;
+      }
+    }
+  }
+  EXPECT_EQ(n_continued, 96);
 }
 
 TEST(EngineCore, CancelsInTheQueueInPrefillAndInDecode) {
@@ -300,6 +513,148 @@ TEST(EngineCore, CancelsInTheQueueInPrefillAndInDecode) {
   EXPECT_TRUE(drain(prefill).ids.empty());
   EXPECT_EQ(mock.core.stats().n_free_blocks, 100);
   EXPECT_LT(mock.knobs.n_steps - n_before, 57);
+}
+
+// The clock moves only when the test says so.
+TEST(EngineCore, DeadlineEndsRequestsInTheQueueInPrefillAndInDecode) {
+  std::atomic<int64_t> second = 1;
+  const auto at = [](int64_t s) { return Clock::time_point(std::chrono::seconds(s)); };
+  Mock mock({.n_blocks = 100,
+             .max_model_len = 1000,
+             .max_batch_tokens = 16,
+             .max_sequences = 1,
+             .now = [&] { return at(second); }});
+  mock.knobs.sleep_us = 1000;
+  auto decode = mock.core.submit({.prompt_ids = {1}, .deadline = at(50)});
+  ASSERT_TRUE(decode.next().has_value());
+  auto late = mock.core.submit({.prompt_ids = {1}, .deadline = at(0)});  // was late when it came
+  auto queued = mock.core.submit({.prompt_ids = {2}, .deadline = at(30)});
+  auto patient = mock.core.submit(
+      {.prompt_ids = {3}, .sampling = {.max_tokens = 5}, .deadline = Clock::time_point::max()});
+  EXPECT_EQ(drain(late).last.finish, FinishReason::timeout);
+  second = 30;
+  const Outcome a = drain(queued);
+  EXPECT_EQ(a.last.finish, FinishReason::timeout);
+  EXPECT_TRUE(a.ids.empty());
+  EXPECT_EQ(a.last.usage.queue_seconds, 29);
+  EXPECT_EQ(mock.core.stats().n_running, 1);
+  second = 51;
+  const auto n_ids = [](EventStream& stream) {
+    int64_t n = 1;
+    std::optional<Event> last;
+    while (auto event = stream.next()) {
+      n += event->token_id >= 0;
+      last = event;
+    }
+    EXPECT_EQ(last->finish, FinishReason::timeout);
+    EXPECT_EQ(last->usage.completion_tokens, n);
+    return n;
+  };
+  EXPECT_LT(n_ids(decode), 999);
+  EXPECT_EQ(drain(patient).ids.size(), 5u);
+  EXPECT_EQ(mock.core.stats().n_free_blocks, 100);
+
+  mock.knobs.sleep_us = 5000;
+  const int64_t n_before = mock.knobs.n_steps;
+  auto prefill = mock.core.submit({.prompt_ids = prompt(900, 3), .deadline = at(60)});  // 57 steps
+  while (mock.core.stats().n_running == 0) std::this_thread::yield();
+  second = 60;
+  const Outcome b = drain(prefill);
+  EXPECT_EQ(b.last.finish, FinishReason::timeout);
+  EXPECT_TRUE(b.ids.empty());
+  EXPECT_EQ(mock.core.stats().n_free_blocks, 100);
+  EXPECT_LT(mock.knobs.n_steps - n_before, 57);
+}
+
+TEST(EngineCore, ProcessorMayForbidTokensAndSeesRawLogits) {
+  Mock mock({});
+  std::vector<std::vector<int32_t>> seen;
+  std::vector<int32_t> best;
+  Request request{.prompt_ids = {4, 8},
+                  .sampling = {.logit_bias = {{11, 50.0}}, .max_tokens = 6, .n_logprobs = 1}};
+  request.prompt_ids.push_back(9);
+  request.n_generated_before = 1;
+  request.logits_processor = [&](std::span<const int32_t> generated, std::span<float> logits) {
+    seen.emplace_back(generated.begin(), generated.end());
+    EXPECT_EQ(logits.size(), static_cast<size_t>(kVocab));
+    best.push_back(
+        static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+    EXPECT_LT(logits[11], 5.0f);  // without its bias
+    for (size_t i = 0; i < logits.size(); i += 2)
+      logits[i] = -std::numeric_limits<float>::infinity();
+    if (seen.size() % 2 == 0) logits[11] = -std::numeric_limits<float>::infinity();
+  };
+  auto stream = mock.core.submit(request);
+  std::vector<int32_t> ids;
+  while (auto event = stream.next()) {
+    ids.push_back(event->token_id);
+    EXPECT_EQ(event->top_logprobs.at(0).token_id, best.at(ids.size() - 1));  // of the model itself
+  }
+  ASSERT_EQ(ids.size(), 6u);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    EXPECT_EQ(ids[i] % 2, 1);
+    EXPECT_EQ(ids[i] == 11, i % 2 == 0);  // the bias works after the processor, which stays
+    std::vector<int32_t> before = {9};
+    before.insert(before.end(), ids.begin(), ids.begin() + static_cast<int64_t>(i));
+    EXPECT_EQ(seen[i], before);
+  }
+}
+
+TEST(EngineCore, BadProcessorEndsOnlyItsRequest) {
+  const Request good{.prompt_ids = {1, 2},
+                     .sampling = {.repetition_penalty = 1.3, .max_tokens = 9}};
+  const float infinity = std::numeric_limits<float>::infinity();
+  struct Bad {
+    const char* error;
+    std::function<void(std::span<float>)> act;
+  };
+  const Bad kBad[] = {
+      {"grammar is broken",
+       [](std::span<float>) { throw std::runtime_error("grammar is broken"); }},
+      {"logits_processor threw", [](std::span<float>) { throw 7; }},
+      {"NaN or plus", [](std::span<float> x) { x[5] = std::nanf(""); }},
+      {"NaN or plus", [&](std::span<float> x) { x[63] = infinity; }},
+      {"no token is allowed", [&](std::span<float> x) { std::ranges::fill(x, -infinity); }}};
+  for (const Bad& bad : kBad) {
+    Mock mock({});
+    Request request = good;
+    request.logits_processor = [&](std::span<const int32_t> generated, std::span<float> logits) {
+      if (generated.size() == 3) bad.act(logits);
+    };
+    auto a = mock.core.submit(request);
+    auto b = mock.core.submit(good);
+    const Outcome failed = drain(a), healthy = drain(b);
+    EXPECT_EQ(failed.ids.size(), 3u);
+    EXPECT_EQ(failed.last.finish, FinishReason::error);
+    EXPECT_NE(failed.last.error.find(bad.error), std::string::npos) << failed.last.error;
+    EXPECT_EQ(healthy.ids, mock_continuation(good, kVocab, 256));
+    EXPECT_EQ(mock.core.stats().n_free_blocks, 64);
+  }
+}
+
+// A watchdog on another thread sees the age of a step that hangs.
+TEST(EngineCore, StepSecondsGrowWhileAStepHangs) {
+  std::atomic<int64_t> second = 1;
+  Mock mock({.now = [&] { return Clock::time_point(std::chrono::seconds(second)); }});
+  EXPECT_EQ(mock.core.stats().step_seconds, 0);
+  std::mutex hang;
+  hang.lock();
+  std::atomic<bool> hangs = false;
+  Request request{.prompt_ids = {1}, .sampling = {.max_tokens = 1}};
+  request.logits_processor = [&](std::span<const int32_t>, std::span<float>) {
+    hangs = true;
+    const std::lock_guard wait(hang);
+  };
+  auto stream = mock.core.submit(std::move(request));
+  while (!hangs) std::this_thread::yield();
+  EXPECT_EQ(mock.core.stats().step_seconds, 0);
+  second = 8;
+  EXPECT_EQ(mock.core.stats().step_seconds, 7);
+  second = 41;
+  EXPECT_EQ(mock.core.stats().step_seconds, 40);
+  hang.unlock();
+  drain(stream);
+  while (mock.core.stats().step_seconds > 0) std::this_thread::yield();
 }
 
 TEST(EngineCore, DroppedStreamCancelsItsRequest) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <random>
 #include <string>
@@ -13,6 +14,8 @@
 #include "base/json.h"
 #include "base/mapped_file.h"
 #include "engine/evaluate.h"
+#include "engine/model_impl.h"
+#include "engine/sampler.h"
 #include "support/temp_dir.h"
 
 namespace qwen3 {
@@ -206,6 +209,114 @@ TEST(Model, TellsWhatItIs) {
   EXPECT_THROW(Model::load(kModels / "no_such_model"), Error);
   EXPECT_THROW(Model::load(kModels / "dense", {.backend = "abacus"}), Error);
   EXPECT_THROW(Model::load(kModels / "dense", {.dtype = "float8"}), Error);
+}
+
+std::vector<int32_t> counting_ids(int32_t n) {
+  std::vector<int32_t> ids;
+  for (int32_t i = 0; i < n; ++i) ids.push_back((i * 131 + 7) % 2000);
+  return ids;
+}
+
+// A prompt longer than the rows of a step, scored in the company of others, against evaluate().
+TEST(Engine, PromptLogprobsAreThoseOfEvaluate) {
+  const auto model = Model::load(QWEN3_SOURCE_DIR "/models/nano", {.n_threads = 2});
+  const auto vocab_size = static_cast<size_t>(model->info().vocab_size);
+  constexpr int64_t kReal = 2100;
+  const std::vector<int32_t> ids = counting_ids(150);
+  std::vector<PromptLogprobs> expected(1);
+  Sampler sampler(model->info().vocab_size, kReal);
+  double worst = 0;
+  evaluate(*model, ids, nullptr, [&](int64_t first_row, const Tensor& logits) {
+    for (int64_t r = 0; r < logits.dim(0) && first_row + r + 1 < 150; ++r) {
+      const std::span<const float> row(logits.f32_row(r), vocab_size);
+      const int32_t next = ids[static_cast<size_t>(first_row + r + 1)];
+      const Sampled s = sampler.score(row, next, 5);
+      expected.push_back({.token = TokenLogprob{next, s.logprob},
+                          .top = {s.top.begin(), s.top.begin() + s.n_top}});
+      double sum = 0;
+      for (const float x : row) sum += std::exp(static_cast<double>(x));
+      const double exact = static_cast<double>(row[static_cast<size_t>(next)]) - std::log(sum);
+      worst = std::max(worst, std::abs(exact - static_cast<double>(s.logprob)));
+    }
+  });
+  EXPECT_LT(worst, 5e-6);
+  Engine engine(model, {.kv_dtype = "float32", .max_sequences = 4, .n_real_tokens = kReal});
+  std::vector<EventStream> company;
+  for (int32_t i = 0; i < 3; ++i) company.push_back(engine.submit({.prompt_ids = {i, i + 1}}));
+  company.push_back(engine.submit({.prompt_ids = ids, .sampling = {.max_tokens = 1}}));
+  auto stream =
+      engine.submit({.prompt_ids = ids, .sampling = {.max_tokens = 1}, .n_prompt_logprobs = 5});
+  const auto event = stream.next();
+  ASSERT_EQ(event->prompt_logprobs.size(), expected.size());
+  for (size_t i = 1; i < expected.size(); ++i) {
+    const PromptLogprobs& got = event->prompt_logprobs[i];
+    EXPECT_EQ(got.token->token_id, expected[i].token->token_id);
+    EXPECT_EQ(got.token->logprob, expected[i].token->logprob) << i;
+    ASSERT_EQ(got.top.size(), 5u);
+    for (size_t k = 0; k < 5; ++k) {
+      EXPECT_EQ(got.top[k].token_id, expected[i].top[k].token_id);
+      EXPECT_EQ(got.top[k].logprob, expected[i].top[k].logprob);
+    }
+  }
+  EXPECT_EQ(event->usage.cached_tokens, 0);
+}
+
+class KeepNorm final : public Tap {
+ public:
+  void tensor(std::string_view name, const Tensor& value) override {
+    if (name != "norm") return;
+    const float* row = value.f32_row(value.dim(0) - 1);
+    last_row.assign(row, row + value.dim(1));
+  }
+  std::vector<float> last_row;
+};
+
+TEST(Engine, EmbeddingIsTheNormOfTheLastToken) {
+  const auto model = Model::load(QWEN3_SOURCE_DIR "/models/nano-moe", {.n_threads = 2});
+  Engine engine(model, {.kv_dtype = "float32", .max_batch_tokens = 64, .max_sequences = 8});
+  for (const int32_t n : {1, 20, 100}) {
+    const std::vector<int32_t> ids = counting_ids(n);
+    KeepNorm tap;
+    evaluate(*model, ids, &tap, [](int64_t, const Tensor&) {});
+    auto company = engine.submit({.prompt_ids = {1, 2, 3}, .sampling = {.max_tokens = 4}});
+    auto stream = engine.submit({.prompt_ids = ids, .embed = true});
+    const auto event = stream.next();
+    EXPECT_EQ(event->finish, FinishReason::stop) << event->error;
+    // evaluate() with a tap runs fused operations as their definitions: the same up to rounding.
+    ASSERT_EQ(event->embedding.size(), tap.last_row.size());
+    double error = 0, size = 0;
+    for (size_t i = 0; i < tap.last_row.size(); ++i) {
+      const double expected = static_cast<double>(tap.last_row[i]);
+      error += std::pow(static_cast<double>(event->embedding[i]) - expected, 2);
+      size += expected * expected;
+    }
+    EXPECT_GT(size, 0);
+    EXPECT_LT(std::sqrt(error / size), 1e-6) << n;
+  }
+}
+
+TEST(Engine, ModelWithoutAHeadOnlyEmbeds) {
+  const std::vector<int32_t> ids = {3, 1, 4, 1, 5};
+  std::vector<float> expected;
+  for (const bool has_head : {true, false}) {
+    const auto model = load("dense", "cpu");
+    if (!has_head) model->impl().weights.lm_head = Tensor();
+    Engine engine(model, {});
+    auto stream = engine.submit({.prompt_ids = ids, .embed = true});
+    const auto event = stream.next();
+    EXPECT_EQ(event->finish, FinishReason::stop) << event->error;
+    if (has_head) expected = event->embedding;
+    EXPECT_EQ(event->embedding, expected);
+    if (has_head) continue;
+    for (const bool embed : {false, true}) {
+      try {
+        engine.submit({.prompt_ids = ids, .n_prompt_logprobs = embed ? 0 : -1, .embed = embed});
+        ADD_FAILURE() << "a model without a head has no logits";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::unsupported);
+      }
+    }
+  }
 }
 
 class CountRows final : public Tap {

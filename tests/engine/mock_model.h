@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -14,7 +16,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "engine/mix64.h"
+#include "base/mix64.h"
 #include "engine/model_runner.h"
 #include "engine/sampler.h"
 
@@ -31,6 +33,13 @@ inline void mock_logits(std::span<float> out, uint64_t prefix) {
   }
 }
 
+// The hidden state after a prefix.
+inline std::array<float, 3> mock_hidden(uint64_t prefix) {
+  std::array<float, 3> hidden;
+  mock_logits(hidden, prefix + 1'000'000);
+  return hidden;
+}
+
 class MockModel final : public ModelRunner {
  public:
   struct Knobs {
@@ -38,7 +47,7 @@ class MockModel final : public ModelRunner {
     std::atomic<int64_t> fail_at = -1;  // step number that throws
     std::atomic<int> fail_kind = static_cast<int>(ErrorKind::out_of_memory);
     std::atomic<int32_t> nan_token = -1;  // a sequence whose newest token is this gets NaN logits
-    std::atomic<int64_t> n_steps = 0, n_rows = 0, most_rows = 0;
+    std::atomic<int64_t> n_steps = 0, n_rows = 0, most_rows = 0, most_logit_rows = 0;
     std::atomic<bool> check = true;
   };
 
@@ -51,7 +60,7 @@ class MockModel final : public ModelRunner {
 
   int64_t vocab_size() const override { return vocab_size_; }
 
-  Tensor run(const Batch& batch) override {
+  Tensor run(const Batch& batch, Tap* /*tap*/ = nullptr) override {
     const int64_t step = knobs_.n_steps++;
     knobs_.n_rows += batch.n_tokens();
     knobs_.most_rows = std::max<int64_t>(knobs_.most_rows, batch.n_tokens());
@@ -60,12 +69,21 @@ class MockModel final : public ModelRunner {
     if (step == knobs_.fail_at)
       throw Error(static_cast<ErrorKind>(knobs_.fail_kind.load()), "mock");
     const auto n_logit_rows = static_cast<int64_t>(batch.logit_rows.size());
+    knobs_.most_logit_rows = std::max<int64_t>(
+        knobs_.most_logit_rows, n_logit_rows + static_cast<int64_t>(batch.hidden_rows.size()));
     logits_.resize(static_cast<size_t>(n_logit_rows * vocab_size_));
+    hidden_.clear();
     size_t logit_row = 0;
     for (int64_t s = 0; s < batch.n_seqs(); ++s)
       run_sequence(batch, static_cast<size_t>(s), logit_row);
     EXPECT_EQ(logit_row, batch.logit_rows.size());
+    EXPECT_EQ(hidden_.size(), batch.hidden_rows.size() * mock_hidden(0).size());
     return Tensor::view(logits_, {n_logit_rows, vocab_size_});
+  }
+
+  Tensor hidden() override {
+    const auto width = static_cast<int64_t>(mock_hidden(0).size());
+    return Tensor::view(hidden_, {static_cast<int64_t>(hidden_.size()) / width, width});
   }
 
  private:
@@ -93,6 +111,9 @@ class MockModel final : public ModelRunner {
         if (tokens_[slot] == knobs_.nan_token) out[7] = std::numeric_limits<float>::quiet_NaN();
         ++logit_row;
       }
+      if (std::ranges::binary_search(batch.hidden_rows, row)) {
+        for (const float x : mock_hidden(chains_[slot])) hidden_.push_back(x);
+      }
     }
     if (!knobs_.check) return;
     uint64_t chain = 0;  // every key of the sequence must still be its own
@@ -106,7 +127,7 @@ class MockModel final : public ModelRunner {
   Knobs& knobs_;
   std::vector<int32_t> tokens_;   // by slot
   std::vector<uint64_t> chains_;  // by slot
-  std::vector<float> logits_;
+  std::vector<float> logits_, hidden_;
 };
 
 // What MockModel must generate for a request, without an engine.

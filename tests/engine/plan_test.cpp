@@ -45,8 +45,8 @@ TEST_F(Plan, PlentyOfMemoryGivesTheFullContextToOneOrAThousandTokensToEach) {
 TEST_F(Plan, LittleMemoryShortensTheContext) {
   const MemoryPlan p = plan(3'000'000'000);
   EXPECT_EQ(p.problem, "");
-  const int64_t left =
-      3'000'000'000 - 1'200'000'000 - 3'000'000'000 / 20 - Qwen3::buffer_bytes(config_, 512, 64);
+  const int64_t left = 3'000'000'000 - 1'200'000'000 - 3'000'000'000 / 20 -
+                       Qwen3::buffer_bytes(config_, 512, max_logit_rows({}));
   EXPECT_EQ(p.n_blocks, left / 2 / (32 * kTokenBytes));
   EXPECT_EQ(p.max_model_len, p.n_blocks * 32);
   EXPECT_EQ(p.longest_context, left / (32 * kTokenBytes) * 32);

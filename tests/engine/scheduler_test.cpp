@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <functional>
 #include <memory>
+#include <numeric>
 #include <random>
 
 #include "base/error.h"
@@ -111,6 +113,43 @@ TEST(Scheduler, SequenceThatIsItselfTheNewestPreemptsItself) {
   EXPECT_EQ(scheduler.pool().n_free(), 0);         // each has grown by one block
   expect_step(scheduler, {{1, 9, 1}, {2, 9, 1}});  // c needs a fourth
   EXPECT_EQ(c.state, Sequence::State::waiting);
+}
+
+Sequence with_priority(uint64_t id, std::vector<int32_t> tokens, int32_t priority) {
+  Sequence s = make_sequence(id, std::move(tokens));
+  s.priority = priority;
+  return s;
+}
+
+TEST(Scheduler, LowerPriorityValuesGoFirstAndTheirPrefillToo) {
+  Scheduler scheduler(options(100, 8, 3));
+  Sequence a = with_priority(1, iota_tokens(20), 1), b = with_priority(2, iota_tokens(3, 30), 1),
+           c = with_priority(3, iota_tokens(10, 50), -5), d = with_priority(4, {7}, 0);
+  scheduler.add(a);
+  expect_step(scheduler, {{1, 0, 8}});
+  for (Sequence* s : {&b, &c, &d}) scheduler.add(*s);
+  expect_step(scheduler, {{3, 0, 8}});  // b: no slot, though a is not half done
+  expect_step(scheduler, {{3, 8, 2}, {4, 0, 1}, {1, 8, 5}});
+  expect_step(scheduler, {{3, 10, 1}, {4, 1, 1}, {1, 13, 6}});
+  scheduler.finish(c);
+  expect_step(scheduler, {{4, 2, 1}, {1, 19, 1}, {2, 0, 3}});
+}
+
+TEST(Scheduler, PreemptsTheLowestPriorityEvenIfItIsOlder) {
+  Scheduler scheduler(options(5, 16));
+  Sequence low = with_priority(1, iota_tokens(7), 1),
+           high = with_priority(2, iota_tokens(7, 50), 0), later = with_priority(3, {8}, 1);
+  scheduler.add(low);
+  expect_step(scheduler, {{1, 0, 7}});
+  scheduler.add(high);
+  expect_step(scheduler, {{1, 7, 1}, {2, 0, 7}});
+  expect_step(scheduler, {{2, 7, 1}, {1, 8, 1}});  // low takes the last block
+  expect_step(scheduler, {{2, 8, 1}});             // high needs one
+  EXPECT_EQ(low.state, Sequence::State::waiting);
+  scheduler.add(later);
+  for (int64_t i = 9; i < 12; ++i) expect_step(scheduler, {{2, i, 1}});  // no one overtakes low
+  scheduler.finish(high);
+  expect_step(scheduler, {{1, 8, 2}, {3, 0, 1}});
 }
 
 TEST(Scheduler, LongWaitingPromptIsNotOvertaken) {

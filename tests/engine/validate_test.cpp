@@ -46,6 +46,16 @@ TEST(Validate, AcceptsDefaultsAndEdges) {
             }),
             "");
   EXPECT_EQ(complaint([](Request& r) { r.sampling.temperature = -0.0; }), "");
+  EXPECT_EQ(complaint([](Request& r) {
+              r.n_generated_before = 2;
+              r.sampling.max_tokens = 1;
+              r.sampling.min_tokens = 3;  // two are there
+              r.priority = std::numeric_limits<int32_t>::min();
+              r.fair_key.assign(1024, 'x');
+              r.deadline = std::chrono::steady_clock::time_point::max();
+              r.n_prompt_logprobs = 20;
+            }),
+            "");
   EXPECT_EQ(complaint([](Request& r) { r.sampling.top_k = std::numeric_limits<int64_t>::min(); }),
             "");
 }
@@ -108,7 +118,19 @@ TEST(Validate, RefusesIdsAndCountsOutOfRange) {
   for (const int n : {-2, 21, 1'000'000'000}) {
     EXPECT_NE(complaint([&](Request& r) { r.sampling.n_logprobs = n; }), "");
   }
-  EXPECT_NE(complaint([](Request& r) { r.cache_salt.assign(1025, 'x'); }), "");
+  for (const int64_t n : {int64_t{-1}, int64_t{3}, std::numeric_limits<int64_t>::max()}) {
+    EXPECT_EQ(
+        complaint([&](Request& r) { r.n_generated_before = n; }).rfind("n_generated_before: ", 0),
+        0u);
+  }
+  for (const int n : {-2, 21, 1'000'000'000}) {
+    EXPECT_EQ(
+        complaint([&](Request& r) { r.n_prompt_logprobs = n; }).rfind("n_prompt_logprobs: ", 0),
+        0u);
+  }
+  EXPECT_EQ(complaint([](Request& r) { r.fair_key.assign(1025, 'x'); }).rfind("fair_key: ", 0), 0u);
+  EXPECT_EQ(complaint([](Request& r) { r.cache_salt.assign(1025, 'x'); }).rfind("cache_salt: ", 0),
+            0u);
   EXPECT_NE(complaint([](Request& r) { r.sampling.stop_token_ids.assign(1025, 1); }), "");
 }
 
@@ -127,6 +149,7 @@ TEST(Validate, EngineOptions) {
   EXPECT_THROW(validate(EngineOptions{.block_size = 0}), Error);
   EXPECT_THROW(validate(EngineOptions{.max_batch_tokens = 8, .max_sequences = 9}), Error);
   EXPECT_THROW(validate(EngineOptions{.max_waiting = 0}), Error);
+  EXPECT_THROW(validate(EngineOptions{.max_waiting_tokens = -1}), Error);
 }
 
 }  // namespace

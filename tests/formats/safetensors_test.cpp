@@ -189,7 +189,7 @@ TEST(Safetensors, AgreesWithTheReferenceReader) {
 }
 
 // The reference accepts these; the format's text, or plain sense, does not. No writer makes them.
-TEST(Safetensors, IsStricterInFourPoints) {
+TEST(Safetensors, IsStricterInFivePoints) {
   const std::string ok = u8("2", "0,2");
   EXPECT_FALSE(accepts(file_of(" {}")));
   EXPECT_FALSE(accepts(file_of("{\"a\":" + ok + ",\"a\":" + ok + "}", "12")));
@@ -199,6 +199,13 @@ TEST(Safetensors, IsStricterInFourPoints) {
   for (int i = 0; i < 63; ++i) ones += ",1";
   EXPECT_TRUE(accepts(file_of(a(u8(ones, "0,1")), "1")));
   EXPECT_FALSE(accepts(file_of(a(u8(ones + ",1", "0,1")), "1")));
+  const auto empty_tensors = [](int n) {
+    std::string header = "{\"0\":" + u8("0", "0,0");
+    for (int i = 1; i < n; ++i) header += ",\"" + std::to_string(i) + "\":" + u8("0", "0,0");
+    return file_of(header + "}");
+  };
+  EXPECT_TRUE(accepts(empty_tensors(131'072)));
+  EXPECT_FALSE(accepts(empty_tensors(131'073)));
 }
 
 TEST(Safetensors, ReturnsTheTableInFileOrder) {

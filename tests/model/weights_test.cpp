@@ -334,7 +334,7 @@ TEST_F(WeightsTest, Shards) {
 TEST_F(WeightsTest, DataNeedNotBeAligned) {
   const Model model;
   dir_.write("config.json", model.config());
-  std::string header = R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]})", data = "x";
+  std::string header = R"({"mtp.pad":{"dtype":"U8","shape":[1],"data_offsets":[0,1]})", data = "x";
   for (const auto& [name, t] : model.tensors()) {
     const auto bytes = to_bytes(t);
     header += fmt::format(R"(,"{}":{{"dtype":"BF16","shape":[{}],"data_offsets":[{},{}]}})",
@@ -409,6 +409,45 @@ TEST_F(WeightsTest, EveryMissingTensorIsNamed) {
   }
 }
 
+// A config.json that describes less than the files hold belongs to another model.
+TEST_F(WeightsTest, TensorsWithoutAPlaceAreNamed) {
+  const Model model{.moe = true, .bias = true};
+  const auto refused =
+      [&](const std::string& from, const std::string& to, const char* name, const char* why) {
+        write(model, model.tensors());
+        std::string config = model.config();
+        config.replace(config.find(from), from.size(), to);
+        dir_.write("config.json", config);
+        EXPECT_ERROR(
+            load(), kCorrupt, std::string("model.safetensors: tensor ") + name + ": " + why);
+      };
+  refused("\"num_hidden_layers\":2",
+          "\"num_hidden_layers\":1",
+          "model.layers.1.input_layernorm.weight",
+          "expected no layers beyond num_hidden_layers 1, got 2 layers");
+  refused("\"attention_bias\":true",
+          "\"attention_bias\":false",
+          "model.layers.0.self_attn.k_proj.bias",
+          "expected no biases, as attention_bias is false");
+}
+
+TEST_F(WeightsTest, WhatPublishedCheckpointsStoreBesideTheModelIsPassedOver) {
+  const Model model{.tied = true};
+  Tensors tensors = model.tensors();
+  for (const char* name : {"lm_head.weight",
+                           "model.layers.0.self_attn.rotary_emb.inv_freq",
+                           "model.rotary_emb.inv_freq",
+                           "mtp.layers.0.mlp.up_proj.weight",
+                           "model.mtp.norm.weight"}) {
+    tensors[name] = {{3}, DType::f32, {1, 2, 3}};
+  }
+  write(model, tensors);
+  Checker(*reference_, DType::bf16).all(load(), model);
+  tensors["model.vision.weight"] = {{3}, DType::f32, {1, 2, 3}};
+  write(model, tensors);
+  EXPECT_ERROR(load(), kCorrupt, "tensor model.vision.weight", "has no use for");
+}
+
 TEST_F(WeightsTest, EveryWrongShapeIsNamed) {
   const Model model{.moe = true, .bias = true};
   const Tensors tensors = model.tensors();
@@ -479,7 +518,10 @@ TEST_F(WeightsTest, WhatCannotFitIsRefusedWithTheArithmetic) {
                ErrorKind::out_of_memory,
                "random weights: needs 703",
                "GB for weights",
-               "GB available");
+               "GB available; a smaller model or a machine with");
+  EXPECT_ERROR(random_weights(config, *reference_, DType::f32, 1, 1),
+               ErrorKind::out_of_memory,
+               "a smaller model, dtype bfloat16 or a machine with");
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)

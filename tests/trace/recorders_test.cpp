@@ -135,15 +135,16 @@ TEST(Attention, ComputedAndShownAgree) {
   shown.tensor("layers.0.self_attn.mix", Tensor::view(v, {3, 1}));
   for (const AttentionRecorder* recorder : {&computed, &shown}) {
     ASSERT_EQ(recorder->layers().size(), 1u);
-    const HeadSummary& head = recorder->layers()[0].heads.at(0);
+    const LayerAttention layer = recorder->layers()[0];
+    const HeadSummary& head = layer.heads.at(0);
     EXPECT_NEAR(head.entropy, (std::log(2) + std::log(3)) / 3, 1e-6);
     EXPECT_NEAR(head.self_share, (1 + .5 + 1 / 3.) / 3, 1e-6);
     EXPECT_NEAR(head.first_share, (1 + .5 + 1 / 3.) / 3, 1e-6);
     EXPECT_NEAR(head.mean_distance, (0 + .5 + 1) / 3, 1e-6);
     ASSERT_EQ(head.top.size(), 3u);
     EXPECT_EQ(head.top[0].position, 0);  // of equals the first
-    ASSERT_EQ(recorder->layers()[0].map.size(), 9u);
-    for (size_t i = 0; i < 9; ++i) EXPECT_NEAR(recorder->layers()[0].map[i], probs[i], 1e-6) << i;
+    ASSERT_EQ(layer.map.size(), 9u);
+    for (size_t i = 0; i < 9; ++i) EXPECT_NEAR(layer.map[i], probs[i], 1e-6) << i;
   }
 }
 
@@ -155,7 +156,7 @@ TEST(Attention, SeesTheSlidingWindowAndDropsLongMaps) {
   recorder.tensor("layers.0.self_attn.q_rope", Tensor::view(q, {3, 1, 1}));
   recorder.tensor("layers.0.self_attn.k_rope", Tensor::view(k, {3, 1, 1}));
   recorder.tensor("layers.0.self_attn.mix", Tensor::view(v, {3, 1}));
-  const LayerAttention& layer = recorder.layers().at(0);
+  const LayerAttention layer = recorder.layers().at(0);
   EXPECT_TRUE(layer.map.empty());
   EXPECT_EQ(layer.heads[0].top[0].position, 1);
   EXPECT_NEAR(layer.heads[0].top[0].share, .5, 1e-6);

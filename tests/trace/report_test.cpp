@@ -60,6 +60,12 @@ TEST_F(Report, AsksForNothingElse) {
   EXPECT_THAT(page, HasSubstr("default-src 'none'"));
 }
 
+TEST_F(Report, MarksWhatWasGenerated) {
+  EXPECT_EQ(parse_json(data_of(html_report(input_)), "report")["n_prompt"], 2);
+  input_.n_prompt = 1;
+  EXPECT_EQ(parse_json(data_of(html_report(input_)), "report")["n_prompt"], 1);
+}
+
 TEST_F(Report, CarriesRoutingCompactly) {
   const std::vector<LayerRouting> routing{{.layer = 0,
                                            .n_tokens = 2,

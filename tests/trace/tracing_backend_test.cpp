@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "kernels/reference/reference_backend.h"
+#include "trace/timeline.h"
 
 namespace qwen3 {
 namespace {
@@ -62,7 +63,7 @@ TEST(SpanLog, ExportsChromeEvents) {
   log.add("linear", begin, 1, 50, 20);
   log.add("add", begin, 1, 1, 1);
   log.add_outer("pass \"1\"", begin);
-  const Json json = parse_json(log.chrome_json("model\n"), "trace");
+  const Json json = parse_json(timeline_json("model\n", log), "trace");
   const Json& events = json["traceEvents"];
   ASSERT_EQ(events.size(), 5u);
   EXPECT_EQ(events[0]["args"]["name"], "model\n");

@@ -1,0 +1,100 @@
+#include "cli/input.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <span>
+
+#include "base/embedded_files.h"
+#include "base/error.h"
+
+namespace qwen3::cli {
+namespace {
+
+constexpr const char* kStdin = "standard input";
+
+[[noreturn]] void cannot(std::string_view what, std::string_view where) {
+  fail(ErrorKind::device, "{}: cannot {}: {}", where, what, std::strerror(errno));
+}
+
+void check_room(size_t bytes, size_t max_bytes, std::string_view where) {
+  QWEN3_CHECK(bytes <= max_bytes,
+              ErrorKind::invalid_argument,
+              "{}: expected at most {} bytes; got more; give a smaller text",
+              where,
+              max_bytes);
+}
+
+// Some bytes; none at the end; nothing when Ctrl-C came first.
+std::optional<size_t> read_some(int fd,
+                                std::span<char> out,
+                                std::string_view where,
+                                const InterruptGuard* interrupt) {
+  for (;;) {
+    if (interrupt != nullptr && interrupt->interrupted()) return std::nullopt;
+    const ssize_t n = ::read(fd, out.data(), out.size());
+    if (n >= 0) return static_cast<size_t>(n);
+    if (errno == EAGAIN) {  // another program made the terminal or pipe non-blocking
+      pollfd state{fd, POLLIN, 0};
+      if (::poll(&state, 1, -1) >= 0) continue;
+    }
+    if (errno != EINTR) cannot("read", where);
+  }
+}
+
+std::string read_all(int fd, std::string_view where, size_t max_bytes) {
+  std::string text;
+  std::array<char, 65536> buffer;
+  while (const size_t n = read_some(fd, buffer, where, nullptr).value_or(0)) {
+    text.append(buffer.data(), n);
+    check_room(text.size(), max_bytes, where);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string read_stdin() { return read_all(STDIN_FILENO, kStdin, kMaxInputBytes); }
+
+std::string read_input_file(const std::filesystem::path& path, size_t max_bytes) {
+  const std::string name = path.string();
+  if (const auto embedded = find_embedded_file(name)) {
+    check_room(embedded->size(), max_bytes, name);
+    return {reinterpret_cast<const char*>(embedded->data()), embedded->size()};
+  }
+  struct File {
+    int fd;
+    ~File() {
+      if (fd >= 0) ::close(fd);
+    }
+  } const file{::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)};
+  QWEN3_CHECK(file.fd >= 0,
+              ErrorKind::not_found,
+              "{}: cannot open: {}; is the path right and readable?",
+              name,
+              std::strerror(errno));
+  return read_all(file.fd, name, max_bytes);
+}
+
+LineInput::Status LineInput::read(std::string& line) {
+  line.clear();
+  for (;;) {
+    if (ahead_.empty()) {
+      const std::optional<size_t> n = read_some(STDIN_FILENO, buffer_, kStdin, interrupt_);
+      if (!n) return Status::interrupted;
+      if (*n == 0) return line.empty() ? Status::end : Status::line;
+      ahead_ = {buffer_.data(), *n};
+    }
+    const size_t end = ahead_.find('\n');
+    line += ahead_.substr(0, end);
+    check_room(line.size(), kMaxInputBytes, kStdin);
+    ahead_.remove_prefix(end == ahead_.npos ? ahead_.size() : end + 1);
+    if (end != ahead_.npos) return Status::line;
+  }
+}
+
+}  // namespace qwen3::cli

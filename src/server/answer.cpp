@@ -1,0 +1,114 @@
+#include "server/answer.h"
+
+#include <utility>
+
+#include "server/json_writer.h"
+
+namespace qwen3::server {
+
+Answer::Answer(const Text& text, AnswerPlan plan)
+    : plan_(std::move(plan)),
+      stream_(text.answer(plan_.text)),
+      tools_(plan_.tools ? make_tool_call_stream(*plan_.tools, plan_.tool_schemas) : nullptr),
+      guard_(plan_.loop_guard) {}
+
+AnswerDelta Answer::push(const Event& event) {
+  AnswerDelta out;
+  if (ended() || event.token_id < 0) return out;
+  ++n_tokens_;
+  if (event.is_end_token) {
+    stop_token_ = event.token_id;
+  } else {
+    take(out, stream_.push(event.token_id));
+    if (stream_.stopped() && !ended()) ending_ = Ending::stop_string;
+    if (guard_.push(event.token_id) && !ended()) ending_ = Ending::repetition;
+  }
+  // A thought lasts until the first text of the answer.
+  if (any_reasoning_ && !any_content_) n_reasoning_tokens_ = n_tokens_;
+  return out;
+}
+
+AnswerDelta Answer::finish(FinishReason reason) {
+  AnswerDelta out;
+  reason_ = reason;
+  if (ending_ != Ending::one_call) {
+    take(out, stream_.finish());
+    if (tools_ != nullptr) take_tools(out, tools_->finish());
+  }
+  if (n_calls_ == 0) out.content += std::exchange(held_space_, {});
+  return out;
+}
+
+void Answer::take(AnswerDelta& out, std::vector<AnswerPiece> pieces) {
+  for (AnswerPiece& piece : pieces) {
+    if (piece.kind == AnswerPiece::Kind::reasoning) {
+      take_reasoning(out, std::move(piece.text));
+    } else {
+      take_content(out, std::move(piece.text));
+    }
+  }
+}
+
+void Answer::take_reasoning(AnswerDelta& out, std::string text) {
+  const bool first = !std::exchange(any_reasoning_, true);
+  if (plan_.drop_reasoning) return;
+  if (!plan_.tags_in_content) {
+    out.reasoning += text;
+    return;
+  }
+  if (first) out.content += "<think>";
+  out.content += text;
+}
+
+void Answer::take_content(AnswerDelta& out, std::string text) {
+  const bool first = !std::exchange(any_content_, true);
+  if (first && any_reasoning_ && plan_.tags_in_content && !plan_.drop_reasoning) {
+    out.content += "</think>";
+  }
+  if (tools_ == nullptr) {
+    out.content += text;
+  } else if (ending_ != Ending::one_call) {
+    take_tools(out, tools_->push(text));
+  }
+}
+
+// White space that only leads to a call is no content.
+void Answer::take_tools(AnswerDelta& out, ToolDelta delta) {
+  if (!any_shown_) {
+    held_space_ += delta.content;
+    any_shown_ = held_space_.find_first_not_of(" \t\r\n") != held_space_.npos;
+    if (any_shown_) out.content += std::exchange(held_space_, {});
+  } else {
+    out.content += delta.content;
+  }
+  for (ToolCall& call : delta.calls) {
+    if (ending_ == Ending::one_call) return;
+    ++n_calls_;
+    out.calls.push_back(std::move(call));
+    if (plan_.first_call_only) ending_ = Ending::one_call;
+  }
+}
+
+std::string_view Answer::finish_reason() const {
+  if (ending_ == Ending::repetition) return "length";
+  if (!ended() && reason_ == FinishReason::length) return "length";
+  return n_calls_ > 0 ? "tool_calls" : "stop";
+}
+
+std::string_view Answer::finish_detail() const {
+  return ending_ == Ending::repetition ? "repetition" : "";
+}
+
+std::string Answer::stop_reason() const {
+  std::string out;
+  if (ending_ == Ending::stop_string) {
+    append_json_string(out, plan_.text.stop[static_cast<size_t>(stream_.matched_stop())]);
+  } else if (!ended() && stop_token_) {
+    append_json_number(out, *stop_token_);
+  } else {
+    out = "null";
+  }
+  return out;
+}
+
+}  // namespace qwen3::server

@@ -1,0 +1,72 @@
+#include "server/api.h"
+
+#include <fmt/format.h>
+
+#include <exception>
+
+#include "server/handlers.h"
+
+namespace qwen3::server {
+namespace {
+
+using Endpoint = void (*)(Service&, const HttpRequest&, const ExchangePtr&);
+
+Handler guarded(Service& service, Endpoint endpoint) {
+  return [&service, endpoint](const HttpRequest& http, const ExchangePtr& exchange) {
+    try {
+      endpoint(service, http, exchange);
+    } catch (const std::exception& error) {
+      const ApiError api = to_api_error(error);
+      exchange->note("error", api.detail.empty() ? api.code : api.detail);
+      exchange->send(error_response(api));
+    }
+  };
+}
+
+struct Row {
+  const char* method;
+  const char* path;
+  Endpoint endpoint;
+  Route::Access access = Route::Access::keyed;
+};
+
+constexpr Row kRows[] = {
+    {"GET", "/health", health, Route::Access::open},
+    {"GET", "/version", version},
+    {"GET", "/v1/models", list_models},
+    {"GET", "/v1/models/*", one_model},
+    {"POST", "/v1/chat/completions", chat_completions},
+    {"POST", "/v1/completions", completions},
+    {"POST", "/v1/embeddings", embeddings},
+    {"POST", "/v1/rerank", rerank},
+    {"POST", "/v2/rerank", rerank},
+    {"POST", "/rerank", rerank},
+    {"POST", "/v1/score", score},
+    {"POST", "/score", score},
+    {"POST", "/tokenize", tokenize},
+    {"POST", "/detokenize", detokenize},
+    {"POST", "/apply-template", apply_template},
+};
+
+}  // namespace
+
+Json request_body(const HttpRequest& http) { return parse_json(http.body, "request body"); }
+
+void require_task(const ServedModel& model, Task task, const char* endpoint) {
+  if (model.task == task) return;
+  throw ApiError(400,
+                 "unsupported_endpoint",
+                 fmt::format("{}: the model of this server was not made for that", endpoint));
+}
+
+std::vector<Route> make_routes(Service& service) {
+  std::vector<Route> routes;
+  const auto add = [&](const Row& row) {
+    routes.push_back({row.method, row.path, row.access, guarded(service, row.endpoint)});
+  };
+  for (const Row& row : kRows) add(row);
+  if (service.options().metrics) add({"GET", "/metrics", metrics});
+  return routes;
+}
+
+}  // namespace qwen3::server

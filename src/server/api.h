@@ -1,0 +1,14 @@
+// The API as a route table for the HTTP front.
+#pragma once
+
+#include <vector>
+
+#include "server/http.h"
+#include "server/service.h"
+
+namespace qwen3::server {
+
+// `service` must outlive the routes. Handlers answer every error of theirs themselves.
+std::vector<Route> make_routes(Service& service);
+
+}  // namespace qwen3::server

@@ -1,0 +1,138 @@
+#include "server/completion_request.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace qwen3::server {
+namespace {
+
+// OpenAI's, and vLLM's, when max_tokens is absent.
+constexpr int64_t kDefaultMaxTokens = 16;
+
+CompletionPrompt text_prompt(const Json& value, const ServedModel& model) {
+  const auto& text = value.get_ref<const std::string&>();
+  return {.ids = model.text.encode(text), .text = text};
+}
+
+CompletionPrompt ids_prompt(const Json& list, std::string_view path, const ServedModel& model) {
+  CompletionPrompt prompt{.ids = read_token_ids(list, path, model.n_tokens), .text = {}};
+  prompt.text = model.text.decode(prompt.ids);
+  return prompt;
+}
+
+void check_not_empty(const std::vector<CompletionPrompt>& prompts, std::string_view param) {
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    if (!prompts[i].ids.empty()) continue;
+    refuse(prompts.size() > 1 ? fmt::format("{}[{}]", param, i) : std::string(param),
+           "expected at least one token, got none");
+  }
+}
+
+void check_logprob_entries(const CompletionRequest& request, const ApiLimits& limits, int n_top) {
+  if (n_top < 0) return;
+  int64_t n = 0;
+  for (const CompletionPrompt& prompt : request.prompts) {
+    n += static_cast<int64_t>(prompt.ids.size()) * (n_top + 1);
+  }
+  if (n > limits.max_logprob_entries) {
+    refuse("prompt",
+           fmt::format("expected at most {} log probabilities in one request, got {}; "
+                       "send fewer prompts at a time",
+                       limits.max_logprob_entries,
+                       n));
+  }
+}
+
+}  // namespace
+
+std::vector<CompletionPrompt> read_prompts(const Json& value,
+                                           std::string_view param,
+                                           size_t max_prompts,
+                                           const ServedModel& model) {
+  std::vector<CompletionPrompt> prompts;
+  if (value.is_string()) {
+    prompts.push_back(text_prompt(value, model));
+  } else if (!value.is_array() || value.empty()) {
+    refuse(param,
+           fmt::format("expected a text, token ids, or a list of either, got {}",
+                       value.is_array() ? "an empty list" : describe(value)));
+  } else if (value.front().is_number()) {
+    prompts.push_back(ids_prompt(value, param, model));
+  } else {
+    if (value.size() > max_prompts) {
+      refuse(param, fmt::format("expected at most {} entries, got {}", max_prompts, value.size()));
+    }
+    for (const Json& one : value) {
+      const std::string path = fmt::format("{}[{}]", param, prompts.size());
+      if (one.is_string()) {
+        prompts.push_back(text_prompt(one, model));
+      } else if (one.is_array()) {
+        prompts.push_back(ids_prompt(one, path, model));
+      } else {
+        refuse(path, fmt::format("expected a text or token ids, got {}", describe(one)));
+      }
+    }
+  }
+  return prompts;
+}
+
+CompletionRequest read_completion_request(Fields& fields,
+                                          const ServedModel& model,
+                                          const ServiceOptions& options) {
+  const ApiLimits& limits = options.limits;
+  CompletionRequest out;
+  out.common = read_generation_fields(fields, model, options);
+  const Json* prompt = fields.value("prompt");
+  if (prompt == nullptr) refuse("prompt", "is missing");
+  const auto most = static_cast<size_t>(limits.max_choices / out.common.n);
+  out.prompts = read_prompts(*prompt, "prompt", most, model);
+  check_not_empty(out.prompts, "prompt");
+  if (fields.used("suffix")) refuse_unsupported("suffix", "Qwen3 models do not fill in the middle");
+  out.echo = fields.boolean("echo").value_or(false);
+  fields.value("add_special_tokens");  // Qwen3 has none to add
+  out.common.sampling.n_logprobs =
+      static_cast<int>(fields.integer("logprobs", 0, limits.max_logprobs).value_or(-1));
+  if (out.echo && out.with_logprobs()) {
+    out.common.n_prompt_logprobs =
+        std::max(out.common.n_prompt_logprobs, out.common.sampling.n_logprobs);
+  }
+  check_logprob_entries(out, limits, out.common.n_prompt_logprobs);
+  const std::string_view name = fields.one_of({"max_tokens", "n_predict"});
+  if (!name.empty()) out.common.max_tokens = fields.integer(name, 0, int64_t{1} << 30);
+  out.prompt_only = out.common.max_tokens == 0;
+  return out;
+}
+
+std::vector<Request> completion_requests(const CompletionRequest& request,
+                                         const HttpRequest& http,
+                                         const ServedModel& model,
+                                         const ServiceOptions& options) {
+  std::vector<Request> requests;
+  requests.reserve(request.n_choices());
+  for (const CompletionPrompt& prompt : request.prompts) {
+    const std::optional<int64_t> asked =
+        request.prompt_only ? std::optional<int64_t>(1) : request.common.max_tokens;
+    Request one = make_request(request.common, prompt.ids, http, options);
+    one.sampling.max_tokens = fit_max_tokens(asked,
+                                             kDefaultMaxTokens,
+                                             static_cast<int64_t>(prompt.ids.size()),
+                                             model,
+                                             options,
+                                             "prompt");
+    if (one.sampling.min_tokens > one.sampling.max_tokens) {
+      refuse("min_tokens",
+             fmt::format("expected at most max_tokens {}, got {}",
+                         one.sampling.max_tokens,
+                         one.sampling.min_tokens));
+    }
+    for (int64_t i = 0; i < request.common.n; ++i) {
+      requests.push_back(one);
+      if (one.sampling.seed) *requests.back().sampling.seed += static_cast<uint64_t>(i);
+    }
+  }
+  return requests;
+}
+
+}  // namespace qwen3::server

@@ -1,0 +1,321 @@
+#include "server/connection.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "base/utf8.h"
+#include "server/response.h"
+#include "server/tls.h"
+
+namespace qwen3::server {
+
+namespace {
+
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+HttpResponse unavailable(std::string_view message, std::string_view code) {
+  HttpResponse response = error_response(503, message, code);
+  response.headers.emplace_back("retry-after", "1");
+  return response;
+}
+
+// What a log may show of a handler's exception: never text that could quote the request.
+std::string describe(const std::exception& exception) {
+  const auto* error = dynamic_cast<const Error*>(&exception);
+  if (error == nullptr) return exception.what();
+  switch (error->kind()) {
+    case ErrorKind::internal:
+    case ErrorKind::device:
+    case ErrorKind::out_of_memory:
+      return error->what();
+    default:
+      return "an error about the request was not turned into an answer";
+  }
+}
+
+void run_handler(const Handler& handler,
+                 const HttpRequest& request,
+                 const std::shared_ptr<ExchangeCore>& core) {
+  try {
+    handler(request, std::make_shared<ExchangeHandle>(core));
+  } catch (const std::exception& exception) {
+    core->note("error", describe(exception));
+    core->abandon();
+  }
+}
+
+}  // namespace
+
+void FrontEnd::log(const AccessRecord& record) {
+  if (!options.access_log) return;
+  const std::string line = access_line(record);
+  const std::lock_guard lock(log_mutex);
+  options.access_log(line);
+}
+
+Connection::Connection(
+    FrontEnd& front, Lane& lane, UniqueFd fd, Peer peer, Admission::Verdict admitted)
+    : front_(front),
+      lane_(lane),
+      peer_(std::move(peer)),
+      admitted_(admitted),
+      watch_(lane, std::move(fd)),
+      transport_(front.tls ? front.tls->make_transport(watch_.fd())
+                           : make_plain_transport(watch_.fd())),
+      parser_(front.options.limits) {}
+
+Connection::~Connection() {
+  // A lane that stopped under it: the count must come right all the same.
+  if (phase_ != Phase::closed) front_.admission.release(peer_.remote, admitted_);
+}
+
+void Connection::start() {
+  phase_start_ = request_start_ = Clock::now();
+  lane_.add(shared_from_this());
+  if (admitted_ == Admission::Verdict::refuse) {
+    record_.time = std::chrono::system_clock::now();
+    answer_now(unavailable("too many connections", "too_many_connections"), false);
+    return;
+  }
+  if (front_.draining) return close();
+  await_reading();
+}
+
+// Guarded against itself: an answer that is known at once ends its exchange inside a step.
+void Connection::advance() {
+  advance_again_ = true;
+  if (advancing_) return;
+  advancing_ = true;
+  while (std::exchange(advance_again_, false)) {
+    if (step()) advance_again_ = true;
+  }
+  advancing_ = false;
+}
+
+// Returns whether another step may follow.
+bool Connection::step() {
+  switch (phase_) {
+    case Phase::head:
+      return !input_.empty() && read_head();
+    case Phase::body:
+      return read_body();
+    default:
+      return false;
+  }
+}
+
+bool Connection::read_head() {
+  if (!std::exchange(head_begun_, true)) {
+    record_.time = std::chrono::system_clock::now();
+    if (n_requests_ > 0) request_start_ = Clock::now();
+  }
+  const size_t before = input_.size();
+  const RequestParser::Progress progress = parser_.read_head(input_);
+  record_.request_bytes += before - input_.size();
+  switch (progress) {
+    case RequestParser::Progress::needs_more:
+      return false;
+    case RequestParser::Progress::failed:
+      refuse_parse(parser_.failure());
+      return true;
+    case RequestParser::Progress::done:
+      on_head();
+      return true;
+  }
+  return false;
+}
+
+void Connection::on_head() {
+  const RequestHead& head = parser_.head();
+  ++n_requests_;
+  const ServerLimits& limits = front_.options.limits;
+  request_.id = choose_request_id(head);
+  record_.method = head.method;
+  record_.target = head.target;
+  const bool keep_alive = head.keep_alive && n_requests_ < limits.requests_per_connection;
+  Verdict verdict = front_.gate.judge(head, peer_, Clock::now());
+  allowed_origin_ = std::move(verdict.allowed_origin);
+  record_.key = verdict.client.name;
+  if (verdict.answer) {
+    return answer_now(std::move(*verdict.answer), keep_alive && !verdict.close);
+  }
+  if (front_.draining) {
+    return answer_now(unavailable("the server is shutting down", "shutting_down"), false);
+  }
+  close_after_ = !keep_alive;
+  route_ = verdict.route;
+  request_.method = head.method;
+  request_.path = std::move(verdict.target.path);
+  request_.query = std::move(verdict.target.query);
+  request_.tail = std::move(verdict.tail);
+  request_.client = std::move(verdict.client);
+  request_.peer = peer_.remote.address;
+  request_.received = request_start_;
+  phase_ = Phase::body;
+  phase_start_ = Clock::now();
+  if (head.expects_continue && input_.empty()) {
+    output_.append(kContinue);
+    flush();
+  }
+}
+
+bool Connection::read_body() {
+  const size_t before = input_.size();
+  const RequestParser::Progress progress = parser_.read_body(input_);
+  record_.request_bytes += before - input_.size();
+  switch (progress) {
+    case RequestParser::Progress::needs_more:
+      return false;
+    case RequestParser::Progress::failed:
+      refuse_parse(parser_.failure());
+      return true;
+    case RequestParser::Progress::done:
+      break;
+  }
+  request_.body = parser_.take_body();
+  request_.headers = parser_.head().headers;
+  if (const size_t bad = utf8_first_invalid(request_.body); bad != std::string::npos) {
+    answer_now(error_response(400, fmt::format("the body is not UTF-8 at byte {}", bad)),
+               !close_after_);
+    return true;
+  }
+  dispatch();
+  return true;
+}
+
+void Connection::dispatch() {
+  open_exchange(!close_after_, std::move(allowed_origin_));
+  front_.n_exchanges_open.fetch_add(1, std::memory_order_relaxed);
+  if (route_->quick) {
+    run_handler(route_->handler, request_, exchange_);
+    request_ = {};
+    return;
+  }
+  front_.workers.submit([handler = &route_->handler,
+                         request = std::move(request_),
+                         core = exchange_] { run_handler(*handler, request, core); });
+  request_ = {};
+}
+
+void Connection::open_exchange(bool keep_alive, std::string allowed_origin) {
+  record_.id = request_.id;
+  AnswerFrame frame{.http_1_0 = parser_.head().http_1_0,
+                    .head_only = parser_.head().method == "HEAD",
+                    .keep_alive = keep_alive && !input_ended_,
+                    .request_id = request_.id,
+                    .allowed_origin = std::move(allowed_origin)};
+  exchange_ = std::make_shared<ExchangeCore>(
+      ExchangeCore::Setup{.frame = std::move(frame),
+                          .lane = &lane_,
+                          .connection = weak_from_this(),
+                          .draining = &front_.draining,
+                          .output_limit = front_.options.limits.output_bytes});
+  phase_ = Phase::answering;
+  phase_start_ = last_sent_ = Clock::now();
+  answer_ended_ = false;
+}
+
+void Connection::answer_now(HttpResponse response, bool keep_alive) {
+  if (request_.id.empty()) request_.id = choose_request_id({});
+  open_exchange(keep_alive, std::move(allowed_origin_));
+  front_.n_exchanges_open.fetch_add(1, std::memory_order_relaxed);
+  request_ = {};
+  exchange_->send(std::move(response));
+  pull_output();
+}
+
+void Connection::refuse_parse(const ParseFailure& failure) {
+  answer_now(error_response(failure.status, failure.message), false);
+}
+
+// The last byte has gone to the socket.
+void Connection::complete_exchange() {
+  end_exchange("complete", true);
+  if (close_after_ || input_ended_ || front_.draining) return linger();
+  phase_ = Phase::head;
+  phase_start_ = Clock::now();
+  head_begun_ = false;
+  parser_.reset();
+  advance();
+  await_reading();
+}
+
+void Connection::end_exchange(std::string_view outcome, bool complete) {
+  const std::shared_ptr<ExchangeCore> exchange = std::exchange(exchange_, nullptr);
+  record_.peer = peer_.remote.address;
+  record_.status = exchange->status();
+  record_.milliseconds =
+      std::chrono::duration<double, std::milli>(Clock::now() - request_start_).count();
+  record_.outcome = outcome;
+  record_.notes = exchange->take_notes();
+  front_.n_requests.fetch_add(1, std::memory_order_relaxed);
+  front_.n_exchanges_open.fetch_sub(1, std::memory_order_relaxed);
+  front_.bytes_sent.fetch_add(static_cast<int64_t>(record_.response_bytes),
+                              std::memory_order_relaxed);
+  front_.log(record_);
+  record_ = {};
+  exchange->finish(complete);
+}
+
+void Connection::on_tick(Clock::time_point now) {
+  if (sent_ < output_.size() && now - last_sent_ >= front_.options.limits.write_stall) {
+    return cut("write stalled");
+  }
+  check_deadlines(now);
+}
+
+void Connection::check_deadlines(Clock::time_point now) {
+  const ServerLimits& limits = front_.options.limits;
+  switch (phase_) {
+    case Phase::head:
+      if (input_.empty() && n_requests_ > 0) {
+        if (now - phase_start_ >= limits.idle_time) close();
+      } else if (now - request_start_ >= limits.head_time) {
+        if (input_.empty()) return close();
+        answer_now(error_response(408, "the request's head did not come in time"), false);
+      }
+      break;
+    case Phase::body:
+      check_body_pace(now);
+      break;
+    case Phase::answering:
+      if (answer_ended_ && now - answer_ended_at_ >= limits.flush_time)
+        return cut("read too slowly");
+      if (sent_ >= output_.size() && now - last_sent_ >= limits.ping_interval) exchange_->ping();
+      break;
+    case Phase::lingering:
+      if (now - phase_start_ >= limits.linger_time) close();
+      break;
+    case Phase::closed:
+      break;
+  }
+}
+
+void Connection::check_body_pace(Clock::time_point now) {
+  const ServerLimits& limits = front_.options.limits;
+  const auto elapsed = std::chrono::duration_cast<ServerLimits::Duration>(now - phase_start_);
+  bool too_slow = elapsed >= limits.body_time;
+  if (elapsed > limits.body_grace) {
+    const auto counted = static_cast<size_t>((elapsed - limits.body_grace).count());
+    too_slow = too_slow || parser_.body_bytes() < counted * limits.body_bytes_per_second / 1000;
+  }
+  if (too_slow) answer_now(error_response(408, "the request's body did not come in time"), false);
+}
+
+void Connection::on_drain() {
+  if (phase_ == Phase::head && input_.empty()) close();
+}
+
+void Connection::on_grace_over() {
+  if (phase_ == Phase::answering) {
+    close_after_ = true;
+    exchange_->terminate();
+    pull_output();
+  } else if (phase_ == Phase::head || phase_ == Phase::body) {
+    close_now();
+  }
+}
+
+void Connection::close_now() { cut("server stopped"); }
+
+}  // namespace qwen3::server

@@ -1,0 +1,188 @@
+// The bytes of a connection: reading while it is wise, writing what gathered, and the ways to end.
+#include <utility>
+
+#include "server/connection.h"
+
+namespace qwen3::server {
+
+namespace {
+
+constexpr int kReadsPerTurn = 4;  // then the other connections of the lane
+constexpr size_t kMaxLinger = 8 * 1024 * 1024;
+constexpr size_t kKeptCapacity = 4 * 1024;  // of an empty buffer
+
+void release_if_large(std::string& buffer) {
+  buffer.clear();
+  if (buffer.capacity() > kKeptCapacity) buffer = std::string();
+}
+
+}  // namespace
+
+void Connection::on_readable() {
+  reading_ = false;
+  if (phase_ == Phase::closed) return;
+  if (std::exchange(write_waits_for_read_, false)) flush();
+  read_some();
+}
+
+void Connection::on_writable() {
+  writing_ = false;
+  if (phase_ == Phase::closed) return;
+  flush();
+  if (std::exchange(read_waits_for_write_, false)) read_some();
+}
+
+// Both directions are gone, so nothing that is written would arrive.
+void Connection::on_broken() {
+  watching_breaks_ = false;
+  if (phase_ != Phase::closed) lose("client gone");
+}
+
+bool Connection::wants_bytes() const {
+  if (phase_ == Phase::closed || input_ended_) return false;
+  return phase_ != Phase::answering || input_.size() < front_.options.limits.pipelined_bytes;
+}
+
+void Connection::read_some() {
+  for (int i = 0; i < kReadsPerTurn && wants_bytes(); ++i) {
+    const IoResult result = transport_->read(lane_.scratch());
+    switch (result.state) {
+      case IoResult::State::done:
+        received({lane_.scratch().data(), result.bytes});
+        break;
+      case IoResult::State::wait_readable:
+        return await_reading();
+      case IoResult::State::wait_writable:
+        read_waits_for_write_ = true;
+        if (!std::exchange(writing_, true)) watch_.when_writable(shared_from_this());
+        return;
+      case IoResult::State::end:
+        return peer_closed();
+      case IoResult::State::failed:
+        return lose("client gone");
+    }
+  }
+  await_reading();
+}
+
+void Connection::received(std::string_view bytes) {
+  if (phase_ == Phase::lingering) {
+    discarded_ += bytes.size();
+    if (discarded_ > kMaxLinger) close();
+    return;
+  }
+  input_.append(bytes);
+  advance();
+}
+
+void Connection::await_reading() {
+  if (phase_ == Phase::closed) return;
+  if (wants_bytes()) {
+    if (std::exchange(reading_, true)) return;
+    if (transport_->pending()) {
+      lane_.post([self = shared_from_this()] { self->on_readable(); });
+    } else {
+      watch_.when_readable(shared_from_this());
+    }
+  } else if (phase_ == Phase::answering && !std::exchange(watching_breaks_, true)) {
+    watch_.when_broken(shared_from_this());
+  }
+}
+
+void Connection::on_wake() {
+  if (exchange_) pull_output();
+}
+
+void Connection::pull_output() {
+  // What was sent goes first, so that the new bytes are counted and stored once.
+  if (sent_ > 0) {
+    output_.erase(0, sent_);
+    sent_ = 0;
+  }
+  const bool was_idle = output_.empty();
+  const ExchangeCore::Output taken = exchange_->take_output(output_);
+  if (was_idle) last_sent_ = Clock::now();
+  if (taken.ended && !answer_ended_) {
+    answer_ended_ = true;
+    answer_ended_at_ = Clock::now();
+    if (!taken.keep_alive) close_after_ = true;
+  }
+  if (taken.cut) return cut(input_ended_ ? "client gone" : "cut off");
+  flush();
+}
+
+void Connection::flush() {
+  while (sent_ < output_.size()) {
+    const IoResult result = transport_->write(std::string_view(output_).substr(sent_));
+    if (result.state == IoResult::State::done) {
+      sent_ += result.bytes;
+      record_.response_bytes += result.bytes;
+      last_sent_ = Clock::now();
+      continue;
+    }
+    if (result.state == IoResult::State::wait_writable) {
+      if (!std::exchange(writing_, true)) watch_.when_writable(shared_from_this());
+    } else if (result.state == IoResult::State::wait_readable) {
+      write_waits_for_read_ = true;
+      if (!std::exchange(reading_, true)) watch_.when_readable(shared_from_this());
+    } else {
+      return lose("client gone");
+    }
+    break;
+  }
+  if (exchange_) exchange_->set_unsent(output_.size() - sent_);
+  if (sent_ < output_.size()) return;
+  release_if_large(output_);
+  sent_ = 0;
+  if (exchange_ && answer_ended_) complete_exchange();
+}
+
+// The client sends nothing more. It may have closed altogether, so it counts as gone; only an
+// answer that goes out in one piece is still tried.
+void Connection::peer_closed() {
+  input_ended_ = true;
+  if (phase_ != Phase::answering) return lose("client gone");
+  if (answer_ended_) return await_reading();  // the rest is on its way
+  if (exchange_->streaming()) return lose("client gone");
+  front_.n_disconnects.fetch_add(1, std::memory_order_relaxed);
+  exchange_->half_closed();
+  if (phase_ == Phase::answering) await_reading();
+}
+
+void Connection::lose(std::string_view outcome) {
+  if (exchange_) {
+    if (!input_ended_ || exchange_->streaming()) {
+      front_.n_disconnects.fetch_add(1, std::memory_order_relaxed);
+    }
+    end_exchange(outcome, false);
+  }
+  close();
+}
+
+void Connection::cut(std::string_view outcome) {
+  if (phase_ == Phase::closed) return;
+  reset_on_close(watch_.fd());
+  if (exchange_) end_exchange(outcome, false);
+  close();
+}
+
+// Closing at once, with bytes of the client unread, would reset the connection and could take the
+// answer away from it before it was read.
+void Connection::linger() {
+  transport_->shutdown_write();
+  if (input_ended_) return close();
+  phase_ = Phase::lingering;
+  phase_start_ = Clock::now();
+  release_if_large(input_);
+  await_reading();
+}
+
+void Connection::close() {
+  if (phase_ == Phase::closed) return;
+  phase_ = Phase::closed;
+  watch_.close();
+  front_.admission.release(peer_.remote, admitted_);
+  lane_.remove(*this);
+}
+
+}  // namespace qwen3::server

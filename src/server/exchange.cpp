@@ -1,0 +1,245 @@
+#include "server/exchange.h"
+
+#include "base/error.h"
+
+namespace qwen3::server {
+
+namespace {
+
+constexpr size_t kMaxNotes = 32;
+constexpr std::string_view kPing = ": ping\n\n";
+
+}  // namespace
+
+ExchangeCore::ExchangeCore(Setup setup)
+    : frame_(std::move(setup.frame)),
+      lane_(setup.lane),
+      connection_(std::move(setup.connection)),
+      draining_(setup.draining),
+      output_limit_(setup.output_limit) {}
+
+void ExchangeCore::send(HttpResponse response) {
+  const std::lock_guard lock(mutex_);
+  if (!may_answer_locked()) return;
+  respond_locked(response);
+}
+
+// The front may have answered in the handler's place (abandon, terminate): no defect of the
+// handler.
+bool ExchangeCore::may_answer_locked() const {
+  if (lane_ == nullptr) return false;
+  if (status_ != 0 && gone()) return false;
+  QWEN3_CHECK(status_ == 0, ErrorKind::internal, "exchange: a second answer to one request");
+  return true;
+}
+
+// Leaves nothing begun when the response is not a legal one.
+void ExchangeCore::respond_locked(const HttpResponse& response) {
+  if (draining_->load(std::memory_order_relaxed)) frame_.keep_alive = false;
+  std::string head = format_head(response, frame_, response.body.size());
+  status_ = response.status;
+  outbox_.append(head);
+  const bool has_body = status_ != 204 && status_ != 304 && !frame_.head_only;
+  if (has_body) outbox_.append(response.body);
+  ended_ = true;
+  wake_locked();
+}
+
+void ExchangeCore::start_stream(std::string content_type) {
+  const std::lock_guard lock(mutex_);
+  if (!may_answer_locked()) return;
+  if (gone()) {
+    cut_ = true;
+    wake_locked();
+    return;
+  }
+  if (frame_.http_1_0 || draining_->load(std::memory_order_relaxed)) frame_.keep_alive = false;
+  HttpResponse response;
+  response.content_type = std::move(content_type);
+  const std::string head = format_head(response, frame_, std::nullopt);
+  status_ = response.status;
+  streaming_ = true;
+  event_stream_ = response.content_type.starts_with("text/event-stream");
+  outbox_.append(head);
+  wake_locked();
+}
+
+void ExchangeCore::write(std::string_view piece) {
+  const std::lock_guard lock(mutex_);
+  if (over_locked() || gone()) return;
+  QWEN3_CHECK(streaming_, ErrorKind::internal, "exchange: write() before start_stream()");
+  if (outbox_.size() + unsent_.load(std::memory_order_relaxed) > output_limit_) {
+    cut_ = true;
+  } else {
+    append_locked(piece);
+  }
+  wake_locked();
+}
+
+void ExchangeCore::end() {
+  const std::lock_guard lock(mutex_);
+  if (over_locked() || gone()) return;
+  QWEN3_CHECK(streaming_, ErrorKind::internal, "exchange: end() before start_stream()");
+  end_locked();
+}
+
+// An empty piece would be the last chunk, so it is none.
+void ExchangeCore::append_locked(std::string_view piece) {
+  if (piece.empty() || frame_.head_only) return;
+  if (frame_.http_1_0) {
+    outbox_.append(piece);
+  } else {
+    fmt::format_to(std::back_inserter(outbox_), "{:x}\r\n", piece.size());
+    outbox_.append(piece).append("\r\n");
+  }
+  between_events_ = piece.ends_with("\n\n");
+}
+
+void ExchangeCore::end_locked() {
+  if (!frame_.http_1_0 && !frame_.head_only) outbox_.append("0\r\n\r\n");
+  ended_ = true;
+  wake_locked();
+}
+
+// One wake-up is enough for whatever gathers in the outbox before the connection runs.
+void ExchangeCore::wake_locked() {
+  if (waking_ || lane_ == nullptr) return;
+  waking_ = true;
+  lane_->wake(connection_);
+}
+
+void ExchangeCore::post(std::function<void()> work) {
+  const std::lock_guard lock(mutex_);
+  if (over_locked() || gone()) return;
+  lane_->post([core = shared_from_this(), work = std::move(work)] {
+    {
+      const std::lock_guard inner(core->mutex_);
+      if (core->over_locked() || core->gone()) return;
+    }
+    try {
+      work();
+    } catch (const std::exception&) {
+      core->note("error", "work on the connection's thread failed");
+      core->abandon();
+    }
+  });
+}
+
+void ExchangeCore::on_disconnect(std::function<void()> action) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!gone()) {
+      if (!over_locked()) disconnect_action_ = std::move(action);
+      return;
+    }
+  }
+  action();
+}
+
+std::function<void()> ExchangeCore::take_action_locked() {
+  return std::exchange(disconnect_action_, nullptr);
+}
+
+void ExchangeCore::note(std::string key, std::string value) {
+  const std::lock_guard lock(mutex_);
+  if (lane_ == nullptr || notes_.size() >= kMaxNotes) return;
+  notes_.emplace_back(std::move(key), std::move(value));
+}
+
+void ExchangeCore::abandon() {
+  const std::lock_guard lock(mutex_);
+  if (over_locked()) return;
+  if (status_ == 0 && !gone()) {
+    respond_locked(error_response(500, "the server failed to answer", "internal_error"));
+  } else if (status_ != 0 && event_stream_ && between_events_) {
+    append_locked(error_event("the server failed to complete the answer", "internal_error"));
+    end_locked();
+  } else {
+    cut_ = true;  // a stream of another kind can only tell by breaking off
+    wake_locked();
+  }
+  gone_ = true;
+}
+
+ExchangeCore::Output ExchangeCore::take_output(std::string& out) {
+  const std::lock_guard lock(mutex_);
+  waking_ = false;
+  if (out.empty()) {
+    std::swap(out, outbox_);
+  } else {
+    out.append(outbox_);
+    outbox_.clear();
+  }
+  set_unsent(out.size());
+  return {.ended = ended_, .keep_alive = frame_.keep_alive, .cut = cut_};
+}
+
+void ExchangeCore::ping() {
+  const std::lock_guard lock(mutex_);
+  if (over_locked() || gone() || !event_stream_ || !between_events_) return;
+  append_locked(kPing);
+  wake_locked();
+}
+
+void ExchangeCore::terminate() {
+  static constexpr std::string_view kMessage = "the server is shutting down";
+  std::function<void()> action;
+  {
+    const std::lock_guard lock(mutex_);
+    if (over_locked()) return;
+    if (status_ == 0) {
+      HttpResponse response = error_response(503, kMessage, "shutting_down");
+      response.headers.emplace_back("retry-after", "5");
+      respond_locked(response);
+    } else if (event_stream_ && between_events_) {
+      append_locked(error_event(kMessage, "shutting_down"));
+      end_locked();
+    } else {
+      cut_ = true;
+    }
+    gone_ = true;
+    action = take_action_locked();
+  }
+  if (action) action();
+}
+
+void ExchangeCore::half_closed() {
+  std::function<void()> action;
+  {
+    const std::lock_guard lock(mutex_);
+    gone_ = true;
+    action = take_action_locked();
+  }
+  if (action) action();
+}
+
+void ExchangeCore::finish(bool complete) {
+  std::function<void()> action;
+  {
+    const std::lock_guard lock(mutex_);
+    lane_ = nullptr;
+    connection_.reset();
+    outbox_ = {};
+    action = take_action_locked();
+    if (!complete) gone_ = true;
+  }
+  // Destroyed outside the lock, run or not: it may own a copy of the handle.
+  if (action && gone()) action();
+}
+
+bool ExchangeCore::streaming() const {
+  const std::lock_guard lock(mutex_);
+  return streaming_;
+}
+
+int ExchangeCore::status() const {
+  const std::lock_guard lock(mutex_);
+  return status_;
+}
+
+std::vector<std::pair<std::string, std::string>> ExchangeCore::take_notes() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(notes_, {});
+}
+
+}  // namespace qwen3::server

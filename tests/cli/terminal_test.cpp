@@ -1,0 +1,83 @@
+// chat on a terminal: lines, Ctrl-C, Ctrl-D, and a window that changes its size.
+#include "cli/terminal.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "cli/scripted_model.h"
+
+namespace qwen3::test {
+namespace {
+
+using testing::HasSubstr;
+
+class OnTerminal : public testing::Test {
+ protected:
+  // No history but the test's own, no key bindings but the built-in ones.
+  std::vector<std::string> environment(const char* term = "xterm") const {
+    const std::string home = model_.dir().path().string();
+    return {"HOME=" + home, "XDG_STATE_HOME=" + home, std::string("TERM=") + term};
+  }
+  std::vector<std::string> chat() const {
+    return {"chat", "-m", model_.path(), "--hide-thinking", "--quiet"};
+  }
+  // Long enough for the program to be waiting in read again. A test that is too fast here would
+  // pass without testing anything; it cannot fail.
+  static void pause() { std::this_thread::sleep_for(std::chrono::milliseconds(100)); }
+
+  ScriptedModel model_;
+};
+
+TEST_F(OnTerminal, AnswersAndLeaves) {
+  Terminal terminal(chat(), environment());
+  ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();
+  terminal.type("hi\n");
+  ASSERT_TRUE(terminal.shows("hey é")) << terminal.screen();
+  ASSERT_TRUE(terminal.shows("> "));
+  terminal.type("/exit\n");
+  EXPECT_EQ(terminal.wait(), 0) << terminal.screen();
+}
+
+TEST_F(OnTerminal, AWindowMayChangeItsSizeAtThePrompt) {
+  Terminal terminal(chat(), environment());
+  ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();
+  terminal.type("h");
+  for (const unsigned short columns : {40, 100, 60}) {
+    pause();
+    terminal.resize(columns);
+  }
+  pause();
+  terminal.type("i\n");
+  ASSERT_TRUE(terminal.shows("hey é")) << terminal.screen();
+  ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();
+  terminal.type("\x04");
+  EXPECT_EQ(terminal.wait(), 0) << terminal.screen();
+}
+
+TEST_F(OnTerminal, CtrlCGivesUpTheLineAndTheSecondOneLeaves) {
+  Terminal terminal(chat(), environment());
+  ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();
+  terminal.type("half a line");
+  pause();
+  terminal.type("\x03");
+  ASSERT_TRUE(terminal.shows("Ctrl-C again")) << terminal.screen();
+  ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();
+  pause();
+  terminal.type("\x03");
+  EXPECT_EQ(terminal.wait(), 0) << terminal.screen();
+  EXPECT_THAT(terminal.screen(), testing::Not(HasSubstr("hey")));
+}
+
+TEST_F(OnTerminal, WorksOnADumbTerminal) {
+  Terminal terminal(chat(), environment("dumb"));
+  ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();
+  terminal.type("hi\n");
+  ASSERT_TRUE(terminal.shows("hey é")) << terminal.screen();
+  terminal.type("\x04");
+  EXPECT_EQ(terminal.wait(), 0) << terminal.screen();
+}
+
+}  // namespace
+}  // namespace qwen3::test
