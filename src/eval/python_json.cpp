@@ -13,13 +13,17 @@ namespace {
 // Below this, a scan beats the index and most rows stay without one.
 constexpr size_t kIndexedFrom = 16;
 
-bool big_equals(const PyBigInteger& big, double number) {
-  if (!std::isfinite(number)) return false;
+// REQUIRES: number is a whole number.
+std::string whole_digits(double number) {
   char digits[std::numeric_limits<double>::max_exponent10 + 3];
   const auto end =
       std::to_chars(digits, digits + sizeof digits, number, std::chars_format::fixed, 0);
-  return number == std::trunc(number) &&
-         big.digits == std::string_view(digits, static_cast<size_t>(end.ptr - digits));
+  return std::string(digits, end.ptr);
+}
+
+bool big_equals(const PyBigInteger& big, double number) {
+  return std::isfinite(number) && number == std::trunc(number) &&
+         big.digits == whole_digits(number);
 }
 
 bool integer_equals(int64_t integer, double number) {
@@ -295,6 +299,34 @@ int py_depth(const PyValue& value) {
     return depth + 1;
   }
   return 0;
+}
+
+std::string py_equality_key(const PyValue& value) {
+  if (const auto integer = small_integer(value)) return std::to_string(*integer);
+  if (const double* number = value.floating()) {
+    const bool whole = std::isfinite(*number) && *number == std::trunc(*number);
+    return !whole ? py_float_repr(*number) : *number == 0 ? "0" : whole_digits(*number);
+  }
+  std::string key;
+  if (const PyList* list = value.list()) {
+    for (const PyValue& item : *list)
+      key.append(key.empty() ? "[" : ",").append(py_equality_key(item));
+    return key.empty() ? "[]" : key + "]";
+  }
+  if (const PyDict* dict = value.dict()) {
+    std::vector<const PyMember*> members;
+    for (const PyMember& member : dict->members()) members.push_back(&member);
+    std::sort(members.begin(), members.end(), [](const PyMember* a, const PyMember* b) {
+      return a->key < b->key;
+    });
+    for (const PyMember* member : members) {
+      key.append(key.empty() ? "{" : ",");
+      append_string(key, member->key);
+      key.append(":").append(py_equality_key(member->value));
+    }
+    return key.empty() ? "{}" : key + "}";
+  }
+  return py_dumps(value);
 }
 
 PyValue py_from_json(const Json& value) {
