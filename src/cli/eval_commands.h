@@ -1,5 +1,5 @@
-// The subcommands of `qwen3 eval`, one file each. Like the commands of commands.h, each declares its
-// options and leaves its work in `action` when it is chosen. `action` must outlive the parsing.
+// The subcommands of `qwen3 eval`, one file each. Like the commands of commands.h, each declares
+// its options and leaves its work in `action` when it is chosen. `action` must outlive the parsing.
 #pragma once
 
 #include "cli/commands.h"
