@@ -145,8 +145,8 @@ void bench_client(int64_t n_questions, int64_t n_workers) {
     for (; n_asked < n_questions && n_asked - n_answered < n_workers; ++n_asked) {
       client.ask({.tag = static_cast<uint64_t>(n_asked), .prompt = prompt});
     }
-    for (const Outcome& outcome : client.wait(std::chrono::milliseconds(100))) {
-      if (!std::holds_alternative<Answer>(outcome.result)) throw std::runtime_error("a failure");
+    for (const Reply& reply : client.wait(std::chrono::milliseconds(100))) {
+      if (!std::holds_alternative<Answer>(reply.result)) throw std::runtime_error("a failure");
       ++n_answered;
     }
   }
@@ -167,13 +167,13 @@ void bench_client(int64_t n_questions, int64_t n_workers) {
 class NoSource final : public AnswerSource {
  public:
   void ask(Question question) override { tags_.push_back(question.tag); }
-  std::vector<Outcome> wait(std::chrono::milliseconds) override {
-    std::vector<Outcome> outcomes;
+  std::vector<Reply> wait(std::chrono::milliseconds) override {
+    std::vector<Reply> replies;
     for (const uint64_t tag : tags_) {
-      outcomes.push_back({.tag = tag, .result = Answer{.text = "late"}});
+      replies.push_back({.tag = tag, .result = Answer{.text = "late"}});
     }
     tags_.clear();
-    return outcomes;
+    return replies;
   }
   Json served() const override { return Json::array(); }
 

@@ -69,13 +69,13 @@ eval::EvalConfig eval_config(const EvalOptions& options) {
 eval::Shard parse_shard(const std::string& text) {
   if (text.empty()) return {};
   const size_t slash = text.find('/');
-  const auto index = parse_integer(text.substr(0, slash));
-  const auto count = slash == text.npos ? std::nullopt : parse_integer(text.substr(slash + 1));
-  if (!index || !count || *index < 1 || *index > *count || *count > 1'000'000) {
+  const int64_t index = parse_integer(text.substr(0, slash)).value_or(0);
+  const int64_t count = slash == text.npos ? 0 : parse_integer(text.substr(slash + 1)).value_or(0);
+  if (index < 1 || index > count || count > 1'000'000) {
     throw UsageError(
         fmt::format("--shard: expected i/n with 1 <= i <= n, such as 2/4; got \"{}\"", text));
   }
-  return {*index, *count};
+  return {index, count};
 }
 
 }  // namespace qwen3::cli

@@ -16,6 +16,8 @@
 namespace qwen3::cli {
 namespace {
 
+constexpr int64_t kMaxPassAt = 1'000'000;  // samples of one prompt
+
 struct EvalScoreOptions {
   std::string config, input, details, task, failures, dataset, pass_at;
   eval::ScoreOptions score;
@@ -30,7 +32,9 @@ eval::ScoreOptions resolve(const EvalScoreOptions& options) {
   if (!options.task.empty()) score.task = options.task;
   score.failures_file = options.failures;
   score.dataset_file = options.dataset;
-  if (!options.pass_at.empty()) score.pass_at = parse_size_list(options.pass_at, "--pass-at", 1);
+  if (!options.pass_at.empty()) {
+    score.pass_at = parse_size_list(options.pass_at, "qwen3 eval score: --pass-at", 1, kMaxPassAt);
+  }
   if (score.input_file.empty()) {
     throw UsageError(
         "qwen3 eval score: no answers given; name them by --input FILE or --config FILE");
@@ -96,7 +100,7 @@ void add_eval_score(CLI::App& eval, Action& action) {
   command->add_option(
       "--dataset", options->dataset, "The prompts: tells how many samples there should be");
   command->add_option("--n-samples", score_options.n_samples, "Samples wanted for each prompt (1)")
-      ->check(integer_in(1, 1'000'000));
+      ->check(integer_in(1, kMaxPassAt));
   command->add_option("--pass-at", options->pass_at, "The k of pass@k, as 1,5,10 (1,2,4,8…)");
   command->add_option("--confidence", score_options.confidence, "Of the interval (0.95)")
       ->check(number_in(0.01, 0.9999));

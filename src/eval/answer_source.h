@@ -1,5 +1,5 @@
 // Who answers: a set of servers (eval/client.h) or an engine in this process
-// (eval/engine_source.h). Questions go in, outcomes come out in any order.
+// (eval/engine_source.h). Questions go in, replies come out in any order.
 #pragma once
 
 #include <chrono>
@@ -15,7 +15,7 @@
 namespace qwen3::eval {
 
 struct Question {
-  uint64_t tag = 0;  // comes back with the outcome
+  uint64_t tag = 0;  // comes back with the reply
   std::string prompt;
   int64_t sample = 0;
 };
@@ -44,7 +44,7 @@ struct Failure {
   std::string message = {};
 };
 
-struct Outcome {
+struct Reply {
   uint64_t tag = 0;
   std::variant<Answer, Failure> result = {};
   int attempts = 1;
@@ -60,7 +60,7 @@ class AnswerSource {
   virtual void ask(Question question) = 0;
   // What has come in; waits up to `patience` for the first. Throws Error{device} when nobody is
   // there to answer any more; what was in flight is then lost.
-  virtual std::vector<Outcome> wait(std::chrono::milliseconds patience) = 0;
+  virtual std::vector<Reply> wait(std::chrono::milliseconds patience) = 0;
   // Facts that answers depend on, such as the server's version: a JSON array of objects. They are
   // written down with the run, and compared when it goes on.
   virtual Json served() const = 0;

@@ -91,16 +91,16 @@ struct HttpClient::Impl {
 
   void start_due(Time now);
   void start(Job job, size_t server, Time now);
-  void collect(Time now, std::vector<Outcome>& outcomes);
-  void finish(Transfer& transfer, CURLcode code, Time now, std::vector<Outcome>& outcomes);
-  void finish_reply(Transfer& transfer, Time now, std::vector<Outcome>& outcomes);
+  void collect(Time now, std::vector<Reply>& replies);
+  void finish(Transfer& transfer, CURLcode code, Time now, std::vector<Reply>& replies);
+  void finish_reply(Transfer& transfer, Time now, std::vector<Reply>& replies);
   void server_away(Transfer& transfer, Time now, const std::string& why);
-  void try_again(Transfer& transfer, Failure failure, Time now, std::vector<Outcome>& outcomes);
+  void try_again(Transfer& transfer, Failure failure, Time now, std::vector<Reply>& replies);
   void give(const Transfer& transfer,
             std::variant<Answer, Failure> result,
             Time now,
-            std::vector<Outcome>& outcomes) const;
-  void drop_late(Time now, std::vector<Outcome>& outcomes);
+            std::vector<Reply>& replies) const;
+  void drop_late(Time now, std::vector<Reply>& replies);
   void check_servers(Time now) const;
   std::chrono::milliseconds sleep_time(Time now, Time until) const;
   std::chrono::seconds retry_after(const Transfer& transfer) const;
@@ -163,7 +163,7 @@ void HttpClient::Impl::start(Job job, size_t server, Time now) {
   transfers.emplace(curl, std::move(transfer));
 }
 
-void HttpClient::Impl::collect(Time now, std::vector<Outcome>& outcomes) {
+void HttpClient::Impl::collect(Time now, std::vector<Reply>& replies) {
   int n_running = 0;
   const CURLMcode code = curl_multi_perform(multi.get(), &n_running);
   QWEN3_CHECK(code == CURLM_OK, ErrorKind::device, "libcurl: {}", curl_multi_strerror(code));
@@ -175,15 +175,15 @@ void HttpClient::Impl::collect(Time now, std::vector<Outcome>& outcomes) {
     curl_multi_remove_handle(multi.get(), found->first);
     const std::unique_ptr<Transfer> transfer = std::move(found->second);
     transfers.erase(found);
-    finish(*transfer, result, now, outcomes);
+    finish(*transfer, result, now, replies);
   }
 }
 
 void HttpClient::Impl::finish(Transfer& transfer,
                               CURLcode code,
                               Time now,
-                              std::vector<Outcome>& outcomes) {
-  if (code == CURLE_OK) return finish_reply(transfer, now, outcomes);
+                              std::vector<Reply>& replies) {
+  if (code == CURLE_OK) return finish_reply(transfer, now, replies);
   std::string why = transfer.error[0] != 0 ? transfer.error.data() : curl_easy_strerror(code);
   why = quote_for_message(why, 200);
   if (never_sent(code, transfer.handle.get())) return server_away(transfer, now, why);
@@ -192,16 +192,16 @@ void HttpClient::Impl::finish(Transfer& transfer,
   if (transfer.reply.too_large) {
     why =
         fmt::format("the reply is larger than max_response_bytes ({})", config.max_response_bytes);
-    return give(transfer, Failure{FailureKind::too_large, 0, why}, now, outcomes);
+    return give(transfer, Failure{FailureKind::too_large, 0, why}, now, replies);
   }
   const bool late = code == CURLE_OPERATION_TIMEDOUT;
   try_again(transfer,
             {late ? FailureKind::timeout : FailureKind::connection, 0, std::move(why)},
             now,
-            outcomes);
+            replies);
 }
 
-void HttpClient::Impl::finish_reply(Transfer& transfer, Time now, std::vector<Outcome>& outcomes) {
+void HttpClient::Impl::finish_reply(Transfer& transfer, Time now, std::vector<Reply>& replies) {
   long status = 0;
   curl_easy_getinfo(transfer.handle.get(), CURLINFO_RESPONSE_CODE, &status);
   auto result = read_chat_reply(static_cast<int>(status), transfer.reply.text, mode);
@@ -212,11 +212,11 @@ void HttpClient::Impl::finish_reply(Transfer& transfer, Time now, std::vector<Ou
   pool.answered(transfer.server, now);
   ++transfer.job.attempts;
   if (problem == nullptr) {
-    give(transfer, std::move(std::get<Answer>(result)), now, outcomes);
+    give(transfer, std::move(std::get<Answer>(result)), now, replies);
   } else if (problem->again) {
-    try_again(transfer, std::move(problem->failure), now, outcomes);
+    try_again(transfer, std::move(problem->failure), now, replies);
   } else {
-    give(transfer, std::move(problem->failure), now, outcomes);
+    give(transfer, std::move(problem->failure), now, replies);
   }
 }
 
@@ -236,15 +236,15 @@ void HttpClient::Impl::server_away(Transfer& transfer, Time now, const std::stri
 void HttpClient::Impl::try_again(Transfer& transfer,
                                  Failure failure,
                                  Time now,
-                                 std::vector<Outcome>& outcomes) {
+                                 std::vector<Reply>& replies) {
   Job& job = transfer.job;
-  if (job.attempts >= config.attempts) return give(transfer, std::move(failure), now, outcomes);
+  if (job.attempts >= config.attempts) return give(transfer, std::move(failure), now, replies);
   const auto wait =
       std::max<std::chrono::nanoseconds>(retry_after(transfer), backoff.after(job.attempts));
   if (job.deadline != Time::max() && now + wait >= job.deadline) {
     failure.message = "deadline reached; the last problem was: " + failure.message;
     failure.kind = FailureKind::deadline;
-    return give(transfer, std::move(failure), now, outcomes);
+    return give(transfer, std::move(failure), now, replies);
   }
   job.not_before = now + wait;
   delayed.push_back(std::move(job));
@@ -253,23 +253,23 @@ void HttpClient::Impl::try_again(Transfer& transfer,
 void HttpClient::Impl::give(const Transfer& transfer,
                             std::variant<Answer, Failure> result,
                             Time now,
-                            std::vector<Outcome>& outcomes) const {
-  outcomes.push_back({.tag = transfer.job.tag,
-                      .result = std::move(result),
-                      .attempts = transfer.job.attempts,
-                      .seconds = as_seconds(now - transfer.started),
-                      .server = servers[transfer.server].shown});
+                            std::vector<Reply>& replies) const {
+  replies.push_back({.tag = transfer.job.tag,
+                     .result = std::move(result),
+                     .attempts = transfer.job.attempts,
+                     .seconds = as_seconds(now - transfer.started),
+                     .server = servers[transfer.server].shown});
 }
 
 // Questions that wait for a server longer than they may.
-void HttpClient::Impl::drop_late(Time now, std::vector<Outcome>& outcomes) {
+void HttpClient::Impl::drop_late(Time now, std::vector<Reply>& replies) {
   if (config.deadline_seconds <= 0) return;
   const auto late = [&](Job& job) {
     if (now < job.deadline) return false;
     const std::string why = last_problem.empty() ? "no server was free in time" : last_problem;
-    outcomes.push_back({.tag = job.tag,
-                        .result = Failure{FailureKind::deadline, 0, why},
-                        .attempts = job.attempts});
+    replies.push_back({.tag = job.tag,
+                       .result = Failure{FailureKind::deadline, 0, why},
+                       .attempts = job.attempts});
     return true;
   };
   ready.erase(std::remove_if(ready.begin(), ready.end(), late), ready.end());
@@ -310,15 +310,15 @@ void HttpClient::ask(Question question) {
   impl_->ready.push_back(std::move(job));
 }
 
-std::vector<Outcome> HttpClient::wait(std::chrono::milliseconds patience) {
+std::vector<Reply> HttpClient::wait(std::chrono::milliseconds patience) {
   const Time until = Clock::now() + patience;
-  std::vector<Outcome> outcomes;
+  std::vector<Reply> replies;
   while (true) {
     const Time now = Clock::now();
-    impl_->drop_late(now, outcomes);
+    impl_->drop_late(now, replies);
     impl_->start_due(now);
-    impl_->collect(now, outcomes);
-    if (!outcomes.empty() || now >= until) return outcomes;
+    impl_->collect(now, replies);
+    if (!replies.empty() || now >= until) return replies;
     impl_->check_servers(now);
     const auto sleep = impl_->sleep_time(now, until);
     const CURLMcode code =

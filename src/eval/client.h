@@ -35,7 +35,7 @@ class HttpClient final : public AnswerSource {
                     const std::function<void(const std::string&)>& note);
 
   void ask(Question question) override;
-  std::vector<Outcome> wait(std::chrono::milliseconds patience) override;
+  std::vector<Reply> wait(std::chrono::milliseconds patience) override;
   Json served() const override;
   std::string condition() const override;
 

@@ -180,7 +180,7 @@ struct EngineSource::Impl {
   Settings settings;
   std::shared_ptr<EventQueue> queue = std::make_shared<EventQueue>();
   std::map<uint64_t, Running> running;
-  std::vector<Outcome> outcomes;
+  std::vector<Reply> replies;
   Engine engine;  // last: its thread goes first
 };
 
@@ -244,19 +244,19 @@ void EngineSource::Impl::finish(std::map<uint64_t, Running>::iterator found, con
   if (!job.reasoning.empty()) answer.reasoning = std::move(job.reasoning);
   answer.prompt_tokens = event.usage.prompt_tokens;
   answer.completion_tokens = event.usage.completion_tokens;
-  outcomes.push_back({.tag = found->first,
-                      .result = std::move(answer),
-                      .seconds = std::chrono::duration<double>(Clock::now() - job.started).count(),
-                      .server = "in-process"});
+  replies.push_back({.tag = found->first,
+                     .result = std::move(answer),
+                     .seconds = std::chrono::duration<double>(Clock::now() - job.started).count(),
+                     .server = "in-process"});
   running.erase(found);
 }
 
 void EngineSource::Impl::fail_question(uint64_t tag, FailureKind kind, const std::string& message) {
-  outcomes.push_back({.tag = tag, .result = Answer{}, .server = "in-process"});
+  replies.push_back({.tag = tag, .result = Answer{}, .server = "in-process"});
   if (kind == FailureKind::context && mode == Mode::strict) {
-    outcomes.back().result = Answer{.finish_reason = "length", .context_exceeded = true};
+    replies.back().result = Answer{.finish_reason = "length", .context_exceeded = true};
   } else {
-    outcomes.back().result = Failure{kind, 0, message};
+    replies.back().result = Failure{kind, 0, message};
   }
 }
 
@@ -274,14 +274,14 @@ void EngineSource::ask(Question question) {
   }
 }
 
-std::vector<Outcome> EngineSource::wait(std::chrono::milliseconds patience) {
+std::vector<Reply> EngineSource::wait(std::chrono::milliseconds patience) {
   const Clock::time_point until = Clock::now() + patience;
-  while (impl_->outcomes.empty()) {
+  while (impl_->replies.empty()) {
     const auto events = impl_->queue->take(until);
     for (const auto& [tag, event] : events) impl_->on_event(tag, event);
     if (events.empty()) break;
   }
-  return std::exchange(impl_->outcomes, {});
+  return std::exchange(impl_->replies, {});
 }
 
 Json EngineSource::served() const {

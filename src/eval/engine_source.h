@@ -29,7 +29,7 @@ class EngineSource final : public AnswerSource {
   ~EngineSource() override;
 
   void ask(Question question) override;
-  std::vector<Outcome> wait(std::chrono::milliseconds patience) override;
+  std::vector<Reply> wait(std::chrono::milliseconds patience) override;
   Json served() const override;
 
   const ModelInfo& model_info() const;

@@ -57,13 +57,13 @@ class Timings {
     });
   }
 
-  void add(const std::string& key, const Outcome& outcome) {
+  void add(const std::string& key, const Reply& reply) {
     if (!journal_) return;
     PyDict line;
     line.set("id", key);
-    line.set("server", outcome.server);
-    line.set("seconds", outcome.seconds);
-    line.set("attempts", int64_t{outcome.attempts});
+    line.set("server", reply.server);
+    line.set("seconds", reply.seconds);
+    line.set("attempts", int64_t{reply.attempts});
     line.set("finished", utc_now());
     guarded([&] { journal_->append(py_dumps(PyValue(std::move(line)))); });
   }
@@ -116,9 +116,9 @@ class Generation {
   void ask_until_done();
   bool keep_asking();
   void ask_next();
-  void take(const std::vector<Outcome>& outcomes);
+  void take(const std::vector<Reply>& replies);
   void write_answer(const std::string& key, const Sample& sample, const Answer& answer);
-  void write_failure(const std::string& key, const Sample& sample, const Outcome& outcome);
+  void write_failure(const std::string& key, const Sample& sample, const Reply& reply);
   std::string key_of(const Sample& sample) const {
     return sample_key(row_key(identity_, dataset_.fingerprint(sample.row)), sample.sample);
   }
@@ -287,7 +287,7 @@ bool Generation::keep_asking() {
   if (wish != StopWish::none && (next_ < pending_.size() || !under_way_.empty())) {
     report_.stopped = true;
   }
-  if (wish == StopWish::now) under_way_.clear();  // their outcomes are not waited for
+  if (wish == StopWish::now) under_way_.clear();  // their replies are not waited for
   return wish == StopWish::none && report_.ended_by.empty();
 }
 
@@ -299,17 +299,17 @@ void Generation::ask_next() {
 }
 
 // Writes a group of answers and brings them to disk together; only then they count.
-void Generation::take(const std::vector<Outcome>& outcomes) {
+void Generation::take(const std::vector<Reply>& replies) {
   int64_t n_answers = 0;
   Tally& tally = report_.tally;
   std::vector<std::string> answered;
-  for (const Outcome& outcome : outcomes) {
-    const auto found = under_way_.find(outcome.tag);
+  for (const Reply& reply : replies) {
+    const auto found = under_way_.find(reply.tag);
     if (found == under_way_.end()) continue;
     const Sample sample = found->second;
     under_way_.erase(found);
     const std::string key = key_of(sample);
-    if (const Answer* answer = std::get_if<Answer>(&outcome.result)) {
+    if (const Answer* answer = std::get_if<Answer>(&reply.result)) {
       write_answer(key, sample, *answer);
       answered.push_back(key);
       ++n_answers;
@@ -317,9 +317,9 @@ void Generation::take(const std::vector<Outcome>& outcomes) {
       tally.completion_tokens += std::max<int64_t>(0, answer->completion_tokens);
       tally.new_completion_tokens += std::max<int64_t>(0, answer->completion_tokens);
     } else {
-      write_failure(key, sample, outcome);
+      write_failure(key, sample, reply);
     }
-    timings_->add(key, outcome);
+    timings_->add(key, reply);
   }
   journal_->commit();
   for (const std::string& key : answered) failures_->forget(key);
@@ -333,14 +333,12 @@ void Generation::write_answer(const std::string& key, const Sample& sample, cons
                        : sample_line(row.json, key, sample.sample, answer));
 }
 
-void Generation::write_failure(const std::string& key,
-                               const Sample& sample,
-                               const Outcome& outcome) {
-  const Failure& failure = std::get<Failure>(outcome.result);
-  failures_->add(key, dataset_.row(sample.row).task_id, sample.sample, failure, outcome.attempts);
+void Generation::write_failure(const std::string& key, const Sample& sample, const Reply& reply) {
+  const Failure& failure = std::get<Failure>(reply.result);
+  failures_->add(key, dataset_.row(sample.row).task_id, sample.sample, failure, reply.attempts);
   ++report_.tally.failed;
   if (ends_run(failure.kind) && report_.ended_by.empty()) {
-    report_.ended_by = fmt::format("{} ({}): {}", outcome.server, failure.status, failure.message);
+    report_.ended_by = fmt::format("{} ({}): {}", reply.server, failure.status, failure.message);
   }
 }
 

@@ -256,7 +256,9 @@ TEST_F(Eval, SignalsStopItAndItGoesOn) {
         << read_file(path("log"));
     const size_t n_lines = sorted_lines(path(output)).size();
     EXPECT_LT(n_lines, 40u);
-    if (signal_number == SIGINT) EXPECT_GT(n_lines, 1u) << "answers under way are waited for";
+    if (signal_number == SIGINT) {
+      EXPECT_GT(n_lines, 1u) << "answers under way are waited for";
+    }
     write_config("config.yaml", server_->url());
     EXPECT_EQ(run_qwen3(command(output)).exit_code, 0);
     EXPECT_EQ(sorted_lines(path(output)), sorted_lines(path("whole.jsonl")));

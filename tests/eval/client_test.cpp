@@ -29,34 +29,34 @@ EvalConfig config_for(const std::vector<std::string>& urls) {
   return config;
 }
 
-// Asks n questions and waits for their outcomes.
-std::map<uint64_t, Outcome> ask_all(HttpClient& client, int n) {
+// Asks n questions and waits for their replies.
+std::map<uint64_t, Reply> ask_all(HttpClient& client, int n) {
   for (int i = 0; i < n; ++i) {
     client.ask({.tag = static_cast<uint64_t>(i), .prompt = "q" + std::to_string(i)});
   }
-  std::map<uint64_t, Outcome> outcomes;
+  std::map<uint64_t, Reply> replies;
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (outcomes.size() < static_cast<size_t>(n) && std::chrono::steady_clock::now() < end) {
-    for (Outcome& outcome : client.wait(std::chrono::milliseconds(100))) {
-      EXPECT_TRUE(outcomes.emplace(outcome.tag, outcome).second) << "answered twice";
+  while (replies.size() < static_cast<size_t>(n) && std::chrono::steady_clock::now() < end) {
+    for (Reply& reply : client.wait(std::chrono::milliseconds(100))) {
+      EXPECT_TRUE(replies.emplace(reply.tag, reply).second) << "answered twice";
     }
   }
-  EXPECT_EQ(outcomes.size(), static_cast<size_t>(n));
-  return outcomes;
+  EXPECT_EQ(replies.size(), static_cast<size_t>(n));
+  return replies;
 }
 
-Outcome ask_one(const EvalConfig& config, Mode mode = Mode::standard) {
+Reply ask_one(const EvalConfig& config, Mode mode = Mode::standard) {
   HttpClient client(config, mode, "secret");
   return ask_all(client, 1)[0];
 }
 
-std::string text_of(const Outcome& outcome) {
-  const Answer* answer = std::get_if<Answer>(&outcome.result);
-  return answer != nullptr ? answer->text : "failure: " + std::get<Failure>(outcome.result).message;
+std::string text_of(const Reply& reply) {
+  const Answer* answer = std::get_if<Answer>(&reply.result);
+  return answer != nullptr ? answer->text : "failure: " + std::get<Failure>(reply.result).message;
 }
 
-std::optional<Failure> failure_of(const Outcome& outcome) {
-  const Failure* failure = std::get_if<Failure>(&outcome.result);
+std::optional<Failure> failure_of(const Reply& reply) {
+  const Failure* failure = std::get_if<Failure>(&reply.result);
   return failure != nullptr ? std::optional(*failure) : std::nullopt;
 }
 
@@ -66,10 +66,10 @@ TEST(HttpClient, AsksAsTheServerWants) {
     seen = request;
     return MockReply{.body = chat_body("four")};
   });
-  const Outcome outcome = ask_one(config_for({server.url()}));
-  EXPECT_EQ(text_of(outcome), "four");
-  EXPECT_EQ(outcome.attempts, 1);
-  EXPECT_EQ(outcome.server, server.url());
+  const Reply reply = ask_one(config_for({server.url()}));
+  EXPECT_EQ(text_of(reply), "four");
+  EXPECT_EQ(reply.attempts, 1);
+  EXPECT_EQ(reply.server, server.url());
   EXPECT_EQ(seen.method, "POST");
   EXPECT_EQ(seen.path, "/v1/chat/completions");
   EXPECT_NE(seen.head.find("Authorization: Bearer secret\r\n"), std::string::npos);
@@ -85,9 +85,9 @@ TEST(HttpClient, ManyAtOnceOverSeveralServers) {
   MockServer a(echo);
   MockServer b(echo);
   HttpClient client(config_for({a.url(), b.url() + "/"}), Mode::standard, "EMPTY");
-  const auto outcomes = ask_all(client, 200);
-  for (const auto& [tag, outcome] : outcomes) {
-    EXPECT_EQ(text_of(outcome), "to q" + std::to_string(tag));
+  const auto replies = ask_all(client, 200);
+  for (const auto& [tag, reply] : replies) {
+    EXPECT_EQ(text_of(reply), "to q" + std::to_string(tag));
   }
   EXPECT_EQ(a.n_chats() + b.n_chats(), 200);
   EXPECT_GT(a.n_chats(), 20);
@@ -119,9 +119,9 @@ TEST(HttpClient, TriesAgainAfterEveryPassingFault) {
     MockServer server([&](const MockRequest& request) {
       return request.number < 2 ? reply : MockReply{.body = whole};
     });
-    const Outcome outcome = ask_one(config_for({server.url()}));
-    EXPECT_EQ(text_of(outcome), "whole") << name;
-    EXPECT_EQ(outcome.attempts, 3) << name;
+    const Reply reply = ask_one(config_for({server.url()}));
+    EXPECT_EQ(text_of(reply), "whole") << name;
+    EXPECT_EQ(reply.attempts, 3) << name;
   }
 }
 
@@ -131,12 +131,12 @@ TEST(HttpClient, GivesUpAfterTheAttempts) {
   });
   EvalConfig config = config_for({server.url()});
   config.attempts = 3;
-  const Outcome outcome = ask_one(config);
-  ASSERT_TRUE(failure_of(outcome));
-  EXPECT_EQ(failure_of(outcome)->kind, FailureKind::server);
-  EXPECT_EQ(failure_of(outcome)->status, 500);
-  EXPECT_EQ(failure_of(outcome)->message, "out of luck");
-  EXPECT_EQ(outcome.attempts, 3);
+  const Reply reply = ask_one(config);
+  ASSERT_TRUE(failure_of(reply));
+  EXPECT_EQ(failure_of(reply)->kind, FailureKind::server);
+  EXPECT_EQ(failure_of(reply)->status, 500);
+  EXPECT_EQ(failure_of(reply)->message, "out of luck");
+  EXPECT_EQ(reply.attempts, 3);
   EXPECT_EQ(server.n_chats(), 3);
 }
 
@@ -154,10 +154,10 @@ TEST(HttpClient, RefusalsAreFinal) {
     MockServer server([&](const MockRequest&) {
       return MockReply{.status = c.status, .body = error_body(c.message)};
     });
-    const Outcome outcome = ask_one(config_for({server.url()}));
-    ASSERT_TRUE(failure_of(outcome)) << c.status;
-    EXPECT_EQ(failure_of(outcome)->kind, c.kind);
-    EXPECT_EQ(failure_of(outcome)->message, c.message);
+    const Reply reply = ask_one(config_for({server.url()}));
+    ASSERT_TRUE(failure_of(reply)) << c.status;
+    EXPECT_EQ(failure_of(reply)->kind, c.kind);
+    EXPECT_EQ(failure_of(reply)->message, c.message);
     EXPECT_EQ(server.n_chats(), 1) << "asked again";
   }
 }
@@ -166,9 +166,9 @@ TEST(HttpClient, StrictTakesContextErrorsForAnswers) {
   MockServer server([](const MockRequest&) {
     return MockReply{.status = 400, .body = error_body("maximum context length is 5")};
   });
-  const Outcome outcome = ask_one(config_for({server.url()}), Mode::strict);
-  ASSERT_TRUE(std::holds_alternative<Answer>(outcome.result));
-  EXPECT_TRUE(std::get<Answer>(outcome.result).context_exceeded);
+  const Reply reply = ask_one(config_for({server.url()}), Mode::strict);
+  ASSERT_TRUE(std::holds_alternative<Answer>(reply.result));
+  EXPECT_TRUE(std::get<Answer>(reply.result).context_exceeded);
 }
 
 TEST(HttpClient, WaitsAsLongAsRetryAfterSays) {
@@ -188,10 +188,10 @@ TEST(HttpClient, ASlowReplyIsATimeout) {
   EvalConfig config = config_for({server.url()});
   config.timeout_seconds = 0.1;
   config.attempts = 2;
-  const Outcome outcome = ask_one(config);
-  ASSERT_TRUE(failure_of(outcome));
-  EXPECT_EQ(failure_of(outcome)->kind, FailureKind::timeout);
-  EXPECT_EQ(outcome.attempts, 2);
+  const Reply reply = ask_one(config);
+  ASSERT_TRUE(failure_of(reply));
+  EXPECT_EQ(failure_of(reply)->kind, FailureKind::timeout);
+  EXPECT_EQ(reply.attempts, 2);
 }
 
 TEST(HttpClient, TheDeadlineEndsAllAttempts) {
@@ -200,9 +200,9 @@ TEST(HttpClient, TheDeadlineEndsAllAttempts) {
   config.attempts = 1000;
   config.retry_base_seconds = config.retry_max_seconds = 0.2;
   config.deadline_seconds = 0.5;
-  const Outcome outcome = ask_one(config);
-  ASSERT_TRUE(failure_of(outcome));
-  EXPECT_EQ(failure_of(outcome)->kind, FailureKind::deadline);
+  const Reply reply = ask_one(config);
+  ASSERT_TRUE(failure_of(reply));
+  EXPECT_EQ(failure_of(reply)->kind, FailureKind::deadline);
 }
 
 TEST(HttpClient, AReplyWithoutEndIsCutOff) {
@@ -210,9 +210,9 @@ TEST(HttpClient, AReplyWithoutEndIsCutOff) {
       [](const MockRequest&) { return MockReply{.body = std::string(100'000, ' ')}; });
   EvalConfig config = config_for({server.url()});
   config.max_response_bytes = 10'000;
-  const Outcome outcome = ask_one(config);
-  ASSERT_TRUE(failure_of(outcome));
-  EXPECT_EQ(failure_of(outcome)->kind, FailureKind::too_large);
+  const Reply reply = ask_one(config);
+  ASSERT_TRUE(failure_of(reply));
+  EXPECT_EQ(failure_of(reply)->kind, FailureKind::too_large);
 }
 
 // Nobody listens, or 503: no attempt is lost, and the question goes to whoever is there.
@@ -228,7 +228,7 @@ TEST(HttpClient, ServersThatAreAwayCostNothing) {
   EvalConfig config = config_for({gone, busy.url()});
   config.attempts = 1;
   HttpClient client(config, Mode::standard, "EMPTY");
-  for (const auto& [tag, outcome] : ask_all(client, 20)) EXPECT_EQ(text_of(outcome), "here");
+  for (const auto& [tag, reply] : ask_all(client, 20)) EXPECT_EQ(text_of(reply), "here");
 }
 
 TEST(HttpClient, EndsWhenNoServerIsThere) {
@@ -264,8 +264,8 @@ TEST(HttpClient, SurvivesRestartsOfTheServer) {
     for (; n_asked < kQuestions && n_asked < answers.size() + kUnderWay; ++n_asked) {
       client.ask({.tag = n_asked, .prompt = std::to_string(n_asked)});
     }
-    for (const Outcome& outcome : client.wait(std::chrono::milliseconds(20))) {
-      EXPECT_TRUE(answers.emplace(outcome.tag, text_of(outcome)).second);
+    for (const Reply& reply : client.wait(std::chrono::milliseconds(20))) {
+      EXPECT_TRUE(answers.emplace(reply.tag, text_of(reply)).second);
     }
     if (answers.size() / 15 > static_cast<size_t>(n_restarts)) {
       server.reset();

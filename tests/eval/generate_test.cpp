@@ -43,7 +43,7 @@ struct Behaviour {
                   .completion_tokens = 3};
   };
   Json served = Json::array({{{"version", "1"}}});
-  int dies_after = -1;  // outcomes, then wait() throws
+  int dies_after = -1;  // replies, then wait() throws
   uint64_t seed = 0;
 };
 
@@ -53,21 +53,21 @@ class FakeSource final : public AnswerSource {
 
   void ask(Question question) override { waiting_.push_back(std::move(question)); }
 
-  std::vector<Outcome> wait(std::chrono::milliseconds) override {
+  std::vector<Reply> wait(std::chrono::milliseconds) override {
     std::shuffle(waiting_.begin(), waiting_.end(), random_);
     size_t n = 1 + random_() % 3;
-    std::vector<Outcome> outcomes;
+    std::vector<Reply> replies;
     while (n-- > 0 && !waiting_.empty()) {
       if (behaviour_.dies_after == 0) fail(ErrorKind::device, "no server answers");
       if (behaviour_.dies_after > 0) --behaviour_.dies_after;
-      Outcome outcome;
-      outcome.tag = waiting_.back().tag;
-      outcome.result = behaviour_.reply(waiting_.back());
-      outcome.server = "fake";
-      outcomes.push_back(std::move(outcome));
+      Reply reply;
+      reply.tag = waiting_.back().tag;
+      reply.result = behaviour_.reply(waiting_.back());
+      reply.server = "fake";
+      replies.push_back(std::move(reply));
       waiting_.pop_back();
     }
-    return outcomes;
+    return replies;
   }
 
   Json served() const override { return behaviour_.served; }
