@@ -115,9 +115,9 @@ TEST(HttpClient, TriesAgainAfterEveryPassingFault) {
       {"half a surrogate pair",
        {.body = R"({"choices":[{"message":{"content":"\ud800"},"finish_reason":"stop"}]})"}}};
   for (const auto& [name, fault] : faults) {
-    const MockReply reply = fault;
+    const MockReply broken = fault;
     MockServer server([&](const MockRequest& request) {
-      return request.number < 2 ? reply : MockReply{.body = whole};
+      return request.number < 2 ? broken : MockReply{.body = whole};
     });
     const Reply reply = ask_one(config_for({server.url()}));
     EXPECT_EQ(text_of(reply), "whole") << name;
