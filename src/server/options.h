@@ -50,6 +50,7 @@ struct ServiceOptions {
   bool clamp_max_tokens = false;
   std::chrono::seconds request_timeout{600};
 
+  int64_t n_traces = 0;  // traces of requests that are kept; 0: requests may not ask for one
   bool metrics = false;
   bool metrics_compat = false;  // vLLM's names beside our own
   std::string version = {};
