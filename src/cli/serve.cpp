@@ -22,6 +22,7 @@
 #include "cli/console.h"
 #include "cli/serve_model.h"
 #include "cli/serve_options.h"
+#include "cli/serve_watchdog.h"
 #include "qwen3/engine.h"
 #include "server/api.h"
 #include "server/http_server.h"
@@ -55,45 +56,6 @@ class Signals {
 };
 
 constexpr std::chrono::milliseconds kTick{200};
-
-constexpr double kReportStepAfterSeconds = 30;
-
-// Reports a step of the engine that takes long, and ends the process when it hangs: its threads
-// cannot be joined any more.
-class Watchdog {
- public:
-  Watchdog(server::Service& service, int64_t limit_seconds)
-      : service_(service), limit_seconds_(limit_seconds) {}
-
-  void look() {
-    const server::ServedModel* model = service_.loaded();
-    if (model == nullptr) return;
-    const EngineStats stats = model->generator->stats();
-    const bool is_long = stats.step_seconds >= kReportStepAfterSeconds;
-    if (is_long && !reported_) {
-      service_.metrics().stalled();
-      print_error(
-          fmt::format("qwen3 serve: a step of the engine runs for {:.0f} s with {} sequences",
-                      stats.step_seconds,
-                      stats.n_running));
-    }
-    reported_ = is_long;
-    if (limit_seconds_ == 0 || stats.step_seconds < static_cast<double>(limit_seconds_)) return;
-    print_error(
-        fmt::format("qwen3 serve: a step of the engine runs for {:.0f} s with {} sequences; "
-                    "expected at most {} "
-                    "s (--step-seconds); the process ends so that a supervisor can start it again",
-                    stats.step_seconds,
-                    stats.n_running,
-                    limit_seconds_));
-    std::_Exit(kFailed);
-  }
-
- private:
-  server::Service& service_;
-  const int64_t limit_seconds_;
-  bool reported_ = false;
-};
 
 // Stops the front within the grace; a second signal ends what is under way.
 void shut_down(server::HttpServer& front,

@@ -121,10 +121,21 @@ void add_api_options(CLI::App& command, ServeOptions& options) {
       ->capture_default_str();
   command
       .add_option("--traces",
-                  options.service.n_traces,
+                  options.service.traces.count,
                   "Let requests ask for a trace and keep the last N; 0: none")
       ->check(integer_in(0, 1000))
       ->capture_default_str();
+  add_size(command, "--trace-memory", options.service.traces.bytes, "Memory for traces together")
+      ->default_str("64M");
+  command
+      .add_option_function<int64_t>(
+          "--trace-seconds",
+          [&options](int64_t seconds) {
+            options.service.traces.max_age = std::chrono::seconds(seconds);
+          },
+          "Traces older than this are gone")
+      ->check(integer_in(1, 1'000'000))
+      ->default_str("3600");
   command.add_flag("--metrics", options.service.metrics, "Serve /metrics (Prometheus)");
   command.add_flag("--metrics-compat", options.service.metrics_compat, "Give vLLM's names too");
 }
@@ -155,7 +166,7 @@ void add_engine_options(CLI::App& command, ServeOptions& options) {
   add_size(command,
            "--memory-limit",
            options.memory_limit,
-           "Memory for weights, cache and work together")
+           "Memory for the whole process; what does not fit is refused before it is loaded")
       ->default_str("what is free");
 }
 

@@ -69,7 +69,7 @@ std::vector<Route> make_routes(Service& service) {
   if (service.options().metrics) {
     add({"GET", "/metrics", metrics, Route::Access::keyed, true});
   }
-  if (service.options().n_traces > 0) {
+  if (service.options().traces.count > 0) {
     add({"GET", "/v1/traces", list_traces});
     add({"GET", "/v1/traces/*", one_trace});
   }

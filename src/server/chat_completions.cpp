@@ -56,7 +56,7 @@ class ChatCompletion final : public TextGeneration {
 
   void on_event(size_t index, const Event& event) override {
     Choice& choice = choices_[index];
-    note_event();
+    note_event(index, event);
     if (!event.prompt_logprobs.empty()) {
       prompt_logprobs_ = prompt_logprobs_json(model().tokenizer(), event.prompt_logprobs);
     }

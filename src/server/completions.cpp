@@ -62,7 +62,7 @@ class Completion final : public TextGeneration {
 
   void on_event(size_t index, const Event& event) override {
     Choice& choice = choices_[index];
-    note_event();
+    note_event(index, event);
     if (!std::exchange(choice.begun, true)) begin_choice(choice, prompt_of(index), event);
     if (!request_.prompt_only) {
       const bool over = choice.answer.ended();

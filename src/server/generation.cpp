@@ -26,29 +26,6 @@ void Generation::start(std::vector<Request> requests, size_t window) {
   exchange_->post([self = shared_from_this()] { self->launch(); });
 }
 
-void Generation::trace(std::string id, const Client& client, Request& first) {
-  // Enough for a look at a prompt and its answer; a long one is cut, its routing alone being
-  // layers times experts numbers a token.
-  constexpr int64_t kMaxTokens = 512;
-  recorder_ = std::make_shared<RequestRecorder>(RecorderOptions{.max_tokens = kMaxTokens});
-  first.tap = recorder_;
-  trace_.id = std::move(id);
-  trace_.client = client.name;
-}
-
-void Generation::keep_trace(const Event& event) {
-  trace_.created = std::chrono::duration_cast<std::chrono::seconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                       .count();
-  trace_.prompt_tokens = event.usage.prompt_tokens;
-  trace_.completion_tokens = event.usage.completion_tokens;
-  trace_.queue_seconds = event.usage.queue_seconds;
-  trace_.prefill_seconds = event.usage.prefill_seconds;
-  trace_.decode_seconds = event.usage.decode_seconds;
-  trace_.recorder = std::move(recorder_);
-  service_.traces().keep(std::move(trace_));
-}
-
 void Generation::launch() {
   ticket_ = service_.enter(shared_from_this());
   exchange_->on_disconnect([weak = weak_from_this()] {
@@ -152,7 +129,6 @@ void Generation::handle(size_t index, const Event& event) {
   if (*event.finish == FinishReason::cancelled && !child.stopped) {
     return fail(ApiError(503, "draining", "the server is shutting down"));
   }
-  if (index == 0 && recorder_ != nullptr) keep_trace(event);
   on_event(index, event);
 }
 

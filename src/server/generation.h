@@ -36,9 +36,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
   virtual ~Generation();
   Generation(const Generation&) = delete;
 
-  // Records the first request for TraceStore, under this id. Before start().
-  void trace(std::string id, const Client& client, Request& first);
-
   // Submits the requests, at most `window` at a time. The handler's last act. Events carry the
   // index of their request.
   void start(std::vector<Request> requests, size_t window);
@@ -85,7 +82,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void submit_more();
   bool submit(size_t index);
   void arrived(size_t index, const Event& event);  // engine thread
-  void keep_trace(const Event& event);
   void empty_mailbox();
   void handle(size_t index, const Event& event);
   void cancel_all();
@@ -99,8 +95,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
   uint64_t ticket_ = 0;
 
   std::vector<Child> children_;
-  StoredTrace trace_ = {};  // of the first child; recorder null: nobody asked
-  std::shared_ptr<RequestRecorder> recorder_;
   size_t window_ = 0;
   size_t next_ = 0;  // the first child that is not submitted
   size_t n_running_ = 0;

@@ -219,7 +219,7 @@ GenerationFields read_generation_fields(Fields& fields,
   out.return_token_ids = fields.boolean("return_token_ids").value_or(false);
   out.loop_guard = fields.boolean("loop_guard").value_or(true) && !out.sampling.ignore_eos;
   out.trace = fields.boolean("trace").value_or(false);
-  if (out.trace && options.n_traces <= 0) {
+  if (out.trace && options.traces.count <= 0) {
     refuse_unsupported("trace", "this server keeps no traces (--traces)");
   }
   if (out.trace && out.n > 1) refuse("trace", "only of one choice; leave n out");

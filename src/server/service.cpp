@@ -46,7 +46,7 @@ Service::Service(ServiceOptions options)
     : options_(checked(std::move(options))),
       fingerprint_("qwen3.cpp-" + options_.version),
       started_(unix_time()),
-      traces_(static_cast<size_t>(options_.n_traces)),
+      traces_(options_.traces),
       id_base_(random_word()) {}
 
 Service::~Service() = default;

@@ -1,7 +1,13 @@
-// TraceStore: the records of requests that asked for one (`"trace": true`), the newest ones. A
-// trace goes by the id of its answer and belongs to the client that asked. Thread safe.
+// TraceStore: the records of requests that asked for one (`"trace": true`), until they are too old
+// or make room for newer ones. A trace goes by the id of its answer and belongs to the client that
+// asked: nobody else can fetch it or learn that it is there.
+//
+//   begin() ── TraceRecording: its recorder is the request's tap ── keep() ── list(), find()
+//
+// Thread safe. A recording ends, kept or dropped, before its store does.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -10,34 +16,77 @@
 #include <string>
 #include <vector>
 
+#include "qwen3/request.h"
+#include "server/http.h"
+#include "server/options.h"
 #include "trace/summary.h"
 
 namespace qwen3::server {
 
 struct StoredTrace {
-  std::string id;      // of the answer: "chatcmpl-…"
-  std::string client;  // Client::name
-  int64_t created = 0, prompt_tokens = 0, completion_tokens = 0;
-  double queue_seconds = 0, prefill_seconds = 0, decode_seconds = 0;
+  std::string id;       // of the answer: "chatcmpl-…"
+  std::string client;   // Client::name
+  int64_t created = 0;  // Unix time
+  Usage usage = {};
   // After its request's last event: read only.
-  std::shared_ptr<const RequestRecorder> recorder;
+  std::shared_ptr<const RequestRecorder> recorder = {};
+
+  size_t n_bytes() const;  // about what it takes in memory
+};
+
+class TraceStore;
+
+// A request that is being recorded; it holds one of the store's places.
+class TraceRecording {
+ public:
+  TraceRecording(TraceStore& store, std::string id, const Client& client);
+  ~TraceRecording();
+  TraceRecording(const TraceRecording&) = delete;
+
+  const std::shared_ptr<RequestRecorder>& recorder() const { return recorder_; }
+  // The request has had its last event. Once.
+  void keep(const Usage& usage);
+
+ private:
+  TraceStore& store_;
+  const std::string id_, client_;
+  std::shared_ptr<RequestRecorder> recorder_;
 };
 
 class TraceStore {
  public:
-  explicit TraceStore(size_t capacity) : capacity_(capacity) {}
+  using Clock = std::chrono::steady_clock;
 
-  bool enabled() const { return capacity_ > 0; }
-  // The oldest one makes room.
-  void keep(StoredTrace trace);
+  explicit TraceStore(const TraceOptions& options) : options_(options) {}
+
+  // Throws ApiError{429} when as many requests are recorded as may be at a time.
+  std::unique_ptr<TraceRecording> begin(std::string id, const Client& client);
+  // The oldest make room. The newest is kept whatever its size.
+  void keep(StoredTrace trace, Clock::time_point now = Clock::now());
+
   // recorder null: none of that id and client.
-  StoredTrace find(const std::string& id, const std::string& client) const;
-  std::vector<StoredTrace> list(const std::string& client) const;  // newest first
+  StoredTrace find(const std::string& id,
+                   const Client& client,
+                   Clock::time_point now = Clock::now());
+  std::vector<StoredTrace> list(const Client& client,
+                                Clock::time_point now = Clock::now());  // newest first
 
  private:
-  const size_t capacity_;
-  mutable std::mutex mutex_;
-  std::deque<StoredTrace> traces_;  // newest first
+  friend class TraceRecording;
+  struct Entry {
+    StoredTrace trace;
+    size_t n_bytes;
+    Clock::time_point kept;
+  };
+
+  void drop_oldest();                        // under mutex_
+  void drop_expired(Clock::time_point now);  // under mutex_
+
+  const TraceOptions options_;
+  std::mutex mutex_;
+  int64_t n_recording_ = 0;
+  size_t n_bytes_ = 0;
+  std::deque<Entry> traces_;  // newest first
 };
 
 }  // namespace qwen3::server

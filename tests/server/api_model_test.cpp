@@ -13,7 +13,7 @@ class ApiModel : public ApiTest {
     const std::filesystem::path directory =
         std::filesystem::path(QWEN3_SOURCE_DIR) / "models" / name;
     routes.clear();
-    service = std::make_unique<Service>(ServiceOptions{.model_names = {"nano"}, .n_traces = 2});
+    service = std::make_unique<Service>(ServiceOptions{.model_names = {"nano"}, .traces = {.count = 2}});
     const std::shared_ptr<Model> loaded = Model::load(directory, {.n_threads = 1});
     EngineOptions engine;
     engine.max_sequences = 4;
