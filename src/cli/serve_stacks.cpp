@@ -32,6 +32,7 @@ namespace qwen3::cli {
 namespace {
 
 constexpr int kMaxFrames = 64;
+constexpr int kOwnFrames = 2;  // innermost: the signal handler, and what the kernel returns to
 
 // Where the thread that was asked leaves its stack. There is one, and one thread is asked at a
 // time; one that answers after its time was up finds `wanted` changed and leaves it alone.
@@ -164,8 +165,8 @@ void write_stacks(int fd, std::chrono::milliseconds patience) {
     const Reply reply = ask(thread, patience);
     text += reply == Reply::complete ? "\n"
                                      : fmt::format(": no answer within {} ms\n", patience.count());
-    for (int i = 0; reply == Reply::complete && i < answer.n_frames; ++i) {
-      text += frame_line(i, answer.frames[static_cast<size_t>(i)]);
+    for (int i = kOwnFrames; reply == Reply::complete && i < answer.n_frames; ++i) {
+      text += frame_line(i - kOwnFrames, answer.frames[static_cast<size_t>(i)]);
     }
     write_all(fd, text);
     broken = reply == Reply::stuck;

@@ -36,10 +36,9 @@ void Watchdog::look() {
   if (is_long && (hangs || !reported_)) {
     service_.metrics().stalled();
     print_error(fmt::format(
-        "qwen3 serve: a step of the engine runs for {:.0f} s with {} sequences; {}; the stacks of "
-        "all threads follow",
+        "qwen3 serve: a step of the engine runs for {:.0f} s; {}; the stacks of all "
+        "threads follow",
         stats.step_seconds,
-        stats.n_running,
         hangs ? fmt::format("expected at most {} s (--step-seconds); the process ends so that a "
                             "supervisor can start it again",
                             limit_seconds_)

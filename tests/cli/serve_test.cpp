@@ -176,14 +176,15 @@ TEST(Serve, AMemoryLimitThatIsTooSmallIsRefusedWithTheSum) {
 // in use.
 TEST(Serve, KeepsToItsMemoryLimit) {
   constexpr int64_t kLimit = 96 << 20;
-  const RunningServer server({"-m", "nano-moe", "--memory-limit", "96M", "--threads", "2"});
+  const RunningServer server(
+      {"-m", "nano-moe", "--memory-limit", "96M", "--max-waiting-tokens", "0"});
   EXPECT_THAT(server.said(), HasSubstr("memory: program "));
   std::vector<std::thread> clients;
   std::atomic<int> n_answers = 0;
   for (int client = 0; client < 24; ++client) {
     clients.emplace_back([&, client] {
       std::string text;
-      for (int i = 0; i < 700; ++i) text += " " + std::to_string((i * 7 + client) % 10);
+      for (int i = 0; i < 250; ++i) text += " " + std::to_string((i * 7 + client) % 10);
       const std::string answer =
           server.request("POST /v1/completions",
                          R"({"prompt":")" + text + R"(","max_tokens":8,"ignore_eos":true,"n":2})");
@@ -191,7 +192,7 @@ TEST(Serve, KeepsToItsMemoryLimit) {
     });
   }
   for (std::thread& client : clients) client.join();
-  EXPECT_GT(n_answers, 8);
+  EXPECT_EQ(n_answers, 24);
   EXPECT_LE(server.memory("RssAnon"), kLimit + kLimit / 20);
   EXPECT_LE(server.memory("VmHWM") - server.memory("RssFile"), kLimit + kLimit / 20);
 }
@@ -214,7 +215,8 @@ TEST(Serve, AStepThatHangsEndsItWithStacks) {
   const auto [said, exit_code] = server.wait_for_end();
   client.join();
   EXPECT_EQ(exit_code, 1);
-  EXPECT_THAT(said, HasSubstr("a step of the engine runs for 1 s with 1 sequences"));
+  EXPECT_THAT(
+      said, testing::ContainsRegex("a step of the engine runs for [0-9]+ s; expected at most 1 s"));
   EXPECT_THAT(said, HasSubstr("--step-seconds"));
   EXPECT_THAT(said, HasSubstr("thread "));
   EXPECT_THAT(said, HasSubstr("(qwen3+0x"));
