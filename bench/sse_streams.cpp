@@ -2,7 +2,8 @@
 // every stream each step, and a client in a process of its own.
 //
 //   script/build release sse_streams
-//   build/release/bin/sse_streams [--streams 1000] [--seconds 10] [--rate 20] [--churn 0]
+//   build/release/bin/sse_streams [--streams 1000] [--seconds 10] [--rate 20] [--attackers 0]
+//                                 [--churn 0]
 //
 // Measures, and fails (exit 1) when a bar is missed:
 //   events lost, duplicated or out of order   0
@@ -10,6 +11,8 @@
 //   CPU of the front (I/O threads and what they cost in the kernel)   <= 30 % of a core
 //   memory of the front per stream            <= 32 KiB
 //   a client's FIN or RST until on_disconnect, p99   <= 10 ms, with all streams running
+// --attackers N adds connections that send their head a byte at a time: each must be closed within
+// 10.5 s (the deadline of a head, and the tick), and the bars above hold meanwhile.
 // --churn N then opens and closes N connections, one request each, and asks that descriptors and
 // memory come back (to within 1 MiB).
 #include <fcntl.h>
@@ -22,6 +25,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -33,6 +37,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "server/http_server.h"
@@ -46,6 +51,7 @@ struct Settings {
   int streams = 1000;
   int seconds = 10;
   int rate = 20;
+  int attackers = 0;
   int churn = 0;
 };
 
@@ -155,6 +161,36 @@ void leave_one_by_one(uint16_t port, std::FILE* out) {
   }
 }
 
+// Slow heads, opened again whenever the server has closed them. Returns the longest life of one.
+double attack(uint16_t port, int n, std::chrono::seconds length) {
+  struct Attacker {
+    int fd = -1;
+    int64_t since = 0;
+  };
+  std::vector<Attacker> attackers(static_cast<size_t>(n));
+  int64_t longest = 0;
+  const int64_t end = now_ns() + std::chrono::nanoseconds(length).count();
+  while (now_ns() < end) {
+    for (Attacker& attacker : attackers) {
+      if (attacker.fd < 0) {
+        attacker = {connect_to(port), now_ns()};
+        if (::send(attacker.fd, "GET / HTTP/1.1\r\nX-A: ", 21, MSG_NOSIGNAL) < 0) die("send");
+      }
+      char buffer[4096];
+      const ssize_t got = ::recv(attacker.fd, buffer, sizeof buffer, MSG_DONTWAIT);
+      const bool closed = got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK);
+      longest = std::max(longest, now_ns() - attacker.since);
+      if (closed) ::close(std::exchange(attacker.fd, -1));
+      if (!closed) ::send(attacker.fd, "x", 1, MSG_NOSIGNAL);
+    }
+    std::this_thread::sleep_for(100ms);
+  }
+  for (const Attacker& attacker : attackers) {
+    if (attacker.fd >= 0) ::close(attacker.fd);
+  }
+  return static_cast<double>(longest) * 1e-9;
+}
+
 void churn(uint16_t port, int n) {
   for (int i = 0; i < n; ++i) {
     const int fd = connect_to(port);
@@ -203,18 +239,25 @@ ClientResult read_streams(uint16_t port, int n_streams) {
 void run_client(uint16_t port, const Settings& settings, std::FILE* out) {
   ClientResult result;
   std::thread reader([&] { result = read_streams(port, settings.streams); });
+  double attack_s = 0;
+  std::thread attacker([&] {
+    if (settings.attackers == 0) return;
+    attack_s = attack(port, settings.attackers, std::chrono::seconds(settings.seconds));
+  });
   std::this_thread::sleep_for(std::chrono::seconds(2));
   leave_one_by_one(port, out);
   reader.join();
+  attacker.join();
   std::fprintf(out,
-               "streams %lld %lld %lld %lld %.3f %.3f %.3f\n",
+               "streams %lld %lld %lld %lld %.3f %.3f %.3f %.3f\n",
                static_cast<long long>(result.events),
                static_cast<long long>(result.lost),
                static_cast<long long>(result.repeated_or_reordered),
                static_cast<long long>(result.cut),
                percentile(result.gaps_ms, 0.5),
                percentile(result.gaps_ms, 0.99),
-               percentile(result.gaps_ms, 1.0));
+               percentile(result.gaps_ms, 1.0),
+               attack_s);
   std::fflush(out);
 }
 
@@ -341,7 +384,7 @@ int Bench::report(std::FILE* from_client) {
   std::vector<double> departures_ms;
   int n_unseen = 0;
   long long events = 0, lost = 0, reordered = 0, cut = -1;
-  double median = 0, p99 = 0, worst = 0;
+  double median = 0, p99 = 0, worst = 0, attack_s = 0;
   char line[256];
   while (std::fgets(line, sizeof line, from_client) != nullptr) {
     int index = 0;
@@ -355,14 +398,15 @@ int Bench::report(std::FILE* from_client) {
       }
     } else {
       std::sscanf(line,
-                  "streams %lld %lld %lld %lld %lf %lf %lf",
+                  "streams %lld %lld %lld %lld %lf %lf %lf %lf",
                   &events,
                   &lost,
                   &reordered,
                   &cut,
                   &median,
                   &p99,
-                  &worst);
+                  &worst,
+                  &attack_s);
     }
   }
   const double departure_p99 = percentile(departures_ms, 0.99);
@@ -380,28 +424,33 @@ int Bench::report(std::FILE* from_client) {
               departure_p99,
               percentile(departures_ms, 1.0),
               n_unseen);
+  if (settings.attackers > 0) {
+    std::printf("  %d slow heads: longest life %.1f s\n", settings.attackers, attack_s);
+  }
   const double step_ms = 1000.0 / settings.rate;
   return check(lost == 0 && reordered == 0 && cut == 0 && events == engine.n_events(),
                "nothing lost, repeated, reordered or cut") +
          check(p99 <= step_ms + 20, "p99 gap <= step + 20 ms") +
          check(front_cores <= 0.30, "front <= 30 % of a core") +
          check(bytes_per_stream <= 32 * 1024, "<= 32 KiB per stream") +
-         check(departure_p99 <= 10 && n_unseen == 0, "departures seen in 10 ms (p99)");
+         check(departure_p99 <= 10 && n_unseen == 0, "departures seen in 10 ms (p99)") +
+         check(attack_s <= 10.5, "slow heads closed in time");
 }
 
 Settings parse(int argc, char** argv) {
   Settings out;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view name = argv[i];
-    int* const value = name == "--streams"   ? &out.streams
-                       : name == "--seconds" ? &out.seconds
-                       : name == "--rate"    ? &out.rate
-                       : name == "--churn"   ? &out.churn
-                                             : nullptr;
+    int* const value = name == "--streams"     ? &out.streams
+                       : name == "--seconds"   ? &out.seconds
+                       : name == "--rate"      ? &out.rate
+                       : name == "--attackers" ? &out.attackers
+                       : name == "--churn"     ? &out.churn
+                                               : nullptr;
     const std::string_view text = argv[i + 1];
     if (value == nullptr ||
         std::from_chars(text.data(), text.data() + text.size(), *value).ec != std::errc{}) {
-      std::fprintf(stderr, "expected --streams N --seconds N --rate N --churn N\n");
+      std::fprintf(stderr, "expected --streams N --seconds N --rate N --attackers N --churn N\n");
       std::exit(2);
     }
   }
@@ -438,7 +487,7 @@ int main(int argc, char** argv) {
   HttpOptions options;
   options.addresses = {"127.0.0.1"};
   options.port = 0;
-  options.limits.connections = settings.streams + 64;
+  options.limits.connections = settings.streams + 2 * settings.attackers + 64;
   HttpServer server(options, bench.routes());
   const int64_t memory_before = resident_bytes();
   const uint16_t port = server.port();
