@@ -1,4 +1,7 @@
 // The API over the embedded model itself.
+#include <cmath>
+
+#include "engine/evaluate.h"
 #include "engine/model_impl.h"
 #include "server/api_fixture.h"
 
@@ -13,8 +16,10 @@ class ApiModel : public ApiTest {
     const std::filesystem::path directory =
         std::filesystem::path(QWEN3_SOURCE_DIR) / "models" / name;
     routes.clear();
-    service = std::make_unique<Service>(ServiceOptions{.model_names = {"nano"}, .traces = {.count = 2}});
+    service =
+        std::make_unique<Service>(ServiceOptions{.model_names = {"nano"}, .traces = {.count = 2}});
     const std::shared_ptr<Model> loaded = Model::load(directory, {.n_threads = 1});
+    model_ = loaded;
     EngineOptions engine;
     engine.max_sequences = 4;
     engine.n_real_tokens = nano_text().n_tokens();
@@ -34,6 +39,8 @@ class ApiModel : public ApiTest {
     more["temperature"] = 0;
     return chat(more);
   }
+
+  std::shared_ptr<Model> model_;
 };
 
 TEST_F(ApiModel, AnswersAndUsesThePrefixCache) {
@@ -62,6 +69,19 @@ TEST_F(ApiModel, LogLikelihoodOfAPromptIsThatOfItsTokens) {
   const Json& lp = whole.json["choices"][0]["logprobs"];
   const std::vector<int32_t> ids = nano_text().encode("What is 3 + 4?");
   ASSERT_EQ(lp["tokens"].size(), ids.size());
+  // The first token has none; the others' are those of one forward pass of the library.
+  EXPECT_TRUE(lp["token_logprobs"][0].is_null());
+  evaluate(*model_, ids, nullptr, [&](int64_t first, const Tensor& logits) {
+    for (int64_t row = 0; row < logits.dim(0); ++row) {
+      const size_t next = static_cast<size_t>(first + row) + 1;
+      if (next >= ids.size()) break;
+      const float* values = logits.f32() + row * logits.row_stride();
+      double sum = 0;
+      for (int64_t id = 0; id < logits.dim(1); ++id) sum += std::exp(double{values[id]});
+      EXPECT_NEAR(
+          lp["token_logprobs"][next].get<double>(), values[ids[next]] - std::log(sum), 2e-2);
+    }
+  });
   // The likeliest token at a place is what greedy decoding gives there.
   for (size_t n = 1; n < ids.size(); ++n) {
     const std::vector<int32_t> prefix(ids.begin(), ids.begin() + static_cast<int64_t>(n));
