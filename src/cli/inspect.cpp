@@ -17,6 +17,7 @@
 #include "cli/console.h"
 #include "cli/generation.h"
 #include "cli/options.h"
+#include "cli/planned_dtype.h"
 #include "engine/plan.h"
 #include "formats/checkpoint.h"
 #include "kernels/backend.h"
@@ -49,14 +50,6 @@ bool has_weights(const fs::path& directory) {
          file_exists(directory / "model.safetensors.index.json");
 }
 
-DType dtype_in_memory(const std::string& option, const Inspection& inspection) {
-  if (option == "float32") return DType::f32;
-  if (option == "bfloat16") return DType::bf16;
-  const CheckpointTensor* embed =
-      inspection.checkpoint ? inspection.checkpoint->find("model.embed_tokens.weight") : nullptr;
-  return embed != nullptr ? embed->dtype : inspection.config.dtype;
-}
-
 Inspection look_at(const InspectOptions& options) {
   Inspection result;
   const fs::path directory = resolve_model(options.model.model);
@@ -74,7 +67,8 @@ Inspection look_at(const InspectOptions& options) {
                     .n_threads = options.model.threads,
                     .isa = options.model.cpu_isa});
   result.backend = backend->info();
-  result.weight_dtype = dtype_in_memory(options.model.dtype, result);
+  result.weight_dtype = planned_dtype(
+      options.model.dtype, result.config, result.checkpoint ? &*result.checkpoint : nullptr);
   EngineOptions engine;
   engine.max_model_len = options.model.context;
   engine.max_sequences = 1;

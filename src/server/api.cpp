@@ -28,13 +28,14 @@ struct Row {
   const char* path;
   Endpoint endpoint;
   Route::Access access = Route::Access::keyed;
+  bool quick = false;
 };
 
 constexpr Row kRows[] = {
-    {"GET", "/health", health, Route::Access::open},
-    {"GET", "/version", version},
-    {"GET", "/v1/models", list_models},
-    {"GET", "/v1/models/*", one_model},
+    {"GET", "/health", health, Route::Access::open, true},
+    {"GET", "/version", version, Route::Access::keyed, true},
+    {"GET", "/v1/models", list_models, Route::Access::keyed, true},
+    {"GET", "/v1/models/*", one_model, Route::Access::keyed, true},
     {"POST", "/v1/chat/completions", chat_completions},
     {"POST", "/v1/completions", completions},
     {"POST", "/v1/embeddings", embeddings},
@@ -62,10 +63,16 @@ void require_task(const ServedModel& model, Task task, const char* endpoint) {
 std::vector<Route> make_routes(Service& service) {
   std::vector<Route> routes;
   const auto add = [&](const Row& row) {
-    routes.push_back({row.method, row.path, row.access, guarded(service, row.endpoint)});
+    routes.push_back({row.method, row.path, row.access, guarded(service, row.endpoint), row.quick});
   };
   for (const Row& row : kRows) add(row);
-  if (service.options().metrics) add({"GET", "/metrics", metrics});
+  if (service.options().metrics) {
+    add({"GET", "/metrics", metrics, Route::Access::keyed, true});
+  }
+  if (service.options().traces.count > 0) {
+    add({"GET", "/v1/traces", list_traces});
+    add({"GET", "/v1/traces/*", one_trace});
+  }
   return routes;
 }
 

@@ -71,7 +71,8 @@ std::optional<Client> KeyRing::identify(std::string_view key) const {
 int FailureLimiter::record(const std::string& network, std::chrono::steady_clock::time_point now) {
   constexpr std::chrono::seconds kWindow{60};
   const std::lock_guard lock(mutex_);
-  if (windows_.size() >= kMaxNetworks && !windows_.contains(network)) {
+  if (windows_.size() >= kMaxNetworks && now >= next_purge_) {
+    next_purge_ = now + std::chrono::seconds(1);  // so that a flood does not pay for it each time
     std::erase_if(windows_, [&](const auto& item) { return now - item.second.start >= kWindow; });
   }
   // When the table is full of live windows, the newcomers share one.

@@ -63,6 +63,7 @@ class FailureLimiter {
   };
   std::mutex mutex_;
   std::unordered_map<std::string, Window> windows_;
+  std::chrono::steady_clock::time_point next_purge_;
   const int per_minute_;
 };
 

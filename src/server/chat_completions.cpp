@@ -56,7 +56,7 @@ class ChatCompletion final : public TextGeneration {
 
   void on_event(size_t index, const Event& event) override {
     Choice& choice = choices_[index];
-    note_event();
+    note_event(index, event);
     if (!event.prompt_logprobs.empty()) {
       prompt_logprobs_ = prompt_logprobs_json(model().tokenizer(), event.prompt_logprobs);
     }
@@ -189,9 +189,11 @@ void chat_completions(Service& service, const HttpRequest& http, const ExchangeP
   EncodedChat prompt = encode_chat_prompt(model, request.chat);
   std::vector<Request> requests = chat_requests(request, prompt, http, model, service.options());
   const size_t window = requests.size();
-  std::make_shared<ChatCompletion>(
-      service, model, http, exchange, std::move(request), std::move(prompt))
-      ->start(std::move(requests), window);
+  const bool traced = request.common.trace;
+  const auto answer = std::make_shared<ChatCompletion>(
+      service, model, http, exchange, std::move(request), std::move(prompt));
+  if (traced) answer->trace("chatcmpl-" + http.id, http.client, requests.front());
+  answer->start(std::move(requests), window);
 }
 
 }  // namespace qwen3::server

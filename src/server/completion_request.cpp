@@ -89,6 +89,7 @@ CompletionRequest read_completion_request(Fields& fields,
   const auto most = static_cast<size_t>(limits.max_choices / out.common.n);
   out.prompts = read_prompts(*prompt, "prompt", most, model);
   check_not_empty(out.prompts, "prompt");
+  if (out.common.trace && out.prompts.size() > 1) refuse("trace", "only of one prompt");
   if (fields.used("suffix")) refuse_unsupported("suffix", "Qwen3 models do not fill in the middle");
   out.echo = fields.boolean("echo").value_or(false);
   fields.value("add_special_tokens");  // Qwen3 has none to add

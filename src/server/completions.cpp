@@ -62,7 +62,7 @@ class Completion final : public TextGeneration {
 
   void on_event(size_t index, const Event& event) override {
     Choice& choice = choices_[index];
-    note_event();
+    note_event(index, event);
     if (!std::exchange(choice.begun, true)) begin_choice(choice, prompt_of(index), event);
     if (!request_.prompt_only) {
       const bool over = choice.answer.ended();
@@ -195,8 +195,11 @@ void completions(Service& service, const HttpRequest& http, const ExchangePtr& e
   CompletionRequest request = read_completion_request(fields, model, service.options());
   note_unread(fields, *exchange);
   std::vector<Request> requests = completion_requests(request, http, model, service.options());
-  std::make_shared<Completion>(service, model, http, exchange, std::move(request))
-      ->start(std::move(requests), kWindow);
+  const bool traced = request.common.trace;
+  const auto answer =
+      std::make_shared<Completion>(service, model, http, exchange, std::move(request));
+  if (traced) answer->trace("cmpl-" + http.id, http.client, requests.front());
+  answer->start(std::move(requests), kWindow);
 }
 
 }  // namespace qwen3::server

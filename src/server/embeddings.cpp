@@ -118,7 +118,8 @@ std::vector<std::vector<int32_t>> read_inputs(Fields& fields,
     inputs.push_back(value.is_string() ? encode(value) : std::move(prompts[i].ids));
     const std::string path = fmt::format("input[{}]", i);
     if (inputs.back().empty()) refuse(path, "expected at least one token, got none");
-    fit_max_tokens({}, 1, static_cast<int64_t>(inputs.back().size()), model, {}, "input");
+    const auto n_tokens = static_cast<int64_t>(inputs.back().size());
+    if (n_tokens > model.max_model_len) refuse_context(path, model.max_model_len, n_tokens, 0);
   }
   return inputs;
 }

@@ -7,6 +7,7 @@ namespace qwen3::server {
 namespace {
 
 constexpr size_t kMaxNotes = 32;
+constexpr size_t kMaxNoteBytes = 512;
 constexpr std::string_view kPing = ": ping\n\n";
 
 }  // namespace
@@ -56,6 +57,8 @@ void ExchangeCore::start_stream(std::string content_type) {
   if (frame_.http_1_0 || draining_->load(std::memory_order_relaxed)) frame_.keep_alive = false;
   HttpResponse response;
   response.content_type = std::move(content_type);
+  // Asks proxies (nginx) not to gather events before passing them on.
+  response.headers.emplace_back("x-accel-buffering", "no");
   const std::string head = format_head(response, frame_, std::nullopt);
   status_ = response.status;
   streaming_ = true;
@@ -143,6 +146,7 @@ std::function<void()> ExchangeCore::take_action_locked() {
 void ExchangeCore::note(std::string key, std::string value) {
   const std::lock_guard lock(mutex_);
   if (lane_ == nullptr || notes_.size() >= kMaxNotes) return;
+  if (value.size() > kMaxNoteBytes) value.resize(kMaxNoteBytes);
   notes_.emplace_back(std::move(key), std::move(value));
 }
 

@@ -218,6 +218,11 @@ GenerationFields read_generation_fields(Fields& fields,
   out.skip_special_tokens = fields.boolean("skip_special_tokens").value_or(true);
   out.return_token_ids = fields.boolean("return_token_ids").value_or(false);
   out.loop_guard = fields.boolean("loop_guard").value_or(true) && !out.sampling.ignore_eos;
+  out.trace = fields.boolean("trace").value_or(false);
+  if (out.trace && options.traces.count <= 0) {
+    refuse_unsupported("trace", "this server keeps no traces (--traces)");
+  }
+  if (out.trace && out.n > 1) refuse("trace", "only of one choice; leave n out");
   read_streaming(fields, out);
   read_queueing(fields, out, limits);
   return out;

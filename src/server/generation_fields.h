@@ -27,6 +27,7 @@ struct GenerationFields {
   bool continuous_usage = false;  // and in every chunk
   bool return_token_ids = false;
   bool loop_guard = true;
+  bool trace = false;  // keep a record of it (traces.h)
   bool cache_prompt = true;
   std::string cache_salt = {};
   int32_t priority = 0;

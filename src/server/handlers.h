@@ -24,6 +24,8 @@ void list_models(Service& service, const HttpRequest& http, const ExchangePtr& e
 void one_model(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void health(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void version(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
+void list_traces(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
+void one_trace(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void metrics(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 
 // The body as JSON. Throws ApiError{400}.

@@ -35,6 +35,18 @@ struct ApiLimits {
   int64_t min_priority = 0;  // lower goes first: a client may step back, not push forward
 };
 
+// Traces of requests that ask for one. A request that is traced takes a pass of its own in every
+// step, so only a few are at a time.
+struct TraceOptions {
+  int64_t count = 0;         // that are kept; 0: requests may not ask for one
+  int64_t bytes = 64 << 20;  // of all that are kept; the newest is kept whatever its size
+  std::chrono::seconds max_age{3600};
+  int64_t max_recording = 4;  // at a time; beyond, 429
+  // The rest of a longer request is not recorded: each token takes
+  // layers · (experts + 2 · experts per token) numbers.
+  int64_t max_tokens = 512;
+};
+
 struct ServiceOptions {
   std::vector<std::string> model_names = {};  // the first is the one in answers
   bool any_model_name = false;                // accept every `model`
@@ -50,6 +62,7 @@ struct ServiceOptions {
   bool clamp_max_tokens = false;
   std::chrono::seconds request_timeout{600};
 
+  TraceOptions traces = {};
   bool metrics = false;
   bool metrics_compat = false;  // vLLM's names beside our own
   std::string version = {};

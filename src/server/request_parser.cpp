@@ -248,6 +248,10 @@ bool RequestParser::read_fields() {
 RequestParser::Progress RequestParser::read_body(std::string& input) {
   if (grammar_->is_done()) return Progress::done;
   if (input.empty()) return Progress::needs_more;
+  // Beast asserts that it never sees less of a last chunk. Every chunked body has that much left.
+  if (head_.chunked && input.size() < std::string_view("0\r\n\r\n").size()) {
+    return Progress::needs_more;
+  }
   error_code error;
   grammar_->input_begin = input.data();
   const size_t consumed =

@@ -46,6 +46,7 @@ Service::Service(ServiceOptions options)
     : options_(checked(std::move(options))),
       fingerprint_("qwen3.cpp-" + options_.version),
       started_(unix_time()),
+      traces_(options_.traces),
       id_base_(random_word()) {}
 
 Service::~Service() = default;

@@ -16,6 +16,7 @@
 #include "server/metrics.h"
 #include "server/options.h"
 #include "server/served_model.h"
+#include "server/traces.h"
 
 namespace qwen3::server {
 
@@ -47,6 +48,7 @@ class Service {
   const std::string& model_name() const { return options_.model_names.front(); }
   const std::string& fingerprint() const { return fingerprint_; }
   Metrics& metrics() { return metrics_; }
+  TraceStore& traces() { return traces_; }
   int64_t started() const { return started_; }  // Unix time
   // An unpredictable-looking id that no other caller gets: "call_" + 24 letters and digits.
   std::string unique_id(std::string_view prefix);
@@ -61,6 +63,7 @@ class Service {
   const std::string fingerprint_;
   const int64_t started_;
   Metrics metrics_;
+  TraceStore traces_;
   std::atomic<bool> draining_ = false;
   std::atomic<uint64_t> n_ids_ = 0;
   const uint64_t id_base_;

@@ -12,8 +12,16 @@ TextGeneration::TextGeneration(Service& service,
                                Mode mode)
     : Generation(service, model, http, std::move(exchange)), head_(std::move(head)), mode_(mode) {}
 
-void TextGeneration::note_event() {
+void TextGeneration::trace(const std::string& id, const Client& client, Request& first) {
+  recording_ = service().traces().begin(id, client);
+  first.tap = recording_->recorder();
+}
+
+void TextGeneration::note_event(size_t index, const Event& event) {
   if (first_token_ == 0) first_token_ = seconds_since_received();
+  if (index > 0 || !event.finish || recording_ == nullptr) return;
+  recording_->keep(event.usage);
+  recording_.reset();
 }
 
 void TextGeneration::record(std::string_view finish_reason) {

@@ -1,5 +1,6 @@
 // TextGeneration: what chat and plain completions have in common as answers made of tokens: the
-// stream's chunks on their way out, the count of tokens, and the metrics at the end.
+// stream's chunks on their way out, the count of tokens, the metrics at the end, and the trace of a
+// request that asked for one.
 #pragma once
 
 #include <memory>
@@ -8,10 +9,16 @@
 
 #include "server/answer_json.h"
 #include "server/generation.h"
+#include "server/traces.h"
 
 namespace qwen3::server {
 
 class TextGeneration : public Generation {
+ public:
+  // Has the first request recorded, to be fetched by the id of this answer. Before start().
+  // Throws ApiError{429}.
+  void trace(const std::string& id, const Client& client, Request& first);
+
  protected:
   enum class Mode { whole, streamed };
 
@@ -24,7 +31,8 @@ class TextGeneration : public Generation {
                  Mode mode);
 
   bool streaming() const { return mode_ == Mode::streamed; }
-  void note_event();  // to be called for each event, before anything else
+  // To be called for each event, before anything else.
+  void note_event(size_t index, const Event& event);
   // The metrics and the log's notes of a complete answer.
   void record(std::string_view finish_reason);
   // The last chunk and the end of the stream.
@@ -42,6 +50,7 @@ class TextGeneration : public Generation {
 
   const Mode mode_;
   double first_token_ = 0;
+  std::unique_ptr<TraceRecording> recording_;  // null: nobody asked
 };
 
 }  // namespace qwen3::server

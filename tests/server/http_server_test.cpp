@@ -71,6 +71,14 @@ TEST(HttpServer, ReadsBodiesByLengthAndInChunks) {
               "5\r\n01234\r\nA\r\n56789abcde\r\n0\r\n\r\n");
   EXPECT_EQ(client.answer()->body, "0123456789abcde");
   // Byte by byte, and an empty body.
+  for (const std::string_view chunks : {"0\r\n\r\n", "1\r\nx\r\n2\r\nyz\r\n0\r\n\r\n"}) {
+    const std::string request = "POST /v1/echo HTTP/1.1\r\n" + host_line(server.port()) +
+                                "Content-Type: application/json\r\n"
+                                "Transfer-Encoding: chunked\r\n\r\n" +
+                                std::string(chunks);
+    for (const char c : request) client.send({&c, 1});
+    EXPECT_EQ(client.answer()->body, chunks.size() == 5 ? "" : "xyz");
+  }
   for (const char c : post(server.port(), "/v1/echo", body)) client.send({&c, 1});
   EXPECT_EQ(client.answer()->body, body);
   client.send(post(server.port(), "/v1/echo", ""));

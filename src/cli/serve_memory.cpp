@@ -1,0 +1,128 @@
+#include "cli/serve_memory.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/available_memory.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "cli/generation.h"
+#include "cli/numbers.h"
+#include "cli/planned_dtype.h"
+#include "formats/checkpoint.h"
+#include "kernels/backend.h"
+#include "model/weights.h"
+
+namespace qwen3::cli {
+namespace {
+
+// A server whose context is shorter than this is of no use to anybody; better to say so.
+constexpr int64_t kLeastContext = 512;
+
+// Pages of this process that no file backs; 0 if the system does not say.
+int64_t own_memory_bytes() {
+  constexpr std::string_view kKey = "RssAnon:";
+  std::ifstream file("/proc/self/status");
+  const std::string status((std::istreambuf_iterator<char>(file)), {});
+  size_t at = status.find(kKey);
+  if (at == status.npos) return 0;
+  at = status.find_first_not_of(" \t", at + kKey.size());
+  if (at == status.npos) return 0;
+  const std::string_view word = std::string_view(status).substr(at, status.find(' ', at) - at);
+  return parse_integer(word).value_or(0) * 1024;
+}
+
+// The tokens that the cache must hold at least.
+int64_t least_tokens(const ServeMemory& m, const EngineOptions& engine) {
+  const int64_t wanted =
+      engine.max_model_len > 0 ? engine.max_model_len : std::min(kLeastContext, m.model_context);
+  const int64_t given = engine.kv_cache_bytes / m.plan.kv_bytes_per_token;
+  return ceil_div(std::max(wanted, given), m.plan.block_size) * m.plan.block_size;
+}
+
+std::string what_to_lower(const EngineOptions& engine, bool limited) {
+  std::string advice = "lower ";
+  if (engine.kv_cache_bytes > 0) advice += "--kv-cache-size, ";
+  if (engine.max_model_len > 0) advice += "--context, ";
+  advice += "--max-batch-tokens or --max-sequences, or ";
+  return advice + (limited ? "raise the limit" : "free memory");
+}
+
+// Throws unless the parts fit into what there is.
+void check_sum(const ServeMemory& m, const EngineOptions& engine, int64_t limit) {
+  const MemoryPlan& p = m.plan;
+  const int64_t tokens = least_tokens(m, engine);
+  const int64_t kv_bytes = tokens * p.kv_bytes_per_token;
+  const int64_t total =
+      m.program_bytes + p.weight_bytes + p.activation_bytes + p.margin_bytes + kv_bytes;
+  const int64_t most = p.available_bytes + m.program_bytes;
+  QWEN3_CHECK(
+      total <= most,
+      ErrorKind::out_of_memory,
+      "{}: program {} + weights {} + work buffers {} + reserve {} + KV cache {} for {} tokens = "
+      "{}; expected at most {}, {} less; {}",
+      limit > 0 ? "--memory-limit" : "memory",
+      format_bytes(m.program_bytes),
+      format_bytes(p.weight_bytes),
+      format_bytes(p.activation_bytes),
+      format_bytes(p.margin_bytes),
+      format_bytes(kv_bytes),
+      tokens,
+      format_bytes(total),
+      format_bytes(most),
+      format_bytes(total - most),
+      what_to_lower(engine, limit > 0));
+}
+
+}  // namespace
+
+ServeMemory plan_serve_memory(const std::filesystem::path& directory,
+                              const ServeOptions& options,
+                              const EngineOptions& engine) {
+  const Checkpoint checkpoint = Checkpoint::open(directory);
+  const HfConfig& config = checkpoint.config();
+  check_context(options.model, config);
+  const std::unique_ptr<Backend> backend =
+      make_backend({.name = options.model.backend == "auto" ? "cpu" : options.model.backend,
+                    .n_threads = options.model.threads,
+                    .isa = options.model.cpu_isa});
+  const DType dtype = planned_dtype(options.model.dtype, config, &checkpoint);
+  ServeMemory memory{.plan = {},
+                     .program_bytes = own_memory_bytes(),
+                     .model_context = model_context_length(config)};
+  int64_t available = available_memory_bytes();
+  if (options.memory_limit > 0) {
+    available = std::clamp<int64_t>(options.memory_limit - memory.program_bytes, 0, available);
+  }
+  memory.plan = plan_memory(
+      config, *backend, dtype, weights_bytes(config, *backend, dtype), available, engine);
+  check_sum(memory, engine, options.memory_limit);
+  QWEN3_CHECK(memory.plan.problem.empty(), ErrorKind::out_of_memory, "{}", memory.plan.problem);
+  return memory;
+}
+
+std::string memory_line(const ServeMemory& m, int64_t max_sequences) {
+  const MemoryPlan& p = m.plan;
+  const int64_t total = m.program_bytes + p.weight_bytes + p.activation_bytes + p.kv_cache_bytes;
+  return fmt::format(
+      "memory: program {} + weights {} + work buffers {} + KV cache {} ({} tokens of {} bytes) = "
+      "{}; context {} tokens{}, up to {} requests at a time",
+      format_bytes(m.program_bytes),
+      format_bytes(p.weight_bytes),
+      format_bytes(p.activation_bytes),
+      format_bytes(p.kv_cache_bytes),
+      p.n_blocks * p.block_size,
+      p.kv_bytes_per_token,
+      format_bytes(total),
+      p.max_model_len,
+      p.max_model_len < m.model_context ? fmt::format(" of the model's {}", m.model_context) : "",
+      max_sequences);
+}
+
+}  // namespace qwen3::cli

@@ -1,0 +1,32 @@
+"""LangChain: a tool call, its result, and the answer; streamed as well."""
+import sys
+
+from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI
+
+
+@tool
+def get_weather(city: str) -> str:
+    """Weather of a city"""
+    return "sunny in " + city
+
+
+model = ChatOpenAI(model="nano-moe", base_url=sys.argv[1], api_key="EMPTY", temperature=0, max_retries=0,
+                   extra_body={"chat_template_kwargs": {"enable_thinking": False}})
+messages = [HumanMessage("What is the weather in Paris?")]
+with_tools = model.bind_tools([get_weather])
+answer = with_tools.invoke(messages)
+assert answer.tool_calls[0]["name"] == "get_weather", answer
+assert answer.tool_calls[0]["args"] == {"city": "Paris"}, answer
+messages += [answer, ToolMessage(get_weather.invoke(answer.tool_calls[0]["args"]),
+                                 tool_call_id=answer.tool_calls[0]["id"])]
+assert with_tools.invoke(messages).content
+
+whole = None
+for chunk in with_tools.stream([HumanMessage("What is the weather in Paris?")]):
+    whole = chunk if whole is None else whole + chunk
+assert whole.tool_calls[0]["args"] == {"city": "Paris"}, whole
+
+forced = model.bind_tools([get_weather], tool_choice="get_weather").invoke("Paris, please.")
+assert forced.tool_calls[0]["name"] == "get_weather", forced

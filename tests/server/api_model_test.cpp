@@ -1,0 +1,138 @@
+// The API over the embedded model itself.
+#include <cmath>
+
+#include "engine/evaluate.h"
+#include "engine/model_impl.h"
+#include "server/api_fixture.h"
+
+namespace qwen3::server {
+namespace {
+
+class ApiModel : public ApiTest {
+ protected:
+  void SetUp() override { serve("nano", Task::generate); }
+
+  void serve(const std::string& name, Task task) {
+    const std::filesystem::path directory =
+        std::filesystem::path(QWEN3_SOURCE_DIR) / "models" / name;
+    routes.clear();
+    service =
+        std::make_unique<Service>(ServiceOptions{.model_names = {"nano"}, .traces = {.count = 2}});
+    const std::shared_ptr<Model> loaded = Model::load(directory, {.n_threads = 1});
+    model_ = loaded;
+    EngineOptions engine;
+    engine.max_sequences = 4;
+    engine.n_real_tokens = nano_text().n_tokens();
+    service->set_model(
+        make_served_model({.text = Text::load(directory),
+                           .generator = std::make_unique<EngineGenerator<Engine>>(loaded, engine),
+                           .defaults = loaded->generation_defaults(),
+                           .info = loaded->info(),
+                           .hidden_size = loaded->impl().config.hidden_size,
+                           .task = task},
+                          service->options()));
+    routes = make_routes(*service);
+  }
+
+  Reply ask(const std::string& question, Json more = Json::object()) {
+    more["messages"] = {{{"role", "user"}, {"content", question}}};
+    more["temperature"] = 0;
+    return chat(more);
+  }
+
+  std::shared_ptr<Model> model_;
+};
+
+TEST_F(ApiModel, AnswersAndUsesThePrefixCache) {
+  const Reply first = ask("What is 3 + 4?");
+  ASSERT_EQ(first.status, 200) << first.text;
+  EXPECT_NE(first.json["choices"][0]["message"]["content"].get<std::string>().find("7"),
+            std::string::npos)
+      << first.text;
+  EXPECT_EQ(first.json["choices"][0]["finish_reason"], "stop");
+  std::string longer;
+  for (int i = 0; i < 40; ++i) longer += "word ";
+  ask(longer, {{"max_tokens", 1}});
+  EXPECT_GT(ask(longer, {{"max_tokens", 1}})
+                .json["usage"]["prompt_tokens_details"]["cached_tokens"]
+                .get<int64_t>(),
+            0);
+  EXPECT_EQ(ask(longer, {{"max_tokens", 1}, {"cache_prompt", false}})
+                .json["usage"]["prompt_tokens_details"]["cached_tokens"],
+            0);
+}
+
+TEST_F(ApiModel, LogLikelihoodOfAPromptIsThatOfItsTokens) {
+  const Reply whole =
+      complete({{"prompt", "What is 3 + 4?"}, {"echo", true}, {"logprobs", 3}, {"max_tokens", 0}});
+  ASSERT_EQ(whole.status, 200) << whole.text;
+  const Json& lp = whole.json["choices"][0]["logprobs"];
+  const std::vector<int32_t> ids = nano_text().encode("What is 3 + 4?");
+  ASSERT_EQ(lp["tokens"].size(), ids.size());
+  // The first token has none; the others' are those of one forward pass of the library.
+  EXPECT_TRUE(lp["token_logprobs"][0].is_null());
+  evaluate(*model_, ids, nullptr, [&](int64_t first, const Tensor& logits) {
+    for (int64_t row = 0; row < logits.dim(0); ++row) {
+      const size_t next = static_cast<size_t>(first + row) + 1;
+      if (next >= ids.size()) break;
+      const float* values = logits.f32() + row * logits.row_stride();
+      double sum = 0;
+      for (int64_t id = 0; id < logits.dim(1); ++id) sum += std::exp(double{values[id]});
+      EXPECT_NEAR(
+          lp["token_logprobs"][next].get<double>(), values[ids[next]] - std::log(sum), 2e-2);
+    }
+  });
+  // The likeliest token at a place is what greedy decoding gives there.
+  for (size_t n = 1; n < ids.size(); ++n) {
+    const std::vector<int32_t> prefix(ids.begin(), ids.begin() + static_cast<int64_t>(n));
+    const Reply next =
+        complete({{"prompt", prefix}, {"max_tokens", 1}, {"temperature", 0}, {"logprobs", 1}});
+    const Json& one = next.json["choices"][0]["logprobs"];
+    if (one["tokens"].empty()) continue;  // an end token
+    double best = -1e9;
+    for (const auto& [token, value] : lp["top_logprobs"][n].items()) {
+      best = std::max(best, value.get<double>());
+    }
+    EXPECT_NEAR(one["token_logprobs"][0].get<double>(), best, 2e-2) << n;
+  }
+}
+
+TEST_F(ApiModel, EmbeddingsHaveLengthOne) {
+  serve("nano", Task::embed);
+  const Reply reply = post("/v1/embeddings", {{"input", {"One", "Two", "One"}}});
+  ASSERT_EQ(reply.status, 200) << reply.text;
+  EXPECT_EQ(reply.json["data"][0]["embedding"].size(), 256u);
+  double dot = 0;
+  for (size_t i = 0; i < 256; ++i) {
+    dot += reply.json["data"][0]["embedding"][i].get<double>() *
+           reply.json["data"][2]["embedding"][i].get<double>();
+  }
+  EXPECT_NEAR(dot, 1, 1e-4);
+  EXPECT_NE(reply.json["data"][0]["embedding"], reply.json["data"][1]["embedding"]);
+}
+
+TEST_F(ApiModel, TracesAreKeptForTheirClient) {
+  serve("nano-moe", Task::generate);
+  const Reply answer = ask("Hi", {{"trace", true}, {"max_tokens", 3}, {"ignore_eos", true}});
+  ASSERT_EQ(answer.status, 200) << answer.text;
+  const std::string id = answer.json["id"];
+  const Reply trace = call("GET", "/v1/traces/" + id);
+  ASSERT_EQ(trace.status, 200) << trace.text.substr(0, 500);
+  EXPECT_EQ(trace.json["prompt_tokens"], answer.json["usage"]["prompt_tokens"]);
+  // Every token that was computed: the prompt, and the answer but for its last token.
+  EXPECT_EQ(trace.json["summary"]["tokens"],
+            answer.json["usage"]["prompt_tokens"].get<int64_t>() + 2);
+  EXPECT_FALSE(trace.json["summary"]["routing"].is_null());
+  EXPECT_EQ(call("GET", "/v1/traces").json["data"].size(), 1u);
+  const auto stranger = begin("GET", "/v1/traces/" + id, "", {"other", "1"});
+  EXPECT_EQ(stranger->response.status, 404);
+  // The same answer as without.
+  EXPECT_EQ(
+      ask("Hi", {{"max_tokens", 3}, {"ignore_eos", true}}).json["choices"][0]["message"]["content"],
+      answer.json["choices"][0]["message"]["content"]);
+  EXPECT_EQ(ask("Hi", {{"trace", true}, {"n", 2}}).param(), "trace");
+  EXPECT_EQ(call("GET", "/v1/traces/zzz").code(), "trace_not_found");
+}
+
+}  // namespace
+}  // namespace qwen3::server
