@@ -362,7 +362,8 @@ std::vector<Route> Bench::routes() {
                    .handler = std::move(handler),
                    .quick = false});
   };
-  add("/health", [](const HttpRequest&, std::shared_ptr<Exchange> e) { e->send({.body = "{}"}); });
+  add("/health",
+      [](const HttpRequest&, const std::shared_ptr<Exchange>& e) { e->send({.body = "{}"}); });
   add("/stream", [this](const HttpRequest&, std::shared_ptr<Exchange> e) {
     e->start_stream();
     engine.add(std::move(e));

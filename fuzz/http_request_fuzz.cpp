@@ -47,7 +47,7 @@ const HttpOptions& options() {
 
 Gate& gate() {
   static Gate made = [] {
-    const Handler handler = [](const HttpRequest&, std::shared_ptr<Exchange>) {};
+    const Handler handler = [](const HttpRequest&, const std::shared_ptr<Exchange>&) {};
     return Gate(options(),
                 {{.method = "GET",
                   .path = "/health",
@@ -109,7 +109,8 @@ std::string describe(const RequestParser& parser, RequestParser::Progress progre
     return "failed " + std::to_string(parser.failure().status);
   }
   std::string out = parser.head().method + " " + parser.head().target;
-  for (const auto& [name, value] : parser.head().headers) out += "|" + name + "=" + value;
+  for (const auto& [name, value] : parser.head().headers)
+    out.append("|").append(name).append("=").append(value);
   return out;
 }
 

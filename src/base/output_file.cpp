@@ -80,6 +80,10 @@ void OutputFile::write(std::span<const std::byte> bytes) {
   }
 }
 
+void OutputFile::sync() {
+  if (::fsync(fd_) != 0) fail_with_errno("cannot bring to disk");
+}
+
 void OutputFile::commit() {
   if (!straight_ && !temporary_exists_) {
     if (link_to(fd_, target_)) return close_or_fail();

@@ -1,9 +1,9 @@
 // A file written aside and put in its place when complete: readers see the old file or the whole
 // new one, never a part. Until then it has no name where the system can do that (O_TMPFILE), so
 // that a process that is killed leaves nothing; elsewhere it has the name ".partial-…" beside its
-// place. (This guards against a process that dies, not against power loss.) What is there and no
-// regular file (a device, a pipe) cannot be replaced without harm and is written straight away; a
-// link stays a link, and what it points to is replaced.
+// place. (This guards against a process that dies; against power loss only with sync().) What is
+// there and no regular file (a device, a pipe) cannot be replaced without harm and is written
+// straight away; a link stays a link, and what it points to is replaced.
 #pragma once
 
 #include <cstddef>
@@ -24,6 +24,7 @@ class OutputFile {
 
   void write(std::span<const std::byte> bytes);  // throws Error{device}
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  void sync();    // waits until what was written is on the disk; throws Error{device}
   void commit();  // throws Error{device}; call once, last
 
  private:

@@ -40,7 +40,7 @@ void read_named_templates(const Json& list, const std::string& where, ChatConfig
     const auto name = entry["name"].get<std::string>();
     if (name != "default" && name != "tool_use") continue;
     auto chat = ChatTemplate::parse(entry["template"].get_ref<const std::string&>(),
-                                    where + ": chat_template[" + name + "]");
+                                    fmt::format("{}: chat_template[{}]", where, name));
     (name == "default" ? out.chat : out.tool_use) = std::move(chat);
   }
 }

@@ -166,7 +166,7 @@ std::string tag_last_message(Json& messages) {
   QWEN3_CHECK(text != nullptr && text->is_string(),
               ErrorKind::invalid_argument,
               "continue_final_message: the last message has no text to continue");
-  const auto before = text->get<std::string>();
+  auto before = text->get<std::string>();
   *text = before + std::string(kContinueTag);
   return before;
 }

@@ -16,16 +16,19 @@
 namespace qwen3::cli {
 namespace {
 
-// The subcommand that was chosen, or the program itself.
+// The subcommand that was chosen (of a subcommand, as in `eval merge`), or the program itself.
 const CLI::App& chosen(const CLI::App& app) {
   const std::vector<CLI::App*> parsed = app.get_subcommands();
-  return parsed.empty() ? app : *parsed.front();
+  return parsed.empty() ? app : chosen(*parsed.front());
 }
 
 std::string command_name(const CLI::App& app) {
-  const CLI::App& command = chosen(app);
-  return &command == &app ? "qwen3" : "qwen3 " + command.get_name();
+  const std::vector<CLI::App*> parsed = app.get_subcommands();
+  return app.get_name() + (parsed.empty() ? "" : " " + command_name(*parsed.front()));
 }
+
+// Whether the command is one of several under a name, which alone does nothing.
+bool is_group(const CLI::App& command) { return !command.get_subcommands({}).empty(); }
 
 std::vector<std::string> option_names(const CLI::App& command) {
   std::vector<std::string> names;
@@ -50,13 +53,14 @@ void refuse_unknown(const CLI::App& app) {
                                  did_you_mean(word, option_names(command)),
                                  where));
   }
-  if (&command != &app) {
+  if (!is_group(command)) {
     throw UsageError(fmt::format(
         "{}: unexpected argument \"{}\"; {} --help shows the usage", where, word, where));
   }
   std::vector<std::string> names;
-  for (const CLI::App* sub : app.get_subcommands({})) names.push_back(sub->get_name());
-  throw UsageError(fmt::format("qwen3: unknown command \"{}\"{}; known are {}",
+  for (const CLI::App* sub : command.get_subcommands({})) names.push_back(sub->get_name());
+  throw UsageError(fmt::format("{}: unknown command \"{}\"{}; known are {}",
+                               where,
                                word,
                                did_you_mean(word, names),
                                fmt::join(names, ", ")));
@@ -80,6 +84,7 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   add_bench(app, action);
   add_trace(app, action);
   add_serve(app, action);
+  add_eval(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForVersion& request) {
@@ -94,7 +99,9 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   }
   refuse_unknown(app);
   if (!action) {
-    throw UsageError("qwen3: no command given; qwen3 --help lists the commands");
+    const std::string where = command_name(app);
+    throw UsageError(
+        fmt::format("{}: no command given; {} --help lists the commands", where, where));
   }
   return action();
 }

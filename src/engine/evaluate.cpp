@@ -3,15 +3,12 @@
 #include <algorithm>
 #include <mutex>
 #include <numeric>
-#include <vector>
 
 #include "base/available_memory.h"
 #include "base/checked.h"
 #include "base/error.h"
-#include "engine/kv_cache.h"
 #include "engine/model_impl.h"
 #include "engine/plan.h"
-#include "model/qwen3.h"
 
 namespace qwen3 {
 namespace {
@@ -36,55 +33,86 @@ void check_ids(const HfConfig& c, std::span<const int32_t> ids) {
   }
 }
 
-// Every row's logits are wanted, so the logits buffer limits the chunk.
-int64_t chunk_rows(const HfConfig& c, int64_t n_tokens, const Tap* tap) {
-  if (tap != nullptr) return n_tokens;
-  const int64_t affordable = kMaxLogitBytes / (c.vocab_size * dtype_size(DType::f32));
-  return std::min(n_tokens, std::clamp<int64_t>(affordable, 1, kMaxChunk));
+// Where every row's logits are wanted, the logits buffer limits the chunk.
+int64_t affordable_rows(const HfConfig& c) {
+  return std::clamp<int64_t>(
+      kMaxLogitBytes / (c.vocab_size * dtype_size(DType::f32)), 1, kMaxChunk);
 }
 
 }  // namespace
 
-void evaluate(Model& model, std::span<const int32_t> ids, Tap* tap, const OnLogits& on_logits) {
+Evaluation::Evaluation(Model& model, std::span<const int32_t> ids, Tap* tap, int64_t first_row)
+    : model_(model), ids_(ids), tap_(tap), first_row_(first_row) {
   Model::Impl& m = model.impl();
   check_generates(m);
   check_ids(m.config, ids);
   const auto n_tokens = static_cast<int64_t>(ids.size());
-  const int64_t chunk = chunk_rows(m.config, n_tokens, tap);
-  const KvCacheShape shape{
+  QWEN3_CHECK(first_row >= 0 && first_row < n_tokens,
+              ErrorKind::invalid_argument,
+              "first_row: expected 0 to {}, got {}",
+              n_tokens - 1,
+              first_row);
+  logit_chunk_ =
+      tap != nullptr ? n_tokens : std::min(n_tokens - first_row, affordable_rows(m.config));
+  token_chunk_ = std::max(logit_chunk_, std::min(first_row, kMaxChunk));
+  shape_ = {
       .dtype = DType::f32, .n_blocks = ceil_div(n_tokens, kBlockSize), .block_size = kBlockSize};
-  const int64_t needed =
-      KvCache::bytes(m.config, *m.backend, shape) + Qwen3::buffer_bytes(m.config, chunk, chunk);
+  const int64_t needed = KvCache::bytes(m.config, *m.backend, shape_) +
+                         Qwen3::buffer_bytes(m.config, token_chunk_, logit_chunk_);
   QWEN3_CHECK(needed <= available_memory_bytes(),
               ErrorKind::out_of_memory,
               "evaluate: {} tokens need {}, {} are available; use fewer tokens",
               n_tokens,
               format_bytes(needed),
               format_bytes(available_memory_bytes()));
-
   const std::lock_guard lock(m.backend_mutex);
-  const KvCache kv(m.config, *m.backend, shape);
-  Qwen3 qwen3(m.config, m.weights, *m.backend, chunk, chunk, n_tokens);
-  std::vector<int32_t> positions(ids.size()), blocks(static_cast<size_t>(shape.n_blocks));
-  std::vector<int64_t> slots(ids.size());
-  std::iota(positions.begin(), positions.end(), 0);
-  std::iota(blocks.begin(), blocks.end(), 0);
-  std::iota(slots.begin(), slots.end(), int64_t{0});
-  for (int64_t begin = 0; begin < n_tokens; begin += chunk) {
-    const int64_t n_rows = std::min(chunk, n_tokens - begin);
-    const auto from = static_cast<size_t>(begin), count = static_cast<size_t>(n_rows);
-    const std::vector<int32_t> cu_seqlens_q{0, static_cast<int32_t>(n_rows)};
-    const std::vector<int32_t> kv_lens{static_cast<int32_t>(begin + n_rows)};
-    const Batch batch{.token_ids = ids.subspan(from, count),
-                      .positions = std::span<const int32_t>(positions).subspan(from, count),
-                      .slot_mapping = std::span<const int64_t>(slots).subspan(from, count),
-                      .cu_seqlens_q = cu_seqlens_q,
-                      .kv_lens = kv_lens,
-                      .block_tables = blocks,
-                      .max_blocks_per_seq = shape.n_blocks,
-                      .logit_rows = std::span<const int32_t>(positions).first(count)};
-    on_logits(begin, qwen3.forward(batch, kv.layers(), tap));
+  kv_.emplace(m.config, *m.backend, shape_);
+  qwen3_.emplace(m.config, m.weights, *m.backend, token_chunk_, logit_chunk_, n_tokens);
+  positions_.resize(ids.size());
+  blocks_.resize(static_cast<size_t>(shape_.n_blocks));
+  slots_.resize(ids.size());
+  std::iota(positions_.begin(), positions_.end(), 0);
+  std::iota(blocks_.begin(), blocks_.end(), 0);
+  std::iota(slots_.begin(), slots_.end(), int64_t{0});
+}
+
+// The last n_logit_rows of the chunk get logits.
+Tensor Evaluation::forward(int64_t begin, int64_t n_tokens, int64_t n_logit_rows) {
+  const auto from = static_cast<size_t>(begin), count = static_cast<size_t>(n_tokens);
+  const std::vector<int32_t> cu_seqlens_q{0, static_cast<int32_t>(n_tokens)};
+  const std::vector<int32_t> kv_lens{static_cast<int32_t>(begin + n_tokens)};
+  const Batch batch{.token_ids = ids_.subspan(from, count),
+                    .positions = std::span<const int32_t>(positions_).subspan(from, count),
+                    .slot_mapping = std::span<const int64_t>(slots_).subspan(from, count),
+                    .cu_seqlens_q = cu_seqlens_q,
+                    .kv_lens = kv_lens,
+                    .block_tables = blocks_,
+                    .max_blocks_per_seq = shape_.n_blocks,
+                    .logit_rows = std::span<const int32_t>(positions_)
+                                      .subspan(count - static_cast<size_t>(n_logit_rows),
+                                               static_cast<size_t>(n_logit_rows))};
+  return qwen3_->forward(batch, kv_->layers(), tap_);
+}
+
+std::optional<Evaluation::Rows> Evaluation::next() {
+  const auto n_tokens = static_cast<int64_t>(ids_.size());
+  if (at_ == n_tokens) return std::nullopt;
+  const std::lock_guard lock(model_.impl().backend_mutex);
+  while (at_ < first_row_) {
+    const int64_t count = std::min(token_chunk_, first_row_ - at_);
+    forward(at_, count, 0);
+    at_ += count;
   }
+  const int64_t begin = at_;
+  const int64_t count = std::min(logit_chunk_, n_tokens - begin);
+  Rows rows{begin, forward(begin, count, count)};
+  at_ += count;
+  return rows;
+}
+
+void evaluate(Model& model, std::span<const int32_t> ids, Tap* tap, const OnLogits& on_logits) {
+  Evaluation evaluation(model, ids, tap, 0);
+  while (const auto rows = evaluation.next()) on_logits(rows->first_row, rows->logits);
 }
 
 }  // namespace qwen3

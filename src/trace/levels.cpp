@@ -76,11 +76,11 @@ LevelTap::LevelTap(TraceLevel level, const ModelFacts& facts, TraceLanguage lang
                (language == TraceLanguage::as_original && !facts.moe)),
       print_(std::move(print)) {}
 
-void LevelTap::line(TraceLevel level, std::string text) const {
-  if (level == level_) always(std::move(text));
+void LevelTap::line(TraceLevel level, std::string_view text) const {
+  if (level == level_) always(text);
 }
 
-void LevelTap::always(std::string text) const { print_("[TRACE] " + text); }
+void LevelTap::always(std::string_view text) const { print_(fmt::format("[TRACE] {}", text)); }
 
 void LevelTap::shape_line(std::string_view name, std::string_view shape) const {
   if (level_ == TraceLevel::verbose) always(tensor_line(name, shape, kFloat));

@@ -44,8 +44,8 @@ class LevelTap final : public Tap {
   void router_aux_loss(double loss);
 
  private:
-  void line(TraceLevel level, std::string text) const;
-  void always(std::string text) const;
+  void line(TraceLevel level, std::string_view text) const;
+  void always(std::string_view text) const;
   void shape_line(std::string_view name, std::string_view shape) const;
   void model_tensor(std::string_view part, const Tensor& value);
   void layer_begins(int64_t layer);

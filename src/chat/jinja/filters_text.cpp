@@ -236,7 +236,7 @@ void refuse_undefined(Interpreter& in, const Value& value) {
 Value filter_int(Interpreter& in, const Value& self, Args& args) {
   const auto given = bind(in, args, {"default", "base"});
   refuse_undefined(in, self);
-  const Value fallback = given[0] == nullptr ? Value::integer(0) : *given[0];
+  Value fallback = given[0] == nullptr ? Value::integer(0) : *given[0];
   if (self.is_integral()) return Value(self.integral());
   if (self.is(Kind::floating)) {
     if (std::isnan(self.number())) return fallback;

@@ -408,18 +408,17 @@ Text format_percent(Interpreter& in, const Text& format, const Value& arguments)
 
 // Fields are {}, {0}, {name} with .attribute and [index] behind, !s or !r, and a flat specifier.
 Text format_braces(Interpreter& in, const Text& format, Args& args) {
-  const Text held = format;  // `format` may share its buffer with what grows
-  const std::string_view view = held.view();
+  const std::string_view view = format.view();  // nothing below grows its buffer
   in.meter.charge_bytes(4 * view.size());
   TextBuilder out;
   size_t automatic = 0;
   for (size_t at = 0; at < view.size();) {
     const size_t brace = std::min(view.find_first_of("{}", at), view.size());
-    out.append(held.slice(at, brace - at));
+    out.append(format.slice(at, brace - at));
     at = brace;
     if (at >= view.size()) break;
     if (at + 1 < view.size() && view[at + 1] == view[at]) {
-      out.append(held.slice(at, 1));
+      out.append(format.slice(at, 1));
       at += 2;
       continue;
     }

@@ -160,39 +160,44 @@ ExprPtr Parser::parse_not() {
   return done(std::move(node));
 }
 
-ExprPtr Parser::parse_compare() {
+template <size_t N>
+std::optional<Operator> Parser::take_operator(
+    const std::pair<std::string_view, Operator> (&operators)[N]) {
+  for (const auto& [spelling, op] : operators) {
+    if (!peek().is_op(spelling)) continue;
+    take();
+    return op;
+  }
+  return std::nullopt;
+}
+
+std::optional<Operator> Parser::take_comparison() {
   static constexpr std::pair<std::string_view, Operator> kOperators[] = {{"==", Operator::eq},
                                                                          {"!=", Operator::ne},
                                                                          {"<", Operator::lt},
                                                                          {"<=", Operator::le},
                                                                          {">", Operator::gt},
                                                                          {">=", Operator::ge}};
+  if (skip_name("in")) return Operator::in;
+  if (peek().is_name("not") && peek(1).is_name("in")) {
+    take();
+    take();
+    return Operator::not_in;
+  }
+  return take_operator(kOperators);
+}
+
+ExprPtr Parser::parse_compare() {
   ExprPtr first = parse_sum();
-  std::unique_ptr<Expr> node;
-  while (true) {
-    Operator op = Operator::in;
-    if (peek().is_name("in")) {
-      take();
-    } else if (peek().is_name("not") && peek(1).is_name("in")) {
-      take();
-      take();
-      op = Operator::not_in;
-    } else {
-      const auto* known = std::find_if(std::begin(kOperators),
-                                       std::end(kOperators),
-                                       [&](const auto& x) { return peek().is_op(x.first); });
-      if (known == std::end(kOperators)) break;
-      take();
-      op = known->second;
-    }
-    if (!node) {
-      node = make(ExprKind::compare, first->line);
-      node->parts.push_back(std::move(first));
-    }
-    node->operators.push_back(op);
+  std::optional<Operator> op = take_comparison();
+  if (!op) return first;
+  auto node = make(ExprKind::compare, first->line);
+  node->parts.push_back(std::move(first));
+  for (; op; op = take_comparison()) {
+    node->operators.push_back(*op);
     node->parts.push_back(parse_sum());
   }
-  return node ? done(std::move(node)) : std::move(first);
+  return done(std::move(node));
 }
 
 // One level of left-associative binary operators, as one flat node.
@@ -200,21 +205,15 @@ template <size_t N>
 ExprPtr Parser::parse_chain(const std::pair<std::string_view, Operator> (&operators)[N],
                             ExprPtr (Parser::*operand)()) {
   ExprPtr first = (this->*operand)();
-  std::unique_ptr<Expr> node;
-  while (true) {
-    const auto* known = std::find_if(std::begin(operators),
-                                     std::end(operators),
-                                     [&](const auto& x) { return peek().is_op(x.first); });
-    if (known == std::end(operators)) break;
-    take();
-    if (!node) {
-      node = make(ExprKind::arithmetic, first->line);
-      node->parts.push_back(std::move(first));
-    }
-    node->operators.push_back(known->second);
+  std::optional<Operator> op = take_operator(operators);
+  if (!op) return first;
+  auto node = make(ExprKind::arithmetic, first->line);
+  node->parts.push_back(std::move(first));
+  for (; op; op = take_operator(operators)) {
+    node->operators.push_back(*op);
     node->parts.push_back((this->*operand)());
   }
-  return node ? done(std::move(node)) : std::move(first);
+  return done(std::move(node));
 }
 
 ExprPtr Parser::parse_sum() {

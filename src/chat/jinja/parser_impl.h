@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -56,6 +57,10 @@ class Parser {
   ExprPtr parse_or();
   ExprPtr parse_and();
   ExprPtr parse_not();
+  template <size_t N>
+  std::optional<Operator> take_operator(
+      const std::pair<std::string_view, Operator> (&operators)[N]);
+  std::optional<Operator> take_comparison();
   ExprPtr parse_compare();
   template <size_t N>
   ExprPtr parse_chain(const std::pair<std::string_view, Operator> (&operators)[N],

@@ -133,7 +133,7 @@ Value make_list(std::vector<Value> items, Meter& meter, SequenceType type) {
   return Value(std::shared_ptr<const Sequence>(std::move(list)));
 }
 
-Value make_dict(std::vector<std::pair<Value, Value>> entries, Meter& meter) {
+Value make_dict(std::vector<std::pair<Value, Value>>&& entries, Meter& meter) {
   meter.charge(2 * entries.size());
   auto dict = std::make_shared<Dict>();
   int depth = 0;
@@ -151,7 +151,9 @@ Value make_dict(std::vector<std::pair<Value, Value>> entries, Meter& meter) {
       dict->by_name.insert(at, static_cast<uint32_t>(dict->entries.size()));
     } else if (const Value* old = dict->find(key, meter)) {
       for (auto& entry : dict->entries) {
-        if (&entry.second == old) entry.second = std::move(value);
+        if (&entry.second != old) continue;
+        entry.second = std::move(value);
+        break;
       }
       continue;
     }

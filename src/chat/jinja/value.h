@@ -192,7 +192,7 @@ struct Loop {
 
 Value make_list(std::vector<Value> items, Meter& meter, SequenceType type = SequenceType::list);
 // Later entries with an equal key replace the value of earlier ones, as Python's dict does.
-Value make_dict(std::vector<std::pair<Value, Value>> entries, Meter& meter);
+Value make_dict(std::vector<std::pair<Value, Value>>&& entries, Meter& meter);
 Value from_json(const Json& json, Meter& meter, int depth = 0);
 
 // Python's bool(), ==, <, str(), repr(), type(x).__name__.

@@ -26,21 +26,19 @@ std::string shortest_digits(double value) {
       text.data() + e + (text[e + 1] == '+' ? 2 : 1), text.data() + text.size(), exponent);
   std::string mantissa(1, text[0]);
   if (e > 1) mantissa += text.substr(2, e - 2);
-  const int n = static_cast<int>(mantissa.size());
   if (exponent < -4 || exponent >= 16) {
     out += mantissa[0];
-    if (n > 1) out.append(".").append(mantissa, 1);
+    if (mantissa.size() > 1) out.append(".").append(mantissa, 1);
     return out.append(fmt::format("e{}{:02}", exponent < 0 ? '-' : '+', std::abs(exponent)));
   }
   if (exponent < 0) {
-    out.append("0.").append(static_cast<size_t>(-exponent - 1), '0').append(mantissa);
-  } else if (n <= exponent + 1) {
-    out.append(mantissa).append(static_cast<size_t>(exponent + 1 - n), '0').append(".0");
-  } else {
-    const auto point = static_cast<size_t>(exponent + 1);
-    out.append(mantissa, 0, point).append(".").append(mantissa, point);
+    return out.append("0.").append(static_cast<size_t>(-exponent) - 1, '0').append(mantissa);
   }
-  return out;
+  const size_t point = static_cast<size_t>(exponent) + 1;
+  if (mantissa.size() <= point) {
+    return out.append(mantissa).append(point - mantissa.size(), '0').append(".0");
+  }
+  return out.append(mantissa, 0, point).append(".").append(mantissa, point);
 }
 
 void append_quoted(TextBuilder& out, const Text& text, Meter& meter) {

@@ -1,0 +1,22 @@
+// What came back: an answer, or why there is none and whether asking again may help.
+#pragma once
+
+#include <string_view>
+#include <variant>
+
+#include "eval/answer_source.h"
+#include "eval/dataset.h"
+
+namespace qwen3::eval {
+
+struct Problem {
+  Failure failure;
+  bool again = false;  // another attempt may succeed
+};
+
+// `body` of a reply that arrived whole with this HTTP status. An answer is one only when the JSON
+// is complete and names why it ended: text that was cut off is never taken for an answer.
+// A prompt that is too long: strict gives the official record, an Answer with context_exceeded.
+std::variant<Answer, Problem> read_chat_reply(int status, std::string_view body, Mode mode);
+
+}  // namespace qwen3::eval

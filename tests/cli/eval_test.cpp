@@ -1,0 +1,320 @@
+// qwen3 eval as a program: killed at any moment, on a full disk, twice at once, with signals, and
+// with a model of its own. QWEN3_EVAL_KILLS sets how often it is killed
+// (script/test-eval-durability).
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <random>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "../eval/mock_server.h"
+#include "base/sha256.h"
+#include "run_program.h"
+#include "support/temp_dir.h"
+
+namespace qwen3 {
+namespace {
+
+using test::MockReply;
+using test::MockRequest;
+using test::MockServer;
+using test::ProgramResult;
+using test::run_qwen3;
+
+std::string read_file(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+std::vector<std::string> sorted_lines(const std::filesystem::path& path) {
+  std::vector<std::string> lines = test::lines_of(read_file(path));
+  std::sort(lines.begin(), lines.end());
+  return lines;
+}
+
+// Answers that the question decides, of many sizes.
+MockReply answer(const MockRequest& request) {
+  const std::string prompt = request.prompt();
+  const std::string hash = sha256_hex(std::as_bytes(std::span(prompt.data(), prompt.size())));
+  std::string text;
+  for (int i = 0; i < 1 + hash[0] % 40; ++i) text += hash;
+  return {.body = test::chat_body(text), .delay = std::chrono::milliseconds(hash[1] % 4)};
+}
+
+// A child that is not waited for. Signals reach it alone.
+pid_t start(const std::vector<std::string>& arguments,
+            const std::string& log,
+            rlim_t most_file_bytes = RLIM_INFINITY) {
+  const pid_t child = fork();
+  if (child != 0) return child;
+  const int fd = open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+  dup2(fd, STDOUT_FILENO);
+  dup2(fd, STDERR_FILENO);
+  if (most_file_bytes != RLIM_INFINITY) {
+    const rlimit limit{most_file_bytes, most_file_bytes};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    signal(SIGXFSZ, SIG_IGN);  // write says EFBIG then
+  }
+  std::string binary = test::qwen3_binary().string();
+  std::vector<std::string> words = arguments;
+  std::vector<char*> argv{binary.data()};
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  execv(binary.c_str(), argv.data());
+  _exit(127);
+}
+
+int wait_for(pid_t child) {
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+class Eval : public testing::Test {
+ protected:
+  Eval() : server_(std::make_unique<MockServer>(answer)) {
+    std::string rows;
+    for (int i = 0; i < kRows; ++i) {
+      rows += "{\"prompt\": \"question " + std::to_string(i) +
+              "\", \"answer\": [[1]], \"task_id\": \"" + std::to_string(i / 2) + "\"}\n";
+    }
+    dir_.write("data.jsonl", rows);
+    write_config("config.yaml", server_->url());
+  }
+
+  void write_config(const std::string& name, const std::string& url, const std::string& more = "") {
+    dir_.write(name,
+               "input_file: " + path("data.jsonl") + "\noutput_file: " + path("out.jsonl") +
+                   "\nbase_url: " + url +
+                   "\nmodel_name: mock\nmax_workers: 4\nserver_wait: 30\nretry_base: 0.01\n"
+                   "retry_max: 0.05\nattempts: 1000\n" +
+                   more);
+  }
+
+  std::string path(const std::string& name) const { return (dir_.path() / name).string(); }
+  std::vector<std::string> command(const std::string& output = "out.jsonl") const {
+    return {"eval", "generate", "--config", path("config.yaml"), "--output", path(output)};
+  }
+
+  static constexpr int kRows = 40;
+  test::TempDir dir_;
+  std::unique_ptr<MockServer> server_;
+};
+
+TEST_F(Eval, GeneratesAndSaysSo) {
+  ProgramResult result = run_qwen3(command());
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "");
+  EXPECT_NE(result.err.find("40 of 40 samples have an answer (40 new)"), std::string::npos)
+      << result.err;
+  EXPECT_EQ(sorted_lines(path("out.jsonl")).size(), 40u);
+  result = run_qwen3(command());
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_NE(result.err.find("(0 new)"), std::string::npos) << result.err;
+}
+
+TEST_F(Eval, SpellingAndUsage) {
+  write_config("config.yaml", server_->url(), "temprature: 1\n");
+  const ProgramResult result = run_qwen3(command());
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_NE(result.err.find("line 10: unknown key \"temprature\" is ignored; did you mean "
+                            "\"temperature\"?"),
+            std::string::npos)
+      << result.err;
+  EXPECT_EQ(run_qwen3({"eval"}).exit_code, 2);
+  EXPECT_NE(run_qwen3({"eval"}).err.find("qwen3 eval: no command given"), std::string::npos);
+  EXPECT_NE(run_qwen3({"eval", "genrate"}).err.find("did you mean \"generate\""),
+            std::string::npos);
+  EXPECT_NE(run_qwen3({"eval", "generate", "--confg", "x"}).err.find("qwen3 eval generate"),
+            std::string::npos);
+  EXPECT_EQ(run_qwen3({"eval", "generate"}).exit_code, 2);
+  std::vector<std::string> shard = command();
+  shard.insert(shard.end(), {"--shard", "5/4"});
+  EXPECT_EQ(run_qwen3(shard).exit_code, 2);
+}
+
+TEST_F(Eval, AnIncompleteRunSaysWhyAndFails) {
+  MockServer refusing([](const MockRequest& request) {
+    return request.prompt() == "question 3"
+               ? MockReply{.status = 400, .body = test::error_body("too odd")}
+               : answer(request);
+  });
+  write_config("config.yaml", refusing.url());
+  const ProgramResult result = run_qwen3(command());
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("39 of 40"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("1 failed (1 rejected)"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("run the same command again"), std::string::npos) << result.err;
+  EXPECT_NE(read_file(path("out.jsonl.failures.jsonl")).find("too odd"), std::string::npos);
+}
+
+TEST_F(Eval, KilledAtAnyMomentItLosesNothing) {
+  ASSERT_EQ(run_qwen3(command("whole.jsonl")).exit_code, 0);
+  const auto whole = sorted_lines(path("whole.jsonl"));
+  const char* wanted = std::getenv("QWEN3_EVAL_KILLS");
+  const int n_kills = wanted != nullptr ? std::atoi(wanted) : 20;
+  std::mt19937 random(static_cast<unsigned>(n_kills));
+  int n_killed = 0;
+  int n_finished = 0;
+  for (int run = 0; n_killed < n_kills; ++run) {
+    const std::string output = "killed" + std::to_string(run) + ".jsonl";
+    for (bool finished = false; !finished;) {
+      const pid_t child = start(command(output), path("log"));
+      // Most of a run, now and then all of it.
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % 150'000));
+      if (n_killed < n_kills) kill(child, SIGKILL);
+      const int code = wait_for(child);
+      if (code == -SIGKILL) ++n_killed;
+      finished = code == 0;
+      ASSERT_TRUE(finished || code == -SIGKILL) << code << ": " << read_file(path("log"));
+    }
+    ++n_finished;
+    ASSERT_EQ(sorted_lines(path(output)), whole);
+    for (const char* more : {"", ".manifest.json", ".timings.jsonl"}) {
+      std::filesystem::remove(path(output + more));
+    }
+  }
+  RecordProperty("runs", n_finished);
+}
+
+TEST_F(Eval, TheServerMayBeRestartedAnyTime) {
+  ASSERT_EQ(run_qwen3(command("whole.jsonl")).exit_code, 0);
+  const uint16_t port = server_->port();
+  const pid_t child = start(command(), path("log"));
+  for (int i = 0; i < 5; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(15));
+    server_.reset();
+    server_ = std::make_unique<MockServer>(answer, port);
+  }
+  EXPECT_EQ(wait_for(child), 0) << read_file(path("log"));
+  EXPECT_EQ(sorted_lines(path("out.jsonl")), sorted_lines(path("whole.jsonl")));
+}
+
+TEST_F(Eval, AFullDiskEndsItAndItGoesOn) {
+  ASSERT_EQ(run_qwen3(command("whole.jsonl")).exit_code, 0);
+  for (const rlim_t most_bytes : {4000u, 10'001u, 20'002u}) {
+    const std::string output = "full" + std::to_string(most_bytes) + ".jsonl";
+    const int code = wait_for(start(command(output), path("log"), most_bytes));
+    EXPECT_EQ(code, 1) << read_file(path("log"));
+    EXPECT_NE(read_file(path("log")).find("again to go on"), std::string::npos)
+        << read_file(path("log"));
+    const std::string text = read_file(path(output));
+    EXPECT_TRUE(text.empty() || text.ends_with('\n'));
+    EXPECT_EQ(run_qwen3(command(output)).exit_code, 0);
+    EXPECT_EQ(sorted_lines(path(output)), sorted_lines(path("whole.jsonl")));
+  }
+}
+
+// Waits for the file to hold something: the run is in its middle.
+void wait_for_content(const std::string& file) {
+  for (int i = 0; i < 3000; ++i) {
+    std::error_code error;
+    if (std::filesystem::exists(file, error) && std::filesystem::file_size(file, error) > 0) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  ADD_FAILURE() << file << " stays empty";
+}
+
+MockReply slow_answer(const MockRequest& request) {
+  MockReply reply = answer(request);
+  reply.delay = std::chrono::milliseconds(request.prompt() == "question 0" ? 0 : 400);
+  return reply;
+}
+
+TEST_F(Eval, TheSecondWriterLeavesAtOnce) {
+  MockServer slow(slow_answer);
+  write_config("config.yaml", slow.url());
+  const pid_t child = start(command(), path("log"));
+  wait_for_content(path("out.jsonl"));
+  const ProgramResult second = run_qwen3(command());
+  EXPECT_EQ(second.exit_code, 1);
+  EXPECT_NE(second.err.find("another process is writing this file"), std::string::npos)
+      << second.err;
+  kill(child, SIGTERM);
+  EXPECT_EQ(wait_for(child), 1);
+}
+
+TEST_F(Eval, SignalsStopItAndItGoesOn) {
+  ASSERT_EQ(run_qwen3(command("whole.jsonl")).exit_code, 0);
+  for (const int signal_number : {SIGINT, SIGTERM}) {
+    MockServer slow(slow_answer);
+    write_config("config.yaml", slow.url());
+    const std::string output = "stopped" + std::to_string(signal_number) + ".jsonl";
+    const pid_t child = start(command(output), path("log"));
+    wait_for_content(path(output));
+    kill(child, signal_number);
+    EXPECT_EQ(wait_for(child), 1) << read_file(path("log"));
+    EXPECT_NE(read_file(path("log")).find("run the same command again to go on"), std::string::npos)
+        << read_file(path("log"));
+    const size_t n_lines = sorted_lines(path(output)).size();
+    EXPECT_LT(n_lines, 40u);
+    if (signal_number == SIGINT) {
+      EXPECT_GT(n_lines, 1u) << "answers under way are waited for";
+    }
+    write_config("config.yaml", server_->url());
+    EXPECT_EQ(run_qwen3(command(output)).exit_code, 0);
+    EXPECT_EQ(sorted_lines(path(output)), sorted_lines(path("whole.jsonl")));
+  }
+}
+
+TEST_F(Eval, AnEmbeddedModelNeedsNoServer) {
+  const std::string config =
+      dir_.write("nano.yaml",
+                 "input_file: " QWEN3_SOURCE_DIR
+                 "/eval/data/nano_arc.jsonl\n"
+                 "output_file: " +
+                     path("nano.jsonl") + "\ndetails_path: " + path("details/nano.jsonl") +
+                     "\ntask_name: arc_agi_1\ntemperature: 0.0\ntop_k: 1\n"
+                     "top_p: 1.0\npresence_penalty: 0.0\nmax_tokens: 64\n"
+                     "thinking: false\nmax_workers: 8\n")
+          .string();
+  const std::vector<std::string> words = {
+      "eval", "generate", "--config", config, "-m", "nano", "--limit", "6"};
+  const ProgramResult result = run_qwen3(words);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const auto lines = sorted_lines(path("nano.jsonl"));
+  ASSERT_EQ(lines.size(), 6u);
+  EXPECT_NE(lines[0].find("\"finish_reason\": \""), std::string::npos);
+  EXPECT_NE(read_file(path("nano.jsonl.manifest.json")).find("\"model_files\": \"sha256:"),
+            std::string::npos);
+  // Batches of any size answer the same.
+  std::vector<std::string> alone = words;
+  alone.insert(alone.end(), {"--output", path("alone.jsonl")});
+  ProgramResult half = run_qwen3({"eval",
+                                  "generate",
+                                  "--config",
+                                  config,
+                                  "-m",
+                                  "nano",
+                                  "--limit",
+                                  "2",
+                                  "--output",
+                                  path("alone.jsonl")});
+  EXPECT_EQ(half.exit_code, 0) << half.err;
+  EXPECT_EQ(run_qwen3(alone).exit_code, 0);
+  EXPECT_EQ(sorted_lines(path("alone.jsonl")), lines);
+  // Another model does not go on in the same file.
+  std::vector<std::string> other = words;
+  other[5] = "nano-moe";
+  const ProgramResult refused = run_qwen3(other);
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_NE(refused.err.find("identity.request.model"), std::string::npos) << refused.err;
+
+  // run scores what there is; not all of nano_arc was asked, and the exit code says so.
+  const ProgramResult scored =
+      run_qwen3({"eval", "run", "--config", config, "-m", "nano", "--limit", "6"});
+  EXPECT_NE(scored.out.find("ccuracy"), std::string::npos) << scored.out << scored.err;
+  EXPECT_EQ(scored.exit_code, 1) << scored.err;
+  EXPECT_EQ(sorted_lines(path("details/nano.jsonl")).size(), 6u);
+}
+
+}  // namespace
+}  // namespace qwen3
