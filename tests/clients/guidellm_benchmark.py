@@ -19,4 +19,9 @@ with tempfile.TemporaryDirectory() as folder:
          "--output", json.dumps({"kind": "json", "path": str(report)})],
         check=True)
     result = json.loads(report.read_text())["benchmarks"][0]
-print(json.dumps(result)[:3000])
+state, metrics = result["scheduler_state"], result["metrics"]
+assert state["successful_requests"] == REQUESTS and state["errored_requests"] == 0, state
+assert metrics["output_token_count"]["successful"]["min"] == 32, metrics["output_token_count"]
+print(state["successful_requests"], "requests, 4 at a time, 64 tokens in, 32 out; median time to first token",
+      f'{metrics["time_to_first_token_ms"]["successful"]["median"]:.0f} ms, median time per token',
+      f'{metrics["inter_token_latency_ms"]["successful"]["median"]:.1f} ms')
