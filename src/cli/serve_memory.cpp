@@ -100,9 +100,15 @@ ServeMemory plan_serve_memory(const std::filesystem::path& directory,
   if (options.memory_limit > 0) {
     available = std::clamp<int64_t>(options.memory_limit - memory.program_bytes, 0, available);
   }
-  memory.plan = plan_memory(
-      config, *backend, dtype, weights_bytes(config, *backend, dtype), available, engine);
+  const int64_t weight_bytes = weights_bytes(config, *backend, dtype);
+  memory.plan = plan_memory(config, *backend, dtype, weight_bytes, available, engine);
   check_sum(memory, engine, options.memory_limit);
+  if (memory.plan.max_model_len < least_tokens(memory, engine)) {
+    // Half of what is left is too little for a useful context, more is to be had.
+    EngineOptions least = engine;
+    least.kv_cache_bytes = least_tokens(memory, engine) * memory.plan.kv_bytes_per_token;
+    memory.plan = plan_memory(config, *backend, dtype, weight_bytes, available, least);
+  }
   QWEN3_CHECK(memory.plan.problem.empty(), ErrorKind::out_of_memory, "{}", memory.plan.problem);
   return memory;
 }

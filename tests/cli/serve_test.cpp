@@ -163,6 +163,10 @@ TEST(Serve, AMemoryLimitThatIsTooSmallIsRefusedWithTheSum) {
     EXPECT_THAT(weights.err, HasSubstr(part));
   }
   EXPECT_THAT(weights.err, testing::Not(HasSubstr("ready")));
+  // A little more holds the smallest context that is of use, not half of it.
+  const RunningServer least({"-m", "nano", "--memory-limit", "30M"});
+  EXPECT_THAT(least.said(),
+              testing::ContainsRegex("context (5[1-9][0-9]|[6-9][0-9]{2}|1[0-9]{3}|2048) tokens"));
   const ProgramResult cache =
       run_qwen3({"serve", "--port", "0", "--memory-limit", "200M", "--kv-cache-size", "1G"});
   EXPECT_EQ(cache.exit_code, 1);
