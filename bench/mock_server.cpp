@@ -249,7 +249,8 @@ int serve(const MockOptions& options) {
       std::make_unique<MockRunner>(options, std::move(words), vocab_size, clock), std::move(core));
   WatchedEngine& watched = *engine;
 
-  ServiceOptions service_options{.model_names = {"mock"}, .metrics = true, .version = "mock"};
+  ServiceOptions service_options{
+      .model_names = {"mock", "nano"}, .metrics = true, .version = "mock"};
   Service service(service_options);
   ModelInfo info;
   info.vocab_size = vocab_size;

@@ -35,7 +35,7 @@ PHASES = ["head", "body", "queue", "prefill", "decode", "several", "whole answer
 
 def body_of(rng, index, phase):
     body = {"seed": index * SEEDS, "max_tokens": 40, "ignore_eos": True, "temperature": 0.7,
-            "stream": phase != "whole answer", "prompt": f"{index} " + sc.words(rng, rng.randint(1, 60))}
+            "stream": phase != "whole answer", "prompt": f"{index} " + sc.words(rng, rng.randint(1, 200))}
     if phase == "prefill":
         body["prompt"] = f"{index} " + sc.words(rng, 1200)
     if phase == "several":
@@ -99,7 +99,7 @@ class Client:
 
 
 WITNESSES = [{"prompt": f"Witness {i}: " + sc.words(sc.seeded("witness", i), 40 * i), "temperature": 0.9,
-              "seed": i, "max_tokens": 60, "ignore_eos": True} for i in range(4)]
+              "seed": i, "max_tokens": 200, "ignore_eos": True} for i in range(6)]
 
 
 async def storm(server, left_ns, cancelled, witnessed):
@@ -149,8 +149,9 @@ def check_times(verdicts, left_ns, cancelled, step_ms):
 if options.nano:
     server = sc.qwen3_serve("-m", "nano", "--max-sequences", N_SEQUENCES, "--max-batch-tokens", 64)
 else:
+    # So few blocks that those who stay are preempted now and then.
     server = sc.mock_server("--step-us", options.step_us, "--max-sequences", N_SEQUENCES,
-                            "--max-batch-tokens", 64, "--context", 2048, "--blocks", 256)
+                            "--max-batch-tokens", 256, "--context", 2048, "--blocks", 64)
 quiet = {body["seed"]: asyncio.run(sc.stream(server.port, "/v1/completions", body)).text
          for body in WITNESSES}
 before, files = server.idle(), server.descriptors()

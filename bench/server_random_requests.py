@@ -23,7 +23,7 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--requests", type=int, default=100_000)
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--clients", type=int, default=16)
-parser.add_argument("--model", default="nano")
+parser.add_argument("--model", default="nano", help="mock: mock_server, for slow builds")
 parser.add_argument("--only", type=int, help="send this request alone and show it")
 parser.add_argument("--patience", type=float, default=660,
                     help="seconds after which a request hangs; the server itself allows it 600")
@@ -128,7 +128,10 @@ def check_log(server):
     return broken, {status: n for status, n in sorted(failed.items()) if status >= 500}
 
 
-server = sc.qwen3_serve("-m", options.model, "--max-sequences", 16)
+if options.model == "mock":
+    server = sc.mock_server("--step-us", 1000, "--max-sequences", 16, "--context", 2048)
+else:
+    server = sc.qwen3_serve("-m", options.model, "--max-sequences", 16)
 if options.only is not None:
     generated = request_generator.make(sc.seeded(options.seed, options.only), server.port)
     print(generated)
