@@ -60,7 +60,7 @@ PYTHON
 json=(-H 'content-type: application/json')
 chat() { printf '{"messages":[{"role":"user","content":"Hi"}]%s}' "${1:-}"; }
 
-start open -m nano --max-body 1 --max-waiting 1 --max-sequences 1
+start open -m nano --max-body 1
 chats=$url/v1/chat/completions
 check 200 - "$url/health"
 check 200 - "${json[@]}" -d "$(chat ',"max_tokens":1')" "$chats"
@@ -91,18 +91,24 @@ check 417 - "${json[@]}" -H 'expect: something' -d "$(chat)" "$chats"
 check 421 - -H 'host: evil.example' "$url/health"
 check 431 - -H "x-large: $(head -c 17000 /dev/zero | tr '\0' a)" "$url/health"
 
-# 429: one runs, one waits, the third is told when to come again.
-for _ in 1 2; do
-  curl -s -N -o /dev/null --max-time 60 "${json[@]}" -d "$(chat ',"stream":true,"ignore_eos":true,"max_tokens":1500')" "$chats" &
+# 429: one runs, one waits, the third is told when to come again. The reference backend takes its time, so
+# that all three meet however slowly they are started.
+start full -m nano-moe --backend reference --max-waiting 1 --max-sequences 1
+clients=()
+for i in 1 2 3; do
+  curl -s -N -D "$folder/full-head-$i" -o "$folder/full-body-$i" --max-time 120 "${json[@]}" \
+    -d "$(chat ',"stream":true,"ignore_eos":true,"loop_guard":false,"max_tokens":2000')" "$url/v1/chat/completions" &
   clients+=($!)
 done
-busy=0
-for _ in $(seq 100); do
-  got=$(curl -s -D "$folder/head" -o "$folder/body" -w '%{http_code}' "${json[@]}" -d "$(chat ',"max_tokens":1')" "$chats")
-  [[ $got == 429 ]] && { busy=1; break; }
+busy=
+for _ in $(seq 600); do
+  busy=$(grep -l '^HTTP/1.1 429' "$folder"/full-head-* 2>/dev/null | head -1)
+  [[ -n $busy ]] && break
+  sleep 0.1
 done
+sleep 0.2 # the body follows the head
 count=$((count + 1))
-if ((busy)) && grep -qi '^retry-after: ' "$folder/head" && grep -q server_busy "$folder/body"; then :; else
+if [[ -n $busy ]] && grep -qi '^retry-after: ' "$busy" && grep -q server_busy "${busy/head/body}"; then :; else
   echo "no 429 with Retry-After from a full queue"; failures=$((failures + 1))
 fi
 kill "${clients[@]}" 2>/dev/null
