@@ -108,6 +108,7 @@ class StandardScorer {
   std::unique_ptr<Task> task_;
   ScoreBuilder builder_;
   std::vector<PyValue> details_;
+  std::vector<int64_t> lines_without_gen_, lines_without_answer_;
 };
 
 // The texts of a row; nullptr stands for one that is missing.
@@ -140,6 +141,8 @@ void StandardScorer::judge(SampleScore& sample, const PyValue& row, const PyValu
 }
 
 void StandardScorer::score_row(Row& row) {
+  if (row.value.find("gen") == nullptr) lines_without_gen_.push_back(row.line);
+  if (row.value.find("answer") == nullptr) lines_without_answer_.push_back(row.line);
   PyList verdicts;
   double sum = 0;
   int64_t number = sample_number(row.value);
@@ -191,6 +194,8 @@ ScoreResult StandardScorer::run() {
   ScoreResult result = builder_.finish(task_->attempts());
   result.torn_line = file.torn;
   result.unreadable_lines = std::move(file.unreadable);
+  result.lines_without_gen = std::move(lines_without_gen_);
+  result.lines_without_answer = std::move(lines_without_answer_);
   result.n_expected = n_expected();
   return result;
 }
@@ -216,7 +221,8 @@ void check(const ScoreOptions& options) {
 }  // namespace
 
 bool ScoreResult::complete() const {
-  return unreadable_lines.empty() && !torn_line && count(Outcome::failed) == 0 &&
+  return unreadable_lines.empty() && !torn_line && lines_without_gen.empty() &&
+         lines_without_answer.empty() && count(Outcome::failed) == 0 &&
          (!n_expected || n_samples >= *n_expected);
 }
 

@@ -35,6 +35,17 @@ std::string outcomes_line(const ScoreResult& result) {
   return fmt::format("outcomes   {}\n", fmt::join(parts, ", "));
 }
 
+// "" for no lines.
+std::string lines_note(const std::vector<int64_t>& lines,
+                       std::string_view one,
+                       std::string_view several) {
+  if (lines.empty()) return {};
+  return fmt::format("note       {}; the first is line {}\n",
+                     lines.size() == 1 ? fmt::format("1 line {}", one)
+                                       : fmt::format("{} lines {}", lines.size(), several),
+                     lines.front());
+}
+
 }  // namespace
 
 std::string official_line(const ScoreResult& result) {
@@ -63,13 +74,11 @@ std::string score_summary(const ScoreResult& result) {
                         counted(*result.n_expected - result.n_samples, "sample"));
   }
   if (result.torn_line) text += "note       the file ends inside a line, which was left out\n";
-  if (!result.unreadable_lines.empty()) {
-    text += fmt::format("note       {} no rows and were left out; the first is line {}\n",
-                        result.unreadable_lines.size() == 1
-                            ? std::string("1 line is")
-                            : fmt::format("{} lines are", result.unreadable_lines.size()),
-                        result.unreadable_lines.front());
-  }
+  text += lines_note(
+      result.unreadable_lines, "is no row and was left out", "are no rows and were left out");
+  text += lines_note(result.lines_without_gen, "lacks the key \"gen\"", "lack the key \"gen\"");
+  text += lines_note(
+      result.lines_without_answer, "lacks the key \"answer\"", "lack the key \"answer\"");
   for (const std::string& note : result.notes) text += fmt::format("note       {}\n", note);
   return text;
 }
@@ -94,6 +103,8 @@ Json score_json(const ScoreResult& result) {
   }
   json["torn_line"] = result.torn_line;
   json["unreadable_lines"] = result.unreadable_lines;
+  json["lines_without_gen"] = result.lines_without_gen;
+  json["lines_without_answer"] = result.lines_without_answer;
   json["notes"] = result.notes;
   json["tasks"] = Json::array();
   for (const TaskScore& task : result.tasks) {

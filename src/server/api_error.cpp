@@ -100,8 +100,10 @@ void refuse_context(std::string_view param,
                         n_prompt,
                         param,
                         n_completion)
-          : fmt::format(
-                "your {} has {} tokens, which leaves no room for a new one", param, n_prompt);
+          : fmt::format("your {} has {} tokens{}",
+                        param,
+                        n_prompt,
+                        n_prompt <= max_model_len ? ", which leaves no room for a new one" : "");
   ApiError error(400,
                  "context_length_exceeded",
                  fmt::format("This model's maximum context length is {} tokens. However, {}. "

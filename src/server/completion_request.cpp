@@ -95,6 +95,7 @@ CompletionRequest read_completion_request(Fields& fields,
   fields.value("add_special_tokens");  // Qwen3 has none to add
   out.common.sampling.n_logprobs =
       static_cast<int>(fields.integer("logprobs", 0, limits.max_logprobs).value_or(-1));
+  out.show_prompt_logprobs = out.common.n_prompt_logprobs >= 0;
   if (out.echo && out.with_logprobs()) {
     out.common.n_prompt_logprobs =
         std::max(out.common.n_prompt_logprobs, out.common.sampling.n_logprobs);

@@ -20,6 +20,7 @@ struct CompletionRequest {
   GenerationFields common;
   std::vector<CompletionPrompt> prompts;
   bool echo = false;
+  bool show_prompt_logprobs = false;  // asked for by name; with echo they stand among the others
   // The prompt is only to be read: one token is made, for the engine makes no fewer, and dropped.
   bool prompt_only = false;
 

@@ -75,7 +75,7 @@ class Completion final : public TextGeneration {
   }
 
   void begin_choice(Choice& choice, const CompletionPrompt& prompt, const Event& event) {
-    if (request_.common.n_prompt_logprobs >= 0 && !event.prompt_logprobs.empty()) {
+    if (request_.show_prompt_logprobs && !event.prompt_logprobs.empty()) {
       choice.prompt_logprobs = prompt_logprobs_json(model().tokenizer(), event.prompt_logprobs);
     }
     if (!request_.echo) return;

@@ -30,3 +30,4 @@ assert whole.tool_calls[0]["args"] == {"city": "Paris"}, whole
 
 forced = model.bind_tools([get_weather], tool_choice="get_weather").invoke("Paris, please.")
 assert forced.tool_calls[0]["name"] == "get_weather", forced
+print("tool call:", answer.tool_calls[0]["name"], answer.tool_calls[0]["args"])

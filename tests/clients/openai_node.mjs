@@ -39,3 +39,8 @@ assert.ok(await tooled.finalContent());
 assert.equal(asked, "Paris");
 
 await assert.rejects(client.chat.completions.create({ model: "gpt-4", messages: question }), OpenAI.NotFoundError);
+
+await assert.rejects(
+  client.chat.completions.create({ model, messages: question, response_format: { type: "json_object" } }),
+  (error) => error instanceof OpenAI.BadRequestError && error.param === "response_format");
+console.log("answer:", text, "| tool call:", final.choices[0].message.tool_calls[0].function.arguments);

@@ -2,6 +2,7 @@
 import sys
 
 import openai
+import pydantic
 
 client = openai.OpenAI(base_url=sys.argv[1], api_key="EMPTY", max_retries=0)
 MODEL = "nano-moe"
@@ -70,6 +71,25 @@ assert len(probable.choices) == 2
 for entry in probable.choices[0].logprobs.content:
     assert len(entry.top_logprobs) == 3 and entry.top_logprobs[0].token == entry.token
 
+# The same seed, the same words; another one, others.
+drawn = [client.completions.create(model=MODEL, prompt="The sky is", temperature=1.5, top_p=1, seed=seed, max_tokens=30,
+                                   extra_body={"top_k": -1}).choices[0].text for seed in (1, 1, 2)]
+assert drawn[0] == drawn[1] != drawn[2], drawn
+
+stopped = client.chat.completions.create(model=MODEL, temperature=0, messages=QUESTION, stop=[" = "],
+                                         extra_body=NO_THINKING)
+assert stopped.choices[0].finish_reason == "stop" and "=" not in stopped.choices[0].message.content, stopped
+
+again = client.chat.completions.create(model=MODEL, temperature=0, messages=QUESTION * 8, max_tokens=1)
+again = client.chat.completions.create(model=MODEL, temperature=0, messages=QUESTION * 8, max_tokens=1)
+assert again.usage.prompt_tokens_details.cached_tokens > 0, again.usage
+
+echoed = client.completions.create(model=MODEL, prompt="The sky is", echo=True, logprobs=1, max_tokens=2, temperature=0)
+probabilities = echoed.choices[0].logprobs
+assert echoed.choices[0].text.startswith("The sky is")
+assert probabilities.token_logprobs[0] is None and all(p <= 0 for p in probabilities.token_logprobs[1:])
+assert "".join(probabilities.tokens) == echoed.choices[0].text, echoed
+
 text = client.completions.create(model=MODEL, prompt=["What is", "The sky"], max_tokens=4, temperature=0)
 assert len(text.choices) == 2
 assert [model.id for model in client.models.list()] == [MODEL]
@@ -78,6 +98,7 @@ for expected, arguments in [
         (openai.NotFoundError, {"model": "gpt-4", "messages": QUESTION}),
         (openai.BadRequestError, {"model": MODEL, "messages": []}),
         (openai.BadRequestError, {"model": MODEL, "messages": QUESTION, "max_tokens": 10**6}),
+        (openai.BadRequestError, {"model": MODEL, "messages": QUESTION, "temperature": 9}),
         (openai.BadRequestError, {"model": MODEL, "messages": QUESTION,
                                   "response_format": {"type": "json_object"}})]:
     try:
@@ -85,3 +106,19 @@ for expected, arguments in [
         raise AssertionError(f"no error for {arguments}")
     except expected as error:
         assert error.body["message"] and isinstance(error.code, str), error.body
+
+
+# parse() with a class asks for json_schema: said plainly until grammars exist.
+class Weather(pydantic.BaseModel):
+    city: str
+
+
+try:
+    client.chat.completions.parse(model=MODEL, messages=WEATHER, response_format=Weather)
+    raise AssertionError("response_format was accepted")
+except openai.BadRequestError as error:
+    assert error.param == "response_format" and error.code == "unsupported_parameter", error.body
+    print("parse with response_format:", error.body["message"])
+print("answer:", message.content, "| usage:", plain.usage.total_tokens, "tokens,",
+      plain.usage.completion_tokens_details.reasoning_tokens, "of reasoning | tool call:",
+      call.function.name, call.function.arguments)

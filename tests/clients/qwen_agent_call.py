@@ -20,3 +20,4 @@ messages += responses + [{"role": "function", "name": "get_weather", "content": 
 for responses in llm.chat(messages=messages, functions=functions, stream=True):
     pass
 assert responses[-1]["content"], responses
+print("function call:", call["name"], call["arguments"], "| answer:", responses[-1]["content"])

@@ -72,7 +72,8 @@ TEST_F(Scoring, RecordsWhatWouldEndTheOfficialScorer) {
                                    "the whole text is the answer"));
   EXPECT_EQ(result.count(Outcome::no_text), 8);
   EXPECT_DOUBLE_EQ(result.accuracy, 0.2);
-  EXPECT_TRUE(result.complete());
+  EXPECT_FALSE(result.complete()) << "a row has nothing in \"gen\"";
+  EXPECT_EQ(result.lines_without_gen.size(), 1u);
 }
 
 TEST_F(Scoring, MeanOfTheTasksMeans) {
@@ -215,6 +216,17 @@ TEST_F(Scoring, BrokenLinesAreSaid) {
   EXPECT_EQ(result.accuracy, 1);
   EXPECT_FALSE(result.complete());
   EXPECT_THAT(score_summary(result), testing::HasSubstr("3 lines are no rows"));
+}
+
+TEST_F(Scoring, RowsThatLackAKeyAreNamed) {
+  const ScoreResult result = score(row("a", "1", R"(["[[1]]"])") + "{\"answer\": [[1]]}\n" +
+                                   "{\"gen\": [\"[[1]]\"]}\n{\"gen\": [\"[[2]]\"]}\n");
+  EXPECT_THAT(result.lines_without_gen, testing::ElementsAre(2));
+  EXPECT_THAT(result.lines_without_answer, testing::ElementsAre(3, 4));
+  EXPECT_FALSE(result.complete());
+  const std::string summary = score_summary(result);
+  EXPECT_THAT(summary, testing::HasSubstr("1 line lacks the key \"gen\"; the first is line 2"));
+  EXPECT_THAT(summary, testing::HasSubstr("2 lines lack the key \"answer\"; the first is line 3"));
 }
 
 TEST_F(Scoring, NothingToScore) {

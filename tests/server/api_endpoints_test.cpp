@@ -98,6 +98,12 @@ TEST_F(ApiEndpoints, EchoWithLogprobs) {
   EXPECT_EQ(lp["text_offset"][0], 0);
   EXPECT_EQ(generator->requests[0].sampling.max_tokens, 1);
   EXPECT_EQ(generator->requests[0].n_prompt_logprobs, 1);
+  EXPECT_FALSE(choice.contains("prompt_logprobs")) << "the same numbers twice";
+  EXPECT_EQ(complete({{"prompt_logprobs", 1}, {"max_tokens", 1}})
+                .json["choices"][0]["prompt_logprobs"]
+                .size(),
+            nano_text().encode("One two").size());
+  generator->requests.clear();
 
   const Reply more =
       complete({{"prompt", "One two"}, {"echo", true}, {"logprobs", 0}, {"max_tokens", 1}});

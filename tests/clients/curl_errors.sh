@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# curl against every class of error: the status, and OpenAI's error object. Starts servers of its own,
+# for each class needs its own circumstances. Arguments: URL (not used), model directory (not used),
+# the program.
+set -uo pipefail
+program=$3
+folder=$(mktemp -d)
+pids=()
+trap 'kill "${pids[@]}" 2>/dev/null; rm -rf "$folder"' EXIT
+failures=0
+count=0
+
+# start NAME OPTIONS...: a server; its address goes to $url.
+start() {
+  local log=$folder/$1.log
+  shift
+  "$program" serve --host 127.0.0.1 --port 0 --no-access-log "$@" 2>"$log" &
+  pids+=($!)
+  until grep -q '^ready: ' "$log"; do
+    kill -0 "${pids[-1]}" 2>/dev/null || { cat "$log"; exit 1; }
+    sleep 0.1
+  done
+  url=$(sed -n 's/^listening on //p' "$log" | head -1)
+}
+
+# check STATUS CODE CURL-ARGUMENTS...: CODE is error.code, or "-" where the HTTP layer has none of ours.
+check() {
+  local want=$1 code=$2 got
+  shift 2
+  count=$((count + 1))
+  got=$(curl -s -o "$folder/body" -w '%{http_code}' --max-time 60 "$@")
+  if [[ $got != "$want" ]]; then
+    echo "expected $want, got $got: curl $*" | cut -c1-300
+    head -c 300 "$folder/body"; echo
+    failures=$((failures + 1))
+    return
+  fi
+  [[ $want == 2* ]] && return
+  python3 - "$folder/body" "$code" <<'PYTHON' || { echo "  in: curl $*" | cut -c1-300; failures=$((failures + 1)); }
+import json, sys
+error = json.load(open(sys.argv[1]))["error"]
+assert isinstance(error["message"], str) and error["message"], error
+assert isinstance(error["type"], str) and error["type"], error
+assert {"message", "type", "param", "code"} <= set(error), error
+assert sys.argv[2] in ("-", error["code"]), f"expected code {sys.argv[2]}: {error}"
+PYTHON
+}
+
+json=(-H 'content-type: application/json')
+chat() { printf '{"messages":[{"role":"user","content":"Hi"}]%s}' "${1:-}"; }
+
+start open -m nano --max-body 1 --max-waiting 1 --max-sequences 1
+chats=$url/v1/chat/completions
+check 200 - "$url/health"
+check 200 - "${json[@]}" -d "$(chat ',"max_tokens":1')" "$chats"
+check 400 - "${json[@]}" -d '{"messages":' "$chats"
+check 400 - "${json[@]}" -d '{"a":1,"a":2}' "$chats"
+check 400 - "${json[@]}" -d '{}' "$chats"
+check 400 - "${json[@]}" -d "$(chat ',"temperature":"hot"')" "$chats"
+check 400 - "${json[@]}" -d "$(chat ',"n":9')" "$chats"
+check 400 - "${json[@]}" --data-binary $'{"messages":[{"role":"user","content":"\xff"}]}' "$chats"
+check 400 unsupported_parameter "${json[@]}" -d "$(chat ',"response_format":{"type":"json_object"}')" "$chats"
+check 400 context_length_exceeded "${json[@]}" -d "$(chat ',"max_tokens":1000000')" "$chats"
+grep -q 'maximum context length' "$folder/body" || { echo "the context error lacks its words"; failures=$((failures + 1)); }
+check 400 unsupported_endpoint "${json[@]}" -d '{"input":"a"}' "$url/v1/embeddings"
+check 403 - "${json[@]}" -H 'origin: https://evil.example' -d "$(chat)" "$chats"
+check 403 - "${json[@]}" -H 'sec-fetch-site: cross-site' -d "$(chat)" "$chats"
+check 404 model_not_found "${json[@]}" -d "$(chat ',"model":"gpt-4"')" "$chats"
+check 404 model_not_found "$url/v1/models/gpt-4"
+check 404 unknown_url "$url/v1/nothing"
+check 404 unknown_url "$url/v1/traces"
+check 405 - -X PUT "${json[@]}" -d '{}' "$chats"
+check 405 - "$chats"
+head -c 1100000 /dev/zero | tr '\0' ' ' >"$folder/large"
+check 413 - "${json[@]}" -H 'expect:' --data-binary "@$folder/large" "$chats"
+check 414 - "$url/$(head -c 5000 /dev/zero | tr '\0' a)"
+check 415 - -H 'content-type: text/plain' -d "$(chat)" "$chats"
+check 415 - "${json[@]}" -H 'content-encoding: gzip' -d "$(chat)" "$chats"
+check 417 - "${json[@]}" -H 'expect: something' -d "$(chat)" "$chats"
+check 421 - -H 'host: evil.example' "$url/health"
+check 431 - -H "x-large: $(head -c 17000 /dev/zero | tr '\0' a)" "$url/health"
+
+# 429: one runs, one waits, the third is told when to come again.
+for _ in 1 2; do
+  curl -s -N -o /dev/null --max-time 60 "${json[@]}" -d "$(chat ',"stream":true,"ignore_eos":true,"max_tokens":1500')" "$chats" &
+  clients+=($!)
+done
+busy=0
+for _ in $(seq 100); do
+  got=$(curl -s -D "$folder/head" -o "$folder/body" -w '%{http_code}' "${json[@]}" -d "$(chat ',"max_tokens":1')" "$chats")
+  [[ $got == 429 ]] && { busy=1; break; }
+done
+count=$((count + 1))
+if ((busy)) && grep -qi '^retry-after: ' "$folder/head" && grep -q server_busy "$folder/body"; then :; else
+  echo "no 429 with Retry-After from a full queue"; failures=$((failures + 1))
+fi
+kill "${clients[@]}" 2>/dev/null
+
+# 401, and 429 for too many wrong keys.
+(umask 077; printf 'mine:%s\n' "$(head -c 32 /dev/zero | tr '\0' k)" >"$folder/keys")
+start keyed -m nano --api-key-file "$folder/keys" --request-seconds 1
+key=(-H "authorization: Bearer $(head -c 32 /dev/zero | tr '\0' k)")
+check 200 - "$url/health"
+check 401 invalid_api_key "$url/v1/models"
+check 401 invalid_api_key -H 'authorization: Bearer wrong' "$url/v1/models"
+check 401 invalid_api_key "$url/v1/models?api_key=$(head -c 32 /dev/zero | tr '\0' k)"
+check 200 - "${key[@]}" "$url/v1/models"
+check 200 - -H "x-api-key: $(head -c 32 /dev/zero | tr '\0' k)" "$url/v1/models"
+for _ in $(seq 25); do curl -s -o /dev/null -H 'authorization: Bearer wrong' "$url/v1/models"; done
+check 429 too_many_failures -H 'authorization: Bearer wrong' "$url/v1/models"
+
+# 408: the reference backend does not finish two thousand tokens in a second.
+start slow -m nano-moe --backend reference --request-seconds 1
+check 408 request_timeout "${json[@]}" -d "$(chat ',"ignore_eos":true,"max_tokens":2000')" "$url/v1/chat/completions"
+
+# Told to stop, it leaves no stream without a last word: the end, or an error when the time is up.
+start draining -m nano --drain-seconds 2
+curl -s -N -o "$folder/stream" --max-time 60 "${json[@]}" -d "$(chat ',"stream":true,"ignore_eos":true,"loop_guard":false,"max_tokens":2000')" "$url/v1/chat/completions" &
+until [[ -s $folder/stream ]]; do sleep 0.05; done
+kill -TERM "${pids[-1]}"
+wait "${pids[-1]}"
+code=$?
+count=$((count + 1))
+if [[ $code == 0 ]] && grep -qE '^data: (\[DONE\]|\{"error":)' "$folder/stream"; then :; else
+  echo "draining: exit code $code, stream ends: $(tail -c 200 "$folder/stream")"; failures=$((failures + 1))
+fi
+
+echo "$count checks, $failures failures"
+exit $((failures > 0))
