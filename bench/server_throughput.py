@@ -22,6 +22,7 @@ parser.add_argument("--clients", type=int, default=16)
 parser.add_argument("--pairs", type=int, default=5)
 parser.add_argument("--tokens", type=int, default=128)
 parser.add_argument("--context", type=int, default=1024)
+parser.add_argument("--threads", type=int, default=0, help="of the server's engine; 0: one per core")
 options = parser.parse_args()
 
 
@@ -41,7 +42,7 @@ async def clients(server, n, salt):
 
 
 server = sc.qwen3_serve("-m", options.model, "--context", options.context, "--max-sequences",
-                        options.clients)
+                        options.clients, "--threads", options.threads)
 asyncio.run(clients(server, options.clients, "warm"))
 ratios, cpu_ratios = [], []
 for pair in range(options.pairs):

@@ -6,13 +6,14 @@
     bench/tracing_cost.py build/release/bin/qwen3 build/no-taps/bin/qwen3 -m nano
 
 The second build has no taps: every check for a listener is gone from it. Instructions per decoded
-token are counted by valgrind (AVX2, for it knows no AVX-512). Time is that of decoding steps
-(`qwen3 bench`), the shortest of several runs; the programs take turns, with, without, and with again,
-so that the last pair shows what the machine itself does to a ratio. The bar: 0.1 % of a decoding step.
+token are counted by valgrind (AVX2, for it knows no AVX-512). Time is processor time of the whole
+process for so many decoded tokens less that for few of them, one thread, so that other work on the
+machine disturbs little; the programs take turns, with, without, and with again, so that the last
+pair shows what the machine itself does to a ratio. The bar: 0.1 % of a decoding step.
 """
 import argparse
-import json
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -27,10 +28,14 @@ def said(command):
     return done
 
 
+def decode(program, model, n_tokens, *more):
+    return [program, "generate", "-m", model, "--ids", "5,6,7", "--max-tokens", str(n_tokens),
+            "--ignore-eos", "--temperature", "0", "--threads", "1", "--quiet", *more]
+
+
 def instructions(program, model, n_tokens):
-    done = said(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, "generate",
-                 "-m", model, "--ids", "5,6,7", "--max-tokens", str(n_tokens), "--ignore-eos",
-                 "--temperature", "0", "--threads", "1", "--cpu-isa", "avx2", "--quiet"])
+    done = said(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+                 *decode(program, model, n_tokens, "--cpu-isa", "avx2")])
     found = re.search(r"Collected : (\d+)", done.stderr)
     if not found:
         sys.exit(f"valgrind: expected a line \"Collected : N\"; got {done.stderr[-200:]!r}")
@@ -41,11 +46,11 @@ def instructions_per_token(program, model, few=4, many=36):
     return (instructions(program, model, many) - instructions(program, model, few)) / (many - few)
 
 
-def step_seconds(program, model, tokens, repeat):
-    done = said([program, "bench", "-m", model, "--threads", "1", "--prompt-tokens", "0",
-                 "--decode-tokens", str(tokens), "--batch", "1", "--context", "0",
-                 "--repeat", str(repeat), "--json"])
-    return min(json.loads(done.stdout)["decode"][0]["step_seconds"])
+def processor_seconds(command):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    said(command)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def spread(ratios):
@@ -59,9 +64,8 @@ def main():
     parser.add_argument("with_taps")
     parser.add_argument("without_taps")
     parser.add_argument("-m", "--model", default="nano")
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--tokens", type=int, default=256, help="decoded in one run")
-    parser.add_argument("--repeat", type=int, default=10, help="runs, of which the shortest counts")
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--tokens", type=int, default=1000, help="decoded in one run")
     parser.add_argument("--no-valgrind", action="store_true")
     options = parser.parse_args()
     if not options.no_valgrind:
@@ -69,19 +73,26 @@ def main():
         b = instructions_per_token(options.without_taps, options.model)
         print(f"instructions per token: {a:,.0f} with, {b:,.0f} without: {(a / b - 1) * 100:+.4f} %"
               f" (bar {BAR * 100:.1f} %)", flush=True)
+
+    few = 2
+    start = min(processor_seconds(decode(program, options.model, few))
+                for program in (options.with_taps, options.without_taps) for _ in range(10))
+
+    def measure(program):
+        return processor_seconds(decode(program, options.model, options.tokens)) - start
+
     pairs, control, shortest = [], [], [float("inf")] * 2
     for turn in range(options.rounds):
-        measure = lambda program: step_seconds(program, options.model, options.tokens, options.repeat)
         if turn % 2 == 0:
-            first, without, second = (measure(options.with_taps), measure(options.without_taps),
-                                      measure(options.with_taps))
+            first, without = measure(options.with_taps), measure(options.without_taps)
         else:
-            without, first, second = (measure(options.without_taps), measure(options.with_taps),
-                                      measure(options.with_taps))
+            without, first = measure(options.without_taps), measure(options.with_taps)
+        second = measure(options.with_taps)
         pairs.append(first / without)
         control.append(second / first)
         shortest = [min(shortest[0], first, second), min(shortest[1], without)]
-    print(f"time per decoding step: shortest {shortest[0] * 1e6:.2f} us with, {shortest[1] * 1e6:.2f} us "
+    per_token = [seconds / (options.tokens - few) * 1e6 for seconds in shortest]
+    print(f"processor time per decoded token: shortest {per_token[0]:.2f} us with, {per_token[1]:.2f} us "
           f"without: {(shortest[0] / shortest[1] - 1) * 100:+.3f} %")
     print(f"  {options.rounds} pairs, with against without: median {spread(pairs)}")
     print(f"  {options.rounds} pairs, with against itself:  median {spread(control)}")
