@@ -1,7 +1,6 @@
 #include "eval/dataset.h"
 
 #include <algorithm>
-#include <span>
 #include <utility>
 
 #include "base/error.h"
@@ -47,7 +46,7 @@ Dataset::Dataset(const std::filesystem::path& path, Mode mode) : file_(path), mo
                 kMaxRowBytes);
     Line line{offset, static_cast<uint32_t>(raw.size()), 0, {}};
     const std::string json = parse(line, number).json;
-    const std::string hash = sha256_hex(std::as_bytes(std::span(json.data(), json.size())));
+    const std::string hash = sha256_hex(json);
     line.n_equal_before = equal_rows[short_key(hash)]++;
     line.hash = bytes_of_key(hash);
     lines_.push_back(line);

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ctime>
-#include <span>
 
 #include "base/embedded_files.h"
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/output_file.h"
 #include "base/sha256.h"
+#include "base/utc_time.h"
 #include "eval/append_file.h"
 #include "eval/chat_request.h"
 
@@ -80,10 +79,7 @@ Json run_identity(const EvalConfig& config, Mode mode) {
   return identity;
 }
 
-std::string identity_hash(const Json& identity) {
-  const std::string text = dump_json(identity);
-  return sha256_hex(std::as_bytes(std::span(text.data(), text.size())));
-}
+std::string identity_hash(const Json& identity) { return sha256_hex(dump_json(identity)); }
 
 Json make_manifest(const RunFacts& facts) {
   const EvalConfig& config = facts.config;
@@ -154,17 +150,6 @@ std::string manifest_difference(const Json& before, const Json& now) {
   return served_difference(*served_before, *served_now);
 }
 
-std::string utc_now() {
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-                     parts.tm_year + 1900,
-                     parts.tm_mon + 1,
-                     parts.tm_mday,
-                     parts.tm_hour,
-                     parts.tm_min,
-                     parts.tm_sec);
-}
+std::string utc_now() { return utc_text(std::chrono::system_clock::now(), UtcPrecision::seconds); }
 
 }  // namespace qwen3::eval

@@ -69,8 +69,7 @@ std::string model_fingerprint(const std::filesystem::path& directory) {
                         size,
                         size > kWholeBytes ? sampled_hash(file) : sha256_hex(file.bytes()));
   }
-  return (sampled ? "sampled-sha256:" : "sha256:") +
-         sha256_hex(std::as_bytes(std::span(list.data(), list.size())));
+  return (sampled ? "sampled-sha256:" : "sha256:") + sha256_hex(list);
 }
 
 }  // namespace qwen3::eval

@@ -4,17 +4,12 @@
 
 #include <algorithm>
 #include <random>
-#include <span>
 #include <utility>
 
 #include "base/sha256.h"
 
 namespace qwen3::eval {
 namespace {
-
-std::string hash(std::string_view text) {
-  return sha256_hex(std::as_bytes(std::span(text.data(), text.size())));
-}
 
 uint64_t from_hex(std::string_view digits) {
   uint64_t value = 0;
@@ -32,11 +27,11 @@ uint64_t random_salt() {
 }  // namespace
 
 std::string row_key(std::string_view identity, std::string_view row_fingerprint) {
-  return hash(fmt::format("qwen3-eval-row-1\n{}\n{}", identity, row_fingerprint));
+  return sha256_hex(fmt::format("qwen3-eval-row-1\n{}\n{}", identity, row_fingerprint));
 }
 
 std::string sample_key(std::string_view row, int64_t sample) {
-  return hash(fmt::format("{}:{}", row, sample));
+  return sha256_hex(fmt::format("{}:{}", row, sample));
 }
 
 bool is_key(std::string_view text) {
@@ -49,7 +44,7 @@ ShortKey short_key(std::string_view key) {
   return {from_hex(key.substr(0, 16)), from_hex(key.substr(16, 16))};
 }
 
-ShortKey short_hash_of(std::string_view any_text) { return short_key(hash(any_text)); }
+ShortKey short_hash_of(std::string_view any_text) { return short_key(sha256_hex(any_text)); }
 
 std::array<uint8_t, 32> bytes_of_key(std::string_view key) {
   std::array<uint8_t, 32> bytes{};

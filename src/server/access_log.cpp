@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <ctime>
-
+#include "base/utc_time.h"
 #include "base/utf8.h"
 
 namespace qwen3::server {
@@ -49,22 +48,6 @@ std::string quoted(std::string_view text) {
   return out + '"';
 }
 
-std::string utc_text(std::chrono::system_clock::time_point time) {
-  const auto since = time.time_since_epoch();
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
-  const std::time_t seconds = static_cast<std::time_t>(ms / 1000);
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-                     utc.tm_year + 1900,
-                     utc.tm_mon + 1,
-                     utc.tm_mday,
-                     utc.tm_hour,
-                     utc.tm_min,
-                     utc.tm_sec,
-                     ms % 1000);
-}
-
 }  // namespace
 
 std::string access_line(const AccessRecord& r) {
@@ -72,7 +55,7 @@ std::string access_line(const AccessRecord& r) {
   std::string line =
       fmt::format(R"({{"time":"{}","id":{},"peer":{},"key":{},"method":{},"path":{},"status":{},)"
                   R"("request_bytes":{},"response_bytes":{},"ms":{:.3f},"outcome":{})",
-                  utc_text(r.time),
+                  utc_text(r.time, UtcPrecision::milliseconds),
                   quoted(r.id),
                   quoted(r.peer),
                   quoted(r.key),

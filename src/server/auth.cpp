@@ -16,10 +16,6 @@ namespace {
 
 constexpr size_t kMaxNetworks = 4096;
 
-std::string digest_of(std::string_view text) {
-  return sha256_hex(std::as_bytes(std::span(text.data(), text.size())));
-}
-
 std::string random_hex() {
   std::array<unsigned char, 32> bytes{};
   QWEN3_CHECK(RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) == 1,
@@ -45,7 +41,7 @@ std::string_view presented_key(const RequestHead& head) {
 KeyRing::KeyRing(std::vector<ApiKey> keys) {
   const std::string secret = random_hex();  // of this process: salts cannot be computed outside
   for (ApiKey& key : keys) {
-    Client client{.name = std::move(key.name), .salt = digest_of(secret + key.digest)};
+    Client client{.name = std::move(key.name), .salt = sha256_hex(secret + key.digest)};
     keys_.push_back({std::move(key.digest), std::move(client)});
   }
 }
@@ -57,7 +53,7 @@ std::optional<Client> KeyRing::identify(const RequestHead& head) const {
 }
 
 std::optional<Client> KeyRing::identify(std::string_view key) const {
-  const std::string digest = digest_of(key);
+  const std::string digest = sha256_hex(key);
   const Client* owner = nullptr;
   for (const Entry& entry : keys_) {
     if (CRYPTO_memcmp(entry.digest.data(), digest.data(), digest.size()) == 0) {

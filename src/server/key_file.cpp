@@ -97,8 +97,7 @@ ApiKey make_api_key(std::string_view name, std::string_view key, std::string_vie
               "{}: key {}: expected printable ASCII without spaces",
               where,
               name);
-  return {.name = std::string(name),
-          .digest = sha256_hex(std::as_bytes(std::span(key.data(), key.size())))};
+  return {.name = std::string(name), .digest = sha256_hex(key)};
 }
 
 std::vector<ApiKey> read_key_file(const std::filesystem::path& path) {

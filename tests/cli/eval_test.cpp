@@ -43,7 +43,7 @@ std::vector<std::string> sorted_lines(const std::filesystem::path& path) {
 // Answers that the question decides, of many sizes.
 MockReply answer(const MockRequest& request) {
   const std::string prompt = request.prompt();
-  const std::string hash = sha256_hex(std::as_bytes(std::span(prompt.data(), prompt.size())));
+  const std::string hash = sha256_hex(prompt);
   std::string text;
   for (int i = 0; i < 1 + hash[0] % 40; ++i) text += hash;
   return {.body = test::chat_body(text), .delay = std::chrono::milliseconds(hash[1] % 4)};
