@@ -14,8 +14,6 @@
 namespace qwen3::eval {
 namespace {
 
-constexpr size_t kMaxConfigBytes = 1 << 20;
-
 // One key and its value, with what is needed to complain about it.
 struct Field {
   std::string where;  // "config.yaml: line 3: top_p"

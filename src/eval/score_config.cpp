@@ -1,15 +1,11 @@
 #include "eval/score_config.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include "base/error.h"
-#include "base/json.h"
 #include "base/mapped_file.h"
+#include "eval/yaml_values.h"
 
 namespace qwen3::eval {
 namespace {
-
-constexpr size_t kMaxConfigBytes = 1 << 20;
 
 std::string text_of(const YAML::Node& config, const char* key, const std::string& where) {
   const YAML::Node node = config[key];
@@ -30,23 +26,14 @@ std::string text_of(const YAML::Node& config, const char* key, const std::string
 
 void read_score_config(const std::filesystem::path& path, ScoreOptions& options) {
   const std::string where = path.string();
-  const std::string text = read_text_file(path, kMaxConfigBytes);
-  try {
-    const YAML::Node config = YAML::Load(text);
-    QWEN3_CHECK(config.IsMap(),
-                ErrorKind::corrupt_file,
-                "{}: expected keys and values (eval_input_path: …)",
-                where);
-    options.input_file = text_of(config, "eval_input_path", where);
-    options.details_file = text_of(config, "details_path", where);
-    options.task = text_of(config, "task_name", where);
-  } catch (const YAML::Exception& error) {
-    fail(ErrorKind::corrupt_file,
-         "{}: not YAML: line {}: {}",
-         where,
-         error.mark.line + 1,
-         quote_for_message(error.msg));
-  }
+  const YAML::Node config = parse_yaml(read_text_file(path, kMaxConfigBytes), where);
+  QWEN3_CHECK(config.IsMap(),
+              ErrorKind::corrupt_file,
+              "{}: expected keys and values (eval_input_path: …)",
+              where);
+  options.input_file = text_of(config, "eval_input_path", where);
+  options.details_file = text_of(config, "details_path", where);
+  options.task = text_of(config, "task_name", where);
 }
 
 }  // namespace qwen3::eval

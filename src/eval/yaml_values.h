@@ -5,6 +5,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,8 @@ std::string yaml_place(std::string_view file, const YAML::Node& node);
 // The whole node. Throws Error{corrupt_file} for keys that are not text or stand twice, tags beyond
 // YAML's own, and more than 100,000 values (aliases can multiply).
 Json yaml_to_json(const YAML::Node& node, std::string_view file);
+
+constexpr size_t kMaxConfigBytes = size_t{1} << 20;  // of a config file
 
 // Parses text that holds one document. Throws Error{corrupt_file} with the line.
 YAML::Node parse_yaml(const std::string& text, std::string_view file);
