@@ -13,34 +13,29 @@ using testing::HasSubstr;
 
 const std::string kText = QWEN3_SOURCE_DIR "/tests/data/texts/mixed.txt";
 
+// qwen3 eval perplexity of kText in float32, 128 tokens a window.
+ProgramResult perplexity(const std::string& how_to_say_it) {
+  return run_qwen3({"eval",
+                    "perplexity",
+                    "--file",
+                    kText,
+                    "--dtype",
+                    "float32",
+                    "--context",
+                    "128",
+                    "--stride",
+                    "64",
+                    how_to_say_it});
+}
+
 TEST(EvalPerplexity, PrintsAndSpeaksJson) {
-  const ProgramResult said = run_qwen3({"eval",
-                                        "perplexity",
-                                        "--file",
-                                        kText,
-                                        "--dtype",
-                                        "float32",
-                                        "--context",
-                                        "128",
-                                        "--stride",
-                                        "64",
-                                        "--quiet"});
+  const ProgramResult said = perplexity("--quiet");
   EXPECT_EQ(said.exit_code, 0) << said.err;
   EXPECT_EQ(said.err, "");
   EXPECT_THAT(said.out, HasSubstr("perplexity "));
   EXPECT_THAT(said.out, HasSubstr("scored           549 of 550 tokens"));
   EXPECT_THAT(said.out, HasSubstr("windows          8 of up to 128 tokens, stride 64"));
-  const ProgramResult json = run_qwen3({"eval",
-                                        "perplexity",
-                                        "--file",
-                                        kText,
-                                        "--dtype",
-                                        "float32",
-                                        "--context",
-                                        "128",
-                                        "--stride",
-                                        "64",
-                                        "--json"});
+  const ProgramResult json = perplexity("--json");
   const Json line = parse_json(json.out, "stdout");
   EXPECT_EQ(line["model"], "embedded:nano");
   EXPECT_EQ(line["scored_tokens"], 549);
