@@ -119,6 +119,9 @@ class TerminalReader final : public LineReader {
       }
       const size_t used = std::mbrtowc(out, &byte, 1, &state);
       if (used == static_cast<size_t>(-2)) continue;  // more bytes to come
+      // The kernel's trace of a Ctrl-D that was pressed while an answer came. libedit would take it
+      // for "insert the next key as it is", and Ctrl-D would never again end the chat.
+      if (used == 0) continue;
       if (used == static_cast<size_t>(-1)) {
         state = {};  // not a character: skip the byte
         continue;

@@ -69,6 +69,16 @@ TEST_F(OnTerminal, CtrlCGivesUpTheLineAndTheSecondOneLeaves) {
   EXPECT_THAT(terminal.screen(), testing::Not(HasSubstr("hey")));
 }
 
+// A NUL is what the kernel makes of a Ctrl-D that came before the prompt.
+TEST_F(OnTerminal, CtrlDPressedTooEarlyDoesNotSpoilTheNext) {
+  Terminal terminal(chat(), environment());
+  ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();
+  pause();
+  terminal.type(std::string_view("\0", 1));
+  pause();
+  EXPECT_EQ(terminal.wait_pressing("\x04"), 0) << terminal.screen();
+}
+
 TEST_F(OnTerminal, WorksOnADumbTerminal) {
   Terminal terminal(chat(), environment("dumb"));
   ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();
