@@ -86,11 +86,16 @@ void check_lengths(const BenchOptions& options, const Plan& plan, const HfConfig
 // A request that keeps the time of every token.
 class TimedRequest {
  public:
-  TimedRequest(Engine& engine, std::vector<int32_t> prompt, int64_t max_tokens) {
+  // The engine waits at this request's first event until `all_there` is ready, if valid.
+  TimedRequest(Engine& engine,
+               std::vector<int32_t> prompt,
+               int64_t max_tokens,
+               std::shared_future<void> all_there = {}) {
     Request request{.prompt_ids = std::move(prompt), .sampling = {}};
     request.sampling.max_tokens = max_tokens;
     request.sampling.ignore_eos = true;
-    engine.submit(std::move(request), [state = state_](const Event& event) {
+    engine.submit(std::move(request), [state = state_, all_there](const Event& event) {
+      if (all_there.valid()) all_there.wait();
       if (event.token_id >= 0) state->times.push_back(Clock::now());
       if (!event.finish) return;
       state->last = event;
@@ -218,8 +223,14 @@ class Bench {
 
   // Seconds per step while the whole batch decodes.
   double run_batch(const std::vector<std::vector<int32_t>>& prompts, int64_t max_tokens) {
+    // However slowly this thread submits them, all of the batch is there before the second token.
+    std::promise<void> submitted;
+    const std::shared_future<void> all_there = submitted.get_future().share();
     std::vector<TimedRequest> requests;
-    for (const auto& prompt : prompts) requests.emplace_back(engine_, prompt, max_tokens);
+    for (const auto& prompt : prompts) {
+      requests.emplace_back(engine_, prompt, max_tokens, all_there);
+    }
+    submitted.set_value();
     for (TimedRequest& request : requests) request.wait();
     Clock::time_point begin = requests.front().times().front();
     Clock::time_point end = requests.front().times().back();
