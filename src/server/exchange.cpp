@@ -28,10 +28,9 @@ void ExchangeCore::send(HttpResponse response) {
 // The front may have answered in the handler's place (abandon, terminate): no defect of the
 // handler.
 bool ExchangeCore::may_answer_locked() const {
-  if (lane_ == nullptr) return false;
   if (status_ != 0 && gone()) return false;
   QWEN3_CHECK(status_ == 0, ErrorKind::internal, "exchange: a second answer to one request");
-  return true;
+  return lane_ != nullptr;
 }
 
 // Leaves nothing begun when the response is not a legal one.

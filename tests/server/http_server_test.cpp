@@ -297,8 +297,10 @@ TEST(HttpServer, TurnsAHandlersFailureInto500) {
   add("/splits", [](const HttpRequest&, std::shared_ptr<Exchange> exchange) {
     exchange->send({.headers = {{"x-a", "b\r\nx-evil: 1"}}});
   });
-  add("/twice", [](const HttpRequest&, std::shared_ptr<Exchange> exchange) {
+  add("/twice", [&log](const HttpRequest&, std::shared_ptr<Exchange> exchange) {
     exchange->send({.body = "first"});
+    // The defect is told as well when the first answer is already out.
+    EXPECT_TRUE(wait_for([&] { return log.lines().size() == 5; }));
     EXPECT_THROW(exchange->send({.body = "second"}), Error);
   });
   HttpServer server(options, routes);
