@@ -106,6 +106,12 @@ void OutputFile::fail_with_errno(std::string_view what) const {
   fail(ErrorKind::device, "{}: {}: {}", path_, what, std::strerror(errno));
 }
 
+void write_file(const std::filesystem::path& path, std::string_view text) {
+  OutputFile file(path);
+  file.write(text);
+  file.commit();
+}
+
 void check_writable(const std::filesystem::path& path) {
   if (path.empty()) return;
   std::error_code error;

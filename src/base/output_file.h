@@ -39,6 +39,9 @@ class OutputFile {
   int fd_ = -1;
 };
 
+// All of `text` as an OutputFile.
+void write_file(const std::filesystem::path& path, std::string_view text);
+
 // Throws what OutputFile(path) would, and leaves nothing: for commands that work long before they
 // write. Pipes are not opened; an empty path (no output wanted) is well.
 void check_writable(const std::filesystem::path& path);

@@ -13,6 +13,5 @@ void add_eval_score(CLI::App& eval, Action& action);       // eval_score.cpp
 void add_eval_prepare(CLI::App& eval, Action& action);     // eval_prepare.cpp
 void add_eval_perplexity(CLI::App& eval, Action& action);  // eval_perplexity.cpp
 void add_eval_divergence(CLI::App& eval, Action& action);  // eval_divergence.cpp
-void add_eval_report(CLI::App& eval, Action& action);      // eval_report.cpp
 
 }  // namespace qwen3::cli

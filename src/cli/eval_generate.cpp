@@ -20,7 +20,6 @@
 #include "eval/client.h"
 #include "eval/engine_source.h"
 #include "eval/score.h"
-#include "eval/score_text.h"
 
 namespace qwen3::cli {
 namespace {
@@ -111,13 +110,12 @@ ExitCode score_output(const EvalOptions& options, const eval::EvalConfig& config
   score.n_samples = config.n_samples;
   score.strict = options.strict;
   if (!config.task_name.empty()) score.task = config.task_name;
-  const eval::ScoreResult result = eval::score_file(score);
-  print_out(result.strict ? eval::official_line(result) + "\n" : eval::score_summary(result));
-  return result.complete() ? kDone : kFailed;
+  return score_and_report(score, options.report, options.console);
 }
 
 ExitCode generate_and_score(const EvalOptions& options) {
   const eval::EvalConfig config = eval_config(options);
+  check_report_path(options.report);
   const ExitCode generated = run_generate(options, config);
   // Without a single answer there is nothing to score.
   std::error_code error;
@@ -182,6 +180,7 @@ void add_eval_run(CLI::App& eval, Action& action) {
   const auto options = std::make_shared<EvalOptions>();
   add_eval_config_options(*command, *options);
   add_eval_generate_options(*command, *options);
+  add_eval_report_options(*command, options->report);
   command->callback(
       [options, &action] { action = [options] { return generate_and_score(*options); }; });
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/eval_report.h"
 #include "cli/options.h"
 #include "eval/config.h"
 #include "eval/generate.h"
@@ -27,6 +28,7 @@ struct EvalOptions {
   bool accept_changed_server = false;
   bool in_process = false;  // --model was given
   ModelOptions model;
+  EvalReportOptions report;  // of `run`
   OutputOptions console;
 };
 

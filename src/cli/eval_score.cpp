@@ -7,11 +7,11 @@
 
 #include "cli/console.h"
 #include "cli/eval_commands.h"
+#include "cli/eval_report.h"
 #include "cli/numbers.h"
 #include "cli/options.h"
 #include "eval/score.h"
 #include "eval/score_config.h"
-#include "eval/score_text.h"
 
 namespace qwen3::cli {
 namespace {
@@ -21,6 +21,7 @@ constexpr int64_t kMaxPassAt = 1'000'000;  // samples of one prompt
 struct EvalScoreOptions {
   std::string config, input, details, task, failures, dataset, pass_at;
   eval::ScoreOptions score;
+  EvalReportOptions report;
   OutputOptions output;
 };
 
@@ -40,22 +41,6 @@ eval::ScoreOptions resolve(const EvalScoreOptions& options) {
         "qwen3 eval score: no answers given; name them by --input FILE or --config FILE");
   }
   return score;
-}
-
-ExitCode score(const EvalScoreOptions& options) {
-  const eval::ScoreResult result = eval::score_file(resolve(options));
-  if (options.output.json) {
-    print_json(eval::score_json(result));
-  } else if (result.strict) {
-    print_out(eval::official_line(result) + "\n");
-  } else {
-    print_out(eval::score_summary(result));
-  }
-  if (result.complete()) return kDone;
-  if (options.output.talk()) {
-    print_note("qwen3 eval score: not every sample was answered; the exit code is 1");
-  }
-  return kFailed;
 }
 
 std::string task_help() {
@@ -108,8 +93,13 @@ void add_eval_score(CLI::App& eval, Action& action) {
       ->check(integer_in(1, 10'000'000));
   command->add_option("--seed", score_options.seed, "Of the bootstrap (1)")->check(any_unsigned());
   add_task_options(*command, score_options.task_options);
+  add_eval_report_options(*command, options->report);
   add_output_options(*command, options->output, "One JSON object with the score of every task");
-  command->callback([options, &action] { action = [options] { return score(*options); }; });
+  command->callback([options, &action] {
+    action = [options] {
+      return score_and_report(resolve(*options), options->report, options->output);
+    };
+  });
 }
 
 }  // namespace qwen3::cli

@@ -20,12 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void write_file(const fs::path& path, std::string_view text) {
-  OutputFile file(path);
-  file.write(text);
-  file.commit();
-}
-
 void make_directory(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);

@@ -3,10 +3,12 @@
 #include "eval/score.h"
 
 #include <cmath>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/utf8.h"
+#include "eval/generate.h"
 #include "eval/python_text.h"
 #include "eval/score_rows.h"
 
@@ -66,6 +68,22 @@ Verdict no_text(const PyValue* gen) {
   return verdict;
 }
 
+// Seconds by the id of the sample, from the timings file when there is one. It is no more than a
+// log: lines that are no rows of it are passed over.
+std::unordered_map<std::string, double> read_seconds(const std::filesystem::path& path) {
+  std::unordered_map<std::string, double> seconds_of;
+  if (!std::filesystem::exists(path)) return seconds_of;
+  for (const Row& row : read_rows(path).rows) {
+    const PyValue* id = row.value.find("id");
+    const PyValue* seconds = row.value.find("seconds");
+    if (id == nullptr || id->string() == nullptr || seconds == nullptr) continue;
+    const double* value = seconds->floating();
+    if (value != nullptr && std::isfinite(*value) && *value >= 0)
+      seconds_of[*id->string()] = *value;
+  }
+  return seconds_of;
+}
+
 std::string why_failed(const PyValue& failure) {
   std::string why;
   for (const char* key : {"kind", "message", "error"}) {
@@ -94,6 +112,7 @@ class StandardScorer {
   explicit StandardScorer(const ScoreOptions& options)
       : options_(options),
         task_(make_task(options.task, options.task_options)),
+        seconds_(read_seconds(timings_path(options.input_file))),
         builder_(options) {}
 
   ScoreResult run();
@@ -106,6 +125,7 @@ class StandardScorer {
 
   const ScoreOptions& options_;
   std::unique_ptr<Task> task_;
+  std::unordered_map<std::string, double> seconds_;  // by id
   ScoreBuilder builder_;
   std::vector<PyValue> details_;
   std::vector<int64_t> lines_without_gen_, lines_without_answer_;
@@ -149,6 +169,9 @@ void StandardScorer::score_row(Row& row) {
   for (const PyValue* gen : texts_of(row.value)) {
     SampleScore sample = builder_.begin_sample(row.value, row.line, number);
     number = -1;
+    if (const auto known = seconds_.find(sample.id); known != seconds_.end()) {
+      sample.seconds = known->second;
+    }
     judge(sample, row.value, gen);
     sum += sample.verdict.acc;
     verdicts.push_back(as_detail(sample.verdict));
@@ -174,6 +197,8 @@ void StandardScorer::add_failures() {
     if (!sample) continue;
     sample->verdict.outcome = Outcome::failed;
     sample->verdict.reason = why_failed(row.value);
+    const PyValue* kind = row.value.find("kind");
+    if (kind != nullptr && kind->string() != nullptr) sample->failure_kind = *kind->string();
     builder_.add(std::move(*sample));
   }
 }

@@ -53,6 +53,9 @@ struct SampleScore {
   std::string reasoning;      // the thinking, from the text or as the server told it apart
   std::string finish_reason;  // "": not told
   std::optional<int64_t> prompt_tokens, completion_tokens;
+  std::string id;                 // of the sample, "": not told
+  std::optional<double> seconds;  // of the request that brought it, by the timings file
+  std::string failure_kind;       // for Outcome::failed: "timeout" …; "": not told
 };
 
 struct TaskScore {

@@ -128,7 +128,8 @@ SampleScore ScoreBuilder::begin_sample(const PyValue& row, int64_t line, int64_t
   sample.reasoning = own_text(row, "reasoning_content");
   sample.prompt_tokens = own_count(row, "prompt_tokens");
   sample.completion_tokens = own_count(row, "completion_tokens");
-  if (std::string id = own_text(row, "id"); !id.empty()) ids_.insert(std::move(id));
+  sample.id = own_text(row, "id");
+  if (!sample.id.empty()) ids_.insert(sample.id);
   return sample;
 }
 

@@ -3,16 +3,15 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <map>
+
 #include "base/utf8.h"
 
 namespace qwen3::eval {
 namespace {
 
 std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
-
-std::string counted(int64_t n, const char* word) {
-  return fmt::format("{} {}{}", n, word, n == 1 ? "" : "s");
-}
 
 std::string samples_line(const ScoreResult& result) {
   std::string line = fmt::format("samples    {}", result.n_samples);
@@ -35,6 +34,37 @@ std::string outcomes_line(const ScoreResult& result) {
   return fmt::format("outcomes   {}\n", fmt::join(parts, ", "));
 }
 
+std::string failures_line(const ScoreResult& result) {
+  std::map<std::string, int64_t> kinds;
+  for (const SampleScore& sample : result.samples) {
+    if (!sample.failure_kind.empty()) ++kinds[sample.failure_kind];
+  }
+  if (kinds.empty()) return {};
+  std::vector<std::string> parts;
+  for (const auto& [kind, n] : kinds) {
+    parts.push_back(fmt::format("{} {}", quote_for_message(kind), n));
+  }
+  return fmt::format("failures   {}\n", fmt::join(parts, ", "));
+}
+
+// "" where nothing was told.
+std::string spread_line(const char* title, const char* unit, const std::vector<Measured>& values) {
+  const std::optional<Spread> spread = spread_of(values);
+  if (!spread) return {};
+  return fmt::format("{:<10} {}: median {:.4g}, nine of ten up to {:.4g}, most {:.4g}\n",
+                     title,
+                     unit,
+                     spread->median,
+                     spread->p90,
+                     spread->max);
+}
+
+std::string cut_line(const ScoreResult& result) {
+  const int64_t n = std::ranges::count(result.samples, "length", &SampleScore::finish_reason);
+  if (n == 0) return {};
+  return fmt::format("cut off    {} reached the limit of tokens\n", counted(n, "answer"));
+}
+
 // "" for no lines.
 std::string lines_note(const std::vector<int64_t>& lines,
                        std::string_view one,
@@ -47,6 +77,27 @@ std::string lines_note(const std::vector<int64_t>& lines,
 }
 
 }  // namespace
+
+std::string counted(int64_t n, const char* word) {
+  return fmt::format("{} {}{}", n, word, n == 1 ? "" : "s");
+}
+
+std::vector<Measured> lengths_of(const ScoreResult& result) {
+  std::vector<Measured> values;
+  for (const SampleScore& sample : result.samples) {
+    if (!sample.completion_tokens || *sample.completion_tokens < 0) continue;
+    values.push_back({static_cast<double>(*sample.completion_tokens), sample.verdict.acc > 0});
+  }
+  return values;
+}
+
+std::vector<Measured> times_of(const ScoreResult& result) {
+  std::vector<Measured> values;
+  for (const SampleScore& sample : result.samples) {
+    if (sample.seconds) values.push_back({*sample.seconds, sample.verdict.acc > 0});
+  }
+  return values;
+}
 
 std::string official_line(const ScoreResult& result) {
   return fmt::format("Task: {}, Accuracy: {}", result.task, py_float_repr(result.accuracy));
@@ -68,7 +119,10 @@ std::string score_summary(const ScoreResult& result) {
                         percent(*result.agreement),
                         percent(*result.majority_accuracy));
   }
-  text += samples_line(result) + outcomes_line(result);
+  text += samples_line(result) + outcomes_line(result) + failures_line(result);
+  text += spread_line("lengths", "completion tokens", lengths_of(result));
+  text += spread_line("times", "seconds a request", times_of(result));
+  text += cut_line(result);
   if (result.n_expected && result.n_samples < *result.n_expected) {
     text += fmt::format("note       {} still to come: this is the score so far\n",
                         counted(*result.n_expected - result.n_samples, "sample"));

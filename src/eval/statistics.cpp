@@ -28,14 +28,6 @@ class SplitMix64 {
   uint64_t state_;
 };
 
-double percentile(const std::vector<double>& sorted, double share) {
-  const double place = share * static_cast<double>(sorted.size() - 1);
-  const auto index = static_cast<size_t>(place);
-  if (index + 1 >= sorted.size()) return sorted.back();
-  const double part = place - static_cast<double>(index);
-  return sorted[index] + part * (sorted[index + 1] - sorted[index]);
-}
-
 }  // namespace
 
 double mean(std::span<const double> values) {
@@ -50,6 +42,14 @@ double standard_error(std::span<const double> values) {
   for (const double value : values) squares += (value - middle) * (value - middle);
   const auto n = static_cast<double>(values.size());
   return std::sqrt(squares / (n - 1) / n);
+}
+
+double percentile(std::span<const double> sorted, double share) {
+  const double place = share * static_cast<double>(sorted.size() - 1);
+  const auto index = static_cast<size_t>(place);
+  if (index + 1 >= sorted.size()) return sorted.back();
+  const double part = place - static_cast<double>(index);
+  return sorted[index] + part * (sorted[index + 1] - sorted[index]);
 }
 
 double pass_at_k(int64_t n, int64_t correct, int64_t k) {

@@ -15,6 +15,10 @@ double mean(std::span<const double> values);
 // Of the mean: the sample deviation over the root of the count; 0 for fewer than two values.
 double standard_error(std::span<const double> values);
 
+// The value below which `share` of the values lie, between two where it falls between two (numpy's
+// default, "linear"). REQUIRES: sorted, not empty; 0 <= share <= 1.
+double percentile(std::span<const double> sorted, double share);
+
 // The chance that at least one of k samples is right, estimated without bias from `correct` right
 // ones among n: 1 - C(n - correct, k) / C(n, k) (Chen et al. 2021, arXiv 2107.03374).
 // REQUIRES: 0 <= correct <= n, 1 <= k <= n.

@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <span>
 #include <string_view>
-#include <utility>
 
+#include "base/html_page.h"
 #include "trace/export_json.h"
 #include "trace/report_page.h"
 #include "trace/tap_name.h"
@@ -142,51 +141,6 @@ Json time_data(const SpanLog& time, double seconds) {
   return {{"seconds", seconds}, {"ops", std::move(ops)}};
 }
 
-// JSON that may stand inside <script>: "</script>", "<!--" and the line separators of old
-// JavaScript cannot occur.
-std::string script_safe(std::string_view json) {
-  std::string safe;
-  safe.reserve(json.size());
-  for (size_t i = 0; i < json.size(); ++i) {
-    switch (json[i]) {
-      case '<':
-        safe += "\\u003c";
-        break;
-      case '>':
-        safe += "\\u003e";
-        break;
-      case '&':
-        safe += "\\u0026";
-        break;
-      default:
-        safe += json[i];
-    }
-  }
-  return safe;
-}
-
-// `page` with each @name@ replaced; what is put in is not looked at again.
-std::string fill(std::string_view page,
-                 std::span<const std::pair<std::string_view, std::string_view>> values) {
-  std::string filled;
-  while (!page.empty()) {
-    size_t at = page.npos;
-    const std::pair<std::string_view, std::string_view>* first = nullptr;
-    for (const auto& value : values) {
-      const size_t found = page.find(value.first);
-      if (found < at) {
-        at = found;
-        first = &value;
-      }
-    }
-    filled.append(page.substr(0, at));
-    if (first == nullptr) break;
-    filled.append(first->second);
-    page.remove_prefix(at + first->first.size());
-  }
-  return filled;
-}
-
 }  // namespace
 
 std::string html_report(const ReportInput& input) {
@@ -202,10 +156,7 @@ std::string html_report(const ReportInput& input) {
   if (input.lens != nullptr) data["lens"] = lens_data(*input.lens);
   if (input.attention != nullptr) data["attention"] = attention_data(*input.attention);
   if (input.time != nullptr) data["time"] = time_data(*input.time, input.seconds);
-  const std::string json = script_safe(dump_json(data));
-  const std::array<std::pair<std::string_view, std::string_view>, 3> values{
-      {{"/*STYLE*/", report_style()}, {"/*DATA*/", json}, {"/*SCRIPT*/", report_script()}}};
-  return fill(report_page(), values);
+  return html_page(report_page(), data);
 }
 
 }  // namespace qwen3

@@ -1,13 +1,10 @@
-// The parts of the report's page as they stand in src/trace/report/. Defined in a file that
-// room.cmake writes at build time.
+// The page of src/trace/report/. Defined in a file that cmake/embed_page.cmake writes.
 #pragma once
 
-#include <string_view>
+#include "base/html_page.h"
 
 namespace qwen3 {
 
-std::string_view report_page();
-std::string_view report_style();
-std::string_view report_script();
+PageParts report_page();
 
 }  // namespace qwen3

@@ -1,0 +1,23 @@
+// Reports as one HTML file that asks for nothing else: a page's sections, style and script, put
+// into the program when it is built, go into the frame that all pages share (base/page/), with the
+// data as one JSON text. base/page/page.js says what a page's script finds there.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+
+namespace qwen3 {
+
+struct PageParts {
+  std::string_view html, css, js;
+};
+
+PageParts page_frame();  // base/page/
+
+// The whole page. Text in `data` stays data: it can neither end the script that holds it nor become
+// markup. Ill-formed UTF-8 in it is replaced.
+std::string html_page(const PageParts& page, const Json& data);
+
+}  // namespace qwen3

@@ -1,0 +1,87 @@
+"use strict";
+// What every report page shares: the data, making elements, colours that follow the theme, and the
+// frame with its switches of language and theme. All text goes in as text nodes: nothing of the
+// data is ever read as markup.
+const data = JSON.parse(document.getElementById("data").textContent);
+const byId = (id) => document.getElementById(id);
+
+const commonWords = {
+  en: { skip: "Skip to the report", switchTo: "中文", light: "Light", dark: "Dark", nav: "Contents" },
+  zh: { skip: "跳到报告正文", switchTo: "English", light: "浅色", dark: "深色", nav: "目录" },
+};
+let lang = data.lang === "zh" ? "zh" : "en";
+let t = {};  // the words of that language
+
+function make(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes || {})) {
+    if (key === "class") element.className = value;
+    else if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (value !== undefined) element.setAttribute(key, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+function visible(text) {
+  if (text === "") return "∅";
+  return text.replace(/\r?\n/g, "⏎").replace(/\t/g, "⇥").replace(/^ | $/g, "␣")
+    .replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069]/g, "�");
+}
+const quoted = (text) => (lang === "zh" ? `「${text}」` : `“${text}”`);
+const number = (value) => (value === null ? "–" : Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-3)
+  ? value.toExponential(2) : String(Math.round(value * 1e4) / 1e4));
+const percent = (value) => (value * 100).toFixed(value < 0.0995 ? 1 : 0) + " %";
+function bytesOf(base64) {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; ++i) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+function say(text) { byId("live").textContent = text; }
+
+function rgb(name) {
+  const hex = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+}
+let ramp = { low: [0, 0, 0], high: [0, 0, 0], mark: "#000", quiet: "#000" };
+function readRamp() {
+  const style = getComputedStyle(document.documentElement);
+  ramp = { low: rgb("--ramp-low"), high: rgb("--ramp-high"),
+    mark: style.getPropertyValue("--mark").trim(), quiet: style.getPropertyValue("--quiet").trim() };
+}
+function mixed(share) {
+  const s = Math.max(0, Math.min(1, share));
+  return ramp.low.map((low, i) => Math.round(low + (ramp.high[i] - low) * s));
+}
+const colour = (share) => `rgb(${mixed(share).join(",")})`;
+// Black or white, whichever reads better on that colour (relative luminance of WCAG 2).
+function inkOn(share) {
+  const [r, g, b] = mixed(share).map((c) => (c / 255 <= 0.03928 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#0c1218" : "#ffffff";
+}
+const shaded = (share) => `background:${colour(share)};color:${inkOn(share)}`;
+
+// ---- the frame -----------------------------------------------------------------------------------
+// page: words {en, zh}, each with `title` and a heading per section; name, for the title of the
+// window; subtitle(); sections, their ids in order; draw(), called again after every switch.
+function startPage(page) {
+  const theme = document.documentElement.dataset;
+  function drawFrame() {
+    t = { ...commonWords[lang], ...page.words[lang] };
+    document.documentElement.lang = lang === "zh" ? "zh-CN" : "en";
+    document.title = page.name;
+    for (const element of document.querySelectorAll("[data-text]")) element.textContent = t[element.dataset.text];
+    byId("subtitle").textContent = page.subtitle();
+    byId("language").textContent = t.switchTo;
+    byId("language").lang = lang === "zh" ? "en" : "zh-CN";
+    byId("theme").textContent = theme.theme === "dark" ? t.light : t.dark;
+    byId("contents").setAttribute("aria-label", t.nav);
+    byId("contents").replaceChildren(make("ul", {}, ...page.sections.filter((id) => !byId(id).hidden).map((id) =>
+      make("li", {}, make("a", { href: "#" + id }, t[id])))));
+  }
+  function drawAll() { readRamp(); drawFrame(); page.draw(); }
+  byId("language").addEventListener("click", () => { lang = lang === "zh" ? "en" : "zh"; drawAll(); });
+  byId("theme").addEventListener("click", () => { theme.theme = theme.theme === "dark" ? "light" : "dark"; drawAll(); });
+  theme.theme = window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  drawAll();
+}
