@@ -8,11 +8,13 @@
 #include <CLI/Validators.hpp>
 #include <optional>
 
+#include "base/available_memory.h"
 #include "base/output_file.h"
 #include "cli/console.h"
 #include "eval/compare.h"
 #include "eval/manifest.h"
 #include "eval/report.h"
+#include "eval/score_rows.h"
 #include "eval/score_text.h"
 
 namespace qwen3::cli {
@@ -82,7 +84,10 @@ void add_eval_report_options(CLI::App& command, EvalReportOptions& options) {
       ->capture_default_str();
 }
 
-void check_report_path(const EvalReportOptions& options) { check_writable(options.html); }
+void check_report_path(const EvalReportOptions& options) {
+  eval::make_folder_of(options.html);
+  check_writable(options.html);
+}
 
 ExitCode score_and_report(const eval::ScoreOptions& score,
                           const EvalReportOptions& options,

@@ -22,7 +22,8 @@ struct EvalReportOptions {
 
 void add_eval_report_options(CLI::App& command, EvalReportOptions& options);
 
-// Throws Error{device} when the page could not be written: said before the work begins.
+// Makes the page's folder. Throws Error{device} when the page could not be written: said before the
+// work begins.
 void check_report_path(const EvalReportOptions& options);
 
 // Scores, writes the page, prints the summary (strict: the official line). kDone only when every
