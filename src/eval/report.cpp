@@ -171,15 +171,21 @@ class RunData {
   std::vector<int64_t> place_;
 };
 
-// Reasons, the most frequent first, of all samples that were not right: [outcome, reason, count,
-// cut off by the limit of tokens].
+// A reason without what is particular to one answer: where its JSON broke, what stood there.
+std::string kind_of_reason(const SampleScore& sample) {
+  if (!sample.failure_kind.empty()) return sample.failure_kind;
+  const std::string& reason = sample.verdict.reason;
+  return reason.substr(0, std::min(reason.find(": "), reason.find(" (cut off")));
+}
+
+// Kinds of reasons, the most frequent first, of all samples that were not right: [outcome, reason,
+// count, cut off by the limit of tokens].
 Json reasons_json(const ScoreResult& score) {
   constexpr size_t kMaxReasons = 40;
   std::map<std::pair<Outcome, std::string>, std::array<int64_t, 2>> counts;
   for (const SampleScore& sample : score.samples) {
     if (sample.verdict.acc > 0) continue;
-    const std::string& kind = sample.failure_kind;
-    auto& count = counts[{sample.verdict.outcome, kind.empty() ? sample.verdict.reason : kind}];
+    auto& count = counts[{sample.verdict.outcome, kind_of_reason(sample)}];
     ++count[0];
     if (sample.finish_reason == "length") ++count[1];
   }

@@ -56,6 +56,31 @@ TEST(EvalScore, TheExitCodeSaysWhetherAllIsThere) {
   EXPECT_THAT(run.err, testing::HasSubstr("exit code is 1"));
 }
 
+TEST(EvalScore, WritesThePage) {
+  const TempDir folder;
+  const std::string page = (folder.path() / "new" / "report.html").string();
+  const std::string input = "score --input " + data("rows.jsonl");
+  const ProgramResult run =
+      run_eval(input + " --against " + data("rows.jsonl") + " --lang zh --html " + page);
+  EXPECT_EQ(run.exit_code, kDone) << run.err;
+  EXPECT_THAT(run.out, testing::HasSubstr("difference +0.00 % over 400 tasks in both"));
+  EXPECT_THAT(run.err, testing::HasSubstr(page + ": "));
+  std::ifstream file(page);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_THAT(text, testing::HasSubstr("\"lang\":\"zh\""));
+  EXPECT_THAT(text, testing::EndsWith("</html>\n"));
+  const ProgramResult full = run_eval(input + " --html /dev/full");
+  EXPECT_EQ(full.exit_code, kFailed);
+  EXPECT_THAT(full.err, testing::HasSubstr("/dev/full: cannot write"));
+  const ProgramResult lacking = run_eval(input + " --against /does/not/exist --html " + page);
+  EXPECT_EQ(lacking.exit_code, kFailed);
+  EXPECT_THAT(lacking.err, testing::HasSubstr("/does/not/exist"));
+  const Json json =
+      parse_json(run_eval(input + " --json --against " + data("rows.jsonl")).out, "stdout");
+  EXPECT_EQ(json["against"]["neither_right"], 419 - 146);
+  EXPECT_EQ(run_eval(input + " --lang fr").exit_code, kWrongUsage);
+}
+
 TEST(EvalScore, WrongUse) {
   EXPECT_EQ(run_eval("score").exit_code, kWrongUsage);
   EXPECT_THAT(run_eval("score --input /does/not/exist").err, testing::HasSubstr("/does/not/exist"));

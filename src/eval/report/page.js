@@ -133,7 +133,7 @@ function drawScore() {
       run.agreement === null ? "" : fact(t.agreement, share(run.agreement)), run.majority_accuracy === null ? "" : fact(t.majority, share(run.majority_accuracy)),
       fact(t.taskCount, String(run.n_tasks)), fact(t.samples, run.n_expected === null ? String(run.n_samples) : `${run.n_samples} ${t.of} ${run.n_expected}`)),
     make("div", { class: "stack", "aria-hidden": "true" }, ...known.map(([outcome, n]) => make("i", { style: `flex:${n};background:${outcomeColour(outcome)}` }))),
-    make("div", { class: "facts" }, ...known.map(([outcome, n]) => key(outcomeColour(outcome), `${outcomeName(outcome)} ${n} (${percent(n / run.n_samples)})`))),
+    make("div", { class: "facts" }, ...known.map(([outcome, n]) => key(outcomeColour(outcome), `${outcomeName(outcome)} ${n} (${(n / run.n_samples * 100).toFixed(1)} %)`))),
     ...notesOf(run));
 }
 
@@ -331,6 +331,8 @@ function drawDetail() {
 }
 
 // ---- lengths and times ---------------------------------------------------------------------------
+// Four digits, and no powers of ten for what people count.
+const brief = (value) => (value >= 1000 && value < 1e9 ? String(Math.round(value)) : String(Number(value.toPrecision(4))));
 function barChart(title, spread) {
   const bars = spread.right.map((right, i) => [right, spread.other[i]]);
   const width = 640, height = 170, bottom = 22, most = Math.max(1, ...bars.map(([right, other]) => right + other));
@@ -345,13 +347,13 @@ function barChart(title, spread) {
   });
   chart.append(svg("line", { x1: 0, x2: width, y1: height - bottom, y2: height - bottom, stroke: "var(--line)" }));
   spread.edges.forEach((edge, i) => {
-    if (i % every === 0) chart.append(svg("text", { x: Math.max(2, Math.min(width - 2, i * step)), y: height - 7, "text-anchor": i === 0 ? "start" : i === bars.length ? "end" : "middle" }, number(edge)));
+    if (i % every === 0) chart.append(svg("text", { x: Math.max(2, Math.min(width - 2, i * step)), y: height - 7, "text-anchor": i === 0 ? "start" : i === bars.length ? "end" : "middle" }, brief(edge)));
   });
   const summary = [[t.median, spread.median], [t.p90, spread.p90], [t.most, spread.max], [t.mean, spread.mean]];
   return make("div", { class: "bars" }, make("h3", {}, title), chart,
-    make("div", { class: "facts" }, ...summary.map(([name, value]) => make("span", {}, name + " ", make("b", {}, number(value))))),
+    make("div", { class: "facts" }, ...summary.map(([name, value]) => make("span", {}, name + " ", make("b", {}, brief(value))))),
     make("details", { style: "margin-top:.6rem" }, make("summary", {}, title + " ▦"), make("div", { class: "inside" },
-      table([t.from, t.to, t.right, t.other], bars.map(([right, other], i) => [number(spread.edges[i]), number(spread.edges[i + 1]), right, other])))));
+      table([t.from, t.to, t.right, t.other], bars.map(([right, other], i) => [brief(spread.edges[i]), brief(spread.edges[i + 1]), right, other])))));
 }
 function drawSpread() {
   byId("spread-body").replaceChildren(...[[t.lengths, "lengths"], [t.times, "times"]].flatMap(([title, what]) => runs.map((one, i) => {
