@@ -147,7 +147,9 @@ def check_times(verdicts, left_ns, cancelled, step_ms):
 
 
 if options.nano:
-    server = sc.qwen3_serve("-m", "nano", "--max-sequences", N_SEQUENCES, "--max-batch-tokens", 64)
+    # Those who stay must not be refused because of those who wait beside them.
+    server = sc.qwen3_serve("-m", "nano", "--max-sequences", N_SEQUENCES, "--max-batch-tokens", 64,
+                            "--max-waiting-tokens", 0)
 else:
     # So few blocks that those who stay are preempted now and then.
     server = sc.mock_server("--step-us", options.step_us, "--max-sequences", N_SEQUENCES,
