@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <random>
+#include <set>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -240,6 +241,40 @@ TEST_F(Eval, TheSecondWriterLeavesAtOnce) {
       << second.err;
   kill(child, SIGTERM);
   EXPECT_EQ(wait_for(child), 1);
+}
+
+// The wall clock goes forth and back by an hour every few milliseconds: only moments that are
+// written down may follow it, no wait, no key of a sample.
+TEST_F(Eval, TheClockMayJump) {
+  ASSERT_EQ(run_qwen3(command("whole.jsonl")).exit_code, 0);
+  std::string line =
+      "ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=" QWEN3_JUMPING_CLOCK " exec $QWEN3";
+  for (const std::string& word : command()) line += " '" + word + "'";
+  const ProgramResult result = test::run_shell(line);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(sorted_lines(path("out.jsonl")), sorted_lines(path("whole.jsonl")));
+  std::set<std::string> hours;  // "…T17:": the clock did jump
+  for (const std::string& timing : sorted_lines(path("out.jsonl.timings.jsonl"))) {
+    hours.insert(timing.substr(timing.find("\"finished\""), 26));
+  }
+  EXPECT_GT(hours.size(), 1u);
+}
+
+// A mount that may only be read. Not every system lets a test make one.
+TEST_F(Eval, AReadOnlyFolderIsNamed) {
+  std::filesystem::create_directory(path("fixed"));
+  const std::string mount = "mount --bind " + path("fixed") + " " + path("fixed") +
+                            " && mount -o remount,bind,ro " + path("fixed");
+  if (test::run_shell("unshare -rm sh -c '" + mount + "'").exit_code != 0) {
+    GTEST_SKIP() << "this system does not let us mount";
+  }
+  std::string eval;
+  for (const std::string& word : command("fixed/out.jsonl")) eval += " " + word;
+  const ProgramResult result =
+      test::run_shell("unshare -rm sh -c '" + mount + " && exec $QWEN3" + eval + "'");
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("fixed/out.jsonl"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("Read-only file system"), std::string::npos) << result.err;
 }
 
 TEST_F(Eval, SignalsStopItAndItGoesOn) {

@@ -14,6 +14,8 @@
 #include "eval/merge.h"
 #include "eval/python_json.h"
 #include "eval/sample_line.h"
+#include "eval/score.h"
+#include "eval/score_text.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 
@@ -77,6 +79,14 @@ class FakeSource final : public AnswerSource {
   std::mt19937_64 random_;
   std::vector<Question> waiting_;
 };
+
+// All that scoring says of a file of answers.
+std::string score_of(const std::filesystem::path& answers) {
+  ScoreOptions options;
+  options.input_file = answers;
+  options.resamples = 10;
+  return dump_json(score_json(score_file(options)));
+}
 
 class Generate : public testing::Test {
  protected:
@@ -147,7 +157,7 @@ TEST_F(Generate, WritesEverySampleOnce) {
   EXPECT_EQ(read_file(out("out.jsonl")), before);
 }
 
-// Any interrupted history gives the same answers, the same failures and the same totals.
+// Any interrupted history gives the same answers, failures, totals and score.
 TEST_F(Generate, AnyHistoryEndsTheSame) {
   behaviour_.reply = [](const Question& q) -> std::variant<Answer, Failure> {
     if (q.prompt == "p4" && q.sample == 1) return Failure{FailureKind::context, 400, "too long"};
@@ -164,8 +174,11 @@ TEST_F(Generate, AnyHistoryEndsTheSame) {
       std::string::npos)
       << failures;
 
+  const std::string score = score_of(out("out.jsonl"));
+  EXPECT_NE(score.find(R"("failed":2)"), std::string::npos) << score;
+
   std::mt19937_64 random(1);
-  for (int history = 0; history < 150; ++history) {
+  for (int history = 0; history < 1000; ++history) {
     options_.config.output_file = out("h" + std::to_string(history) + ".jsonl").string();
     const std::filesystem::path path = options_.config.output_file;
     GenerateReport report;
@@ -191,6 +204,10 @@ TEST_F(Generate, AnyHistoryEndsTheSame) {
     ASSERT_EQ(report.failures.at("context"), 2);
     ASSERT_EQ(report.tally.completion_tokens, 2 * kRows - 2);
     ASSERT_FALSE(report.complete());
+    ASSERT_EQ(score_of(path), score) << history;
+    for (const char* more : {"", ".manifest.json", ".timings.jsonl", ".failures.jsonl"}) {
+      std::filesystem::remove(path.string() + more);
+    }
   }
 }
 

@@ -18,6 +18,7 @@ struct MemoryDisk {
   std::string synced;  // what is certain to be on the disk
   int64_t capacity = int64_t{1} << 40;
   int64_t syncs_until_error = -1;  // 0: the next sync fails; < 0: never
+  int sync_error = EIO;            // with this
   int n_syncs = 0;
   // Everything that happened: a write or truncation gives `bytes` afterwards, a sync "".
   struct Step {
@@ -55,7 +56,7 @@ class MemoryFile final : public eval::AppendFile {
     ++disk_.n_syncs;
     if (disk_.syncs_until_error == 0) {
       disk_.syncs_until_error = -1;  // as Linux does: the next one says all is well
-      return EIO;
+      return disk_.sync_error;
     }
     if (disk_.syncs_until_error > 0) --disk_.syncs_until_error;
     disk_.synced = disk_.bytes;
