@@ -182,7 +182,7 @@ class NoSource final : public AnswerSource {
 };
 
 std::string write_dataset(const std::string& folder, int64_t n_rows) {
-  const std::string path = folder + "/data.jsonl";
+  std::string path = folder + "/data.jsonl";
   std::ofstream out(path);
   for (int64_t row = 0; row < n_rows; ++row) {
     out << fmt::format("{{\"prompt\": \"question {}\", \"task_id\": \"t{}\"}}\n", row, row);

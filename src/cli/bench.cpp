@@ -90,7 +90,7 @@ class TimedRequest {
   TimedRequest(Engine& engine,
                std::vector<int32_t> prompt,
                int64_t max_tokens,
-               std::shared_future<void> all_there = {}) {
+               const std::shared_future<void>& all_there = {}) {
     Request request{.prompt_ids = std::move(prompt), .sampling = {}};
     request.sampling.max_tokens = max_tokens;
     request.sampling.ignore_eos = true;

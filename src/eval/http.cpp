@@ -30,7 +30,7 @@ struct UrlFree {
 std::string url_part(CURLU* url, CURLUPart part) {
   char* text = nullptr;
   if (curl_url_get(url, part, &text, 0) != CURLUE_OK) return {};
-  const std::string copy = text;
+  std::string copy = text;
   curl_free(text);
   return copy;
 }
@@ -92,7 +92,7 @@ CurlList request_headers(const std::string& api_key) {
   const auto add = [&](const std::string& line) {
     curl_slist* longer = curl_slist_append(list.get(), line.c_str());
     QWEN3_CHECK(longer != nullptr, ErrorKind::out_of_memory, "libcurl: no memory for headers");
-    list.release();
+    static_cast<void>(list.release());  // it is part of `longer`
     list.reset(longer);
   };
   QWEN3_CHECK(api_key.find_first_of("\r\n") == api_key.npos,

@@ -25,14 +25,15 @@ std::string shown(const Json* value) {
 // The place and values of the first difference, members of objects one by one.
 std::string first_difference(const std::string& place, const Json* before, const Json* now) {
   if (before != nullptr && now != nullptr && before->is_object() && now->is_object()) {
+    const auto inside = [&](const std::string& key) { return fmt::format("{}.{}", place, key); };
     for (const auto& [key, value] : before->items()) {
       const auto other = now->find(key);
-      const std::string difference =
-          first_difference(place + "." + key, &value, other == now->end() ? nullptr : &*other);
+      std::string difference =
+          first_difference(inside(key), &value, other == now->end() ? nullptr : &*other);
       if (!difference.empty()) return difference;
     }
     for (const auto& [key, value] : now->items()) {
-      if (!before->contains(key)) return first_difference(place + "." + key, nullptr, &value);
+      if (!before->contains(key)) return first_difference(inside(key), nullptr, &value);
     }
     return {};
   }

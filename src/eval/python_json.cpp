@@ -285,7 +285,7 @@ std::string py_float_repr(double value) {
   if (n_digits <= exponent + 1) {
     return sign + digits + std::string(static_cast<size_t>(exponent + 1 - n_digits), '0') + ".0";
   }
-  return sign + digits.insert(static_cast<size_t>(exponent + 1), 1, '.');
+  return sign + digits.insert(static_cast<size_t>(exponent) + 1, 1, '.');
 }
 
 int py_depth(const PyValue& value) {

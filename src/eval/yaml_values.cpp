@@ -138,7 +138,7 @@ std::optional<Json> read_float(std::string_view text) {
 }
 
 Json read_scalar(const YAML::Node& node, std::string_view file) {
-  const std::string tag = node.Tag();
+  const std::string& tag = node.Tag();
   if (tag == "!" || tag == fmt::format("{}str", kTagPrefix)) return node.Scalar();
   Json value = read_plain_scalar(node.Scalar());
   if (tag.empty() || tag == "?") return value;

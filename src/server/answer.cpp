@@ -42,14 +42,14 @@ AnswerDelta Answer::finish(FinishReason reason) {
 void Answer::take(AnswerDelta& out, std::vector<AnswerPiece> pieces) {
   for (AnswerPiece& piece : pieces) {
     if (piece.kind == AnswerPiece::Kind::reasoning) {
-      take_reasoning(out, std::move(piece.text));
+      take_reasoning(out, piece.text);
     } else {
-      take_content(out, std::move(piece.text));
+      take_content(out, piece.text);
     }
   }
 }
 
-void Answer::take_reasoning(AnswerDelta& out, std::string text) {
+void Answer::take_reasoning(AnswerDelta& out, const std::string& text) {
   const bool first = !std::exchange(any_reasoning_, true);
   if (plan_.drop_reasoning) return;
   if (!plan_.tags_in_content) {
@@ -60,7 +60,7 @@ void Answer::take_reasoning(AnswerDelta& out, std::string text) {
   out.content += text;
 }
 
-void Answer::take_content(AnswerDelta& out, std::string text) {
+void Answer::take_content(AnswerDelta& out, const std::string& text) {
   const bool first = !std::exchange(any_content_, true);
   if (first && any_reasoning_ && plan_.tags_in_content && !plan_.drop_reasoning) {
     out.content += "</think>";

@@ -67,8 +67,8 @@ class Answer {
   enum class Ending { none, stop_string, repetition, one_call };
 
   void take(AnswerDelta& out, std::vector<AnswerPiece> pieces);
-  void take_reasoning(AnswerDelta& out, std::string text);
-  void take_content(AnswerDelta& out, std::string text);
+  void take_reasoning(AnswerDelta& out, const std::string& text);
+  void take_content(AnswerDelta& out, const std::string& text);
   void take_tools(AnswerDelta& out, ToolDelta delta);
 
   AnswerPlan plan_;

@@ -140,7 +140,7 @@ void Connection::on_head() {
   allowed_origin_ = std::move(verdict.allowed_origin);
   record_.key = verdict.client.name;
   if (verdict.answer) {
-    return answer_now(std::move(*verdict.answer), keep_alive && !verdict.close);
+    return answer_now(*verdict.answer, keep_alive && !verdict.close);
   }
   if (front_.draining) {
     return answer_now(unavailable("the server is shutting down", "shutting_down"), false);
@@ -218,12 +218,12 @@ void Connection::open_exchange(bool keep_alive, std::string allowed_origin) {
   answer_ended_ = false;
 }
 
-void Connection::answer_now(HttpResponse response, bool keep_alive) {
+void Connection::answer_now(const HttpResponse& response, bool keep_alive) {
   if (request_.id.empty()) request_.id = choose_request_id({});
   open_exchange(keep_alive, std::move(allowed_origin_));
   front_.n_exchanges_open.fetch_add(1, std::memory_order_relaxed);
   request_ = {};
-  exchange_->send(std::move(response));
+  exchange_->send(response);
   pull_output();
 }
 

@@ -79,7 +79,7 @@ class Connection final : public Resident, public std::enable_shared_from_this<Co
   void on_head();
   void dispatch();
   void open_exchange(bool keep_alive, std::string allowed_origin);
-  void answer_now(HttpResponse response, bool keep_alive);
+  void answer_now(const HttpResponse& response, bool keep_alive);
   void refuse_parse(const ParseFailure& failure);
   void complete_exchange();
   void end_exchange(std::string_view outcome, bool complete);

@@ -19,7 +19,7 @@ ExchangeCore::ExchangeCore(Setup setup)
       draining_(setup.draining),
       output_limit_(setup.output_limit) {}
 
-void ExchangeCore::send(HttpResponse response) {
+void ExchangeCore::send(const HttpResponse& response) {
   const std::lock_guard lock(mutex_);
   if (!may_answer_locked()) return;
   respond_locked(response);

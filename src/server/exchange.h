@@ -34,7 +34,7 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
   explicit ExchangeCore(Setup setup);
 
   // For the handler, any thread: see Exchange.
-  void send(HttpResponse response);
+  void send(const HttpResponse& response);
   void start_stream(std::string content_type);
   void write(std::string_view piece);
   void end();
@@ -104,7 +104,7 @@ class ExchangeHandle final : public Exchange {
   explicit ExchangeHandle(std::shared_ptr<ExchangeCore> core) : core_(std::move(core)) {}
   ~ExchangeHandle() override { core_->abandon(); }
 
-  void send(HttpResponse response) override { core_->send(std::move(response)); }
+  void send(HttpResponse response) override { core_->send(response); }
   void start_stream(std::string content_type) override {
     core_->start_stream(std::move(content_type));
   }

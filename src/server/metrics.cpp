@@ -90,7 +90,7 @@ prometheus::Family<T>& add_family(prometheus::Registry& registry,
 
 Histogram& Metrics::histogram(const char* name,
                               const char* help,
-                              Histogram::BucketBoundaries buckets) {
+                              const Histogram::BucketBoundaries& buckets) {
   return add_family(registry_, prometheus::BuildHistogram(), name, help).Add({}, buckets);
 }
 

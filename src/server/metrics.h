@@ -41,7 +41,7 @@ class Metrics {
  private:
   prometheus::Histogram& histogram(const char* name,
                                    const char* help,
-                                   prometheus::Histogram::BucketBoundaries buckets);
+                                   const prometheus::Histogram::BucketBoundaries& buckets);
 
   prometheus::Registry registry_;
   prometheus::Family<prometheus::Counter>& success_;

@@ -130,8 +130,8 @@ void RequestParser::reset() {
   n_lines_ = 0;
 }
 
-RequestParser::Progress RequestParser::fail(int status, std::string message) {
-  failure_ = {status, std::move(message)};
+RequestParser::Progress RequestParser::fail(int status, std::string_view message) {
+  failure_ = {status, std::string(message)};
   return Progress::failed;
 }
 

@@ -64,7 +64,7 @@ class RequestParser {
  private:
   class Grammar;
 
-  Progress fail(int status, std::string message);
+  Progress fail(int status, std::string_view message);
   Progress scan(std::string_view input);
   Progress end_of_scan(std::string_view input);
   Progress parse_head(std::string_view head);
