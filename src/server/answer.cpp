@@ -39,8 +39,8 @@ AnswerDelta Answer::finish(FinishReason reason) {
   return out;
 }
 
-void Answer::take(AnswerDelta& out, std::vector<AnswerPiece> pieces) {
-  for (AnswerPiece& piece : pieces) {
+void Answer::take(AnswerDelta& out, const std::vector<AnswerPiece>& pieces) {
+  for (const AnswerPiece& piece : pieces) {
     if (piece.kind == AnswerPiece::Kind::reasoning) {
       take_reasoning(out, piece.text);
     } else {

@@ -66,7 +66,7 @@ class Answer {
  private:
   enum class Ending { none, stop_string, repetition, one_call };
 
-  void take(AnswerDelta& out, std::vector<AnswerPiece> pieces);
+  void take(AnswerDelta& out, const std::vector<AnswerPiece>& pieces);
   void take_reasoning(AnswerDelta& out, const std::string& text);
   void take_content(AnswerDelta& out, const std::string& text);
   void take_tools(AnswerDelta& out, ToolDelta delta);

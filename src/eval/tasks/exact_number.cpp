@@ -138,7 +138,7 @@ class NumberReader {
     if (accept("\\frac")) return fraction();
     if (accept("10^")) return times_power(Rational(1));
     const size_t start = at_;
-    const auto value = decimal();
+    auto value = decimal();
     if (!value) return std::nullopt;
     const bool whole = text_.substr(start, at_ - start).find('.') == std::string_view::npos;
     if (accept("e") || accept("E")) return times_power(*value);
@@ -209,7 +209,7 @@ std::optional<ExactNumber> parse_exact_number(std::string_view text) {
   if (text.size() > 4 * kMaxDigits) return std::nullopt;
   std::string plain = plain_spelling(text);
   if (plain.ends_with('.')) plain.pop_back();  // the end of a sentence
-  if (const auto number = NumberReader(plain).read()) return number;
+  if (auto number = NumberReader(plain).read()) return number;
   // Spaces between digits that make no mixed number group thousands: 1 234 567.
   if (plain.find('&') == std::string::npos) return std::nullopt;
   std::string grouped;

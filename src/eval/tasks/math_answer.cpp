@@ -125,7 +125,7 @@ class MathAnswer : public Task {
               .reason = "no number and no box in the text",
               .prediction = {}};
     }
-    for (std::string accepted : accepted_answers(row)) {
+    for (const std::string& accepted : accepted_answers(row)) {
       // Data sets keep the whole solution as the answer; its result is marked the same way.
       const auto boxed = last_boxed(accepted);
       const auto marked = last_marked_answer(accepted);
