@@ -287,7 +287,7 @@ std::unique_ptr<Backend> make_cpu_backend(int n_threads, CpuIsa isa) {
   const cpu::KernelTable* kernels = cpu::kernel_table(isa);
   QWEN3_CHECK(kernels != nullptr && processor_has(isa),
               ErrorKind::unsupported,
-              "isa: this processor lacks {}; expected at most {}",
+              "isa: this processor, or its operating system, lacks {}; expected at most {}",
               isa_name(isa),
               isa_name(cpu_info().best_isa));
   return std::make_unique<CpuBackend>(n_threads, isa, *kernels);

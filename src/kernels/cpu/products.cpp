@@ -12,8 +12,9 @@ namespace {
 constexpr int64_t kDecodeRows = 24;
 // Rows and panels of a prefill task. 128 rows of 1,024 features are 256 KiB of bfloat16, four
 // panels 128 KiB: together they leave room in an L2 of 1 MiB, and a task takes 70 µs, short enough
-// to even out a disturbed core. AMD EPYC (Zen 4), 2 cores, 2026-11-24.
-constexpr int64_t kPrefillRows = 126;
+// to even out a disturbed core. AMD EPYC (Zen 4), 2 cores, 2026-11-24. Eight AMX tiles of 16 rows,
+// or 22 register tiles of at most six.
+constexpr int64_t kPrefillRows = 128;
 constexpr int64_t kPrefillPanels = 4;
 // Products below this many multiplications run on the caller: waking the team costs about 1 µs, in
 // which one core streams about this many weights.
@@ -46,8 +47,8 @@ void Products::reserve(int64_t max_tokens, int64_t max_features) {
   if (kernels_.bf16_dot) rounded_.get<uint16_t>(max_tokens * rounded_stride(max_features));
 }
 
-Products::Activations Products::rounded(const Tensor& x) {
-  const int64_t n_rows = x.dim(0);
+Products::Activations Products::rounded(const Tensor& x, std::span<const int32_t> from) {
+  const int64_t n_rows = from.empty() ? x.dim(0) : static_cast<int64_t>(from.size());
   const int64_t n_in = x.dim(1);
   const int64_t stride = rounded_stride(n_in);
   auto* rows = rounded_.get<uint16_t>(n_rows * stride);
@@ -55,7 +56,8 @@ Products::Activations Products::rounded(const Tensor& x) {
   pool_.parallel_for(ceil_div(n_rows, kRowsPerTask), [&](int64_t task, int) {
     const int64_t end = std::min(n_rows, (task + 1) * kRowsPerTask);
     for (int64_t row = task * kRowsPerTask; row < end; ++row) {
-      kernels_.round_row(rows + row * stride, x.f32_row(row), n_in);
+      const int64_t source = from.empty() ? row : from[static_cast<size_t>(row)];
+      kernels_.round_row(rows + row * stride, x.f32_row(source), n_in);
     }
   });
   return {rows, stride};
@@ -98,7 +100,7 @@ void Products::run(std::span<const Product> products, const Tensor& x) {
   const bool any_bf16 = std::any_of(products.begin(), products.end(), [&](const Product& product) {
     return wants_bf16(product.w.dtype());
   });
-  const Activations bf16 = any_bf16 ? rounded(x) : Activations{};
+  const Activations bf16 = any_bf16 ? rounded(x, {}) : Activations{};
   int64_t n_panels = 0;
   int64_t n_outputs = 0;
   for (const Product& product : products) {
@@ -160,8 +162,10 @@ void Products::experts_add(const Tensor& x,
   if (n_tokens == 0) return;
   const DType type = experts.gate_proj.dtype();
   const bool bf16 = wants_bf16(type);
-  const Activations input = bf16 ? rounded(h) : Activations{h.data(), h.row_stride()};
   groups_.build(routing, experts.gate_proj.dim(0));
+  // Rounded rows are laid down in the order of the groups, for tile loads want them in a row.
+  const Activations input =
+      bf16 ? rounded(h, groups_.rows()) : Activations{h.data(), h.row_stride()};
   const auto groups = groups_.groups();
   const int64_t n_pairs = routing.experts.numel();
   const int64_t n_products = n_pairs * hidden_size * intermediate_size;
@@ -178,9 +182,10 @@ void Products::experts_add(const Tensor& x,
         for (int64_t g = begin / n_up_panels; g * n_up_panels < end; ++g) {
           const ExpertGroups::Group& group = groups[static_cast<size_t>(g)];
           LinearArgs args;
-          args.x = input.data;
+          args.x = bf16 ? static_cast<const uint16_t*>(input.data) + group.begin * input.stride
+                        : input.data;
           args.x_stride = input.stride;
-          args.x_rows = group.rows.data();
+          args.x_rows = bf16 ? nullptr : group.rows.data();
           args.w = experts.gate_proj.matrix(group.expert).data();
           args.w_up = experts.up_proj.matrix(group.expert).data();
           args.n_in = hidden_size;

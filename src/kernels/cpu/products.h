@@ -42,7 +42,8 @@ class Products {
 
   LinearKernel kernel(DType type) const;
   bool wants_bf16(DType weight) const { return weight == DType::bf16 && kernels_.bf16_dot; }
-  Activations rounded(const Tensor& x);
+  // Rows `from` of x in bfloat16, one after the other; all of x where `from` is empty.
+  Activations rounded(const Tensor& x, std::span<const int32_t> from);
   void cut_for_decode(int64_t n_panels, int64_t n_rows);
   template <typename Body>
   void for_ranges(int64_t n_panels, int64_t n_rows, int64_t n_products, const Body& body);
