@@ -99,6 +99,8 @@ struct KernelTable {
   // Matrix products by weight type; linear_bf16 takes activations in bfloat16 if bf16_dot.
   bool bf16_dot;
   LinearKernel linear_f32, linear_bf16, linear_f16;
+  // Up to so many rows panels are taken one after the other; more rows want several abreast.
+  int64_t stream_rows, stream_rows_bf16;
 
   KvStoreKernel kv_store_f32, kv_store_bf16;
   AttendKernel attend_f32, attend_bf16;

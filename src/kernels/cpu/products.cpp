@@ -64,12 +64,12 @@ Products::Activations Products::rounded(const Tensor& x, std::span<const int32_t
 }
 
 // Cuts n_panels into ranges for tasks: large ones first, for long unbroken streams, small ones at
-// the end, so that all threads finish together even if one of them was disturbed. With few rows the
-// smallest is a panel, which streams as well as any number; with more it is the group of four that
-// a tile wants, whose arithmetic is what takes the time.
-void Products::cut_for_decode(int64_t n_panels, int64_t n_rows) {
+// the end, so that all threads finish together even if one of them was disturbed. Where panels
+// stream, the smallest is a panel; else it is the group of four that a tile wants, whose arithmetic
+// is what takes the time.
+void Products::cut_for_decode(int64_t n_panels, bool stream) {
   constexpr int64_t kGroup = 4;
-  const int64_t smallest = n_rows > 2 ? kGroup : 1;
+  const int64_t smallest = stream ? 1 : kGroup;
   cuts_.clear();
   for (int64_t begin = 0; begin < n_panels;) {
     cuts_.push_back(begin);
@@ -79,15 +79,14 @@ void Products::cut_for_decode(int64_t n_panels, int64_t n_rows) {
   cuts_.push_back(n_panels);
 }
 
-// body(panel_begin, panel_end) over [0, n_panels), in tasks that follow the cuts. n_rows: how many
-// each panel meets.
+// body(panel_begin, panel_end) over [0, n_panels), in tasks that follow the cuts.
 template <typename Body>
-void Products::for_ranges(int64_t n_panels, int64_t n_rows, int64_t n_products, const Body& body) {
+void Products::for_ranges(int64_t n_panels, bool stream, int64_t n_products, const Body& body) {
   if (n_products < kSerialProducts) {
     body(int64_t{0}, n_panels);
     return;
   }
-  cut_for_decode(n_panels, n_rows);
+  cut_for_decode(n_panels, stream);
   pool_.parallel_for(static_cast<int64_t>(cuts_.size()) - 1, [&](int64_t task, int) {
     body(cuts_[static_cast<size_t>(task)], cuts_[static_cast<size_t>(task) + 1]);
   });
@@ -97,9 +96,12 @@ void Products::run(std::span<const Product> products, const Tensor& x) {
   const int64_t n_rows = x.dim(0);
   const int64_t n_in = x.dim(1);
   if (n_rows == 0) return;
-  const bool any_bf16 = std::any_of(products.begin(), products.end(), [&](const Product& product) {
-    return wants_bf16(product.w.dtype());
-  });
+  bool any_bf16 = false;
+  bool stream = true;
+  for (const Product& product : products) {
+    any_bf16 = any_bf16 || wants_bf16(product.w.dtype());
+    stream = stream && streams(product.w.dtype(), n_rows);
+  }
   const Activations bf16 = any_bf16 ? rounded(x, {}) : Activations{};
   int64_t n_panels = 0;
   int64_t n_outputs = 0;
@@ -134,7 +136,7 @@ void Products::run(std::span<const Product> products, const Tensor& x) {
   };
 
   if (n_rows <= kDecodeRows) {
-    for_ranges(n_panels, n_rows, n_rows * n_in * n_outputs, [&](int64_t begin, int64_t end) {
+    for_ranges(n_panels, stream, n_rows * n_in * n_outputs, [&](int64_t begin, int64_t end) {
       compute(0, n_rows, begin, end);
     });
     return;
@@ -176,50 +178,48 @@ void Products::experts_add(const Tensor& x,
   auto* hidden = hidden_.get<std::byte>(n_pairs * stride * element);
   const int64_t n_up_panels = n_panels_of(intermediate_size);
   const auto n_groups = static_cast<int64_t>(groups.size());
-  const int64_t rows_per_expert = ceil_div(n_pairs, std::max<int64_t>(n_groups, 1));
-  for_ranges(
-      n_groups * n_up_panels, rows_per_expert, 2 * n_products, [&](int64_t begin, int64_t end) {
-        for (int64_t g = begin / n_up_panels; g * n_up_panels < end; ++g) {
-          const ExpertGroups::Group& group = groups[static_cast<size_t>(g)];
-          LinearArgs args;
-          args.x = bf16 ? static_cast<const uint16_t*>(input.data) + group.begin * input.stride
-                        : input.data;
-          args.x_stride = input.stride;
-          args.x_rows = bf16 ? nullptr : group.rows.data();
-          args.w = experts.gate_proj.matrix(group.expert).data();
-          args.w_up = experts.up_proj.matrix(group.expert).data();
-          args.n_in = hidden_size;
-          args.n_out = intermediate_size;
-          args.out = hidden + group.begin * stride * element;
-          args.out_stride = stride;
-          args.write = Write::silu_mul;
-          kernel(type)(args,
-                       0,
-                       static_cast<int64_t>(group.rows.size()),
-                       std::max(begin - g * n_up_panels, int64_t{0}),
-                       std::min(end - g * n_up_panels, n_up_panels));
-        }
-      });
+  const bool stream = streams(type, ceil_div(n_pairs, std::max<int64_t>(n_groups, 1)));
+  for_ranges(n_groups * n_up_panels, stream, 2 * n_products, [&](int64_t begin, int64_t end) {
+    for (int64_t g = begin / n_up_panels; g * n_up_panels < end; ++g) {
+      const ExpertGroups::Group& group = groups[static_cast<size_t>(g)];
+      LinearArgs args;
+      args.x =
+          bf16 ? static_cast<const uint16_t*>(input.data) + group.begin * input.stride : input.data;
+      args.x_stride = input.stride;
+      args.x_rows = bf16 ? nullptr : group.rows.data();
+      args.w = experts.gate_proj.matrix(group.expert).data();
+      args.w_up = experts.up_proj.matrix(group.expert).data();
+      args.n_in = hidden_size;
+      args.n_out = intermediate_size;
+      args.out = hidden + group.begin * stride * element;
+      args.out_stride = stride;
+      args.write = Write::silu_mul;
+      kernel(type)(args,
+                   0,
+                   static_cast<int64_t>(group.rows.size()),
+                   std::max(begin - g * n_up_panels, int64_t{0}),
+                   std::min(end - g * n_up_panels, n_up_panels));
+    }
+  });
 
   // A task owns some output features and adds every expert's share to them, in ascending order of
   // the expert: deterministic, and no two tasks touch the same element of x.
-  for_ranges(
-      n_panels_of(hidden_size), rows_per_expert, n_products, [&](int64_t begin, int64_t end) {
-        for (const ExpertGroups::Group& group : groups) {
-          LinearArgs args;
-          args.x = hidden + group.begin * stride * element;
-          args.x_stride = stride;
-          args.w = experts.down_proj.matrix(group.expert).data();
-          args.n_in = intermediate_size;
-          args.n_out = hidden_size;
-          args.out = x.data();
-          args.out_stride = x.row_stride();
-          args.out_rows = group.rows.data();
-          args.scales = group.weights.data();
-          args.write = Write::add_scaled;
-          kernel(type)(args, 0, static_cast<int64_t>(group.rows.size()), begin, end);
-        }
-      });
+  for_ranges(n_panels_of(hidden_size), stream, n_products, [&](int64_t begin, int64_t end) {
+    for (const ExpertGroups::Group& group : groups) {
+      LinearArgs args;
+      args.x = hidden + group.begin * stride * element;
+      args.x_stride = stride;
+      args.w = experts.down_proj.matrix(group.expert).data();
+      args.n_in = intermediate_size;
+      args.n_out = hidden_size;
+      args.out = x.data();
+      args.out_stride = x.row_stride();
+      args.out_rows = group.rows.data();
+      args.scales = group.weights.data();
+      args.write = Write::add_scaled;
+      kernel(type)(args, 0, static_cast<int64_t>(group.rows.size()), begin, end);
+    }
+  });
 }
 
 }  // namespace qwen3::cpu

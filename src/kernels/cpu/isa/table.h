@@ -21,8 +21,10 @@ using Bf16 = Bf16Product;
 
 #if defined(__AMX_BF16__)
 constexpr LinearKernel kLinearBf16 = linear_amx;
+constexpr int64_t kStreamRowsBf16 = kAmxRows;
 #else
 constexpr LinearKernel kLinearBf16 = linear<Bf16>;
+constexpr int64_t kStreamRowsBf16 = kStreamRows;
 #endif
 
 constexpr KernelTable kTable = {
@@ -30,6 +32,8 @@ constexpr KernelTable kTable = {
     .linear_f32 = linear<F32Product>,
     .linear_bf16 = kLinearBf16,
     .linear_f16 = linear<F16Product>,
+    .stream_rows = kStreamRows,
+    .stream_rows_bf16 = kStreamRowsBf16,
     .kv_store_f32 = kv_store<float>,
     .kv_store_bf16 = kv_store<uint16_t>,
     .attend_f32 = attend<F32Product>,
