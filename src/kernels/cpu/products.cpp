@@ -10,6 +10,8 @@ namespace {
 
 // Up to here a batch counts as decode: every task takes all rows, so weights are read once.
 constexpr int64_t kDecodeRows = 24;
+// Panels that register tiles take abreast at most.
+constexpr int64_t kGroup = 4;
 // Rows and panels of a prefill task. 128 rows of 1,024 features are 256 KiB of bfloat16, four
 // panels 128 KiB: together they leave room in an L2 of 1 MiB, and a task takes 70 µs, short enough
 // to even out a disturbed core. AMD EPYC (Zen 4), 2 cores, 2026-11-24. Eight AMX tiles of 16 rows,
@@ -43,6 +45,16 @@ LinearKernel Products::kernel(DType type) const {
   }
 }
 
+// Panels of a decode task at least. With few rows memory decides, and one panel streams as well as
+// any number, if it is long enough to be worth a task; with more rows it is the group of four that
+// a tile wants, whose arithmetic is what takes the time.
+int64_t Products::smallest_task(DType weight, int64_t n_rows, int64_t n_in) const {
+  constexpr int64_t kWorthATask = 32 << 10;  // bytes: some 3 µs of a thread's share of the memory
+  const bool bf16 = weight == DType::bf16;
+  if (n_rows > (bf16 ? kernels_.stream_rows_bf16 : kernels_.stream_rows)) return kGroup;
+  return std::clamp<int64_t>(kWorthATask / (n_in * kPanel * dtype_size(weight)), 1, kGroup);
+}
+
 void Products::reserve(int64_t max_tokens, int64_t max_features) {
   if (kernels_.bf16_dot) rounded_.get<uint16_t>(max_tokens * rounded_stride(max_features));
 }
@@ -64,12 +76,8 @@ Products::Activations Products::rounded(const Tensor& x, std::span<const int32_t
 }
 
 // Cuts n_panels into ranges for tasks: large ones first, for long unbroken streams, small ones at
-// the end, so that all threads finish together even if one of them was disturbed. Where panels
-// stream, the smallest is a panel; else it is the group of four that a tile wants, whose arithmetic
-// is what takes the time.
-void Products::cut_for_decode(int64_t n_panels, bool stream) {
-  constexpr int64_t kGroup = 4;
-  const int64_t smallest = stream ? 1 : kGroup;
+// the end, so that all threads finish together even if one of them was disturbed.
+void Products::cut_for_decode(int64_t n_panels, int64_t smallest) {
   cuts_.clear();
   for (int64_t begin = 0; begin < n_panels;) {
     cuts_.push_back(begin);
@@ -79,14 +87,17 @@ void Products::cut_for_decode(int64_t n_panels, bool stream) {
   cuts_.push_back(n_panels);
 }
 
-// body(panel_begin, panel_end) over [0, n_panels), in tasks that follow the cuts.
+// body(panel_begin, panel_end) over [0, n_panels), in tasks of `smallest` panels or more.
 template <typename Body>
-void Products::for_ranges(int64_t n_panels, bool stream, int64_t n_products, const Body& body) {
+void Products::for_ranges(int64_t n_panels,
+                          int64_t smallest,
+                          int64_t n_products,
+                          const Body& body) {
   if (n_products < kSerialProducts) {
     body(int64_t{0}, n_panels);
     return;
   }
-  cut_for_decode(n_panels, stream);
+  cut_for_decode(n_panels, smallest);
   pool_.parallel_for(static_cast<int64_t>(cuts_.size()) - 1, [&](int64_t task, int) {
     body(cuts_[static_cast<size_t>(task)], cuts_[static_cast<size_t>(task) + 1]);
   });
@@ -97,10 +108,10 @@ void Products::run(std::span<const Product> products, const Tensor& x) {
   const int64_t n_in = x.dim(1);
   if (n_rows == 0) return;
   bool any_bf16 = false;
-  bool stream = true;
+  int64_t smallest = 1;
   for (const Product& product : products) {
     any_bf16 = any_bf16 || wants_bf16(product.w.dtype());
-    stream = stream && streams(product.w.dtype(), n_rows);
+    smallest = std::max(smallest, smallest_task(product.w.dtype(), n_rows, n_in));
   }
   const Activations bf16 = any_bf16 ? rounded(x, {}) : Activations{};
   int64_t n_panels = 0;
@@ -136,7 +147,7 @@ void Products::run(std::span<const Product> products, const Tensor& x) {
   };
 
   if (n_rows <= kDecodeRows) {
-    for_ranges(n_panels, stream, n_rows * n_in * n_outputs, [&](int64_t begin, int64_t end) {
+    for_ranges(n_panels, smallest, n_rows * n_in * n_outputs, [&](int64_t begin, int64_t end) {
       compute(0, n_rows, begin, end);
     });
     return;
@@ -178,8 +189,9 @@ void Products::experts_add(const Tensor& x,
   auto* hidden = hidden_.get<std::byte>(n_pairs * stride * element);
   const int64_t n_up_panels = n_panels_of(intermediate_size);
   const auto n_groups = static_cast<int64_t>(groups.size());
-  const bool stream = streams(type, ceil_div(n_pairs, std::max<int64_t>(n_groups, 1)));
-  for_ranges(n_groups * n_up_panels, stream, 2 * n_products, [&](int64_t begin, int64_t end) {
+  const int64_t rows_per_expert = ceil_div(n_pairs, std::max<int64_t>(n_groups, 1));
+  const int64_t smallest_up = smallest_task(type, rows_per_expert, hidden_size);
+  for_ranges(n_groups * n_up_panels, smallest_up, 2 * n_products, [&](int64_t begin, int64_t end) {
     for (int64_t g = begin / n_up_panels; g * n_up_panels < end; ++g) {
       const ExpertGroups::Group& group = groups[static_cast<size_t>(g)];
       LinearArgs args;
@@ -204,7 +216,8 @@ void Products::experts_add(const Tensor& x,
 
   // A task owns some output features and adds every expert's share to them, in ascending order of
   // the expert: deterministic, and no two tasks touch the same element of x.
-  for_ranges(n_panels_of(hidden_size), stream, n_products, [&](int64_t begin, int64_t end) {
+  const int64_t smallest_down = smallest_task(type, rows_per_expert, intermediate_size);
+  for_ranges(n_panels_of(hidden_size), smallest_down, n_products, [&](int64_t begin, int64_t end) {
     for (const ExpertGroups::Group& group : groups) {
       LinearArgs args;
       args.x = hidden + group.begin * stride * element;

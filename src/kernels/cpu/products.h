@@ -44,12 +44,10 @@ class Products {
   bool wants_bf16(DType weight) const { return weight == DType::bf16 && kernels_.bf16_dot; }
   // Rows `from` of x in bfloat16, one after the other; all of x where `from` is empty.
   Activations rounded(const Tensor& x, std::span<const int32_t> from);
-  bool streams(DType weight, int64_t n_rows) const {
-    return n_rows <= (weight == DType::bf16 ? kernels_.stream_rows_bf16 : kernels_.stream_rows);
-  }
-  void cut_for_decode(int64_t n_panels, bool stream);
+  int64_t smallest_task(DType weight, int64_t n_rows, int64_t n_in) const;
+  void cut_for_decode(int64_t n_panels, int64_t smallest);
   template <typename Body>
-  void for_ranges(int64_t n_panels, bool stream, int64_t n_products, const Body& body);
+  void for_ranges(int64_t n_panels, int64_t smallest, int64_t n_products, const Body& body);
 
   const KernelTable& kernels_;
   ThreadPool& pool_;
