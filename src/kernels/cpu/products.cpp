@@ -49,7 +49,7 @@ LinearKernel Products::kernel(DType type) const {
 // any number, if it is long enough to be worth a task; with more rows it is the group of four that
 // a tile wants, whose arithmetic is what takes the time.
 int64_t Products::smallest_task(DType weight, int64_t n_rows, int64_t n_in) const {
-  constexpr int64_t kWorthATask = 32 << 10;  // bytes: some 3 µs of a thread's share of the memory
+  constexpr int64_t kWorthATask = 32 << 10;  // bytes: 2 to 5 µs of a thread's share of the memory
   const bool bf16 = weight == DType::bf16;
   if (n_rows > (bf16 ? kernels_.stream_rows_bf16 : kernels_.stream_rows)) return kGroup;
   return std::clamp<int64_t>(kWorthATask / (n_in * kPanel * dtype_size(weight)), 1, kGroup);
