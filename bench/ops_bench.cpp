@@ -3,12 +3,12 @@
 //   ops_bench [--filter TEXT] [--threads N] [--isa NAME] [--repeat N] [--json]
 //
 // It measures first what the machine gives today with the same threads: read bandwidth over 1 GiB,
-// the peak of BF16 dot products and of float32 multiply-adds. Then each operation, at the shapes of
-// Qwen3-0.6B (and, for experts, Qwen3-30B-A3B), in microseconds, GB/s, GFLOP/s and the share of the
-// ceiling that binds it. Weights rotate through enough copies that no cache holds them between
-// runs. Times are the best of several runs: on a shared machine the others are measurements of the
-// neighbours. The ceilings are measured again before each operation for the same reason, and with
-// --threads 1 processor time is taken instead of wall time.
+// the peak of the instruction set's BF16 products and float32 multiply-adds. Then each operation,
+// at the shapes of Qwen3-0.6B (and, for experts, Qwen3-30B-A3B), in microseconds, GB/s, GFLOP/s and
+// the share of the ceiling that binds it. Weights rotate through enough copies that no cache holds
+// them between runs. Times are the best of several runs: on a shared machine the others are
+// measurements of the neighbours. The ceilings are measured again before each operation for the
+// same reason, and with --threads 1 processor time is taken instead of wall time.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -83,6 +83,24 @@ __attribute__((target("avx512f,avx512bf16"))) void bf16_peak_loop(int64_t n) {
   for (int i = 1; i < 12; ++i) acc[0] += acc[i];
   g_sink = acc[0][0];
 }
+// Four sums at a time, as many as the instruction's latency wants; tiles of zeros.
+__attribute__((target("amx-tile,amx-bf16"))) void amx_peak_loop(int64_t n) {
+  struct alignas(64) {
+    uint8_t palette = 1;
+    uint8_t unused[15] = {};
+    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {16, 16, 16, 16, 16, 16};
+  } config;
+  asm volatile("" : : "r"(&config) : "memory");
+  _tile_loadconfig(&config);
+  for (int64_t i = 0; i < n; ++i) {
+    _tile_dpbf16ps(0, 4, 5);
+    _tile_dpbf16ps(1, 4, 5);
+    _tile_dpbf16ps(2, 4, 5);
+    _tile_dpbf16ps(3, 4, 5);
+  }
+  _tile_release();
+}
 __attribute__((target("avx512f"))) void f32_peak_loop_avx512(int64_t n) {
   __m512 acc[12];
   for (__m512& a : acc) a = _mm512_setzero_ps();
@@ -140,7 +158,9 @@ struct Ceilings {
 
 class Machine {
  public:
-  explicit Machine(int n_threads) : pool_(n_threads), buffer_(int64_t{1} << 30) {
+  // The peaks are those of `isa`, if this machine has it.
+  Machine(int n_threads, CpuIsa isa)
+      : isa_(std::min(isa, cpu_info().best_isa)), pool_(n_threads), buffer_(int64_t{1} << 30) {
     for (int64_t i = 0; i < buffer_.bytes(); i += 4096) buffer_.data()[i] = std::byte{1};
   }
 
@@ -155,23 +175,27 @@ class Machine {
                     });
 #if defined(__x86_64__)
     constexpr int64_t kRounds = 400'000;
-    const auto flops = [&](void (*loop)(int64_t), int lanes, int flops_per_lane) {
+    const auto flops = [&](void (*loop)(int64_t), int flops_per_round) {
       const double seconds = best_of(
           4, [&] { pool_.parallel_for(pool_.size(), [&](int64_t, int) { loop(kRounds); }); });
-      return static_cast<double>(pool_.size()) * kRounds * 12 * lanes * flops_per_lane / seconds;
+      return static_cast<double>(pool_.size()) * kRounds * flops_per_round / seconds;
     };
-    const CpuIsa isa = cpu_info().best_isa;
-    if (isa >= CpuIsa::avx512_bf16) c.bf16_flops = flops(bf16_peak_loop, 16, 4);
-    if (isa >= CpuIsa::avx512) {
-      c.f32_flops = flops(f32_peak_loop_avx512, 16, 2);
-    } else if (isa == CpuIsa::avx2) {
-      c.f32_flops = flops(f32_peak_loop_avx2, 8, 2);
+    if (isa_ == CpuIsa::amx) {
+      c.bf16_flops = flops(amx_peak_loop, 4 * 16 * 16 * 32 * 2);
+    } else if (isa_ == CpuIsa::avx512_bf16) {
+      c.bf16_flops = flops(bf16_peak_loop, 12 * 16 * 4);
+    }
+    if (isa_ >= CpuIsa::avx512) {
+      c.f32_flops = flops(f32_peak_loop_avx512, 12 * 16 * 2);
+    } else if (isa_ == CpuIsa::avx2) {
+      c.f32_flops = flops(f32_peak_loop_avx2, 12 * 8 * 2);
     }
 #endif
     return c;
   }
 
  private:
+  CpuIsa isa_;
   ThreadPool pool_;
   Storage buffer_;
 };
@@ -554,7 +578,7 @@ void run(const Options& options) {
   const CpuIsa isa = options.isa.empty() ? cpu_info().best_isa : parse_isa(options.isa);
   const int n_threads = options.n_threads > 0 ? options.n_threads : cpu_info().n_cores;
   g_one_thread = n_threads == 1;
-  Machine machine(n_threads);
+  Machine machine(n_threads, isa);
   const Ceilings c = machine.measure();
   const auto backend = make_cpu_backend(n_threads, isa);
   backend->reserve(512, 4096, 8192);

@@ -23,6 +23,7 @@ parser.add_argument("--pairs", type=int, default=5)
 parser.add_argument("--tokens", type=int, default=128)
 parser.add_argument("--context", type=int, default=1024)
 parser.add_argument("--threads", type=int, default=0, help="of the server's engine; 0: one per core")
+parser.add_argument("--cpu-isa", default="", help="of the server's engine; the best by default")
 options = parser.parse_args()
 
 
@@ -42,7 +43,8 @@ async def clients(server, n, salt):
 
 
 server = sc.qwen3_serve("-m", options.model, "--context", options.context, "--max-sequences",
-                        options.clients, "--threads", options.threads)
+                        options.clients, "--threads", options.threads,
+                        *(["--cpu-isa", options.cpu_isa] if options.cpu_isa else []))
 asyncio.run(clients(server, options.clients, "warm"))
 ratios, cpu_ratios = [], []
 for pair in range(options.pairs):

@@ -18,7 +18,7 @@ struct LoadOptions {
   std::string backend = "auto";  // "auto" (the fastest of this machine), "reference", "cpu"
   std::string dtype = "auto";    // "auto" (as stored), "float32", "bfloat16"
   int n_threads = 0;             // 0: all cores this process may use
-  std::string cpu_isa = {};      // "": the best; else "baseline", "avx2", "avx512", "avx512_bf16"
+  std::string cpu_isa = {};      // "": the best; else "baseline", "avx2" … "avx512_bf16", "amx"
   // The directory needs no weights: they are drawn at random (for benchmarks).
   bool random_weights = false;
   uint64_t random_seed = 0;

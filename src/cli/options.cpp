@@ -133,7 +133,7 @@ void add_compute_options(CLI::App& command, ModelOptions& options) {
   command
       .add_option("--cpu-isa",
                   options.cpu_isa,
-                  "Instruction set: baseline, neon, avx2, avx512 or avx512_bf16")
+                  "Instruction set: baseline, neon, avx2, avx512, avx512_bf16 or amx")
       ->check(known_isa())
       ->default_str("the best");
 }

@@ -14,17 +14,20 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 namespace qwen3 {
 namespace {
 
-constexpr std::array<std::pair<CpuIsa, std::string_view>, 5> kNames = {{
+constexpr std::array<std::pair<CpuIsa, std::string_view>, 6> kNames = {{
     {CpuIsa::baseline, "baseline"},
     {CpuIsa::neon, "neon"},
     {CpuIsa::avx2, "avx2"},
     {CpuIsa::avx512, "avx512"},
     {CpuIsa::avx512_bf16, "avx512_bf16"},
+    {CpuIsa::amx, "amx"},
 }};
 
 // Cores in the affinity mask. A mask wider than cpu_set_t (1,024 cores) makes the call fail; then
@@ -59,6 +62,15 @@ uint64_t enabled_states() {
   return uint64_t{high} << 32 | low;
 }
 
+// Linux lets a process use the tiles' 8 KiB of registers once it has asked, for all its threads
+// (Documentation/arch/x86/xstate.rst; since 5.16). It may refuse, and older kernels, or others that
+// speak its language, do not know the question.
+bool may_use_tiles() {
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;               // its bit in XCR0
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
 CpuIsa detect_isa() {
   const CpuidRegisters basic = cpuid(1);
   const bool osxsave = bit(basic.ecx, 27);
@@ -79,7 +91,13 @@ CpuIsa detect_isa() {
   const bool vl = bit(extended.ebx, 31);
   if ((states & kZmm) != kZmm || !foundation || !dq || !bw || !vl) return CpuIsa::avx2;
   const bool bf16 = extended.eax >= 1 && bit(cpuid(7, 1).eax, 5);
-  return bf16 ? CpuIsa::avx512_bf16 : CpuIsa::avx512;
+  if (!bf16) return CpuIsa::avx512;
+
+  constexpr uint64_t kTiles = 0x60000;  // their configuration and their data
+  const bool tile = bit(extended.edx, 24);
+  const bool tile_bf16 = bit(extended.edx, 22);
+  const bool saved = (states & kTiles) == kTiles;
+  return tile && tile_bf16 && saved && may_use_tiles() ? CpuIsa::amx : CpuIsa::avx512_bf16;
 }
 
 std::string detect_model_name() {

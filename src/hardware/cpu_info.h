@@ -6,14 +6,15 @@
 
 namespace qwen3 {
 
-// Instruction sets that kernels/cpu has code for, slowest first. avx512_bf16 implies avx512
-// (F, BW, DQ, VL); avx2 implies FMA and F16C.
-enum class CpuIsa { baseline, neon, avx2, avx512, avx512_bf16 };
+// Instruction sets that kernels/cpu has code for, slowest first. amx (tiles and their bfloat16
+// product) implies avx512_bf16; that implies avx512 (F, BW, DQ, VL); avx2 implies FMA and F16C.
+enum class CpuIsa { baseline, neon, avx2, avx512, avx512_bf16, amx };
 
 struct CpuInfo {
   std::string model_name;
   int n_cores = 1;  // that this process may use (its affinity mask), not what the machine has
-  CpuIsa best_isa = CpuIsa::baseline;  // with operating-system support for the registers checked
+  // With the operating system's support for the registers checked and, for tiles, asked for.
+  CpuIsa best_isa = CpuIsa::baseline;
 };
 
 const CpuInfo& cpu_info();

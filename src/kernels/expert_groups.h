@@ -24,6 +24,8 @@ class ExpertGroups {
 
   // Experts with at least one token, ascending. Valid until the next build().
   std::span<const Group> groups() const { return groups_; }
+  // The tokens of all groups, one group after the other.
+  std::span<const int32_t> rows() const { return rows_; }
   // Position of pair (token, rank) in the concatenation of all groups.
   int64_t position(int64_t token, int64_t rank) const {
     return positions_[static_cast<size_t>(token * top_k_ + rank)];

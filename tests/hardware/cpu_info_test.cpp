@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <string>
@@ -27,6 +29,10 @@ TEST(CpuInfo, AgreesWithTheKernelsFlags) {
     expected = CpuIsa::avx2;
     if (has("avx512f") && has("avx512bw") && has("avx512dq") && has("avx512vl")) {
       expected = has("avx512_bf16") ? CpuIsa::avx512_bf16 : CpuIsa::avx512;
+      // The kernel may show the tiles and still refuse them; asking again is allowed.
+      const bool tiles = has("amx_tile") && has("amx_bf16") && has("avx512_bf16");
+      constexpr long kRequestPermission = 0x1023;
+      if (tiles && syscall(SYS_arch_prctl, kRequestPermission, 18) == 0) expected = CpuIsa::amx;
     }
   }
   EXPECT_EQ(cpu_info().best_isa, expected) << isa_name(cpu_info().best_isa);
@@ -44,8 +50,12 @@ TEST(CpuInfo, CountsTheCoresOfTheAffinityMask) {
 }
 
 TEST(CpuInfo, NamesRoundTrip) {
-  for (const CpuIsa isa :
-       {CpuIsa::baseline, CpuIsa::neon, CpuIsa::avx2, CpuIsa::avx512, CpuIsa::avx512_bf16}) {
+  for (const CpuIsa isa : {CpuIsa::baseline,
+                           CpuIsa::neon,
+                           CpuIsa::avx2,
+                           CpuIsa::avx512,
+                           CpuIsa::avx512_bf16,
+                           CpuIsa::amx}) {
     EXPECT_EQ(parse_isa(isa_name(isa)), isa);
   }
   try {

@@ -163,7 +163,7 @@ TEST(CpuLinear, RowsAreBitIdenticalInAnyBatch) {
       std::vector<float> all(static_cast<size_t>(m * n));
       const Tensor x_view = Tensor::view(x, {m, k});
       backend->linear(Tensor::view(all, {m, n}), x_view, w.packed, {});
-      for (const int64_t count : {1, 2, 3, 5, 6, 7, 16, 24, 25, 127}) {
+      for (const int64_t count : {1, 2, 3, 5, 6, 7, 16, 17, 24, 25, 33, 127}) {
         std::vector<float> part(static_cast<size_t>(count * n));
         Backend& runner = count % 2 == 0 ? *other : *backend;
         runner.linear(Tensor::view(part, {count, n}), x_view.rows(m - count, count), w.packed, {});

@@ -21,23 +21,32 @@ namespace qwen3::testing {
 constexpr double kEps = 1.1920929e-7;  // float32
 constexpr double kEpsBf16 = 0x1p-8;    // largest relative error of rounding to bfloat16
 
-inline std::vector<CpuIsa> isas_here() {
-  std::vector<CpuIsa> isas;
-  for (const CpuIsa isa :
-       {CpuIsa::baseline, CpuIsa::neon, CpuIsa::avx2, CpuIsa::avx512, CpuIsa::avx512_bf16}) {
-    try {
-      make_cpu_backend(1, isa);
-      isas.push_back(isa);
-    } catch (const Error&) {
-      // This machine lacks it.
+// Says once what is not tested because this machine lacks it.
+inline const std::vector<CpuIsa>& isas_here() {
+  static const std::vector<CpuIsa> here = [] {
+    std::vector<CpuIsa> isas;
+    for (const CpuIsa isa : {CpuIsa::baseline,
+                             CpuIsa::neon,
+                             CpuIsa::avx2,
+                             CpuIsa::avx512,
+                             CpuIsa::avx512_bf16,
+                             CpuIsa::amx}) {
+      try {
+        make_cpu_backend(1, isa);
+        isas.push_back(isa);
+      } catch (const Error& error) {
+        std::printf("not tested here: %s\n", error.what());
+      }
     }
-  }
-  return isas;
+    return isas;
+  }();
+  return here;
 }
 
-// bfloat16 weights meet activations rounded to bfloat16 on this instruction set only.
-inline bool rounds_activations(CpuIsa isa, DType weight) {
-  return isa == CpuIsa::avx512_bf16 && weight == DType::bf16;
+// What is stored as bfloat16, weights or keys, meets activations rounded to bfloat16 on these
+// instruction sets only.
+inline bool rounds_activations(CpuIsa isa, DType stored) {
+  return isa >= CpuIsa::avx512_bf16 && stored == DType::bf16;
 }
 
 inline std::vector<float> random_floats(int64_t n, uint32_t seed, float deviation = 1.0f) {

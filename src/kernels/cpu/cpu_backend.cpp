@@ -111,18 +111,27 @@ class CpuBackend final : public Backend {
     const cpu::KvArgs args = cpu::kv_args(kv);
     const cpu::KvStoreKernel store =
         kv.k.dtype() == DType::bf16 ? kernels_.kv_store_bf16 : kernels_.kv_store_f32;
-    // A key is spread over head_dim / 2 cache lines, most of them misses: count a line as much.
+    // A key is spread over head_dim / 2 cache lines, most of them misses: count a line as much. It
+    // shares them with its 15 neighbours in the sequence, so a task takes as many tokens of one
+    // head, or threads would fight for the lines. A decode step's tokens have no neighbours.
     constexpr int64_t kElementCost = 16;
+    constexpr int64_t kDecodeTokens = 64;
     const auto n_tokens = static_cast<int64_t>(slot_mapping.size());
-    const int64_t n_heads = args.n_kv_heads;
-    for_rows(n_tokens * n_heads, args.head_dim * kElementCost, [&](int64_t row) {
-      const int64_t t = row / n_heads;
-      const int64_t head = row % n_heads;
-      store(args,
-            slot_mapping[static_cast<size_t>(t)],
-            head,
-            k.f32_row(t) + head * args.head_dim,
-            v.f32_row(t) + head * args.head_dim);
+    const int64_t per_task =
+        std::min<int64_t>(n_tokens, n_tokens > kDecodeTokens ? cpu::kPanel : 4);
+    if (n_tokens == 0) return;
+    const int64_t n_parts = ceil_div(n_tokens, per_task);
+    const int64_t cost = per_task * args.head_dim * kElementCost;
+    for_rows(args.n_kv_heads * n_parts, cost, [&](int64_t row) {
+      const int64_t head = row / n_parts;
+      const int64_t first = row % n_parts * per_task;
+      for (int64_t t = first; t < std::min(first + per_task, n_tokens); ++t) {
+        store(args,
+              slot_mapping[static_cast<size_t>(t)],
+              head,
+              k.f32_row(t) + head * args.head_dim,
+              v.f32_row(t) + head * args.head_dim);
+      }
     });
   }
 
@@ -287,7 +296,7 @@ std::unique_ptr<Backend> make_cpu_backend(int n_threads, CpuIsa isa) {
   const cpu::KernelTable* kernels = cpu::kernel_table(isa);
   QWEN3_CHECK(kernels != nullptr && processor_has(isa),
               ErrorKind::unsupported,
-              "isa: this processor lacks {}; expected at most {}",
+              "isa: this processor, or its operating system, lacks {}; expected at most {}",
               isa_name(isa),
               isa_name(cpu_info().best_isa));
   return std::make_unique<CpuBackend>(n_threads, isa, *kernels);

@@ -9,7 +9,7 @@
 
 namespace qwen3 {
 
-// n_threads >= 1. Throws Error{unsupported} if this processor lacks `isa`.
+// n_threads >= 1. Throws Error{unsupported} if this processor or its operating system lacks `isa`.
 std::unique_ptr<Backend> make_cpu_backend(int n_threads, CpuIsa isa);
 
 }  // namespace qwen3

@@ -7,6 +7,7 @@ const KernelTable& baseline_table();
 const KernelTable& avx2_table();
 const KernelTable& avx512_table();
 const KernelTable& avx512_bf16_table();
+const KernelTable& amx_table();
 #elif defined(__aarch64__)
 const KernelTable& neon_table();
 #endif
@@ -22,6 +23,8 @@ const KernelTable* kernel_table(CpuIsa isa) {
       return &avx512_table();
     case CpuIsa::avx512_bf16:
       return &avx512_bf16_table();
+    case CpuIsa::amx:
+      return &amx_table();
     case CpuIsa::neon:
       return nullptr;
 #elif defined(__aarch64__)

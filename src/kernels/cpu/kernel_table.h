@@ -23,9 +23,10 @@ enum class Write : uint8_t {
 struct LinearArgs {
   const void* x = nullptr;  // bfloat16 where the table says so, else float32
   int64_t x_stride = 0;
-  const int32_t* x_rows = nullptr;  // row i of the product reads row x_rows[i]; nullptr: row i
-  const void* w = nullptr;          // one matrix in panels
-  const void* w_up = nullptr;       // silu_mul only; same shape
+  // Row i of the product reads row x_rows[i]; nullptr, and always for bfloat16: row i.
+  const int32_t* x_rows = nullptr;
+  const void* w = nullptr;     // one matrix in panels
+  const void* w_up = nullptr;  // silu_mul only; same shape
   int64_t n_in = 0;
   int64_t n_out = 0;
   void* out = nullptr;  // float32, except for silu_mul
@@ -98,6 +99,8 @@ struct KernelTable {
   // Matrix products by weight type; linear_bf16 takes activations in bfloat16 if bf16_dot.
   bool bf16_dot;
   LinearKernel linear_f32, linear_bf16, linear_f16;
+  // Up to so many rows panels are taken one after the other; more rows want several abreast.
+  int64_t stream_rows, stream_rows_bf16;
 
   KvStoreKernel kv_store_f32, kv_store_bf16;
   AttendKernel attend_f32, attend_bf16;

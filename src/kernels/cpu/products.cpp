@@ -10,10 +10,13 @@ namespace {
 
 // Up to here a batch counts as decode: every task takes all rows, so weights are read once.
 constexpr int64_t kDecodeRows = 24;
+// Panels that register tiles take abreast at most.
+constexpr int64_t kGroup = 4;
 // Rows and panels of a prefill task. 128 rows of 1,024 features are 256 KiB of bfloat16, four
 // panels 128 KiB: together they leave room in an L2 of 1 MiB, and a task takes 70 µs, short enough
-// to even out a disturbed core. AMD EPYC (Zen 4), 2 cores, 2026-11-24.
-constexpr int64_t kPrefillRows = 126;
+// to even out a disturbed core. AMD EPYC (Zen 4), 2 cores, 2026-11-24. Eight AMX tiles of 16 rows,
+// or 22 register tiles of at most six.
+constexpr int64_t kPrefillRows = 128;
 constexpr int64_t kPrefillPanels = 4;
 // Products below this many multiplications run on the caller: waking the team costs about 1 µs, in
 // which one core streams about this many weights.
@@ -42,12 +45,22 @@ LinearKernel Products::kernel(DType type) const {
   }
 }
 
+// Panels of a decode task at least. With few rows memory decides, and one panel streams as well as
+// any number, if it is long enough to be worth a task; with more rows it is the group of four that
+// a tile wants, whose arithmetic is what takes the time.
+int64_t Products::smallest_task(DType weight, int64_t n_rows, int64_t n_in) const {
+  constexpr int64_t kWorthATask = 32 << 10;  // bytes: 2 to 5 µs of a thread's share of the memory
+  const bool bf16 = weight == DType::bf16;
+  if (n_rows > (bf16 ? kernels_.stream_rows_bf16 : kernels_.stream_rows)) return kGroup;
+  return std::clamp<int64_t>(kWorthATask / (n_in * kPanel * dtype_size(weight)), 1, kGroup);
+}
+
 void Products::reserve(int64_t max_tokens, int64_t max_features) {
   if (kernels_.bf16_dot) rounded_.get<uint16_t>(max_tokens * rounded_stride(max_features));
 }
 
-Products::Activations Products::rounded(const Tensor& x) {
-  const int64_t n_rows = x.dim(0);
+Products::Activations Products::rounded(const Tensor& x, std::span<const int32_t> from) {
+  const int64_t n_rows = from.empty() ? x.dim(0) : static_cast<int64_t>(from.size());
   const int64_t n_in = x.dim(1);
   const int64_t stride = rounded_stride(n_in);
   auto* rows = rounded_.get<uint16_t>(n_rows * stride);
@@ -55,19 +68,16 @@ Products::Activations Products::rounded(const Tensor& x) {
   pool_.parallel_for(ceil_div(n_rows, kRowsPerTask), [&](int64_t task, int) {
     const int64_t end = std::min(n_rows, (task + 1) * kRowsPerTask);
     for (int64_t row = task * kRowsPerTask; row < end; ++row) {
-      kernels_.round_row(rows + row * stride, x.f32_row(row), n_in);
+      const int64_t source = from.empty() ? row : from[static_cast<size_t>(row)];
+      kernels_.round_row(rows + row * stride, x.f32_row(source), n_in);
     }
   });
   return {rows, stride};
 }
 
 // Cuts n_panels into ranges for tasks: large ones first, for long unbroken streams, small ones at
-// the end, so that all threads finish together even if one of them was disturbed. With few rows the
-// smallest is a panel, which streams as well as any number; with more it is the group of four that
-// a tile wants, whose arithmetic is what takes the time.
-void Products::cut_for_decode(int64_t n_panels, int64_t n_rows) {
-  constexpr int64_t kGroup = 4;
-  const int64_t smallest = n_rows > 2 ? kGroup : 1;
+// the end, so that all threads finish together even if one of them was disturbed.
+void Products::cut_for_decode(int64_t n_panels, int64_t smallest) {
   cuts_.clear();
   for (int64_t begin = 0; begin < n_panels;) {
     cuts_.push_back(begin);
@@ -77,15 +87,17 @@ void Products::cut_for_decode(int64_t n_panels, int64_t n_rows) {
   cuts_.push_back(n_panels);
 }
 
-// body(panel_begin, panel_end) over [0, n_panels), in tasks that follow the cuts. n_rows: how many
-// each panel meets.
+// body(panel_begin, panel_end) over [0, n_panels), in tasks of `smallest` panels or more.
 template <typename Body>
-void Products::for_ranges(int64_t n_panels, int64_t n_rows, int64_t n_products, const Body& body) {
+void Products::for_ranges(int64_t n_panels,
+                          int64_t smallest,
+                          int64_t n_products,
+                          const Body& body) {
   if (n_products < kSerialProducts) {
     body(int64_t{0}, n_panels);
     return;
   }
-  cut_for_decode(n_panels, n_rows);
+  cut_for_decode(n_panels, smallest);
   pool_.parallel_for(static_cast<int64_t>(cuts_.size()) - 1, [&](int64_t task, int) {
     body(cuts_[static_cast<size_t>(task)], cuts_[static_cast<size_t>(task) + 1]);
   });
@@ -95,10 +107,13 @@ void Products::run(std::span<const Product> products, const Tensor& x) {
   const int64_t n_rows = x.dim(0);
   const int64_t n_in = x.dim(1);
   if (n_rows == 0) return;
-  const bool any_bf16 = std::any_of(products.begin(), products.end(), [&](const Product& product) {
-    return wants_bf16(product.w.dtype());
-  });
-  const Activations bf16 = any_bf16 ? rounded(x) : Activations{};
+  bool any_bf16 = false;
+  int64_t smallest = 1;
+  for (const Product& product : products) {
+    any_bf16 = any_bf16 || wants_bf16(product.w.dtype());
+    smallest = std::max(smallest, smallest_task(product.w.dtype(), n_rows, n_in));
+  }
+  const Activations bf16 = any_bf16 ? rounded(x, {}) : Activations{};
   int64_t n_panels = 0;
   int64_t n_outputs = 0;
   for (const Product& product : products) {
@@ -132,7 +147,7 @@ void Products::run(std::span<const Product> products, const Tensor& x) {
   };
 
   if (n_rows <= kDecodeRows) {
-    for_ranges(n_panels, n_rows, n_rows * n_in * n_outputs, [&](int64_t begin, int64_t end) {
+    for_ranges(n_panels, smallest, n_rows * n_in * n_outputs, [&](int64_t begin, int64_t end) {
       compute(0, n_rows, begin, end);
     });
     return;
@@ -160,8 +175,10 @@ void Products::experts_add(const Tensor& x,
   if (n_tokens == 0) return;
   const DType type = experts.gate_proj.dtype();
   const bool bf16 = wants_bf16(type);
-  const Activations input = bf16 ? rounded(h) : Activations{h.data(), h.row_stride()};
   groups_.build(routing, experts.gate_proj.dim(0));
+  // Rounded rows are laid down in the order of the groups, for tile loads want them in a row.
+  const Activations input =
+      bf16 ? rounded(h, groups_.rows()) : Activations{h.data(), h.row_stride()};
   const auto groups = groups_.groups();
   const int64_t n_pairs = routing.experts.numel();
   const int64_t n_products = n_pairs * hidden_size * intermediate_size;
@@ -173,48 +190,49 @@ void Products::experts_add(const Tensor& x,
   const int64_t n_up_panels = n_panels_of(intermediate_size);
   const auto n_groups = static_cast<int64_t>(groups.size());
   const int64_t rows_per_expert = ceil_div(n_pairs, std::max<int64_t>(n_groups, 1));
-  for_ranges(
-      n_groups * n_up_panels, rows_per_expert, 2 * n_products, [&](int64_t begin, int64_t end) {
-        for (int64_t g = begin / n_up_panels; g * n_up_panels < end; ++g) {
-          const ExpertGroups::Group& group = groups[static_cast<size_t>(g)];
-          LinearArgs args;
-          args.x = input.data;
-          args.x_stride = input.stride;
-          args.x_rows = group.rows.data();
-          args.w = experts.gate_proj.matrix(group.expert).data();
-          args.w_up = experts.up_proj.matrix(group.expert).data();
-          args.n_in = hidden_size;
-          args.n_out = intermediate_size;
-          args.out = hidden + group.begin * stride * element;
-          args.out_stride = stride;
-          args.write = Write::silu_mul;
-          kernel(type)(args,
-                       0,
-                       static_cast<int64_t>(group.rows.size()),
-                       std::max(begin - g * n_up_panels, int64_t{0}),
-                       std::min(end - g * n_up_panels, n_up_panels));
-        }
-      });
+  const int64_t smallest_up = smallest_task(type, rows_per_expert, hidden_size);
+  for_ranges(n_groups * n_up_panels, smallest_up, 2 * n_products, [&](int64_t begin, int64_t end) {
+    for (int64_t g = begin / n_up_panels; g * n_up_panels < end; ++g) {
+      const ExpertGroups::Group& group = groups[static_cast<size_t>(g)];
+      LinearArgs args;
+      args.x =
+          bf16 ? static_cast<const uint16_t*>(input.data) + group.begin * input.stride : input.data;
+      args.x_stride = input.stride;
+      args.x_rows = bf16 ? nullptr : group.rows.data();
+      args.w = experts.gate_proj.matrix(group.expert).data();
+      args.w_up = experts.up_proj.matrix(group.expert).data();
+      args.n_in = hidden_size;
+      args.n_out = intermediate_size;
+      args.out = hidden + group.begin * stride * element;
+      args.out_stride = stride;
+      args.write = Write::silu_mul;
+      kernel(type)(args,
+                   0,
+                   static_cast<int64_t>(group.rows.size()),
+                   std::max(begin - g * n_up_panels, int64_t{0}),
+                   std::min(end - g * n_up_panels, n_up_panels));
+    }
+  });
 
   // A task owns some output features and adds every expert's share to them, in ascending order of
   // the expert: deterministic, and no two tasks touch the same element of x.
-  for_ranges(
-      n_panels_of(hidden_size), rows_per_expert, n_products, [&](int64_t begin, int64_t end) {
-        for (const ExpertGroups::Group& group : groups) {
-          LinearArgs args;
-          args.x = hidden + group.begin * stride * element;
-          args.x_stride = stride;
-          args.w = experts.down_proj.matrix(group.expert).data();
-          args.n_in = intermediate_size;
-          args.n_out = hidden_size;
-          args.out = x.data();
-          args.out_stride = x.row_stride();
-          args.out_rows = group.rows.data();
-          args.scales = group.weights.data();
-          args.write = Write::add_scaled;
-          kernel(type)(args, 0, static_cast<int64_t>(group.rows.size()), begin, end);
-        }
-      });
+  const int64_t smallest_down = smallest_task(type, rows_per_expert, intermediate_size);
+  for_ranges(n_panels_of(hidden_size), smallest_down, n_products, [&](int64_t begin, int64_t end) {
+    for (const ExpertGroups::Group& group : groups) {
+      LinearArgs args;
+      args.x = hidden + group.begin * stride * element;
+      args.x_stride = stride;
+      args.w = experts.down_proj.matrix(group.expert).data();
+      args.n_in = intermediate_size;
+      args.n_out = hidden_size;
+      args.out = x.data();
+      args.out_stride = x.row_stride();
+      args.out_rows = group.rows.data();
+      args.scales = group.weights.data();
+      args.write = Write::add_scaled;
+      kernel(type)(args, 0, static_cast<int64_t>(group.rows.size()), begin, end);
+    }
+  });
 }
 
 }  // namespace qwen3::cpu

@@ -42,10 +42,12 @@ class Products {
 
   LinearKernel kernel(DType type) const;
   bool wants_bf16(DType weight) const { return weight == DType::bf16 && kernels_.bf16_dot; }
-  Activations rounded(const Tensor& x);
-  void cut_for_decode(int64_t n_panels, int64_t n_rows);
+  // Rows `from` of x in bfloat16, one after the other; all of x where `from` is empty.
+  Activations rounded(const Tensor& x, std::span<const int32_t> from);
+  int64_t smallest_task(DType weight, int64_t n_rows, int64_t n_in) const;
+  void cut_for_decode(int64_t n_panels, int64_t smallest);
   template <typename Body>
-  void for_ranges(int64_t n_panels, int64_t n_rows, int64_t n_products, const Body& body);
+  void for_ranges(int64_t n_panels, int64_t smallest, int64_t n_products, const Body& body);
 
   const KernelTable& kernels_;
   ThreadPool& pool_;

@@ -6,6 +6,9 @@
 #include "kernels/cpu/isa/linear_kernel.h"
 #include "kernels/cpu/isa/row_kernels.h"
 #include "kernels/cpu/kernel_table.h"
+#if defined(__AMX_BF16__)
+#include "kernels/cpu/isa/linear_amx.h"
+#endif
 
 namespace qwen3::cpu {
 namespace {
@@ -16,11 +19,21 @@ using Bf16 = Bf16DotProduct;
 using Bf16 = Bf16Product;
 #endif
 
+#if defined(__AMX_BF16__)
+constexpr LinearKernel kLinearBf16 = linear_amx;
+constexpr int64_t kStreamRowsBf16 = kAmxRows;
+#else
+constexpr LinearKernel kLinearBf16 = linear<Bf16>;
+constexpr int64_t kStreamRowsBf16 = kStreamRows;
+#endif
+
 constexpr KernelTable kTable = {
     .bf16_dot = sizeof(Bf16::X) == 2,
     .linear_f32 = linear<F32Product>,
-    .linear_bf16 = linear<Bf16>,
+    .linear_bf16 = kLinearBf16,
     .linear_f16 = linear<F16Product>,
+    .stream_rows = kStreamRows,
+    .stream_rows_bf16 = kStreamRowsBf16,
     .kv_store_f32 = kv_store<float>,
     .kv_store_bf16 = kv_store<uint16_t>,
     .attend_f32 = attend<F32Product>,
