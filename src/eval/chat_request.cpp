@@ -4,14 +4,10 @@ namespace qwen3::eval {
 
 namespace {
 
-// The prompt comes back with its log probabilities. One more token is asked for, because servers
-// need not accept none (lm-evaluation-harness does so too); how it is drawn changes nothing.
+// One token is asked for, because servers need not accept none (lm-evaluation-harness does so too);
+// how it is drawn changes nothing.
 Json scoring_settings(const EvalConfig& config) {
-  Json settings = {{"model", config.model_name},
-                   {"temperature", 0},
-                   {"max_tokens", 1},
-                   {"echo", true},
-                   {"logprobs", 1}};
+  Json settings = {{"model", config.model_name}, {"temperature", 0}, {"max_tokens", 1}};
   for (const auto& [key, value] : config.extra_body.items()) settings[key] = value;
   return settings;
 }
@@ -60,8 +56,9 @@ Json request_body(const EvalConfig& config,
   return body;
 }
 
+// The prompt comes back with its log probabilities.
 Json completion_body(const Json& settings, const std::string& text) {
-  Json body = {{"prompt", text}};
+  Json body = {{"prompt", text}, {"echo", true}, {"logprobs", 1}};
   for (const auto& [key, value] : settings.items()) body[key] = value;
   return body;
 }

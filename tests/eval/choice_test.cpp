@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/error.h"
 #include "base/mapped_file.h"
 #include "eval/choice_source.h"
 #include "eval/client.h"
@@ -166,8 +167,8 @@ TEST(ChoiceSource, AsksForLogprobsAndSumsThoseOfTheChoice) {
   ASSERT_EQ(bodies.size(), 5u);
   std::sort(bodies.begin(), bodies.end());
   EXPECT_EQ(bodies[0],
-            R"({"prompt":"which word a b","model":"mock","temperature":0,"max_tokens":1,)"
-            R"("echo":true,"logprobs":1})");
+            R"({"prompt":"which word a b","echo":true,"logprobs":1,"model":"mock",)"
+            R"("temperature":0,"max_tokens":1})");
   EXPECT_TRUE(bodies[4].starts_with(R"({"prompt":"which word",)") ||
               bodies[3].starts_with(R"({"prompt":"which word",)") ||
               bodies[2].starts_with(R"({"prompt":"which word",)"))
@@ -220,13 +221,13 @@ TEST(ChoiceSource, ServersWithoutLogprobsAreNamedAndEndTheRun) {
 }
 
 TEST(ChoiceSource, AServerThatGeneratesNothingMoreWillDo) {
-  const Reply reply = ask(changed([](Json& reply) {
-                            auto& logprobs = reply["choices"][0]["logprobs"];
-                            logprobs["tokens"].erase(logprobs["tokens"].size() - 1);
-                            logprobs["token_logprobs"].erase(logprobs["token_logprobs"].size() - 1);
-                          }),
-                          "which word",
-                          {"bl", "green"});
+  const auto without_last = [](Json& body) {
+    for (const char* key : {"tokens", "token_logprobs"}) {
+      Json& list = body["choices"][0]["logprobs"][key];
+      list.erase(list.size() - 1);
+    }
+  };
+  const Reply reply = ask(changed(without_last), "which word", {"bl", "green"});
   ASSERT_EQ(said(reply), "A");
   EXPECT_EQ(std::get<Answer>(reply.result).loglikelihoods, (std::vector<double>{-3, -6}));
 }
@@ -257,7 +258,7 @@ TEST(ChoiceSource, FaultsPassAndRefusalsDoNot) {
   EXPECT_EQ(said(ask([](const MockRequest&) { return MockReply{.body = "{\"choices\": []}"}; },
                      "which word",
                      {"blue", "green"})),
-            "bad_reply: no \"choices\" in the reply: {\\\"choices\\\": []}");
+            "bad_reply: no \"choices\" in the reply: {\"choices\": []}");
 }
 
 // "which wor" is no word of "which word blue".
@@ -425,7 +426,7 @@ TEST_F(ChoiceRun, ARowThatIsNotRightIsNamedBeforeAnythingIsAsked) {
       {R"({"prompt": "p", "answer": "A"})", "choices: expected a list of 2 to 26 texts", "none"},
       {R"({"prompt": "p", "choices": "AB", "answer": "A"})", "choices: expected a list", "AB"},
       {R"({"prompt": "p", "choices": {"text": ["a", "b"]}})", "choices: expected a list", "text"},
-      {R"({"prompt": "p", "choices": ["a"]})", "choices: expected a list of 2", "[\\\"a\\\"]"},
+      {R"({"prompt": "p", "choices": ["a"]})", "choices: expected a list of 2", "[\"a\"]"},
       {R"({"prompt": "p", "choices": ["a", 5], "answer": "A"})", "choices[1]: expected text", "5"},
       {R"({"prompt": "p", "choices": ["", "b"], "answer": "A"})", "choices[0]", "not empty"},
       {R"({"prompt": "p", "choices": ["a", "b"], "answer": "C"})",

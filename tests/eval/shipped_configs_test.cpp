@@ -95,7 +95,9 @@ TEST(ShippedConfigs, TheirDatasetsCanBeAnsweredRight) {
     for (int64_t i = 0; i < dataset.size(); ++i) {
       const DatasetRow row = dataset.row(i);
       EXPECT_FALSE(row.task_id.empty()) << i;
-      if (config.scores_choices()) EXPECT_NO_THROW(read_choices(config, row, "row")) << i;
+      if (config.scores_choices()) {
+        EXPECT_NO_THROW(read_choices(config, row, "row")) << i;
+      }
       const Verdict right = task->score(row.value, right_answer(config.task_name, row.value));
       EXPECT_EQ(right.acc, 1) << i << ": " << right.reason;
       EXPECT_EQ(task->score(row.value, "I do not know that.").acc, 0) << i;
