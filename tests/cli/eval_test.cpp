@@ -378,10 +378,7 @@ std::vector<double> loglikelihoods_of(const std::string& line) {
 TEST_F(Eval, ChoicesAreScoredByAServerOrInProcess) {
   dir_.write("data.jsonl", read_file(QWEN3_SOURCE_DIR "/eval/data/multiple_choice.jsonl"));
   const test::RunningServer server({"-m", "nano"});
-  write_config("config.yaml",
-               server.url(),
-               "choose_by: loglikelihood\ntask_name: multiple_choice\n",
-               "nano");
+  write_config("config.yaml", server.url(), "choose_by: loglikelihood\n", "nano");
   std::vector<std::string> words = command("served.jsonl");
   words[1] = "run";
   const ProgramResult served = run_qwen3(words);
