@@ -53,10 +53,11 @@ Problem bad_reply(int status, std::string message) {
   return {{FailureKind::bad_reply, status, std::move(message)}, true};
 }
 
-Problem refused(int status, std::string_view body) {
+Problem refused(int status, std::string_view body, Mode mode) {
   const auto problem = [&](FailureKind kind, bool again) {
     return Problem{{kind, status, server_message(body)}, again};
   };
+  if (status >= 400 && says_context(body, mode)) return problem(FailureKind::context, false);
   switch (status) {
     case 401:
     case 403:
@@ -197,10 +198,12 @@ std::variant<Json, Problem> parse_reply(int status, std::string_view body) {
 
 std::variant<Answer, Problem> read_chat_reply(int status, std::string_view body, Mode mode) {
   if (status != 200) {
-    const bool too_long = status >= 400 && says_context(body, mode);
-    if (!too_long) return refused(status, body);
-    if (mode == Mode::strict) return Answer{.finish_reason = "length", .context_exceeded = true};
-    return Problem{{FailureKind::context, status, server_message(body)}, false};
+    Problem problem = refused(status, body, mode);
+    const bool too_long = problem.failure.kind == FailureKind::context;
+    if (too_long && mode == Mode::strict) {
+      return Answer{.finish_reason = "length", .context_exceeded = true};
+    }
+    return problem;
   }
   auto reply = parse_reply(status, body);
   if (Problem* problem = std::get_if<Problem>(&reply)) return std::move(*problem);
@@ -208,11 +211,7 @@ std::variant<Answer, Problem> read_chat_reply(int status, std::string_view body,
 }
 
 std::variant<Answer, Problem> read_completion_reply(int status, std::string_view body) {
-  if (status != 200) {
-    const bool too_long = status >= 400 && says_context(body, Mode::standard);
-    if (!too_long) return refused(status, body);
-    return Problem{{FailureKind::context, status, server_message(body)}, false};
-  }
+  if (status != 200) return refused(status, body, Mode::standard);
   auto reply = parse_reply(status, body);
   if (Problem* problem = std::get_if<Problem>(&reply)) return std::move(*problem);
   return read_prompt_tokens(status, std::get<Json>(reply), body);

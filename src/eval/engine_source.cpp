@@ -190,7 +190,11 @@ struct EngineSource::Impl {
 };
 
 void EngineSource::Impl::start(const Question& question) {
-  question.want == Want::answer ? start_answer(question) : start_prompt(question);
+  if (question.want == Want::answer) {
+    start_answer(question);
+  } else {
+    start_prompt(question);
+  }
 }
 
 bool EngineSource::Impl::fits(const Question& question, const std::vector<int32_t>& ids) {
