@@ -74,9 +74,8 @@ ChoiceTexts choice_texts(const EvalConfig& config,
   std::string before = config.choose_prompt;
   before.replace(before.find(kPromptPlace), kPromptPlace.size(), prompt);
   ChoiceTexts texts{.context = before.substr(0, end_of_words(before)), .whole = {}};
-  for (const std::string& choice : choices) {
-    texts.whole.push_back(before + config.choose_delimiter + choice);
-  }
+  before += config.choose_delimiter;
+  for (const std::string& choice : choices) texts.whole.push_back(before + choice);
   return texts;
 }
 

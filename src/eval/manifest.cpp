@@ -27,12 +27,14 @@ std::string first_difference(const std::string& place, const Json* before, const
   if (before != nullptr && now != nullptr && before->is_object() && now->is_object()) {
     for (const auto& [key, value] : before->items()) {
       const auto other = now->find(key);
-      const std::string difference =
-          first_difference(place + "." + key, &value, other == now->end() ? nullptr : &*other);
+      std::string difference = first_difference(
+          fmt::format("{}.{}", place, key), &value, other == now->end() ? nullptr : &*other);
       if (!difference.empty()) return difference;
     }
     for (const auto& [key, value] : now->items()) {
-      if (!before->contains(key)) return first_difference(place + "." + key, nullptr, &value);
+      if (!before->contains(key)) {
+        return first_difference(fmt::format("{}.{}", place, key), nullptr, &value);
+      }
     }
     return {};
   }
