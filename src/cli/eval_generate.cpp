@@ -109,6 +109,7 @@ ExitCode score_output(const EvalOptions& options, const eval::EvalConfig& config
   score.dataset_file = config.input_file;
   score.n_samples = config.n_samples;
   score.strict = options.strict;
+  if (config.scores_choices()) score.task = "multiple_choice";  // the only one it can be
   if (!config.task_name.empty()) score.task = config.task_name;
   return score_and_report(score, options.report, options.console);
 }

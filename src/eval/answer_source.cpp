@@ -28,12 +28,15 @@ std::string_view failure_name(FailureKind kind) {
       return "bad_reply";
     case FailureKind::model:
       return "model";
+    case FailureKind::no_logprobs:
+      return "no_logprobs";
   }
   return "?";
 }
 
 bool ends_run(FailureKind kind) {
-  return kind == FailureKind::unauthorized || kind == FailureKind::not_found;
+  return kind == FailureKind::unauthorized || kind == FailureKind::not_found ||
+         kind == FailureKind::no_logprobs;
 }
 
 }  // namespace qwen3::eval

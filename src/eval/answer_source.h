@@ -14,10 +14,19 @@
 
 namespace qwen3::eval {
 
+// What is asked about a prompt.
+enum class Want {
+  answer,    // to it as a chat's message
+  tokens,    // of it as a plain text: Answer::token_names
+  logprobs,  // of those tokens too: Answer::token_logprobs
+};
+
 struct Question {
   uint64_t tag = 0;  // comes back with the reply
   std::string prompt;
   int64_t sample = 0;
+  Want want = Want::answer;
+  std::vector<std::string> choices = {};  // for a ChoiceSource (eval/choice_source.h) alone
 };
 
 enum class FailureKind {
@@ -32,7 +41,8 @@ enum class FailureKind {
   busy,          // 429
   server,        // 5xx
   bad_reply,     // a reply that is no complete answer
-  model,         // the engine in this process failed
+  model,         // the engine in this process failed, or the model gave no probabilities
+  no_logprobs,   // the server does not give those of a prompt: no request can succeed
 };
 std::string_view failure_name(FailureKind kind);
 // Whether other questions would fare no better.

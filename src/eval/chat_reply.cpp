@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -13,6 +14,7 @@ namespace qwen3::eval {
 namespace {
 
 constexpr size_t kMessageBytes = 300;
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 // How servers say that prompt and answer do not fit. The first is all that the official scripts
 // know.
@@ -51,10 +53,11 @@ Problem bad_reply(int status, std::string message) {
   return {{FailureKind::bad_reply, status, std::move(message)}, true};
 }
 
-Problem refused(int status, std::string_view body) {
+Problem refused(int status, std::string_view body, Mode mode) {
   const auto problem = [&](FailureKind kind, bool again) {
     return Problem{{kind, status, server_message(body)}, again};
   };
+  if (status >= 400 && says_context(body, mode)) return problem(FailureKind::context, false);
   switch (status) {
     case 401:
     case 403:
@@ -130,22 +133,88 @@ std::variant<Answer, Problem> read_answer(int status, const Json& reply, std::st
   return answer;
 }
 
+Problem no_logprobs(int status, std::string why) {
+  why +=
+      "; choose_by needs a server whose /completions gives the log probabilities of a prompt "
+      "(echo with logprobs)";
+  return {{FailureKind::no_logprobs, status, std::move(why)}, false};
+}
+
+// The first n entries of a list in the reply's logprobs: one for each token of the prompt. What may
+// follow belongs to the token that was generated. Null: there are not as many.
+const Json* prompt_entries(const Json& choice, const char* key, size_t n) {
+  const Json* logprobs = member(choice, "logprobs");
+  const Json* list = logprobs == nullptr ? nullptr : member(*logprobs, key);
+  return list != nullptr && list->is_array() && list->size() >= n ? list : nullptr;
+}
+
+std::variant<Answer, Problem> read_prompt_tokens(int status,
+                                                 const Json& reply,
+                                                 std::string_view body) {
+  const Json* choices = member(reply, "choices");
+  if (choices == nullptr || !choices->is_array() || choices->empty()) {
+    return bad_reply(status, "no \"choices\" in the reply: " + server_message(body));
+  }
+  Answer answer;
+  const Json* usage = member(reply, "usage");
+  if (usage != nullptr) answer.prompt_tokens = count_of(*usage, "prompt_tokens");
+  if (answer.prompt_tokens < 1) return no_logprobs(status, "no usage.prompt_tokens in the reply");
+  const auto n_tokens = static_cast<size_t>(answer.prompt_tokens);
+  const Json* names = prompt_entries(choices->front(), "tokens", n_tokens);
+  const Json* values = prompt_entries(choices->front(), "token_logprobs", n_tokens);
+  if (names == nullptr || values == nullptr) {
+    return no_logprobs(status,
+                       fmt::format("expected logprobs.tokens and logprobs.token_logprobs of {} "
+                                   "prompt tokens in the reply",
+                                   n_tokens));
+  }
+  for (size_t i = 0; i < n_tokens; ++i) {
+    const Json& name = (*names)[i];
+    const Json& value = (*values)[i];
+    if (!name.is_string() || (i > 0 && !value.is_number())) {
+      return no_logprobs(status,
+                         fmt::format("token {} of the prompt: expected text and a number; got {} "
+                                     "and {}",
+                                     i,
+                                     quote_for_message(dump_json(name), 40),
+                                     quote_for_message(dump_json(value), 40)));
+    }
+    answer.token_names.push_back(name.get<std::string>());
+    answer.token_logprobs.push_back(i > 0 ? value.get<double>() : kNone);
+  }
+  return answer;
+}
+
+// The reply's JSON; or why there is none.
+std::variant<Json, Problem> parse_reply(int status, std::string_view body) {
+  try {
+    return parse_json(body, "reply");
+  } catch (const Error& error) {
+    return bad_reply(status, quote_for_message(error.what(), kMessageBytes));
+  }
+}
+
 }  // namespace
 
 std::variant<Answer, Problem> read_chat_reply(int status, std::string_view body, Mode mode) {
   if (status != 200) {
-    const bool too_long = status >= 400 && says_context(body, mode);
-    if (!too_long) return refused(status, body);
-    if (mode == Mode::strict) return Answer{.finish_reason = "length", .context_exceeded = true};
-    return Problem{{FailureKind::context, status, server_message(body)}, false};
+    Problem problem = refused(status, body, mode);
+    const bool too_long = problem.failure.kind == FailureKind::context;
+    if (too_long && mode == Mode::strict) {
+      return Answer{.finish_reason = "length", .context_exceeded = true};
+    }
+    return problem;
   }
-  Json reply;
-  try {
-    reply = parse_json(body, "reply");
-  } catch (const Error& error) {
-    return bad_reply(status, quote_for_message(error.what(), kMessageBytes));
-  }
-  return read_answer(status, reply, body);
+  auto reply = parse_reply(status, body);
+  if (Problem* problem = std::get_if<Problem>(&reply)) return std::move(*problem);
+  return read_answer(status, std::get<Json>(reply), body);
+}
+
+std::variant<Answer, Problem> read_completion_reply(int status, std::string_view body) {
+  if (status != 200) return refused(status, body, Mode::standard);
+  auto reply = parse_reply(status, body);
+  if (Problem* problem = std::get_if<Problem>(&reply)) return std::move(*problem);
+  return read_prompt_tokens(status, std::get<Json>(reply), body);
 }
 
 }  // namespace qwen3::eval

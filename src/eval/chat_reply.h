@@ -19,4 +19,8 @@ struct Problem {
 // A prompt that is too long: strict gives the official record, an Answer with context_exceeded.
 std::variant<Answer, Problem> read_chat_reply(int status, std::string_view body, Mode mode);
 
+// The same of a request made by completion_body: an Answer with prompt_tokens, token_names and
+// token_logprobs. A server that does not give those of a prompt is a Problem of kind no_logprobs.
+std::variant<Answer, Problem> read_completion_reply(int status, std::string_view body);
+
 }  // namespace qwen3::eval

@@ -2,7 +2,20 @@
 
 namespace qwen3::eval {
 
+namespace {
+
+// One token is asked for, because servers need not accept none (lm-evaluation-harness does so too);
+// how it is drawn changes nothing.
+Json scoring_settings(const EvalConfig& config) {
+  Json settings = {{"model", config.model_name}, {"temperature", 0}, {"max_tokens", 1}};
+  for (const auto& [key, value] : config.extra_body.items()) settings[key] = value;
+  return settings;
+}
+
+}  // namespace
+
 Json request_settings(const EvalConfig& config, Mode mode) {
+  if (config.scores_choices()) return scoring_settings(config);
   Json settings = {{"model", config.model_name},
                    {"temperature", config.temperature},
                    {"top_p", config.top_p},
@@ -40,6 +53,13 @@ Json request_body(const EvalConfig& config,
   if (mode == Mode::standard && config.seed && !body.contains("seed")) {
     body["seed"] = *config.seed + sample;
   }
+  return body;
+}
+
+// The prompt comes back with its log probabilities.
+Json completion_body(const Json& settings, const std::string& text) {
+  Json body = {{"prompt", text}, {"echo", true}, {"logprobs", 1}};
+  for (const auto& [key, value] : settings.items()) body[key] = value;
   return body;
 }
 

@@ -1,4 +1,4 @@
-// What is sent: the body of POST /chat/completions.
+// What is sent: the bodies of POST /chat/completions, and of /completions where choices are scored.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace qwen3::eval {
 
-// Everything of a request but the messages and the seed: the same for all samples of a run.
-// strict: the official keys only.
+// Everything of a request but the messages (or the text) and the seed: the same for all samples of
+// a run. strict: the official keys only.
 Json request_settings(const EvalConfig& config, Mode mode);
 
 // `settings` as above. extra_body is laid over the rest, as the official client does.
@@ -20,6 +20,9 @@ Json request_body(const EvalConfig& config,
                   const Json& settings,
                   const std::string& prompt,
                   int64_t sample);
+
+// The body of POST /completions for a text whose tokens are wanted, not its continuation.
+Json completion_body(const Json& settings, const std::string& text);
 
 // The messages alone, as a JSON array.
 Json request_messages(const EvalConfig& config, Mode mode, const std::string& prompt);

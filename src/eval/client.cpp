@@ -34,6 +34,7 @@ double as_seconds(std::chrono::nanoseconds duration) {
 // One question on its way.
 struct Job {
   uint64_t tag = 0;
+  Want want = Want::answer;
   std::string body;
   int attempts = 0;
   Time deadline = Time::max();
@@ -151,7 +152,8 @@ void HttpClient::Impl::start(Job job, size_t server, Time now) {
     limit =
         std::min(limit, std::chrono::ceil<std::chrono::milliseconds>(transfer->job.deadline - now));
   }
-  const std::string url = servers[server].base + "/chat/completions";
+  const bool chat = transfer->job.want == Want::answer;
+  const std::string url = servers[server].base + (chat ? "/chat/completions" : "/completions");
   curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, transfer->error.data());
   curl_easy_setopt(
@@ -204,7 +206,10 @@ void HttpClient::Impl::finish(Transfer& transfer,
 void HttpClient::Impl::finish_reply(Transfer& transfer, Time now, std::vector<Reply>& replies) {
   long status = 0;
   curl_easy_getinfo(transfer.handle.get(), CURLINFO_RESPONSE_CODE, &status);
-  auto result = read_chat_reply(static_cast<int>(status), transfer.reply.text, mode);
+  const auto code = static_cast<int>(status);
+  auto result = transfer.job.want == Want::answer
+                    ? read_chat_reply(code, transfer.reply.text, mode)
+                    : read_completion_reply(code, transfer.reply.text);
   Problem* problem = std::get_if<Problem>(&result);
   if (status == 503 && problem != nullptr && problem->again) {
     return server_away(transfer, now, fmt::format("503: {}", problem->failure.message));
@@ -302,8 +307,12 @@ HttpClient::~HttpClient() = default;
 void HttpClient::ask(Question question) {
   Job job;
   job.tag = question.tag;
+  job.want = question.want;
   job.body = dump_json(
-      request_body(impl_->config, impl_->mode, impl_->settings, question.prompt, question.sample));
+      question.want == Want::answer
+          ? request_body(
+                impl_->config, impl_->mode, impl_->settings, question.prompt, question.sample)
+          : completion_body(impl_->settings, question.prompt));
   if (impl_->config.deadline_seconds > 0) {
     job.deadline = Clock::now() + as_duration(impl_->config.deadline_seconds);
   }

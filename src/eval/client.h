@@ -5,7 +5,7 @@
 //   connection refused, 503              the server rests (server_pool.h); the attempt costs
 //   nothing reset, time-out, 408 409 429 5xx,    another attempt after a random wait that doubles,
 //   not a reply that is no whole answer      before Retry-After; a failure after `attempts` of them
-//   other 4xx                            a failure at once
+//   other 4xx, no logprobs of a prompt   a failure at once
 //   no server answers for server_wait    wait() throws: the run ends and can be resumed
 #pragma once
 

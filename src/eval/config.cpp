@@ -3,6 +3,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <utility>
@@ -99,6 +100,40 @@ Read boolean(std::optional<bool> EvalConfig::*member) {
   };
 }
 
+constexpr std::array kChooseBy = {ChooseBy::text,
+                                  ChooseBy::loglikelihood,
+                                  ChooseBy::loglikelihood_per_character,
+                                  ChooseBy::loglikelihood_per_byte};
+
+void read_choose_by(EvalConfig& config, const Field& field) {
+  const auto named = [&](ChooseBy by) {
+    return field.value.is_string() &&
+           field.value.get_ref<const std::string&>() == choose_by_name(by);
+  };
+  const auto found = std::find_if(kChooseBy.begin(), kChooseBy.end(), named);
+  if (found != kChooseBy.end()) {
+    config.choose_by = *found;
+    return;
+  }
+  field.refuse("text, loglikelihood, loglikelihood_per_character or loglikelihood_per_byte");
+}
+
+void read_choose_prompt(EvalConfig& config, const Field& field) {
+  if (!field.value.is_string()) field.refuse("text with {prompt} in it");
+  config.choose_prompt = field.value.get<std::string>();
+  const size_t first = config.choose_prompt.find(kPromptPlace);
+  if (first == std::string::npos ||
+      config.choose_prompt.find(kPromptPlace, first + 1) != std::string::npos) {
+    field.refuse("text with {prompt} in it, once");
+  }
+}
+
+// Unlike other texts it may be empty.
+void read_choose_delimiter(EvalConfig& config, const Field& field) {
+  if (!field.value.is_string()) field.refuse("text (\"\" for none)");
+  config.choose_delimiter = field.value.get<std::string>();
+}
+
 struct Key {
   const char* name;
   Read read;
@@ -133,6 +168,9 @@ const std::vector<Key>& key_table() {
       {"chat_template_kwargs", object(&EvalConfig::chat_template_kwargs)},
       {"extra_body", object(&EvalConfig::extra_body)},
       {"system", text(&EvalConfig::system)},
+      {"choose_by", read_choose_by},
+      {"choose_prompt", read_choose_prompt},
+      {"choose_delimiter", read_choose_delimiter},
       {"attempts", integer(&EvalConfig::attempts, 1, 1000)},
       {"retry_base", number(&EvalConfig::retry_base_seconds, 0, 3600)},
       {"retry_max", number(&EvalConfig::retry_max_seconds, 0, 3600)},
@@ -166,6 +204,46 @@ void lay_thinking_into_kwargs(EvalConfig& config) {
   kwargs["enable_thinking"] = *config.thinking;
 }
 
+// A choice is scored behind a plain text, once: what only a chat or a draw heeds would say nothing.
+void check_choosing(const EvalConfig& config) {
+  const bool scores = config.scores_choices();
+  for (const auto& [key, line] : config.lines) {
+    const bool of_choices = key == "choose_prompt" || key == "choose_delimiter";
+    QWEN3_CHECK(scores || !of_choices,
+                ErrorKind::corrupt_file,
+                "{}: line {}: {}: has a meaning only with choose_by: loglikelihood (or one of its "
+                "kin); add that, or take this out",
+                config.name,
+                line,
+                key);
+    const bool of_chats = key == "system" || key == "thinking" || key == "chat_template_kwargs";
+    QWEN3_CHECK(!scores || !of_chats,
+                ErrorKind::corrupt_file,
+                "{}: line {}: {}: means nothing with choose_by: {}, which renders no chat; take it "
+                "out, and write what the model shall read into choose_prompt",
+                config.name,
+                line,
+                key,
+                choose_by_name(config.choose_by));
+    QWEN3_CHECK(!scores || key != "n_samples" || config.n_samples == 1,
+                ErrorKind::corrupt_file,
+                "{}: line {}: n_samples: expected 1 with choose_by: {}, which draws nothing; got "
+                "{}",
+                config.name,
+                line,
+                choose_by_name(config.choose_by),
+                config.n_samples);
+    QWEN3_CHECK(!scores || key != "task_name" || config.task_name == "multiple_choice",
+                ErrorKind::corrupt_file,
+                "{}: line {}: task_name: expected multiple_choice with choose_by: {}, whose "
+                "answers are letters; got {}",
+                config.name,
+                line,
+                choose_by_name(config.choose_by),
+                quote_for_message(config.task_name));
+  }
+}
+
 // JSON has no NaN and no infinities.
 void refuse_non_finite(const Json& value, const std::string& where) {
   QWEN3_CHECK(!value.is_number_float() || std::isfinite(value.get<double>()),
@@ -178,6 +256,20 @@ void refuse_non_finite(const Json& value, const std::string& where) {
 }
 
 }  // namespace
+
+std::string_view choose_by_name(ChooseBy by) {
+  switch (by) {
+    case ChooseBy::text:
+      return "text";
+    case ChooseBy::loglikelihood:
+      return "loglikelihood";
+    case ChooseBy::loglikelihood_per_character:
+      return "loglikelihood_per_character";
+    case ChooseBy::loglikelihood_per_byte:
+      return "loglikelihood_per_byte";
+  }
+  return "?";
+}
 
 EvalConfig parse_eval_config(const std::string& text, const std::string& name) {
   EvalConfig config;
@@ -204,6 +296,7 @@ EvalConfig parse_eval_config(const std::string& text, const std::string& name) {
   }
   refuse_both_urls(config);
   lay_thinking_into_kwargs(config);
+  check_choosing(config);
   QWEN3_CHECK(config.retry_base_seconds <= config.retry_max_seconds,
               ErrorKind::corrupt_file,
               "{}: expected retry_base <= retry_max; got {} and {}",

@@ -7,11 +7,25 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
 
 namespace qwen3::eval {
+
+// How a sample comes about. lm-evaluation-harness 0.4.13 calls the accuracies of the last three
+// acc, acc_norm and acc_bytes (eval/choices.h has the definitions).
+enum class ChooseBy {
+  text,  // the model generates an answer
+  loglikelihood,
+  loglikelihood_per_character,
+  loglikelihood_per_byte,
+};
+
+// Where choose_prompt takes the row's prompt in.
+inline constexpr std::string_view kPromptPlace = "{prompt}";
 
 struct EvalConfig {
   std::string name;  // of the file, for messages
@@ -37,6 +51,11 @@ struct EvalConfig {
   Json extra_body = Json::object();  // laid over the request
   std::string system;                // a system message; "": none
 
+  // Ours, for rows with choices (eval/choice_source.h).
+  ChooseBy choose_by = ChooseBy::text;
+  std::string choose_prompt{kPromptPlace};  // the context, made of the row's prompt
+  std::string choose_delimiter = " ";       // between it and a choice
+
   // Ours, for the way there.
   int64_t attempts = 10;             // of one sample
   double retry_base_seconds = 1;     // waits grow from this,
@@ -54,7 +73,11 @@ struct EvalConfig {
   std::vector<UnknownKey> unknown_keys;
   // Lines of the keys that are there, for messages.
   std::vector<std::pair<std::string, int>> lines;
+
+  bool scores_choices() const { return choose_by != ChooseBy::text; }
 };
+
+std::string_view choose_by_name(ChooseBy by);  // as the key has it
 
 // Throws Error{not_found, corrupt_file} naming file, line, key, what was expected and what is
 // there.

@@ -21,6 +21,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kMostSequences = 64;
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 // What a request asks for beside its messages, in the engine's terms.
 struct Settings {
@@ -159,7 +160,7 @@ struct EngineSource::Impl {
         model(Model::load(options.directory, options.load)),
         settings(read_settings(request, model->generation_defaults())),
         engine(model, engine_options(given, options, text)) {
-    QWEN3_CHECK(text.has_chat_template(),
+    QWEN3_CHECK(text.has_chat_template() || given.scores_choices(),
                 ErrorKind::unsupported,
                 "{}: no chat template; an evaluation asks by chat messages, so give a model that "
                 "has one",
@@ -167,6 +168,10 @@ struct EngineSource::Impl {
   }
 
   void start(const Question& question);
+  void start_answer(const Question& question);
+  void start_prompt(const Question& question);
+  bool fits(const Question& question, const std::vector<int32_t>& ids);
+  void submit(const Question& question, Running job, Request request);
   void on_event(uint64_t tag, const Event& event);
   void finish(std::map<uint64_t, Running>::iterator running, const Event& event);
   void fail_question(uint64_t tag, FailureKind kind, const std::string& message);
@@ -185,39 +190,74 @@ struct EngineSource::Impl {
 };
 
 void EngineSource::Impl::start(const Question& question) {
+  if (question.want == Want::answer) {
+    start_answer(question);
+  } else {
+    start_prompt(question);
+  }
+}
+
+bool EngineSource::Impl::fits(const Question& question, const std::vector<int32_t>& ids) {
+  const auto n_prompt = static_cast<int64_t>(ids.size());
+  if (n_prompt < engine.max_model_len()) return true;
+  fail_question(
+      question.tag,
+      FailureKind::context,
+      fmt::format(
+          "the prompt has {} tokens; the context holds {}", n_prompt, engine.max_model_len()));
+  return false;
+}
+
+void EngineSource::Impl::submit(const Question& question, Running job, Request ask) {
+  const uint64_t tag = question.tag;
+  job.request_id = engine.submit(
+      std::move(ask), [tag, shared = queue](const Event& event) { shared->push(tag, event); });
+  running.emplace(tag, std::move(job));
+}
+
+void EngineSource::Impl::start_answer(const Question& question) {
   const Json messages = request_messages(config, mode, question.prompt);
   const EncodedChat chat =
       text.encode_chat(dump_json(messages), {.template_kwargs = settings.template_kwargs});
-  const auto n_prompt = static_cast<int64_t>(chat.ids.size());
-  if (n_prompt >= engine.max_model_len()) {
-    return fail_question(
-        question.tag,
-        FailureKind::context,
-        fmt::format(
-            "the prompt has {} tokens; the context holds {}", n_prompt, engine.max_model_len()));
-  }
+  if (!fits(question, chat.ids)) return;
   SamplingParams sampling = settings.sampling;
   if (mode == Mode::standard && config.seed && !request.contains("seed")) {
     sampling.seed = static_cast<uint64_t>(*config.seed + question.sample);
   }
   const bool split = mode == Mode::standard;
-  Running job{.stream = text.answer({.state = chat.state,
-                                     .split_reasoning = split,
-                                     .trim_newlines = split,
-                                     .stop = settings.stop}),
-              .answer = {},
-              .reasoning = {}};
-  const uint64_t tag = question.tag;
-  job.request_id =
-      engine.submit({.prompt_ids = chat.ids, .sampling = sampling},
-                    [tag, shared = queue](const Event& event) { shared->push(tag, event); });
-  running.emplace(tag, std::move(job));
+  submit(question,
+         {.stream = text.answer({.state = chat.state,
+                                 .split_reasoning = split,
+                                 .trim_newlines = split,
+                                 .stop = settings.stop}),
+          .answer = {},
+          .reasoning = {}},
+         {.prompt_ids = chat.ids, .sampling = sampling});
+}
+
+// Control tokens spelled in the text are recognised, as our server's /completions and the
+// tokenizers of lm-evaluation-harness do: choose_prompt can spell a chat's turns.
+void EngineSource::Impl::start_prompt(const Question& question) {
+  std::vector<int32_t> ids = text.encode(question.prompt);
+  if (!fits(question, ids)) return;
+  Answer answer{.prompt_tokens = static_cast<int64_t>(ids.size())};
+  for (const int32_t id : ids) answer.token_names.push_back(std::to_string(id));
+  if (question.want == Want::tokens) {
+    replies.push_back({.tag = question.tag, .result = std::move(answer), .server = "in-process"});
+    return;
+  }
+  submit(question,
+         {.stream = text.answer(), .answer = std::move(answer), .reasoning = {}},
+         {.prompt_ids = std::move(ids), .sampling = settings.sampling, .n_prompt_logprobs = 0});
 }
 
 void EngineSource::Impl::on_event(uint64_t tag, const Event& event) {
   const auto found = running.find(tag);
   if (found == running.end()) return;
   Running& job = found->second;
+  for (const PromptLogprobs& token : event.prompt_logprobs) {
+    job.answer.token_logprobs.push_back(token.token ? token.token->logprob : kNone);
+  }
   if (event.token_id >= 0 && !event.is_end_token && !job.ended) {
     job.add(job.stream.push(event.token_id));
     if (job.stream.stopped()) {

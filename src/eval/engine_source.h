@@ -1,6 +1,7 @@
 // Answers from a model in this process, so that a score needs no server. The prompt, the sampling
 // and the splitting of thought and answer are those of our server; in strict mode the text is
-// whole, <think> tags included, as a server without a reasoning parser gives it.
+// whole, <think> tags included, as a server without a reasoning parser gives it. The log
+// probabilities of a prompt are those that our server's /completions gives with echo.
 #pragma once
 
 #include <filesystem>

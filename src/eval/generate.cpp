@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "eval/choice_source.h"
+#include "eval/choices.h"
 #include "eval/failure_log.h"
 #include "eval/found_samples.h"
 #include "eval/journal.h"
@@ -111,6 +113,7 @@ class Generation {
   void open_output();
   void check_manifest(const Json& served);
   void plan();
+  std::vector<std::string> choices_of(int64_t row) const;
   void begin_books(const Json& served);
   void close_books();
   void ask_until_done();
@@ -189,10 +192,17 @@ void Generation::check_manifest(const Json& served) {
 void Generation::plan() {
   const int64_t n_rows =
       options_.max_rows > 0 ? std::min(options_.max_rows, dataset_.size()) : dataset_.size();
+  QWEN3_CHECK(!options_.config.scores_choices() || found_.n_keyed() == found_.n_lines(),
+              ErrorKind::invalid_argument,
+              "{}: holds lines without \"qwen3\", which were generated; give another output_file, "
+              "or take choose_by out of {}",
+              output_.string(),
+              options_.config.name);
   Tally& tally = report_.tally;
   int64_t n_recognised = 0;
   for (int64_t row = 0; row < n_rows; ++row) {
     if (!options_.shard.has(row)) continue;
+    choices_of(row);  // a row that has none is found before anything is asked
     const std::string key = row_key(identity_, dataset_.fingerprint(row));
     const std::string prompt =
         found_.n_keyed() < found_.n_lines() ? dataset_.row(row).prompt : std::string();
@@ -212,6 +222,13 @@ void Generation::plan() {
   tally.found = tally.there = n_recognised;
   tally.prompt_tokens = found_.prompt_tokens();
   tally.completion_tokens = found_.completion_tokens();
+}
+
+// Of a row where choices are scored; else none.
+std::vector<std::string> Generation::choices_of(int64_t row) const {
+  if (!options_.config.scores_choices()) return {};
+  return read_choices(
+      options_.config, dataset_.row(row), fmt::format("{}: line {}", dataset_.name(), row + 1));
 }
 
 void Generation::begin_books(const Json& served) {
@@ -253,6 +270,9 @@ void Generation::close_books() {
 GenerateReport Generation::run(const MakeSource& make_source) {
   if (pending_.empty() && manifest_before_) return report_;
   source_ = make_source();
+  if (options_.config.scores_choices()) {
+    source_ = std::make_unique<ChoiceSource>(std::move(source_), options_.config);
+  }
   begin_books(source_->served());
   try {
     ask_until_done();
@@ -295,7 +315,10 @@ void Generation::ask_next() {
   const uint64_t tag = next_;
   const Sample sample = pending_[next_++];
   under_way_.emplace(tag, sample);
-  source_->ask({.tag = tag, .prompt = dataset_.row(sample.row).prompt, .sample = sample.sample});
+  source_->ask({.tag = tag,
+                .prompt = dataset_.row(sample.row).prompt,
+                .sample = sample.sample,
+                .choices = choices_of(sample.row)});
 }
 
 // Writes a group of answers and brings them to disk together; only then they count.

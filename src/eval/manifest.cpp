@@ -73,8 +73,19 @@ std::filesystem::path manifest_path(const std::filesystem::path& output) {
 }
 
 Json run_identity(const EvalConfig& config, Mode mode) {
+  QWEN3_CHECK(mode == Mode::standard || !config.scores_choices(),
+              ErrorKind::invalid_argument,
+              "{}: choose_by: {}: the official scripts know no such thing; take --strict away",
+              config.name,
+              choose_by_name(config.choose_by));
   Json identity = {{"mode", mode == Mode::strict ? "strict" : "standard"},
                    {"request", request_settings(config, mode)}};
+  if (config.scores_choices()) {
+    identity["choose"] = {{"by", choose_by_name(config.choose_by)},
+                          {"prompt", config.choose_prompt},
+                          {"delimiter", config.choose_delimiter}};
+    return identity;
+  }
   if (mode == Mode::standard && !config.system.empty()) identity["system"] = config.system;
   if (mode == Mode::standard && config.seed) identity["seed"] = *config.seed;
   return identity;

@@ -2,7 +2,9 @@
 // an answer is still the same; otherwise it refuses and names the difference.
 //
 //   {"format": 1, "mode": "standard",
-//    "identity": {"request": {…}, "system": …, "seed": …},   in the key of every sample
+//    "identity": {"request": {…}, "system": …, "seed": …},   in the key of every sample; where
+//                                                            choices are scored: {"request",
+//                                                            "choose"}
 //    "dataset": {"path", "sha256", "rows"},
 //    "served": [{"version": …, "model": …}],                 what servers said about themselves
 //    "shard": [1, 4],                                        absent: the whole dataset
@@ -43,7 +45,8 @@ struct RunFacts {
   std::string version;  // of this program
 };
 
-// What is in the key of every sample, and its hash.
+// What is in the key of every sample, and its hash. Throws Error{invalid_argument} for a strict run
+// that would score choices.
 Json run_identity(const EvalConfig& config, Mode mode);
 std::string identity_hash(const Json& identity);
 

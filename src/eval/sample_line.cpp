@@ -91,6 +91,10 @@ std::string sample_line(std::string_view row_json,
   line += count_text(answer.completion_tokens);
   if (answer.reasoning) line += ", \"reasoning_content\": " + py_dumps(*answer.reasoning);
   if (answer.null_content) line += ", \"null_content\": true";
+  if (!answer.loglikelihoods.empty()) {
+    const PyList values(answer.loglikelihoods.begin(), answer.loglikelihoods.end());
+    line += ", \"loglikelihoods\": " + py_dumps(values);
+  }
   const uint32_t crc = crc32("}}", crc32(line));
   line += kCrc;
   line += fmt::format("{:08x}", crc);

@@ -5,8 +5,9 @@
 //
 // The row of the dataset comes first, as Python's json.dumps(row, ensure_ascii=False) writes it,
 // then what was generated, as the official scripts write it, so that they can score the file. The
-// member "qwen3" is last, its keys are in this order, and "reasoning_content" (text) and
-// "null_content" (true: the server sent null, recorded as "") stand before "crc32" when they apply.
+// member "qwen3" is last, its keys are in this order, and "reasoning_content" (text),
+// "null_content" (true: the server sent null, recorded as "") and "loglikelihoods" (of the row's
+// choices, where those are scored instead of generating) stand before "crc32" when they apply.
 // Token counts that the server did not tell are null.
 //
 // crc32 is the CRC-32 (zlib's) of the line without that member: of everything before `, "crc32"`
@@ -17,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace qwen3::eval {
 
@@ -27,6 +29,11 @@ struct Answer {
   std::string finish_reason = "stop";                  // "stop", "length" or the server's own word
   int64_t prompt_tokens = -1, completion_tokens = -1;  // -1: not told
   bool null_content = false;                           // the content was null, not text
+  std::vector<double> loglikelihoods = {};             // of the row's choices, if scored
+  // Of a prompt (Want::tokens, Want::logprobs), not written: names that are equal for equal tokens,
+  // and the natural logarithms of their probabilities, NaN for the first, which has none.
+  std::vector<std::string> token_names = {};
+  std::vector<double> token_logprobs = {};
   // Strict only: the official record of a prompt that is too long, instead of a text.
   bool context_exceeded = false;
 };

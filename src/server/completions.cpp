@@ -93,7 +93,9 @@ class Completion final : public TextGeneration {
       choice.token_ids += choice.token_ids.empty() ? "" : ",";
       append_json_number(choice.token_ids, event.token_id);
     }
-    if (!request_.with_logprobs() || !event.logprob || event.is_end_token) return;
+    if (!request_.with_logprobs() || !event.logprob) return;
+    // An end token too, although it is no text, as vLLM does: lm-evaluation-harness asks for one
+    // token behind a text and takes the last entry, whatever it is, off the text's own.
     choice.logprobs.add(event.token_id, event.logprob, event.top_logprobs);
   }
 

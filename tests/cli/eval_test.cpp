@@ -1,10 +1,12 @@
-// qwen3 eval as a program: killed at any moment, on a full disk, twice at once, with signals, and
-// with a model of its own. QWEN3_EVAL_KILLS sets how often it is killed
-// (script/test-eval-durability).
+// qwen3 eval as a program: killed at any moment, on a full disk, twice at once, with signals, with
+// a model of its own, and with a server of ours that is killed. QWEN3_EVAL_KILLS sets how often it
+// is killed, QWEN3_EVAL_SERVER_KILLS how often the server is (script/test-eval-durability).
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
 #include <chrono>
+#include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <random>
@@ -16,7 +18,9 @@
 
 #include "../eval/mock_server.h"
 #include "base/sha256.h"
+#include "eval/python_json.h"
 #include "run_program.h"
+#include "running_server.h"
 #include "support/temp_dir.h"
 
 namespace qwen3 {
@@ -91,11 +95,14 @@ class Eval : public testing::Test {
     write_config("config.yaml", server_->url());
   }
 
-  void write_config(const std::string& name, const std::string& url, const std::string& more = "") {
+  void write_config(const std::string& name,
+                    const std::string& url,
+                    const std::string& more = "",
+                    const std::string& model = "mock") {
     dir_.write(name,
                "input_file: " + path("data.jsonl") + "\noutput_file: " + path("out.jsonl") +
-                   "\nbase_url: " + url +
-                   "\nmodel_name: mock\nmax_workers: 4\nserver_wait: 30\nretry_base: 0.01\n"
+                   "\nbase_url: " + url + "\nmodel_name: " + model +
+                   "\nmax_workers: 4\nserver_wait: 30\nretry_base: 0.01\n"
                    "retry_max: 0.05\nattempts: 1000\n" +
                    more);
   }
@@ -212,6 +219,71 @@ TEST_F(Eval, AFullDiskEndsItAndItGoesOn) {
     EXPECT_EQ(run_qwen3(command(output)).exit_code, 0);
     EXPECT_EQ(sorted_lines(path(output)), sorted_lines(path("whole.jsonl")));
   }
+}
+
+int64_t size_of(const std::string& file) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(file, error);
+  return error ? 0 : static_cast<int64_t>(size);
+}
+
+// Answers that came at another attempt: the first was broken off.
+int64_t n_repeated(const std::string& timings) {
+  const auto lines = test::lines_of(read_file(timings));
+  return std::count_if(lines.begin(), lines.end(), [](const std::string& line) {
+    return line.find("\"attempts\": 1,") == std::string::npos;
+  });
+}
+
+// The real server with a real model, killed at random moments of its life, with answers half sent:
+// 20 rows of nano_arc, sampled twice each. What the run leaves is what the unbroken run leaves.
+TEST_F(Eval, OurServerMayBeKilledAnyTime) {
+  const char* wanted = std::getenv("QWEN3_EVAL_SERVER_KILLS");
+  const int n_kills = wanted != nullptr ? std::atoi(wanted) : 2;
+  const std::vector<std::string> serve = {"-m", "nano", "--threads", "1"};
+  auto server = std::make_unique<test::RunningServer>(serve);
+  const uint16_t port = server->port();
+  const auto rows = test::lines_of(read_file(QWEN3_SOURCE_DIR "/eval/data/nano_arc.jsonl"));
+  std::string some;
+  for (size_t i = 0; i < rows.size(); i += rows.size() / 20) some += rows[i] + "\n";
+  dir_.write("data.jsonl", some);
+  write_config("config.yaml",
+               server->url(),
+               "seed: 7\nn_samples: 2\nmax_tokens: 64\nthinking: false\n",
+               "nano");
+  ASSERT_EQ(run_qwen3(command("whole.jsonl")).exit_code, 0);
+  const auto whole = sorted_lines(path("whole.jsonl"));
+  ASSERT_EQ(whole.size(), 40u);
+  std::mt19937 random(static_cast<unsigned>(n_kills));
+  int n_killed = 0, n_finished = 0;
+  int64_t n_again = 0;
+  while (n_killed < n_kills) {
+    const std::string output = path("broken" + std::to_string(n_finished) + ".jsonl");
+    const pid_t child = start(
+        {"eval", "generate", "--config", path("config.yaml"), "--output", output}, path("log"));
+    int status = 0;
+    int64_t bytes = 0;
+    while (waitpid(child, &status, n_killed < n_kills ? WNOHANG : 0) == 0) {
+      // Every other time in the middle of the work, or a server never lives to its first answer.
+      std::this_thread::sleep_for(std::chrono::milliseconds(random() % 100));
+      if (n_killed % 2 == 0 && size_of(output) == bytes) continue;
+      server->stop(SIGKILL);
+      ++n_killed;
+      bytes = size_of(output);
+      server = std::make_unique<test::RunningServer>(serve, port);
+    }
+    ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << read_file(path("log"));
+    ++n_finished;
+    ASSERT_EQ(sorted_lines(output), whole);
+    EXPECT_FALSE(std::filesystem::exists(output + ".failures.jsonl"));
+    n_again += n_repeated(output + ".timings.jsonl");
+  }
+  std::printf(
+      "the server was killed %d times in %d runs; %d of %d answers came at another attempt\n",
+      n_killed,
+      n_finished,
+      static_cast<int>(n_again),
+      static_cast<int>(whole.size()) * n_finished);
 }
 
 // Waits for the file to hold something: the run is in its middle.
@@ -349,6 +421,55 @@ TEST_F(Eval, AnEmbeddedModelNeedsNoServer) {
   EXPECT_NE(scored.out.find("ccuracy"), std::string::npos) << scored.out << scored.err;
   EXPECT_EQ(scored.exit_code, 1) << scored.err;
   EXPECT_EQ(sorted_lines(path("details/nano.jsonl")).size(), 6u);
+}
+
+std::vector<double> loglikelihoods_of(const std::string& line) {
+  const eval::PyValue row = eval::py_load(line, "line");
+  std::vector<double> values;
+  for (const auto& value : *row.find("qwen3")->find("loglikelihoods")->list()) {
+    values.push_back(*value.floating());
+  }
+  return values;
+}
+
+// Our server's /completions and the engine in this process: the same letters, and the same numbers
+// but for their way through decimal digits.
+TEST_F(Eval, ChoicesAreScoredByAServerOrInProcess) {
+  dir_.write("data.jsonl", read_file(QWEN3_SOURCE_DIR "/eval/data/multiple_choice.jsonl"));
+  const test::RunningServer server({"-m", "nano"});
+  write_config("config.yaml", server.url(), "choose_by: loglikelihood\n", "nano");
+  std::vector<std::string> words = command("served.jsonl");
+  words[1] = "run";
+  const ProgramResult served = run_qwen3(words);
+  EXPECT_EQ(served.exit_code, 0) << served.err;
+  EXPECT_NE(served.out.find("Task: multiple_choice, Accuracy: "), std::string::npos) << served.out;
+  words = command("own.jsonl");
+  words[1] = "run";
+  words.insert(words.end(), {"-m", QWEN3_SOURCE_DIR "/models/nano"});  // whose name is nano
+  const ProgramResult own = run_qwen3(words);
+  EXPECT_EQ(own.exit_code, 0) << own.err;
+  EXPECT_EQ(own.out, served.out);
+
+  const auto a = sorted_lines(path("served.jsonl"));
+  const auto b = sorted_lines(path("own.jsonl"));
+  ASSERT_EQ(a.size(), 4u);
+  ASSERT_EQ(b.size(), 4u);
+  for (size_t i = 0; i < a.size(); ++i) {
+    const size_t up_to_numbers = a[i].find("\"loglikelihoods\"");
+    ASSERT_NE(up_to_numbers, std::string::npos) << a[i];
+    EXPECT_EQ(a[i].substr(0, up_to_numbers), b[i].substr(0, up_to_numbers));
+    const auto x = loglikelihoods_of(a[i]);
+    const auto y = loglikelihoods_of(b[i]);
+    ASSERT_EQ(x.size(), 4u);
+    ASSERT_EQ(y.size(), 4u);
+    for (size_t k = 0; k < 4; ++k) EXPECT_NEAR(x[k], y[k], 1e-6 * std::abs(y[k]));
+  }
+
+  words.push_back("--strict");
+  const ProgramResult strict = run_qwen3(words);
+  EXPECT_EQ(strict.exit_code, 1);
+  EXPECT_NE(strict.err.find("choose_by: loglikelihood: the official scripts"), std::string::npos)
+      << strict.err;
 }
 
 }  // namespace

@@ -89,6 +89,27 @@ server_wait: 0
   EXPECT_EQ(config.timeout_seconds, 90);  // YAML 1.1 counts in sixties
 }
 
+TEST(EvalConfig, ReadsHowChoicesAreScored) {
+  EvalConfig config = parse_eval_config("input_file: a\n", "c.yaml");
+  EXPECT_EQ(config.choose_by, ChooseBy::text);
+  EXPECT_FALSE(config.scores_choices());
+  config = parse_eval_config("choose_by: loglikelihood\n", "c.yaml");
+  EXPECT_EQ(config.choose_by, ChooseBy::loglikelihood);
+  EXPECT_EQ(config.choose_prompt, "{prompt}");
+  EXPECT_EQ(config.choose_delimiter, " ");
+  config = parse_eval_config(
+      "choose_by: loglikelihood_per_byte\nchoose_prompt: \"Q: {prompt}\\nA:\"\n"
+      "choose_delimiter: \"\"\nn_samples: 1\ntask_name: multiple_choice\n",
+      "c.yaml");
+  EXPECT_EQ(config.choose_by, ChooseBy::loglikelihood_per_byte);
+  EXPECT_EQ(config.choose_prompt, "Q: {prompt}\nA:");
+  EXPECT_EQ(config.choose_delimiter, "");
+  for (const char* by : {"text", "loglikelihood", "loglikelihood_per_character"}) {
+    config = parse_eval_config(std::string("choose_by: ") + by + "\n", "c.yaml");
+    EXPECT_EQ(choose_by_name(config.choose_by), by);
+  }
+}
+
 void expect_refused(const std::string& text, std::initializer_list<std::string> parts) {
   expect_error(
       [&] { parse_eval_config(text, "c.yaml"); }, ErrorKind::corrupt_file, parts, text.c_str());
@@ -118,6 +139,19 @@ TEST(EvalConfig, NamesFileLineKeyAndWhatIsWrong) {
   expect_refused("base_url: a\nbase_urls: b\n", {"both"});
   expect_refused("retry_base: 5\nretry_max: 1\n", {"retry_base"});
   expect_refused("thinking: on\nchat_template_kwargs: {enable_thinking: false}\n", {"differ"});
+  expect_refused("a: 1\nchoose_by: logits\n", {"c.yaml: line 2: choose_by", "per_byte", "logits"});
+  expect_refused("choose_by: 1\n", {"line 1: choose_by", "got 1"});
+  const std::string choose = "choose_by: loglikelihood\n";
+  expect_refused(choose + "choose_prompt: p\n", {"line 2: choose_prompt", "{prompt}"});
+  expect_refused(choose + "choose_prompt: '{prompt}{prompt}'\n", {"line 2: choose_prompt", "once"});
+  expect_refused(choose + "choose_delimiter: 3\n", {"line 2: choose_delimiter", "text"});
+  expect_refused("choose_delimiter: ''\n", {"line 1: choose_delimiter", "choose_by"});
+  expect_refused("choose_by: text\nchoose_prompt: '{prompt}'\n", {"line 2: choose_prompt"});
+  expect_refused(choose + "system: Be brief.\n", {"line 2: system", "choose_prompt"});
+  expect_refused("thinking: off\n" + choose, {"line 1: thinking", "renders no chat"});
+  expect_refused(choose + "chat_template_kwargs: {a: 1}\n", {"line 2: chat_template_kwargs"});
+  expect_refused(choose + "n_samples: 2\n", {"line 2: n_samples", "expected 1", "got 2"});
+  expect_refused(choose + "task_name: exact_match\n", {"line 2: task_name", "multiple_choice"});
   // A thousand million laughs.
   std::string laughs = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
   for (int i = 1; i < 10; ++i) {

@@ -59,7 +59,8 @@ inline std::string error_body(const std::string& message) {
 
 class MockServer {
  public:
-  using Handler = std::function<MockReply(const MockRequest&)>;  // of POST /v1/chat/completions
+  // Of POST /v1/chat/completions and /v1/completions.
+  using Handler = std::function<MockReply(const MockRequest&)>;
 
   explicit MockServer(Handler handler, uint16_t port = 0) : handler_(std::move(handler)) {
     listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -151,7 +152,7 @@ class MockServer {
   }
 
   MockReply reply_to(MockRequest& request) {
-    if (request.path.ends_with("/chat/completions") && request.method == "POST") {
+    if (request.path.ends_with("/completions") && request.method == "POST") {
       request.number = n_chats_++;
       return handler_(request);
     }

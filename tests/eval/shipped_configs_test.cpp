@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "eval/choices.h"
 #include "eval/config.h"
 #include "eval/dataset.h"
 #include "eval/score.h"
@@ -48,7 +49,8 @@ TEST(ShippedConfigs, AreNamedAfterDatasetAndModel) {
     const EvalConfig config = load_eval_config(path);
     EXPECT_TRUE(config.unknown_keys.empty());
     const std::string stem = path.stem().string();
-    const std::string dataset = fs::path(config.input_file).stem().string();
+    std::string dataset = fs::path(config.input_file).stem().string();
+    if (config.scores_choices()) dataset += "_loglikelihood";  // the rows serve two configs
     const std::string model = fs::path(config.model_name).filename().string();
     EXPECT_EQ(stem, stem == kOfficial ? kOfficial : dataset + "-" + model);
     EXPECT_EQ(config.output_file, "out/" + stem + ".jsonl");
@@ -93,6 +95,9 @@ TEST(ShippedConfigs, TheirDatasetsCanBeAnsweredRight) {
     for (int64_t i = 0; i < dataset.size(); ++i) {
       const DatasetRow row = dataset.row(i);
       EXPECT_FALSE(row.task_id.empty()) << i;
+      if (config.scores_choices()) {
+        EXPECT_NO_THROW(read_choices(config, row, "row")) << i;
+      }
       const Verdict right = task->score(row.value, right_answer(config.task_name, row.value));
       EXPECT_EQ(right.acc, 1) << i << ": " << right.reason;
       EXPECT_EQ(task->score(row.value, "I do not know that.").acc, 0) << i;

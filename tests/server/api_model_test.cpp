@@ -88,13 +88,33 @@ TEST_F(ApiModel, LogLikelihoodOfAPromptIsThatOfItsTokens) {
     const Reply next =
         complete({{"prompt", prefix}, {"max_tokens", 1}, {"temperature", 0}, {"logprobs", 1}});
     const Json& one = next.json["choices"][0]["logprobs"];
-    if (one["tokens"].empty()) continue;  // an end token
     double best = -1e9;
     for (const auto& [token, value] : lp["top_logprobs"][n].items()) {
       best = std::max(best, value.get<double>());
     }
     EXPECT_NEAR(one["token_logprobs"][0].get<double>(), best, 2e-2) << n;
   }
+}
+
+// One entry more than the prompt has tokens, also when the one that is generated ends the text.
+TEST_F(ApiModel, LogLikelihoodHarnessesMayTakeOneEntryOff) {
+  const std::string prompt =
+      "<|im_start|>user\nWhat is 3 + 4?<|im_end|>\n<|im_start|>assistant\n"
+      "<think>\n\n</think>\n\n3 + 4 = 7";
+  const Reply reply = complete(
+      {{"prompt", prompt}, {"echo", true}, {"logprobs", 1}, {"max_tokens", 1}, {"temperature", 0}});
+  ASSERT_EQ(reply.status, 200) << reply.text;
+  const Json& choice = reply.json["choices"][0];
+  EXPECT_EQ(choice["finish_reason"], "stop");
+  EXPECT_EQ(choice["text"], prompt);
+  const Json& lp = choice["logprobs"];
+  const size_t n = nano_text().encode(prompt).size();
+  for (const char* list : {"tokens", "token_logprobs", "top_logprobs", "text_offset"}) {
+    ASSERT_EQ(lp[list].size(), n + 1) << list;
+  }
+  EXPECT_EQ(lp["tokens"][n], "<|im_end|>");
+  EXPECT_EQ(lp["tokens"][n - 1], "7");
+  EXPECT_GT(lp["token_logprobs"][n].get<double>(), -0.1);
 }
 
 TEST_F(ApiModel, EmbeddingsHaveLengthOne) {

@@ -1,5 +1,4 @@
-// The truth of a row is a letter ("B"), the number of a choice from 0, or the text of one of the
-// row's "choices". How many choices there are says that list, or TaskOptions::choices.
+// How many choices a row has says its list "choices", or TaskOptions::choices.
 #include "eval/tasks/multiple_choice.h"
 
 #include <fmt/format.h>
@@ -83,13 +82,13 @@ std::optional<int> only_lone_letter(std::string_view text, int n_choices) {
 class MultipleChoice : public Task {
  public:
   explicit MultipleChoice(const TaskOptions& options)
-      : n_choices_(std::clamp(options.choices, 1, 26)) {}
+      : n_choices_(std::clamp(options.choices, 1, kMostChoices)) {}
 
   Verdict score(const PyValue& row, std::string_view text) const override {
     const PyValue* choices = row.find("choices");
     const PyList* list = choices == nullptr ? nullptr : choices->list();
-    const int n =
-        list == nullptr ? n_choices_ : static_cast<int>(std::min<size_t>(list->size(), 26));
+    const int n = list == nullptr ? n_choices_
+                                  : static_cast<int>(std::min<size_t>(list->size(), kMostChoices));
     const auto truth = true_choice(answer_of(row), list, n);
     const auto chosen = choice_in_text(text, n);
     if (!chosen) {
@@ -116,19 +115,6 @@ class MultipleChoice : public Task {
     return std::string(1, static_cast<char>('A' + std::max(letter, 0)));
   }
 
-  static std::optional<int> true_choice(const PyValue& answer, const PyList* choices, int n) {
-    if (const int64_t* index = answer.integer()) {
-      return *index >= 0 && *index < n ? std::optional<int>(static_cast<int>(*index))
-                                       : std::nullopt;
-    }
-    if (answer.string() == nullptr) return std::nullopt;
-    if (const auto letter = only_letter(*answer.string(), n)) return letter;
-    for (int i = 0; choices != nullptr && i < n; ++i) {
-      if (py_equal((*choices)[static_cast<size_t>(i)], answer)) return i;
-    }
-    return std::nullopt;
-  }
-
   int n_choices_;
 };
 
@@ -147,6 +133,19 @@ std::optional<int> choice_in_text(std::string_view text, int n_choices) {
   if (const auto letter = line_begins_with_letter(first_line, n_choices)) return letter;
   if (const auto letter = last_bracketed_letter(text, n_choices)) return letter;
   return only_lone_letter(text, n_choices);
+}
+
+std::optional<int> true_choice(const PyValue& answer, const PyList* choices, int n_choices) {
+  if (const int64_t* index = answer.integer()) {
+    return *index >= 0 && *index < n_choices ? std::optional<int>(static_cast<int>(*index))
+                                             : std::nullopt;
+  }
+  if (answer.string() == nullptr) return std::nullopt;
+  if (const auto letter = only_letter(*answer.string(), n_choices)) return letter;
+  for (int i = 0; choices != nullptr && i < n_choices; ++i) {
+    if (py_equal((*choices)[static_cast<size_t>(i)], answer)) return i;
+  }
+  return std::nullopt;
 }
 
 std::optional<size_t> choose_by_loglikelihood(std::span<const double> scores,

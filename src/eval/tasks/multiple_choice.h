@@ -6,7 +6,11 @@
 #include <span>
 #include <string_view>
 
+#include "eval/python_json.h"
+
 namespace qwen3::eval {
+
+inline constexpr int kMostChoices = 26;  // A to Z
 
 // The letter (0 is A) that `text` names among `n_choices`. The rules, in this order; the first
 // that finds a letter decides:
@@ -18,6 +22,10 @@ namespace qwen3::eval {
 //   6. one letter stands alone in the text, the only one there: "I would choose B".
 // Rule 6 leaves out A and I in front of a word, which English needs for other things.
 std::optional<int> choice_in_text(std::string_view text, int n_choices);
+
+// The choice that the "answer" of a row names: by its letter ("B"), its number from 0, or its text
+// among `choices` (null: the row lists none). Nothing when it names none.
+std::optional<int> true_choice(const PyValue& answer, const PyList* choices, int n_choices);
 
 // The index of the largest score, the first of equals; nothing when there is no finite one. The
 // scores are sums of log-probabilities of the choices' tokens after the prompt. With `lengths`
