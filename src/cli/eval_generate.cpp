@@ -137,9 +137,6 @@ ExitCode run_generate(const EvalOptions& options, const eval::EvalConfig& given)
   run.accept_served = options.accept_changed_server;
   run.version = QWEN3_VERSION;
   apply_environment(run.config);
-  if (options.in_process) {
-    run.config.model_name = resolve_model(options.model.model).filename().string();
-  }
 
   const StopSignals signals;
   EvalProgress progress(options.console.talk());

@@ -39,6 +39,8 @@ void add_eval_merge(CLI::App& eval, Action& action) {
   CLI::App* command = eval.add_subcommand("merge", "Join the output files of all shards into one");
   const auto options = std::make_shared<MergeCommand>();
   add_eval_config_options(*command, options->eval);
+  add_eval_model_option(
+      *command, options->eval, "The model that answered, when the shards were made with -m");
   command->add_flag("--partial", options->partial, "Merge although samples are missing");
   command->callback([options, &action] { action = [options] { return merge(*options); }; });
 }

@@ -7,6 +7,7 @@
 #include <CLI/Formatter.hpp>
 
 #include "cli/console.h"
+#include "cli/model_path.h"
 #include "cli/nearest.h"
 #include "cli/numbers.h"
 
@@ -33,6 +34,16 @@ void add_eval_generate_options(CLI::App& command, EvalOptions& options) {
   command.add_flag("--accept-changed-server",
                    options.accept_changed_server,
                    "Go on although the servers name another version or model than before");
+  add_eval_model_option(
+      command,
+      options,
+      "Answer in this process, with this model directory or embedded model, without a server");
+  add_context_option(command, options.model);
+  add_compute_options(command, options.model);
+  add_quiet_option(command, options.console);
+}
+
+void add_eval_model_option(CLI::App& command, EvalOptions& options, const std::string& help) {
   command
       .add_option_function<std::string>(
           "-m,--model",
@@ -40,11 +51,8 @@ void add_eval_generate_options(CLI::App& command, EvalOptions& options) {
             options.model.model = name;
             options.in_process = true;
           },
-          "Answer in this process, with this model directory or embedded model, without a server")
+          help)
       ->type_name("TEXT");
-  add_context_option(command, options.model);
-  add_compute_options(command, options.model);
-  add_quiet_option(command, options.console);
 }
 
 eval::Mode eval_mode(const EvalOptions& options) {
@@ -63,6 +71,9 @@ eval::EvalConfig eval_config(const EvalOptions& options) {
   if (!options.input.empty()) config.input_file = options.input;
   if (!options.output.empty()) config.output_file = options.output;
   if (!options.base_urls.empty()) config.base_urls = options.base_urls;
+  if (options.in_process) {
+    config.model_name = resolve_model(options.model.model).filename().string();
+  }
   return config;
 }
 

@@ -34,8 +34,10 @@ struct EvalOptions {
 
 void add_eval_config_options(CLI::App& command, EvalOptions& options);    // --config --strict …
 void add_eval_generate_options(CLI::App& command, EvalOptions& options);  // --model --shard …
+void add_eval_model_option(CLI::App& command, EvalOptions& options, const std::string& help);
 
-// Reads the config, lays the options over it, and names the keys that nobody knows.
+// Reads the config, lays the options over it (a model of this process names itself), and names the
+// keys that nobody knows.
 eval::EvalConfig eval_config(const EvalOptions& options);
 eval::Mode eval_mode(const EvalOptions& options);
 // Throws UsageError unless the text is "i/n" with 1 <= i <= n.

@@ -100,7 +100,7 @@ void ChoiceSource::take(Reply&& part, std::vector<Reply>& replies) {
 
 std::variant<Answer, Failure> ChoiceSource::decide(const Open& question) const {
   const std::vector<std::string>& context = question.parts.back().token_names;
-  Answer answer{.finish_reason = "chosen",
+  Answer answer{.finish_reason = std::string(kChosen),
                 .prompt_tokens = question.parts.back().prompt_tokens,
                 .completion_tokens = 0};
   for (size_t i = 0; i < question.choices.size(); ++i) {

@@ -38,6 +38,9 @@ struct Answer {
   bool context_exceeded = false;
 };
 
+// The finish_reason of an answer that was chosen, not generated (eval/choice_source.h).
+inline constexpr std::string_view kChosen = "chosen";
+
 // `row_json` is the row's object as above, without "gen" and "qwen3".
 std::string sample_line(std::string_view row_json,
                         std::string_view key,

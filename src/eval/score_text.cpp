@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/utf8.h"
+#include "eval/sample_line.h"
 
 namespace qwen3::eval {
 namespace {
@@ -86,6 +87,7 @@ std::vector<Measured> lengths_of(const ScoreResult& result) {
   std::vector<Measured> values;
   for (const SampleScore& sample : result.samples) {
     if (!sample.completion_tokens || *sample.completion_tokens < 0) continue;
+    if (sample.finish_reason == kChosen) continue;  // nothing was generated
     values.push_back({static_cast<double>(*sample.completion_tokens), sample.verdict.acc > 0});
   }
   return values;
