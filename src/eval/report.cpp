@@ -77,9 +77,8 @@ class Room {
  public:
   explicit Room(const ScoreResult& score) {
     for (size_t i = 0; i < score.samples.size(); ++i) order_.push_back(i);
-    std::stable_partition(order_.begin(), order_.end(), [&](size_t i) {
-      return score.samples[i].verdict.acc == 0;
-    });
+    std::stable_partition(
+        order_.begin(), order_.end(), [&](size_t i) { return score.samples[i].verdict.acc == 0; });
     n_left_out_ = order_.size() - std::min(order_.size(), kMaxReportSamples);
     order_.resize(order_.size() - n_left_out_);
   }
