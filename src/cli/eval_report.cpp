@@ -58,18 +58,18 @@ void write_report(const eval::ReportInput& input,
   }
 }
 
-// "2 failed, 3 missing": why the score is not of everything.
+// "samples that failed: 2, lines that are no rows: 1": why the score is not of everything.
 std::string what_is_missing(const eval::ScoreResult& result) {
   std::string text;
   const auto add = [&](int64_t n, const char* what) {
-    if (n > 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", n, what);
+    if (n > 0) text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", what, n);
   };
   const auto size = [](const auto& list) { return static_cast<int64_t>(list.size()); };
-  add(result.count(eval::Outcome::failed), "samples failed");
-  add(result.n_expected.value_or(result.n_samples) - result.n_samples, "samples are missing");
-  add(size(result.unreadable_lines) + (result.torn_line ? 1 : 0), "lines are no rows");
-  add(size(result.lines_without_gen), "rows lack \"gen\"");
-  add(size(result.lines_without_answer), "rows lack \"answer\"");
+  add(result.count(eval::Outcome::failed), "samples that failed");
+  add(result.n_expected.value_or(result.n_samples) - result.n_samples, "samples that are missing");
+  add(size(result.unreadable_lines) + (result.torn_line ? 1 : 0), "lines that are no rows");
+  add(size(result.lines_without_gen), "rows without \"gen\"");
+  add(size(result.lines_without_answer), "rows without \"answer\"");
   return text;
 }
 
