@@ -49,7 +49,10 @@ class Server:
         if not found:
             return False
         self.port = int(found[1])
-        return self.get("/health")[0] == 200
+        try:
+            return self.get("/health")[0] == 200
+        except ConnectionError:  # it ends, for a reason that is in its log
+            return False
 
     def log(self):
         return Path(self.log_path).read_text(errors="replace")
