@@ -1,9 +1,13 @@
-# qwen3_embed_page(target folder header function): puts FOLDER/page.{html,css,js} into the program as
-# raw string literals, in one generated file that defines FUNCTION as HEADER declares it. The file is
+# qwen3_embed_page(target folder header function): puts FOLDER/page.{html,css,js}, those there are, into
+# the program as raw string literals, in one generated file that defines FUNCTION as HEADER declares it. The file is
 # written again only when they change.
 function(qwen3_embed_page target folder header function)
   set(sources ${PROJECT_SOURCE_DIR}/${folder})
   foreach(part html css js)
+    set(page_${part} "")
+    if(NOT EXISTS ${sources}/page.${part})
+      continue()
+    endif()
     file(READ ${sources}/page.${part} page_${part})
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${sources}/page.${part})
   endforeach()

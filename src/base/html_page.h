@@ -1,6 +1,6 @@
-// Reports as one HTML file that asks for nothing else: a page's sections, style and script, put
-// into the program when it is built, go into the frame that all pages share (base/page/), with the
-// data as one JSON text. base/page/page.js says what a page's script finds there.
+// Reports as one HTML file that asks for nothing else: a page's style and script, put into the
+// program when it is built, go into the frame that all pages share (base/page/), with the data as
+// one JSON text. base/page/page.js says what a page's script finds there, and must have.
 #pragma once
 
 #include <string>
@@ -11,7 +11,8 @@
 namespace qwen3 {
 
 struct PageParts {
-  std::string_view html, css, js;
+  std::string_view html;  // of the frame alone; a page's script makes its sections
+  std::string_view css, js;
 };
 
 PageParts page_frame();  // base/page/

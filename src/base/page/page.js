@@ -62,12 +62,19 @@ function inkOn(share) {
 const shaded = (share) => `background:${colour(share)};color:${inkOn(share)}`;
 
 // ---- the frame -----------------------------------------------------------------------------------
-// page: words {en, zh}, each with `title` and a heading per section; name, for the title of the
-// window; subtitle(); sections, their ids in order; draw(), called again after every switch.
+// A section of the page, in the order of the calls: its heading is the word `id`, the text below it
+// the word `id`Lead, where there is one. Without `children` it gets one <div>, `id`-body.
+function section(id, ...children) {
+  const lead = words.en[id + "Lead"] ? make("p", { class: "lead", "data-text": id + "Lead" }) : null;
+  byId("main").append(make("section", { id, "aria-labelledby": id + "-title" }, make("h2", { id: id + "-title", "data-text": id }), lead,
+    ...(children.length ? children : [make("div", { id: id + "-body" })])));
+}
+// page: name, for the title of the window; subtitle(); draw(), called again after every switch. The
+// page's script also has the words {en, zh}, each with `title` and a heading per section.
 function startPage(page) {
   const theme = document.documentElement.dataset;
   function drawFrame() {
-    t = { ...commonWords[lang], ...page.words[lang] };
+    t = { ...commonWords[lang], ...words[lang] };
     document.documentElement.lang = lang === "zh" ? "zh-CN" : "en";
     document.title = page.name;
     for (const element of document.querySelectorAll("[data-text]")) element.textContent = t[element.dataset.text];
@@ -76,7 +83,7 @@ function startPage(page) {
     byId("language").lang = lang === "zh" ? "en" : "zh-CN";
     byId("theme").textContent = theme.theme === "dark" ? t.light : t.dark;
     byId("contents").setAttribute("aria-label", t.nav);
-    byId("contents").replaceChildren(make("ul", {}, ...page.sections.filter((id) => !byId(id).hidden).map((id) =>
+    byId("contents").replaceChildren(make("ul", {}, ...[...byId("main").querySelectorAll("section")].map(({ id }) =>
       make("li", {}, make("a", { href: "#" + id }, t[id])))));
   }
   function drawAll() { readRamp(); drawFrame(); page.draw(); }

@@ -52,6 +52,16 @@ const words = {
   },
 };
 
+section("score");
+if (data.comparison) section("comparison");
+section("tasks", make("div", { id: "tasks-legend", class: "bar-row" }), make("div", { id: "tasks-body", class: "task-map", role: "group", "aria-labelledby": "tasks-title" }),
+  make("p", { id: "tasks-readout", class: "quiet" }));
+section("answers", make("div", { id: "filters", class: "bar-row" }), make("div", { class: "browser" },
+  make("div", {}, make("p", { id: "found", class: "quiet", "aria-live": "polite" }),
+    make("div", { id: "list", class: "list", role: "listbox", tabindex: "0", "aria-labelledby": "answers-title" })),
+  make("article", { id: "detail", tabindex: "-1" })));
+for (const id of ["spread", "failures", "made"]) section(id);
+
 // The members of a sample in the order in which they come (eval/report.cpp).
 const kFields = ["prompt", "sample", "line", "outcome", "acc", "reason", "finish", "promptTokens", "tokens", "seconds", "prediction", "text", "thinking"];
 const runs = data.runs.map((run) => ({
@@ -381,9 +391,7 @@ function drawMade() {
     one.manifest === null ? make("p", { class: "quiet" }, t.noManifest) : make("div", { class: "kv tall scroll" }, table(["", ""], flat(one.manifest, "", [])))]));
 }
 
-byId("comparison").hidden = !data.comparison;
 startPage({
-  words, name: `${data.task} · qwen3 eval`, subtitle: () => `${data.task} · ${runs.map((one) => one.name).join(" ↔ ")}`,
-  sections: ["score", "comparison", "tasks", "answers", "spread", "failures", "made"],
+  name: `${data.task} · qwen3 eval`, subtitle: () => `${data.task} · ${runs.map((one) => one.name).join(" ↔ ")}`,
   draw() { drawScore(); drawComparison(); drawTasks(); drawFilters(); drawList(false); drawSpread(); drawFailures(); drawMade(); },
 });

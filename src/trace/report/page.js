@@ -57,6 +57,10 @@ const words = {
   },
 };
 
+section("prompt", make("p", { id: "generated", class: "quiet" }),
+  make("div", { id: "tokens", class: "tokens", role: "radiogroup", "aria-labelledby": "prompt-title" }), make("div", { id: "facts", class: "facts" }));
+for (const id of ["experts", "lens", "attention", "model", "time"]) section(id);
+
 const state = { token: data.tokens.length - 1, mode: "all",
   heat: [0, 0], head: [0, 0] };
 const nTokens = data.tokens.length;
@@ -389,7 +393,6 @@ function drawTime() {
 }
 
 startPage({
-  words, name: data.model.name + " · qwen3 trace", subtitle: () => data.subtitle,
-  sections: ["prompt", "experts", "lens", "attention", "model", "time"],
+  name: data.model.name + " · qwen3 trace", subtitle: () => data.subtitle,
   draw() { drawPrompt(); drawExperts(); drawLens(); drawAttention(); drawModel(); drawTime(); },
 });
