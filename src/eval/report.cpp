@@ -106,7 +106,7 @@ class Room {
 // The samples and prompts of one run. Prompts stand once, however many samples they have.
 class RunData {
  public:
-  explicit RunData(const ScoreResult& score) : score_(score), room_(score) {
+  explicit RunData(const ScoreResult& score) : room_(score) {
     std::vector<Json> rows(score.samples.size());
     for (const size_t i : room_.order()) rows[i] = sample_json(score.samples[i]);
     place_.assign(score.samples.size(), -1);
@@ -164,7 +164,6 @@ class RunData {
             fits ? Json(std::move(reasoning)) : Json()};
   }
 
-  const ScoreResult& score_;
   Room room_;
   std::map<std::pair<size_t, size_t>, size_t> prompt_places_;
   Json prompts_ = Json::array(), samples_ = Json::array();
