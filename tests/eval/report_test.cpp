@@ -179,7 +179,9 @@ TEST_F(EvalReport, OnlyGridsAreGrids) {
       score("ours",
             row("a", "p", "[[1, 10]]") + row("b", "p", "[[1], []]") + row("c", "p", "[[-1]]") +
                 row("d", "p", "[[true]]") + row("e", "p", "{}") + row("f", "p", wide));
-  for (const Json& sample : data_of(html_report({.run = {"x", ours}}))["runs"][0]["samples"]) {
+  const Json data = data_of(html_report({.run = {"x", ours}}));
+  ASSERT_EQ(data["runs"][0]["samples"].size(), 6u);
+  for (const Json& sample : data["runs"][0]["samples"]) {
     EXPECT_FALSE(sample[10].is_array()) << sample.dump();
   }
 }
