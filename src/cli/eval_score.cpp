@@ -5,7 +5,6 @@
 #include <memory>
 #include <string>
 
-#include "cli/console.h"
 #include "cli/eval_commands.h"
 #include "cli/eval_report.h"
 #include "cli/numbers.h"

@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/utf8.h"
 #include "eval/report_page.h"
 #include "eval/score_text.h"
 
