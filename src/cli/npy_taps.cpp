@@ -9,6 +9,11 @@
 #include "formats/npy.h"
 
 namespace qwen3::cli {
+namespace {
+
+bool is_router(std::string_view name) { return name.ends_with(".mlp.router_logits"); }
+
+}  // namespace
 
 NpyTaps::NpyTaps(std::filesystem::path directory) : directory_(std::move(directory)) {
   std::error_code error;
@@ -25,9 +30,13 @@ void NpyTaps::tensor(std::string_view name, const Tensor& value) {
   ++n_files_;
 }
 
+bool RouterLogitsTap::wants(std::string_view name) const {
+  return is_router(name) || (next_ != nullptr && next_->wants(name));
+}
+
 void RouterLogitsTap::tensor(std::string_view name, const Tensor& value) {
-  if (next_ != nullptr) next_->tensor(name, value);
-  if (!name.ends_with(".mlp.router_logits")) return;
+  if (next_ != nullptr && next_->wants(name)) next_->tensor(name, value);
+  if (!is_router(name)) return;
   const int64_t rows = value.dim(0);
   const int64_t columns = value.dim(1);
   Storage& storage = storage_.emplace_back(value.numel() * dtype_size(DType::f32));

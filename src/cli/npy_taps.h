@@ -29,6 +29,7 @@ class NpyTaps final : public Tap {
 class RouterLogitsTap final : public Tap {
  public:
   explicit RouterLogitsTap(Tap* next) : next_(next) {}  // may be null
+  bool wants(std::string_view name) const override;
   void tensor(std::string_view name, const Tensor& value) override;
   const std::vector<Tensor>& layers() const { return layers_; }
 

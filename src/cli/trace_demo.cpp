@@ -188,9 +188,11 @@ class DemoTap final : public Tap {
     ids_ = keep(Tensor(ids.data(), DType::i32, {static_cast<int64_t>(ids.size())}));
   }
 
+  bool wants(std::string_view name) const override {
+    return parse_tap_name(name).part != kExpertsPart;
+  }
   void tensor(std::string_view name, const Tensor& value) override {
     const TapName tap = parse_tap_name(name);
-    if (tap.expert >= 0) return;
     kept_[std::string(tap.part)] = keep(value);
     const std::string layer = fmt::format("model.layers.{}.", tap.layer);
     if (tap.part == "embed_tokens") {

@@ -58,11 +58,29 @@ std::vector<int64_t> without_batch(std::vector<int64_t> shape, size_t rank) {
 
 }  // namespace
 
+bool TapNames::wants(std::string_view name) const {
+  if (!name.ends_with(".experts")) return contains(name);
+  const std::string inside = std::string(name) + ".";
+  const auto first = names_.lower_bound(inside);
+  return first != names_.end() && first->starts_with(inside);
+}
+
+FilterTap::FilterTap(const std::vector<std::string>& patterns,
+                     std::span<const std::string> names,
+                     Tap& next)
+    : all_(patterns.empty()), next_(next) {
+  for (const std::string& name : names) {
+    const auto matches = [&](const std::string& pattern) { return glob_match(pattern, name); };
+    if (std::ranges::any_of(patterns, matches)) matching_.add(name);
+  }
+}
+
+bool FilterTap::wants(std::string_view name) const {
+  return (all_ || matching_.wants(name)) && next_.wants(name);
+}
+
 void FilterTap::tensor(std::string_view name, const Tensor& value) {
-  const bool wanted = patterns_.empty() || std::ranges::any_of(patterns_, [&](const auto& pattern) {
-                        return glob_match(pattern, name);
-                      });
-  if (wanted) next_.tensor(name, value);
+  if (all_ || matching_.contains(name)) next_.tensor(name, value);
 }
 
 void check_patterns(const std::vector<std::string>& patterns, std::span<const std::string> names) {
@@ -85,13 +103,21 @@ CompareTap::CompareTap(std::filesystem::path directory, double tolerance)
               ErrorKind::not_found,
               "{}: no such directory; expected reference dumps named <tap>.npy",
               directory_.string());
+  std::error_code error;
+  std::filesystem::directory_iterator file(directory_, error), end;
+  for (; !error && file != end; file.increment(error)) {
+    if (file->path().extension() == ".npy") files_.add(file->path().stem().string());
+  }
+  QWEN3_CHECK(!error,
+              ErrorKind::device,
+              "{}: cannot list the directory: {}",
+              directory_.string(),
+              error.message());
 }
 
 void CompareTap::tensor(std::string_view name, const Tensor& value) {
-  const std::filesystem::path file = directory_ / (std::string(name) + ".npy");
-  std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored)) return;
-  const NpyArray reference = read_npy(file);
+  if (!files_.contains(name)) return;
+  const NpyArray reference = read_npy(directory_ / (std::string(name) + ".npy"));
   ++n_compared_;
   Difference difference{.name = std::string(name), .shape_problem = {}};
   std::vector<int64_t> shape;

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,23 +14,38 @@
 
 namespace qwen3::cli {
 
+// Names of taps, to be asked for one, or for the experts of a layer (Tap::wants).
+class TapNames {
+ public:
+  void add(std::string name) { names_.insert(std::move(name)); }
+  bool contains(std::string_view name) const { return names_.contains(name); }
+  bool wants(std::string_view name) const;
+
+ private:
+  std::set<std::string, std::less<>> names_;
+};
+
 // Passes on the tensors whose name matches one of the patterns; all of them when there are none.
 class FilterTap final : public Tap {
  public:
-  FilterTap(std::vector<std::string> patterns, Tap& next)
-      : patterns_(std::move(patterns)), next_(next) {}
+  // `names`: all that the model can show.
+  FilterTap(const std::vector<std::string>& patterns,
+            std::span<const std::string> names,
+            Tap& next);
   void begin_step(std::span<const int32_t> positions) override { next_.begin_step(positions); }
+  bool wants(std::string_view name) const override;
   void tensor(std::string_view name, const Tensor& value) override;
 
  private:
-  std::vector<std::string> patterns_;
+  bool all_;
+  TapNames matching_;
   Tap& next_;
 };
 
 // Throws Error{not_found} with the nearest names for a pattern that matches none of `names`.
 void check_patterns(const std::vector<std::string>& patterns, std::span<const std::string> names);
 
-// Compares each tensor with DIRECTORY/<tap name>.npy, where there is such a file.
+// Compares each tensor with DIRECTORY/<tap name>.npy, where there was such a file at the start.
 class CompareTap final : public Tap {
  public:
   struct Difference {
@@ -41,6 +58,7 @@ class CompareTap final : public Tap {
 
   // Throws Error{not_found} when there is no such directory.
   CompareTap(std::filesystem::path directory, double tolerance);
+  bool wants(std::string_view name) const override { return files_.wants(name); }
   void tensor(std::string_view name, const Tensor& value) override;
 
   int64_t n_compared() const { return n_compared_; }
@@ -49,6 +67,7 @@ class CompareTap final : public Tap {
 
  private:
   std::filesystem::path directory_;
+  TapNames files_;  // of the tensors that the directory has
   double tolerance_;
   int64_t n_compared_ = 0;
   std::vector<Difference> diverging_;

@@ -210,7 +210,8 @@ void run_trace(const TraceOptions& options, Trace& trace) {
   Model::Impl& impl = trace.model->impl();
   if (options.output.talk()) print_note(model_line(trace.model->info()));
   trace.facts = facts_of(impl.config, trace.model->info().name);
-  check_patterns(options.taps, all_tap_names(trace.facts));
+  const std::vector<std::string> names = all_tap_names(trace.facts);
+  check_patterns(options.taps, names);
   const std::filesystem::path directory = resolve_model(options.model.model);
   if (Text::available(directory)) trace.text.emplace(Text::load(directory));
   trace.ids = chosen_ids(options, trace);
@@ -233,12 +234,13 @@ void run_trace(const TraceOptions& options, Trace& trace) {
   const bool all = options.watch || !options.html.empty();
   if (options.wants_statistics()) {
     trace.statistics.emplace();
-    filtered_statistics.emplace(all ? std::vector<std::string>() : options.taps, *trace.statistics);
+    filtered_statistics.emplace(
+        all ? std::vector<std::string>() : options.taps, names, *trace.statistics);
     taps.add(*filtered_statistics);
   }
   if (!options.out.empty()) {
     dumps.emplace(options.out);
-    filtered_dumps.emplace(options.taps, *dumps);
+    filtered_dumps.emplace(options.taps, names, *dumps);
     taps.add(*filtered_dumps);
   }
   if (trace.compare) taps.add(*trace.compare);

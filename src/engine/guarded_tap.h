@@ -18,6 +18,11 @@ class GuardedTap final : public Tap {
   void begin_step(std::span<const int32_t> positions) override {
     guard([&] { tap_.begin_step(positions); });
   }
+  bool wants(std::string_view name) const override {
+    bool wanted = false;
+    guard([&] { wanted = tap_.wants(name); });
+    return wanted;
+  }
   void tensor(std::string_view name, const Tensor& value) override {
     guard([&] { tap_.tensor(name, value); });
   }
@@ -25,7 +30,7 @@ class GuardedTap final : public Tap {
 
  private:
   template <typename Call>
-  void guard(const Call& call) {
+  void guard(const Call& call) const {
     if (!problem_.empty()) return;
     try {
       call();
@@ -38,7 +43,7 @@ class GuardedTap final : public Tap {
   }
 
   Tap& tap_;
-  std::string problem_;
+  mutable std::string problem_;
 };
 
 }  // namespace qwen3

@@ -12,8 +12,9 @@
 //     count and instruction set it is bit-identical in whatever batch the row appears.
 //
 // Fused operations are virtual with a body: backend.cpp spells them in primitive ones. That body is
-// at once the definition, the fallback, and what runs while an observer listens (every intermediate
-// then exists). An override must begin with `if (observer()) return Backend::op(...)`.
+// at once the definition, the fallback, and what runs while an observer listens: every intermediate
+// exists then. An override of an operation that shows some (qk_norm_rope, experts_add) must begin
+// with `if (observer()) return Backend::op(...)`.
 //
 // Thread safety: one thread calls a backend at a time.
 #pragma once
@@ -176,7 +177,8 @@ class Backend {
                            const ExpertWeights& experts,
                            const Routing& routing);
 
-  // Installs (or, with nullptr, removes) the listener of intermediates. Not owned.
+  // Installs (or, with nullptr, removes) the listener of intermediates, of the fused operations and
+  // of attention ("probs", where the backend holds them). Not owned.
   void set_observer(const Observer* observer) { observer_ = observer; }
 
  protected:

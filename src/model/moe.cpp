@@ -13,14 +13,15 @@ void moe(const Tensor& x, const Tensor& h, const MoeWeights& w, const HfConfig& 
       routing, logits, c.norm_topk_prob ? Backend::Renormalise::yes : Backend::Renormalise::no);
   run.tap("routing_weights", routing.weights);
   run.tap("selected_experts", routing.experts);
-  if (run.watched()) {
+  const bool show_experts = run.wants("experts");
+  if (show_experts || run.wants("output")) {
     const Tensor& output = run.buffers.product;  // the same sum on its own, for the tap
     std::fill_n(output.f32(), output.numel(), 0.0f);
-    run.ops.experts_add(output, h, w.experts, routing);
+    run.observing(show_experts, [&] { run.ops.experts_add(output, h, w.experts, routing); });
     run.tap("output", output);
   }
   // x takes the experts one by one, listener or not, so that its bits are the same.
-  run.unseen([&] { run.ops.experts_add(x, h, w.experts, routing); });
+  run.ops.experts_add(x, h, w.experts, routing);
 }
 
 }  // namespace qwen3

@@ -54,11 +54,6 @@ Run::Run(Backend& backend, const Buffers& batch_buffers, Tap* tap)
     : ops(backend), buffers(batch_buffers), tap_(tap) {
   if (!watched()) return;
   observer_ = [this](std::string_view name, const Tensor& value) { emit(name, value); };
-  ops.set_observer(&observer_);
-}
-
-Run::~Run() {
-  if (watched()) ops.set_observer(nullptr);
 }
 
 void Run::scope(int64_t layer, std::string_view block) {
@@ -68,7 +63,7 @@ void Run::scope(int64_t layer, std::string_view block) {
 
 void Run::project_and_add(
     const Tensor& x, const Tensor& y, const Tensor& w, const Tensor& bias, std::string_view name) {
-  if (!bias && !watched()) {
+  if (!bias && !wants(name)) {
     ops.linear_add(x, y, w);
     return;
   }
@@ -77,8 +72,22 @@ void Run::project_and_add(
   ops.add(x, buffers.product);
 }
 
+std::string Run::full(std::string_view name) const {
+  std::string whole = prefix_;
+  whole += name;
+  return whole;
+}
+
+bool Run::wanted(std::string_view name) const { return tap_->wants(full(name)); }
+
+bool Run::wants_any(std::initializer_list<std::string_view> names) const {
+  return watched() &&
+         std::ranges::any_of(names, [&](std::string_view name) { return wanted(name); });
+}
+
 void Run::emit(std::string_view name, const Tensor& value) {
-  tap_->tensor(prefix_.empty() ? std::string(name) : fmt::format("{}{}", prefix_, name), value);
+  const std::string whole = full(name);
+  if (tap_->wants(whole)) tap_->tensor(whole, value);
 }
 
 }  // namespace qwen3

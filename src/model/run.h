@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -35,7 +36,6 @@ class Run {
  public:
   // `tap` may be null. Both are borrowed for the duration of one forward pass.
   Run(Backend& backend, const Buffers& batch_buffers, Tap* tap);
-  ~Run();
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
@@ -43,26 +43,42 @@ class Run {
   const Buffers& buffers;
 
   bool watched() const { return kTaps && tap_ != nullptr; }
-  // Shows a tensor to whoever listens: a null check when nobody does.
+  // Whether somebody listens and wants the tensor of this name (any of the names).
+  bool wants(std::string_view name) const { return watched() && wanted(name); }
+  bool wants_any(std::initializer_list<std::string_view> names) const;
+  // Shows a tensor to whoever wants it: a null check when nobody listens.
   void tap(std::string_view name, const Tensor& value) {
     if (watched()) emit(name, value);
   }
   // Prefix of the names to come: "layers.3." or "layers.3.self_attn.".
   void scope(int64_t layer, std::string_view block = "");
 
-  // Runs operations that are to show no intermediates.
-  template <typename Operations>
-  void unseen(const Operations& operations) {
-    if (watched()) ops.set_observer(nullptr);
-    operations();
-    if (watched()) ops.set_observer(&observer_);
+  // Runs an operation as its definition, showing its intermediates, if `observed`; else as it is.
+  template <typename Operation>
+  void observing(bool observed, const Operation& operation) {
+    const Observed scope(ops, observed ? &observer_ : nullptr);
+    operation();
   }
 
-  // x += y · wᵀ (+ bias). The product is shown under `name` when someone listens.
+  // x += y · wᵀ (+ bias). The product is shown under `name` to who wants it.
   void project_and_add(
       const Tensor& x, const Tensor& y, const Tensor& w, const Tensor& bias, std::string_view name);
 
  private:
+  // For its life, which a listener that throws ends too.
+  class Observed {
+   public:
+    Observed(Backend& ops, const Observer* observer) : ops_(ops) { ops_.set_observer(observer); }
+    ~Observed() { ops_.set_observer(nullptr); }
+    Observed(const Observed&) = delete;
+    Observed& operator=(const Observed&) = delete;
+
+   private:
+    Backend& ops_;
+  };
+
+  std::string full(std::string_view name) const;
+  bool wanted(std::string_view name) const;
   void emit(std::string_view name, const Tensor& value);
 
   Tap* tap_;

@@ -87,16 +87,19 @@ void AttentionRecorder::append(std::vector<float>& copy, const Tensor& value) co
   }
 }
 
+bool AttentionRecorder::wants(std::string_view name) const {
+  const std::string_view part = parse_tap_name(name).part;
+  return part == query_name() || part == key_name() || part == "self_attn.probs" ||
+         part == "self_attn.mix";
+}
+
 void AttentionRecorder::tensor(std::string_view name, const Tensor& value) {
   const TapName tap = parse_tap_name(name);
   if (tap.layer < 0) return;
-  // With the order of the educational model the norm comes last.
-  const std::string_view q = facts_.qk_norm_after_rope ? "self_attn.q_norm" : "self_attn.q_rope";
-  const std::string_view k = facts_.qk_norm_after_rope ? "self_attn.k_norm" : "self_attn.k_rope";
-  if (tap.part == q) {
+  if (tap.part == query_name()) {
     q_.clear();
     append(q_, value);
-  } else if (tap.part == k) {
+  } else if (tap.part == key_name()) {
     append(layer_at(tap.layer).keys, value);
   } else if (tap.part == "self_attn.probs") {
     from_probabilities(layer_at(tap.layer), value);

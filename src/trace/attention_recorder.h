@@ -45,6 +45,7 @@ class AttentionRecorder final : public Tap {
       : facts_(facts), max_map_tokens_(max_map_tokens) {}
 
   // One sequence, its tokens in order, from the first.
+  bool wants(std::string_view name) const override;
   void tensor(std::string_view name, const Tensor& value) override;
   // What was seen so far, in order of the layers.
   std::vector<LayerAttention> layers() const;
@@ -63,6 +64,14 @@ class AttentionRecorder final : public Tap {
     std::vector<Head> heads;
   };
 
+  // The names of queries and keys as the scores see them. With the order of the educational model
+  // the norm comes last.
+  std::string_view query_name() const {
+    return facts_.qk_norm_after_rope ? "self_attn.q_norm" : "self_attn.q_rope";
+  }
+  std::string_view key_name() const {
+    return facts_.qk_norm_after_rope ? "self_attn.k_norm" : "self_attn.k_rope";
+  }
   Layer& layer_at(int64_t index);
   void append(std::vector<float>& copy, const Tensor& value) const;
   void compute(Layer& layer);

@@ -26,13 +26,9 @@ std::string tuple(Dims... dims) {
   return fmt::format("({})", join({static_cast<int64_t>(dims)...}));
 }
 
-// Whether input_flow says anything about this tensor. The others are many, and their lines would be
-// made only to be dropped: without this the lines cost several percent of a small model's pass.
-bool in_input_flow(const TapName& tap) {
-  if (tap.layer < 0) return true;
-  if (tap.expert >= 0) return tap.step.empty();
-  return tap.part == "output" || tap.part == "mlp.output" || tap.part == "mlp.down_proj" ||
-         tap.part == "self_attn.o_proj";
+std::string mlp_flow(std::string_view name, std::string_view outer, std::string_view inner) {
+  return fmt::format(
+      "{}.flow: in{} -> gate/up{} -> swiglu{} -> out{}", name, outer, inner, inner, outer);
 }
 
 constexpr std::string_view kFloat = "torch.float32", kIds = "torch.int64";
@@ -113,9 +109,19 @@ void LevelTap::begin_step(std::span<const int32_t> positions) {
        fmt::format("model.inputs: input_ids{} position_ids{} attention_mask{}", ids, ids, mask));
 }
 
+bool LevelTap::wants(std::string_view name) const {
+  if (level_ == TraceLevel::verbose) return true;
+  const std::string_view part = parse_tap_name(name).part;
+  constexpr std::string_view kFlow[] = {
+      "embed_tokens", "attn_residual", "mlp.selected_experts", "output", "norm", "logits"};
+  constexpr std::string_view kCompact[] = {"input_layernorm", "self_attn.v_proj", "self_attn.mix"};
+  return std::ranges::count(kFlow, part) > 0 ||
+         (level_ == TraceLevel::compact && std::ranges::count(kCompact, part) > 0);
+}
+
 void LevelTap::tensor(std::string_view name, const Tensor& value) {
+  if (!wants(name)) return;
   const TapName tap = parse_tap_name(name);
-  if (level_ == TraceLevel::input_flow && !in_input_flow(tap)) return;
   if (tap.layer < 0) {
     model_tensor(tap.part, value);
     return;
@@ -187,11 +193,7 @@ void LevelTap::attention_tensor(std::string_view part, const std::string& prefix
   } else if (part == "mix") {
     score_lines(prefix);
   } else if (part == "o_proj") {
-    const std::string hidden = flat(facts_.hidden_size);
-    if (level_ != TraceLevel::verbose) {
-      always(prefix + ".flow: in" + hidden + " -> out" + hidden);
-    }
-    shape_line(prefix + ".output", hidden);
+    shape_line(prefix + ".output", flat(facts_.hidden_size));
   }
 }
 
@@ -234,7 +236,7 @@ void LevelTap::score_lines(const std::string& prefix) {
 }
 
 void LevelTap::dense_tensor(std::string_view part, const std::string& prefix) {
-  const std::string hidden = flat(facts_.hidden_size), inner = flat(facts_.intermediate_size);
+  const std::string inner = flat(facts_.intermediate_size);
   if (part == "gate_proj") {
     shape_line(prefix + ".gate_proj", inner);
   } else if (part == "up_proj") {
@@ -242,19 +244,40 @@ void LevelTap::dense_tensor(std::string_view part, const std::string& prefix) {
   } else if (part == "act") {
     shape_line(prefix + ".swiglu_hidden", inner);
   } else if (part == "down_proj") {
-    line(TraceLevel::input_flow, prefix + ".flow: in" + hidden + " -> out" + hidden);
-    line(TraceLevel::compact,
-         fmt::format("{}.flow: in{} -> gate/up{} -> swiglu{} -> out{}",
-                     prefix,
-                     hidden,
-                     inner,
-                     inner,
-                     hidden));
-    shape_line(prefix + ".output", hidden);
+    shape_line(prefix + ".output", flat(facts_.hidden_size));
   }
 }
 
-// The lines of an expert carry no layer, as in the original: the expert does not know its layer.
+// The lines of a layer's second block when it is done: what went in, what came out.
+void LevelTap::mlp_lines(const std::string& layer, bool sparse) const {
+  const std::string hidden = flat(facts_.hidden_size);
+  if (sparse) {
+    expert_lines();
+    line(TraceLevel::input_flow, layer + ".moe.flow: in" + hidden + " -> out" + hidden);
+    line(TraceLevel::compact,
+         fmt::format("{}.moe.routing: top_k={} expert_hist=[{}]",
+                     layer,
+                     facts_.num_experts_per_tok,
+                     join(histogram_)));
+    return;
+  }
+  const std::string inner = flat(facts_.intermediate_size);
+  line(TraceLevel::input_flow, layer + ".mlp.flow: in" + hidden + " -> out" + hidden);
+  line(TraceLevel::compact, mlp_flow(layer + ".mlp", hidden, inner));
+}
+
+// Of every expert that some token chose: its tokens are the rows it gets. The lines carry no layer,
+// as in the original: the expert does not know its layer.
+void LevelTap::expert_lines() const {
+  for (const int64_t n_rows : histogram_) {
+    if (n_rows == 0) continue;
+    const std::string rows = tuple(n_rows, facts_.hidden_size);
+    const std::string inner = tuple(n_rows, facts_.moe_intermediate_size);
+    line(TraceLevel::input_flow, "mlp.flow: in" + rows + " -> out" + rows);
+    line(TraceLevel::compact, mlp_flow("mlp", rows, inner));
+  }
+}
+
 void LevelTap::expert_tensor(std::string_view step, const Tensor& value) {
   const std::string shape = tuple(value.dim(0), value.dim(1));
   if (step == "input") {
@@ -266,17 +289,11 @@ void LevelTap::expert_tensor(std::string_view step, const Tensor& value) {
   } else if (step == "act") {
     shape_line("mlp.swiglu_hidden", shape);
   } else if (step.empty()) {
-    const std::string inner = tuple(value.dim(0), facts_.moe_intermediate_size);
-    line(TraceLevel::input_flow, "mlp.flow: in" + shape + " -> out" + shape);
-    line(TraceLevel::compact,
-         fmt::format(
-             "mlp.flow: in{} -> gate/up{} -> swiglu{} -> out{}", shape, inner, inner, shape));
     shape_line("mlp.output", shape);
   }
 }
 
 void LevelTap::moe_tensor(std::string_view part, const std::string& prefix, const Tensor& value) {
-  const std::string hidden = flat(facts_.hidden_size);
   if (part == "router_logits") {
     shape_line(prefix + ".router_logits", tuple(value.dim(0), value.dim(1)));
   } else if (part == "selected_experts") {
@@ -285,13 +302,7 @@ void LevelTap::moe_tensor(std::string_view part, const std::string& prefix, cons
       ++histogram_[static_cast<size_t>(value.i32()[i])];
     }
   } else if (part == "output") {
-    line(TraceLevel::compact,
-         fmt::format("{}.routing: top_k={} expert_hist=[{}]",
-                     prefix,
-                     facts_.num_experts_per_tok,
-                     join(histogram_)));
-    line(TraceLevel::input_flow, prefix + ".flow: in" + hidden + " -> out" + hidden);
-    shape_line(prefix + ".output", hidden);
+    shape_line(prefix + ".output", flat(facts_.hidden_size));
   }
 }
 
@@ -300,11 +311,15 @@ void LevelTap::layer_tensor(std::string_view part, int64_t layer) {
   if (part == "input_layernorm") {
     layer_begins(layer);
   } else if (part == "attn_residual") {
+    if (level_ != TraceLevel::verbose) {
+      always(prefix + ".attn.flow: in" + hidden + " -> out" + hidden);
+    }
     shape_line(prefix + ".after_attn_residual", hidden);
   } else if (part == "post_attention_layernorm") {
     shape_line(prefix + ".after_post_attn_layernorm", hidden);
     shape_line(prefix + (facts_.is_sparse(layer) ? ".moe.input" : ".mlp.input"), hidden);
   } else if (part == "output") {
+    if (level_ != TraceLevel::verbose) mlp_lines(prefix, facts_.is_sparse(layer));
     line(TraceLevel::input_flow,
          fmt::format(
              "{}.flow: in{} -> attn{} -> mlp{} -> out{}", prefix, hidden, hidden, hidden, hidden));

@@ -38,6 +38,9 @@ class LevelTap final : public Tap {
   // Every pass has its lines, as a call of the original has: one sequence, with the keys of the
   // tokens before.
   void begin_step(std::span<const int32_t> positions) override;
+  // verbose: all tensors. The other levels are told from those that every pass has: nothing is
+  // computed for their lines.
+  bool wants(std::string_view name) const override;
   void tensor(std::string_view name, const Tensor& value) override;
   // After it, when there were labels. The auxiliary loss is the educational one, not yet scaled.
   void cross_entropy(double loss);
@@ -53,6 +56,8 @@ class LevelTap final : public Tap {
   void qkv_lines(const std::string& prefix);
   void score_lines(const std::string& prefix);
   void dense_tensor(std::string_view part, const std::string& prefix);
+  void mlp_lines(const std::string& layer, bool sparse) const;
+  void expert_lines() const;
   void expert_tensor(std::string_view step, const Tensor& value);
   void moe_tensor(std::string_view part, const std::string& prefix, const Tensor& value);
   void layer_tensor(std::string_view part, int64_t layer);

@@ -31,10 +31,14 @@ void LogitLens::begin_step(std::span<const int32_t> positions) {
   position_ = positions.empty() ? 0 : positions.front();
 }
 
-void LogitLens::tensor(std::string_view name, const Tensor& value) {
+bool LogitLens::wants(std::string_view name) const {
   const TapName tap = parse_tap_name(name);
-  if (tap.layer < 0 || tap.part != "output") return;
-  const auto index = static_cast<size_t>(tap.layer);
+  return tap.layer >= 0 && tap.part == "output";
+}
+
+void LogitLens::tensor(std::string_view name, const Tensor& value) {
+  if (!wants(name)) return;
+  const auto index = static_cast<size_t>(parse_tap_name(name).layer);
   if (index >= layers_.size()) layers_.resize(index + 1);
   auto& layer = layers_[index];
   for (int64_t row = std::max<int64_t>(0, value.dim(0) - n_rows_); row < value.dim(0);

@@ -36,6 +36,7 @@ class LogitLens final : public Tap {
         n_real_tokens_(n_real_tokens) {}
 
   void begin_step(std::span<const int32_t> positions) override;
+  bool wants(std::string_view name) const override;  // the residual stream after each layer
   void tensor(std::string_view name, const Tensor& value) override;
 
   // [layer][row][rank]; the first row is token first_row() of the sequence.

@@ -118,6 +118,12 @@ LayerRouting& RoutingRecorder::layer(int64_t index) {
   return layers_.emplace_back(std::move(fresh));
 }
 
+bool RoutingRecorder::wants(std::string_view name) const {
+  const std::string_view part = parse_tap_name(name).part;
+  return part == "mlp.router_logits" || part == "mlp.routing_weights" ||
+         part == "mlp.selected_experts";
+}
+
 void RoutingRecorder::tensor(std::string_view name, const Tensor& value) {
   const TapName tap = parse_tap_name(name);
   if (tap.layer < 0 || tap.expert >= 0) return;

@@ -41,6 +41,7 @@ AuxLosses auxiliary_losses(const std::vector<LayerRouting>& layers);
 
 class RoutingRecorder final : public Tap {
  public:
+  bool wants(std::string_view name) const override;
   void tensor(std::string_view name, const Tensor& value) override;
   const std::vector<LayerRouting>& layers() const { return layers_; }
 

@@ -20,7 +20,14 @@ void RequestRecorder::begin_step(std::span<const int32_t> positions) {
 }
 
 bool RequestRecorder::wants(std::string_view name) const {
-  if (options_.taps.empty()) return parse_tap_name(name).expert < 0;
+  return recording_ && (routing_.wants(name) || measures(name));
+}
+
+bool RequestRecorder::measures(std::string_view name) const {
+  const TapName tap = parse_tap_name(name);
+  const bool of_experts = tap.part == kExpertsPart;
+  if (options_.taps.empty()) return !of_experts;
+  if (of_experts && tap.expert < 0) return true;  // all of them: some may match
   return std::ranges::any_of(options_.taps,
                              [&](const auto& pattern) { return glob_match(pattern, name); });
 }
@@ -28,7 +35,7 @@ bool RequestRecorder::wants(std::string_view name) const {
 void RequestRecorder::tensor(std::string_view name, const Tensor& value) {
   if (!recording_) return;
   routing_.tensor(name, value);
-  if (wants(name)) statistics_.tensor(name, value);
+  if (measures(name)) statistics_.tensor(name, value);
 }
 
 Json RequestRecorder::summary(int64_t n_prompt) const {

@@ -31,6 +31,7 @@ class RequestRecorder final : public Tap {
   explicit RequestRecorder(RecorderOptions options = {}) : options_(std::move(options)) {}
 
   void begin_step(std::span<const int32_t> positions) override;
+  bool wants(std::string_view name) const override;
   void tensor(std::string_view name, const Tensor& value) override;
 
   const std::vector<LayerRouting>& routing() const { return routing_.layers(); }
@@ -43,7 +44,7 @@ class RequestRecorder final : public Tap {
   Json summary(int64_t n_prompt) const;
 
  private:
-  bool wants(std::string_view name) const;
+  bool measures(std::string_view name) const;
 
   struct Pass {
     int64_t first_token = 0, n_tokens = 0;

@@ -34,8 +34,16 @@ class Tap {
   // a served request one for each prefill chunk and each decoded token, which together show every
   // position once, in order.
   virtual void begin_step(std::span<const int32_t> positions) { (void)positions; }
+  // Whether to show it the tensor of this name. A tensor that a fused operation never holds is made
+  // only when it is wanted. Of the insides of experts it is first asked for
+  // "layers.{i}.mlp.experts": any of that layer? A needless yes costs time and nothing else. The
+  // same answer throughout a pass.
+  virtual bool wants(std::string_view name) const {
+    (void)name;
+    return true;
+  }
   // Called on the thread that runs the model, in the order of execution. `value` is valid during
-  // the call only and must not be written.
+  // the call only and must not be written. What it does not want may come nevertheless.
   virtual void tensor(std::string_view name, const Tensor& value) = 0;
 };
 

@@ -1,6 +1,7 @@
-// TapList: one listener made of several, called in order.
+// TapList: one listener made of several, called in order, each with what it wants.
 #pragma once
 
+#include <algorithm>
 #include <string_view>
 #include <vector>
 
@@ -15,8 +16,13 @@ class TapList final : public Tap {
   void begin_step(std::span<const int32_t> positions) override {
     for (Tap* tap : taps_) tap->begin_step(positions);
   }
+  bool wants(std::string_view name) const override {
+    return std::ranges::any_of(taps_, [&](const Tap* tap) { return tap->wants(name); });
+  }
   void tensor(std::string_view name, const Tensor& value) override {
-    for (Tap* tap : taps_) tap->tensor(name, value);
+    for (Tap* tap : taps_) {
+      if (tap->wants(name)) tap->tensor(name, value);
+    }
   }
 
  private:

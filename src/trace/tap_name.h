@@ -1,6 +1,7 @@
 // TapName: a tap's name (tap.h) taken apart, so that listeners compare words and parse nothing.
 //   "layers.3.self_attn.q_proj"    layer 3, part "self_attn.q_proj"
 //   "layers.3.mlp.experts.17.act"  layer 3, part "mlp.experts", expert 17, step "act"
+//   "layers.3.mlp.experts"         layer 3, part "mlp.experts": any of them (Tap::wants)
 //   "norm"                         layer -1, part "norm"
 #pragma once
 
@@ -12,6 +13,8 @@
 #include "trace/model_facts.h"
 
 namespace qwen3 {
+
+inline constexpr std::string_view kExpertsPart = "mlp.experts";
 
 struct TapName {
   int64_t layer = -1;

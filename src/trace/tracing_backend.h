@@ -9,8 +9,8 @@
 
 namespace qwen3 {
 
-// `log` is borrowed and must outlive the backend. While an observer listens, fused operations run
-// as their definitions, and the primitive ones are recorded instead.
+// `log` is borrowed and must outlive the backend. An operation that an observer listens to runs as
+// its definition, and the primitive ones are recorded instead.
 std::unique_ptr<Backend> make_tracing_backend(std::unique_ptr<Backend> inner, SpanLog& log);
 
 }  // namespace qwen3

@@ -127,20 +127,22 @@ TEST(CpuLinear, LinearsEqualTheirDefinitionBitForBit) {
       const Weight c = make_weight(*backend, DType::bf16, {16, k}, 3);
       auto x = random_floats(m * k, 4);
       auto bias = random_floats(33, 5);
-      const auto run = [&](bool traced) {
-        const Observer observer = [](std::string_view, const Tensor&) {};
-        backend->set_observer(traced ? &observer : nullptr);
+      const auto run = [&](bool as_defined) {
         std::vector<float> out(static_cast<size_t>(m * (70 + 33 + 16)), NAN);
         const std::span<float> all(out);
         const auto ua = static_cast<size_t>(m * 70);
         const auto ub = static_cast<size_t>(m * 33);
-        backend->linears({Tensor::view(all, {m, 70}),
-                          Tensor::view(all.subspan(ua), {m, 33}),
-                          Tensor::view(all.subspan(ua + ub), {m, 16})},
-                         Tensor::view(x, {m, k}),
-                         {a.packed, b.packed, c.packed},
-                         {Tensor(), Tensor::view(bias, {33}), Tensor()});
-        backend->set_observer(nullptr);
+        const std::initializer_list<Tensor> outs{Tensor::view(all, {m, 70}),
+                                                 Tensor::view(all.subspan(ua), {m, 33}),
+                                                 Tensor::view(all.subspan(ua + ub), {m, 16})};
+        const std::initializer_list<Tensor> weights{a.packed, b.packed, c.packed};
+        const std::initializer_list<Tensor> biases{Tensor(), Tensor::view(bias, {33}), Tensor()};
+        const Tensor input = Tensor::view(x, {m, k});
+        if (as_defined) {
+          backend->Backend::linears(outs, input, weights, biases);
+        } else {
+          backend->linears(outs, input, weights, biases);
+        }
         return out;
       };
       EXPECT_EQ(run(false), run(true)) << isa_name(isa) << " m=" << m;

@@ -39,21 +39,29 @@ TEST(TracingBackend, RecordsBytesAndOperations) {
 TEST(TracingBackend, FusedOrPrimitive) {
   SpanLog log;
   const auto traced = make_tracing_backend(make_reference_backend(), log);
-  std::vector<float> x = counting(4), y = counting(6), w = counting(6);
+  std::vector<float> q = counting(8), k = counting(4), norm = counting(4), angles(4, .5f);
+  const QkNormRope options{.q_norm = Tensor::view(norm, {4}),
+                           .k_norm = Tensor::view(norm, {4}),
+                           .eps = 1e-6f,
+                           .cos = Tensor::view(angles, {1, 2}),
+                           .sin = Tensor::view(angles, {1, 2}),
+                           .order = QkNormRope::Order::norm_then_rope};
   const auto run = [&] {
-    traced->linear_add(Tensor::view(x, {2, 2}), Tensor::view(y, {2, 3}), Tensor::view(w, {2, 3}));
+    traced->qk_norm_rope(Tensor::view(q, {1, 2, 4}), Tensor::view(k, {1, 1, 4}), options);
   };
   run();
   ASSERT_EQ(log.spans().size(), 1u);
-  EXPECT_EQ(log.spans()[0].op, "linear_add");
+  EXPECT_EQ(log.spans()[0].op, "qk_norm_rope");
   log.clear();
-  const Observer observer = [](std::string_view, const Tensor&) {};
+  std::vector<std::string> seen;
+  const Observer observer = [&](std::string_view name, const Tensor&) { seen.emplace_back(name); };
   traced->set_observer(&observer);
   run();
   traced->set_observer(nullptr);
-  ASSERT_EQ(log.spans().size(), 2u);
-  EXPECT_EQ(log.spans()[0].op, "linear");
-  EXPECT_EQ(log.spans()[1].op, "add");
+  EXPECT_EQ(seen, (std::vector<std::string>{"q_norm", "k_norm", "q_rope", "k_rope"}));
+  ASSERT_EQ(log.spans().size(), 4u);
+  EXPECT_EQ(log.spans()[0].op, "rms_norm");
+  EXPECT_EQ(log.spans()[3].op, "rope_rotate_half");
 }
 
 TEST(SpanLog, ExportsChromeEvents) {
