@@ -1,15 +1,23 @@
-# qwen3_embed_page(target folder header function): puts FOLDER/page.{html,css,js}, those there are, into
-# the program as raw string literals, in one generated file that defines FUNCTION as HEADER declares it. The file is
-# written again only when they change.
+# qwen3_embed_page(target folder header function): puts FOLDER/page.{html,css}, those there are, and all scripts of
+# FOLDER, page.js last, into the program as raw string literals, in one generated file that defines FUNCTION as HEADER
+# declares it. The file is written again only when they change.
 function(qwen3_embed_page target folder header function)
   set(sources ${PROJECT_SOURCE_DIR}/${folder})
-  foreach(part html css js)
-    set(page_${part} "")
-    if(NOT EXISTS ${sources}/page.${part})
+  file(GLOB scripts CONFIGURE_DEPENDS ${sources}/*.js)
+  list(REMOVE_ITEM scripts ${sources}/page.js)
+  list(SORT scripts)
+  set(page_html "")
+  set(page_css "")
+  set(page_js "")
+  foreach(source ${sources}/page.html ${sources}/page.css ${scripts} ${sources}/page.js)
+    if(NOT EXISTS ${source})
       continue()
     endif()
-    file(READ ${sources}/page.${part} page_${part})
-    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${sources}/page.${part})
+    get_filename_component(extension ${source} LAST_EXT)
+    string(SUBSTRING ${extension} 1 -1 part)
+    file(READ ${source} text)
+    string(APPEND page_${part} "${text}")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
   endforeach()
   string(REPLACE "/" "_" name ${folder})
   set(generated ${CMAKE_CURRENT_BINARY_DIR}/pages/${name}.cpp)

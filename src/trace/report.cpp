@@ -51,8 +51,11 @@ Json facts_json(const ModelFacts& f) {
           {"kv_heads", f.num_key_value_heads},
           {"head_dim", f.head_dim},
           {"experts", f.num_experts},
-          {"top_k", f.num_experts_per_tok}};
+          {"top_k", f.num_experts_per_tok},
+          {"qk_norm_after_rope", f.qk_norm_after_rope}};
 }
+
+bool of_expert(const TapRecord& tap) { return parse_tap_name(tap.name).expert >= 0; }
 
 Json tokens_json(const std::vector<ReportToken>& tokens) {
   Json list = Json::array();
@@ -60,11 +63,15 @@ Json tokens_json(const std::vector<ReportToken>& tokens) {
   return list;
 }
 
-// [name, shape, dtype, mean, std, min, max, rms, nan, inf, sample] of each tensor. The insides of
-// experts are left out when there would be too many.
+// Tensors inside experts that the page leaves out: all of them, when there are too many.
+int64_t n_expert_taps_left_out(const std::vector<TapRecord>& taps) {
+  const int64_t n = std::ranges::count_if(taps, of_expert);
+  return n > kMaxExpertTaps ? n : 0;
+}
+
+// [name, shape, dtype, mean, std, min, max, rms, nan, inf, sample] of each tensor.
 Json taps_json(const std::vector<TapRecord>& taps) {
-  const auto of_expert = [](const TapRecord& tap) { return parse_tap_name(tap.name).expert >= 0; };
-  const bool with_experts = std::ranges::count_if(taps, of_expert) <= kMaxExpertTaps;
+  const bool with_experts = n_expert_taps_left_out(taps) == 0;
   const auto brief = [](double value) {
     return std::isfinite(value) ? Json::parse(fmt::format("{:.5g}", value)) : Json();
   };
@@ -151,7 +158,10 @@ std::string html_report(const ReportInput& input) {
       {"tokens", tokens_json(input.tokens)},
       {"n_prompt", input.n_prompt < 0 ? static_cast<int64_t>(input.tokens.size()) : input.n_prompt},
       {"named", tokens_json(input.named)}};
-  if (input.taps != nullptr) data["taps"] = taps_json(*input.taps);
+  if (input.taps != nullptr) {
+    data["taps"] = taps_json(*input.taps);
+    data["expert_taps_left_out"] = n_expert_taps_left_out(*input.taps);
+  }
   if (input.routing != nullptr) data["routing"] = routing_data(*input.routing);
   if (input.lens != nullptr) data["lens"] = lens_data(*input.lens);
   if (input.attention != nullptr) data["attention"] = attention_data(*input.attention);

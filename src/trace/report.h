@@ -1,5 +1,5 @@
-// The report: one HTML page that holds everything recorded and needs nothing else. The page's text,
-// style and script are in report/page.{html,css,js}, put into the program when it is built; the
+// The report: one HTML page that holds everything recorded and needs nothing else. The page's style
+// and scripts, one for each section, are in report/ and put into the program when it is built; the
 // data goes in as one JSON text.
 #pragma once
 

@@ -5,8 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/json.h"
+#include "trace/tap_name.h"
 
 namespace qwen3 {
 namespace {
@@ -78,6 +81,42 @@ TEST_F(Report, CarriesRoutingCompactly) {
   const Json data = parse_json(data_of(html_report(input_)), "report");
   EXPECT_EQ(data["routing"][0]["experts"], "AgEDAA==");  // 2 1 3 0
   EXPECT_EQ(data["routing"][0]["weights"], "/4A=");      // 255 128
+}
+
+// Every tensor that a model can show has its place in the page's diagram.
+TEST_F(Report, KnowsEveryTap) {
+  const std::string page = html_report(input_);
+  for (const bool rope_first : {false, true}) {
+    facts_.num_hidden_layers = 2;
+    facts_.layer_is_sparse = {true, false};
+    facts_.num_experts = 1;
+    facts_.qk_norm_after_rope = rope_first;
+    for (const std::string& name : all_tap_names(facts_)) {
+      const TapName tap = parse_tap_name(name);
+      if (tap.expert >= 0) continue;  // found by their beginning
+      std::string part(tap.part);
+      for (const char* of_norms : {"q_norm", "k_norm", "q_rope", "k_rope"}) {
+        if (part == std::string("self_attn.") + of_norms) part = of_norms;
+      }
+      EXPECT_THAT(page, HasSubstr('"' + part + '"')) << name;
+    }
+  }
+}
+
+TEST_F(Report, SaysHowManyTensorsOfExpertsItLeavesOut) {
+  TapRecord record;
+  record.name = "layers.0.mlp.experts.1.act";
+  std::vector<TapRecord> taps(2000, record);
+  input_.taps = &taps;
+  const auto left_out = [&] {
+    const Json data = parse_json(data_of(html_report(input_)), "report");
+    return std::pair(data["taps"].size(), data["expert_taps_left_out"].get<int64_t>());
+  };
+  EXPECT_EQ(left_out(), std::pair(size_t{2000}, int64_t{0}));
+  taps.push_back(record);
+  record.name = "norm";
+  taps.push_back(record);
+  EXPECT_EQ(left_out(), std::pair(size_t{1}, int64_t{2001}));
 }
 
 // The large case: 1,000 tokens, 48 layers of 128 experts, eight chosen.
