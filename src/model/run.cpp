@@ -1,7 +1,5 @@
 #include "model/run.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 namespace qwen3 {
@@ -58,7 +56,10 @@ Run::Run(Backend& backend, const Buffers& batch_buffers, Tap* tap)
 
 void Run::scope(int64_t layer, std::string_view block) {
   if (!watched()) return;
-  prefix_ = layer < 0 ? std::string(block) : fmt::format("layers.{}.{}", layer, block);
+  name_.clear();
+  if (layer >= 0) name_.append("layers.").append(std::to_string(layer)).push_back('.');
+  name_.append(block);
+  scope_size_ = name_.size();
 }
 
 void Run::project_and_add(
@@ -72,21 +73,19 @@ void Run::project_and_add(
   ops.add(x, buffers.product);
 }
 
-std::string Run::full(std::string_view name) const {
-  std::string whole = prefix_;
-  whole += name;
-  return whole;
+// Until the next call.
+std::string_view Run::full(std::string_view name) {
+  name_.resize(scope_size_);
+  return name_.append(name);
 }
 
-bool Run::wanted(std::string_view name) const { return tap_->wants(full(name)); }
-
-bool Run::wants_any(std::initializer_list<std::string_view> names) const {
+bool Run::wants_any(std::initializer_list<std::string_view> names) {
   return watched() &&
          std::ranges::any_of(names, [&](std::string_view name) { return wanted(name); });
 }
 
 void Run::emit(std::string_view name, const Tensor& value) {
-  const std::string whole = full(name);
+  const std::string_view whole = full(name);
   if (tap_->wants(whole)) tap_->tensor(whole, value);
 }
 

@@ -44,8 +44,8 @@ class Run {
 
   bool watched() const { return kTaps && tap_ != nullptr; }
   // Whether somebody listens and wants the tensor of this name (any of the names).
-  bool wants(std::string_view name) const { return watched() && wanted(name); }
-  bool wants_any(std::initializer_list<std::string_view> names) const;
+  bool wants(std::string_view name) { return watched() && wanted(name); }
+  bool wants_any(std::initializer_list<std::string_view> names);
   // Shows a tensor to whoever wants it: a null check when nobody listens.
   void tap(std::string_view name, const Tensor& value) {
     if (watched()) emit(name, value);
@@ -77,12 +77,13 @@ class Run {
     Backend& ops_;
   };
 
-  std::string full(std::string_view name) const;
-  bool wanted(std::string_view name) const;
+  std::string_view full(std::string_view name);
+  bool wanted(std::string_view name) { return tap_->wants(full(name)); }
   void emit(std::string_view name, const Tensor& value);
 
   Tap* tap_;
-  std::string prefix_;
+  std::string name_;  // the scope, and behind it the name last asked for
+  size_t scope_size_ = 0;
   Observer observer_;
 };
 

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 
 #include "trace/model_facts.h"
 #include "trace/tap.h"
+#include "trace/tap_name.h"
 
 namespace qwen3 {
 
@@ -47,20 +49,22 @@ class LevelTap final : public Tap {
   void router_aux_loss(double loss);
 
  private:
-  void line(TraceLevel level, std::string_view text) const;
-  void always(std::string_view text) const;
-  void shape_line(std::string_view name, std::string_view shape) const;
-  void model_tensor(std::string_view part, const Tensor& value);
-  void layer_begins(int64_t layer);
-  void attention_tensor(std::string_view part, const std::string& prefix);
-  void qkv_lines(const std::string& prefix);
-  void score_lines(const std::string& prefix);
-  void dense_tensor(std::string_view part, const std::string& prefix);
-  void mlp_lines(const std::string& layer, bool sparse) const;
-  void expert_lines() const;
-  void expert_tensor(std::string_view step, const Tensor& value);
-  void moe_tensor(std::string_view part, const std::string& prefix, const Tensor& value);
-  void layer_tensor(std::string_view part, int64_t layer);
+  void line(TraceLevel level, std::initializer_list<std::string_view> parts);
+  void always(std::initializer_list<std::string_view> parts);
+  // Of verbose: a tensor by its whole name, or by what follows the layer's.
+  void tensor_line(std::string_view name, std::string_view shape, std::string_view dtype);
+  void layer_tensor(std::string_view part, std::string_view shape);
+
+  void of_model(std::string_view part, const Tensor& value);
+  void of_layer(const TapName& tap);
+  void flow_of_layer(bool sparse);
+  void flow_of_experts();
+  void flow_of_mlp(std::string_view where, std::string_view outer, std::string_view inner);
+  void of_attention(std::string_view part);
+  void projections(std::string_view q_heads, std::string_view k_heads);
+  void scores(std::string_view q);
+  void of_mlp(std::string_view part, const Tensor& value);
+  void of_expert(std::string_view step, const Tensor& value);
   std::string heads(int64_t n_heads) const;  // "(1, n_heads, S, head_dim)"
   std::string flat(int64_t features) const;  // "(1, S, features)"
 
@@ -68,7 +72,10 @@ class LevelTap final : public Tap {
   const ModelFacts& facts_;
   bool chinese_;
   Print print_;
+  std::string text_;  // of the line that is made
   int64_t n_tokens_ = 0, n_keys_ = 0;
+  std::string hidden_;              // "(1, S, hidden_size)" of this pass
+  std::string layer_;               // "layer03", that the tensor belongs to
   std::vector<int64_t> histogram_;  // of the sparse layer that runs
 };
 
