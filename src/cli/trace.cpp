@@ -58,9 +58,14 @@ ExitCode trace(TraceOptions options) {
     print_out(options.demo ? dimension_flow_demo(english) : moe_block_demo(english));
     return kDone;
   }
-  if (options.prompt.has_value() == options.ids.has_value()) {
-    throw UsageError(fmt::format("qwen3 trace: expected one of --prompt and --ids; got {}",
-                                 options.prompt ? "both" : "none"));
+  const int n_inputs =
+      options.prompt.has_value() + options.chat.has_value() + options.ids.has_value();
+  if (n_inputs != 1) {
+    throw UsageError(fmt::format("qwen3 trace: expected one of --prompt, --chat and --ids; got {}",
+                                 n_inputs == 0 ? "none" : "several"));
+  }
+  if (options.thinking && !options.chat) {
+    throw UsageError("qwen3 trace: --thinking: expected it with --chat, whose template it is for");
   }
   check_level(options);
   check_generate(options);
@@ -127,7 +132,15 @@ void add_trace(CLI::App& app, Action& action) {
       "trace", "Forward passes seen from inside: shapes, tensors, experts, attention, time");
   const auto options = std::make_shared<TraceOptions>();
   add_model_option(*command, options->model);
-  command->add_option("--prompt", options->prompt, "Text to run");
+  command->add_option("--prompt", options->prompt, "Text to run, as it is")->check(some_text());
+  command->add_option("--chat", options->chat, "A message to the model, put into its chat template")
+      ->check(some_text());
+  command
+      ->add_option("--thinking",
+                   options->thinking,
+                   "on or off: whether the template asks for thinking first")
+      ->check(CLI::IsMember({"on", "off"}))
+      ->default_str("the template's");
   command->add_option("--ids", options->ids, "Token ids instead: 1,2,3, or @FILE with such a list");
   command->add_option("--labels",
                       options->labels,

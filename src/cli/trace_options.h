@@ -14,7 +14,8 @@ namespace qwen3::cli {
 struct TraceOptions {
   ModelOptions model;
   OutputOptions output;
-  std::optional<std::string> prompt, ids, labels;
+  std::optional<std::string> prompt, chat, ids, labels;
+  std::optional<std::string> thinking;  // "on", "off": with chat
   int64_t generate = 0;  // tokens after the prompt, through an engine
   std::optional<std::string> level;
   std::string language = "auto";  // auto, en, zh

@@ -63,8 +63,19 @@ std::vector<int32_t> chosen_ids(const TraceOptions& options, const Trace& trace)
   if (options.ids) return parse_id_list(*options.ids, "qwen3 trace: --ids");
   QWEN3_CHECK(trace.text.has_value(),
               ErrorKind::not_found,
-              "{}: no tokenizer.json; expected one for --prompt; give --ids instead",
+              "{}: no tokenizer.json; expected one for --prompt and --chat; give --ids instead",
               options.model.model);
+  if (options.chat) {
+    QWEN3_CHECK(trace.text->has_chat_template(),
+                ErrorKind::not_found,
+                "{}: no chat template; expected chat_template.jinja, or chat_template in "
+                "tokenizer_config.json; give the whole text by --prompt",
+                options.model.model);
+    ChatOptions chat;
+    if (options.thinking) chat.enable_thinking = *options.thinking == "on";
+    const Json messages = Json::array({{{"role", "user"}, {"content", *options.chat}}});
+    return trace.text->encode_chat(dump_json(messages), chat).ids;
+  }
   std::vector<int32_t> ids = trace.text->encode(*options.prompt);
   if (ids.empty()) throw UsageError("qwen3 trace: --prompt: expected some text; got none");
   return ids;
