@@ -434,6 +434,36 @@ TEST(Trace, GeneratedTokensToo) {
   EXPECT_THAT(text.out, HasSubstr("after generated token 4 "));
 }
 
+// The walk of docs/tracing.md: the sum is the last layers' doing, and its token is the template's.
+TEST(Trace, AMessageThroughTheChatTemplate) {
+  const auto ask = [](std::vector<std::string> more) {
+    std::vector<std::string> all{"trace", "-m", "nano-moe", "--backend", "reference", "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run_qwen3(all);
+  };
+  const ProgramResult result =
+      ask({"--chat", "What is 3 + 4?", "--thinking", "off", "--generate", "8", "--lens", "2"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  std::map<int64_t, int32_t> best;  // by layer, after the space before the answer
+  for (const std::string& line : lines_of(result.out)) {
+    const Json json = parse_json(line, "line");
+    if (json.contains("generated")) {
+      EXPECT_EQ(json["generated"]["text"], "3 + 4 = 7");
+      EXPECT_EQ(json["generated"]["first_token"], 20);
+    }
+    if (!json.contains("lens") || json["lens"]["position"] != 25) continue;
+    best[json["lens"]["layer"].get<int64_t>()] = json["lens"]["top"][0][0].get<int32_t>();
+  }
+  ASSERT_EQ(best.size(), 8u);
+  const int32_t seven = best[7];
+  EXPECT_EQ(best[6], seven);
+  for (int64_t layer = 0; layer < 5; ++layer) EXPECT_NE(best[layer], seven) << layer;
+
+  EXPECT_THAT(ask({"--chat", "a", "--ids", "1"}).err, HasSubstr("got several"));
+  EXPECT_THAT(ask({"--thinking", "on", "--ids", "1"}).err, HasSubstr("expected it with --chat"));
+  EXPECT_EQ(ask({"--chat", ""}).exit_code, 2);
+}
+
 TEST(Trace, TheTimelineOfAGenerationShowsItsRequest) {
   const TempDir directory;
   const std::string html = (directory.path() / "trace.html").string();
