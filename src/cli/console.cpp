@@ -13,7 +13,9 @@
 
 #include "base/available_memory.h"
 #include "base/error.h"
+#include "base/output_file.h"
 #include "base/utf8.h"
+#include "cli/options.h"
 
 namespace qwen3::cli {
 namespace {
@@ -91,6 +93,14 @@ void print_error(std::string_view message) {
     }
   }
   print_note(line);
+}
+
+void write_page(const std::filesystem::path& path,
+                std::string_view page,
+                const OutputOptions& output) {
+  write_file(path, page);
+  if (!output.talk()) return;
+  print_note(fmt::format("{}: {}", path.string(), format_bytes(static_cast<int64_t>(page.size()))));
 }
 
 std::string format_count(int64_t count) {

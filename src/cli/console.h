@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,6 +13,8 @@
 #include "base/progress.h"
 
 namespace qwen3::cli {
+
+struct OutputOptions;
 
 // First of all: puts something in the place of standard streams that the caller has closed, so that
 // no file opened later takes their numbers and gets what was meant for a person. What it puts there
@@ -35,6 +38,11 @@ void print_note(std::string_view line);
 void print_raw_note(std::string_view text);
 // An error: always one line of UTF-8, control characters made visible.
 void print_error(std::string_view message);
+
+// A report's page: written, and its size said when `output` allows. Throws Error{device}.
+void write_page(const std::filesystem::path& path,
+                std::string_view page,
+                const OutputOptions& output);
 
 std::string format_count(int64_t count);  // "596.05 M"
 

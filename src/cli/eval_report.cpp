@@ -8,7 +8,6 @@
 #include <CLI/Validators.hpp>
 #include <optional>
 
-#include "base/available_memory.h"
 #include "base/output_file.h"
 #include "cli/console.h"
 #include "eval/compare.h"
@@ -46,16 +45,6 @@ void print_score(const eval::ScoreResult& result,
   std::string text = result.strict ? eval::official_line(result) + "\n" : score_summary(result);
   if (comparison != nullptr) text += comparison_summary(*comparison, *other, options.against);
   print_out(text);
-}
-
-void write_report(const eval::ReportInput& input,
-                  const std::string& path,
-                  const OutputOptions& output) {
-  const std::string page = html_report(input);
-  write_file(path, page);
-  if (output.talk()) {
-    print_note(fmt::format("{}: {}", path, format_bytes(static_cast<int64_t>(page.size()))));
-  }
 }
 
 // "samples that failed: 2, lines that are no rows: 1": why the score is not of everything.
@@ -108,7 +97,7 @@ ExitCode score_and_report(const eval::ScoreOptions& score,
     if (other) input.other.emplace(run_of(options.against, *other));
     input.comparison = comparison ? &*comparison : nullptr;
     input.chinese = options.language == "zh";
-    write_report(input, options.html, output);
+    write_page(options.html, html_report(input), output);
   }
   print_score(
       result, comparison ? &*comparison : nullptr, other ? &*other : nullptr, options, output.json);

@@ -5,7 +5,6 @@
 #include <set>
 #include <system_error>
 
-#include "base/available_memory.h"
 #include "base/error.h"
 #include "base/output_file.h"
 #include "cli/console.h"
@@ -90,12 +89,7 @@ void write_report(const TraceOptions& options, const Trace& trace) {
   input.time = &trace.time;
   input.seconds = trace.seconds;
   input.chinese = options.language == "zh";
-  const std::string page = html_report(input);
-  write_file(options.html, page);
-  if (options.output.talk()) {
-    print_note(
-        fmt::format("{}: {}", options.html, format_bytes(static_cast<int64_t>(page.size()))));
-  }
+  write_page(options.html, html_report(input), options.output);
 }
 
 void write_timeline(const Trace& trace, const fs::path& file) {
