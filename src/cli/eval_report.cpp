@@ -81,7 +81,6 @@ void check_report_path(const EvalReportOptions& options) {
 ExitCode score_and_report(const eval::ScoreOptions& score,
                           const EvalReportOptions& options,
                           const OutputOptions& output) {
-  check_report_path(options);
   const eval::ScoreResult result = eval::score_file(score);
   std::optional<eval::ScoreResult> other;
   std::optional<eval::Comparison> comparison;
