@@ -13,6 +13,7 @@
 #include "eval/compare.h"
 #include "eval/manifest.h"
 #include "eval/report.h"
+#include "eval/run_files.h"
 #include "eval/score_rows.h"
 #include "eval/score_text.h"
 

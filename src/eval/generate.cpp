@@ -15,6 +15,7 @@
 #include "eval/found_samples.h"
 #include "eval/journal.h"
 #include "eval/python_json.h"
+#include "eval/run_files.h"
 #include "eval/sample_key.h"
 #include "eval/sample_line.h"
 
@@ -366,10 +367,6 @@ void Generation::write_failure(const std::string& key, const Sample& sample, con
 }
 
 }  // namespace
-
-std::filesystem::path timings_path(const std::filesystem::path& output) {
-  return output.string() + ".timings.jsonl";
-}
 
 GenerateReport generate(const GenerateOptions& options,
                         const MakeSource& make_source,
