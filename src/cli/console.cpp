@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -19,11 +18,6 @@
 
 namespace qwen3::cli {
 namespace {
-
-std::atomic<bool> g_interrupted{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "used in a signal handler");
-
-void on_sigint(int) { g_interrupted.store(true, std::memory_order_relaxed); }
 
 // A broken pipe ends the program quietly, as it does other programs, unless the caller wished it
 // otherwise. Until then SIGPIPE is ignored: nobody reading the messages is no reason to end.
@@ -141,24 +135,5 @@ void ProgressBar::update(std::string_view what, int64_t done, int64_t total) {
                              format_bytes(done),
                              format_bytes(total)));
 }
-
-struct InterruptGuard::Saved {
-  struct sigaction action;
-};
-
-InterruptGuard::InterruptGuard() : saved_(std::make_unique<Saved>()) {
-  clear();
-  struct sigaction action = {};
-  action.sa_handler = on_sigint;
-  sigemptyset(&action.sa_mask);
-  action.sa_flags = 0;  // no SA_RESTART: a read of the terminal returns with EINTR
-  sigaction(SIGINT, &action, &saved_->action);
-}
-
-InterruptGuard::~InterruptGuard() { sigaction(SIGINT, &saved_->action, nullptr); }
-
-bool InterruptGuard::interrupted() const { return g_interrupted.load(std::memory_order_relaxed); }
-
-void InterruptGuard::clear() { g_interrupted.store(false, std::memory_order_relaxed); }
 
 }  // namespace qwen3::cli

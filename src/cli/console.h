@@ -1,11 +1,9 @@
-// The terminal side of the program: results to stdout, everything else to stderr, a progress bar,
-// and Ctrl-C.
+// The terminal side of the program: results to stdout, everything else to stderr, a progress bar.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <string_view>
 
@@ -63,23 +61,6 @@ class ProgressBar {
   bool enabled_;
   bool drawn_ = false;
   std::chrono::steady_clock::time_point last_{};
-};
-
-// While it lives, SIGINT sets a flag instead of ending the program. One at a time.
-class InterruptGuard {
- public:
-  InterruptGuard();
-  ~InterruptGuard();
-  InterruptGuard(const InterruptGuard&) = delete;
-  InterruptGuard& operator=(const InterruptGuard&) = delete;
-
-  // True if Ctrl-C came since the guard was made or clear() was called.
-  bool interrupted() const;
-  void clear();
-
- private:
-  struct Saved;  // the action of SIGINT before
-  std::unique_ptr<Saved> saved_;
 };
 
 }  // namespace qwen3::cli

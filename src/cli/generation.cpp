@@ -12,6 +12,7 @@
 
 #include "base/available_memory.h"
 #include "base/error.h"
+#include "cli/console.h"
 #include "engine/model_impl.h"
 #include "engine/plan.h"
 
