@@ -75,7 +75,7 @@ void add_eval_report_options(CLI::App& command, EvalReportOptions& options) {
 }
 
 void check_report_path(const EvalReportOptions& options) {
-  eval::make_folder_of(options.html);
+  make_folder_of(options.html);
   check_writable(options.html);
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <set>
-#include <system_error>
 
 #include "base/error.h"
 #include "base/output_file.h"
@@ -15,21 +14,8 @@
 #include "trace/timeline.h"
 
 namespace qwen3::cli {
-namespace {
 
 namespace fs = std::filesystem;
-
-void make_directory(const fs::path& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  QWEN3_CHECK(!error,
-              ErrorKind::device,
-              "{}: cannot make the directory: {}",
-              path.string(),
-              error.message());
-}
-
-}  // namespace
 
 void write_routing(const Trace& trace, const fs::path& directory) {
   const auto& layers = trace.routing->layers();
@@ -37,7 +23,7 @@ void write_routing(const Trace& trace, const fs::path& directory) {
               ErrorKind::invalid_argument,
               "qwen3 trace: --routing-out: expected a model with experts; got {}, which is dense",
               trace.facts.name);
-  make_directory(directory);
+  make_folder(directory);
   Json json = routing_export(layers);
   json["prompt_tokens"] = trace.n_prompt;
   write_file(directory / "routing.json", dump_json(json) + "\n");
@@ -58,7 +44,7 @@ void write_routing(const Trace& trace, const fs::path& directory) {
 }
 
 void write_attention(const Trace& trace, const fs::path& directory) {
-  make_directory(directory);
+  make_folder(directory);
   for (const LayerAttention& layer : trace.attention->layers()) {
     std::vector<float> map = layer.map;
     write_npy(directory / fmt::format("layers.{}.self_attn.probs.npy", layer.layer),

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/output_file.h"
 #include "eval/choice_source.h"
 #include "eval/choices.h"
 #include "eval/failure_log.h"
@@ -95,7 +96,7 @@ class Generation {
         output_(output_of(options)),
         identity_(identity_hash(run_identity(options.config, options.mode))),
         found_(options.mode) {
-    if (output_.has_parent_path()) std::filesystem::create_directories(output_.parent_path());
+    make_folder_of(output_);
     open_output();
     check_manifest(Json::array());
     plan();
