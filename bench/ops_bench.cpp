@@ -14,7 +14,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <ctime>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -23,17 +22,13 @@
 #include <vector>
 
 #include "base/error.h"
+#include "ceilings.h"
 #include "hardware/cpu_info.h"
-#include "hardware/thread_pool.h"
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "tensor/storage.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
-namespace qwen3 {
+namespace qwen3::bench {
 namespace {
 
 struct Options {
@@ -44,164 +39,7 @@ struct Options {
   bool json = false;
 };
 
-// With one thread, its processor time: time that other programs took does not count. Otherwise wall
-// time.
-bool g_one_thread = false;
-
-double now_seconds() {
-  timespec now{};
-  clock_gettime(g_one_thread ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
-double seconds_of(const std::function<void()>& run) {
-  const double begin = now_seconds();
-  run();
-  return now_seconds() - begin;
-}
-
-double best_of(int n, const std::function<void()>& run) {
-  double best = 1e30;
-  for (int i = 0; i < n; ++i) best = std::min(best, seconds_of(run));
-  return best;
-}
-
-// ---- ceilings -----------------------------------------------------------------------------------
-
-volatile float g_sink;  // keeps the loops alive
-
-#if defined(__x86_64__)
-__attribute__((target("avx512f,avx512bf16"))) void bf16_peak_loop(int64_t n) {
-  __m512 acc[12];
-  for (__m512& a : acc) a = _mm512_setzero_ps();
-  auto x = (__m512bh)_mm512_set1_epi32(0x3C003C00);
-  for (int64_t i = 0; i < n; ++i) {
-#pragma GCC unroll 12
-    for (__m512& a : acc) a = _mm512_dpbf16_ps(a, x, x);
-    asm volatile("" : "+v"(x));
-  }
-  for (int i = 1; i < 12; ++i) acc[0] += acc[i];
-  g_sink = acc[0][0];
-}
-// Four sums at a time, as many as the instruction's latency wants; tiles of zeros.
-__attribute__((target("amx-tile,amx-bf16"))) void amx_peak_loop(int64_t n) {
-  struct alignas(64) {
-    uint8_t palette = 1;
-    uint8_t unused[15] = {};
-    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64};
-    uint8_t rows[16] = {16, 16, 16, 16, 16, 16};
-  } config;
-  asm volatile("" : : "r"(&config) : "memory");
-  _tile_loadconfig(&config);
-  for (int64_t i = 0; i < n; ++i) {
-    _tile_dpbf16ps(0, 4, 5);
-    _tile_dpbf16ps(1, 4, 5);
-    _tile_dpbf16ps(2, 4, 5);
-    _tile_dpbf16ps(3, 4, 5);
-  }
-  _tile_release();
-}
-__attribute__((target("avx512f"))) void f32_peak_loop_avx512(int64_t n) {
-  __m512 acc[12];
-  for (__m512& a : acc) a = _mm512_setzero_ps();
-  __m512 x = _mm512_set1_ps(0.5f);
-  for (int64_t i = 0; i < n; ++i) {
-#pragma GCC unroll 12
-    for (__m512& a : acc) a = _mm512_fmadd_ps(x, x, a);
-    asm volatile("" : "+v"(x));
-  }
-  for (int i = 1; i < 12; ++i) acc[0] += acc[i];
-  g_sink = acc[0][0];
-}
-__attribute__((target("avx2,fma"))) void f32_peak_loop_avx2(int64_t n) {
-  __m256 acc[12];
-  for (__m256& a : acc) a = _mm256_setzero_ps();
-  __m256 x = _mm256_set1_ps(0.5f);
-  for (int64_t i = 0; i < n; ++i) {
-#pragma GCC unroll 12
-    for (__m256& a : acc) a = _mm256_fmadd_ps(x, x, a);
-    asm volatile("" : "+x"(x));
-  }
-  for (int i = 1; i < 12; ++i) acc[0] += acc[i];
-  g_sink = acc[0][0];
-}
-__attribute__((target("avx2"))) void read_loop(const std::byte* data, int64_t bytes) {
-  __m256i sums[8];
-  for (__m256i& s : sums) s = _mm256_setzero_si256();
-  for (int64_t i = 0; i < bytes; i += 256) {
-#pragma GCC unroll 8
-    for (int j = 0; j < 8; ++j) {
-      sums[j] ^= _mm256_loadu_si256(reinterpret_cast<const __m256i*>(data + i + j * 32));
-    }
-  }
-  for (int i = 1; i < 8; ++i) sums[0] ^= sums[i];
-  g_sink = static_cast<float>(_mm256_extract_epi32(sums[0], 0));
-}
-#else
-void read_loop(const std::byte* data, int64_t bytes) {
-  uint64_t sums[8] = {};
-  for (int64_t i = 0; i < bytes; i += 64) {
-    uint64_t line[8];
-    std::memcpy(line, data + i, 64);
-    for (int j = 0; j < 8; ++j) sums[j] ^= line[j];
-  }
-  for (int i = 1; i < 8; ++i) sums[0] ^= sums[i];
-  g_sink = static_cast<float>(sums[0]);
-}
-#endif
-
-struct Ceilings {
-  double bytes_per_s = 0;
-  double bf16_flops = 0;  // 0: no such instruction
-  double f32_flops = 0;
-};
-
-class Machine {
- public:
-  // The peaks are those of `isa`, if this machine has it.
-  Machine(int n_threads, CpuIsa isa)
-      : isa_(std::min(isa, cpu_info().best_isa)), pool_(n_threads), buffer_(int64_t{1} << 30) {
-    for (int64_t i = 0; i < buffer_.bytes(); i += 4096) buffer_.data()[i] = std::byte{1};
-  }
-
-  Ceilings measure() {
-    Ceilings c;
-    constexpr int64_t kPiece = 4 << 20;
-    const int64_t n_pieces = buffer_.bytes() / kPiece;
-    c.bytes_per_s = static_cast<double>(buffer_.bytes()) / best_of(3, [&] {
-                      pool_.parallel_for(n_pieces, [&](int64_t i, int) {
-                        read_loop(buffer_.data() + i * kPiece, kPiece);
-                      });
-                    });
-#if defined(__x86_64__)
-    constexpr int64_t kRounds = 400'000;
-    const auto flops = [&](void (*loop)(int64_t), int flops_per_round) {
-      const double seconds = best_of(
-          4, [&] { pool_.parallel_for(pool_.size(), [&](int64_t, int) { loop(kRounds); }); });
-      return static_cast<double>(pool_.size()) * kRounds * flops_per_round / seconds;
-    };
-    if (isa_ == CpuIsa::amx) {
-      c.bf16_flops = flops(amx_peak_loop, 4 * 16 * 16 * 32 * 2);
-    } else if (isa_ == CpuIsa::avx512_bf16) {
-      c.bf16_flops = flops(bf16_peak_loop, 12 * 16 * 4);
-    }
-    if (isa_ >= CpuIsa::avx512) {
-      c.f32_flops = flops(f32_peak_loop_avx512, 12 * 16 * 2);
-    } else if (isa_ == CpuIsa::avx2) {
-      c.f32_flops = flops(f32_peak_loop_avx2, 12 * 8 * 2);
-    }
-#endif
-    return c;
-  }
-
- private:
-  CpuIsa isa_;
-  ThreadPool pool_;
-  Storage buffer_;
-};
-
-// ---- one line of the report
-// -----------------------------------------------------------------------
+// ---- one line of the report --------------------------------------------------------------------
 
 class Report {
  public:
@@ -223,7 +61,7 @@ class Report {
       c.bytes_per_s = std::max(c.bytes_per_s, now.bytes_per_s);
       c.bf16_flops = std::max(c.bf16_flops, now.bf16_flops);
       c.f32_flops = std::max(c.f32_flops, now.f32_flops);
-      best = std::min(best, best_of(options_.repeat, run));
+      best = std::min(best, machine_.best_of(options_.repeat, run));
     }
     const double peak = c.bf16_flops > 0 ? c.bf16_flops : c.f32_flops;
     const double by_memory = bytes / c.bytes_per_s;
@@ -264,8 +102,7 @@ class Report {
   nlohmann::json lines_ = nlohmann::json::array();
 };
 
-// ---- data
-// -----------------------------------------------------------------------------------------
+// ---- data --------------------------------------------------------------------------------------
 
 // Small numbers of any type; the same 64 KiB over and over, which is as good as noise for timing.
 void fill(const Storage& storage, DType type) {
@@ -324,8 +161,7 @@ double product_flops(int64_t m, int64_t n, int64_t k) {
   return 2.0 * static_cast<double>(m * n * k);
 }
 
-// ---- operations
-// -----------------------------------------------------------------------------------
+// ---- operations --------------------------------------------------------------------------------
 
 void bench_linears(Backend& backend, Report& report) {
   struct Case {
@@ -577,7 +413,6 @@ Options parse_options(int argc, char** argv) {
 void run(const Options& options) {
   const CpuIsa isa = options.isa.empty() ? cpu_info().best_isa : parse_isa(options.isa);
   const int n_threads = options.n_threads > 0 ? options.n_threads : cpu_info().n_cores;
-  g_one_thread = n_threads == 1;
   Machine machine(n_threads, isa);
   const Ceilings c = machine.measure();
   const auto backend = make_cpu_backend(n_threads, isa);
@@ -610,11 +445,11 @@ void run(const Options& options) {
 }
 
 }  // namespace
-}  // namespace qwen3
+}  // namespace qwen3::bench
 
 int main(int argc, char** argv) {
   try {
-    qwen3::run(qwen3::parse_options(argc, argv));
+    qwen3::bench::run(qwen3::bench::parse_options(argc, argv));
     return 0;
   } catch (const qwen3::Error& error) {
     fmt::print(stderr, "{}\n", error.what());

@@ -61,6 +61,8 @@ class EventStream {
  public:
   // Blocks until the next event. Empty after the finishing event.
   std::optional<Event> next();
+  // The same for a reader who has other things to look at, too: empty also when none came in time.
+  std::optional<Event> next_for(std::chrono::milliseconds patience);
   // Ends the request; its blocks are free within one step. The finishing event still arrives.
   void cancel();
   // A dropped stream cancels its request.

@@ -112,6 +112,19 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
   file.commit();
 }
 
+void make_folder(const std::filesystem::path& folder) {
+  if (folder.empty()) return;
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  QWEN3_CHECK(!error,
+              ErrorKind::device,
+              "{}: cannot make the folder: {}",
+              folder.string(),
+              error.message());
+}
+
+void make_folder_of(const std::filesystem::path& file) { make_folder(file.parent_path()); }
+
 void check_writable(const std::filesystem::path& path) {
   if (path.empty()) return;
   std::error_code error;

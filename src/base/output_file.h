@@ -42,6 +42,11 @@ class OutputFile {
 // All of `text` as an OutputFile.
 void write_file(const std::filesystem::path& path, std::string_view text);
 
+// Makes a folder, or the folder of a file, and those above it that are missing; an empty path needs
+// none. Throws Error{device} naming the folder and the system's reason.
+void make_folder(const std::filesystem::path& folder);
+void make_folder_of(const std::filesystem::path& file);
+
 // Throws what OutputFile(path) would, and leaves nothing: for commands that work long before they
 // write. Pipes are not opened; an empty path (no output wanted) is well.
 void check_writable(const std::filesystem::path& path);

@@ -14,6 +14,7 @@
 #include "cli/generation.h"
 #include "cli/line_reader.h"
 #include "cli/options.h"
+#include "cli/signals.h"
 #include "qwen3/engine.h"
 #include "qwen3/text.h"
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cli/console.h"
 #include "cli/nearest.h"
 #include "cli/numbers.h"
 

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/json.h"
-#include "cli/console.h"
 #include "cli/generation.h"
+#include "cli/signals.h"
 #include "qwen3/engine.h"
 #include "qwen3/text.h"
 

@@ -7,21 +7,17 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 
 #include "base/available_memory.h"
 #include "base/error.h"
+#include "base/output_file.h"
 #include "base/utf8.h"
+#include "cli/options.h"
 
 namespace qwen3::cli {
 namespace {
-
-std::atomic<bool> g_interrupted{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "used in a signal handler");
-
-void on_sigint(int) { g_interrupted.store(true, std::memory_order_relaxed); }
 
 // A broken pipe ends the program quietly, as it does other programs, unless the caller wished it
 // otherwise. Until then SIGPIPE is ignored: nobody reading the messages is no reason to end.
@@ -93,6 +89,14 @@ void print_error(std::string_view message) {
   print_note(line);
 }
 
+void write_page(const std::filesystem::path& path,
+                std::string_view page,
+                const OutputOptions& output) {
+  write_file(path, page);
+  if (!output.talk()) return;
+  print_note(fmt::format("{}: {}", path.string(), format_bytes(static_cast<int64_t>(page.size()))));
+}
+
 std::string format_count(int64_t count) {
   const double value = static_cast<double>(count);
   if (value >= 1e9) return fmt::format("{:.2f} B", value / 1e9);
@@ -131,24 +135,5 @@ void ProgressBar::update(std::string_view what, int64_t done, int64_t total) {
                              format_bytes(done),
                              format_bytes(total)));
 }
-
-struct InterruptGuard::Saved {
-  struct sigaction action;
-};
-
-InterruptGuard::InterruptGuard() : saved_(std::make_unique<Saved>()) {
-  clear();
-  struct sigaction action = {};
-  action.sa_handler = on_sigint;
-  sigemptyset(&action.sa_mask);
-  action.sa_flags = 0;  // no SA_RESTART: a read of the terminal returns with EINTR
-  sigaction(SIGINT, &action, &saved_->action);
-}
-
-InterruptGuard::~InterruptGuard() { sigaction(SIGINT, &saved_->action, nullptr); }
-
-bool InterruptGuard::interrupted() const { return g_interrupted.load(std::memory_order_relaxed); }
-
-void InterruptGuard::clear() { g_interrupted.store(false, std::memory_order_relaxed); }
 
 }  // namespace qwen3::cli

@@ -1,10 +1,9 @@
-// The terminal side of the program: results to stdout, everything else to stderr, a progress bar,
-// and Ctrl-C.
+// The terminal side of the program: results to stdout, everything else to stderr, a progress bar.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <memory>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -12,6 +11,8 @@
 #include "base/progress.h"
 
 namespace qwen3::cli {
+
+struct OutputOptions;
 
 // First of all: puts something in the place of standard streams that the caller has closed, so that
 // no file opened later takes their numbers and gets what was meant for a person. What it puts there
@@ -36,6 +37,11 @@ void print_raw_note(std::string_view text);
 // An error: always one line of UTF-8, control characters made visible.
 void print_error(std::string_view message);
 
+// A report's page: written, and its size said when `output` allows. Throws Error{device}.
+void write_page(const std::filesystem::path& path,
+                std::string_view page,
+                const OutputOptions& output);
+
 std::string format_count(int64_t count);  // "596.05 M"
 
 // Draws "what  [#####.....]  42 %  1.2 of 3.0 GiB" on one line of a terminal, at most ten times a
@@ -55,23 +61,6 @@ class ProgressBar {
   bool enabled_;
   bool drawn_ = false;
   std::chrono::steady_clock::time_point last_{};
-};
-
-// While it lives, SIGINT sets a flag instead of ending the program. One at a time.
-class InterruptGuard {
- public:
-  InterruptGuard();
-  ~InterruptGuard();
-  InterruptGuard(const InterruptGuard&) = delete;
-  InterruptGuard& operator=(const InterruptGuard&) = delete;
-
-  // True if Ctrl-C came since the guard was made or clear() was called.
-  bool interrupted() const;
-  void clear();
-
- private:
-  struct Saved;  // the action of SIGINT before
-  std::unique_ptr<Saved> saved_;
 };
 
 }  // namespace qwen3::cli

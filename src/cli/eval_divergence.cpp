@@ -15,6 +15,7 @@
 #include "cli/eval_text_options.h"
 #include "cli/generation.h"
 #include "cli/options.h"
+#include "cli/signals.h"
 #include "eval/divergence.h"
 
 namespace qwen3::cli {

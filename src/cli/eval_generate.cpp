@@ -16,7 +16,7 @@
 #include "cli/eval_progress.h"
 #include "cli/generation.h"
 #include "cli/numbers.h"
-#include "cli/stop_signals.h"
+#include "cli/signals.h"
 #include "eval/client.h"
 #include "eval/engine_source.h"
 #include "eval/score.h"

@@ -16,6 +16,7 @@
 #include "cli/eval_text_options.h"
 #include "cli/generation.h"
 #include "cli/options.h"
+#include "cli/signals.h"
 #include "eval/perplexity.h"
 
 namespace qwen3::cli {

@@ -8,12 +8,12 @@
 #include <CLI/Validators.hpp>
 #include <optional>
 
-#include "base/available_memory.h"
 #include "base/output_file.h"
 #include "cli/console.h"
 #include "eval/compare.h"
 #include "eval/manifest.h"
 #include "eval/report.h"
+#include "eval/run_files.h"
 #include "eval/score_rows.h"
 #include "eval/score_text.h"
 
@@ -48,16 +48,6 @@ void print_score(const eval::ScoreResult& result,
   print_out(text);
 }
 
-void write_report(const eval::ReportInput& input,
-                  const std::string& path,
-                  const OutputOptions& output) {
-  const std::string page = html_report(input);
-  write_file(path, page);
-  if (output.talk()) {
-    print_note(fmt::format("{}: {}", path, format_bytes(static_cast<int64_t>(page.size()))));
-  }
-}
-
 // "samples that failed: 2, lines that are no rows: 1": why the score is not of everything.
 std::string what_is_missing(const eval::ScoreResult& result) {
   std::string text;
@@ -85,14 +75,13 @@ void add_eval_report_options(CLI::App& command, EvalReportOptions& options) {
 }
 
 void check_report_path(const EvalReportOptions& options) {
-  eval::make_folder_of(options.html);
+  make_folder_of(options.html);
   check_writable(options.html);
 }
 
 ExitCode score_and_report(const eval::ScoreOptions& score,
                           const EvalReportOptions& options,
                           const OutputOptions& output) {
-  check_report_path(options);
   const eval::ScoreResult result = eval::score_file(score);
   std::optional<eval::ScoreResult> other;
   std::optional<eval::Comparison> comparison;
@@ -108,7 +97,7 @@ ExitCode score_and_report(const eval::ScoreOptions& score,
     if (other) input.other.emplace(run_of(options.against, *other));
     input.comparison = comparison ? &*comparison : nullptr;
     input.chinese = options.language == "zh";
-    write_report(input, options.html, output);
+    write_page(options.html, html_report(input), output);
   }
   print_score(
       result, comparison ? &*comparison : nullptr, other ? &*other : nullptr, options, output.json);

@@ -22,12 +22,12 @@ struct EvalReportOptions {
 
 void add_eval_report_options(CLI::App& command, EvalReportOptions& options);
 
-// Makes the page's folder. Throws Error{device} when the page could not be written: said before the
-// work begins.
+// Makes the page's folder. Throws Error{device} when the page could not be written: to be said
+// before any work begins.
 void check_report_path(const EvalReportOptions& options);
 
-// Scores, writes the page, prints the summary (strict: the official line). kDone only when every
-// sample was answered and read.
+// Scores, writes the page (after check_report_path), prints the summary (strict: the official
+// line). kDone only when every sample was answered and read.
 ExitCode score_and_report(const eval::ScoreOptions& score,
                           const EvalReportOptions& options,
                           const OutputOptions& output);

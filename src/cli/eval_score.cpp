@@ -96,7 +96,9 @@ void add_eval_score(CLI::App& eval, Action& action) {
   add_output_options(*command, options->output, "One JSON object with the score of every task");
   command->callback([options, &action] {
     action = [options] {
-      return score_and_report(resolve(*options), options->report, options->output);
+      const eval::ScoreOptions score = resolve(*options);
+      check_report_path(options->report);
+      return score_and_report(score, options->report, options->output);
     };
   });
 }

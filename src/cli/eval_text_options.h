@@ -7,6 +7,7 @@
 
 #include "cli/console.h"
 #include "cli/options.h"
+#include "cli/signals.h"
 #include "eval/text_windows.h"
 #include "qwen3/text.h"
 

@@ -15,6 +15,7 @@
 #include "cli/input.h"
 #include "cli/numbers.h"
 #include "cli/options.h"
+#include "cli/signals.h"
 #include "qwen3/engine.h"
 #include "qwen3/text.h"
 

@@ -3,46 +3,22 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <condition_variable>
-#include <deque>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "base/available_memory.h"
 #include "base/error.h"
+#include "cli/console.h"
 #include "engine/model_impl.h"
 #include "engine/plan.h"
 
 namespace qwen3::cli {
 namespace {
 
-// Events on their way from the engine thread to this one. Waiting is in short turns, because a
-// signal handler cannot wake a condition variable.
-class EventQueue {
- public:
-  void push(const Event& event) {
-    const std::lock_guard lock(mutex_);
-    events_.push_back(event);
-    ready_.notify_one();
-  }
-
-  std::optional<Event> pop_for(std::chrono::milliseconds patience) {
-    std::unique_lock lock(mutex_);
-    if (!ready_.wait_for(lock, patience, [this] { return !events_.empty(); })) return std::nullopt;
-    Event event = std::move(events_.front());
-    events_.pop_front();
-    return event;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable ready_;
-  std::deque<Event> events_;
-};
-
-constexpr std::chrono::milliseconds kPatience{50};  // how late Ctrl-C may be noticed
+// Waiting is in short turns, because a signal handler cannot wake a condition variable: this is how
+// late Ctrl-C may be noticed.
+constexpr std::chrono::milliseconds kPatience{50};
 
 struct Speed {
   double prefill_tokens_per_second = 0;
@@ -127,44 +103,30 @@ Outcome run_request(Engine& engine,
                     Request request,
                     const InterruptGuard* interrupt,
                     const OnToken& on_token) {
-  // Shared: after a throw from on_token, the engine may still hold the callback for one step.
-  const auto queue = std::make_shared<EventQueue>();
-  const uint64_t id =
-      engine.submit(std::move(request), [queue](const Event& event) { queue->push(event); });
-  struct CancelOnExit {
-    Engine& engine;
-    uint64_t id;
-    bool finished = false;
-    ~CancelOnExit() {
-      if (!finished) engine.cancel(id);
-    }
-  } guard{engine, id};
-
+  EventStream stream = engine.submit(std::move(request));
   Outcome outcome;
   bool stopped_here = false;
   bool cancelled = false;
-  while (!guard.finished) {
+  for (;;) {
     if (interrupt != nullptr && interrupt->interrupted() && !cancelled) {
-      engine.cancel(id);
+      stream.cancel();
       cancelled = true;
     }
-    const std::optional<Event> event = queue->pop_for(kPatience);
+    const std::optional<Event> event = stream.next_for(kPatience);
     if (!event) continue;
     if (event->token_id >= 0 && !stopped_here && !cancelled) {
       outcome.ids.push_back(event->token_id);
       if (!on_token(event->token_id, event->is_end_token)) {
         stopped_here = true;
-        if (!event->finish) engine.cancel(id);
+        if (!event->finish) stream.cancel();
       }
     }
-    if (event->finish) {
-      guard.finished = true;
-      QWEN3_CHECK(*event->finish != FinishReason::error, ErrorKind::internal, "{}", event->error);
-      outcome.finish = stopped_here ? FinishReason::stop : *event->finish;
-      outcome.usage = event->usage;
-    }
+    if (!event->finish) continue;
+    QWEN3_CHECK(*event->finish != FinishReason::error, ErrorKind::internal, "{}", event->error);
+    outcome.finish = stopped_here ? FinishReason::stop : *event->finish;
+    outcome.usage = event->usage;
+    return outcome;
   }
-  return outcome;
 }
 
 std::string model_line(const ModelInfo& info) {

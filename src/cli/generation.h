@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/json.h"
-#include "cli/console.h"
 #include "cli/options.h"
+#include "cli/signals.h"
 #include "formats/hf_config.h"
 #include "qwen3/engine.h"
 #include "qwen3/model.h"

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "cli/console.h"
+#include "cli/signals.h"
 
 namespace qwen3::cli {
 

@@ -62,10 +62,9 @@ Inspection look_at(const InspectOptions& options) {
     result.config = parse_hf_config(read_text_file(path, kMaxConfigBytes), path.string());
   }
   check_context(options.model, result.config);
-  const std::unique_ptr<Backend> backend =
-      make_backend({.name = options.model.backend == "auto" ? "cpu" : options.model.backend,
-                    .n_threads = options.model.threads,
-                    .isa = options.model.cpu_isa});
+  const std::unique_ptr<Backend> backend = make_backend({.name = options.model.backend,
+                                                         .n_threads = options.model.threads,
+                                                         .isa = options.model.cpu_isa});
   result.backend = backend->info();
   result.weight_dtype = planned_dtype(
       options.model.dtype, result.config, result.checkpoint ? &*result.checkpoint : nullptr);

@@ -2,10 +2,8 @@
 
 #include <histedit.h>
 #include <poll.h>
-#include <signal.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <clocale>
 #include <cstdio>
@@ -14,34 +12,14 @@
 #include <string_view>
 #include <system_error>
 
+#include "cli/console.h"
+
 namespace qwen3::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
 constexpr int kHistoryLines = 1000;
-
-std::atomic<bool> g_resized{false};
-
-void on_resize(int) { g_resized.store(true, std::memory_order_relaxed); }
-
-// While it lives, a new size of the terminal interrupts the reading and is remembered. libedit's
-// own handler, which runs first, serves one signal per line only and then puts back this one.
-class ResizeGuard {
- public:
-  ResizeGuard() {
-    struct sigaction action = {};
-    action.sa_handler = on_resize;
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGWINCH, &action, &before_);
-  }
-  ~ResizeGuard() { sigaction(SIGWINCH, &before_, nullptr); }
-  ResizeGuard(const ResizeGuard&) = delete;
-  ResizeGuard& operator=(const ResizeGuard&) = delete;
-
- private:
-  struct sigaction before_ = {};
-};
 
 class TerminalReader final : public LineReader {
  public:
@@ -78,8 +56,11 @@ class TerminalReader final : public LineReader {
   Status read(const std::string& prompt, std::string& line) override {
     prompt_ = prompt;
     interrupt_.clear();
+    // A new size of the terminal interrupts the reading. libedit's own handler, which runs first,
+    // serves one signal per line only and then puts back this one.
+    CountedSignal resized(SIGWINCH, CountedSignal::SystemCall::returns);
+    resized_ = &resized;
     el_resize(edit_);
-    const ResizeGuard resize;
     int length = 0;
     const char* text = el_gets(edit_, &length);
     if (interrupt_.interrupted()) {
@@ -139,7 +120,10 @@ class TerminalReader final : public LineReader {
       return false;
     }
     if (interrupt_.interrupted()) return false;
-    if (g_resized.exchange(false, std::memory_order_relaxed)) el_resize(edit_);
+    if (resized_->count() > 0) {
+      resized_->clear();
+      el_resize(edit_);
+    }
     if (error == EINTR) el_set(edit_, EL_REFRESH);
     return true;
   }
@@ -156,6 +140,7 @@ class TerminalReader final : public LineReader {
   }
 
   InterruptGuard& interrupt_;
+  CountedSignal* resized_ = nullptr;  // while a line is read
   fs::path history_file_;
   std::string prompt_;
   EditLine* edit_ = nullptr;

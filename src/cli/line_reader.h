@@ -5,8 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "cli/console.h"
 #include "cli/input.h"
+#include "cli/signals.h"
 
 namespace qwen3::cli {
 

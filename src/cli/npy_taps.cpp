@@ -2,10 +2,9 @@
 
 #include <cstring>
 #include <string>
-#include <system_error>
 #include <utility>
 
-#include "base/error.h"
+#include "base/output_file.h"
 #include "formats/npy.h"
 
 namespace qwen3::cli {
@@ -16,13 +15,7 @@ bool is_router(std::string_view name) { return name.ends_with(".mlp.router_logit
 }  // namespace
 
 NpyTaps::NpyTaps(std::filesystem::path directory) : directory_(std::move(directory)) {
-  std::error_code error;
-  std::filesystem::create_directories(directory_, error);
-  QWEN3_CHECK(!error,
-              ErrorKind::device,
-              "{}: cannot make the directory: {}",
-              directory_.string(),
-              error.message());
+  make_folder(directory_);
 }
 
 void NpyTaps::tensor(std::string_view name, const Tensor& value) {

@@ -130,10 +130,7 @@ void add_compute_options(CLI::App& command, ModelOptions& options) {
   command.add_option("--threads", options.threads, "Threads; 0: one per core this process may use")
       ->check(integer_in(0, 4096))
       ->capture_default_str();
-  command
-      .add_option("--cpu-isa",
-                  options.cpu_isa,
-                  "Instruction set: baseline, neon, avx2, avx512, avx512_bf16 or amx")
+  command.add_option("--cpu-isa", options.cpu_isa, "Instruction set: " + isa_names())
       ->check(known_isa())
       ->default_str("the best");
 }

@@ -88,10 +88,9 @@ ServeMemory plan_serve_memory(const std::filesystem::path& directory,
   const Checkpoint checkpoint = Checkpoint::open(directory);
   const HfConfig& config = checkpoint.config();
   check_context(options.model, config);
-  const std::unique_ptr<Backend> backend =
-      make_backend({.name = options.model.backend == "auto" ? "cpu" : options.model.backend,
-                    .n_threads = options.model.threads,
-                    .isa = options.model.cpu_isa});
+  const std::unique_ptr<Backend> backend = make_backend({.name = options.model.backend,
+                                                         .n_threads = options.model.threads,
+                                                         .isa = options.model.cpu_isa});
   const DType dtype = planned_dtype(options.model.dtype, config, &checkpoint);
   ServeMemory memory{.plan = {},
                      .program_bytes = own_memory_bytes(),

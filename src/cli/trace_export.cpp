@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <set>
-#include <system_error>
 
-#include "base/available_memory.h"
 #include "base/error.h"
 #include "base/output_file.h"
 #include "cli/console.h"
@@ -16,21 +14,8 @@
 #include "trace/timeline.h"
 
 namespace qwen3::cli {
-namespace {
 
 namespace fs = std::filesystem;
-
-void make_directory(const fs::path& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  QWEN3_CHECK(!error,
-              ErrorKind::device,
-              "{}: cannot make the directory: {}",
-              path.string(),
-              error.message());
-}
-
-}  // namespace
 
 void write_routing(const Trace& trace, const fs::path& directory) {
   const auto& layers = trace.routing->layers();
@@ -38,7 +23,7 @@ void write_routing(const Trace& trace, const fs::path& directory) {
               ErrorKind::invalid_argument,
               "qwen3 trace: --routing-out: expected a model with experts; got {}, which is dense",
               trace.facts.name);
-  make_directory(directory);
+  make_folder(directory);
   Json json = routing_export(layers);
   json["prompt_tokens"] = trace.n_prompt;
   write_file(directory / "routing.json", dump_json(json) + "\n");
@@ -59,7 +44,7 @@ void write_routing(const Trace& trace, const fs::path& directory) {
 }
 
 void write_attention(const Trace& trace, const fs::path& directory) {
-  make_directory(directory);
+  make_folder(directory);
   for (const LayerAttention& layer : trace.attention->layers()) {
     std::vector<float> map = layer.map;
     write_npy(directory / fmt::format("layers.{}.self_attn.probs.npy", layer.layer),
@@ -90,12 +75,7 @@ void write_report(const TraceOptions& options, const Trace& trace) {
   input.time = &trace.time;
   input.seconds = trace.seconds;
   input.chinese = options.language == "zh";
-  const std::string page = html_report(input);
-  write_file(options.html, page);
-  if (options.output.talk()) {
-    print_note(
-        fmt::format("{}: {}", options.html, format_bytes(static_cast<int64_t>(page.size()))));
-  }
+  write_page(options.html, html_report(input), options.output);
 }
 
 void write_timeline(const Trace& trace, const fs::path& file) {

@@ -10,6 +10,25 @@ void EventStream::State::push(const Event& event) {
   arrived.notify_one();
 }
 
+std::optional<Event> EventStream::State::pop(std::optional<std::chrono::milliseconds> patience) {
+  if (finished) return std::nullopt;
+  if (next == taken.size()) {
+    taken.clear();
+    next = 0;
+    const auto has_come = [this] { return !events.empty(); };
+    std::unique_lock lock(mutex);
+    if (!patience) {
+      arrived.wait(lock, has_come);
+    } else if (!arrived.wait_for(lock, *patience, has_come)) {
+      return std::nullopt;
+    }
+    std::swap(taken, events);
+  }
+  Event event = std::move(taken[next++]);
+  finished = event.finish.has_value();
+  return event;
+}
+
 EventStream::EventStream(std::shared_ptr<State> state) : state_(std::move(state)) {}
 EventStream::EventStream(EventStream&&) noexcept = default;
 
@@ -27,18 +46,11 @@ void EventStream::cancel() {
 }
 
 std::optional<Event> EventStream::next() {
-  if (state_ == nullptr || state_->finished) return std::nullopt;
-  State& s = *state_;
-  if (s.next == s.taken.size()) {
-    s.taken.clear();
-    s.next = 0;
-    std::unique_lock lock(s.mutex);
-    s.arrived.wait(lock, [&] { return !s.events.empty(); });
-    std::swap(s.taken, s.events);
-  }
-  Event event = std::move(s.taken[s.next++]);
-  s.finished = event.finish.has_value();
-  return event;
+  return state_ == nullptr ? std::nullopt : state_->pop(std::nullopt);
+}
+
+std::optional<Event> EventStream::next_for(std::chrono::milliseconds patience) {
+  return state_ == nullptr ? std::nullopt : state_->pop(patience);
 }
 
 }  // namespace qwen3

@@ -1,10 +1,12 @@
 // The state behind an EventStream: a queue from the engine thread to one reader.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "engine/inbox.h"
@@ -17,6 +19,8 @@ struct EventStream::State {
       : inbox(std::move(engine_inbox)), id(request_id) {}
 
   void push(const Event& event);
+  // The next event; waits for it no longer than `patience`, if that is given.
+  std::optional<Event> pop(std::optional<std::chrono::milliseconds> patience);
 
   const std::shared_ptr<Inbox> inbox;
   const uint64_t id;

@@ -59,9 +59,7 @@ GenerationDefaults defaults_of(const HfConfig& config, const GenerationConfig& g
 }
 
 std::unique_ptr<Backend> choose_backend(const LoadOptions& o) {
-  return make_backend({.name = o.backend == "auto" ? "cpu" : o.backend,
-                       .n_threads = o.n_threads,
-                       .isa = o.cpu_isa});
+  return make_backend({.name = o.backend, .n_threads = o.n_threads, .isa = o.cpu_isa});
 }
 
 std::string base_name(const std::filesystem::path& directory) {

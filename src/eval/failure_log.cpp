@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/output_file.h"
 #include "eval/python_json.h"
+#include "eval/run_files.h"
 #include "eval/sample_key.h"
 
 namespace qwen3::eval {
@@ -25,10 +26,6 @@ std::string text_member(std::string_view line, const char* key) {
 }
 
 }  // namespace
-
-std::filesystem::path failures_path(const std::filesystem::path& output) {
-  return output.string() + ".failures.jsonl";
-}
 
 FailureLog::FailureLog(const std::filesystem::path& output) : path_(failures_path(output)) {
   if (file_exists(path_)) open();

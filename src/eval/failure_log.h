@@ -46,6 +46,4 @@ class FailureLog {
   std::map<std::string, std::string> lines_;
 };
 
-std::filesystem::path failures_path(const std::filesystem::path& output);
-
 }  // namespace qwen3::eval

@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/output_file.h"
 #include "eval/choice_source.h"
 #include "eval/choices.h"
 #include "eval/failure_log.h"
 #include "eval/found_samples.h"
 #include "eval/journal.h"
 #include "eval/python_json.h"
+#include "eval/run_files.h"
 #include "eval/sample_key.h"
 #include "eval/sample_line.h"
 
@@ -94,7 +96,7 @@ class Generation {
         output_(output_of(options)),
         identity_(identity_hash(run_identity(options.config, options.mode))),
         found_(options.mode) {
-    if (output_.has_parent_path()) std::filesystem::create_directories(output_.parent_path());
+    make_folder_of(output_);
     open_output();
     check_manifest(Json::array());
     plan();
@@ -366,10 +368,6 @@ void Generation::write_failure(const std::string& key, const Sample& sample, con
 }
 
 }  // namespace
-
-std::filesystem::path timings_path(const std::filesystem::path& output) {
-  return output.string() + ".timings.jsonl";
-}
 
 GenerateReport generate(const GenerateOptions& options,
                         const MakeSource& make_source,

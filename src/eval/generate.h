@@ -75,6 +75,4 @@ GenerateReport generate(const GenerateOptions& options,
                         const MakeSource& make_source,
                         const GenerateHooks& hooks);
 
-std::filesystem::path timings_path(const std::filesystem::path& output);
-
 }  // namespace qwen3::eval

@@ -68,10 +68,6 @@ std::filesystem::path shard_path(const std::filesystem::path& output, const Shar
   return output.parent_path() / name;
 }
 
-std::filesystem::path manifest_path(const std::filesystem::path& output) {
-  return output.string() + ".manifest.json";
-}
-
 Json run_identity(const EvalConfig& config, Mode mode) {
   QWEN3_CHECK(mode == Mode::standard || !config.scores_choices(),
               ErrorKind::invalid_argument,

@@ -34,7 +34,6 @@ struct Shard {
 
 // "out/x.jsonl" with shard 2 of 4 is "out/x.shard-2-of-4.jsonl".
 std::filesystem::path shard_path(const std::filesystem::path& output, const Shard& shard);
-std::filesystem::path manifest_path(const std::filesystem::path& output);
 
 struct RunFacts {
   const EvalConfig& config;

@@ -17,6 +17,7 @@
 #include "eval/found_samples.h"
 #include "eval/journal.h"
 #include "eval/manifest.h"
+#include "eval/run_files.h"
 #include "eval/sample_key.h"
 #include "eval/sample_line.h"
 

@@ -7,9 +7,10 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "base/output_file.h"
 #include "base/utf8.h"
-#include "eval/generate.h"
 #include "eval/python_text.h"
+#include "eval/run_files.h"
 #include "eval/score_rows.h"
 
 namespace qwen3::eval {
@@ -188,8 +189,7 @@ void StandardScorer::score_row(Row& row) {
 void StandardScorer::add_failures() {
   std::filesystem::path path = options_.failures_file;
   if (path.empty()) {
-    path = options_.input_file;
-    path += ".failures.jsonl";
+    path = failures_path(options_.input_file);
     if (!std::filesystem::exists(path)) return;
   }
   for (const Row& row : read_rows(path).rows) {

@@ -312,14 +312,6 @@ ScoreResult ScoreBuilder::finish(int attempts) {
   return std::move(result_);
 }
 
-void make_folder_of(const std::filesystem::path& path) {
-  if (path.empty() || !path.has_parent_path()) return;
-  std::error_code error;
-  std::filesystem::create_directories(path.parent_path(), error);
-  QWEN3_CHECK(
-      !error, ErrorKind::device, "{}: cannot make its folder: {}", path.string(), error.message());
-}
-
 void write_details(const std::filesystem::path& path,
                    const std::vector<PyValue>& rows,
                    DetailsStyle style) {

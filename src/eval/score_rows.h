@@ -74,8 +74,6 @@ enum class DetailsStyle { standard, strict };
 void write_details(const std::filesystem::path& path,
                    const std::vector<PyValue>& rows,
                    DetailsStyle style);
-// The folder of `path`, made when missing, as the official scorer does before it reads.
-void make_folder_of(const std::filesystem::path& path);
 
 ScoreResult score_standard(const ScoreOptions& options);  // score.cpp
 ScoreResult score_strict(const ScoreOptions& options);    // score_strict.cpp

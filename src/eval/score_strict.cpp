@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "base/output_file.h"
 #include "base/utf8.h"
 #include "eval/python_text.h"
 #include "eval/score_rows.h"

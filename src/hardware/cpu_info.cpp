@@ -8,7 +8,6 @@
 #include <cstring>
 #include <fstream>
 #include <thread>
-#include <utility>
 
 #include "base/error.h"
 
@@ -21,14 +20,14 @@
 namespace qwen3 {
 namespace {
 
-constexpr std::array<std::pair<CpuIsa, std::string_view>, 6> kNames = {{
+constexpr NamedIsa kIsas[] = {
     {CpuIsa::baseline, "baseline"},
     {CpuIsa::neon, "neon"},
     {CpuIsa::avx2, "avx2"},
     {CpuIsa::avx512, "avx512"},
     {CpuIsa::avx512_bf16, "avx512_bf16"},
     {CpuIsa::amx, "amx"},
-}};
+};
 
 // Cores in the affinity mask. A mask wider than cpu_set_t (1,024 cores) makes the call fail; then
 // the standard library's count has to do.
@@ -148,23 +147,31 @@ const CpuInfo& cpu_info() {
   return info;
 }
 
+std::span<const NamedIsa> all_isas() { return kIsas; }
+
+std::string isa_names() {
+  std::string names;
+  for (const auto& [isa, name] : kIsas) {
+    names += names.empty() ? "" : ", ";
+    names += name;
+  }
+  return names;
+}
+
 std::string_view isa_name(CpuIsa isa) {
-  for (const auto& [value, name] : kNames) {
+  for (const auto& [value, name] : kIsas) {
     if (value == isa) return name;
   }
   return "?";
 }
 
 CpuIsa parse_isa(std::string_view name) {
-  std::string known;
-  for (const auto& [value, text] : kNames) {
-    if (text == name) return value;
-    known += known.empty() ? "" : ", ";
-    known += text;
+  for (const auto& [isa, text] : kIsas) {
+    if (text == name) return isa;
   }
   fail(ErrorKind::invalid_argument,
        "isa: unknown instruction set; expected one of {}; got '{}'",
-       known,
+       isa_names(),
        name);
 }
 

@@ -1,6 +1,7 @@
 // What this processor can do, asked once at run time.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,13 @@ struct CpuInfo {
 };
 
 const CpuInfo& cpu_info();
+
+struct NamedIsa {
+  CpuIsa isa;
+  std::string_view name;
+};
+std::span<const NamedIsa> all_isas();  // in the order of CpuIsa
+std::string isa_names();               // "baseline, neon, avx2 …"
 
 std::string_view isa_name(CpuIsa isa);
 // "baseline", "avx2" …; throws Error{invalid_argument} naming the known ones.

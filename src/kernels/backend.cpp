@@ -95,9 +95,9 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
               "threads: expected 0 (all cores) to 4096, got {}",
               options.n_threads);
   if (options.name == "reference") return make_reference_backend();
-  QWEN3_CHECK(options.name == "cpu",
+  QWEN3_CHECK(options.name == "cpu" || options.name == "auto",
               ErrorKind::invalid_argument,
-              "backend: expected reference or cpu, got \"{}\"",
+              "backend: expected auto, reference or cpu, got \"{}\"",
               options.name);
   const CpuInfo& cpu = cpu_info();
   const CpuIsa isa = options.isa.empty() ? cpu.best_isa : parse_isa(options.isa);

@@ -191,11 +191,12 @@ class Backend {
   const Observer* observer_ = nullptr;
 };
 
-// "reference", or "cpu" (options: n_threads 0 = all cores; isa "" = the best this machine has).
+// "reference", "cpu" (options: n_threads 0 = all cores; isa "" = the best this machine has), or
+// "auto": the fastest of this machine, which is "cpu".
 // Throws Error{invalid_argument} for an unknown name or instruction set, Error{unsupported} for one
 // this machine lacks.
 struct BackendOptions {
-  std::string name = "cpu";
+  std::string name = "auto";
   int n_threads = 0;
   std::string isa;
 };

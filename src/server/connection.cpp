@@ -97,35 +97,28 @@ void Connection::advance() {
 
 // Returns whether another step may follow.
 bool Connection::step() {
-  switch (phase_) {
-    case Phase::head:
-      return !input_.empty() && read_head();
-    case Phase::body:
-      return read_body();
-    default:
-      return false;
-  }
-}
-
-bool Connection::read_head() {
-  if (!std::exchange(head_begun_, true)) {
+  const bool in_head = phase_ == Phase::head;
+  if (!in_head && phase_ != Phase::body) return false;
+  if (in_head && input_.empty()) return false;
+  if (in_head && !std::exchange(head_begun_, true)) {
     record_.time = std::chrono::system_clock::now();
     if (n_requests_ > 0) request_start_ = Clock::now();
   }
   const size_t before = input_.size();
-  const RequestParser::Progress progress = parser_.read_head(input_);
+  const RequestParser::Progress progress =
+      in_head ? parser_.read_head(input_) : parser_.read_body(input_);
   record_.request_bytes += before - input_.size();
   switch (progress) {
     case RequestParser::Progress::needs_more:
       return false;
     case RequestParser::Progress::failed:
       refuse_parse(parser_.failure());
-      return true;
+      break;
     case RequestParser::Progress::done:
-      on_head();
-      return true;
+      in_head ? on_head() : on_body();
+      break;
   }
-  return false;
+  return true;
 }
 
 void Connection::on_head() {
@@ -162,28 +155,14 @@ void Connection::on_head() {
   }
 }
 
-bool Connection::read_body() {
-  const size_t before = input_.size();
-  const RequestParser::Progress progress = parser_.read_body(input_);
-  record_.request_bytes += before - input_.size();
-  switch (progress) {
-    case RequestParser::Progress::needs_more:
-      return false;
-    case RequestParser::Progress::failed:
-      refuse_parse(parser_.failure());
-      return true;
-    case RequestParser::Progress::done:
-      break;
-  }
+void Connection::on_body() {
   request_.body = parser_.take_body();
   request_.headers = parser_.head().headers;
   if (const size_t bad = utf8_first_invalid(request_.body); bad != std::string::npos) {
-    answer_now(error_response(400, fmt::format("the body is not UTF-8 at byte {}", bad)),
-               !close_after_);
-    return true;
+    return answer_now(error_response(400, fmt::format("the body is not UTF-8 at byte {}", bad)),
+                      !close_after_);
   }
   dispatch();
-  return true;
 }
 
 void Connection::dispatch() {

@@ -74,9 +74,8 @@ class Connection final : public Resident, public std::enable_shared_from_this<Co
   // connection.cpp: the requests.
   void advance();
   bool step();
-  bool read_head();
-  bool read_body();
   void on_head();
+  void on_body();
   void dispatch();
   void open_exchange(bool keep_alive, std::string allowed_origin);
   void answer_now(const HttpResponse& response, bool keep_alive);

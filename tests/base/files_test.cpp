@@ -212,6 +212,17 @@ TEST(OutputFile, CanBeAskedBefore) {
   EXPECT_EQ(n_entries(dir.path()), 1u);
 }
 
+TEST(OutputFile, FoldersAreMadeWhenMissing) {
+  const test::TempDir dir;
+  dir.write("f", "a file");
+  make_folder_of(dir.path() / "a" / "b" / "f");
+  EXPECT_TRUE(fs::is_directory(dir.path() / "a" / "b"));
+  EXPECT_NO_THROW(make_folder(dir.path() / "a"));
+  EXPECT_NO_THROW(make_folder_of("f"));
+  EXPECT_NO_THROW(make_folder_of(""));
+  EXPECT_ERROR(make_folder(dir.path() / "f" / "g"), ErrorKind::device, "cannot make the folder");
+}
+
 TEST(OutputFile, AFullDiskIsAnErrorAndLeavesNothing) {
   const test::TempDir dir;
   struct rlimit old {};

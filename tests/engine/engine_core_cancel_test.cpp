@@ -44,6 +44,20 @@ TEST(EngineCore, CancelsInTheQueueInPrefillAndInDecode) {
   EXPECT_LT(mock.knobs.n_steps - n_before, 57);
 }
 
+TEST(EngineCore, AReaderNeedNotWaitLongForAnEvent) {
+  Mock mock({.max_sequences = 1});
+  mock.knobs.sleep_us = 20'000;
+  auto running = mock.core.submit({.prompt_ids = {1}, .sampling = {.max_tokens = 200}});
+  auto queued = mock.core.submit({.prompt_ids = {2}});
+  EXPECT_FALSE(queued.next_for(std::chrono::milliseconds(1)).has_value());
+  EXPECT_FALSE(queued.next_for(std::chrono::milliseconds(0)).has_value());
+  queued.cancel();
+  const auto last = queued.next_for(std::chrono::minutes(5));
+  ASSERT_TRUE(last.has_value());
+  EXPECT_EQ(last->finish, FinishReason::cancelled);
+  EXPECT_FALSE(queued.next_for(std::chrono::minutes(5)).has_value());  // nothing follows
+}
+
 // The clock moves only when the test says so.
 TEST(EngineCore, DeadlineEndsRequestsInTheQueueInPrefillAndInDecode) {
   std::atomic<int64_t> second = 1;

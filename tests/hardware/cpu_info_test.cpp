@@ -50,14 +50,11 @@ TEST(CpuInfo, CountsTheCoresOfTheAffinityMask) {
 }
 
 TEST(CpuInfo, NamesRoundTrip) {
-  for (const CpuIsa isa : {CpuIsa::baseline,
-                           CpuIsa::neon,
-                           CpuIsa::avx2,
-                           CpuIsa::avx512,
-                           CpuIsa::avx512_bf16,
-                           CpuIsa::amx}) {
-    EXPECT_EQ(parse_isa(isa_name(isa)), isa);
+  for (const auto& [isa, name] : all_isas()) {
+    EXPECT_EQ(isa_name(isa), name);
+    EXPECT_EQ(parse_isa(name), isa);
   }
+  EXPECT_EQ(isa_names(), "baseline, neon, avx2, avx512, avx512_bf16, amx");
   try {
     parse_isa("sse9");
     FAIL();

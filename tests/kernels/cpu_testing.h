@@ -25,12 +25,7 @@ constexpr double kEpsBf16 = 0x1p-8;    // largest relative error of rounding to 
 inline const std::vector<CpuIsa>& isas_here() {
   static const std::vector<CpuIsa> here = [] {
     std::vector<CpuIsa> isas;
-    for (const CpuIsa isa : {CpuIsa::baseline,
-                             CpuIsa::neon,
-                             CpuIsa::avx2,
-                             CpuIsa::avx512,
-                             CpuIsa::avx512_bf16,
-                             CpuIsa::amx}) {
+    for (const auto& [isa, name] : all_isas()) {
       try {
         make_cpu_backend(1, isa);
         isas.push_back(isa);
