@@ -4,7 +4,8 @@ namespace qwen3 {
 namespace {
 
 // Logits of a step below which one thread is asked: it samples them greedily in 9 µs, a team of two
-// in 5 to 7, and a quarter of them as fast alone as together. AMD EPYC (Zen 4), 2 cores, 2026-11-27.
+// in 5 to 7, and a quarter of them as fast alone as together. AMD EPYC (Zen 4), 2 cores,
+// 2026-11-27.
 constexpr int64_t kSerialLogits = 16 * 1024;
 
 bool waits(const BatchBuilder::LogitRow& row) {
