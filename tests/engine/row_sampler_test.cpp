@@ -5,11 +5,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
+#include <chrono>
 #include <cmath>
 #include <future>
+#include <iterator>
 #include <limits>
 #include <memory>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -202,14 +206,19 @@ TEST(ModelRunner, LendsThreadsOnlyWhileNobodyElseHasTheBackend) {
                          .max_logit_rows = 1,
                          .max_model_len = 16});
   EXPECT_EQ(runner->n_threads(), 4);
-  const auto rows_here = [&] {
-    std::vector<std::thread::id> threads(1000);
-    runner->for_each_row(1000, [&](int64_t row, int thread) {
-      threads[static_cast<size_t>(row)] = std::this_thread::get_id();
+  // Two rows that wait for each other, in vain if one thread has both.
+  const auto threads_of_two_rows = [&](std::chrono::milliseconds patience) {
+    std::thread::id threads[2];
+    std::atomic<int> n_here = 0;
+    const auto deadline = Clock::now() + patience;
+    runner->for_each_row(2, [&](int64_t row, int thread) {
       EXPECT_TRUE(thread >= 0 && thread < 4);
+      threads[row] = std::this_thread::get_id();
+      ++n_here;
+      while (n_here < 2 && Clock::now() < deadline) std::this_thread::yield();
     });
-    EXPECT_EQ(std::ranges::count(threads, std::thread::id()), 0);
-    return std::ranges::count(threads, std::this_thread::get_id());
+    EXPECT_EQ(n_here, 2);
+    return std::set<std::thread::id>(std::begin(threads), std::end(threads));
   };
   std::promise<void> taken, done;
   std::thread other([&] {
@@ -218,10 +227,11 @@ TEST(ModelRunner, LendsThreadsOnlyWhileNobodyElseHasTheBackend) {
     done.get_future().wait();
   });
   taken.get_future().wait();
-  EXPECT_EQ(rows_here(), 1000);
+  EXPECT_EQ(threads_of_two_rows(std::chrono::milliseconds(200)),
+            std::set{std::this_thread::get_id()});
   done.set_value();
   other.join();
-  EXPECT_LE(rows_here(), 1000);
+  EXPECT_EQ(threads_of_two_rows(std::chrono::seconds(10)).size(), 2u);
 }
 
 }  // namespace
