@@ -2,9 +2,9 @@
 // ModelRunner, samples, and tells what happened. Engine is this over a Model.
 //
 // Threads: submit, cancel and stats from any thread; everything else runs on the engine thread,
-// which alone touches scheduler, runner and sampler. One step: take commands, end what is past its
-// deadline, schedule, run the batch, commit, sample, free what ended, publish the statistics,
-// deliver the events. So whoever
+// which alone touches scheduler, runner and sampler (and waits while the sampler borrows the
+// runner's threads). One step: take commands, end what is past its deadline, schedule, run the
+// batch, commit, sample, free what ended, publish the statistics, deliver the events. So whoever
 // sees a finishing event finds the blocks already free in stats().
 #pragma once
 

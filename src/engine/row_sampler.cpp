@@ -16,7 +16,6 @@ bool waits(const BatchBuilder::LogitRow& row) {
 
 RowSampler::RowSampler(ModelRunner& runner, int64_t n_real_tokens)
     : runner_(runner),
-      vocab_size_(runner.vocab_size()),
       n_real_tokens_(n_real_tokens),
       samplers_(static_cast<size_t>(runner.n_threads())) {}
 
@@ -77,7 +76,7 @@ Sampled RowSampler::compute(size_t i, int thread) {
 
 Sampler& RowSampler::sampler(int thread) {
   std::unique_ptr<Sampler>& mine = samplers_[static_cast<size_t>(thread)];
-  if (mine == nullptr) mine = std::make_unique<Sampler>(vocab_size_, n_real_tokens_);
+  if (mine == nullptr) mine = std::make_unique<Sampler>(runner_.vocab_size(), n_real_tokens_);
   return *mine;
 }
 

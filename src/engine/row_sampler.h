@@ -44,7 +44,7 @@ class RowSampler {
   Sampler& sampler(int thread);
 
   ModelRunner& runner_;
-  const int64_t vocab_size_, n_real_tokens_;
+  const int64_t n_real_tokens_;
   std::vector<std::unique_ptr<Sampler>> samplers_;  // by thread; null until needed
   std::span<const BatchBuilder::LogitRow> rows_;
   Tensor logits_;

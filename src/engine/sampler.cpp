@@ -73,6 +73,8 @@ double uniform(uint64_t seed, uint64_t step) {
 
 Sampler::Sampler(int64_t vocab_size, int64_t n_real_tokens)
     : vocab_size_(vocab_size), n_real_tokens_(n_real_tokens), scan_(n_real_tokens) {
+  counts_.reserve(static_cast<size_t>(vocab_size));
+  saved_.reserve(static_cast<size_t>(vocab_size));
   scratch_.reserve(static_cast<size_t>(n_real_tokens));
 }
 
