@@ -22,7 +22,8 @@ namespace qwen3 {
 
 class RowSampler {
  public:
-  // A thread's Sampler is made when its first row comes.
+  // A thread's Sampler is made when its first row comes: 1.2 MB for a vocabulary of 151,936, and up
+  // to 6 once a request keeps nearly all of it.
   RowSampler(ModelRunner& runner, int64_t n_real_tokens);
 
   // logits: [rows.size(), vocab_size], overwritten. Both stay borrowed until the last take().

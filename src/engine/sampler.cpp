@@ -72,9 +72,10 @@ double uniform(uint64_t seed, uint64_t step) {
 }
 
 Sampler::Sampler(int64_t vocab_size, int64_t n_real_tokens)
-    : vocab_size_(vocab_size), n_real_tokens_(n_real_tokens), scan_(n_real_tokens) {
-  counts_.reserve(static_cast<size_t>(vocab_size));
-  saved_.reserve(static_cast<size_t>(vocab_size));
+    : n_real_tokens_(n_real_tokens),
+      scan_(n_real_tokens),
+      counts_(static_cast<size_t>(vocab_size)),
+      saved_(static_cast<size_t>(vocab_size)) {
   scratch_.reserve(static_cast<size_t>(n_real_tokens));
 }
 
@@ -89,7 +90,7 @@ Sampled Sampler::sample(std::span<float> logits, const SampleInput& input) {
   scan_.scan(real);
   if (p.n_logprobs >= 0) {
     measure_logprobs(out, logits, p.n_logprobs);
-    saved_.assign(logits.begin(), logits.end());
+    std::ranges::copy(logits, saved_.begin());
   }
   const bool has_processor = input.processor != nullptr && *input.processor;
   if (has_processor && !process(logits, input)) {
@@ -174,7 +175,6 @@ void Sampler::penalise(std::span<float> logits, const SampleInput& input) {
   const auto frequency = static_cast<float>(p.frequency_penalty);
   const auto presence = static_cast<float>(p.presence_penalty);
   const auto generated = input.tokens.subspan(static_cast<size_t>(input.n_prompt));
-  counts_.resize(static_cast<size_t>(vocab_size_));
   for (const int32_t id : generated) ++counts_[index(id)];
   for (const int32_t id : input.tokens) {
     int32_t& count = counts_[index(id)];
@@ -191,7 +191,6 @@ void Sampler::penalise(std::span<float> logits, const SampleInput& input) {
 }
 
 void Sampler::mask_all_but(std::span<float> logits, std::span<const int32_t> ids) {
-  counts_.resize(static_cast<size_t>(vocab_size_));
   for (const int32_t id : ids) counts_[index(id)] = 1;
   for (size_t i = 0; i < logits.size(); ++i) logits[i] = counts_[i] != 0 ? logits[i] : kMasked;
   for (const int32_t id : ids) counts_[index(id)] = 0;

@@ -9,9 +9,7 @@
 // The draw walks the kept ids in ascending order to the first whose cumulative probability exceeds
 // u = uniform(seed, number of tokens generated so far): a pure function of the request.
 //
-// Not thread safe (it owns the workspace); any number of sequences share one. The workspace of 40
-// bytes an id is reserved at once and costs memory when a request first writes it: greedy sampling
-// and small top_k write next to nothing.
+// Not thread safe (it owns the workspace); any number of sequences share one.
 #pragma once
 
 #include <array>
@@ -71,9 +69,9 @@ class Sampler {
                                          double temperature,
                                          double top_p);
 
-  int64_t vocab_size_, n_real_tokens_;
+  int64_t n_real_tokens_;
   LogitScan scan_;
-  std::vector<int32_t> counts_;  // by id, zero between calls; empty before the first
+  std::vector<int32_t> counts_;  // by id, zero between calls
   std::vector<Candidate> scratch_;
   std::vector<float> saved_;  // raw logits while edited ones replace them
   double log_sum_exp_ = 0;    // of the raw row
