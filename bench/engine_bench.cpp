@@ -1,10 +1,11 @@
 // engine_bench: what the engine itself costs, without a model.
 //
-//   engine_bench [N]     N repetitions (default 200)
+//   engine_bench [N [THREADS]]     N repetitions (default 200); THREADS of the model (all cores)
 //
 // First the sampler over the vocabulary of Qwen3 (151,936) on logits shaped like a model's, one row
 // at a time; then whole steps over a model that returns at once: scheduling, the batch, sampling
-// one row of a small vocabulary, delivery of the event. Medians of wall-clock time.
+// one row of a small vocabulary, delivery of the event; then what is between two passes of a model
+// with 16 sequences and that large vocabulary. Medians of wall-clock time.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,6 +19,8 @@
 #include <vector>
 
 #include "engine/engine_core.h"
+#include "hardware/cpu_info.h"
+#include "hardware/thread_pool.h"
 
 namespace qwen3 {
 namespace {
@@ -123,7 +126,65 @@ void bench_steps(const char* name, int64_t n_sequences, int64_t n_prompt, bool s
   fmt::print("{:<58} {:8.2f} us\n", name, median(times));
 }
 
-void run(int n) {
+// Its logits are written by all threads, each a stripe of every row, as by the last product of a
+// model: whoever samples a row finds most of it in the caches of other cores.
+class LargeVocabulary final : public ModelRunner {
+ public:
+  LargeVocabulary(int64_t n_rows, int n_threads, std::vector<double>& gaps)
+      : pool_(n_threads), gaps_(gaps), source_(model_like_logits()) {
+    logits_.resize(static_cast<size_t>(n_rows * kVocab));
+  }
+  int64_t vocab_size() const override { return kVocab; }
+  int n_threads() const override { return pool_.size(); }
+  void for_each_row(int64_t n_rows, const RowBody& body) override {
+    pool_.parallel_for(n_rows, body);
+  }
+
+  Tensor run(const Batch& batch, Tap* /*tap*/) override {
+    if (returned_ != Clock::time_point()) {
+      gaps_.push_back(Microseconds(Clock::now() - returned_).count());
+    }
+    const auto n_rows = static_cast<int64_t>(batch.logit_rows.size());
+    constexpr int64_t kStripe = 1024;
+    pool_.parallel_for((kVocab + kStripe - 1) / kStripe, [&](int64_t stripe, int) {
+      const int64_t begin = stripe * kStripe, size = std::min(kStripe, kVocab - begin);
+      for (int64_t row = 0; row < n_rows; ++row) {
+        std::copy_n(source_.begin() + begin, size, logits_.begin() + row * kVocab + begin);
+      }
+    });
+    returned_ = Clock::now();
+    return Tensor::view(logits_, {n_rows, kVocab});
+  }
+
+ private:
+  ThreadPool pool_;
+  std::vector<double>& gaps_;  // us between two runs
+  std::vector<float> source_, logits_;
+  Clock::time_point returned_;
+};
+
+void bench_between_passes(const char* name, const SamplingParams& params, int n_threads, int n) {
+  constexpr int64_t kSequences = 16;
+  std::vector<double> gaps;
+  EngineCore core(std::make_unique<LargeVocabulary>(kSequences, n_threads, gaps),
+                  {.scheduler = {.n_blocks = kSequences * (n / 32 + 2),
+                                 .block_size = 32,
+                                 .max_batch_tokens = 512,
+                                 .max_sequences = kSequences},
+                   .limits = {.n_real_tokens = kRealTokens, .max_model_len = n + 17},
+                   .max_waiting = kSequences,
+                   .eos_token_ids = {}});
+  Request request{.prompt_ids = std::vector<int32_t>(16, 1), .sampling = params};
+  request.sampling.max_tokens = n;
+  std::vector<EventStream> streams;
+  for (int64_t i = 0; i < kSequences; ++i) streams.push_back(core.submit(request));
+  for (EventStream& stream : streams) {
+    while (stream.next()) continue;
+  }
+  fmt::print("{:<58} {:8.1f} us\n", name, median(gaps));
+}
+
+void run(int n, int n_threads) {
   const SamplingParams qwen{.temperature = 0.6, .top_k = 20, .top_p = 0.95};
   SamplingParams penalised = qwen;
   penalised.presence_penalty = 1.5;
@@ -146,13 +207,19 @@ void run(int n) {
   bench_steps("engine step, 1 sequence, callback, 32768 tokens", 1, 32768, false, n);
   bench_steps("engine step, 1 sequence, stream", 1, 64, true, n);
   bench_steps("engine step, 64 sequences, callback", 64, 64, false, n);
+  fmt::print(
+      "between two passes, 16 sequences, {} thread{}\n", n_threads, n_threads > 1 ? "s" : "");
+  bench_between_passes("  greedy", {}, n_threads, n);
+  bench_between_passes("  temperature 0.6, top_k 20, top_p 0.95", qwen, n_threads, n);
+  bench_between_passes("  with 20 logprobs", logprobs, n_threads, n);
 }
 
 }  // namespace
 }  // namespace qwen3
 
 int main(int argc, char** argv) {
-  int n = 200;
+  int n = 200, n_threads = qwen3::cpu_info().n_cores;
   if (argc > 1) std::from_chars(argv[1], argv[1] + std::strlen(argv[1]), n);
-  qwen3::run(std::max(n, 1));
+  if (argc > 2) std::from_chars(argv[2], argv[2] + std::strlen(argv[2]), n_threads);
+  qwen3::run(std::max(n, 2), std::max(n_threads, 1));
 }

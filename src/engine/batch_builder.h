@@ -22,6 +22,9 @@ class BatchBuilder {
   struct LogitRow {
     Sequence* sequence;
     int64_t position;
+
+    // Whether the row scores the prompt's next token; else it samples one.
+    bool scores() const { return position < sequence->n_to_score; }
   };
   std::span<const LogitRow> logit_rows() const { return logit_owners_; }
   // Whose the hidden rows are.

@@ -34,7 +34,7 @@ EngineCore::EngineCore(std::unique_ptr<ModelRunner> runner, CoreOptions options)
       builder_(options_.scheduler.block_size,
                options_.scheduler.max_batch_tokens,
                options_.scheduler.max_sequences),
-      sampler_(runner_->vocab_size(), options_.limits.n_real_tokens) {
+      sampler_(*runner_, options_.limits.n_real_tokens) {
   QWEN3_CHECK(
       options_.limits.max_model_len <= options_.scheduler.n_blocks * options_.scheduler.block_size,
       ErrorKind::invalid_argument,
@@ -259,15 +259,14 @@ void EngineCore::report_step(Clock::time_point begin) {
 }
 
 void EngineCore::take_logits(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits) {
+  sampler_.choose(rows, logits);
   for (size_t i = 0; i < rows.size(); ++i) {
     Sequence& s = *rows[i].sequence;
     if (s.state == Sequence::State::finished) continue;  // an earlier row was damaged
-    const std::span<float> row(logits.f32_row(static_cast<int64_t>(i)),
-                               static_cast<size_t>(logits.dim(1)));
-    if (rows[i].position < s.n_to_score) {
-      score_row(s, rows[i].position, row);
-    } else {
-      sample_row(s, row);
+    if (rows[i].scores()) {
+      take_score(rows[i], sampler_.take(i));
+    } else if (const Sampled* sampled = sampled_or_end(s, i)) {
+      take_token(s, *sampled);
     }
   }
 }
@@ -289,14 +288,13 @@ void EngineCore::take_hidden(std::span<Sequence* const> owners, const Tensor& hi
   }
 }
 
-void EngineCore::score_row(Sequence& s, int64_t position, std::span<const float> logits) {
-  const int32_t token_id = s.tokens[static_cast<size_t>(position + 1)];
-  const Sampled scored = sampler_.score(logits, token_id, s.n_prompt_logprobs);
+void EngineCore::take_score(const BatchBuilder::LogitRow& row, const Sampled& scored) {
+  Sequence& s = *row.sequence;
   if (scored.status != Sampled::Status::ok) {
-    end_damaged(s, position);
+    end_damaged(s, row.position);
     return;
   }
-  s.prompt_logprobs.push_back({.token = TokenLogprob{token_id, scored.logprob},
+  s.prompt_logprobs.push_back({.token = TokenLogprob{scored.token_id, scored.logprob},
                                .top = {scored.top.begin(), scored.top.begin() + scored.n_top}});
   ++s.n_scored;
 }
@@ -321,23 +319,23 @@ void EngineCore::fail_request(Sequence& s, std::string error) {
   end(s, std::move(event), FinishReason::error);
 }
 
-void EngineCore::sample_row(Sequence& s, std::span<float> logits) {
-  Sampled sampled;
+// What was sampled for the sequence; null if that failed, which ends it.
+const Sampled* EngineCore::sampled_or_end(Sequence& s, size_t row) {
   try {
-    sampled = sampler_.sample(logits,
-                              {.params = s.sampling,
-                               .tokens = s.tokens,
-                               .n_prompt = s.n_prompt - s.n_before,
-                               .end_ids = s.end_ids,
-                               .seed = s.seed,
-                               .processor = &s.logits_processor});
+    return &sampler_.take(row);
   } catch (const std::exception& error) {
-    fail_request(s, fmt::format("request {}: logits_processor: {}", s.id, error.what()));
-    return;
+    fail_request(s,
+                 fmt::format("request {}: {}: {}",
+                             s.id,
+                             s.logits_processor ? "logits_processor" : "sampling",
+                             error.what()));
   } catch (...) {
     fail_request(s, fmt::format("request {}: logits_processor threw", s.id));
-    return;
   }
+  return nullptr;
+}
+
+void EngineCore::take_token(Sequence& s, const Sampled& sampled) {
   switch (sampled.status) {
     case Sampled::Status::ok:
       break;

@@ -2,9 +2,9 @@
 // ModelRunner, samples, and tells what happened. Engine is this over a Model.
 //
 // Threads: submit, cancel and stats from any thread; everything else runs on the engine thread,
-// which alone touches scheduler, runner and sampler. One step: take commands, end what is past its
-// deadline, schedule, run the batch, commit, sample, free what ended, publish the statistics,
-// deliver the events. So whoever
+// which alone touches scheduler, runner and sampler (and waits while the sampler borrows the
+// runner's threads). One step: take commands, end what is past its deadline, schedule, run the
+// batch, commit, sample, free what ended, publish the statistics, deliver the events. So whoever
 // sees a finishing event finds the blocks already free in stats().
 #pragma once
 
@@ -24,7 +24,7 @@
 #include "engine/batch_builder.h"
 #include "engine/inbox.h"
 #include "engine/model_runner.h"
-#include "engine/sampler.h"
+#include "engine/row_sampler.h"
 #include "engine/scheduler.h"
 #include "engine/tapped_passes.h"
 #include "engine/validate.h"
@@ -82,8 +82,9 @@ class EngineCore {
   void note_left_queue(const Sequence& sequence);
   void take_logits(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits);
   void take_hidden(std::span<Sequence* const> owners, const Tensor& hidden);
-  void score_row(Sequence& sequence, int64_t position, std::span<const float> logits);
-  void sample_row(Sequence& sequence, std::span<float> logits);
+  void take_score(const BatchBuilder::LogitRow& row, const Sampled& scored);
+  const Sampled* sampled_or_end(Sequence& sequence, size_t row);
+  void take_token(Sequence& sequence, const Sampled& sampled);
   void note_first_output(Sequence& sequence, Event& event);
   void end_damaged(Sequence& sequence, int64_t position);
   void fail_request(Sequence& sequence, std::string error);
@@ -105,7 +106,7 @@ class EngineCore {
   // Of the engine thread.
   Scheduler scheduler_;
   BatchBuilder builder_;
-  Sampler sampler_;
+  RowSampler sampler_;
   std::unordered_map<uint64_t, std::unique_ptr<Sequence>> sequences_;
   std::set<std::pair<Clock::time_point, uint64_t>> deadlines_;  // and ids, soonest first
   std::vector<Command> commands_;

@@ -1,12 +1,13 @@
-// ModelRunner: what the engine knows of a model: a batch goes in, logits and hidden
-// states come out. Tests drive the
-// engine with a model of their own.
+// ModelRunner: what the engine knows of a model: a batch goes in, logits and hidden states come
+// out, and between two batches its threads may be borrowed. Tests drive the engine with a model of
+// their own.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 
 #include "engine/kv_cache.h"
+#include "kernels/backend.h"
 #include "kernels/batch.h"
 #include "qwen3/error.h"
 #include "qwen3/model.h"
@@ -27,6 +28,11 @@ class ModelRunner {
   virtual Tensor hidden() {
     throw Error(ErrorKind::unsupported, "this model runner gives no hidden states");
   }
+  // As Backend's, on the threads of the model's backend; by itself, on the caller.
+  virtual void for_each_row(int64_t n_rows, const RowBody& body) {
+    for (int64_t row = 0; row < n_rows; ++row) body(row, 0);
+  }
+  virtual int n_threads() const { return 1; }  // `thread` is in [0, n_threads())
 };
 
 struct RunnerShape {

@@ -14,6 +14,10 @@
 
 namespace qwen3 {
 
+void Backend::for_each_row(int64_t n_rows, const RowBody& body) {
+  for (int64_t row = 0; row < n_rows; ++row) body(row, 0);
+}
+
 void Backend::linears(std::initializer_list<Tensor> outs,
                       const Tensor& x,
                       std::initializer_list<Tensor> ws,

@@ -82,10 +82,19 @@ inline constexpr bool kTaps = false;
 inline constexpr bool kTaps = true;
 #endif
 
+// What Backend::for_each_row does to a row, on which of its threads.
+using RowBody = std::function<void(int64_t row, int thread)>;
+
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual BackendInfo info() const = 0;
+
+  // Lends the threads that compute, for rows of another room's work (the engine samples): calls
+  // body(row, thread) once for each row in [0, n_rows), in any order, thread in [0,
+  // info().n_threads); returns when all are done. `body` must not throw and must not call the
+  // backend. As defined in backend.cpp, the caller does all.
+  virtual void for_each_row(int64_t n_rows, const RowBody& body);
 
   // ---- weights and memory -------------------------------------------------------------------
   // Layout that pack_weight produces for a matrix [out, in] or experts [n_experts, out, in].

@@ -23,6 +23,9 @@ class TracingBackend final : public Backend {
       : inner_(std::move(inner)), log_(log) {}
 
   BackendInfo info() const override { return inner_->info(); }
+  void for_each_row(int64_t n_rows, const RowBody& body) override {
+    inner_->for_each_row(n_rows, body);
+  }
   Layout weight_layout(DType type) const override { return inner_->weight_layout(type); }
   void pack_weight(const Tensor& packed,
                    int64_t index,

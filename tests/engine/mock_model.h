@@ -19,6 +19,7 @@
 #include "base/mix64.h"
 #include "engine/model_runner.h"
 #include "engine/sampler.h"
+#include "hardware/thread_pool.h"
 
 namespace qwen3 {
 
@@ -51,14 +52,20 @@ class MockModel final : public ModelRunner {
     std::atomic<bool> check = true;
   };
 
-  MockModel(int64_t n_blocks, int64_t block_size, int64_t vocab_size, Knobs& knobs)
+  MockModel(
+      int64_t n_blocks, int64_t block_size, int64_t vocab_size, Knobs& knobs, int n_threads = 1)
       : block_size_(block_size),
         vocab_size_(vocab_size),
         knobs_(knobs),
         tokens_(static_cast<size_t>(n_blocks * block_size), -1),
-        chains_(tokens_.size()) {}
+        chains_(tokens_.size()),
+        pool_(n_threads) {}
 
   int64_t vocab_size() const override { return vocab_size_; }
+  int n_threads() const override { return pool_.size(); }
+  void for_each_row(int64_t n_rows, const RowBody& body) override {
+    pool_.parallel_for(n_rows, body);
+  }
 
   Tensor run(const Batch& batch, Tap* /*tap*/ = nullptr) override {
     const int64_t step = knobs_.n_steps++;
@@ -128,6 +135,7 @@ class MockModel final : public ModelRunner {
   std::vector<int32_t> tokens_;   // by slot
   std::vector<uint64_t> chains_;  // by slot
   std::vector<float> logits_, hidden_;
+  ThreadPool pool_;
 };
 
 // What MockModel must generate for a request, without an engine.

@@ -38,6 +38,10 @@ class CpuBackend final : public Backend {
     return {"cpu", std::string(isa_name(isa_)) + ", " + cpu_info().model_name, pool_.size()};
   }
 
+  void for_each_row(int64_t n_rows, const RowBody& body) override {
+    pool_.parallel_for(n_rows, body);
+  }
+
   // ---- weights and memory -------------------------------------------------------------------
 
   Layout weight_layout(DType) const override { return Layout::panel16; }

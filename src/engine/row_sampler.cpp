@@ -1,0 +1,83 @@
+#include "engine/row_sampler.h"
+
+namespace qwen3 {
+namespace {
+
+// Logits of a step below which one thread is asked: it samples them greedily in 9 µs, a team of two
+// in 5 to 7, and a quarter of them as fast alone as together. AMD EPYC (Zen 4), 2 cores,
+// 2026-11-27.
+constexpr int64_t kSerialLogits = 16 * 1024;
+
+bool waits(const BatchBuilder::LogitRow& row) {
+  return !row.scores() && row.sequence->logits_processor != nullptr;
+}
+
+}  // namespace
+
+RowSampler::RowSampler(ModelRunner& runner, int64_t n_real_tokens)
+    : runner_(runner),
+      n_real_tokens_(n_real_tokens),
+      samplers_(static_cast<size_t>(runner.n_threads())) {}
+
+void RowSampler::choose(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits) {
+  rows_ = rows;
+  logits_ = logits;
+  choices_.resize(rows.size());
+  now_.clear();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!waits(rows[i])) now_.push_back(i);
+  }
+  const auto n_rows = static_cast<int64_t>(now_.size());
+  if (n_rows < 2 || n_rows * logits.dim(1) < kSerialLogits) {
+    for (const size_t i : now_) choose_now(i, 0);
+    return;
+  }
+  runner_.for_each_row(
+      n_rows, [this](int64_t k, int thread) { choose_now(now_[static_cast<size_t>(k)], thread); });
+}
+
+const Sampled& RowSampler::take(size_t i) {
+  Choice& choice = choices_[i];
+  if (waits(rows_[i])) {
+    choice.sampled = compute(i, 0);
+  } else if (choice.thrown != nullptr) {
+    std::rethrow_exception(choice.thrown);
+  }
+  return choice.sampled;
+}
+
+void RowSampler::choose_now(size_t i, int thread) noexcept {
+  Choice& choice = choices_[i];
+  choice.thrown = nullptr;
+  try {
+    choice.sampled = compute(i, thread);
+  } catch (...) {
+    choice.thrown = std::current_exception();
+  }
+}
+
+Sampled RowSampler::compute(size_t i, int thread) {
+  const auto& [sequence, position] = rows_[i];
+  const Sequence& s = *sequence;
+  const std::span<float> row(logits_.f32_row(static_cast<int64_t>(i)),
+                             static_cast<size_t>(logits_.dim(1)));
+  if (rows_[i].scores()) {
+    const int32_t token_id = s.tokens[static_cast<size_t>(position + 1)];
+    return sampler(thread).score(row, token_id, s.n_prompt_logprobs);
+  }
+  return sampler(thread).sample(row,
+                                {.params = s.sampling,
+                                 .tokens = s.tokens,
+                                 .n_prompt = s.n_prompt - s.n_before,
+                                 .end_ids = s.end_ids,
+                                 .seed = s.seed,
+                                 .processor = &s.logits_processor});
+}
+
+Sampler& RowSampler::sampler(int thread) {
+  std::unique_ptr<Sampler>& mine = samplers_[static_cast<size_t>(thread)];
+  if (mine == nullptr) mine = std::make_unique<Sampler>(runner_.vocab_size(), n_real_tokens_);
+  return *mine;
+}
+
+}  // namespace qwen3

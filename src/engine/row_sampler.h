@@ -1,0 +1,56 @@
+// RowSampler: chooses the tokens of a step's rows, on the threads of the model's backend with one
+// Sampler each. It reads sequences and changes none: what becomes of a choice is the engine's
+// business, row by row, so that events keep their order whichever thread was first.
+//
+// A row whose request has a logits_processor waits for take(): foreign code runs on the engine's
+// thread, one row after the other.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/batch_builder.h"
+#include "engine/model_runner.h"
+#include "engine/sampler.h"
+#include "tensor/tensor.h"
+
+namespace qwen3 {
+
+class RowSampler {
+ public:
+  // A thread's Sampler is made when its first row comes: 1.2 MB for a vocabulary of 151,936, and up
+  // to 6 once a request keeps nearly all of it.
+  RowSampler(ModelRunner& runner, int64_t n_real_tokens);
+
+  // logits: [rows.size(), vocab_size], overwritten. Both stay borrowed until the last take().
+  // REQUIRES: at most one row of a sequence samples (the next one depends on its token).
+  void choose(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits);
+
+  // What row i of the last choose() got, valid until the next; throws what stood in the way. A
+  // row that nobody wants any more need not be taken.
+  const Sampled& take(size_t i);
+
+ private:
+  struct Choice {
+    Sampled sampled;
+    std::exception_ptr thrown;
+  };
+
+  void choose_now(size_t i, int thread) noexcept;
+  Sampled compute(size_t i, int thread);
+  Sampler& sampler(int thread);
+
+  ModelRunner& runner_;
+  const int64_t n_real_tokens_;
+  std::vector<std::unique_ptr<Sampler>> samplers_;  // by thread; null until needed
+  std::span<const BatchBuilder::LogitRow> rows_;
+  Tensor logits_;
+  std::vector<Choice> choices_;  // by row
+  std::vector<size_t> now_;      // rows that do not wait
+};
+
+}  // namespace qwen3
