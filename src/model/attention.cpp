@@ -28,6 +28,7 @@ void attention(const Tensor& x,
   run.tap("k_proj", k);  // [n_tokens, n_kv_heads * head_dim]
   run.tap("v_proj", v);
 
+  const Tensor q_heads = per_head(q), k_heads = per_head(k), mix_heads = per_head(mix);
   const QkNormRope norm_rope{.q_norm = w.q_norm,
                              .k_norm = w.k_norm,
                              .eps = eps,
@@ -36,14 +37,14 @@ void attention(const Tensor& x,
                              .order = c.qk_norm_after_rope ? QkNormRope::Order::rope_then_norm
                                                            : QkNormRope::Order::norm_then_rope};
   run.observing(run.wants_any({"q_norm", "k_norm", "q_rope", "k_rope"}),
-                [&] { run.ops.qk_norm_rope(per_head(q), per_head(k), norm_rope); });
+                [&] { run.ops.qk_norm_rope(q_heads, k_heads, norm_rope); });
 
-  run.ops.kv_store(kv, per_head(k), per_head(v), batch.slot_mapping);
+  run.ops.kv_store(kv, k_heads, per_head(v), batch.slot_mapping);
   const AttentionOptions causal{
       .scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim)),
       .sliding_window = c.layer_sliding_window[static_cast<size_t>(layer_index)]};
   run.observing(run.wants("probs"), [&] {  // grouped queries, paged
-    run.ops.attention(per_head(mix), per_head(q), kv, batch, causal);
+    run.ops.attention(mix_heads, q_heads, kv, batch, causal);
   });
   run.tap("mix", mix);                                        // [n_tokens, n_heads * head_dim]
   run.project_and_add(x, mix, w.o_proj, w.o_bias, "o_proj");  // x += mix · o_projᵀ
