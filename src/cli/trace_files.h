@@ -18,6 +18,7 @@ namespace qwen3::cli {
 class TapNames {
  public:
   void add(std::string name) { names_.insert(std::move(name)); }
+  int64_t size() const { return static_cast<int64_t>(names_.size()); }
   bool contains(std::string_view name) const { return names_.contains(name); }
   bool wants(std::string_view name) const;
 
@@ -62,6 +63,7 @@ class CompareTap final : public Tap {
   void tensor(std::string_view name, const Tensor& value) override;
 
   int64_t n_compared() const { return n_compared_; }
+  int64_t n_unused_files() const { return files_.size() - n_compared_; }   // of one pass
   const std::vector<Difference>& diverging() const { return diverging_; }  // in order of execution
   const Difference& worst() const { return worst_; }
 

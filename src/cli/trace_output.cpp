@@ -180,6 +180,67 @@ void say_generated(const TraceOptions& options, const Trace& trace) {
   }
 }
 
+Json difference_json(const CompareTap::Difference& difference) {
+  Json json{{"name", difference.name}};
+  if (difference.shape_problem.empty()) {
+    json["relative"] = difference.relative;
+    json["largest"] = difference.largest;
+    json["at"] = difference.at;
+  } else {
+    json["shape"] = difference.shape_problem;
+  }
+  return json;
+}
+
+// A reference whose files are named otherwise would agree by never being looked at: say how many.
+ExitCode say_comparison(const TraceOptions& options, const CompareTap& compare) {
+  QWEN3_CHECK(compare.n_compared() > 0,
+              ErrorKind::not_found,
+              "{}: no file is named after a tap; expected for example embed_tokens.npy",
+              options.compare);
+  const auto n_diverging = static_cast<int64_t>(compare.diverging().size());
+  const CompareTap::Difference& telling =
+      n_diverging == 0 ? compare.worst() : compare.diverging().front();
+  if (options.output.json) {
+    print_json({{"compare",
+                 {{"tensors", compare.n_compared()},
+                  {"diverging", n_diverging},
+                  {"files_without_tensor", compare.n_unused_files()},
+                  {n_diverging == 0 ? "worst" : "first", difference_json(telling)}}}});
+  }
+  const std::string unused = compare.n_unused_files() == 0
+                                 ? ""
+                                 : fmt::format("; files there without a tensor of their name: {}",
+                                               compare.n_unused_files());
+  if (n_diverging == 0) {
+    if (!options.output.json) {
+      print_out(fmt::format("{} tensors agree to {:g}; the worst is {} with {:.3g}{}\n",
+                            compare.n_compared(),
+                            options.tolerance,
+                            telling.name,
+                            telling.relative,
+                            unused));
+    }
+    return kDone;
+  }
+  print_error(fmt::format(
+      "qwen3 trace: {}: the first tensor that diverges from {}; {}; {} of {} tensors diverge{}",
+      telling.name,
+      options.compare,
+      telling.shape_problem.empty()
+          ? fmt::format(
+                "expected |Δ|/|reference| <= {:g}, got {:.3g}, largest difference {:.3g} at {}",
+                options.tolerance,
+                telling.relative,
+                telling.largest,
+                telling.at)
+          : telling.shape_problem,
+      n_diverging,
+      compare.n_compared(),
+      unused));
+  return kFailed;
+}
+
 // The verdict on the tensors themselves.
 ExitCode judge(const TraceOptions& options, const Trace& trace) {
   ExitCode code = kDone;
@@ -197,41 +258,8 @@ ExitCode judge(const TraceOptions& options, const Trace& trace) {
       code = kFailed;
     }
   }
-  if (!trace.compare) return code;
-  const CompareTap& compare = *trace.compare;
-  QWEN3_CHECK(compare.n_compared() > 0,
-              ErrorKind::not_found,
-              "{}: no file is named after a tap; expected for example embed_tokens.npy",
-              options.compare);
-  if (compare.diverging().empty()) {
-    const std::string line = fmt::format("{} tensors agree to {:g}; the worst is {} with {:.3g}",
-                                         compare.n_compared(),
-                                         options.tolerance,
-                                         compare.worst().name,
-                                         compare.worst().relative);
-    if (options.output.json) {
-      print_json({{"compare", {{"tensors", compare.n_compared()}, {"diverging", 0}}}});
-    } else {
-      print_out(line + "\n");
-    }
-    return code;
-  }
-  const CompareTap::Difference& first = compare.diverging().front();
-  print_error(fmt::format(
-      "qwen3 trace: {}: the first tensor that diverges from {}; {}; {} of {} tensors diverge",
-      first.name,
-      options.compare,
-      first.shape_problem.empty()
-          ? fmt::format(
-                "expected |Δ|/|reference| <= {:g}, got {:.3g}, largest difference {:.3g} at {}",
-                options.tolerance,
-                first.relative,
-                first.largest,
-                first.at)
-          : first.shape_problem,
-      compare.diverging().size(),
-      compare.n_compared()));
-  return kFailed;
+  if (trace.compare && say_comparison(options, *trace.compare) != kDone) code = kFailed;
+  return code;
 }
 
 }  // namespace

@@ -255,12 +255,23 @@ TEST(Trace, DumpsAndCompares) {
   const ProgramResult same = trace({"--ids", "36,55,27", "--compare", dumps}, "moe_small");
   EXPECT_EQ(same.exit_code, 0) << same.err;
   EXPECT_THAT(same.out, HasSubstr("agree to 1e-05"));
+  EXPECT_THAT(same.out, Not(HasSubstr("without a tensor")));
+  std::filesystem::copy_file(file, dumps + "/model.layers.1.mlp.act_fn.npy");
+  EXPECT_THAT(trace({"--ids", "36,55,27", "--compare", dumps}, "moe_small").out,
+              HasSubstr("files there without a tensor of their name: 1\n"));
   act.values[30] += 1;
   write_npy(file, Tensor::view(act.values, {3, 28}));
   const ProgramResult changed = trace({"--ids", "36,55,27", "--compare", dumps}, "moe_small");
   EXPECT_EQ(changed.exit_code, 1);
   EXPECT_THAT(changed.err, HasSubstr("layers.1.mlp.act: the first tensor that diverges"));
   EXPECT_THAT(changed.err, HasSubstr("at 30; 1 of"));
+  const ProgramResult lines =
+      trace({"--ids", "36,55,27", "--compare", dumps, "--json", "--taps", "norm"}, "moe_small");
+  const Json verdict = parse_json(lines_of(lines.out).back(), "verdict")["compare"];
+  EXPECT_EQ(verdict["diverging"], 1);
+  EXPECT_EQ(verdict["files_without_tensor"], 1);
+  EXPECT_EQ(verdict["first"]["name"], "layers.1.mlp.act");
+  EXPECT_EQ(verdict["first"]["at"], 30);
   const ProgramResult shape = trace({"--ids", "36,55", "--compare", dumps}, "moe_small");
   EXPECT_THAT(shape.err, HasSubstr("rotary_cos: the first tensor that diverges"));
   EXPECT_THAT(shape.err, HasSubstr("expected [3, 8], got [2, 8]"));
