@@ -16,7 +16,7 @@ struct TraceOptions {
   OutputOptions output;
   std::optional<std::string> prompt, chat, ids, labels;
   std::optional<std::string> thinking;  // "on", "off": with chat
-  int64_t generate = 0;  // tokens after the prompt, through an engine
+  int64_t generate = 0;                 // tokens after the prompt, through an engine
   std::optional<std::string> level;
   std::string language = "auto";  // auto, en, zh
   std::vector<std::string> taps;  // patterns; empty: all
