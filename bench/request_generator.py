@@ -116,7 +116,7 @@ ENDPOINTS = {
 
 PATHS = ["/", "/health", "/version", "/metrics", "/v1/models", "/v1/models/nano", "/v1/models/%2e%2e", "/v1", "//v1/models",
          "/V1/models", "/v1/models/", "/v1/models/a/../b", "/v1/chat/completions?x=1", "/%00", "/..%2f..%2fetc/passwd", "*",
-         "http://evil.example/v1/models", "/v1/traces", "/v1/chat/completions;x", "/" + "a" * 5000, "/\u00e9", ""]
+         "http://evil.example/v1/models", "/v1/traces", "/v1/traces/x/report", "/v1/chat/completions;x", "/" + "a" * 5000, "/\u00e9", ""]
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "get", "BREW", "G" * 300, "P ST", ""]
 

@@ -56,8 +56,9 @@ std::string fill(std::string_view page,
 std::string html_page(const PageParts& page, const Json& data) {
   const PageParts frame = page_frame();
   const std::string json = script_safe(dump_json(data));
-  const std::array<std::pair<std::string_view, std::string_view>, 5> values{
-      {{"/*COMMON-STYLE*/", frame.css},
+  const std::array<std::pair<std::string_view, std::string_view>, 6> values{
+      {{"/*POLICY*/", kPagePolicy},
+       {"/*COMMON-STYLE*/", frame.css},
        {"/*STYLE*/", page.css},
        {"/*DATA*/", json},
        {"/*COMMON-SCRIPT*/", frame.js},

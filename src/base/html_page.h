@@ -17,6 +17,10 @@ struct PageParts {
 
 PageParts page_frame();  // base/page/
 
+// The Content-Security-Policy in the head of every page, for a server to send with one as well.
+inline constexpr std::string_view kPagePolicy =
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+
 // The whole page. Text in `data` stays data: it can neither end the script that holds it nor become
 // markup. Ill-formed UTF-8 in it is replaced.
 std::string html_page(const PageParts& page, const Json& data);

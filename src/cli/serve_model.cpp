@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/generation.h"
+#include "cli/model_facts.h"
 #include "cli/serve_memory.h"
 #include "engine/model_impl.h"
 
@@ -38,7 +39,8 @@ LoadedModel load_served_model(const ServeOptions& options) {
       .info = model->info(),
       .hidden_size = model->impl().config.hidden_size,
       .task = options.service.task == server::Task::automatic ? server::detect_task(directory)
-                                                              : options.service.task};
+                                                              : options.service.task,
+      .facts = facts_of(model->impl().config, model->info().name)};
   return {server::make_served_model(std::move(parts), options.service),
           model_line(model->info()) + "\n" + memory_line(memory, options.engine.max_sequences)};
 }

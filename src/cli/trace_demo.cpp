@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "cli/trace_run.h"
+#include "cli/model_facts.h"
 #include "engine/evaluate.h"
 #include "engine/model_impl.h"
 #include "kernels/reference/reference_backend.h"

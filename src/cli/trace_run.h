@@ -19,13 +19,7 @@
 #include "trace/span_log.h"
 #include "trace/statistics.h"
 
-namespace qwen3 {
-struct HfConfig;
-}
-
 namespace qwen3::cli {
-
-ModelFacts facts_of(const HfConfig& config, std::string name);
 
 struct Trace {
   std::shared_ptr<Model> model;

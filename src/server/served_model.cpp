@@ -48,8 +48,10 @@ std::unique_ptr<ServedModel> make_served_model(ModelParts parts, const ServiceOp
                                                          .generator = std::move(parts.generator),
                                                          .defaults = std::move(parts.defaults),
                                                          .info = std::move(parts.info),
+                                                         .facts = std::move(parts.facts),
                                                          .hidden_size = parts.hidden_size,
                                                          .task = parts.task});
+  model->facts.name = options.model_names.front();
   const Text::Impl& text = model->text.impl();
   const auto id_of = [&](std::string_view token) {
     return text.tokenizer.token_to_id(token).value_or(-1);

@@ -14,6 +14,7 @@
 #include "qwen3/text.h"
 #include "server/generator.h"
 #include "server/options.h"
+#include "trace/model_facts.h"
 
 namespace qwen3::server {
 
@@ -22,6 +23,7 @@ struct ServedModel {
   std::unique_ptr<Generator> generator;
   GenerationDefaults defaults;
   ModelInfo info;
+  ModelFacts facts;  // by its served name
   int64_t hidden_size = 0;
   Task task = Task::generate;  // never automatic
   ToolFormat tool_format = ToolFormat::hermes;
@@ -45,6 +47,7 @@ struct ModelParts {
   ModelInfo info = {};
   int64_t hidden_size = 0;
   Task task = Task::generate;
+  ModelFacts facts = {};  // for the pages of traces
 };
 
 // Throws Error{unsupported} when the tokenizer lacks what the task needs.

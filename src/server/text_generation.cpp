@@ -15,11 +15,14 @@ TextGeneration::TextGeneration(Service& service,
 void TextGeneration::trace(const std::string& id, const Client& client, Request& first) {
   recording_ = service().traces().begin(id, client);
   first.tap = recording_->recorder();
+  for (const int32_t token : first.prompt_ids) recording_->add(token);
 }
 
 void TextGeneration::note_event(size_t index, const Event& event) {
   if (first_token_ == 0) first_token_ = seconds_since_received();
-  if (index > 0 || !event.finish || recording_ == nullptr) return;
+  if (index > 0 || recording_ == nullptr) return;
+  if (event.token_id >= 0) recording_->add(event.token_id);
+  if (!event.finish) return;
   recording_->keep(event.usage);
   recording_.reset();
 }

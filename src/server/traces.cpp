@@ -1,4 +1,4 @@
-// TraceStore, and GET /v1/traces, /v1/traces/{id}.
+// TraceStore, and GET /v1/traces, /v1/traces/{id}, /v1/traces/{id}/report.
 #include "server/traces.h"
 
 #include <fmt/format.h>
@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "server/handlers.h"
+#include "server/trace_page.h"
 
 namespace qwen3::server {
 namespace {
@@ -32,7 +33,7 @@ Json facts(const StoredTrace& trace) {
 }  // namespace
 
 size_t StoredTrace::n_bytes() const {
-  size_t n = sizeof(StoredTrace) + id.size() + client.size();
+  size_t n = sizeof(StoredTrace) + id.size() + client.size() + ids.capacity() * sizeof(int32_t);
   if (recorder == nullptr) return n;
   for (const LayerRouting& layer : recorder->routing()) {
     n += sizeof layer + layer.router_logits.capacity() * sizeof(float) +
@@ -58,11 +59,18 @@ TraceRecording::~TraceRecording() {
   --store_.n_recording_;
 }
 
+void TraceRecording::add(int32_t id) {
+  if (std::ssize(ids_) < store_.options_.max_tokens) ids_.push_back(id);
+}
+
+// The last token of an answer is drawn but never computed, so it is not recorded either.
 void TraceRecording::keep(const Usage& usage) {
+  ids_.resize(std::min(ids_.size(), static_cast<size_t>(recorder_->n_recorded())));
   store_.keep({.id = id_,
                .client = client_,
                .created = unix_time(),
                .usage = usage,
+               .ids = std::move(ids_),
                .recorder = std::move(recorder_)});
 }
 
@@ -131,15 +139,20 @@ void list_traces(Service& service, const HttpRequest& http, const ExchangePtr& e
 }
 
 void one_trace(Service& service, const HttpRequest& http, const ExchangePtr& exchange) {
-  const StoredTrace trace = service.traces().find(http.tail, http.client);
+  // No id has a slash: they come from choose_request_id().
+  static constexpr std::string_view kReport = "/report";
+  const bool as_page = http.tail.ends_with(kReport);
+  const std::string id = http.tail.substr(0, http.tail.size() - (as_page ? kReport.size() : 0));
+  const StoredTrace trace = service.traces().find(id, http.client);
   if (trace.recorder == nullptr) {
     throw ApiError(404,
                    "trace_not_found",
                    fmt::format("there is no trace \"{}\"; ask for one with \"trace\": true, and "
                                "fetch it by the id of the answer before it makes room for newer "
                                "ones",
-                               quote_for_message(http.tail)));
+                               quote_for_message(id)));
   }
+  if (as_page) return exchange->send(trace_page(trace, *service.loaded(), page_language(http)));
   Json body = facts(trace);
   body["summary"] = trace.recorder->summary(trace.usage.prompt_tokens);
   exchange->send({.body = dump_json(body)});

@@ -1,6 +1,6 @@
 // TraceStore: the records of requests that asked for one (`"trace": true`), until they are too old
 // or make room for newer ones. A trace goes by the id of its answer and belongs to the client that
-// asked: nobody else can fetch it or learn that it is there.
+// asked: nobody else can fetch it or learn that it is there. trace_page.h makes a page of one.
 //
 //   begin() ── TraceRecording: its recorder is the request's tap ── keep() ── list(), find()
 //
@@ -28,6 +28,7 @@ struct StoredTrace {
   std::string client;   // Client::name
   int64_t created = 0;  // Unix time
   Usage usage = {};
+  std::vector<int32_t> ids = {};  // that are recorded: prompt, then answer
   // After its request's last event: read only.
   std::shared_ptr<const RequestRecorder> recorder = {};
 
@@ -44,12 +45,15 @@ class TraceRecording {
   TraceRecording(const TraceRecording&) = delete;
 
   const std::shared_ptr<RequestRecorder>& recorder() const { return recorder_; }
+  // The next token of the request: of its prompt, then of its answer.
+  void add(int32_t id);
   // The request has had its last event. Once.
   void keep(const Usage& usage);
 
  private:
   TraceStore& store_;
   const std::string id_, client_;
+  std::vector<int32_t> ids_;  // as many as may be recorded
   std::shared_ptr<RequestRecorder> recorder_;
 };
 

@@ -157,6 +157,7 @@ std::string html_report(const ReportInput& input) {
       {"model", facts_json(*input.facts)},
       {"tokens", tokens_json(input.tokens)},
       {"n_prompt", input.n_prompt < 0 ? static_cast<int64_t>(input.tokens.size()) : input.n_prompt},
+      {"tokens_not_recorded", input.n_not_recorded},
       {"named", tokens_json(input.named)}};
   if (input.taps != nullptr) {
     data["taps"] = taps_json(*input.taps);

@@ -34,6 +34,8 @@ class RequestRecorder final : public Tap {
   bool wants(std::string_view name) const override;
   void tensor(std::string_view name, const Tensor& value) override;
 
+  int64_t n_tokens() const { return n_tokens_; }      // that were computed
+  int64_t n_recorded() const { return n_recorded_; }  // the first of them
   const std::vector<LayerRouting>& routing() const { return routing_.layers(); }
   const StatisticsTap& statistics() const { return statistics_; }
 

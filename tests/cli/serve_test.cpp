@@ -36,6 +36,30 @@ TEST(Serve, StreamsAndEndsWithDone) {
   EXPECT_THAT(answer, HasSubstr("data: [DONE]"));
 }
 
+TEST(Serve, ShowsATraceAsAPage) {
+  const RunningServer server({"-m", "nano-moe", "--traces", "1", "--served-model-name", "mine"});
+  const std::string answer = server.request(
+      "POST /v1/chat/completions",
+      R"({"trace":true,"max_tokens":3,"messages":[{"role":"user","content":"Hi"}]})");
+  const size_t begin = answer.find("chatcmpl-"), end = answer.find('"', begin);
+  ASSERT_NE(end, answer.npos) << answer;
+  const std::string page =
+      server.request("GET /v1/traces/" + answer.substr(begin, end - begin) + "/report?lang=zh");
+  for (const char* words :
+       {"HTTP/1.1 200",
+        "content-type: text/html; charset=utf-8\r\n",
+        "content-security-policy: default-src 'none'; style-src 'unsafe-inline'",
+        "x-content-type-options: nosniff\r\n",
+        "cache-control: no-store\r\n",
+        "referrer-policy: no-referrer\r\n",
+        R"("name":"mine")",
+        R"("layers":8)",
+        R"("sparse":[false,true,true,true,true,true,true,true])",
+        R"("lang":"zh")"}) {
+    EXPECT_THAT(page, HasSubstr(words));
+  }
+}
+
 TEST(Serve, RefusesWhatIsNotSafe) {
   const ProgramResult open = run_qwen3({"serve", "--host", "0.0.0.0", "--port", "0"});
   EXPECT_EQ(open.exit_code, 1);

@@ -4,6 +4,7 @@
 #include "engine/evaluate.h"
 #include "engine/model_impl.h"
 #include "server/api_fixture.h"
+#include "server/report_data.h"
 
 namespace qwen3::server {
 namespace {
@@ -152,6 +153,42 @@ TEST_F(ApiModel, TracesAreKeptForTheirClient) {
       answer.json["choices"][0]["message"]["content"]);
   EXPECT_EQ(ask("Hi", {{"trace", true}, {"n", 2}}).param(), "trace");
   EXPECT_EQ(call("GET", "/v1/traces/zzz").code(), "trace_not_found");
+}
+
+TEST_F(ApiModel, PagesOfTracesShowWhatWasComputed) {
+  for (const char* name : {"nano-moe", "nano"}) {
+    serve(name, Task::generate);
+    const Reply answer =
+        ask("What is 3 + 4?", {{"trace", true}, {"max_tokens", 9}, {"return_token_ids", true}});
+    ASSERT_EQ(answer.status, 200) << answer.text;
+    std::vector<int32_t> ids = answer.json["prompt_token_ids"];
+    const size_t n_prompt = ids.size();
+    for (const Json& id : answer.json["choices"][0]["token_ids"]) ids.push_back(id);
+    ids.pop_back();  // drawn, never computed
+    const std::string id = answer.json["id"];
+    const Json data = report_data(call("GET", "/v1/traces/" + id + "/report").text);
+    EXPECT_EQ(report_ids(data), ids);
+    EXPECT_EQ(data["n_prompt"], n_prompt);
+    EXPECT_GT(data["taps"].size(), 20u);
+    if (std::string_view(name) == "nano") {
+      EXPECT_FALSE(data.contains("routing"));
+    } else {
+      EXPECT_EQ(report_n_routed(data), ids.size());
+    }
+  }
+}
+
+// An answer that the server ends (here by a stop string) may have drawn more than it shows.
+TEST_F(ApiModel, PagesOfAnswersThatWereEndedEarly) {
+  serve("nano-moe", Task::generate);
+  const Reply answer = ask("What is 3 + 4?", {{"trace", true}, {"stop", {"3 + 4"}}});
+  ASSERT_EQ(answer.status, 200) << answer.text;
+  const std::string id = answer.json["id"];
+  const Reply page = call("GET", "/v1/traces/" + id + "/report");
+  ASSERT_EQ(page.status, 200) << page.text;
+  const Json data = report_data(page.text);
+  EXPECT_GT(data["tokens"].size(), data["n_prompt"].get<size_t>());
+  EXPECT_EQ(report_n_routed(data), data["tokens"].size());
 }
 
 }  // namespace

@@ -1,10 +1,14 @@
-// Traces: who may ask, who may look, how many are kept and for how long.
+// Traces: who may ask, who may look, how many are kept and for how long, and the page of one.
 #include "server/traces.h"
+
+#include <gmock/gmock.h>
 
 #include <algorithm>
 #include <thread>
 
 #include "server/api_fixture.h"
+#include "server/report_data.h"
+#include "server/trace_page.h"
 
 namespace qwen3::server {
 namespace {
@@ -14,21 +18,25 @@ using std::chrono::seconds;
 
 const Client kOwner{"owner", "salt-1"}, kOther{"other", "salt-2"};
 
-// A recorder that has seen one routed layer of n tokens.
-std::shared_ptr<RequestRecorder> recorder_of(int32_t n) {
-  auto recorder = std::make_shared<RequestRecorder>();
+// A pass of n tokens through one routed layer.
+void show_pass(Tap& tap, int32_t first, int32_t n) {
   std::vector<int32_t> positions(static_cast<size_t>(n));
-  for (int32_t i = 0; i < n; ++i) positions[static_cast<size_t>(i)] = i;
-  recorder->begin_step(positions);
+  for (int32_t i = 0; i < n; ++i) positions[static_cast<size_t>(i)] = first + i;
+  tap.begin_step(positions);
   std::vector<float> logits(static_cast<size_t>(n) * 8, 0.5f), weights(logits.size() / 4, 0.5f);
   std::vector<int32_t> experts(weights.size(), 1);
   const auto show = [&](const char* part, auto& values, DType dtype) {
-    recorder->tensor(std::string("layers.0.mlp.") + part,
-                     Tensor(values.data(), dtype, {n, static_cast<int64_t>(values.size()) / n}));
+    tap.tensor(std::string("layers.0.mlp.") + part,
+               Tensor(values.data(), dtype, {n, static_cast<int64_t>(values.size()) / n}));
   };
   show("router_logits", logits, DType::f32);
   show("routing_weights", weights, DType::f32);
   show("selected_experts", experts, DType::i32);
+}
+
+std::shared_ptr<RequestRecorder> recorder_of(int32_t n) {
+  auto recorder = std::make_shared<RequestRecorder>();
+  show_pass(*recorder, 0, n);
   return recorder;
 }
 
@@ -53,6 +61,9 @@ TEST(TraceStore, KeepsSoManyAndTheNewestFirst) {
 TEST(TraceStore, TheirMemoryIsBounded) {
   const size_t one = trace_of("x", kOwner, 1000).n_bytes();
   EXPECT_GE(one, size_t{1000} * (8 + 2 + 2) * 4);
+  StoredTrace with_ids = trace_of("x", kOwner, 1000);
+  with_ids.ids.resize(1000);
+  EXPECT_GE(with_ids.n_bytes(), one + 4000);
   TraceStore store({.count = 100, .bytes = static_cast<int64_t>(one * 5 / 2)});
   for (const char* id : {"a", "b", "c"}) store.keep(trace_of(id, kOwner, 1000));
   EXPECT_EQ(ids_of(store.list(kOwner)), (std::vector<std::string>{"c", "b"}));
@@ -105,6 +116,27 @@ class ApiTraces : public ApiTest {
  protected:
   void SetUp() override { restart({.model_names = {"nano"}, .traces = {.count = 3}}); }
 
+  // As say(); a traced request's tap sees the prompt as one pass, and a pass for each token but the
+  // last.
+  void say_and_show(const std::string& text) {
+    generator->script = [ids = nano_text().encode(text)](const Request& request, size_t) {
+      const auto n_prompt = static_cast<int32_t>(request.prompt_ids.size());
+      show_pass(*request.tap, 0, n_prompt);
+      for (int32_t i = 0; i < std::ssize(ids); ++i) show_pass(*request.tap, n_prompt + i, 1);
+      return ids;
+    };
+  }
+  // The ids that were shown.
+  std::vector<int32_t> shown_ids(const std::string& text) const {
+    std::vector<int32_t> ids = generator->requests.back().prompt_ids;
+    for (const int32_t id : nano_text().encode(text)) ids.push_back(id);
+    return ids;
+  }
+  HttpResponse page_of(const Reply& answer, const Client& client) {
+    return begin(
+               "GET", "/v1/traces/" + answer.json["id"].get<std::string>() + "/report", "", client)
+        ->response;
+  }
   Reply get(const std::string& path, const Client& client) {
     const auto exchange = begin("GET", path, "", client);
     EXPECT_TRUE(exchange->run());
@@ -156,6 +188,84 @@ TEST_F(ApiTraces, AKeySeesItsOwn) {
   EXPECT_EQ(foreign.status, 404);
   EXPECT_EQ(foreign.code(), absent.code());
   EXPECT_TRUE(get("/v1/traces", kOther).json["data"].empty());
+}
+
+TEST_F(ApiTraces, APageForWhoAsked) {
+  using ::testing::AllOf, ::testing::HasSubstr, ::testing::Not;
+  say_and_show("Hello there");
+  const Reply answer = chat_as(kOwner, {{"trace", true}});
+  ASSERT_EQ(answer.status, 200) << answer.text;
+  const HttpResponse page = page_of(answer, kOwner);
+  EXPECT_EQ(page.status, 200);
+  EXPECT_EQ(page.content_type, "text/html; charset=utf-8");
+  ASSERT_EQ(page.headers.size(), 1u);  // the rest stands in every answer
+  EXPECT_EQ(page.headers[0].first, "content-security-policy");
+  EXPECT_THAT(page.headers[0].second,
+              AllOf(HasSubstr("default-src 'none'; "),
+                    HasSubstr("frame-ancestors 'none'"),
+                    HasSubstr("trusted-types 'none'")));
+  EXPECT_THAT(page.body, HasSubstr("<!doctype html>"));
+  for (const char* word : {"http:", "https:", "src=\"", "@import", "url(", "fetch(", "innerHTML"}) {
+    EXPECT_THAT(page.body, Not(HasSubstr(word)));
+  }
+  const Json data = report_data(page.body);
+  EXPECT_EQ(report_ids(data), shown_ids("Hello there"));
+  EXPECT_EQ(data["tokens"].back()[1], nano_text().decode({&shown_ids("Hello there").back(), 1}));
+  EXPECT_EQ(data["n_prompt"], answer.json["usage"]["prompt_tokens"]);
+  EXPECT_EQ(data["tokens_not_recorded"], 0);
+  EXPECT_EQ(data["model"]["name"], "nano");
+  EXPECT_EQ(data["lang"], "en");
+  EXPECT_EQ(report_n_routed(data), data["tokens"].size());
+  for (const char* none : {"lens", "attention", "time"}) EXPECT_FALSE(data.contains(none)) << none;
+
+  const HttpResponse foreign = page_of(answer, kOther);
+  const Reply absent = get("/v1/traces/chatcmpl-req-2/report", kOwner);
+  EXPECT_EQ(foreign.status, 404);
+  EXPECT_EQ(absent.status, 404);
+  EXPECT_EQ(parse_json(foreign.body, "reply")["error"]["code"], absent.code());
+  EXPECT_EQ(absent.message().find("/report"), std::string::npos);
+}
+
+TEST_F(ApiTraces, APageOfACutRecord) {
+  restart({.model_names = {"nano"}, .traces = {.count = 3, .max_tokens = 10}});
+  say_and_show("One two three");
+  const Reply answer = complete({{"trace", true}, {"prompt", {5, 6, 7, 8, 9, 10, 11, 12}}});
+  ASSERT_EQ(answer.status, 200) << answer.text;
+  const std::vector<int32_t> shown = shown_ids("One two three");
+  ASSERT_GT(shown.size(), 10u);
+  const Json data = report_data(page_of(answer, {}).body);
+  EXPECT_EQ(report_ids(data), std::vector<int32_t>(shown.begin(), shown.begin() + 10));
+  EXPECT_EQ(data["n_prompt"], 8);
+  EXPECT_EQ(data["tokens_not_recorded"], shown.size() - 10);
+  EXPECT_EQ(report_n_routed(data), 10u);
+}
+
+// A prompt whose first pass is longer than what may be recorded.
+TEST_F(ApiTraces, APageOfNothing) {
+  restart({.model_names = {"nano"}, .traces = {.count = 3, .max_tokens = 2}});
+  say_and_show("One");
+  const Reply answer = complete({{"trace", true}, {"prompt", {5, 6, 7}}});
+  const Json data = report_data(page_of(answer, {}).body);
+  EXPECT_TRUE(data["tokens"].empty());
+  EXPECT_FALSE(data.contains("taps") || data.contains("routing"));
+}
+
+TEST(TracePage, ItsLanguageIsTheReaders) {
+  const auto language = [](const char* query, const char* accept) {
+    HttpRequest http;
+    http.query = query;
+    if (*accept != 0) http.headers = {{"accept-language", accept}};
+    return page_language(http);
+  };
+  EXPECT_EQ(language("", ""), PageLanguage::english);
+  EXPECT_EQ(language("", "zh-CN,zh;q=0.9,en;q=0.8"), PageLanguage::chinese);
+  EXPECT_EQ(language("", "ZH"), PageLanguage::chinese);
+  EXPECT_EQ(language("", "en-GB,zh;q=0.5"), PageLanguage::english);
+  EXPECT_EQ(language("", "fr"), PageLanguage::english);
+  EXPECT_EQ(language("lang=en", "zh"), PageLanguage::english);
+  EXPECT_EQ(language("a&b=c&lang=zh&d", "en"), PageLanguage::chinese);
+  EXPECT_EQ(language("slang=zh", ""), PageLanguage::english);
+  EXPECT_THROW(language("lang=fr", ""), ApiError);
 }
 
 TEST_F(ApiTraces, StreamsAndCompletionsToo) {

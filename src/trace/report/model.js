@@ -74,7 +74,7 @@ function expertSteps(prefix) {
     step(prefix, t.steps.norm, "h = RMSNorm(x)", ["post_attention_layernorm"]),
     step(prefix, t.steps.router, `softmax(Wrouter·h) → top ${data.model.top_k}`, ["mlp.router_logits", "mlp.routing_weights", "mlp.selected_experts"]),
     ids.length ? block(t.expertBlock, t.steps.visited(ids.length, data.model.experts), () => make("div", { class: "fan" }, ...ids.map(one)))
-      : make("p", { class: "quiet" }, t.steps.expertsLeftOut(data.expert_taps_left_out)),
+      : make("p", { class: "quiet" }, data.expert_taps_left_out > 0 ? t.steps.expertsLeftOut(data.expert_taps_left_out) : t.none),
     step(prefix, t.steps.sum, "Σ weight · expert(h)", ["mlp.output"])];
 }
 function layerInside(layer, largest) {

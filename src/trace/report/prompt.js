@@ -10,7 +10,10 @@ function drawPrompt() {
   const facts = [[t.layers, m.layers], [t.hidden, m.hidden_size], [t.heads, m.heads], [t.kv, m.kv_heads],
     ...(m.moe ? [[t.expertCount, m.experts], [t.topK, m.top_k]] : []), [t.vocab, m.vocab_size], [t.tokenCount, nTokens]];
   const nGenerated = nTokens - data.n_prompt;
-  byId("generated").textContent = nGenerated > 0 ? t.generatedLead(nGenerated) : "";
+  const notes = [];
+  if (data.tokens_not_recorded > 0) notes.push(t.cut(nTokens, nTokens + data.tokens_not_recorded));
+  if (nGenerated > 0) notes.push(t.generatedLead(nGenerated));
+  byId("generated").textContent = notes.join(" ");
   const bad = (data.taps || []).filter((tap) => tap[8] + tap[9] > 0);
   byId("facts").replaceChildren(...facts.map(([name, value]) => make("span", {}, name + " ", make("b", {}, String(value)))),
     data.taps ? make("span", { class: bad.length ? "bad" : "" }, bad.length ? t.notFinite(bad[0][0]) : t.finite) : "");
