@@ -26,6 +26,10 @@ function moveToken(event) {
   chooseToken(jump !== undefined ? jump : Math.max(0, Math.min(nTokens - 1, state.token + step)));
   byId("tokens").children[state.token].focus();
 }
+// The sections that show the chosen token. On a long text they take tenths of a second, so there they
+// wait until a held arrow key is let go.
+function followChoice() { drawExperts(); drawLens(); drawAttention(); }
+let pendingFollow = 0;
 function chooseToken(index) {
   const buttons = byId("tokens").children;
   buttons[state.token].setAttribute("aria-checked", "false");
@@ -33,5 +37,7 @@ function chooseToken(index) {
   state.token = index;
   buttons[index].setAttribute("aria-checked", "true");
   buttons[index].tabIndex = 0;
-  drawExperts(); drawLens(); drawAttention();
+  clearTimeout(pendingFollow);
+  if (nTokens <= 200) followChoice();
+  else pendingFollow = setTimeout(followChoice, 120);
 }
