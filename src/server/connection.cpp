@@ -197,9 +197,12 @@ void Connection::open_exchange(bool keep_alive, std::string allowed_origin) {
   answer_ended_ = false;
 }
 
+// Every answer that no handler makes passes here. The one rule of their framing: a connection goes
+// on only when the whole request has been read, so that no byte of a refused one is ever taken for
+// the next.
 void Connection::answer_now(const HttpResponse& response, bool keep_alive) {
   if (request_.id.empty()) request_.id = choose_request_id({});
-  open_exchange(keep_alive, std::move(allowed_origin_));
+  open_exchange(keep_alive && parser_.at_end(), std::move(allowed_origin_));
   front_.n_exchanges_open.fetch_add(1, std::memory_order_relaxed);
   request_ = {};
   exchange_->send(response);

@@ -71,8 +71,6 @@ Verdict Gate::judge(const RequestHead& head,
   verdict.answer = find_route(head, verdict);
   if (!verdict.answer) verdict.answer = check_key(head, peer, now, verdict);
   if (!verdict.answer) verdict.answer = check_body(head);
-  // An unread body stands before the next request.
-  if (verdict.answer && head.has_body()) verdict.close = true;
   return verdict;
 }
 

@@ -23,7 +23,7 @@ struct Peer {
 
 struct Verdict {
   std::optional<HttpResponse> answer;  // the front answers itself, nothing else below counts
-  bool close = false;                  // after that answer
+  bool close = false;                  // after that answer, even if the request has no body
   const Route* route = nullptr;
   Target target;
   std::string tail;

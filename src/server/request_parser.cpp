@@ -245,6 +245,10 @@ bool RequestParser::read_fields() {
   return true;
 }
 
+bool RequestParser::at_end() const {
+  return grammar_ && failure_.message.empty() && (!head_.has_body() || grammar_->is_done());
+}
+
 RequestParser::Progress RequestParser::read_body(std::string& input) {
   if (grammar_->is_done()) return Progress::done;
   if (input.empty()) return Progress::needs_more;

@@ -54,6 +54,9 @@ class RequestParser {
   Progress read_body(std::string& input);  // after read_head() was done
 
   const RequestHead& head() const { return head_; }
+  // Whether the request's last byte has been taken, so that what follows begins the next one. False
+  // after a failure.
+  bool at_end() const;
   size_t body_bytes() const { return body_.size(); }
   std::string take_body() { return std::move(body_); }
   const ParseFailure& failure() const { return failure_; }
