@@ -2,6 +2,7 @@
 // each with every way to frame a body; the body is itself a whole request, which must not be
 // carried out, and the connection must close so that no proxy puts another client's request behind
 // it.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -78,9 +79,9 @@ constexpr Framing kFramings[] = {{.name = "length"},
                                  {.name = "length, pipelined", .pipelined = true},
                                  {.name = "chunks, pipelined", .chunked = true, .pipelined = true}};
 
-class HttpFraming : public ::testing::Test {
+class RefusedBody : public ::testing::Test {
  protected:
-  HttpFraming() {
+  RefusedBody() {
     HttpOptions options = test_options();
     options.keys = {{.name = "test", .digest = sha256_hex(kKey)}};
     options.allow_origins = {"https://app.example.org"};
@@ -127,7 +128,7 @@ class HttpFraming : public ::testing::Test {
   std::optional<HttpServer> server_;
 };
 
-TEST_F(HttpFraming, NoBodyOfARefusedRequestIsARequest) {
+TEST_F(RefusedBody, NoBodyOfARefusedRequestIsARequest) {
   for (const Refusal& refusal : refusals()) {
     for (const Framing& framing : kFramings) {
       SCOPED_TRACE(std::string(refusal.name) + ", " + framing.name);
@@ -144,7 +145,7 @@ TEST_F(HttpFraming, NoBodyOfARefusedRequestIsARequest) {
 }
 
 // The other half of the rule: what has no body, or had it read, does not cost the connection.
-TEST_F(HttpFraming, RefusalsOfWholeRequestsKeepTheConnection) {
+TEST_F(RefusedBody, RefusalsOfWholeRequestsKeepTheConnection) {
   RawClient client(server_->port());
   const uint16_t port = server_->port();
   client.send(get(port, "/v1/nothing", key_line()));
@@ -161,7 +162,7 @@ TEST_F(HttpFraming, RefusalsOfWholeRequestsKeepTheConnection) {
 
 // Which request a head without a usable Host was meant for is unknown: nothing behind it is
 // answered.
-TEST_F(HttpFraming, AMalformedHostCloses) {
+TEST_F(RefusedBody, AMalformedHostCloses) {
   RawClient client(server_->port());
   client.send("GET /health HTTP/1.1\r\n\r\n" + inner());
   ASSERT_TRUE(client.receive_all());
@@ -169,7 +170,7 @@ TEST_F(HttpFraming, AMalformedHostCloses) {
   EXPECT_EQ(client.received().find("HTTP/1.1 ", 1), std::string::npos);
 }
 
-TEST(HttpFramingLimits, TooLargeAndTooManyClose) {
+TEST(RefusedBodyLimits, TooLargeAndTooManyClose) {
   HttpOptions options = test_options();
   options.limits.body_bytes = 64;
   options.keys = {{.name = "test", .digest = sha256_hex(kKey)}};
