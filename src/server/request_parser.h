@@ -3,7 +3,8 @@
 // limits; Boost.Beast then reads the grammar and the chunks; last come the rules on framing that
 // make request smuggling impossible. The only file that knows Beast is request_parser.cpp.
 //
-// Nothing is allocated by a length that a client states.
+// Nothing is allocated by a length that a client states, until the owner of the parser has found
+// room for it (expect_body).
 #pragma once
 
 #include <cstdint>
@@ -48,6 +49,10 @@ class RequestParser {
   RequestParser(RequestParser&&) = delete;
 
   enum class Progress { needs_more, done, failed };
+
+  // For the body of the request whose head was read: holds a lower limit than that of ServerLimits,
+  // and room for the length that the head states. REQUIRES: that much memory may be taken.
+  void expect_body(size_t most_bytes);
 
   // Both take what they understood from the front of `input`; what follows stays there.
   Progress read_head(std::string& input);
