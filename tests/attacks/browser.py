@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -89,6 +90,9 @@ def visit(page, name):
 def attack_server(page, name, verdicts, *more):
     """The page's report and the server's log records after it ran under this name."""
     server = sc.qwen3_serve("-m", "nano", *more, program=options.program)
+    # The line of the question whether it is ready may follow its answer.
+    while not any(record["status"] == 200 for record in server.records()):
+        time.sleep(0.01)
     asked = len(server.records())
     page.text = (HERE / "browser.html").read_bytes().replace(b"PORT", str(server.port).encode())
     report = visit(page, name)
