@@ -114,8 +114,17 @@ def chat_once(port):
         return None
 
 
-def watch(pid, port, stop, enough, most_bytes, results):
-    """Samples the memory and chats until told to stop; tells when the memory is beyond all measure."""
+CHAT_INTERVAL_MS = 30
+
+
+def with_those_not_sent(took_ms):
+    """A chat that waits keeps the next ones from being sent, which would have waited too: they count."""
+    return [took_ms - i * CHAT_INTERVAL_MS for i in range(int(took_ms / CHAT_INTERVAL_MS) + 1)]
+
+
+def watch(pid, port, begin, stop, enough, most_bytes, results):
+    """Samples the memory, and chats from `begin` on, until told to stop; says when the memory is beyond
+    all measure."""
     peak, chats, failed = 0, [], 0
 
     def sample():
@@ -128,13 +137,14 @@ def watch(pid, port, stop, enough, most_bytes, results):
 
     sampler = threading.Thread(target=sample)
     sampler.start()
+    begin.wait()
     while not stop.is_set():
         took = chat_once(port)
         if took is None:
             failed += 1
         else:
-            chats.append(took)
-        stop.wait(0.03)
+            chats += with_those_not_sent(took)
+        stop.wait(1e-3 * CHAT_INTERVAL_MS)
     sampler.join()
     results.send((peak, chats, failed))
 
@@ -247,13 +257,14 @@ def run(attack, launcher=()):
     asyncio.run(warm(server.port))
     time.sleep(0.5)
     out = Outcome(start=anonymous_bytes(server.pid) / MIB)
-    stop, enough = multiprocessing.Event(), multiprocessing.Event()
+    begin, stop, enough = (multiprocessing.Event() for _ in range(3))
     ours, theirs = multiprocessing.Pipe()
-    watcher = multiprocessing.Process(target=watch, args=(server.pid, server.port, stop, enough,
+    watcher = multiprocessing.Process(target=watch, args=(server.pid, server.port, begin, stop, enough,
                                                           6 * options.limit_mib * MIB, theirs))
     watcher.start()
     if attack.refused:
         out.alone, _ = alone_ms(server.port, attack)
+    begin.set()
     attackers = asyncio.run(attack_all(server.port, attack, enough))
     stop.set()
     peak, out.chats, out.failed_chats = ours.recv()
