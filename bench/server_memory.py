@@ -23,6 +23,7 @@ import threading
 import time
 from pathlib import Path
 
+import hostile_bodies
 import server_client as sc
 
 MIB = 1 << 20
@@ -45,32 +46,18 @@ class Attack:
     refused: bool = False   # whether one alone must be answered within the bar
 
 
-def calls(n):
-    call = {"id": "", "type": "function", "function": {"name": "a", "arguments": "{}"}}
-    message = {"role": "assistant", "content": None, "tool_calls": [call] * n}
-    return json.dumps({"messages": [{"role": "user", "content": "a"}, message]}, separators=(",", ":")).encode()
-
-
-def chat_of(text):
-    return json.dumps({"messages": [{"role": "user", "content": text}], "max_tokens": 1}).encode()
-
-
-def wide(n):
-    return b'{"prompt":"a",' + b",".join(b'"k%d":0' % i for i in range(n)) + b"}"
-
-
 COMPLETIONS = "/v1/completions"
 ATTACKS = [
     Attack("200 bodies of 4 MiB held", 200, b" " * (4 * MIB), held=True, seconds=5),
     Attack("33 bodies of 4 MiB held", 33, b" " * (4 * MIB), held=True, seconds=5),
-    Attack("32 x 50,000 tool calls", 32, calls(50_000), refused=True, seconds=20),
-    Attack("32 x 4 MiB of one letter", 32, chat_of("a" * 4_000_000), refused=True, seconds=20),
+    Attack("32 x 50,000 tool calls", 32, hostile_bodies.tool_calls(50_000), refused=True, seconds=20),
+    Attack("32 x 4 MiB of one letter", 32, hostile_bodies.chat_of("a" * 4_000_000), refused=True, seconds=20),
     Attack("bodies of 60 MiB", 1000, b" " * (60 * MIB), held=True, options=("--max-body", 64), seconds=10),
     Attack("16 x 2,000,000 token ids", 16, b'{"prompt":[1' + b",1" * 1_999_999 + b"]}", COMPLETIONS, refused=True),
     Attack("16 x 1,000,000 lists of ids", 16, b'{"prompt":[[1]' + b",[1]" * 999_999 + b"]}", COMPLETIONS, refused=True),
     Attack("16 x 2,000,000 levels", 16, b'{"prompt":' + b"[" * 2_000_000 + b"]" * 2_000_000 + b"}", COMPLETIONS,
            refused=True),
-    Attack("16 x 350,000 fields", 16, wide(350_000), COMPLETIONS, refused=True),
+    Attack("16 x 350,000 fields", 16, hostile_bodies.wide(350_000), COMPLETIONS, refused=True),
     Attack("16 x 4 MiB to tokenize", 16, json.dumps({"prompt": "ab " * 1_300_000}).encode(), "/tokenize"),
     Attack("300 unread whole answers", 300, json.dumps(LONG).encode(), COMPLETIONS, unread=True, chats=False),
     Attack("300 unread streams", 300, json.dumps({**LONG, "stream": True}).encode(), COMPLETIONS, unread=True,
