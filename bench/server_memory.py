@@ -68,6 +68,7 @@ IN_CGROUP = ("33 bodies of 4 MiB held", "32 x 50,000 tool calls")
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--program", default=sc.BIN / "qwen3")
+parser.add_argument("--model", "-m", default="nano", help="one with a long context has longer bodies read")
 parser.add_argument("--limit-mib", type=int, default=150)
 parser.add_argument("--only", help="a part of an attack's name")
 parser.add_argument("--no-times", action="store_true", help="memory only: for sanitizers and busy machines")
@@ -239,7 +240,7 @@ class Outcome:
 
 
 def run(attack, launcher=()):
-    server = sc.qwen3_serve("-m", "nano", "--no-access-log", "--memory-limit", f"{options.limit_mib}M", *attack.options,
+    server = sc.qwen3_serve("-m", options.model, "--no-access-log", "--memory-limit", f"{options.limit_mib}M", *attack.options,
                             program=options.program, launcher=launcher)
     asyncio.run(warm(server.port))
     time.sleep(0.5)

@@ -26,7 +26,7 @@ namespace {
 // A server whose context is shorter than this is of no use to anybody; better to say so.
 constexpr int64_t kLeastContext = 512;
 
-// Requests get the least that they can do with, and half of what nobody else needs up to this.
+// Requests get the least that they can do with, and up to this of what nobody else needs.
 constexpr int64_t kMostForRequests = 512 << 20;
 
 // Pages of this process that no file backs; 0 if the system does not say.
@@ -123,9 +123,8 @@ ServeMemory plan_serve_memory(const std::filesystem::path& directory,
     memory.plan = plan_memory(config, *backend, dtype, weight_bytes, available, least);
   }
   QWEN3_CHECK(memory.plan.problem.empty(), ErrorKind::out_of_memory, "{}", memory.plan.problem);
-  memory.request_bytes =
-      std::min(kMostForRequests,
-               server::RequestMemory::kLeast + std::max<int64_t>(0, unused(memory.plan)) / 2);
+  memory.request_bytes = std::min(
+      kMostForRequests, server::RequestMemory::kLeast + std::max<int64_t>(0, unused(memory.plan)));
   return memory;
 }
 

@@ -36,7 +36,7 @@ struct HttpOptions {
   int io_threads = 2;
   int worker_threads = 2;
   // For what requests hold and for the work on them (request_memory.h); until set_request_memory().
-  int64_t request_memory_bytes = 256 << 20;
+  int64_t request_memory_bytes = 512 << 20;
   ServerLimits limits;
 
   // Gets one JSON object in one line, without its end, for each request. Called by several threads,

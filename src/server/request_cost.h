@@ -11,8 +11,7 @@ namespace qwen3::server {
 int64_t count_json_values(std::string_view text);
 
 // Upper bound of what a handler takes at its peak for a body: the tree of its values, the messages
-// made of it, the rendered prompt, its normalised text and its tokens. The two factors were
-// measured with the worst bodies of each kind (bench/server_memory.py); see docs/performance.md.
+// made of it, the rendered prompt, its normalised text and its tokens.
 int64_t work_bytes(std::string_view body);
 
 }  // namespace qwen3::server
