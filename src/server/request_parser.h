@@ -3,7 +3,8 @@
 // limits; Boost.Beast then reads the grammar and the chunks; last come the rules on framing that
 // make request smuggling impossible. The only file that knows Beast is request_parser.cpp.
 //
-// Nothing is allocated by a length that a client states.
+// Nothing is allocated by a length that a client states. All that is known of a request stands in
+// the parser, none of it in how its bytes were cut: any split of them gives the same requests.
 #pragma once
 
 #include <cstdint>
@@ -78,6 +79,7 @@ class RequestParser {
   ParseFailure failure_;
 
   // Of the scan over the raw head.
+  bool dropped_empty_line_ = false;  // the one that may stand before a request
   size_t scanned_ = 0;
   size_t line_start_ = 0;
   int n_lines_ = 0;
