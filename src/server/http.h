@@ -80,6 +80,9 @@ class Exchange {
 
   virtual bool gone() const = 0;
 
+  // Memory is what was lacking, should the last handle go without an answer.
+  virtual void no_memory() noexcept {}
+
   // For the log line of this request: "model", "prompt_tokens" … Values are escaped by the log;
   // those beyond what the line holds (about 3 KiB) are left out. Never text of a prompt.
   virtual void note(std::string key, std::string value) = 0;
