@@ -16,7 +16,7 @@ class WorkerPool {
   explicit WorkerPool(int n_threads);
   ~WorkerPool();  // stop()
 
-  // `work` must not throw. Dropped after stop().
+  // `work` must not throw. Dropped after stop(). Throws std::bad_alloc, having changed nothing.
   void submit(std::function<void()> work);
   // Waits for what runs, drops what waits.
   void stop();
