@@ -11,6 +11,8 @@
 //   connections_open, exchanges_open, disconnects: of the front
 //   cancelled: since the last call, [seed, when cancel() was called, when its blocks were free]
 //     of every request cancelled in the meantime; CLOCK_MONOTONIC, nanoseconds
+//   finished: likewise [seed, when it ended] of those that ended otherwise
+// Faults that the drivers must report when they are seeded: --lose-cancels, --keep-bytes.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -56,6 +58,8 @@ struct MockOptions {
   int64_t max_waiting = 256;
   int64_t max_waiting_tokens = 0;
   int64_t connections = 4096;
+  int64_t lose_cancels = 0;
+  int64_t keep_bytes = 0;
 };
 
 int64_t now_ns() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
@@ -148,9 +152,15 @@ class WatchedEngine final : public Generator {
     uint64_t seed;
     int64_t cancelled_ns, freed_ns;
   };
+  struct Ends {
+    std::vector<Departure> cancelled;
+    std::vector<Departure> finished;  // otherwise; cancelled_ns: 0
+  };
 
-  WatchedEngine(std::unique_ptr<ModelRunner> runner, CoreOptions options)
-      : core_(std::move(runner), std::move(options)) {}
+  WatchedEngine(std::unique_ptr<ModelRunner> runner, CoreOptions core, const MockOptions& options)
+      : lose_cancels_(options.lose_cancels),
+        keep_bytes_(options.keep_bytes),
+        core_(std::move(runner), std::move(core)) {}
 
   uint64_t submit(Request request, Engine::OnEvent on_event) override {
     const auto watched = std::make_shared<Watched>();
@@ -168,6 +178,7 @@ class WatchedEngine final : public Generator {
   void cancel(uint64_t id) override {
     {
       const std::lock_guard lock(mutex_);
+      if (lose_cancels_ > 0 && ++n_cancels_ % lose_cancels_ == 0) return;
       const auto found = running_.find(id);
       if (found != running_.end() && found->second->cancelled_ns == 0) {
         found->second->cancelled_ns = now_ns();
@@ -178,12 +189,13 @@ class WatchedEngine final : public Generator {
   EngineStats stats() const override { return core_.stats(); }
   int64_t max_model_len() const override { return core_.max_model_len(); }
 
-  std::vector<Departure> take_departures() {
+  Ends take_ends() {
     const std::lock_guard lock(mutex_);
-    return std::exchange(departures_, {});
+    return std::exchange(ends_, {});
   }
 
  private:
+  static constexpr size_t kMostFinished = 100'000;  // nobody may be asking
   struct Watched {
     uint64_t id = 0, seed = 0;
     int64_t cancelled_ns = 0;
@@ -195,33 +207,45 @@ class WatchedEngine final : public Generator {
     const std::lock_guard lock(mutex_);
     watched.ended = true;
     running_.erase(watched.id);
-    if (reason == FinishReason::cancelled && watched.cancelled_ns != 0) {
-      departures_.push_back({watched.seed, watched.cancelled_ns, now_ns()});
+    if (keep_bytes_ > 0) kept_.emplace_back(static_cast<size_t>(keep_bytes_), 'k');
+    if (reason != FinishReason::cancelled) {
+      if (ends_.finished.size() < kMostFinished) {
+        ends_.finished.push_back({watched.seed, 0, now_ns()});
+      }
+    } else if (watched.cancelled_ns != 0) {
+      ends_.cancelled.push_back({watched.seed, watched.cancelled_ns, now_ns()});
     }
   }
 
+  const int64_t lose_cancels_, keep_bytes_;
   std::mutex mutex_;
   std::unordered_map<uint64_t, std::shared_ptr<Watched>> running_;  // under mutex_
-  std::vector<Departure> departures_;                               // under mutex_
+  Ends ends_;                                                       // under mutex_
+  int64_t n_cancels_ = 0;                                           // under mutex_
+  std::vector<std::string> kept_;                                   // under mutex_
   EngineCore core_;  // last: its thread ends before the rest goes
 };
 
 std::string mock_json(const EngineClock& clock,
                       const HttpCounters& front,
-                      const std::vector<WatchedEngine::Departure>& departures) {
-  std::vector<std::string> rows;
-  for (const auto& one : departures) {
-    rows.push_back(fmt::format("[{},{},{}]", one.seed, one.cancelled_ns, one.freed_ns));
+                      const WatchedEngine::Ends& ends) {
+  std::vector<std::string> cancelled, finished;
+  for (const auto& one : ends.cancelled) {
+    cancelled.push_back(fmt::format("[{},{},{}]", one.seed, one.cancelled_ns, one.freed_ns));
+  }
+  for (const auto& one : ends.finished) {
+    finished.push_back(fmt::format("[{},{}]", one.seed, one.freed_ns));
   }
   return fmt::format(R"({{"cpu":{{"process":{},"engine":{},"model":{}}},"connections_open":{},)"
-                     R"("exchanges_open":{},"disconnects":{},"cancelled":[{}]}})",
+                     R"("exchanges_open":{},"disconnects":{},"cancelled":[{}],"finished":[{}]}})",
                      clock_seconds(CLOCK_PROCESS_CPUTIME_ID),
                      clock.seconds(),
                      clock.in_model.load(),
                      front.connections_open,
                      front.exchanges_open,
                      front.disconnects,
-                     fmt::join(rows, ","));
+                     fmt::join(cancelled, ","),
+                     fmt::join(finished, ","));
 }
 
 int serve(const MockOptions& options) {
@@ -246,7 +270,9 @@ int serve(const MockOptions& options) {
       .max_waiting_tokens = options.max_waiting_tokens,
       .eos_token_ids = {}};
   auto engine = std::make_unique<WatchedEngine>(
-      std::make_unique<MockRunner>(options, std::move(words), vocab_size, clock), std::move(core));
+      std::make_unique<MockRunner>(options, std::move(words), vocab_size, clock),
+      std::move(core),
+      options);
   WatchedEngine& watched = *engine;
 
   ServiceOptions service_options{
@@ -259,18 +285,18 @@ int serve(const MockOptions& options) {
 
   std::atomic<const HttpServer*> front_pointer = nullptr;
   std::vector<Route> routes = make_routes(service);
-  routes.push_back({.method = "GET",
-                    .path = "/mock",
-                    .access = Route::Access::open,
-                    .handler =
-                        [&](const HttpRequest&, const std::shared_ptr<Exchange>& exchange) {
-                          const HttpServer* front = front_pointer;
-                          exchange->send(
-                              {.body = mock_json(clock,
-                                                 front ? front->counters() : HttpCounters{},
-                                                 watched.take_departures())});
-                        },
-                    .quick = true});
+  routes.push_back(
+      {.method = "GET",
+       .path = "/mock",
+       .access = Route::Access::open,
+       .handler =
+           [&](const HttpRequest&, const std::shared_ptr<Exchange>& exchange) {
+             const HttpServer* front = front_pointer;
+             exchange->send(
+                 {.body = mock_json(
+                      clock, front ? front->counters() : HttpCounters{}, watched.take_ends())});
+           },
+       .quick = true});
   HttpOptions http;
   http.addresses = {"127.0.0.1"};
   http.port = static_cast<uint16_t>(options.port);
@@ -308,6 +334,9 @@ int main(int argc, char** argv) {
   count("--max-waiting", options.max_waiting, "Requests that may wait");
   count("--max-waiting-tokens", options.max_waiting_tokens, "Prompt tokens that may wait; 0: any");
   count("--connections", options.connections, "Connections at the same time");
+  count("--lose-cancels", options.lose_cancels, "Fault: every Nth cancellation is lost; 0: none");
+  count(
+      "--keep-bytes", options.keep_bytes, "Fault: of each request, so many bytes are never freed");
   CLI11_PARSE(app, argc, argv);
   try {
     return serve(options);

@@ -119,6 +119,15 @@ class Server:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
+    def anonymous_mib(self):
+        """Memory of the process that no file backs."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"RssAnon:\s+(\d+)", status)[1]) / 1024
+
+    def records(self):
+        """The lines of the access log."""
+        return [json.loads(line) for line in self.log().splitlines() if line.startswith('{"time"')]
+
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
@@ -134,9 +143,10 @@ def mock_server(*options):
     return Server([BIN / "mock_server", NANO, *map(str, options)])
 
 
-def qwen3_serve(*options):
-    return Server([BIN / "qwen3", "serve", "--host", "127.0.0.1", "--port", "0", "--metrics",
-                   *map(str, options)])
+def qwen3_serve(*options, program=None, launcher=()):
+    """`launcher`: a command that starts another, such as prlimit."""
+    return Server([*launcher, program or BIN / "qwen3", "serve", "--host", "127.0.0.1", "--port", "0",
+                   "--metrics", *map(str, options)])
 
 
 # ---- HTTP over asyncio ----------------------------------------------------------------------------

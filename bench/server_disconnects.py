@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Clients that leave, 10,000 times and in every phase of a request, by FIN, by RST and by closing their
 sending side: the server notices within 10 ms (p99), the blocks are free within a step + 50 ms (p99),
-afterwards every count is what it was, and the streams of clients that stay are the same to the byte.
+no answer is made to its end for somebody who left, afterwards every count is what it was, and the
+streams of clients that stay are the same to the byte.
 
     script/build release mock_server qwen3
     bench/server_disconnects.py [--disconnects 10000] [--seed 1]
     bench/server_disconnects.py --nano --disconnects 2000     # a real model: counts and streams only
+    bench/server_disconnects.py --control 10    # one in 10 cancellations is lost; passes if that is seen
 
 Times run from just before the client's close() to the engine's cancel(), and to the end of the step
 that freed the blocks; both processes read the same monotonic clock.
@@ -13,6 +15,7 @@ that freed the blocks; both processes read the same monotonic clock.
 import argparse
 import asyncio
 import collections
+import dataclasses
 import socket
 import struct
 import time
@@ -26,7 +29,11 @@ parser.add_argument("--clients", type=int, default=24, help="more than run toget
 parser.add_argument("--step-us", type=int, default=5000)
 parser.add_argument("--no-times", action="store_true", help="counts and streams only: for sanitizers")
 parser.add_argument("--nano", action="store_true", help="against qwen3 serve -m nano")
+parser.add_argument("--control", type=int, default=0, metavar="N",
+                    help="seed a fault, every Nth cancellation is lost, and fail unless it is reported")
 options = parser.parse_args()
+if options.control and options.nano:
+    parser.error("--control: only mock_server can lose cancellations")
 
 N_SEQUENCES = 16
 SEEDS = 8  # of one request: of its choices, which have seeds of their own
@@ -102,7 +109,18 @@ WITNESSES = [{"prompt": f"Witness {i}: " + sc.words(sc.seeded("witness", i), 40 
               "seed": i, "max_tokens": 200, "ignore_eos": True} for i in range(6)]
 
 
-async def storm(server, left_ns, cancelled, witnessed):
+@dataclasses.dataclass
+class Ends:
+    """How the engine's requests ended, as /mock tells it."""
+    cancelled: list = dataclasses.field(default_factory=list)  # [seed, cancelled at, freed at]
+    finished: list = dataclasses.field(default_factory=list)   # [seed, ended at]
+
+    def add(self, inside):
+        self.cancelled += inside["cancelled"]
+        self.finished += inside["finished"]
+
+
+async def storm(server, left_ns, ends, witnessed):
     indices = iter(range(1, options.disconnects + 1))
     over = False
 
@@ -120,7 +138,7 @@ async def storm(server, left_ns, cancelled, witnessed):
     async def collector():
         while not over:
             await asyncio.sleep(0.5)
-            cancelled.extend((await sc.call(server.port, "GET", "/mock")).json()["cancelled"])
+            ends.add((await sc.call(server.port, "GET", "/mock")).json())
 
     staying = [asyncio.create_task(witness(body)) for body in WITNESSES]
     if not options.nano:
@@ -146,6 +164,17 @@ def check_times(verdicts, left_ns, cancelled, step_ms):
     verdicts.at_most("departure to free blocks, p99", sc.percentile(freed_ms, 0.99), step_ms + 50, "ms")
 
 
+def check_finished(verdicts, left_ns, finished):
+    """An answer that went on for long after its client left: the cancellation was lost. The patience is for
+    the answers whose last token was under way, and for busy machines."""
+    patience_ns = 5e8 if options.no_times else 1e8
+    wasted = sum(ended_ns - left_ns.get(seed // SEEDS, ended_ns) > patience_ns for seed, ended_ns in finished)
+    if options.control:
+        verdicts.at_least("lost cancellations that were seen", wasted, 1)
+    else:
+        verdicts.at_most("choices made to the end for clients that had left", wasted, 0)
+
+
 if options.nano:
     # Those who stay must not be refused because of those who wait beside them.
     server = sc.qwen3_serve("-m", "nano", "--max-sequences", N_SEQUENCES, "--max-batch-tokens", 64,
@@ -153,13 +182,14 @@ if options.nano:
 else:
     # So few blocks that those who stay are preempted now and then.
     server = sc.mock_server("--step-us", options.step_us, "--max-sequences", N_SEQUENCES,
-                            "--max-batch-tokens", 256, "--context", 2048, "--blocks", 64)
+                            "--max-batch-tokens", 256, "--context", 2048, "--blocks", 64,
+                            "--lose-cancels", options.control)
 quiet = {body["seed"]: asyncio.run(sc.stream(server.port, "/v1/completions", body)).text
          for body in WITNESSES}
 before, files = server.idle(), server.descriptors()
-left_ns, cancelled, witnessed = {}, [], collections.defaultdict(list)
+left_ns, ends, witnessed = {}, Ends(), collections.defaultdict(list)
 begin = time.monotonic()
-asyncio.run(storm(server, left_ns, cancelled, witnessed))
+asyncio.run(storm(server, left_ns, ends, witnessed))
 print(f"{options.disconnects} departures in {time.monotonic() - begin:.0f} s")
 verdicts = sc.Verdicts()
 after = server.idle()
@@ -168,12 +198,13 @@ if not options.nano:
     # The connection of the question before this one may still be closing.
     for _ in range(100):
         inside = server.mock()
-        cancelled += inside["cancelled"]
+        ends.add(inside)
         if inside["exchanges_open"] == inside["connections_open"] == 1:
             break
         time.sleep(0.1)
-    if not options.no_times:
-        check_times(verdicts, left_ns, cancelled, options.step_us / 1000)
+    check_finished(verdicts, left_ns, ends.finished)
+    if not options.no_times and not options.control:
+        check_times(verdicts, left_ns, ends.cancelled, options.step_us / 1000)
     verdicts.equal("answers in the making, this one aside", inside["exchanges_open"] - 1, 0)
     verdicts.equal("connections open, this one aside", inside["connections_open"] - 1, 0)
 for name in ("qwen3_num_requests_running", "qwen3_num_requests_waiting", "qwen3_kv_cache_usage_perc"):
@@ -184,4 +215,5 @@ verdicts.check(same == len(answers) > 0, "streams of those who stayed", f"{same}
                "all")
 print(f"  {after['qwen3_num_preemptions_total']:.0f} preemptions")
 verdicts.equal("exit code", server.stop(), 0)
+print(f"total: {len(left_ns)} departures, {len(ends.cancelled)} choices cancelled, {len(answers)} streams compared")
 verdicts.exit()

@@ -77,12 +77,14 @@ void shut_down(server::HttpServer& front,
 // Told what becomes of loading; returns when a signal comes.
 void run_until_signal(const Signals& signals,
                       std::future<LoadedModel>& loading,
+                      server::HttpServer& front,
                       server::Service& service,
                       const ServeOptions& options) {
   Watchdog watchdog(service, options.step_seconds);
   while (!signals.wait(kTick)) {
     if (loading.valid() && loading.wait_for(std::chrono::seconds(0)) == std::future_status::ready) {
       LoadedModel loaded = loading.get();
+      front.set_request_memory(loaded.request_bytes);
       service.set_model(std::move(loaded.served));
       if (!options.output.quiet) {
         print_note(loaded.description);
@@ -107,7 +109,7 @@ ExitCode serve(ServeOptions& options) {
   }
   std::future<LoadedModel> loading =
       std::async(std::launch::async, [&options] { return load_served_model(options); });
-  run_until_signal(signals, loading, service, options);
+  run_until_signal(signals, loading, front, service, options);
   if (loading.valid()) {
     // Nothing is under way, and loading cannot be interrupted: leave it behind.
     front.stop(std::chrono::milliseconds(0));

@@ -18,12 +18,16 @@
 #include "formats/checkpoint.h"
 #include "kernels/backend.h"
 #include "model/weights.h"
+#include "server/request_memory.h"
 
 namespace qwen3::cli {
 namespace {
 
 // A server whose context is shorter than this is of no use to anybody; better to say so.
 constexpr int64_t kLeastContext = 512;
+
+// Requests get the least that they can do with, and half of what nobody else needs up to this.
+constexpr int64_t kMostForRequests = 512 << 20;
 
 // Pages of this process that no file backs; 0 if the system does not say.
 int64_t own_memory_bytes() {
@@ -59,25 +63,33 @@ void check_sum(const ServeMemory& m, const EngineOptions& engine, int64_t limit)
   const MemoryPlan& p = m.plan;
   const int64_t tokens = least_tokens(m, engine);
   const int64_t kv_bytes = tokens * p.kv_bytes_per_token;
+  const int64_t requests = server::RequestMemory::kLeast + m.trace_bytes;
   const int64_t total =
-      m.program_bytes + p.weight_bytes + p.activation_bytes + p.margin_bytes + kv_bytes;
-  const int64_t most = p.available_bytes + m.program_bytes;
-  QWEN3_CHECK(
-      total <= most,
-      ErrorKind::out_of_memory,
-      "{}: program {} + weights {} + work buffers {} + reserve {} + KV cache {} for {} tokens = "
-      "{}; expected at most {}, {} less; {}",
-      limit > 0 ? "--memory-limit" : "memory",
-      format_bytes(m.program_bytes),
-      format_bytes(p.weight_bytes),
-      format_bytes(p.activation_bytes),
-      format_bytes(p.margin_bytes),
-      format_bytes(kv_bytes),
-      tokens,
-      format_bytes(total),
-      format_bytes(most),
-      format_bytes(total - most),
-      what_to_lower(engine, limit > 0));
+      m.program_bytes + p.weight_bytes + p.activation_bytes + p.margin_bytes + requests + kv_bytes;
+  const int64_t most = p.available_bytes + m.program_bytes + requests;
+  QWEN3_CHECK(total <= most,
+              ErrorKind::out_of_memory,
+              "{}: program {} + weights {} + work buffers {} + reserve {} + requests {} + KV cache "
+              "{} for {} "
+              "tokens = "
+              "{}; expected at most {}, {} less; {}",
+              limit > 0 ? "--memory-limit" : "memory",
+              format_bytes(m.program_bytes),
+              format_bytes(p.weight_bytes),
+              format_bytes(p.activation_bytes),
+              format_bytes(p.margin_bytes),
+              format_bytes(requests),
+              format_bytes(kv_bytes),
+              tokens,
+              format_bytes(total),
+              format_bytes(most),
+              format_bytes(total - most),
+              what_to_lower(engine, limit > 0));
+}
+
+int64_t unused(const MemoryPlan& p) {
+  return p.available_bytes - p.weight_bytes - p.activation_bytes - p.margin_bytes -
+         p.kv_cache_bytes;
 }
 
 }  // namespace
@@ -99,6 +111,8 @@ ServeMemory plan_serve_memory(const std::filesystem::path& directory,
   if (options.memory_limit > 0) {
     available = std::clamp<int64_t>(options.memory_limit - memory.program_bytes, 0, available);
   }
+  memory.trace_bytes = options.service.traces.count > 0 ? options.service.traces.bytes : 0;
+  available -= server::RequestMemory::kLeast + memory.trace_bytes;
   const int64_t weight_bytes = weights_bytes(config, *backend, dtype);
   memory.plan = plan_memory(config, *backend, dtype, weight_bytes, available, engine);
   check_sum(memory, engine, options.memory_limit);
@@ -109,18 +123,24 @@ ServeMemory plan_serve_memory(const std::filesystem::path& directory,
     memory.plan = plan_memory(config, *backend, dtype, weight_bytes, available, least);
   }
   QWEN3_CHECK(memory.plan.problem.empty(), ErrorKind::out_of_memory, "{}", memory.plan.problem);
+  memory.request_bytes =
+      std::min(kMostForRequests,
+               server::RequestMemory::kLeast + std::max<int64_t>(0, unused(memory.plan)) / 2);
   return memory;
 }
 
 std::string memory_line(const ServeMemory& m, int64_t max_sequences) {
   const MemoryPlan& p = m.plan;
-  const int64_t total = m.program_bytes + p.weight_bytes + p.activation_bytes + p.kv_cache_bytes;
+  const int64_t total = m.program_bytes + p.weight_bytes + p.activation_bytes + m.request_bytes +
+                        m.trace_bytes + p.kv_cache_bytes;
   return fmt::format(
-      "memory: program {} + weights {} + work buffers {} + KV cache {} ({} tokens of {} bytes) = "
-      "{}; context {} tokens{}, up to {} requests at a time",
+      "memory: program {} + weights {} + work buffers {} + requests {} + KV cache {} ({} tokens of "
+      "{} "
+      "bytes) = {}; context {} tokens{}, up to {} requests at a time",
       format_bytes(m.program_bytes),
       format_bytes(p.weight_bytes),
       format_bytes(p.activation_bytes),
+      format_bytes(m.request_bytes + m.trace_bytes),
       format_bytes(p.kv_cache_bytes),
       p.n_blocks * p.block_size,
       p.kv_bytes_per_token,

@@ -42,6 +42,7 @@ LoadedModel load_served_model(const ServeOptions& options) {
                                                               : options.service.task,
       .facts = facts_of(model->impl().config, model->info().name)};
   return {server::make_served_model(std::move(parts), options.service),
+          memory.request_bytes,
           model_line(model->info()) + "\n" + memory_line(memory, options.engine.max_sequences)};
 }
 

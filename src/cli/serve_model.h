@@ -1,6 +1,7 @@
 // From a model directory to what the API serves.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -11,7 +12,8 @@ namespace qwen3::cli {
 
 struct LoadedModel {
   std::unique_ptr<server::ServedModel> served;
-  std::string description;  // two lines for people: the model, and the memory plan
+  int64_t request_bytes = 0;  // for HttpServer::set_request_memory
+  std::string description;    // two lines for people: the model, and the memory plan
 };
 
 // Loads tokenizer and weights, plans the memory, starts the engine. Throws Error when something is

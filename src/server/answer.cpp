@@ -9,7 +9,9 @@ namespace qwen3::server {
 Answer::Answer(const Text& text, AnswerPlan plan)
     : plan_(std::move(plan)),
       stream_(text.answer(plan_.text)),
-      tools_(plan_.tools ? make_tool_call_stream(*plan_.tools, plan_.tool_schemas) : nullptr),
+      tools_(plan_.tools ? make_tool_call_stream(*plan_.tools,
+                                                 plan_.tool_schemas ? *plan_.tool_schemas : Json())
+                         : nullptr),
       guard_(plan_.loop_guard) {}
 
 AnswerDelta Answer::push(const Event& event) {

@@ -30,11 +30,11 @@ struct AnswerDelta {
 };
 
 struct AnswerPlan {
-  AnswerOptions text = {};               // state, stop strings, whether to split at all
-  std::optional<ToolFormat> tools = {};  // absent: tool calls are text
-  Json tool_schemas = nullptr;
-  bool first_call_only = false;  // the answer ends with its first call
-  bool drop_reasoning = false;   // it is made, and nobody sees it
+  AnswerOptions text = {};                        // state, stop strings, whether to split at all
+  std::optional<ToolFormat> tools = {};           // absent: tool calls are text
+  std::shared_ptr<const Json> tool_schemas = {};  // one for all choices of a request; null: none
+  bool first_call_only = false;                   // the answer ends with its first call
+  bool drop_reasoning = false;                    // it is made, and nobody sees it
   bool tags_in_content = false;  // reasoning goes into the content, between <think> and </think>
   LoopGuardOptions loop_guard = {};
 };

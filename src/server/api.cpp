@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <exception>
 
 #include "server/handlers.h"
@@ -29,6 +30,7 @@ struct Row {
   Endpoint endpoint;
   Route::Access access = Route::Access::keyed;
   bool quick = false;
+  bool one_prompt = false;  // a body holds one prompt, which the context bounds
 };
 
 constexpr Row kRows[] = {
@@ -36,7 +38,10 @@ constexpr Row kRows[] = {
     {"GET", "/version", version, Route::Access::keyed, true},
     {"GET", "/v1/models", list_models, Route::Access::keyed, true},
     {"GET", "/v1/models/*", one_model, Route::Access::keyed, true},
-    {"POST", "/v1/chat/completions", chat_completions},
+    {.method = "POST",
+     .path = "/v1/chat/completions",
+     .endpoint = chat_completions,
+     .one_prompt = true},
     {"POST", "/v1/completions", completions},
     {"POST", "/v1/embeddings", embeddings},
     {"POST", "/v1/rerank", rerank},
@@ -46,12 +51,29 @@ constexpr Row kRows[] = {
     {"POST", "/score", score},
     {"POST", "/tokenize", tokenize},
     {"POST", "/detokenize", detokenize},
-    {"POST", "/apply-template", apply_template},
+    {.method = "POST", .path = "/apply-template", .endpoint = apply_template, .one_prompt = true},
 };
+
+// For names, schemas and settings beside the prompt, and the JSON around all of it.
+constexpr int64_t kBesidePrompt = 512 << 10;
+
+// A longer body holds more than the context can, whatever stands in it.
+BodyLimit prompt_limit(const Service& service) {
+  const ServedModel* model = service.loaded();
+  if (model == nullptr) return {.bytes = INT64_MAX, .why = {}};
+  return {.bytes = model->max_model_len * model->longest_token_bytes + kBesidePrompt,
+          .why = fmt::format("its context holds {} tokens of at most {} bytes",
+                             model->max_model_len,
+                             model->longest_token_bytes)};
+}
 
 }  // namespace
 
 Json request_body(const HttpRequest& http) { return parse_json(http.body, "request body"); }
+
+void hold(Exchange& exchange, int64_t bytes) {
+  if (!exchange.hold(bytes)) throw no_memory();
+}
 
 void require_task(const ServedModel& model, Task task, const char* endpoint) {
   if (model.task == task) return;
@@ -64,6 +86,7 @@ std::vector<Route> make_routes(Service& service) {
   std::vector<Route> routes;
   const auto add = [&](const Row& row) {
     routes.push_back({row.method, row.path, row.access, guarded(service, row.endpoint), row.quick});
+    if (row.one_prompt) routes.back().body_limit = [&service] { return prompt_limit(service); };
   };
   for (const Row& row : kRows) add(row);
   if (service.options().metrics) {

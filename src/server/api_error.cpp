@@ -116,13 +116,17 @@ void refuse_context(std::string_view param,
   throw error;
 }
 
+ApiError no_memory() {
+  ApiError error(503, "out_of_memory", "the server has no memory for this request now");
+  error.retry_after_seconds = 5;
+  return error;
+}
+
 ApiError to_api_error(const std::exception& error) {
   if (const auto* api = dynamic_cast<const ApiError*>(&error)) return *api;
   if (const auto* ours = dynamic_cast<const Error*>(&error)) return from_library(*ours);
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
-    ApiError api(503, "out_of_memory", "the server has no memory for this request now");
-    api.retry_after_seconds = 5;
-    return api;
+    return no_memory();
   }
   return our_fault(error);
 }

@@ -41,6 +41,9 @@ ApiError to_api_error(const std::exception& error);
 
 // {"error":{"message":…,"type":…,"param":…,"code":…}}
 std::string error_json(const ApiError& error);
+// 503: there is no memory for this request now.
+ApiError no_memory();
+
 HttpResponse error_response(const ApiError& error);
 
 }  // namespace qwen3::server

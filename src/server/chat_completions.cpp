@@ -34,6 +34,7 @@ class ChatCompletion final : public TextGeneration {
         prompt_ids_(std::move(prompt.ids)),
         chunks_(head_, service.options().reasoning_field) {
     const AnswerPlan plan = answer_plan(request_, prompt.state, model, service.options());
+    request_.chat = {};  // has become the prompt
     choices_.reserve(static_cast<size_t>(request_.common.n));
     for (int64_t i = 0; i < request_.common.n; ++i) {
       choices_.emplace_back(Answer(model.text, plan));
@@ -107,7 +108,10 @@ class ChatCompletion final : public TextGeneration {
     if (streaming()) return stream(choice, delta, calls);
     choice.shown.reasoning += delta.reasoning;
     choice.shown.content += delta.content;
-    for (NamedCall& call : calls) choice.shown.calls.push_back(std::move(call));
+    for (NamedCall& call : calls) {
+      n_call_bytes_ += sizeof call + call.call.arguments.size();
+      choice.shown.calls.push_back(std::move(call));
+    }
   }
 
   void stream(Choice& choice, const AnswerDelta& delta, const std::vector<NamedCall>& calls) {
@@ -142,6 +146,16 @@ class ChatCompletion final : public TextGeneration {
     return usage;
   }
 
+  int64_t gathered_bytes() const override {
+    size_t n = prompt_logprobs_.size() + n_call_bytes_;
+    for (const Choice& choice : choices_) {
+      const ChatChoice& shown = choice.shown;
+      n += shown.reasoning.size() + shown.content.size() + shown.extras.logprobs.size() +
+           shown.extras.token_ids.size();
+    }
+    return static_cast<int64_t>(n);
+  }
+
   void complete() override {
     record(choices_.front().answer.finish_reason());
     if (streaming()) {
@@ -170,11 +184,12 @@ class ChatCompletion final : public TextGeneration {
     return out + "}";
   }
 
-  const ChatRequest request_;
+  ChatRequest request_;
   const std::vector<int32_t> prompt_ids_;
   ChatChunks chunks_;
   std::vector<Choice> choices_;
   std::string prompt_logprobs_;
+  size_t n_call_bytes_ = 0;  // of whole answers
 };
 
 }  // namespace

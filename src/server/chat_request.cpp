@@ -283,7 +283,7 @@ AnswerPlan answer_plan(const ChatRequest& request,
                   .tags_in_content = tags};
   if (request.tool_choice != ChatRequest::ToolChoice::none) {
     plan.tools = model.tool_format;
-    plan.tool_schemas = request.chat.tools;
+    plan.tool_schemas = std::make_shared<const Json>(request.chat.tools);
     plan.first_call_only = !request.parallel_tool_calls || !request.forced_tool.empty();
   }
   plan.loop_guard = options.loop_guard;

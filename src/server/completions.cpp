@@ -165,6 +165,15 @@ class Completion final : public TextGeneration {
     return usage;
   }
 
+  int64_t gathered_bytes() const override {
+    size_t n = 0;
+    for (const Choice& choice : choices_) {
+      n += choice.text.size() + choice.token_ids.size() + choice.prompt_logprobs.size() +
+           choice.logprobs.n_bytes();
+    }
+    return static_cast<int64_t>(n);
+  }
+
   void complete() override {
     record(request_.prompt_only ? "length" : choices_.front().answer.finish_reason());
     if (streaming()) {

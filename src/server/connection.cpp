@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "server/request_cost.h"
 #include "server/response.h"
 #include "server/tls.h"
 
@@ -14,10 +15,16 @@ namespace {
 
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
+constexpr size_t kBodyLookedAt = 256 << 10;  // on the connection's thread
+
 HttpResponse unavailable(std::string_view message, std::string_view code) {
   HttpResponse response = error_response(503, message, code);
   response.headers.emplace_back("retry-after", "1");
   return response;
+}
+
+HttpResponse no_memory() {
+  return unavailable("the server has no memory for this request now", "out_of_memory");
 }
 
 // What a log may show of a handler's exception: never text that could quote the request.
@@ -34,9 +41,34 @@ std::string describe(const std::exception& exception) {
   }
 }
 
+// Of requests with different keys, or of different networks where there are none.
+std::string owner_of(const Client& client, const SocketAddress& remote) {
+  return client.name.empty() ? "network " + remote.network() : "key " + client.name;
+}
+
+// What is decided about a body that has come whole, by the worker that goes on with it.
+std::optional<HttpResponse> check_whole_body(const std::string& body, int64_t most_work) {
+  if (const size_t bad = utf8_first_invalid(body); bad != std::string::npos) {
+    return error_response(400, fmt::format("the body is not UTF-8 at byte {}", bad));
+  }
+  if (const int64_t work = work_bytes(body); work > most_work) {
+    return error_response(413,
+                          fmt::format("the request's body of {} bytes has up to {} JSON values, to "
+                                      "read which takes up to {} bytes of memory; expected at most "
+                                      "{} (--memory-limit)",
+                                      body.size(),
+                                      count_json_values(body),
+                                      work,
+                                      most_work));
+  }
+  return std::nullopt;
+}
+
 void run_handler(const Handler& handler,
                  const HttpRequest& request,
+                 int64_t most_work,
                  const std::shared_ptr<ExchangeCore>& core) noexcept try {
+  if (const auto refusal = check_whole_body(request.body, most_work)) return core->send(*refusal);
   // Held here too: a handler that throws lets go of its own first, which answers and writes the log
   // line before the reason is known.
   const auto exchange = std::make_shared<ExchangeHandle>(core);
@@ -72,6 +104,7 @@ Connection::Connection(
       watch_(lane, std::move(fd)),
       transport_(front.tls ? front.tls->make_transport(watch_.fd())
                            : make_plain_transport(watch_.fd())),
+      held_(front.memory, owner_of({}, peer_.remote)),
       parser_(front.options.limits) {}
 
 Connection::~Connection() {
@@ -88,6 +121,7 @@ void Connection::start() {
     return;
   }
   if (front_.draining) return close();
+  if (!hold_input()) return answer_now(no_memory(), false);
   await_reading();
 }
 
@@ -117,7 +151,9 @@ bool Connection::step() {
   record_.request_bytes += before - input_.size();
   switch (progress) {
     case RequestParser::Progress::needs_more:
-      return false;
+      if (in_head || !parser_.head().chunked || hold_body()) return false;
+      answer_now(no_memory(), false);
+      break;
     case RequestParser::Progress::failed:
       refuse_parse(parser_.failure());
       break;
@@ -145,6 +181,10 @@ void Connection::on_head() {
   if (front_.draining) {
     return answer_now(unavailable("the server is shutting down", "shutting_down"), false);
   }
+  owner_ = owner_of(verdict.client, peer_.remote);
+  request_held_ = std::make_shared<RequestMemory::Holding>(front_.memory, owner_);
+  if (!hold_body()) return answer_now(no_memory(), false);
+  parser_.expect_body(verdict.most_body_bytes);
   close_after_ = !keep_alive;
   route_ = verdict.route;
   request_.method = head.method;
@@ -162,13 +202,18 @@ void Connection::on_head() {
   }
 }
 
+// Counts what the body takes, or will by its head, before it is read. Chunks come without a length:
+// the string that takes them in doubles.
+bool Connection::hold_body() {
+  const RequestHead& head = parser_.head();
+  if (!head.has_body()) return true;
+  const size_t bytes = head.chunked ? 2 * parser_.body_bytes() : head.content_length;
+  return request_held_->set(RequestMemory::Part::body, static_cast<int64_t>(bytes));
+}
+
 void Connection::on_body() {
   request_.body = parser_.take_body();
   request_.headers = parser_.head().headers;
-  if (const size_t bad = utf8_first_invalid(request_.body); bad != std::string::npos) {
-    return answer_now(error_response(400, fmt::format("the body is not UTF-8 at byte {}", bad)),
-                      !close_after_);
-  }
   dispatch();
 }
 
@@ -176,14 +221,23 @@ void Connection::dispatch() {
   open_exchange(!close_after_, std::move(allowed_origin_));
   front_.n_exchanges_open.fetch_add(1, std::memory_order_relaxed);
   if (route_->quick) {
-    run_handler(route_->handler, request_, exchange_);
+    run_handler(route_->handler, request_, RequestMemory::kSmallWork, exchange_);
     request_ = {};
     return;
   }
-  front_.workers.submit([handler = &route_->handler,
-                         request = std::move(request_),
-                         core = exchange_] { run_handler(*handler, request, core); });
-  request_ = {};
+  const bool small = request_.body.size() <= kBodyLookedAt &&
+                     work_bytes(request_.body) <= RequestMemory::kSmallWork;
+  const int64_t most_work = small ? RequestMemory::kSmallWork : front_.memory->large_work_limit();
+  front_.workers.submit(owner_,
+                        small ? WorkerPool::Size::small : WorkerPool::Size::large,
+                        [handler = &route_->handler,
+                         request = std::exchange(request_, {}),
+                         most_work,
+                         core = exchange_]() mutable {
+                          run_handler(*handler, request, most_work, core);
+                          request = {};
+                          core->body_is_gone();
+                        });
 }
 
 void Connection::open_exchange(bool keep_alive, std::string allowed_origin) {
@@ -198,15 +252,19 @@ void Connection::open_exchange(bool keep_alive, std::string allowed_origin) {
                           .lane = &lane_,
                           .connection = weak_from_this(),
                           .draining = &front_.draining,
+                          .held = std::move(request_held_),
                           .output_limit = front_.options.limits.output_bytes});
   phase_ = Phase::answering;
   phase_start_ = last_sent_ = Clock::now();
   answer_ended_ = false;
 }
 
+// Every answer that no handler makes passes here. The one rule of their framing: a connection goes
+// on only when the whole request has been read, so that no byte of a refused one is ever taken for
+// the next.
 void Connection::answer_now(const HttpResponse& response, bool keep_alive) {
   if (request_.id.empty()) request_.id = choose_request_id({});
-  open_exchange(keep_alive, std::move(allowed_origin_));
+  open_exchange(keep_alive && parser_.at_end(), std::move(allowed_origin_));
   front_.n_exchanges_open.fetch_add(1, std::memory_order_relaxed);
   request_ = {};
   exchange_->send(response);
@@ -225,6 +283,7 @@ void Connection::complete_exchange() {
   phase_start_ = Clock::now();
   head_begun_ = false;
   parser_.reset();
+  hold_input();  // less, or as much as before
   advance();
   await_reading();
 }

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,7 @@
 #include "server/exchange.h"
 #include "server/gate.h"
 #include "server/lane.h"
+#include "server/request_memory.h"
 #include "server/request_parser.h"
 #include "server/transport.h"
 #include "server/worker_pool.h"
@@ -33,6 +35,7 @@ struct FrontEnd {
   const HttpOptions& options;
   Gate& gate;
   WorkerPool& workers;
+  const std::shared_ptr<RequestMemory>& memory;
   Admission& admission;
   TlsContext* tls;  // null: plain
   std::atomic<bool> draining{false};
@@ -78,6 +81,7 @@ class Connection final : public Resident, public std::enable_shared_from_this<Co
   void on_head();
   void on_body();
   void dispatch();
+  bool hold_body();
   void open_exchange(bool keep_alive, std::string allowed_origin);
   void answer_now(const HttpResponse& response, bool keep_alive);
   void refuse_parse(const ParseFailure& failure);
@@ -90,6 +94,8 @@ class Connection final : public Resident, public std::enable_shared_from_this<Co
   // connection_io.cpp: the bytes.
   void read_some();
   bool wants_bytes() const;
+  std::span<char> read_space() const;
+  bool hold_input();
   void received(std::string_view bytes);
   void await_reading();
   void pull_output();
@@ -106,6 +112,7 @@ class Connection final : public Resident, public std::enable_shared_from_this<Co
   const Admission::Verdict admitted_;
   Watch watch_;
   std::unique_ptr<Transport> transport_;
+  RequestMemory::Holding held_;  // buffers, not the request's
   RequestParser parser_;
   Phase phase_ = Phase::head;
 
@@ -127,6 +134,8 @@ class Connection final : public Resident, public std::enable_shared_from_this<Co
   std::shared_ptr<ExchangeCore> exchange_;
   const Route* route_ = nullptr;
   HttpRequest request_;
+  std::shared_ptr<RequestMemory::Holding> request_held_;
+  std::string owner_;  // of the request: a key, or else a network
   AccessRecord record_;
   std::string allowed_origin_;
   bool answer_ended_ = false;

@@ -16,6 +16,7 @@ namespace qwen3::server {
 namespace {
 
 constexpr size_t kWindow = 32;
+constexpr size_t kTextOfFloat = 12;
 
 struct EmbeddingRequest {
   std::vector<std::vector<int32_t>> inputs;
@@ -48,6 +49,7 @@ class Embeddings final : public Generation {
     vectors_[index].assign(event.embedding.begin(),
                            event.embedding.begin() + static_cast<int64_t>(dimensions_));
     normalise(vectors_[index]);
+    ++n_embedded_;
   }
 
   static void normalise(std::vector<float>& vector) {
@@ -55,6 +57,11 @@ class Embeddings final : public Generation {
     for (const float value : vector) sum += double{value} * value;
     const double scale = sum > 0 ? 1.0 / std::sqrt(sum) : 0;
     for (float& value : vector) value = static_cast<float>(value * scale);
+  }
+
+  // The numbers, and the text they become.
+  int64_t gathered_bytes() const override {
+    return static_cast<int64_t>(n_embedded_ * dimensions_ * (sizeof(float) + kTextOfFloat));
   }
 
   void complete() override {
@@ -96,6 +103,7 @@ class Embeddings final : public Generation {
   bool base64_;
   size_t dimensions_;
   std::vector<std::vector<float>> vectors_;
+  size_t n_embedded_ = 0;
   TokenUsage usage_;
 };
 

@@ -10,6 +10,9 @@ namespace {
 
 constexpr size_t kMaxNotes = 32;
 constexpr size_t kMaxNoteBytes = 512;
+// Of output, that every connection may have without being counted.
+constexpr size_t kFreeOutput = 16 << 10;
+constexpr size_t kOutputGrain = 32 << 10;
 constexpr std::string_view kPing = ": ping\n\n";
 
 }  // namespace
@@ -19,12 +22,36 @@ ExchangeCore::ExchangeCore(Setup setup)
       lane_(setup.lane),
       connection_(std::move(setup.connection)),
       draining_(setup.draining),
+      held_(std::move(setup.held)),
       output_limit_(setup.output_limit) {}
 
 void ExchangeCore::send(const HttpResponse& response) {
   const std::lock_guard lock(mutex_);
   if (!may_answer_locked()) return;
-  respond_locked(response);
+  // What the handler kept has become the answer: the handler's copy and the one on its way.
+  if (held_) held_->set(RequestMemory::Part::answer, 0);
+  if (hold_output_locked(2 * response.body.size())) return respond_locked(response);
+  HttpResponse refusal =
+      error_response(503, "the server has no memory for this answer now", "out_of_memory");
+  refusal.headers.emplace_back("retry-after", "1");
+  respond_locked(refusal);
+}
+
+bool ExchangeCore::hold(int64_t bytes) {
+  return !held_ || held_->set(RequestMemory::Part::answer, bytes);
+}
+
+void ExchangeCore::body_is_gone() {
+  if (held_) held_->set(RequestMemory::Part::body, 0);
+}
+
+bool ExchangeCore::hold_output_locked(size_t bytes) {
+  const size_t wanted =
+      bytes <= kFreeOutput ? 0 : (bytes + kOutputGrain - 1) / kOutputGrain * kOutputGrain;
+  if (wanted == output_held_ || !held_) return true;
+  if (!held_->set(RequestMemory::Part::output, static_cast<int64_t>(wanted))) return false;
+  output_held_ = wanted;
+  return true;
 }
 
 // The front may have answered in the handler's place (abandon, terminate): no defect of the
@@ -73,7 +100,8 @@ void ExchangeCore::write(std::string_view piece) {
   const std::lock_guard lock(mutex_);
   if (over_locked() || gone()) return;
   QWEN3_CHECK(streaming_, ErrorKind::internal, "exchange: write() before start_stream()");
-  if (outbox_.size() + unsent_.load(std::memory_order_relaxed) > output_limit_) {
+  const size_t waiting = outbox_.size() + unsent_.load(std::memory_order_relaxed);
+  if (waiting > output_limit_ || !hold_output_locked(waiting + piece.size())) {
     cut_ = true;
   } else {
     append_locked(piece);
@@ -196,6 +224,7 @@ ExchangeCore::Output ExchangeCore::take_output(std::string& out) {
     outbox_.clear();
   }
   set_unsent(out.size());
+  if (streaming_) hold_output_locked(out.size());
   return {.ended = ended_, .keep_alive = frame_.keep_alive, .cut = cut_};
 }
 
@@ -245,6 +274,7 @@ void ExchangeCore::finish(bool complete) {
     lane_ = nullptr;
     connection_.reset();
     outbox_ = {};
+    hold_output_locked(0);
     action = take_action_locked();
     if (!complete) gone_ = true;
   }

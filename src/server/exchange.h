@@ -21,6 +21,7 @@
 
 #include "server/http.h"
 #include "server/lane.h"
+#include "server/request_memory.h"
 #include "server/response.h"
 
 namespace qwen3::server {
@@ -31,7 +32,8 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
     AnswerFrame frame;
     Lane* lane;
     std::weak_ptr<Resident> connection;
-    const std::atomic<bool>* draining;  // read while the lane is set
+    const std::atomic<bool>* draining;             // read while the lane is set
+    std::shared_ptr<RequestMemory::Holding> held;  // null: an answer of the front itself
     size_t output_limit;
   };
   explicit ExchangeCore(Setup setup);
@@ -44,12 +46,16 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
   void post(std::function<void()> work);
   void on_disconnect(std::function<void()> action);
   bool gone() const { return gone_.load(std::memory_order_relaxed); }
+  bool hold(int64_t bytes);
   void note(std::string key, std::string value);
   // The handler will not call again: answers 500 (503 after no_memory()), or ends a begun stream
   // with an error event. Without the memory for that it breaks the answer off.
   void abandon() noexcept;
   // Memory is what was lacking, should the answer be abandoned.
   void no_memory() noexcept { no_memory_.store(true, std::memory_order_relaxed); }
+
+  // The handler has returned, and the request's body with it.
+  void body_is_gone();
 
   // For the connection, its thread.
   struct Output {
@@ -77,6 +83,7 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
  private:
   void append_locked(std::string_view piece);
   void respond_locked(const HttpResponse& response);
+  bool hold_output_locked(size_t bytes);
   void end_locked();
   void wake_locked() noexcept;
   void tell_abandoned_locked();
@@ -89,9 +96,11 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
   Lane* lane_;
   std::weak_ptr<Resident> connection_;
   const std::atomic<bool>* draining_;
+  const std::shared_ptr<RequestMemory::Holding> held_;
   size_t output_limit_;
 
   std::string outbox_;
+  size_t output_held_ = 0;
   int status_ = 0;
   bool streaming_ = false;
   bool event_stream_ = false;
@@ -124,6 +133,7 @@ class ExchangeHandle final : public Exchange {
   }
   bool gone() const override { return core_->gone(); }
   void no_memory() noexcept override { core_->no_memory(); }
+  bool hold(int64_t bytes) override { return core_->hold(bytes); }
   void note(std::string key, std::string value) override {
     core_->note(std::move(key), std::move(value));
   }

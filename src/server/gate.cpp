@@ -70,9 +70,7 @@ Verdict Gate::judge(const RequestHead& head,
   verdict.target = std::move(*target);
   verdict.answer = find_route(head, verdict);
   if (!verdict.answer) verdict.answer = check_key(head, peer, now, verdict);
-  if (!verdict.answer) verdict.answer = check_body(head);
-  // An unread body stands before the next request.
-  if (verdict.answer && head.has_body()) verdict.close = true;
+  if (!verdict.answer) verdict.answer = check_body(head, verdict);
   return verdict;
 }
 
@@ -111,7 +109,7 @@ std::optional<HttpResponse> Gate::check_key(const RequestHead& head,
   return response;
 }
 
-std::optional<HttpResponse> Gate::check_body(const RequestHead& head) const {
+std::optional<HttpResponse> Gate::check_body(const RequestHead& head, Verdict& verdict) const {
   if (head.count("content-encoding") > 0 && head.value("content-encoding") != "identity") {
     return error_response(415, "content-encoding: compressed requests are not taken");
   }
@@ -122,13 +120,24 @@ std::optional<HttpResponse> Gate::check_body(const RequestHead& head) const {
   if (head.count("content-type") != 1 || !is_json_content_type(head.value("content-type"))) {
     return error_response(415, "content-type: expected application/json in UTF-8");
   }
-  if (head.content_length > options_.limits.body_bytes) {
+  const BodyLimit limit = body_limit(*verdict.route);
+  verdict.most_body_bytes = static_cast<size_t>(limit.bytes);
+  if (head.content_length > verdict.most_body_bytes) {
     return error_response(413,
-                          fmt::format("the request's body is {} bytes; the limit is {}",
+                          fmt::format("the request's body is {} bytes; the limit is {}{}",
                                       head.content_length,
-                                      options_.limits.body_bytes));
+                                      limit.bytes,
+                                      limit.why.empty() ? "" : ", because " + limit.why));
   }
   return std::nullopt;
+}
+
+BodyLimit Gate::body_limit(const Route& route) const {
+  const auto most = static_cast<int64_t>(options_.limits.body_bytes);
+  if (route.body_limit) {
+    if (BodyLimit limit = route.body_limit(); limit.bytes < most) return limit;
+  }
+  return {.bytes = most, .why = {}};
 }
 
 bool is_json_content_type(std::string_view value) {

@@ -23,11 +23,12 @@ struct Peer {
 
 struct Verdict {
   std::optional<HttpResponse> answer;  // the front answers itself, nothing else below counts
-  bool close = false;                  // after that answer
+  bool close = false;                  // after that answer, even if the request has no body
   const Route* route = nullptr;
   Target target;
   std::string tail;
   Client client;
+  size_t most_body_bytes = 0;
   std::string allowed_origin;  // set for refusals too, so that the page can read why
 };
 
@@ -48,7 +49,8 @@ class Gate {
                                         const Peer& peer,
                                         std::chrono::steady_clock::time_point now,
                                         Verdict& verdict);
-  std::optional<HttpResponse> check_body(const RequestHead& head) const;
+  std::optional<HttpResponse> check_body(const RequestHead& head, Verdict& verdict) const;
+  BodyLimit body_limit(const Route& route) const;
 
   const HttpOptions& options_;
   RouteTable routes_;

@@ -1,16 +1,34 @@
 #include "server/generation.h"
 
 #include <exception>
+#include <iterator>
 #include <new>
 #include <utility>
 
+#include "server/handlers.h"
+#include "server/request_cost.h"
+
 namespace qwen3::server {
+
+namespace {
+
+constexpr int64_t kPerBodyByte = 2;      // stop strings, schemas and the like, as fields
+constexpr int64_t kPerValue = 100;       // of a tree: the tools' schemas
+constexpr int64_t kPerGatheredByte = 3;  // the parts, the whole, and the whole with its head
+constexpr int64_t kGrain = 32 << 10;
+
+}  // namespace
 
 Generation::Generation(Service& service,
                        const ServedModel& model,
                        const HttpRequest& http,
                        std::shared_ptr<Exchange> exchange)
-    : service_(service), model_(model), exchange_(std::move(exchange)), received_(http.received) {}
+    : service_(service),
+      model_(model),
+      exchange_(std::move(exchange)),
+      received_(http.received),
+      kept_(kPerBodyByte * static_cast<int64_t>(http.body.size()) +
+            kPerValue * count_json_values(http.body)) {}
 
 Generation::~Generation() {
   if (ticket_ != 0) service_.leave(ticket_);
@@ -20,7 +38,20 @@ double Generation::seconds_since_received() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - received_).count();
 }
 
+// Ids are here, on their way, and in the sequence; the likeliest tokens of the prompt come as
+// numbers and leave as text.
+int64_t Generation::kept_bytes(const Request& request) {
+  constexpr int64_t kRequest = 2048;
+  constexpr int64_t kPerToken = 16;
+  constexpr int64_t kPerLogprob = 160;
+  const int64_t n_logprobs = request.n_prompt_logprobs < 0 ? 0 : request.n_prompt_logprobs + 1;
+  return kRequest + std::ssize(request.prompt_ids) * (kPerToken + n_logprobs * kPerLogprob);
+}
+
 void Generation::start(std::vector<Request> requests, size_t window) {
+  for (const Request& request : requests) kept_ += kept_bytes(request);
+  hold(*exchange_, kept_);
+  held_ = kept_;
   window_ = window;
   children_.resize(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) children_[i].request = std::move(requests[i]);
@@ -114,6 +145,7 @@ void Generation::empty_mailbox() {
     }
     if (!over_) submit_more();
     if (!over_) settle();
+    if (!over_) hold_gathered();
     if (!over_ && n_finished_ == children_.size()) finish();
   } catch (const std::exception& error) {
     fail(to_api_error(error));
@@ -149,6 +181,13 @@ void Generation::stop(size_t index) {
   if (!child.submitted || child.stopped || child.finished) return;
   child.stopped = true;
   model_.generator->cancel(child.id);
+}
+
+void Generation::hold_gathered() {
+  const int64_t now = kept_ + kPerGatheredByte * gathered_bytes();
+  if (now < held_ + kGrain) return;
+  if (!exchange_->hold(now)) return fail(no_memory());
+  held_ = now;
 }
 
 void Generation::cancel_all() {

@@ -36,8 +36,12 @@ class Generation : public std::enable_shared_from_this<Generation> {
   virtual ~Generation();
   Generation(const Generation&) = delete;
 
+  // What the request will keep until it has finished: its prompt, here and in the engine, and the
+  // log probabilities asked of it.
+  static int64_t kept_bytes(const Request& request);
+
   // Submits the requests, at most `window` at a time. The handler's last act. Events carry the
-  // index of their request.
+  // index of their request. Throws ApiError{503} when there is no memory to keep them.
   void start(std::vector<Request> requests, size_t window);
 
   // Ends with this error, from any thread.
@@ -50,6 +54,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   virtual void on_event(size_t index, const Event& event) = 0;
   // All events that had come are handled: the moment to write.
   virtual void settle() {}
+  // How much of the answer has gathered in memory, for settle() has not sent it.
+  virtual int64_t gathered_bytes() const { return 0; }
   // Every request has finished.
   virtual void complete() = 0;
   // The answer cannot be completed; every request is cancelled. Nothing follows.
@@ -84,6 +90,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void arrived(size_t index, const Event& event);  // engine thread
   void empty_mailbox();
   void handle(size_t index, const Event& event);
+  void hold_gathered();
   void cancel_all();
   void finish();
   void end();
@@ -93,6 +100,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   const std::shared_ptr<Exchange> exchange_;
   const std::chrono::steady_clock::time_point received_;
   uint64_t ticket_ = 0;
+  int64_t kept_ = 0;  // bytes of the requests and of the body's fields
+  int64_t held_ = 0;  // bytes that are counted
 
   std::vector<Child> children_;
   size_t window_ = 0;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -83,9 +84,20 @@ class Exchange {
   // Memory is what was lacking, should the last handle go without an answer.
   virtual void no_memory() noexcept {}
 
+  // Says how many bytes the handler keeps for this request from now on, beside what the front
+  // counts itself: the body while the handler runs, and what is on its way to the client. False
+  // when they are not to be had; the earlier number stands then, and the handler should give up
+  // with 503.
+  virtual bool hold(int64_t bytes) = 0;
+
   // For the log line of this request: "model", "prompt_tokens" … Values are escaped by the log;
   // those beyond what the line holds (about 3 KiB) are left out. Never text of a prompt.
   virtual void note(std::string key, std::string value) = 0;
+};
+
+struct BodyLimit {
+  int64_t bytes = 0;
+  std::string why;  // completes "a body may have 10 bytes, because …"; "" when nothing is special
 };
 
 using Handler = std::function<void(const HttpRequest&, std::shared_ptr<Exchange>)>;
@@ -102,6 +114,9 @@ struct Route {
   // The handler neither blocks nor computes (health, metrics): it runs on the connection's thread,
   // and so answers when every worker is busy.
   bool quick = false;
+  // The longest body that can be of use, where that is less than the server's limit; it is asked
+  // for each request. Longer ones are refused unread.
+  std::function<BodyLimit()> body_limit = {};
 };
 
 }  // namespace qwen3::server

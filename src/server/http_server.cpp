@@ -11,6 +11,7 @@
 #include "server/gate.h"
 #include "server/lane.h"
 #include "server/listener.h"
+#include "server/request_memory.h"
 #include "server/tls.h"
 #include "server/worker_pool.h"
 
@@ -103,8 +104,10 @@ struct HttpServer::Impl {
         admission(options.limits),
         tls(make_tls(options)),
         sockets(bind_listeners(options)),
+        memory(
+            std::make_shared<RequestMemory>(options.request_memory_bytes, options.worker_threads)),
         workers(options.worker_threads),
-        front{options, gate, workers, admission, tls.get()} {
+        front{options, gate, workers, memory, admission, tls.get()} {
     for (const ListeningSocket& socket : sockets) addresses.push_back(socket.address);
     for (int i = 0; i < options.io_threads; ++i) {
       lanes.push_back(std::make_unique<Lane>(tick_for(options.limits)));
@@ -127,6 +130,7 @@ struct HttpServer::Impl {
   std::unique_ptr<TlsContext> tls;
   std::vector<ListeningSocket> sockets;
   std::vector<SocketAddress> addresses;
+  std::shared_ptr<RequestMemory> memory;
   WorkerPool workers;
   FrontEnd front;
   std::vector<std::unique_ptr<Lane>> lanes;
@@ -250,6 +254,8 @@ std::vector<std::string> HttpServer::addresses() const {
   return out;
 }
 
+void HttpServer::set_request_memory(int64_t bytes) { impl_->memory->set_total(bytes); }
+
 bool HttpServer::draining() const { return impl_->front.draining; }
 
 HttpCounters HttpServer::counters() const {
@@ -260,7 +266,10 @@ HttpCounters HttpServer::counters() const {
           .requests = front.n_requests,
           .exchanges_open = front.n_exchanges_open,
           .bytes_sent = front.bytes_sent,
-          .disconnects = front.n_disconnects};
+          .disconnects = front.n_disconnects,
+          .request_bytes = impl_->memory->held(),
+          .request_bytes_limit = impl_->memory->limit(),
+          .request_bytes_refused = impl_->memory->n_refused()};
 }
 
 void HttpServer::stop(milliseconds grace) { impl_->stop(grace); }

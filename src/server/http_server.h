@@ -35,6 +35,8 @@ struct HttpOptions {
 
   int io_threads = 2;
   int worker_threads = 2;
+  // For what requests hold and for the work on them (request_memory.h); until set_request_memory().
+  int64_t request_memory_bytes = 256 << 20;
   ServerLimits limits;
 
   // Gets one JSON object in one line, without its end, for each request. Called by several threads,
@@ -49,7 +51,10 @@ struct HttpCounters {
   int64_t requests = 0;             // answered, by a handler or by the front
   int64_t exchanges_open = 0;       // handlers' answers in the making
   int64_t bytes_sent = 0;
-  int64_t disconnects = 0;  // clients that left before their answer was complete
+  int64_t disconnects = 0;            // clients that left before their answer was complete
+  int64_t request_bytes = 0;          // that requests hold now
+  int64_t request_bytes_limit = 0;    // that they may hold
+  int64_t request_bytes_refused = 0;  // how often there was no room
 };
 
 class HttpServer {
@@ -63,6 +68,9 @@ class HttpServer {
   uint16_t port() const;
   // What listens, as "127.0.0.1:8080".
   std::vector<std::string> addresses() const;
+
+  // When it is known how much memory there is for requests: see RequestMemory::set_total().
+  void set_request_memory(int64_t bytes);
 
   // True from the beginning of stop(): for the handler of readiness. Any thread.
   bool draining() const;

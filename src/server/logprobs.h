@@ -35,6 +35,9 @@ class CompletionLogprobs {
   // go on, in characters of the whole text.
   std::string take();
   bool empty() const { return tokens_.empty(); }
+  size_t n_bytes() const {
+    return tokens_.size() + logprobs_.size() + top_.size() + offsets_.size();
+  }
 
  private:
   void add_top(const TokenLogprob& token, std::span<const TokenLogprob> top);

@@ -42,6 +42,8 @@ class RequestParser::Grammar final : public http::basic_parser<true> {
     header_limit(UINT32_MAX);  // held by the scan
   }
 
+  void limit_body(size_t most_bytes) { max_body_ = most_bytes; }
+
   const char* input_begin = nullptr;  // of the bytes given to put()
   bool too_large = false;
 
@@ -102,7 +104,7 @@ class RequestParser::Grammar final : public http::basic_parser<true> {
 
   RequestHead& head_;
   std::string& body_;
-  const size_t max_body_;
+  size_t max_body_;
   bool header_done_ = false;
 };
 
@@ -247,6 +249,15 @@ bool RequestParser::read_fields() {
     head_.expects_continue = !head_.http_1_0 && head_.has_body();
   }
   return true;
+}
+
+void RequestParser::expect_body(size_t most_bytes) {
+  grammar_->limit_body(std::min(most_bytes, limits_.body_bytes));
+  if (!head_.chunked) body_.reserve(static_cast<size_t>(head_.content_length));
+}
+
+bool RequestParser::at_end() const {
+  return grammar_ && failure_.message.empty() && (!head_.has_body() || grammar_->is_done());
 }
 
 RequestParser::Progress RequestParser::read_body(std::string& input) {

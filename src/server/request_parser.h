@@ -3,8 +3,9 @@
 // limits; Boost.Beast then reads the grammar and the chunks; last come the rules on framing that
 // make request smuggling impossible. The only file that knows Beast is request_parser.cpp.
 //
-// Nothing is allocated by a length that a client states. All that is known of a request stands in
-// the parser, none of it in how its bytes were cut: any split of them gives the same requests.
+// Nothing is allocated by a length that a client states, until the owner of the parser has found
+// room for it (expect_body). All that is known of a request stands in the parser, none of it in how
+// its bytes were cut: any split of them gives the same requests.
 #pragma once
 
 #include <cstdint>
@@ -50,11 +51,18 @@ class RequestParser {
 
   enum class Progress { needs_more, done, failed };
 
+  // For the body of the request whose head was read: holds a lower limit than that of ServerLimits,
+  // and room for the length that the head states. REQUIRES: that much memory may be taken.
+  void expect_body(size_t most_bytes);
+
   // Both take what they understood from the front of `input`; what follows stays there.
   Progress read_head(std::string& input);
   Progress read_body(std::string& input);  // after read_head() was done
 
   const RequestHead& head() const { return head_; }
+  // Whether the request's last byte has been taken, so that what follows begins the next one. False
+  // after a failure.
+  bool at_end() const;
   size_t body_bytes() const { return body_.size(); }
   std::string take_body() { return std::move(body_); }
   const ParseFailure& failure() const { return failure_; }

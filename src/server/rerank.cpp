@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <string_view>
 #include <utility>
 
 #include "server/answer_json.h"
@@ -31,9 +33,13 @@ constexpr std::string_view kPromptEnd =
 constexpr const char* kInstruction =
     "Given a web search query, retrieve relevant passages that answer the query";
 
+// One query may stand in thousands of pairs.
 struct Pair {
-  std::string query, document;
+  std::string_view query, document;
 };
+
+// Of all pairs of a request: each takes its query's tokens again.
+constexpr int64_t kMaxTokens = 1 << 22;
 
 std::vector<int32_t> prompt_ids(const ServedModel& model,
                                 const std::string& instruction,
@@ -96,11 +102,21 @@ void start_scores(Service& service,
                   Shape shape) {
   const auto table = std::make_shared<std::vector<double>>(pairs.size());
   std::vector<Request> requests;
+  int64_t n_tokens = 0;
+  int64_t kept = 0;
   for (size_t i = 0; i < pairs.size(); ++i) {
     Request one =
         make_request({}, prompt_ids(model, instruction, pairs[i]), http, service.options());
     one.sampling.max_tokens = 1;
-    fit_max_tokens(1, 1, static_cast<int64_t>(one.prompt_ids.size()), model, {}, "documents");
+    fit_max_tokens(1, 1, std::ssize(one.prompt_ids), model, {}, "documents");
+    n_tokens += std::ssize(one.prompt_ids);
+    if (n_tokens > kMaxTokens) {
+      refuse("documents",
+             fmt::format("with their query they have more than {} tokens; send fewer at a time",
+                         kMaxTokens));
+    }
+    kept += Generation::kept_bytes(one);
+    hold(*exchange, kept);
     one.logits_processor =
         [table, i, yes = static_cast<size_t>(model.yes), no = static_cast<size_t>(model.no)](
             std::span<const int32_t>, std::span<float> logits) {

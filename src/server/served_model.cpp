@@ -58,6 +58,10 @@ std::unique_ptr<ServedModel> make_served_model(ModelParts parts, const ServiceOp
   };
   model->max_model_len = model->generator->max_model_len();
   model->n_tokens = std::min(model->text.n_tokens(), model->info.vocab_size);
+  for (int32_t id = 0; id < model->n_tokens; ++id) {
+    const auto length = static_cast<int64_t>(text.tokenizer.token_bytes(id).size());
+    model->longest_token_bytes = std::max(model->longest_token_bytes, length);
+  }
   model->think_open = id_of("<think>");
   model->think_close = id_of("</think>");
   model->closing_ids = model->text.encode(kClosing);

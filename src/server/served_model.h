@@ -30,6 +30,7 @@ struct ServedModel {
 
   int64_t max_model_len = 0;
   int64_t n_tokens = 0;  // ids from here on are refused
+  int64_t longest_token_bytes = 0;
   int32_t think_open = -1, think_close = -1;
   int32_t yes = -1, no = -1;              // of a reranker
   std::vector<int32_t> closing_ids = {};  // ends a thought whose budget is used up

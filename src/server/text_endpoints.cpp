@@ -1,6 +1,8 @@
 // POST /tokenize, /detokenize, /apply-template: vLLM's field names, and llama.cpp's.
 #include <fmt/format.h>
 
+#include <iterator>
+
 #include "base/utf8.h"
 #include "server/chat_request.h"
 #include "server/generation_fields.h"
@@ -10,6 +12,8 @@
 
 namespace qwen3::server {
 namespace {
+
+constexpr int64_t kPerShownToken = 96;  // its id, its piece and its text as JSON, while they grow
 
 std::vector<int32_t> ids_of(Fields& fields,
                             const ServedModel& model,
@@ -63,6 +67,7 @@ void tokenize(Service& service, const HttpRequest& http, const ExchangePtr& exch
   Fields fields(body);
   const ServedModel& model = service.model_named(read_model_name(fields));
   const std::vector<int32_t> ids = ids_of(fields, model, service.options());
+  hold(*exchange, std::ssize(ids) * kPerShownToken);
   std::string out =
       fmt::format(R"({{"count":{},"max_model_len":{},"tokens":)", ids.size(), model.max_model_len);
   if (fields.boolean("with_pieces").value_or(false)) {

@@ -1,47 +1,123 @@
 #include "server/worker_pool.h"
 
+#include <malloc.h>
+
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace qwen3::server {
+namespace {
 
-WorkerPool::WorkerPool(int n_threads) {
+// Nothing has come for so long: the moment to give free memory back to the system, which glibc's
+// arenas would keep for ever.
+constexpr std::chrono::milliseconds kIdle{500};
+
+}  // namespace
+
+void WorkerPool::Turns::push(const std::string& owner, Work work) {
+  auto found = std::ranges::find(owners_, owner, &Owner::name);
+  if (found != owners_.end()) return found->works.push_back(std::move(work));
+  Owner added{.name = owner, .works = {}};
+  added.works.push_back(std::move(work));
+  owners_.push_back(std::move(added));
+}
+
+WorkerPool::Work WorkerPool::Turns::pop() {
+  Owner& first = owners_.front();
+  Work work = std::move(first.works.front());
+  first.works.pop_front();
+  // The next turn is another owner's. Nothing here allocates.
+  if (first.works.empty()) {
+    owners_.pop_front();
+  } else {
+    owners_.splice(owners_.end(), owners_, owners_.begin());
+  }
+  return work;
+}
+
+WorkerPool::WorkerPool(int n_threads) : n_threads_(n_threads) {
   for (int i = 0; i < n_threads; ++i) threads_.emplace_back([this] { run(); });
 }
 
 WorkerPool::~WorkerPool() { stop(); }
 
-void WorkerPool::submit(std::function<void()> work) {
+void WorkerPool::submit(const std::string& owner, Size size, Work work) {
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
-    queue_.push_back(std::move(work));
+    (size == Size::large ? large_ : small_).push(owner, std::move(work));
   }
-  wake_.notify_one();
+  // All: the one that is woken might be one that may not take large work.
+  wake_.notify_all();
 }
 
 void WorkerPool::stop() {
-  std::deque<std::function<void()>> dropped;  // destroyed outside the lock
+  Turns dropped_small, dropped_large;  // destroyed outside the lock
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
-    dropped.swap(queue_);
+    std::swap(dropped_small, small_);
+    std::swap(dropped_large, large_);
   }
   wake_.notify_all();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
 }
 
+// With a single worker, both kinds take turns.
+bool WorkerPool::may_start_large() const {
+  if (large_.empty() || doing_large_) return false;
+  return small_.empty() || n_doing_small_ > 0 || (n_threads_ == 1 && small_was_last_);
+}
+
+WorkerPool::Work WorkerPool::wait_for_work(Size& size) {
+  std::unique_lock lock(mutex_);
+  const auto ready = [this] { return stopping_ || !small_.empty() || may_start_large(); };
+  while (!ready()) {
+    if (!untidy_) {
+      wake_.wait(lock, [&] { return ready() || untidy_; });
+    } else if (!wake_.wait_for(lock, kIdle, ready)) {
+      untidy_ = false;
+      lock.unlock();
+      malloc_trim(0);
+      lock.lock();
+    }
+  }
+  if (stopping_) return {};
+  size = may_start_large() ? Size::large : Size::small;
+  small_was_last_ = size == Size::small;
+  if (size == Size::large) {
+    doing_large_ = true;
+    return large_.pop();
+  }
+  ++n_doing_small_;
+  return small_.pop();
+}
+
+void WorkerPool::done(Size size) {
+  // What a large body took lies in this thread's arena, where the next one's may not find it.
+  if (size == Size::large) malloc_trim(0);
+  {
+    const std::lock_guard lock(mutex_);
+    untidy_ = true;
+    if (size == Size::large) {
+      doing_large_ = false;
+    } else {
+      --n_doing_small_;
+    }
+  }
+  wake_.notify_all();
+}
+
 void WorkerPool::run() {
   while (true) {
-    std::function<void()> work;
-    {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-      if (stopping_) return;
-      work = std::move(queue_.front());
-      queue_.pop_front();
-    }
+    Size size = Size::small;
+    Work work = wait_for_work(size);
+    if (!work) return;
     work();
+    work = {};
+    done(size);
   }
 }
 

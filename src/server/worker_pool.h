@@ -1,11 +1,18 @@
-// The few threads that run handlers, so that no parsing or rendering holds up a connection. The
-// queue is bounded by the number of connections, each of which has one request at a time.
+// The few threads that run handlers, so that no parsing or rendering holds up a connection.
+//
+// Large work is done by one worker at a time, so that its memory can be planned (request_memory.h),
+// and never by the last one that is free while small work waits: a short chat waits for no long
+// body, and no stream of short chats keeps a long one waiting. Within a class the owners (keys, or
+// addresses) take turns, so that one who sends much waits for itself. The queue is bounded by the
+// number of connections, each of which has one request at a time.
 #pragma once
 
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <list>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -16,18 +23,45 @@ class WorkerPool {
   explicit WorkerPool(int n_threads);
   ~WorkerPool();  // stop()
 
+  enum class Size { small, large };
   // `work` must not throw. Dropped after stop(). Throws std::bad_alloc, having changed nothing.
-  void submit(std::function<void()> work);
+  void submit(const std::string& owner, Size size, std::function<void()> work);
   // Waits for what runs, drops what waits.
   void stop();
 
  private:
-  void run();
+  using Work = std::function<void()>;
+  // Owners in the order of their turns; each with its work in the order in which it came.
+  class Turns {
+   public:
+    bool empty() const { return owners_.empty(); }
+    void push(const std::string& owner, Work work);
+    Work pop();  // REQUIRES: not empty
 
+   private:
+    struct Owner {
+      std::string name;
+      std::deque<Work> works;
+    };
+    std::list<Owner> owners_;
+  };
+
+  void run();
+  // What this worker is to do next; empty when the pool stops.
+  Work wait_for_work(Size& size);
+  void done(Size size);
+  bool may_start_large() const;
+
+  const int n_threads_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<std::function<void()>> queue_;
+  // Under mutex_.
+  Turns small_, large_;
+  int n_doing_small_ = 0;
+  bool doing_large_ = false;
+  bool small_was_last_ = false;
   bool stopping_ = false;
+  bool untidy_ = false;  // memory was freed since it was last given back to the system
   std::vector<std::thread> threads_;
 };
 

@@ -93,7 +93,7 @@ TEST(Serve, AMemoryLimitThatIsTooSmallIsRefusedWithTheSum) {
   }
   EXPECT_THAT(weights.err, testing::Not(HasSubstr("ready")));
   // A little more holds the smallest context that is of use, not half of it.
-  const RunningServer least({"-m", "nano", "--memory-limit", "30M"});
+  const RunningServer least({"-m", "nano", "--memory-limit", "44M"});
   EXPECT_THAT(least.said(),
               testing::ContainsRegex("context (5[1-9][0-9]|[6-9][0-9]{2}|1[0-9]{3}|2048) tokens"));
   const ProgramResult cache =

@@ -69,6 +69,12 @@ class FakeExchange final : public Exchange {
     const std::lock_guard lock(mutex_);
     return gone_;
   }
+  bool hold(int64_t bytes) override {
+    const std::lock_guard lock(mutex_);
+    if (bytes > most_held) return false;
+    held = bytes;
+    return true;
+  }
   void note(std::string key, std::string value) override {
     const std::lock_guard lock(mutex_);
     notes[key] = std::move(value);
@@ -118,6 +124,8 @@ class FakeExchange final : public Exchange {
   HttpResponse response;
   std::vector<std::string> pieces;
   std::map<std::string, std::string> notes;
+  int64_t held = 0;
+  int64_t most_held = INT64_MAX;  // the test decides
 
  private:
   mutable std::mutex mutex_;

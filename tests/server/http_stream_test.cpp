@@ -294,7 +294,7 @@ TEST(HttpStream, CutsAClientThatStallsTheLastBytes) {
   LogRecorder log;
   options.access_log = log.sink();
   HttpServer server(options, routes_with([](const HttpRequest&, std::shared_ptr<Exchange> e) {
-                      e->send({.body = std::string(32 << 20, 'x')});
+                      e->send({.body = std::string(16 << 20, 'x')});
                     }));
   RawClient client(server.port());
   client.send(get(server.port(), "/v1/stream"));

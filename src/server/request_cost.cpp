@@ -1,0 +1,53 @@
+#include "server/request_cost.h"
+
+#include <cstddef>
+
+namespace qwen3::server {
+namespace {
+
+// Of the body's length. Text is held as the body, as values, as a message, as the template's value,
+// as the rendered prompt, as its segments, and as up to one id of four bytes per byte.
+constexpr int64_t kPerByte = 14;
+// A tool call of a history is the dearest: an object of the tree, of the messages and of the
+// template for each of its parts.
+constexpr int64_t kPerValue = 700;
+
+// Just after the string whose opening quote stands before `at`.
+size_t end_of_string(std::string_view text, size_t at) {
+  while (true) {
+    at = text.find_first_of("\"\\", at);
+    if (at == text.npos) return text.size();
+    if (text[at] == '"') return at + 1;
+    at += 2;
+  }
+}
+
+}  // namespace
+
+// Every value but the first follows one of these, and so does every key.
+int64_t count_json_values(std::string_view text) {
+  int64_t n = 1;
+  for (size_t at = 0; at < text.size();) {
+    switch (text[at]) {
+      case '"':
+        at = end_of_string(text, at + 1);
+        continue;
+      case ',':
+      case ':':
+      case '[':
+      case '{':
+        ++n;
+        break;
+      default:
+        break;
+    }
+    ++at;
+  }
+  return n;
+}
+
+int64_t work_bytes(std::string_view body) {
+  return static_cast<int64_t>(body.size()) * kPerByte + count_json_values(body) * kPerValue;
+}
+
+}  // namespace qwen3::server
