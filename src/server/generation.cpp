@@ -160,7 +160,7 @@ void Generation::handle(size_t index, const Event& event) {
   --n_running_;
   ++n_finished_;
   if (*event.finish == FinishReason::error && event.error_kind == ErrorKind::out_of_memory) {
-    return fail(to_api_error(std::bad_alloc()));
+    return fail(no_memory());
   }
   if (*event.finish == FinishReason::error) {
     ApiError error(500, "internal_error", "the engine failed on this request");

@@ -86,6 +86,7 @@ class Lane {
   struct Loop;
   struct Errand;
   void run();
+  void run_some();
   void wait_for_work();
   bool needs_ticks() const { return !residents_.empty() || later_ != nullptr; }
   void begin_ticks() noexcept;
