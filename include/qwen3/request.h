@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "qwen3/error.h"
+
 namespace qwen3 {
 
 class Tap;  // a listener on the tensors of a forward pass (docs/tracing.md); not part of this API
@@ -133,8 +135,10 @@ struct Event {
   std::vector<PromptLogprobs> prompt_logprobs = {};
   std::vector<float> embedding = {};  // [hidden_size], as Request::embed asks
   std::optional<FinishReason> finish = {};
-  Usage usage = {};        // complete when `finish` is set
-  std::string error = {};  // when finish == error
+  Usage usage = {};  // complete when `finish` is set
+  // When finish == error. Out of memory: the same request may succeed later.
+  std::string error = {};
+  ErrorKind error_kind = ErrorKind::internal;
 };
 
 }  // namespace qwen3

@@ -8,10 +8,41 @@
 #include <utility>
 #include <vector>
 
+// nlohmann-json 3.11 takes a tree apart by way of a std::vector, in a destructor that is noexcept:
+// where memory has run out, and a destructor on the way of std::bad_alloc is just where it has,
+// that ends the process. So the member that does it is specialised for our Json, before anything
+// can use it: the containers destroy what they hold, level by level. No tree is deeper than its
+// JsonLimits, and copying, comparing and writing one recurse as well.
+//
+// A container may be missing: the library sets the type of a value before it allocates the content.
+// Whoever includes nlohmann/json.hpp must do so through this header (script/check-includes).
+static_assert(NLOHMANN_JSON_VERSION_MAJOR == 3 && NLOHMANN_JSON_VERSION_MINOR == 11,
+              "another nlohmann-json: see whether its values are destroyed without allocating");
+
+template <>
+inline void nlohmann::ordered_json::json_value::destroy(nlohmann::ordered_json::value_t type) {
+  switch (type) {
+    case nlohmann::ordered_json::value_t::object:
+      delete object;
+      break;
+    case nlohmann::ordered_json::value_t::array:
+      delete array;
+      break;
+    case nlohmann::ordered_json::value_t::string:
+      delete string;
+      break;
+    case nlohmann::ordered_json::value_t::binary:
+      delete binary;
+      break;
+    default:  // the others own nothing
+      break;
+  }
+}
+
 namespace qwen3 {
 
 // Keeps the order of keys (tool schemas are rendered in the order they were given). Looking up a
-// key is linear: iterate over large objects instead.
+// key is linear: iterate over large objects instead. Destroying one never allocates (below).
 using Json = nlohmann::ordered_json;
 
 struct JsonLimits {

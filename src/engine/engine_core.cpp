@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <random>
 #include <utility>
 
@@ -16,6 +17,18 @@ namespace {
 
 double seconds(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
+}
+
+// Short enough to be copied where memory has run out.
+constexpr const char* kNoMemory = "out of memory";
+
+void set_error(Event& event, ErrorKind kind, std::string_view error) noexcept {
+  event.error_kind = kind;
+  try {
+    event.error = error;
+  } catch (const std::bad_alloc&) {
+    event.error = kNoMemory;
+  }
 }
 
 uint64_t random_seed() {
@@ -141,24 +154,56 @@ void EngineCore::turn() {
 
 void EngineCore::shut_down() {
   take();
-  end_all(FinishReason::cancelled, "");
+  end_all(FinishReason::cancelled, ErrorKind::internal, "");
   report_step(options_.now());
   publish();
   deliver();
 }
 
 void EngineCore::take() {
-  for (Command& command : commands_) {
-    if (command.submitted != nullptr) {
-      Sequence& s = *command.submitted;
-      if (s.deadline) deadlines_.emplace(*s.deadline, s.id);
-      sequences_.emplace(command.id, std::move(command.submitted));
-      scheduler_.add(s);
-    } else if (const auto found = sequences_.find(command.id);
-               found != sequences_.end() && found->second->state != Sequence::State::finished) {
+  for (std::unique_ptr<Sequence>& submitted : commands_.submitted) take_in(std::move(submitted));
+  for (const uint64_t id : commands_.cancelled) {
+    const auto found = sequences_.find(id);
+    if (found == sequences_.end()) continue;
+    if (found->second->state != Sequence::State::finished) {
       end(*found->second, {}, FinishReason::cancelled);
     }
   }
+}
+
+void EngineCore::take_in(std::unique_ptr<Sequence> submitted) {
+  Sequence& s = *submitted;
+  try {
+    make_room();
+    std::unique_ptr<Sequence>& place = sequences_[s.id];
+    if (s.deadline) deadlines_.emplace(*s.deadline, s.id);
+    scheduler_.add(s);
+    place = std::move(submitted);
+  } catch (const std::bad_alloc&) {
+    refuse(s);
+  }
+}
+
+// For one sequence more: in one turn each may have an event and its last.
+void EngineCore::make_room() {
+  const size_t n_events = 2 * (sequences_.size() + 1);
+  if (outbox_.capacity() < n_events) outbox_.reserve(2 * n_events);
+  if (options_.on_step && report_.ended.capacity() < n_events) report_.ended.reserve(2 * n_events);
+}
+
+// There was no memory to take it in.
+void EngineCore::refuse(Sequence& s) noexcept {
+  note_left_queue(s);
+  try {
+    Event event;
+    event.finish = FinishReason::error;
+    set_error(event, ErrorKind::out_of_memory, kNoMemory);
+    event.usage = s.usage;
+    s.on_event(event);
+  } catch (...) {
+    // It has given itself up.
+  }
+  forget(s);
 }
 
 // Nothing needs to wake an idle engine for a deadline: it has no request.
@@ -178,14 +223,20 @@ void EngineCore::step() {
   const Clock::time_point begin = options_.on_step ? options_.now() : Clock::time_point();
   try {
     run_batch();
+  } catch (const std::bad_alloc&) {
+    if (scheduler_.n_running() > 0) {
+      end_running(ErrorKind::out_of_memory, kNoMemory);
+    } else if (Sequence* next = scheduler_.next_waiting()) {
+      fail_for_memory(*next);
+    }
   } catch (const Error& error) {
-    end_running(error.what());
+    end_running(error.kind(), error.what());
     if (error.kind() == ErrorKind::device || error.kind() == ErrorKind::internal) {
       inbox_->close(error.what());
-      end_all(FinishReason::error, error.what());
+      end_all(FinishReason::error, error.kind(), error.what());
     }
   } catch (const std::exception& error) {
-    end_running(error.what());
+    end_running(ErrorKind::internal, error.what());
   }
   report_step(begin);
   publish();
@@ -263,11 +314,19 @@ void EngineCore::take_logits(std::span<const BatchBuilder::LogitRow> rows, const
   for (size_t i = 0; i < rows.size(); ++i) {
     Sequence& s = *rows[i].sequence;
     if (s.state == Sequence::State::finished) continue;  // an earlier row was damaged
-    if (rows[i].scores()) {
-      take_score(rows[i], sampler_.take(i));
-    } else if (const Sampled* sampled = sampled_or_end(s, i)) {
-      take_token(s, *sampled);
+    try {
+      take_row(rows[i], i);
+    } catch (const std::bad_alloc&) {
+      fail_for_memory(s);
     }
+  }
+}
+
+void EngineCore::take_row(const BatchBuilder::LogitRow& row, size_t i) {
+  if (row.scores()) {
+    take_score(row, sampler_.take(i));
+  } else if (const Sampled* sampled = sampled_or_end(*row.sequence, i)) {
+    take_token(*row.sequence, *sampled);
   }
 }
 
@@ -277,15 +336,20 @@ void EngineCore::take_hidden(std::span<Sequence* const> owners, const Tensor& hi
     if (s.state == Sequence::State::finished) continue;
     const std::span<const float> row(hidden.f32_row(static_cast<int64_t>(i)),
                                      static_cast<size_t>(hidden.dim(1)));
-    if (!all_finite(row)) {
-      end_damaged(s, s.n_prompt - 1);
-      continue;
+    try {
+      take_embedding(s, row);
+    } catch (const std::bad_alloc&) {
+      fail_for_memory(s);
     }
-    Event event;
-    note_first_output(s, event);
-    event.embedding.assign(row.begin(), row.end());
-    end(s, std::move(event), FinishReason::stop);
   }
+}
+
+void EngineCore::take_embedding(Sequence& s, std::span<const float> row) {
+  if (!all_finite(row)) return end_damaged(s, s.n_prompt - 1);
+  Event event;
+  note_first_output(s, event);
+  event.embedding.assign(row.begin(), row.end());
+  end(s, std::move(event), FinishReason::stop);
 }
 
 void EngineCore::take_score(const BatchBuilder::LogitRow& row, const Sampled& scored) {
@@ -319,10 +383,18 @@ void EngineCore::fail_request(Sequence& s, std::string error) {
   end(s, std::move(event), FinishReason::error);
 }
 
+void EngineCore::fail_for_memory(Sequence& s) {
+  Event event;
+  set_error(event, ErrorKind::out_of_memory, kNoMemory);
+  end(s, std::move(event), FinishReason::error);
+}
+
 // What was sampled for the sequence; null if that failed, which ends it.
 const Sampled* EngineCore::sampled_or_end(Sequence& s, size_t row) {
   try {
     return &sampler_.take(row);
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception& error) {
     fail_request(s,
                  fmt::format("request {}: {}: {}",
@@ -392,19 +464,19 @@ void EngineCore::end(Sequence& s, Event event, FinishReason reason) {
   outbox_.push_back({&s, std::move(event)});
 }
 
-void EngineCore::end_running(const std::string& error) {
+void EngineCore::end_running(ErrorKind kind, std::string_view error) {
   while (scheduler_.n_running() > 0) {
     Event event;
-    event.error = error;
+    set_error(event, kind, error);
     end(*scheduler_.running().back(), std::move(event), FinishReason::error);
   }
 }
 
-void EngineCore::end_all(FinishReason reason, const std::string& error) {
+void EngineCore::end_all(FinishReason reason, ErrorKind kind, std::string_view error) {
   for (const auto& [id, sequence] : sequences_) {
     if (sequence->state == Sequence::State::finished) continue;
     Event event;
-    event.error = error;
+    set_error(event, kind, error);
     end(*sequence, std::move(event), reason);
   }
 }
@@ -425,12 +497,14 @@ void EngineCore::publish() {
 // A callback that throws has given up its request: it is cancelled, the others go on.
 void EngineCore::deliver() {
   for (Delivery& delivery : outbox_) {
+    if (delivery.sequence == nullptr) continue;
     Sequence& s = *delivery.sequence;
     bool ended = delivery.event.finish.has_value();
     try {
       s.on_event(delivery.event);
     } catch (...) {
-      if (!ended) scheduler_.finish(s);
+      scheduler_.finish(s);
+      drop_deliveries(s);
       ended = true;
     }
     if (ended) forget(s);
@@ -438,9 +512,18 @@ void EngineCore::deliver() {
   outbox_.clear();
 }
 
+// A step that failed half-way may have an event for it and its last one.
+void EngineCore::drop_deliveries(const Sequence& s) {
+  for (Delivery& delivery : outbox_) {
+    if (delivery.sequence == &s) delivery.sequence = nullptr;
+  }
+}
+
 void EngineCore::forget(const Sequence& s) {
-  if (s.deadline) deadlines_.erase({*s.deadline, s.id});
-  sequences_.erase(s.id);
+  const uint64_t id = s.id;
+  if (s.deadline) deadlines_.erase({*s.deadline, id});
+  inbox_->forget(id);
+  sequences_.erase(id);
 }
 
 }  // namespace qwen3

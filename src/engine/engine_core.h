@@ -6,6 +6,10 @@
 // runner's threads). One step: take commands, end what is past its deadline, schedule, run the
 // batch, commit, sample, free what ended, publish the statistics, deliver the events. So whoever
 // sees a finishing event finds the blocks already free in stats().
+//
+// Out of memory ends a request with that error: the one that needed it where that is known, else
+// those of the step. What ending one takes (room in the outbox, a place among the cancelled) is
+// allocated when it is taken in, so that the end of a sequence cannot fail.
 #pragma once
 
 #include <atomic>
@@ -15,7 +19,9 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -56,7 +62,7 @@ class EngineCore {
   // As Engine's.
   EventStream submit(Request request);
   uint64_t submit(Request request, Engine::OnEvent on_event);
-  void cancel(uint64_t id) { inbox_->cancel(id); }
+  void cancel(uint64_t id) noexcept { inbox_->cancel(id); }
   EngineStats stats() const;
   // One turn of the engine's loop. REQUIRES: no thread of its own.
   void run_once();
@@ -74,6 +80,9 @@ class EngineCore {
   void turn();
   bool idle() const { return scheduler_.n_running() + scheduler_.n_waiting() == 0; }
   void take();
+  void take_in(std::unique_ptr<Sequence> submitted);
+  void make_room();
+  void refuse(Sequence& sequence) noexcept;
   void end_expired();
   void step();
   void run_batch();
@@ -82,19 +91,23 @@ class EngineCore {
   void note_left_queue(const Sequence& sequence);
   void take_logits(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits);
   void take_hidden(std::span<Sequence* const> owners, const Tensor& hidden);
+  void take_row(const BatchBuilder::LogitRow& row, size_t i);
+  void take_embedding(Sequence& sequence, std::span<const float> row);
   void take_score(const BatchBuilder::LogitRow& row, const Sampled& scored);
   const Sampled* sampled_or_end(Sequence& sequence, size_t row);
   void take_token(Sequence& sequence, const Sampled& sampled);
   void note_first_output(Sequence& sequence, Event& event);
   void end_damaged(Sequence& sequence, int64_t position);
   void fail_request(Sequence& sequence, std::string error);
+  void fail_for_memory(Sequence& sequence);
   void end(Sequence& sequence, Event event, FinishReason reason);
-  void end_running(const std::string& error);
-  void end_all(FinishReason reason, const std::string& error);
+  void end_running(ErrorKind kind, std::string_view error);
+  void end_all(FinishReason reason, ErrorKind kind, std::string_view error);
   void note_computed(std::span<const Slice> slices);
   void report_step(Clock::time_point begin);
   void publish();
   void deliver();
+  void drop_deliveries(const Sequence& sequence);
   void forget(const Sequence& sequence);
 
   const CoreOptions options_;
@@ -109,7 +122,7 @@ class EngineCore {
   RowSampler sampler_;
   std::unordered_map<uint64_t, std::unique_ptr<Sequence>> sequences_;
   std::set<std::pair<Clock::time_point, uint64_t>> deadlines_;  // and ids, soonest first
-  std::vector<Command> commands_;
+  Commands commands_;
   std::vector<Delivery> outbox_;
   TappedPasses tapped_;
   StepReport report_;  // of the running step, when somebody wants it

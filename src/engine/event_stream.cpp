@@ -1,12 +1,19 @@
 #include "engine/event_stream.h"
 
+#include <new>
 #include <utility>
 
 namespace qwen3 {
 
 void EventStream::State::push(const Event& event) {
   const std::lock_guard lock(mutex);
-  events.push_back(event);
+  try {
+    events.push_back(event);
+  } catch (const std::bad_alloc&) {
+    lost = true;
+    arrived.notify_one();
+    throw;
+  }
   arrived.notify_one();
 }
 
@@ -15,7 +22,7 @@ std::optional<Event> EventStream::State::pop(std::optional<std::chrono::millisec
   if (next == taken.size()) {
     taken.clear();
     next = 0;
-    const auto has_come = [this] { return !events.empty(); };
+    const auto has_come = [this] { return !events.empty() || lost; };
     std::unique_lock lock(mutex);
     if (!patience) {
       arrived.wait(lock, has_come);
@@ -23,6 +30,10 @@ std::optional<Event> EventStream::State::pop(std::optional<std::chrono::millisec
       return std::nullopt;
     }
     std::swap(taken, events);
+    if (taken.empty()) {
+      finished = true;
+      throw Error(ErrorKind::out_of_memory, "engine: no memory for an event of this request");
+    }
   }
   Event event = std::move(taken[next++]);
   finished = event.finish.has_value();

@@ -19,7 +19,8 @@ struct EventStream::State {
       : inbox(std::move(engine_inbox)), id(request_id) {}
 
   void push(const Event& event);
-  // The next event; waits for it no longer than `patience`, if that is given.
+  // The next event; waits for it no longer than `patience`, if that is given. Throws
+  // Error{out_of_memory} where one was lost.
   std::optional<Event> pop(std::optional<std::chrono::milliseconds> patience);
 
   const std::shared_ptr<Inbox> inbox;
@@ -28,6 +29,7 @@ struct EventStream::State {
   std::mutex mutex;
   std::condition_variable arrived;
   std::vector<Event> events;  // under mutex
+  bool lost = false;          // under mutex: none follows these, the request was given up
 
   // Of the reader alone: what it took in one go, and how far it is. Both vectors keep their
   // capacity.

@@ -45,17 +45,27 @@ bool FairQueue::waits(const FairUser& user) const {
 void FairQueue::push(Sequence& s) {
   FairUser& user = user_of(s.fair_key);
   if (!waits(user)) user.n_given = std::max(user.n_given, floor());
+  s.arrival = ++n_arrivals_;
+  try {
+    levels_[s.priority].fresh[&user].emplace(s.arrival, &s);
+  } catch (...) {
+    drop_if_empty(s.priority, &user);
+    throw;
+  }
   ++user.n_sequences;
   s.user = &user;
-  s.arrival = ++n_arrivals_;
   s.state = Sequence::State::waiting;
-  levels_[s.priority].fresh[&user].emplace(s.arrival, &s);
   ++size_;
 }
 
 void FairQueue::push_preempted(Sequence& s) {
+  try {
+    levels_[s.priority].preempted.emplace(s.admission, &s);
+  } catch (...) {
+    drop_if_empty(s.priority, s.user);
+    throw;
+  }
   s.state = Sequence::State::waiting;
-  levels_[s.priority].preempted.emplace(s.admission, &s);
   ++size_;
 }
 
@@ -92,12 +102,20 @@ void FairQueue::take_out(Sequence& s) {
   if (s.was_admitted) {
     level->second.preempted.erase(s.admission);
   } else {
-    const auto line = level->second.fresh.find(s.user);
-    line->second.erase(s.arrival);
-    if (line->second.empty()) level->second.fresh.erase(line);
+    level->second.fresh.at(s.user).erase(s.arrival);
   }
-  if (level->second.preempted.empty() && level->second.fresh.empty()) levels_.erase(level);
+  drop_if_empty(s.priority, s.user);
   --size_;
+}
+
+void FairQueue::drop_if_empty(int32_t priority, const FairUser* user) {
+  const auto level = levels_.find(priority);
+  if (level == levels_.end()) return;
+  auto& fresh = level->second.fresh;
+  if (const auto line = fresh.find(user); line != fresh.end() && line->second.empty()) {
+    fresh.erase(line);
+  }
+  if (level->second.preempted.empty() && fresh.empty()) levels_.erase(level);
 }
 
 void FairQueue::leave(Sequence& s) {

@@ -36,7 +36,8 @@ class FairQueue {
   // Beyond as many, users without a sequence are forgotten, who was given the fewest first.
   static constexpr size_t kMaxUsers = 4096;
 
-  // A sequence arrives. Borrowed until leave().
+  // A sequence arrives. Borrowed until leave(). These two throw std::bad_alloc, and then the
+  // sequence does not wait; nothing else here allocates.
   void push(Sequence& sequence);
   // One that was admitted waits again.
   void push_preempted(Sequence& sequence);
@@ -77,6 +78,7 @@ class FairQueue {
   int64_t floor() const;
   bool waits(const FairUser& user) const;
   void take_out(Sequence& sequence);
+  void drop_if_empty(int32_t priority, const FairUser* user);
 
   std::map<int32_t, Level> levels_;  // by priority; none is empty
   std::unordered_map<std::string, FairUser> users_;

@@ -6,16 +6,19 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/sequence.h"
 
 namespace qwen3 {
 
-struct Command {
-  std::unique_ptr<Sequence> submitted;  // null: cancel `id`
-  uint64_t id = 0;
+// What arrived for the engine: first the new sequences, then who is to end.
+struct Commands {
+  std::vector<std::unique_ptr<Sequence>> submitted;
+  std::set<uint64_t> cancelled;
 };
 
 class Inbox {
@@ -26,24 +29,30 @@ class Inbox {
 
   // Throws Error: `busy` when the queue is full, `device` after close().
   void submit(std::unique_ptr<Sequence> sequence);
-  // Does nothing for ids that have ended.
-  void cancel(uint64_t id);
+  // Does nothing for ids that have ended. Allocates nothing: destructors and those who are out of
+  // memory call it.
+  void cancel(uint64_t id) noexcept;
 
   // ---- the engine's side --------------------------------------------------------------------
   enum class Wait { yes, no };
   // Swaps the commands that arrived into `commands` (cleared before). With Wait::yes blocks until
   // there is one, or stop(). False after stop().
-  bool receive(std::vector<Command>& commands, Wait wait);
+  bool receive(Commands& commands, Wait wait);
   // `n` sequences, of `n_tokens` prompt tokens together, began to run, or ended before.
   void left_queue(int64_t n, int64_t n_tokens);
+  // A sequence has ended.
+  void forget(uint64_t id) noexcept;
   // From now on submit() throws, giving this reason.
-  void close(const std::string& reason);
+  void close(std::string_view reason) noexcept;
   void stop();
 
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Command> commands_;
+  Commands commands_;
+  // Sequences that have not ended, without those in commands_.cancelled: a cancellation moves the
+  // node that was made when the sequence was submitted.
+  std::set<uint64_t> live_;
   const int64_t max_waiting_, max_waiting_tokens_;
   int64_t n_waiting_ = 0, n_waiting_tokens_ = 0;
   bool stopped_ = false;

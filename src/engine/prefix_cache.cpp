@@ -61,10 +61,10 @@ PrefixCache::Serial PrefixCache::insert(int32_t block,
               tokens.size());
   if (parent != kRoot) salt = {};
   Entry& e = entries_[static_cast<size_t>(block)];
+  e.salt = salt;  // first: this may throw, and then the block has no entry
   e.serial = ++last_serial_;
   e.parent = parent;
   e.hash = hash_(key_, parent, tokens, salt);
-  e.salt = salt;
   e.next = std::exchange(buckets_[bucket(e.hash)], block);
   std::ranges::copy(tokens, tokens_.begin() + block * block_size_);
   ++n_entries_;

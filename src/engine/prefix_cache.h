@@ -43,7 +43,7 @@ class PrefixCache {
   // kRoot; deeper entries inherit it.
   Hit find(Serial parent, std::span<const int32_t> tokens, std::string_view salt) const;
   // Remembers a block's content. REQUIRES: find() of the same arguments gives nothing, `block` has
-  // no entry yet.
+  // no entry yet. Throws std::bad_alloc, having remembered nothing.
   Serial insert(int32_t block,
                 Serial parent,
                 std::span<const int32_t> tokens,

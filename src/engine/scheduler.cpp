@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "base/checked.h"
@@ -91,7 +92,7 @@ void Scheduler::schedule_prefills() {
 void Scheduler::admit_waiting() {
   while (!queue_.empty() && n_running() < options_.max_sequences) {
     Sequence& s = queue_.front();
-    if (n_to_prefill(s.priority) >= budget_ || !admit(s)) return;
+    if (n_to_prefill(s.priority) >= budget_ || !admit_if_memory(s)) return;
     queue_.admit(s, n_tokens(s) - s.n_computed);
     const auto behind = std::ranges::upper_bound(running_, s.priority, {}, &Sequence::priority);
     running_.insert(behind, &s);
@@ -108,8 +109,20 @@ int64_t Scheduler::n_to_prefill(int32_t priority) const {
   return n;
 }
 
+// Who runs will end and leave memory: they need not suffer for a newcomer. With nobody running
+// there is nothing to wait for.
+bool Scheduler::admit_if_memory(Sequence& s) {
+  try {
+    return admit(s);
+  } catch (const std::bad_alloc&) {
+    if (running_.empty()) throw;
+    return false;
+  }
+}
+
 bool Scheduler::admit(Sequence& s) {
   if (s.refused_at == pool_.n_frees()) return false;
+  s.blocks.reserve(static_cast<size_t>(ceil_div(n_tokens(s), block_size())));
   adopt_cached_blocks(s);
   // Room for one more block of each running sequence, so that a newcomer is not preempted at once.
   const int64_t n_missing =
@@ -147,17 +160,19 @@ void Scheduler::adopt_cached_blocks(Sequence& s) {
 }
 
 void Scheduler::append_block(Sequence& s) {
+  s.blocks.push_back(-1);  // first: this may throw
   const std::optional<int32_t> block = pool_.take();
+  if (!block) s.blocks.pop_back();
   QWEN3_CHECK(block.has_value(), ErrorKind::internal, "scheduler: no free block after the check");
   if (options_.prefix_cache) cache_.forget(*block);
-  s.blocks.push_back(*block);
+  s.blocks.back() = *block;
 }
 
 void Scheduler::preempt_last() {
   Sequence& s = *running_.back();
+  queue_.push_preempted(s);  // first: this may throw
   running_.pop_back();
   release_blocks(s);
-  queue_.push_preempted(s);
   ++n_preemptions_;
 }
 
@@ -176,7 +191,11 @@ void Scheduler::commit() {
   for (const Slice& slice : slices_) {
     slice.sequence->n_computed += slice.count;
     if (slice.samples()) queue_.charge(*slice.sequence);
-    if (options_.prefix_cache) remember_full_blocks(*slice.sequence);
+    try {
+      if (options_.prefix_cache) remember_full_blocks(*slice.sequence);
+    } catch (const std::bad_alloc&) {
+      // It is tried again on the next step; until then nobody finds these blocks.
+    }
   }
   slices_.clear();
 }

@@ -61,12 +61,13 @@ class Scheduler {
  public:
   explicit Scheduler(const SchedulerOptions& options);
 
-  // Sequences are borrowed until finish(). REQUIRES: 1 <= tokens.size() <= n_blocks * block_size
-  // and the same for its later growth.
+  // Sequences are borrowed until finish(). Throws std::bad_alloc, having borrowed nothing.
+  // REQUIRES: 1 <= tokens.size() <= n_blocks * block_size and the same for its later growth.
   void add(Sequence& sequence);
 
   // The next step's work, empty when there is none. Valid until the next call of schedule, commit
-  // or finish.
+  // or finish. Throws std::bad_alloc, and then blocks are conserved and every running sequence, or
+  // if there is none next_waiting(), is to be finished.
   std::span<const Slice> schedule();
   // The step's keys and values are stored. Full blocks become findable. Called before the sampled
   // tokens are appended.
@@ -78,6 +79,7 @@ class Scheduler {
 
   int64_t n_running() const { return static_cast<int64_t>(running_.size()); }
   int64_t n_waiting() const { return queue_.size(); }
+  Sequence* next_waiting() const { return queue_.empty() ? nullptr : &queue_.front(); }
   std::span<Sequence* const> running() const { return running_; }
   int64_t n_preemptions() const { return n_preemptions_; }
   const BlockPool& pool() const { return pool_; }
@@ -93,6 +95,7 @@ class Scheduler {
   void schedule_prefills();
   int64_t n_score_rows() const { return max_logit_rows_ - n_running(); }
   void admit_waiting();
+  bool admit_if_memory(Sequence& sequence);
   bool admit(Sequence& sequence);
   int64_t n_to_prefill(int32_t priority) const;
   // Leading blocks of the sequence that the prefix cache knows: takes a reference of each.

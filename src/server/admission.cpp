@@ -14,19 +14,20 @@ Admission::Verdict Admission::admit(const SocketAddress& remote) {
     ++n_refused_;
     return Verdict::refuse;
   }
+  if (!remote.loopback) ++per_network_[remote.network()];  // first: this may throw
   ++n_served_;
-  if (!remote.loopback) ++per_network_[remote.network()];
   return Verdict::serve;
 }
 
-void Admission::release(const SocketAddress& remote, Verdict verdict) {
+void Admission::release(const SocketAddress& remote, Verdict verdict) noexcept {
+  SocketAddress::NetworkText space;
   {
     const std::lock_guard lock(mutex_);
     if (verdict == Verdict::refuse) --n_refused_;
     if (verdict == Verdict::serve) {
       --n_served_;
       if (!remote.loopback) {
-        const auto found = per_network_.find(remote.network());
+        const auto found = per_network_.find(remote.network(space));
         if (found != per_network_.end() && --found->second == 0) per_network_.erase(found);
       }
     }

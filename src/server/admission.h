@@ -3,9 +3,10 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
+#include <map>
 #include <mutex>
 #include <string>
-#include <unordered_map>
 
 #include "server/limits.h"
 #include "server/socket_address.h"
@@ -21,9 +22,10 @@ class Admission {
     refuse,  // tell 503 and close
     drop,    // there are too many even to tell
   };
-  // serve and refuse are matched by one release() each.
+  // serve and refuse are matched by one release() each, which allocates nothing. Throws
+  // std::bad_alloc, and then nothing is admitted.
   Verdict admit(const SocketAddress& remote);
-  void release(const SocketAddress& remote, Verdict verdict);
+  void release(const SocketAddress& remote, Verdict verdict) noexcept;
 
   int open() const;
   // Waits until no connection is left; false when `deadline` comes first or `interrupted` is true
@@ -46,7 +48,7 @@ class Admission {
   std::condition_variable changed_;
   int n_served_ = 0;
   int n_refused_ = 0;
-  std::unordered_map<std::string, int> per_network_;  // not for loopback
+  std::map<std::string, int, std::less<>> per_network_;  // not for loopback
 };
 
 }  // namespace qwen3::server

@@ -66,8 +66,9 @@ ApiError from_library(const Error& error) {
       api.retry_after_seconds = 1;
       return api;
     }
-    case ErrorKind::not_found:
     case ErrorKind::out_of_memory:
+      return no_memory();
+    case ErrorKind::not_found:
     case ErrorKind::device:
     case ErrorKind::internal:
       break;

@@ -1,5 +1,6 @@
 #include "server/connection.h"
 
+#include <new>
 #include <utility>
 
 #include "base/error.h"
@@ -66,17 +67,23 @@ std::optional<HttpResponse> check_whole_body(const std::string& body, int64_t mo
 void run_handler(const Handler& handler,
                  const HttpRequest& request,
                  int64_t most_work,
-                 const std::shared_ptr<ExchangeCore>& core) {
+                 const std::shared_ptr<ExchangeCore>& core) noexcept try {
   if (const auto refusal = check_whole_body(request.body, most_work)) return core->send(*refusal);
   // Held here too: a handler that throws lets go of its own first, which answers and writes the log
   // line before the reason is known.
   const auto exchange = std::make_shared<ExchangeHandle>(core);
   try {
     handler(request, exchange);
+  } catch (const std::bad_alloc&) {
+    core->no_memory();
+    core->abandon();
   } catch (const std::exception& exception) {
     core->note("error", describe(exception));
     core->abandon();
   }
+} catch (const std::exception&) {  // no memory for the handle, or to say what else went wrong
+  core->no_memory();
+  core->abandon();
 }
 
 }  // namespace
@@ -283,19 +290,27 @@ void Connection::complete_exchange() {
 
 void Connection::end_exchange(std::string_view outcome, bool complete) {
   const std::shared_ptr<ExchangeCore> exchange = std::exchange(exchange_, nullptr);
-  record_.peer = peer_.remote.address;
-  record_.status = exchange->status();
-  record_.milliseconds =
-      std::chrono::duration<double, std::milli>(Clock::now() - request_start_).count();
-  record_.outcome = outcome;
-  record_.notes = exchange->take_notes();
   front_.n_requests.fetch_add(1, std::memory_order_relaxed);
   front_.n_exchanges_open.fetch_sub(1, std::memory_order_relaxed);
   front_.bytes_sent.fetch_add(static_cast<int64_t>(record_.response_bytes),
                               std::memory_order_relaxed);
-  front_.log(record_);
+  try {
+    log_exchange(*exchange, outcome);
+  } catch (const std::bad_alloc&) {
+    // The request has had its answer; the line about it is lost.
+  }
   record_ = {};
   exchange->finish(complete);
+}
+
+void Connection::log_exchange(ExchangeCore& exchange, std::string_view outcome) {
+  record_.peer = peer_.remote.address;
+  record_.status = exchange.status();
+  record_.milliseconds =
+      std::chrono::duration<double, std::milli>(Clock::now() - request_start_).count();
+  record_.outcome = outcome;
+  record_.notes = exchange.take_notes();
+  front_.log(record_);
 }
 
 void Connection::on_tick(Clock::time_point now) {

@@ -64,6 +64,7 @@ class Connection final : public Resident, public std::enable_shared_from_this<Co
   void on_broken() override;
   void on_wake() override;
   void on_tick(Clock::time_point now) override;
+  void on_failure() noexcept override;
 
   // The server is stopping: an idle connection closes, others after their answer.
   void on_drain();
@@ -86,6 +87,7 @@ class Connection final : public Resident, public std::enable_shared_from_this<Co
   void refuse_parse(const ParseFailure& failure);
   void complete_exchange();
   void end_exchange(std::string_view outcome, bool complete);
+  void log_exchange(ExchangeCore& exchange, std::string_view outcome);
   void check_deadlines(Clock::time_point now);
   void check_body_pace(Clock::time_point now);
 
@@ -102,7 +104,7 @@ class Connection final : public Resident, public std::enable_shared_from_this<Co
   void lose(std::string_view outcome);
   void cut(std::string_view outcome);
   void linger();
-  void close();
+  void close() noexcept;
 
   FrontEnd& front_;
   Lane& lane_;

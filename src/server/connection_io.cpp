@@ -104,7 +104,7 @@ void Connection::await_reading() {
   if (wants_bytes()) {
     if (std::exchange(reading_, true)) return;
     if (transport_->pending()) {
-      lane_.post([self = shared_from_this()] { self->on_readable(); });
+      lane_.post([self = shared_from_this()] { Lane::guard(*self, [&] { self->on_readable(); }); });
     } else {
       watch_.when_readable(shared_from_this());
     }
@@ -190,6 +190,18 @@ void Connection::cut(std::string_view outcome) {
   close();
 }
 
+// What this connection was doing is half done. Its client learns it from the reset.
+void Connection::on_failure() noexcept {
+  if (phase_ == Phase::closed) return;
+  reset_on_close(watch_.fd());
+  try {
+    if (exchange_) end_exchange("out of memory", false);
+  } catch (const std::exception&) {
+    // What the handler wanted to do about it failed too.
+  }
+  close();
+}
+
 // Closing at once, with bytes of the client unread, would reset the connection and could take the
 // answer away from it before it was read.
 void Connection::linger() {
@@ -202,7 +214,7 @@ void Connection::linger() {
   await_reading();
 }
 
-void Connection::close() {
+void Connection::close() noexcept {
   if (phase_ == Phase::closed) return;
   phase_ = Phase::closed;
   watch_.close();

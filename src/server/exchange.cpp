@@ -1,5 +1,7 @@
 #include "server/exchange.h"
 
+#include <new>
+
 #include "base/error.h"
 
 namespace qwen3::server {
@@ -64,10 +66,11 @@ bool ExchangeCore::may_answer_locked() const {
 void ExchangeCore::respond_locked(const HttpResponse& response) {
   if (draining_->load(std::memory_order_relaxed)) frame_.keep_alive = false;
   std::string head = format_head(response, frame_, response.body.size());
-  status_ = response.status;
+  const bool has_body = response.status != 204 && response.status != 304 && !frame_.head_only;
+  outbox_.reserve(outbox_.size() + head.size() + response.body.size());
   outbox_.append(head);
-  const bool has_body = status_ != 204 && status_ != 304 && !frame_.head_only;
   if (has_body) outbox_.append(response.body);
+  status_ = response.status;
   ended_ = true;
   wake_locked();
 }
@@ -86,10 +89,10 @@ void ExchangeCore::start_stream(std::string content_type) {
   // Asks proxies (nginx) not to gather events before passing them on.
   response.headers.emplace_back("x-accel-buffering", "no");
   const std::string head = format_head(response, frame_, std::nullopt);
+  outbox_.append(head);
   status_ = response.status;
   streaming_ = true;
   event_stream_ = response.content_type.starts_with("text/event-stream");
-  outbox_.append(head);
   wake_locked();
 }
 
@@ -115,7 +118,9 @@ void ExchangeCore::end() {
 
 // An empty piece would be the last chunk, so it is none.
 void ExchangeCore::append_locked(std::string_view piece) {
+  constexpr size_t kChunkFrame = 16 + 2 + 2;  // the length and two ends of lines
   if (piece.empty() || frame_.head_only) return;
+  outbox_.reserve(outbox_.size() + piece.size() + kChunkFrame);
   if (frame_.http_1_0) {
     outbox_.append(piece);
   } else {
@@ -132,7 +137,7 @@ void ExchangeCore::end_locked() {
 }
 
 // One wake-up is enough for whatever gathers in the outbox before the connection runs.
-void ExchangeCore::wake_locked() {
+void ExchangeCore::wake_locked() noexcept {
   if (waking_ || lane_ == nullptr) return;
   waking_ = true;
   lane_->wake(connection_);
@@ -148,6 +153,9 @@ void ExchangeCore::post(std::function<void()> work) {
     }
     try {
       work();
+    } catch (const std::bad_alloc&) {
+      core->no_memory();
+      core->abandon();
     } catch (const std::exception&) {
       core->note("error", "work on the connection's thread failed");
       core->abandon();
@@ -177,19 +185,33 @@ void ExchangeCore::note(std::string key, std::string value) {
   notes_.emplace_back(std::move(key), std::move(value));
 }
 
-void ExchangeCore::abandon() {
+void ExchangeCore::abandon() noexcept {
   const std::lock_guard lock(mutex_);
   if (over_locked()) return;
+  try {
+    tell_abandoned_locked();
+  } catch (const std::exception&) {
+    cut_ = true;
+  }
+  gone_ = true;
+  wake_locked();
+}
+
+void ExchangeCore::tell_abandoned_locked() {
+  const bool memory = no_memory_.load(std::memory_order_relaxed);
   if (status_ == 0 && !gone()) {
-    respond_locked(error_response(500, "the server failed to answer", "internal_error"));
+    respond_locked(
+        memory
+            ? error_response(503, "the server has no memory for this request now", "out_of_memory")
+            : error_response(500, "the server failed to answer", "internal_error"));
   } else if (status_ != 0 && event_stream_ && between_events_) {
-    append_locked(error_event("the server failed to complete the answer", "internal_error"));
+    append_locked(error_event(memory ? "the server has no memory to complete the answer"
+                                     : "the server failed to complete the answer",
+                              memory ? "out_of_memory" : "internal_error"));
     end_locked();
   } else {
     cut_ = true;  // a stream of another kind can only tell by breaking off
-    wake_locked();
   }
-  gone_ = true;
 }
 
 ExchangeCore::Output ExchangeCore::take_output(std::string& out) {

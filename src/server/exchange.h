@@ -5,6 +5,9 @@
 //                               ├── ExchangeCore ── wake ──> Connection::on_wake
 //   engine thread ── copy of ───┘                 <── take_output
 //
+// Every call does all that it says or nothing: what throws std::bad_alloc half-way has left no
+// bytes in the outbox. What the end of an exchange needs (abandon, finish, waking) throws nothing.
+//
 // While `lane_` is set the connection, its lane and the server live; the connection clears it,
 // under the mutex, when the exchange is over, and from then on every call does nothing.
 #pragma once
@@ -45,8 +48,11 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
   bool gone() const { return gone_.load(std::memory_order_relaxed); }
   bool hold(int64_t bytes);
   void note(std::string key, std::string value);
-  // The handler will not call again: answers 500, or ends a begun stream with an error event.
-  void abandon();
+  // The handler will not call again: answers 500 (503 after no_memory()), or ends a begun stream
+  // with an error event. Without the memory for that it breaks the answer off.
+  void abandon() noexcept;
+  // Memory is what was lacking, should the answer be abandoned.
+  void no_memory() noexcept { no_memory_.store(true, std::memory_order_relaxed); }
 
   // The handler has returned, and the request's body with it.
   void body_is_gone();
@@ -79,7 +85,8 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
   void respond_locked(const HttpResponse& response);
   bool hold_output_locked(size_t bytes);
   void end_locked();
-  void wake_locked();
+  void wake_locked() noexcept;
+  void tell_abandoned_locked();
   bool may_answer_locked() const;
   bool over_locked() const { return lane_ == nullptr || ended_; }
   std::function<void()> take_action_locked();
@@ -104,6 +111,7 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
   std::function<void()> disconnect_action_;
   std::vector<std::pair<std::string, std::string>> notes_;
   std::atomic<bool> gone_{false};
+  std::atomic<bool> no_memory_{false};
   std::atomic<size_t> unsent_{0};
 };
 
@@ -124,6 +132,7 @@ class ExchangeHandle final : public Exchange {
     core_->on_disconnect(std::move(action));
   }
   bool gone() const override { return core_->gone(); }
+  void no_memory() noexcept override { core_->no_memory(); }
   bool hold(int64_t bytes) override { return core_->hold(bytes); }
   void note(std::string key, std::string value) override {
     core_->note(std::move(key), std::move(value));

@@ -2,6 +2,7 @@
 
 #include <exception>
 #include <iterator>
+#include <new>
 #include <utility>
 
 #include "server/handlers.h"
@@ -115,12 +116,20 @@ bool Generation::submit(size_t index) {
 }
 
 void Generation::arrived(size_t index, const Event& event) {
-  {
+  try {
+    {
+      const std::lock_guard lock(mutex_);
+      mailbox_.push_back({index, event});
+      if (std::exchange(posted_, true)) return;
+    }
+    exchange_->post([self = shared_from_this()] { self->empty_mailbox(); });
+  } catch (const std::bad_alloc&) {
+    // The engine gives this request up, and with the last of them this object goes unanswered.
+    exchange_->no_memory();
     const std::lock_guard lock(mutex_);
-    mailbox_.push_back({index, event});
-    if (std::exchange(posted_, true)) return;
+    posted_ = false;
+    throw;
   }
-  exchange_->post([self = shared_from_this()] { self->empty_mailbox(); });
 }
 
 void Generation::empty_mailbox() {
@@ -150,6 +159,9 @@ void Generation::handle(size_t index, const Event& event) {
   child.finished = true;
   --n_running_;
   ++n_finished_;
+  if (*event.finish == FinishReason::error && event.error_kind == ErrorKind::out_of_memory) {
+    return fail(no_memory());
+  }
   if (*event.finish == FinishReason::error) {
     ApiError error(500, "internal_error", "the engine failed on this request");
     error.detail = event.error;

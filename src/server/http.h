@@ -81,6 +81,9 @@ class Exchange {
 
   virtual bool gone() const = 0;
 
+  // Memory is what was lacking, should the last handle go without an answer.
+  virtual void no_memory() noexcept {}
+
   // Says how many bytes the handler keeps for this request from now on, beside what the front
   // counts itself: the body while the handler runs, and what is on its way to the client. False
   // when they are not to be had; the earlier number stands then, and the handler should give up

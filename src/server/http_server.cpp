@@ -60,6 +60,40 @@ std::unique_ptr<TlsContext> make_tls(const HttpOptions& options) {
   return std::make_unique<TlsContext>(options.tls_certificate, options.tls_key);
 }
 
+// A connection on its way to its lane. Owns what the client has been given until the connection
+// does.
+class Arrival {
+ public:
+  Arrival(Admission& admission, UniqueFd fd, const SocketAddress& remote)
+      : admission_(admission), fd_(std::move(fd)), remote_(remote) {}
+  ~Arrival() {
+    if (holds_place_) admission_.release(remote_, verdict_);
+  }
+  Arrival(const Arrival&) = delete;
+
+  Admission::Verdict admit() {
+    verdict_ = admission_.admit(remote_);
+    holds_place_ = verdict_ != Admission::Verdict::drop;
+    return verdict_;
+  }
+  Admission::Verdict verdict() const { return verdict_; }
+
+  std::shared_ptr<Connection> connect(FrontEnd& front, Lane& lane) {
+    Peer peer{.remote = remote_, .local = local_address(fd_.get())};
+    auto connection =
+        std::make_shared<Connection>(front, lane, std::move(fd_), std::move(peer), verdict_);
+    holds_place_ = false;
+    return connection;
+  }
+
+ private:
+  Admission& admission_;
+  UniqueFd fd_;
+  const SocketAddress remote_;
+  Admission::Verdict verdict_ = Admission::Verdict::drop;
+  bool holds_place_ = false;
+};
+
 }  // namespace
 
 // Members go in the reverse order: first the threads that use the rest.
@@ -83,6 +117,7 @@ struct HttpServer::Impl {
 
   void listen();
   void accept(UniqueFd fd, const SocketAddress& remote);
+  void open(Lane& lane, Arrival& arrival);
   void close_listeners();
   void each_connection(const std::function<void(Connection&)>& visit);
   bool wait_for_grace();
@@ -123,26 +158,29 @@ void HttpServer::Impl::listen() {
   });
 }
 
+// What has no memory to be served is closed, here or on its lane. Nothing is admitted that somebody
+// does not own already.
 void HttpServer::Impl::accept(UniqueFd fd, const SocketAddress& remote) {
-  const Admission::Verdict verdict = admission.admit(remote);
-  auto& count = verdict == Admission::Verdict::serve ? front.n_accepted : front.n_refused;
-  count.fetch_add(1, std::memory_order_relaxed);
-  if (verdict == Admission::Verdict::drop) return;
+  const auto arrival = std::make_shared<Arrival>(admission, std::move(fd), remote);
+  if (arrival->admit() == Admission::Verdict::drop) {
+    front.n_refused.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
   Lane& lane = *lanes[next_lane++ % lanes.size()];
-  // Shared, because what is posted must be copyable.
-  auto shared_fd = std::make_shared<UniqueFd>(std::move(fd));
-  lane.post([this, &lane, shared_fd, remote, verdict] {
-    std::shared_ptr<Connection> connection;
-    try {
-      Peer peer{.remote = remote, .local = local_address(shared_fd->get())};
-      connection = std::make_shared<Connection>(
-          front, lane, std::move(*shared_fd), std::move(peer), verdict);
-    } catch (const std::exception&) {
-      admission.release(remote, verdict);  // no memory, or no room in the event loop
-      return;
-    }
-    connection->start();
-  });
+  lane.post([this, &lane, arrival] { open(lane, *arrival); });
+}
+
+void HttpServer::Impl::open(Lane& lane, Arrival& arrival) {
+  std::shared_ptr<Connection> connection;
+  try {
+    connection = arrival.connect(front, lane);
+  } catch (const std::exception&) {  // no memory, or no room in the event loop
+    front.n_refused.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  const bool served = arrival.verdict() == Admission::Verdict::serve;
+  (served ? front.n_accepted : front.n_refused).fetch_add(1, std::memory_order_relaxed);
+  Lane::guard(*connection, [&] { connection->start(); });
 }
 
 void HttpServer::Impl::close_listeners() {

@@ -1,11 +1,11 @@
 #include "server/lane.h"
 
+#include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <future>
+#include <exception>
 #include <thread>
 #include <utility>
 
@@ -14,12 +14,22 @@ namespace qwen3::server {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
+// Asio's timers allocate, so there are none: the loop itself wakes for the tick. stop() of the
+// context is what gets the thread out of its wait without allocating; `stopping` tells the end from
+// that.
 struct Lane::Loop {
   asio::io_context context{1};
   asio::executor_work_guard<asio::io_context::executor_type> guard{context.get_executor()};
-  asio::steady_timer ticker{context};
-  bool ticking = false;
+  std::atomic<bool> stopping{false};
   std::thread thread;
+};
+
+// On the stack of who waits for it.
+struct Lane::Errand {
+  const std::function<void()>& work;
+  Errand* next = nullptr;
+  bool done = false;
+  std::exception_ptr thrown = nullptr;
 };
 
 struct Watch::Descriptor {
@@ -30,69 +40,166 @@ struct Watch::Descriptor {
 namespace {
 
 constexpr size_t kScratchBytes = 64 * 1024;
+constexpr int kReadyPerTurn = 64;
+
+// What was posted may throw: it is over then, and the connections of the thread must go on.
+template <typename Work>
+void unless_it_throws(const Work& work) noexcept {
+  try {
+    work();
+  } catch (...) {
+  }
+}
 
 }  // namespace
 
 Lane::Lane(std::chrono::milliseconds tick)
     : loop_(std::make_unique<Loop>()), tick_(tick), scratch_(kScratchBytes) {
-  loop_->thread = std::thread([this] {
-    while (true) {
-      try {
-        loop_->context.run();
-        return;
-      } catch (const std::exception&) {
-        // The work that threw is over; the connections of this thread must go on.
-        continue;
-      }
-    }
-  });
+  loop_->thread = std::thread([this] { run(); });
 }
 
 Lane::~Lane() { stop(); }
 
 void Lane::stop() {
   if (!loop_->thread.joinable()) return;
-  loop_->guard.reset();
+  loop_->stopping = true;
   loop_->context.stop();
   loop_->thread.join();
   residents_.clear();
+  later_.reset();
+  std::shared_ptr<Resident> woken;  // destroyed outside the lock
+  const std::lock_guard lock(mutex_);
+  woken.swap(woken_);
+}
+
+// restart() comes before the looks: a stop() that follows what they saw is never lost.
+void Lane::run() {
+  while (true) {
+    loop_->context.restart();
+    if (loop_->stopping) return;
+    unless_it_throws([&] { run_some(); });
+    run_errands();
+    call_woken();
+    unless_it_throws([&] { wait_for_work(); });
+    if (needs_ticks() && Clock::now() >= next_tick_) tick();
+  }
+}
+
+// Of what is ready: while residents are woken all the time, waiting would never get so far.
+void Lane::run_some() {
+  for (int i = 0; i < kReadyPerTurn && loop_->context.poll_one() > 0; ++i) {
+  }
+}
+
+// An idle lane sleeps until something comes.
+void Lane::wait_for_work() {
+  if (needs_ticks()) {
+    loop_->context.run_until(next_tick_);
+  } else {
+    loop_->context.run();
+  }
+}
+
+void Lane::begin_ticks() noexcept {
+  next_tick_ = Clock::now() + tick_;
+  loop_->context.stop();  // the thread's wait knows of no tick yet
+}
+
+void Lane::tick() {
+  const Clock::time_point now = Clock::now();
+  call_those_later();
+  for (size_t i = residents_.size(); i-- > 0;) {
+    const std::shared_ptr<Resident> resident = residents_[i];
+    guard(*resident, [&] { resident->on_tick(now); });
+  }
+  next_tick_ = Clock::now() + tick_;
 }
 
 void Lane::post(std::function<void()> work) { asio::post(loop_->context, std::move(work)); }
 
-void Lane::post_after(std::chrono::milliseconds delay, std::function<void()> work) {
-  auto timer = std::make_shared<asio::steady_timer>(loop_->context, delay);
-  timer->async_wait([timer, work = std::move(work)](error_code error) {
-    if (!error) work();
-  });
+void Lane::wake(const std::weak_ptr<Resident>& resident) noexcept {
+  std::shared_ptr<Resident> alive = resident.lock();
+  if (alive == nullptr) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(alive->woken_, true)) {
+      // Let go of under the lock: the chain holds it too, so its last owner is the lane's thread.
+      alive.reset();
+      return;
+    }
+    Resident* const last = std::exchange(last_woken_, alive.get());
+    (last != nullptr ? last->next_woken_ : woken_) = std::move(alive);
+  }
+  loop_->context.stop();
 }
 
-void Lane::wake(std::weak_ptr<Resident> resident) {
-  asio::post(loop_->context, [resident = std::move(resident)] {
-    if (const auto alive = resident.lock()) alive->on_wake();
-  });
+// A resident's links are its own again, and it can be woken anew, before it is called.
+void Lane::call_woken() {
+  std::unique_lock lock(mutex_);
+  last_woken_ = nullptr;
+  std::shared_ptr<Resident> chain = std::move(woken_);
+  while (chain != nullptr) {
+    std::shared_ptr<Resident> one = std::move(chain);
+    chain = std::move(one->next_woken_);
+    one->woken_ = false;
+    lock.unlock();
+    guard(*one, [&] { one->on_wake(); });
+    one.reset();
+    lock.lock();
+  }
+}
+
+void Lane::call_later(std::shared_ptr<Resident> resident) noexcept {
+  if (std::exchange(resident->later_, true)) return;
+  if (!needs_ticks()) begin_ticks();
+  resident->next_later_ = std::move(later_);
+  later_ = std::move(resident);
+}
+
+void Lane::call_those_later() {
+  std::shared_ptr<Resident> chain = std::move(later_);
+  while (chain != nullptr) {
+    const std::shared_ptr<Resident> one = std::move(chain);
+    chain = std::move(one->next_later_);
+    one->later_ = false;
+    guard(*one, [&] { one->on_later(); });
+  }
 }
 
 void Lane::run_and_wait(const std::function<void()>& work) {
-  std::promise<void> done;
-  asio::post(loop_->context, [&] {
+  Errand errand{.work = work};
+  std::unique_lock lock(mutex_);
+  errand.next = std::exchange(errands_, &errand);
+  loop_->context.stop();
+  errand_done_.wait(lock, [&] { return errand.done; });
+  if (errand.thrown != nullptr) std::rethrow_exception(errand.thrown);
+}
+
+void Lane::run_errands() {
+  std::unique_lock lock(mutex_);
+  while (errands_ != nullptr) {
+    Errand& errand = *errands_;
+    errands_ = errand.next;
+    lock.unlock();
     try {
-      work();
-      done.set_value();
+      errand.work();
     } catch (...) {
-      done.set_exception(std::current_exception());
+      errand.thrown = std::current_exception();
     }
-  });
-  done.get_future().get();
+    lock.lock();
+    errand.done = true;
+    errand_done_.notify_all();
+  }
 }
 
 void Lane::add(std::shared_ptr<Resident> resident) {
   resident->lane_index_ = residents_.size();
+  const bool first = !needs_ticks();
   residents_.push_back(std::move(resident));
-  if (!loop_->ticking) tick();
+  if (first) begin_ticks();
 }
 
-void Lane::remove(Resident& resident) {
+void Lane::remove(Resident& resident) noexcept {
   const size_t index = resident.lane_index_;
   if (index >= residents_.size() || residents_[index].get() != &resident) return;
   std::swap(residents_[index], residents_.back());
@@ -104,21 +211,8 @@ void Lane::remove(Resident& resident) {
 void Lane::each(const std::function<void(Resident&)>& visit) {
   for (size_t i = residents_.size(); i-- > 0;) {
     const std::shared_ptr<Resident> resident = residents_[i];
-    visit(*resident);
+    guard(*resident, [&] { visit(*resident); });
   }
-}
-
-// Stops by itself on an empty lane, so that an idle server sleeps.
-void Lane::tick() {
-  loop_->ticking = !residents_.empty();
-  if (!loop_->ticking) return;
-  loop_->ticker.expires_after(tick_);
-  loop_->ticker.async_wait([this](error_code error) {
-    if (error) return;
-    const Clock::time_point now = Clock::now();
-    each([now](Resident& resident) { resident.on_tick(now); });
-    tick();
-  });
 }
 
 Watch::Watch(Lane& lane, UniqueFd fd)
@@ -134,25 +228,28 @@ int Watch::fd() const { return descriptor_->stream.native_handle(); }
 void Watch::when_readable(std::shared_ptr<Resident> resident) {
   descriptor_->stream.async_wait(asio::posix::stream_descriptor::wait_read,
                                  [resident = std::move(resident)](error_code error) {
-                                   if (!error) resident->on_readable();
+                                   if (!error)
+                                     Lane::guard(*resident, [&] { resident->on_readable(); });
                                  });
 }
 
 void Watch::when_writable(std::shared_ptr<Resident> resident) {
   descriptor_->stream.async_wait(asio::posix::stream_descriptor::wait_write,
                                  [resident = std::move(resident)](error_code error) {
-                                   if (!error) resident->on_writable();
+                                   if (!error)
+                                     Lane::guard(*resident, [&] { resident->on_writable(); });
                                  });
 }
 
 void Watch::when_broken(std::shared_ptr<Resident> resident) {
   descriptor_->stream.async_wait(asio::posix::stream_descriptor::wait_error,
                                  [resident = std::move(resident)](error_code error) {
-                                   if (!error) resident->on_broken();
+                                   if (!error)
+                                     Lane::guard(*resident, [&] { resident->on_broken(); });
                                  });
 }
 
-void Watch::close() {
+void Watch::close() noexcept {
   error_code ignored;
   descriptor_->stream.close(ignored);
 }

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <exception>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -16,7 +17,6 @@ namespace qwen3::server {
 namespace {
 
 constexpr int kAcceptsPerTurn = 64;
-constexpr std::chrono::milliseconds kRestWhenExhausted{50};
 
 std::vector<SocketAddress> parse_addresses(const HttpOptions& options) {
   std::vector<SocketAddress> out;
@@ -103,7 +103,9 @@ std::vector<ListeningSocket> bind_listeners(const HttpOptions& options) {
 Listener::Listener(Lane& lane, UniqueFd fd, Events events)
     : lane_(lane), fd_(fd.get()), watch_(lane, std::move(fd)), events_(std::move(events)) {}
 
-void Listener::start() { watch_.when_readable(shared_from_this()); }
+void Listener::start() {
+  if (!closed_) watch_.when_readable(shared_from_this());
+}
 
 void Listener::close() {
   closed_ = true;
@@ -113,17 +115,19 @@ void Listener::close() {
 void Listener::on_readable() {
   for (int i = 0; i < kAcceptsPerTurn && !closed_; ++i) {
     const Step step = accept_one();
-    if (step == Step::accepted) continue;
     if (step == Step::drained) break;
-    // No descriptor left: waiting for readiness would return at once, for ever. Clients stay in the
-    // backlog meanwhile.
-    events_.exhausted();
-    lane_.post_after(kRestWhenExhausted, [self = shared_from_this()] {
-      if (!self->closed_) self->start();
-    });
-    return;
+    if (step == Step::exhausted) {
+      events_.exhausted();
+      return rest();
+    }
   }
-  if (!closed_) start();
+  start();
+}
+
+// With no descriptor left, waiting for readiness would return at once, for ever. Clients stay in
+// the backlog meanwhile.
+void Listener::rest() noexcept {
+  if (!closed_) lane_.call_later(shared_from_this());
 }
 
 Listener::Step Listener::accept_one() {
@@ -134,8 +138,7 @@ Listener::Step Listener::accept_one() {
   if (fd) {
     const int on = 1;
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    events_.accepted(std::move(fd), to_socket_address(storage));
-    return Step::accepted;
+    return hand_over(std::move(fd), storage);
   }
   switch (errno) {
     case EAGAIN:
@@ -150,6 +153,15 @@ Listener::Step Listener::accept_one() {
       return Step::exhausted;
     default:
       return Step::accepted;  // that one connection failed (ECONNABORTED, EINTR …): go on
+  }
+}
+
+Listener::Step Listener::hand_over(UniqueFd fd, const sockaddr_storage& from) {
+  try {
+    events_.accepted(std::move(fd), to_socket_address(from));
+    return Step::accepted;
+  } catch (const std::exception&) {
+    return Step::exhausted;
   }
 }
 

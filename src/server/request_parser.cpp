@@ -128,6 +128,7 @@ void RequestParser::reset() {
   head_ = {};
   body_ = {};
   failure_ = {};
+  dropped_empty_line_ = false;
   scanned_ = line_start_ = 0;
   n_lines_ = 0;
 }
@@ -139,8 +140,11 @@ RequestParser::Progress RequestParser::fail(int status, std::string_view message
 
 RequestParser::Progress RequestParser::read_head(std::string& input) {
   // One empty line before a request is allowed (RFC 9112, 2.2).
-  if (scanned_ == 0 && input == "\r") return Progress::needs_more;
-  if (scanned_ == 0 && input.starts_with("\r\n")) input.erase(0, 2);
+  if (scanned_ == 0 && !dropped_empty_line_) {
+    if (input == "\r") return Progress::needs_more;
+    dropped_empty_line_ = input.starts_with("\r\n");
+    if (dropped_empty_line_) input.erase(0, 2);
+  }
   const Progress progress = scan(input);
   if (progress != Progress::done) return progress;
   const std::string head = input.substr(0, scanned_);

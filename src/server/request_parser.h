@@ -4,7 +4,8 @@
 // make request smuggling impossible. The only file that knows Beast is request_parser.cpp.
 //
 // Nothing is allocated by a length that a client states, until the owner of the parser has found
-// room for it (expect_body).
+// room for it (expect_body). All that is known of a request stands in the parser, none of it in how
+// its bytes were cut: any split of them gives the same requests.
 #pragma once
 
 #include <cstdint>
@@ -86,6 +87,7 @@ class RequestParser {
   ParseFailure failure_;
 
   // Of the scan over the raw head.
+  bool dropped_empty_line_ = false;  // the one that may stand before a request
   size_t scanned_ = 0;
   size_t line_start_ = 0;
   int n_lines_ = 0;

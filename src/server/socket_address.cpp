@@ -40,12 +40,20 @@ void UniqueFd::reset(int fd) {
 }
 
 std::string SocketAddress::network() const {
+  NetworkText space;
+  return std::string(network(space));
+}
+
+std::string_view SocketAddress::network(NetworkText& space) const {
+  static constexpr std::string_view kPrefix = "/64";
+  static_assert(INET6_ADDRSTRLEN + kPrefix.size() <= std::tuple_size_v<NetworkText>);
   in6_addr a;
   if (!v6 || inet_pton(AF_INET6, address.c_str(), &a) != 1) return address;
   std::memset(a.s6_addr + 8, 0, 8);
-  char out[INET6_ADDRSTRLEN] = {};
-  inet_ntop(AF_INET6, &a, out, sizeof out);
-  return std::string(out) + "/64";
+  inet_ntop(AF_INET6, &a, space.data(), space.size());
+  const size_t length = std::strlen(space.data());
+  kPrefix.copy(space.data() + length, kPrefix.size());
+  return {space.data(), length + kPrefix.size()};
 }
 
 SocketAddress to_socket_address(const sockaddr_storage& address) {

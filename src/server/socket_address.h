@@ -1,6 +1,7 @@
 // An IP address and port as the text that logs and Host headers use, and what it means for trust.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -48,6 +49,9 @@ struct SocketAddress {
   std::string text() const { return host() + ":" + std::to_string(port); }
   // What limits per address count: the address, for IPv6 its /64 network.
   std::string network() const;
+  // The same, written into `space` when it is not the address itself.
+  using NetworkText = std::array<char, 64>;
+  std::string_view network(NetworkText& space) const;
 };
 
 // An empty address for a family that is neither IPv4 nor IPv6.

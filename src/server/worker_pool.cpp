@@ -27,11 +27,11 @@ WorkerPool::Work WorkerPool::Turns::pop() {
   Owner& first = owners_.front();
   Work work = std::move(first.works.front());
   first.works.pop_front();
-  // The next turn is another owner's. A swap all the way round allocates nothing.
+  // The next turn is another owner's. Nothing here allocates.
   if (first.works.empty()) {
     owners_.pop_front();
   } else {
-    std::rotate(owners_.begin(), owners_.begin() + 1, owners_.end());
+    owners_.splice(owners_.end(), owners_, owners_.begin());
   }
   return work;
 }

@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <list>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -42,7 +43,7 @@ class WorkerPool {
       std::string name;
       std::deque<Work> works;
     };
-    std::deque<Owner> owners_;
+    std::list<Owner> owners_;
   };
 
   void run();

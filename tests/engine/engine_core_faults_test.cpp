@@ -103,6 +103,27 @@ TEST(EngineCore, ThrowingCallbackDropsOnlyItsRequest) {
   EXPECT_EQ(mock.core.stats().n_running, 0);
 }
 
+// A step that fails half-way has a token for a request and then its end. Whoever throws at the
+// first is gone before the second.
+TEST(EngineCore, ThrowingCallbackOfAHalfDoneStepIsNotCalledAgain) {
+  std::atomic<int> n_calls = 0;
+  Mock mock({});
+  mock.knobs.sleep_us = 20000;  // so that the two below are taken in together
+  auto running = mock.core.submit({.prompt_ids = {1}, .sampling = {.max_tokens = 50}});
+  ASSERT_TRUE(running.next().has_value());
+  mock.knobs.fail_hidden = true;
+  mock.core.submit({.prompt_ids = {2}}, [&](const Event&) {
+    ++n_calls;
+    throw std::runtime_error("client");
+  });
+  auto embedding = mock.core.submit({.prompt_ids = {3}, .embed = true});
+  const Outcome outcome = drain(embedding);
+  EXPECT_EQ(outcome.last.finish, FinishReason::error);
+  EXPECT_EQ(outcome.last.error_kind, ErrorKind::out_of_memory);
+  EXPECT_EQ(mock.core.stats().n_free_blocks, 64);
+  EXPECT_EQ(n_calls, 1);
+}
+
 TEST(EngineCore, RefusesMoreThanMaxWaitingAndRecovers) {
   Mock mock({.max_sequences = 1, .max_waiting = 3});
   mock.knobs.sleep_us = 2000;

@@ -47,7 +47,8 @@ class MockModel final : public ModelRunner {
     std::atomic<int64_t> sleep_us = 0;  // per step
     std::atomic<int64_t> fail_at = -1;  // step number that throws
     std::atomic<int> fail_kind = static_cast<int>(ErrorKind::out_of_memory);
-    std::atomic<int32_t> nan_token = -1;  // a sequence whose newest token is this gets NaN logits
+    std::atomic<bool> fail_hidden = false;  // hidden() throws, when the step's logits are taken
+    std::atomic<int32_t> nan_token = -1;    // a sequence whose newest token is this gets NaN logits
     std::atomic<int64_t> n_steps = 0, n_rows = 0, most_rows = 0, most_logit_rows = 0;
     std::atomic<bool> check = true;
   };
@@ -89,6 +90,7 @@ class MockModel final : public ModelRunner {
   }
 
   Tensor hidden() override {
+    if (knobs_.fail_hidden) throw Error(ErrorKind::out_of_memory, "mock");
     const auto width = static_cast<int64_t>(mock_hidden(0).size());
     return Tensor::view(hidden_, {static_cast<int64_t>(hidden_.size()) / width, width});
   }
