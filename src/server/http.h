@@ -55,6 +55,8 @@ struct HttpResponse {
 //
 // A client that closes its sending side is taken for gone, as it cannot be told apart from one that
 // closed altogether: streams end and on_disconnect is called. An answer by send() is still tried.
+// (The difference would show when something is written, but a whole answer is written at its end,
+// and computing it for nobody is what is to be avoided.)
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -99,6 +101,9 @@ struct Route {
   // The handler neither blocks nor computes (health, metrics): it runs on the connection's thread,
   // and so answers when every worker is busy.
   bool quick = false;
+  // Shows nothing of anybody: probes of balancers and orchestrators, which know no name of this
+  // server, may ask under any Host. Never for a row that answers with data.
+  bool any_host = false;
 };
 
 }  // namespace qwen3::server
