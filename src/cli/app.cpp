@@ -110,6 +110,7 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
 
 int run(int argc, const char* const* argv) {
   if (!open_standard_streams()) return kFailed;  // nowhere to say why
+  const NotesFlushedAtEnd flushed;
   try {
     return parse_and_act(argc, argv);
   } catch (const UsageError& error) {

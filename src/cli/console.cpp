@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -23,22 +24,9 @@ namespace {
 // otherwise. Until then SIGPIPE is ignored: nobody reading the messages is no reason to end.
 bool g_die_of_broken_pipe = false;
 
-// Writes all of `text`; false with errno set when the system refuses. A terminal that another
-// program made non-blocking is waited for.
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(fd, text.data(), text.size());
-    if (n >= 0) {
-      text.remove_prefix(static_cast<size_t>(n));
-    } else if (errno == EAGAIN) {
-      pollfd state{fd, POLLOUT, 0};
-      if (::poll(&state, 1, -1) < 0 && errno != EINTR) return false;
-    } else if (errno != EINTR) {
-      return false;
-    }
-  }
-  return true;
-}
+// Never destroyed: a thread that hangs in a write may outlive everything else.
+std::atomic<NoteSink*> g_note_sink = nullptr;
+constexpr std::chrono::milliseconds kLastPatience{1500};
 
 }  // namespace
 
@@ -55,12 +43,27 @@ bool open_standard_streams() {
   return true;
 }
 
+bool write_to(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n >= 0) {
+      text.remove_prefix(static_cast<size_t>(n));
+    } else if (errno == EAGAIN) {
+      pollfd state{fd, POLLOUT, 0};
+      if (::poll(&state, 1, -1) < 0 && errno != EINTR) return false;
+    } else if (errno != EINTR) {
+      return false;
+    }
+  }
+  return true;
+}
+
 bool stdin_is_terminal() { return isatty(STDIN_FILENO) == 1; }
 bool stdout_is_terminal() { return isatty(STDOUT_FILENO) == 1; }
 bool stderr_is_terminal() { return isatty(STDERR_FILENO) == 1; }
 
 void print_out(std::string_view text) {
-  if (write_all(STDOUT_FILENO, text)) return;
+  if (write_to(STDOUT_FILENO, text)) return;
   const int error = errno;
   if (error == EPIPE && g_die_of_broken_pipe) {
     signal(SIGPIPE, SIG_DFL);
@@ -71,7 +74,10 @@ void print_out(std::string_view text) {
 
 void print_json(const Json& value) { print_out(dump_json(value) + "\n"); }
 
-void print_raw_note(std::string_view text) { write_all(STDERR_FILENO, text); }
+void print_raw_note(std::string_view text) {
+  if (NoteSink* const sink = g_note_sink) return sink->write(text);
+  write_to(STDERR_FILENO, text);
+}
 
 void print_note(std::string_view line) { print_raw_note(fmt::format("{}\n", line)); }
 
@@ -87,6 +93,12 @@ void print_error(std::string_view message) {
     }
   }
   print_note(line);
+}
+
+void send_notes_to(std::unique_ptr<NoteSink> sink) { g_note_sink = sink.release(); }
+
+void flush_notes() {
+  if (NoteSink* const sink = g_note_sink) sink->flush(kLastPatience);
 }
 
 void write_page(const std::filesystem::path& path,

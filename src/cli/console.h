@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -36,6 +37,31 @@ void print_note(std::string_view line);
 void print_raw_note(std::string_view text);
 // An error: always one line of UTF-8, control characters made visible.
 void print_error(std::string_view message);
+
+// Writes all of `text`; false with errno set when the system refuses. A terminal that another
+// program made non-blocking is waited for.
+bool write_to(int fd, std::string_view text);
+
+// Where lines for people go instead of straight to stderr. Any thread.
+class NoteSink {
+ public:
+  virtual ~NoteSink() = default;
+  virtual void write(std::string_view text) noexcept = 0;
+  // Waits until all is written; false when that takes longer than `patience`.
+  virtual bool flush(std::chrono::milliseconds patience) = 0;
+};
+
+// From now on, and until the process ends, the notes and errors above go to `sink`. Once at most.
+void send_notes_to(std::unique_ptr<NoteSink> sink);
+// For those who end the process: gives what was said before a second or two to get out.
+void flush_notes();
+// The same at the end of a scope.
+struct NotesFlushedAtEnd {
+  NotesFlushedAtEnd() = default;
+  ~NotesFlushedAtEnd() { flush_notes(); }
+  NotesFlushedAtEnd(const NotesFlushedAtEnd&) = delete;
+  NotesFlushedAtEnd& operator=(const NotesFlushedAtEnd&) = delete;
+};
 
 // A report's page: written, and its size said when `output` allows. Throws Error{device}.
 void write_page(const std::filesystem::path& path,

@@ -9,9 +9,11 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/utf8.h"
 #include "cli/numbers.h"
 #include "server/auth.h"
+#include "server/socket_address.h"
 
 namespace qwen3::cli {
 namespace {
@@ -44,12 +46,13 @@ void add_front_options(CLI::App& command, ServeOptions& options) {
   command.add_option("--api-key-file",
                      options.key_file,
                      "File of keys, one a line (KEY or NAME:KEY), readable by its owner alone");
-  command.add_option("--allow-host",
-                     options.http.allow_hosts,
-                     "Further values of the Host header to accept, exactly as sent");
+  command.add_option(
+      "--allow-host",
+      options.http.allow_hosts,
+      "Further names to accept in the Host header, with their port if it is another");
   command.add_option("--allow-origin",
                      options.http.allow_origins,
-                     "Origins of web pages that may call this server, exactly as sent");
+                     "Origins of web pages that may call this server");
   command.add_option("--tls-cert", options.http.tls_certificate, "PEM file: serve HTTPS");
   command.add_option("--tls-key", options.http.tls_key, "PEM file with the certificate's key");
   command.add_option("--max-body", options.body_mib, "Largest request body in MiB")
@@ -60,9 +63,26 @@ void add_front_options(CLI::App& command, ServeOptions& options) {
       ->check(integer_in(1, 1'000'000))
       ->capture_default_str();
   command
-      .add_option("--drain-seconds",
-                  options.drain_seconds,
-                  "After SIGTERM or Ctrl-C, time for the requests under way")
+      .add_option("--keep-alive-seconds",
+                  options.keep_alive_seconds,
+                  "An idle connection closes after this time")
+      ->check(integer_in(1, 86'400))
+      ->capture_default_str();
+  command.add_flag("!--no-access-log", options.access_log, "No JSON line per request on stderr");
+}
+
+void add_end_options(CLI::App& command, ServeOptions& options) {
+  command
+      .add_option(
+          "--drain-notice-seconds",
+          options.drain_notice_seconds,
+          "After SIGTERM, Ctrl-C or SIGHUP, time in which /health says 503 while requests are "
+          "still taken")
+      ->check(integer_in(0, 86'400))
+      ->capture_default_str();
+  command
+      .add_option(
+          "--drain-seconds", options.drain_seconds, "After that, time for the requests under way")
       ->check(integer_in(0, 86'400))
       ->capture_default_str();
   command
@@ -71,7 +91,6 @@ void add_front_options(CLI::App& command, ServeOptions& options) {
                   "End the process when one step of the engine takes longer; 0: never")
       ->check(integer_in(0, 86'400))
       ->capture_default_str();
-  command.add_flag("!--no-access-log", options.access_log, "No JSON line per request on stderr");
 }
 
 void add_api_options(CLI::App& command, ServeOptions& options) {
@@ -138,6 +157,11 @@ void add_api_options(CLI::App& command, ServeOptions& options) {
       ->default_str("3600");
   command.add_flag("--metrics", options.service.metrics, "Serve /metrics (Prometheus)");
   command.add_flag("--metrics-compat", options.service.metrics_compat, "Give vLLM's names too");
+  command
+      .add_option("--metrics-host",
+                  options.metrics_host,
+                  "Serve /metrics and /health on a listener of their own, without keys")
+      ->type_name("ADDRESS[:PORT]");
 }
 
 void add_engine_options(CLI::App& command, ServeOptions& options) {
@@ -184,6 +208,27 @@ void resolve_choices(ServeOptions& options) {
   if (options.tool_format == "qwen3_coder") options.service.tool_format = ToolFormat::qwen3_coder;
 }
 
+// No access log: what asks here asks every few seconds.
+server::HttpOptions metrics_listener(const ServeOptions& options) {
+  const bool any_port = options.port == 0 || options.port == 65535;
+  const auto next_port = static_cast<uint16_t>(any_port ? 0 : options.port + 1);
+  const auto at = parse_host_and_port(options.metrics_host, next_port);
+  QWEN3_CHECK(at,
+              ErrorKind::invalid_argument,
+              "--metrics-host {}: expected an address such as 127.0.0.1, 127.0.0.1:9400 or "
+              "[::1]:9400",
+              quote_for_message(options.metrics_host));
+  server::HttpOptions http;
+  http.addresses = {at->host};
+  http.port = at->port;
+  http.address_option = "--metrics-host";
+  http.keyless_network = true;
+  http.io_threads = http.worker_threads = 1;
+  http.limits.connections = 64;
+  http.limits.idle_time = options.http.limits.idle_time;
+  return http;
+}
+
 // The name of the model in answers: its directory's, or what it is called inside the program.
 std::string default_name(const std::string& model) {
   const std::filesystem::path path = std::filesystem::path(model).lexically_normal();
@@ -207,6 +252,26 @@ std::optional<int64_t> parse_byte_size(std::string_view word) {
   return *number << shift;
 }
 
+std::optional<HostAndPort> parse_host_and_port(std::string_view word, uint16_t default_port) {
+  std::string_view host = word, port;
+  const size_t colon = word.rfind(':');
+  if (word.starts_with('[')) {
+    const size_t end = word.find(']');
+    if (end == word.npos) return std::nullopt;
+    host = word.substr(1, end - 1);
+    port = word.substr(end + 1);
+    if (host.find(':') == host.npos) return std::nullopt;
+  } else if (colon != word.npos && word.find(':') == colon) {
+    host = word.substr(0, colon);
+    port = word.substr(colon);
+  }
+  if (host != "localhost" && !server::parse_address(host, 0)) return std::nullopt;
+  if (port.empty()) return HostAndPort{std::string(host), default_port};
+  const std::optional<int64_t> number = parse_integer(port.substr(1));
+  if (port.front() != ':' || !number || *number < 0 || *number > 65535) return std::nullopt;
+  return HostAndPort{std::string(host), static_cast<uint16_t>(*number)};
+}
+
 void add_serve_options(CLI::App& command, ServeOptions& options) {
   add_model_option(command, options.model);
   add_compute_options(command, options.model);
@@ -217,6 +282,7 @@ void add_serve_options(CLI::App& command, ServeOptions& options) {
       ->check(integer_in(0, int64_t{1} << 30))
       ->capture_default_str();
   add_front_options(command, options);
+  add_end_options(command, options);
   add_api_options(command, options);
   add_engine_options(command, options);
   add_quiet_option(command, options.output);
@@ -224,13 +290,16 @@ void add_serve_options(CLI::App& command, ServeOptions& options) {
 
 void resolve_serve_options(ServeOptions& options) {
   resolve_choices(options);
-  QWEN3_CHECK(options.service.metrics || !options.service.metrics_compat,
-              ErrorKind::invalid_argument,
-              "--metrics-compat: needs --metrics");
+  QWEN3_CHECK(
+      options.service.metrics || !options.metrics_host.empty() || !options.service.metrics_compat,
+      ErrorKind::invalid_argument,
+      "--metrics-compat: needs --metrics or --metrics-host");
   if (!options.key_file.empty()) options.http.keys = server::read_key_file(options.key_file);
   options.http.port = static_cast<uint16_t>(options.port);
   options.http.limits.body_bytes = static_cast<size_t>(options.body_mib) << 20;
   options.service.request_timeout = std::chrono::seconds(options.request_seconds);
+  options.http.limits.idle_time = std::chrono::seconds(options.keep_alive_seconds);
+  if (!options.metrics_host.empty()) options.metrics_http = metrics_listener(options);
   options.service.version = QWEN3_VERSION;
   for (std::string& name : options.service.model_names) name = utf8_lossy(name);
   if (options.service.model_names.empty()) {

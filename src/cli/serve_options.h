@@ -21,9 +21,11 @@ struct ServeOptions {
   ModelOptions model;
   OutputOptions output;
   server::HttpOptions http;
+  std::optional<server::HttpOptions> metrics_http = {};  // a listener for /metrics and /health
   server::ServiceOptions service;
   EngineOptions engine;
   std::string key_file;
+  std::string metrics_host;
   std::string task = "auto";
   std::string reasoning_field = "reasoning_content";
   std::string tool_format = "auto";
@@ -31,6 +33,8 @@ struct ServeOptions {
   int64_t body_mib = 4;
   int64_t request_seconds = 600;
   int64_t drain_seconds = 30;
+  int64_t drain_notice_seconds = 0;
+  int64_t keep_alive_seconds = 75;
   int64_t step_seconds = 120;
   std::optional<int64_t> max_waiting_tokens = {};  // absent: 4 contexts
   int64_t memory_limit = 0;                        // bytes; 0: what is free
@@ -41,6 +45,14 @@ void add_serve_options(CLI::App& command, ServeOptions& options);
 
 // What the words of the command line mean; reads the key file. Throws Error.
 void resolve_serve_options(ServeOptions& options);
+
+// "127.0.0.1:9400", "[::1]:9400", or an address alone, then `default_port`. Empty for anything
+// else.
+struct HostAndPort {
+  std::string host;
+  uint16_t port = 0;
+};
+std::optional<HostAndPort> parse_host_and_port(std::string_view word, uint16_t default_port);
 
 // "512M", "4G", "1048576": bytes; K, M, G and T are powers of 1024. Empty for anything else.
 std::optional<int64_t> parse_byte_size(std::string_view word);

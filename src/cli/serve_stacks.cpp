@@ -130,15 +130,6 @@ std::string frame_line(int number, void* address) {
       "  #{} {} ({}+{:#x})\n", number, name, file.substr(file.rfind('/') + 1), offset);
 }
 
-void write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = write(fd, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return;  // nobody listens
-    text.remove_prefix(static_cast<size_t>(n));
-  }
-}
-
 }  // namespace
 
 void prepare_stacks() {
@@ -154,9 +145,10 @@ void prepare_stacks() {
               stack_signal());
 }
 
-void write_stacks(int fd, std::chrono::milliseconds patience) {
+void write_stacks(const std::function<void(std::string_view)>& write,
+                  std::chrono::milliseconds patience) {
   static bool broken = false;
-  if (broken) return write_all(fd, "stacks: an earlier reader is still at work\n");
+  if (broken) return write("stacks: an earlier reader is still at work\n");
   for (const pid_t thread : all_threads()) {
     const std::string state = state_of(thread);
     if (state.empty()) continue;
@@ -168,7 +160,7 @@ void write_stacks(int fd, std::chrono::milliseconds patience) {
     for (int i = kOwnFrames; reply == Reply::complete && i < answer.n_frames; ++i) {
       text += frame_line(i - kOwnFrames, answer.frames[static_cast<size_t>(i)]);
     }
-    write_all(fd, text);
+    write(text);
     broken = reply == Reply::stuck;
     if (broken) return;
   }

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
+#include <string_view>
 
 namespace qwen3::cli {
 
@@ -9,11 +11,12 @@ namespace qwen3::cli {
 // before write_stacks(), from a healthy process: later the memory it needs may not be had.
 void prepare_stacks();
 
-// Writes name, state and stack of every thread to `fd`: a line for the thread, then one for each
-// frame, innermost first, with the function's name where the program exports it and the offset that
-// `addr2line -Cfie PROGRAM OFFSET` turns into a line of source. A thread that does not answer
-// within `patience` (it hangs inside the kernel) is named as such. Calls that the signal
-// interrupts go on. One caller at a time.
-void write_stacks(int fd, std::chrono::milliseconds patience);
+// Hands name, state and stack of every thread to `write`, a thread at a time: a line for the
+// thread, then one for each frame, innermost first, with the function's name where the program
+// exports it and the offset that `addr2line -Cfie PROGRAM OFFSET` turns into a line of source. A
+// thread that does not answer within `patience` (it hangs inside the kernel) is named as such.
+// Calls that the signal interrupts go on. One caller at a time.
+void write_stacks(const std::function<void(std::string_view)>& write,
+                  std::chrono::milliseconds patience);
 
 }  // namespace qwen3::cli

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 
@@ -20,6 +21,15 @@ constexpr unsigned kDumpSeconds = 20;
 
 }  // namespace
 
+// A step that is younger than the last look is a new one: only one runs at a time.
+double AwakeTime::look(double step_seconds, Clock::time_point now) {
+  const double since = std::chrono::duration<double>(now - last_look_).count();
+  last_look_ = now;
+  if (step_seconds < since) seconds_ = 0;
+  seconds_ = std::min(step_seconds, seconds_ + std::min(since, kPortion));
+  return seconds_;
+}
+
 Watchdog::Watchdog(server::Service& service, int64_t limit_seconds)
     : service_(service), limit_seconds_(limit_seconds) {
   prepare_stacks();
@@ -28,25 +38,29 @@ Watchdog::Watchdog(server::Service& service, int64_t limit_seconds)
 void Watchdog::look() {
   const server::ServedModel* model = service_.loaded();
   if (model == nullptr) return;
-  const EngineStats stats = model->generator->stats();
-  const bool hangs =
-      limit_seconds_ > 0 && stats.step_seconds >= static_cast<double>(limit_seconds_);
-  const bool is_long = hangs || stats.step_seconds >= kReportAfterSeconds;
+  const double seconds =
+      time_.look(model->generator->stats().step_seconds, AwakeTime::Clock::now());
+  const bool hangs = limit_seconds_ > 0 && seconds >= static_cast<double>(limit_seconds_);
+  const bool is_long = hangs || seconds >= kReportAfterSeconds;
   if (hangs) alarm(kDumpSeconds);
-  if (is_long && (hangs || !reported_)) {
-    service_.metrics().stalled();
-    print_error(fmt::format(
-        "qwen3 serve: a step of the engine runs for {:.0f} s; {}; the stacks of all "
-        "threads follow",
-        stats.step_seconds,
-        hangs ? fmt::format("expected at most {} s (--step-seconds); the process ends so that a "
-                            "supervisor can start it again",
-                            limit_seconds_)
-              : "it may only be slow"));
-    write_stacks(STDERR_FILENO, kStackPatience);
-  }
+  if (is_long && (hangs || !reported_)) report(seconds, hangs);
   reported_ = is_long;
-  if (hangs) std::_Exit(kFailed);
+  if (!hangs) return;
+  flush_notes();
+  std::_Exit(kFailed);
+}
+
+void Watchdog::report(double seconds, bool hangs) {
+  service_.metrics().stalled();
+  print_error(fmt::format(
+      "qwen3 serve: a step of the engine runs for {:.0f} s; {}; the stacks of all "
+      "threads follow",
+      seconds,
+      hangs ? fmt::format("expected at most {} s (--step-seconds); the process ends so that a "
+                          "supervisor can start it again",
+                          limit_seconds_)
+            : "it may only be slow"));
+  write_stacks(print_raw_note, kStackPatience);
 }
 
 }  // namespace qwen3::cli

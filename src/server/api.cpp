@@ -30,11 +30,12 @@ struct Row {
   Endpoint endpoint;
   Route::Access access = Route::Access::keyed;
   bool quick = false;
+  bool any_host = false;
   bool one_prompt = false;  // a body holds one prompt, which the context bounds
 };
 
 constexpr Row kRows[] = {
-    {"GET", "/health", health, Route::Access::open, true},
+    {"GET", "/health", health, Route::Access::open, true, true},
     {"GET", "/version", version, Route::Access::keyed, true},
     {"GET", "/v1/models", list_models, Route::Access::keyed, true},
     {"GET", "/v1/models/*", one_model, Route::Access::keyed, true},
@@ -67,6 +68,17 @@ BodyLimit prompt_limit(const Service& service) {
                              model->longest_token_bytes)};
 }
 
+Route make_route(Service& service, const Row& row) {
+  Route route{.method = row.method,
+              .path = row.path,
+              .access = row.access,
+              .handler = guarded(service, row.endpoint),
+              .quick = row.quick,
+              .any_host = row.any_host};
+  if (row.one_prompt) route.body_limit = [&service] { return prompt_limit(service); };
+  return route;
+}
+
 }  // namespace
 
 Json request_body(const HttpRequest& http) { return parse_json(http.body, "request body"); }
@@ -84,10 +96,7 @@ void require_task(const ServedModel& model, Task task, const char* endpoint) {
 
 std::vector<Route> make_routes(Service& service) {
   std::vector<Route> routes;
-  const auto add = [&](const Row& row) {
-    routes.push_back({row.method, row.path, row.access, guarded(service, row.endpoint), row.quick});
-    if (row.one_prompt) routes.back().body_limit = [&service] { return prompt_limit(service); };
-  };
+  const auto add = [&](const Row& row) { routes.push_back(make_route(service, row)); };
   for (const Row& row : kRows) add(row);
   if (service.options().metrics) {
     add({"GET", "/metrics", metrics, Route::Access::keyed, true});
@@ -97,6 +106,11 @@ std::vector<Route> make_routes(Service& service) {
     add({"GET", "/v1/traces/*", one_trace});
   }
   return routes;
+}
+
+std::vector<Route> make_metrics_routes(Service& service) {
+  return {make_route(service, {"GET", "/health", health, Route::Access::open, true, true}),
+          make_route(service, {"GET", "/metrics", metrics, Route::Access::open, true, true})};
 }
 
 }  // namespace qwen3::server

@@ -11,4 +11,7 @@ namespace qwen3::server {
 // `service` must outlive the routes. Handlers answer every error of theirs themselves.
 std::vector<Route> make_routes(Service& service);
 
+// /metrics and /health alone, open to everybody: for a listener of their own.
+std::vector<Route> make_metrics_routes(Service& service);
+
 }  // namespace qwen3::server

@@ -55,8 +55,9 @@ Verdict Gate::judge(const RequestHead& head,
                     std::chrono::steady_clock::time_point now) {
   Verdict verdict;
   auto target = parse_target(head.target);
+  const bool any_host = target && routes_.any_host(head.method, target->path);
   OriginRules::Finding finding =
-      origin_.check(head, target ? std::string_view(target->authority) : "", peer.local);
+      origin_.check(head, target ? std::string_view(target->authority) : "", peer.local, any_host);
   verdict.allowed_origin = finding.allowed_origin;
   if (finding.status != 0) {
     verdict.answer = error_response(finding.status, finding.message, "forbidden_origin");

@@ -56,6 +56,8 @@ struct HttpResponse {
 //
 // A client that closes its sending side is taken for gone, as it cannot be told apart from one that
 // closed altogether: streams end and on_disconnect is called. An answer by send() is still tried.
+// (The difference would show when something is written, but a whole answer is written at its end,
+// and computing it for nobody is what is to be avoided.)
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -114,6 +116,9 @@ struct Route {
   // The handler neither blocks nor computes (health, metrics): it runs on the connection's thread,
   // and so answers when every worker is busy.
   bool quick = false;
+  // Shows nothing of anybody: probes of balancers and orchestrators, which know no name of this
+  // server, may ask under any Host. Never for a row that answers with data.
+  bool any_host = false;
   // The longest body that can be of use, where that is less than the server's limit; it is asked
   // for each request. Longer ones are refused unread.
   std::function<BodyLimit()> body_limit = {};

@@ -55,6 +55,15 @@ HttpOptions checked(HttpOptions options) {
   return options;
 }
 
+std::vector<Route> checked(std::vector<Route> routes, const HttpOptions& options) {
+  QWEN3_CHECK(
+      !options.keyless_network ||
+          std::all_of(routes.begin(), routes.end(), [](const Route& r) { return r.any_host; }),
+      ErrorKind::internal,
+      "routes of a listener without keys: expected only such as show nothing of anybody");
+  return routes;
+}
+
 std::unique_ptr<TlsContext> make_tls(const HttpOptions& options) {
   if (options.tls_certificate.empty()) return nullptr;
   return std::make_unique<TlsContext>(options.tls_certificate, options.tls_key);
@@ -100,7 +109,7 @@ class Arrival {
 struct HttpServer::Impl {
   Impl(HttpOptions given, std::vector<Route> routes)
       : options(checked(std::move(given))),
-        gate(options, std::move(routes)),
+        gate(options, checked(std::move(routes), options)),
         admission(options.limits),
         tls(make_tls(options)),
         sockets(bind_listeners(options)),

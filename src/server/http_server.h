@@ -26,6 +26,10 @@ struct HttpOptions {
   // IPv6 loopback is left out on a machine without it.
   std::vector<std::string> addresses = {"127.0.0.1", "::1"};
   uint16_t port = 8080;  // 0: a free one, the same on all addresses
+  // What messages call the addresses.
+  std::string address_option = "--host";
+  // Lets other addresses than loopback do without keys. Only for routes that are all any_host.
+  bool keyless_network = false;
 
   std::vector<ApiKey> keys;                // none: every route is open
   std::vector<std::string> allow_hosts;    // see OriginRules

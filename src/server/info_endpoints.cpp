@@ -64,6 +64,7 @@ void one_model(Service& service, const HttpRequest& http, const ExchangePtr& exc
 // Open: says nothing about the model.
 void health(Service& service, const HttpRequest&, const ExchangePtr& exchange) {
   service.model();
+  if (service.end_announced()) throw ApiError(503, "draining", "the server is shutting down");
   exchange->send({.body = R"({"status":"ok"})"});
 }
 
@@ -77,10 +78,10 @@ void metrics(Service& service, const HttpRequest&, const ExchangePtr& exchange) 
   EngineStats stats;
   const ServedModel* model = service.loaded();
   if (model != nullptr) stats = model->generator->stats();
-  exchange->send({.content_type = "text/plain; version=0.0.4; charset=utf-8",
-                  .body = service.metrics().text(model == nullptr ? nullptr : &stats,
-                                                 service.model_name(),
-                                                 service.options().metrics_compat)});
+  exchange->send(
+      {.content_type = "text/plain; version=0.0.4; charset=utf-8",
+       .body = service.metrics().text(
+           model == nullptr ? nullptr : &stats, service.model_name(), service.options())});
 }
 
 }  // namespace qwen3::server

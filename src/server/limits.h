@@ -23,7 +23,7 @@ struct ServerLimits {
   Duration body_time{60'000};
   size_t body_bytes_per_second = 1024;  // asked for once body_grace has passed
   Duration body_grace{5'000};
-  Duration idle_time{15'000};      // between two requests of one connection
+  Duration idle_time{75'000};      // between two requests of one connection: more than a balancer's
   Duration write_stall{30'000};    // no byte taken from a full send buffer
   Duration flush_time{120'000};    // a complete answer is read to its end within this
   Duration ping_interval{15'000};  // of a silent event stream

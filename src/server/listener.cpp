@@ -29,16 +29,21 @@ std::vector<SocketAddress> parse_addresses(const HttpOptions& options) {
     const auto address = parse_address(text, options.port);
     QWEN3_CHECK(address,
                 ErrorKind::invalid_argument,
-                "--host {}: expected a numeric address or localhost",
+                "{} {}: expected a numeric address or localhost",
+                options.address_option,
                 quote_for_message(text));
-    QWEN3_CHECK(address->loopback || !options.keys.empty(),
+    QWEN3_CHECK(address->loopback || !options.keys.empty() || options.keyless_network,
                 ErrorKind::invalid_argument,
-                "--host {}: would serve the network without keys; give --api-key-file, or listen "
+                "{} {}: would serve the network without keys; give --api-key-file, or listen "
                 "on 127.0.0.1",
+                options.address_option,
                 text);
     out.push_back(*address);
   }
-  QWEN3_CHECK(!out.empty(), ErrorKind::invalid_argument, "--host: expected an address, got none");
+  QWEN3_CHECK(!out.empty(),
+              ErrorKind::invalid_argument,
+              "{}: expected an address, got none",
+              options.address_option);
   return out;
 }
 
@@ -79,7 +84,8 @@ std::vector<ListeningSocket> bind_once(std::vector<SocketAddress> addresses,
     if (!fd && options.port == 0 && error == EADDRINUSE) return {};
     QWEN3_CHECK(fd,
                 ErrorKind::device,
-                "--host {} --port {}: cannot listen: {}",
+                "{} {}: cannot listen on port {}: {}",
+                options.address_option,
                 address.address,
                 address.port,
                 std::strerror(error));
@@ -97,7 +103,7 @@ std::vector<ListeningSocket> bind_listeners(const HttpOptions& options) {
     auto sockets = bind_once(addresses, options);
     if (!sockets.empty()) return sockets;
   }
-  fail(ErrorKind::device, "--port 0: no port is free on all addresses");
+  fail(ErrorKind::device, "{}: no port is free on all addresses", options.address_option);
 }
 
 Listener::Listener(Lane& lane, UniqueFd fd, Events events)

@@ -143,12 +143,18 @@ void Metrics::stalled() { stalls_.Increment(); }
 
 std::string Metrics::text(const EngineStats* stats,
                           const std::string& model_name,
-                          bool compat) const {
+                          const ServiceOptions& options) const {
   std::vector<MetricFamily> families = registry_.Collect();
   if (stats != nullptr) {
     for (MetricFamily& one : engine_families(*stats)) families.push_back(std::move(one));
   }
-  if (compat) {
+  if (options.n_lost_log_lines) {
+    families.push_back(family("log_lines_lost_total",
+                              "Lines for stderr that nobody read in time",
+                              MetricType::Counter,
+                              static_cast<double>(options.n_lost_log_lines())));
+  }
+  if (options.metrics_compat) {
     for (MetricFamily& one : as_vllm(families, model_name)) families.push_back(std::move(one));
   }
   std::ostringstream out;

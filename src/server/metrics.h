@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "qwen3/engine.h"
+#include "server/options.h"
 
 namespace qwen3::server {
 
@@ -34,9 +35,12 @@ class Metrics {
   void failed(std::string_view code);
   void stalled();
 
-  // The text format of Prometheus. `stats` null: the model is still loading. `compat`: the names of
-  // vLLM as well, which routers read.
-  std::string text(const EngineStats* stats, const std::string& model_name, bool compat) const;
+  // The text format of Prometheus. `stats` null: the model is still loading. Of the options:
+  // whether the names of vLLM are wanted as well, which routers read, and how many log lines were
+  // lost.
+  std::string text(const EngineStats* stats,
+                   const std::string& model_name,
+                   const ServiceOptions& options) const;
 
  private:
   prometheus::Histogram& histogram(const char* name,

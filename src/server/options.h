@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -65,6 +66,8 @@ struct ServiceOptions {
   TraceOptions traces = {};
   bool metrics = false;
   bool metrics_compat = false;  // vLLM's names beside our own
+  // Of the access log, for /metrics; absent: nobody counts. Any thread.
+  std::function<int64_t()> n_lost_log_lines = {};
   std::string version = {};
 };
 

@@ -1,6 +1,7 @@
 #include "server/origin.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -30,6 +31,32 @@ bool is_origin_text(std::string_view origin) {
   return false;
 }
 
+// As browsers write it: in lower case, without the scheme's own port.
+std::string canonical_origin(std::string_view origin) {
+  std::string out = to_lower(origin);
+  const auto drop = [&out](std::string_view scheme, std::string_view port) {
+    if (out.starts_with(scheme) && out.ends_with(port)) out.resize(out.size() - port.size());
+  };
+  drop("http://", ":80");
+  drop("https://", ":443");
+  return out;
+}
+
+// The name without a port that clients leave out; "" when it has none of these.
+std::string without_default_port(std::string_view host) {
+  for (const std::string_view port : {":80", ":443"}) {
+    if (!has_port(host) || !host.ends_with(port)) continue;
+    return std::string(host.substr(0, host.size() - port.size()));
+  }
+  return {};
+}
+
+// A page's request has one of these headers, unless its name was rebound to this server: then the
+// page learns that a server is here, and no more.
+bool is_probe(const RequestHead& head) {
+  return !head.has_body() && head.count("origin") == 0 && head.count("sec-fetch-site") == 0;
+}
+
 // "*" leaves `entries` and is reported.
 bool take_wildcard(std::vector<std::string>& entries, const char* option, bool has_keys) {
   const bool found = std::erase(entries, "*") > 0;
@@ -50,24 +77,30 @@ OriginRules::OriginRules(std::vector<std::string> allow_hosts,
     : allow_hosts_(std::move(allow_hosts)), allow_origins_(std::move(allow_origins)), tls_(tls) {
   any_host_ = take_wildcard(allow_hosts_, "--allow-host", has_keys);
   any_origin_ = take_wildcard(allow_origins_, "--allow-origin", has_keys);
-  for (std::string& host : allow_hosts_) {
+  std::vector<std::string> names;
+  for (const std::string& host : allow_hosts_) {
     QWEN3_CHECK(is_host_text(host),
                 ErrorKind::invalid_argument,
                 "--allow-host {}: expected a name such as llm.example.org or llm.example.org:8443",
                 quote_for_message(host));
-    host = to_lower(host);
+    names.push_back(to_lower(host));
+    std::string bare = without_default_port(names.back());
+    if (!bare.empty()) names.push_back(std::move(bare));
   }
-  for (const std::string& origin : allow_origins_) {
-    QWEN3_CHECK(is_origin_text(origin),
+  allow_hosts_ = std::move(names);
+  for (std::string& origin : allow_origins_) {
+    QWEN3_CHECK(is_origin_text(to_lower(origin)),
                 ErrorKind::invalid_argument,
                 "--allow-origin {}: expected scheme and host such as https://app.example.org, "
                 "without a path",
                 quote_for_message(origin));
+    origin = canonical_origin(origin);
   }
 }
 
-bool OriginRules::host_allowed(std::string_view host, const SocketAddress& local) const {
+bool OriginRules::host_allowed(std::string_view host_as_sent, const SocketAddress& local) const {
   if (any_host_) return true;
+  const std::string host = to_lower(host_as_sent);
   const std::string port = ":" + std::to_string(local.port);
   const bool default_port = local.port == (tls_ ? 443 : 80);
   const auto is = [&](std::string_view name) {
@@ -83,14 +116,17 @@ bool OriginRules::host_allowed(std::string_view host, const SocketAddress& local
 
 OriginRules::Finding OriginRules::check_host(const RequestHead& head,
                                              std::string_view authority,
-                                             const SocketAddress& local) const {
+                                             const SocketAddress& local,
+                                             bool any_host) const {
+  // HTTP/1.0, which HAProxy's checks speak, has no Host.
+  if (any_host && head.http_1_0 && head.count("host") == 0) return {};
   if (head.count("host") != 1) return {400, "host: expected exactly one", {}};
   const std::string_view host = head.value("host");
   if (!is_host_text(host)) return {400, "host: malformed", {}};
-  if (!authority.empty() && authority != host) {
+  if (!authority.empty() && !equals_ignoring_case(authority, host)) {
     return {400, "host: differs from the request target's", {}};
   }
-  if (!host_allowed(host, local)) {
+  if (!any_host && !host_allowed(host, local)) {
     return {421,
             fmt::format("host: this server does not go by that name; to allow it start with "
                         "--allow-host {}",
@@ -100,20 +136,19 @@ OriginRules::Finding OriginRules::check_host(const RequestHead& head,
   return {};
 }
 
-OriginRules::Finding OriginRules::check(const RequestHead& head,
-                                        std::string_view authority,
-                                        const SocketAddress& local) const {
-  if (Finding finding = check_host(head, authority, local); finding.status != 0) return finding;
+OriginRules::Finding OriginRules::check_origin(const RequestHead& head) const {
   if (head.count("origin") > 1 || head.count("sec-fetch-site") > 1) {
     return {400, "origin: expected at most one", {}};
   }
   if (head.count("origin") == 1) {
-    const std::string_view origin = head.value("origin");
+    const std::string_view as_sent = head.value("origin");
+    const std::string origin = canonical_origin(as_sent);
     const std::string host(head.value("host"));
-    if (origin == "http://" + host || origin == "https://" + host) return {};
+    if (origin == canonical_origin("http://" + host)) return {};
+    if (origin == canonical_origin("https://" + host)) return {};
     if (any_origin_) return {0, {}, "*"};
     if (std::find(allow_origins_.begin(), allow_origins_.end(), origin) != allow_origins_.end()) {
-      return {0, {}, std::string(origin)};
+      return {0, {}, std::string(as_sent)};
     }
     return {403, "origin: pages of other sites may not use this server (--allow-origin)", {}};
   }
@@ -121,6 +156,14 @@ OriginRules::Finding OriginRules::check(const RequestHead& head,
     return {403, "sec-fetch-site: pages of other sites may not use this server", {}};
   }
   return {};
+}
+
+OriginRules::Finding OriginRules::check(const RequestHead& head,
+                                        std::string_view authority,
+                                        const SocketAddress& local,
+                                        bool any_host) const {
+  Finding finding = check_host(head, authority, local, any_host && is_probe(head));
+  return finding.status != 0 ? finding : check_origin(head);
 }
 
 }  // namespace qwen3::server

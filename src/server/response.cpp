@@ -161,7 +161,7 @@ HttpResponse error_response(int status, std::string_view message, std::string_vi
 }
 
 std::string error_event(std::string_view message, std::string_view code) {
-  return "data: " + dump_json(error_object(message, "server_error", code)) + "\n\n";
+  return "data: " + dump_json(error_object(message, "server_error", code)) + "\n\ndata: [DONE]\n\n";
 }
 
 std::string_view reason_phrase(int status) {

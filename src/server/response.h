@@ -30,7 +30,8 @@ std::string format_head(const HttpResponse& response,
 // `code` becomes null.
 HttpResponse error_response(int status, std::string_view message, std::string_view code = {});
 
-// The same as the last event of a stream that has begun.
+// The same as the last events of a stream that has begun: the error, then [DONE], as after every
+// other failure.
 std::string error_event(std::string_view message, std::string_view code);
 
 std::string_view reason_phrase(int status);

@@ -128,4 +128,9 @@ RouteTable::Match RouteTable::find(std::string_view method, std::string_view pat
   return match;
 }
 
+bool RouteTable::any_host(std::string_view method, std::string_view path) const {
+  const Match match = find(method, path);
+  return match.route != nullptr && match.route->any_host;
+}
+
 }  // namespace qwen3::server

@@ -31,6 +31,8 @@ class RouteTable {
     std::string allowed;  // methods of the path, for the Allow header; "" when no row has the path
   };
   Match find(std::string_view method, std::string_view path) const;
+  // Whether the row that answers is one for any Host.
+  bool any_host(std::string_view method, std::string_view path) const;
 
   const std::vector<Route>& routes() const { return routes_; }
 

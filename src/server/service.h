@@ -31,6 +31,9 @@ class Service {
 
   // From now on requests are answered. Called once, unless loading failed.
   void set_model(std::unique_ptr<ServedModel> model);
+  // /health says 503 so that balancers go elsewhere; requests are still taken.
+  void announce_end() { end_announced_ = true; }
+  bool end_announced() const { return end_announced_; }
   // New requests get 503; those under way go on.
   void drain() { draining_ = true; }
   // Ends what is under way with an error that says so.
@@ -64,6 +67,7 @@ class Service {
   const int64_t started_;
   Metrics metrics_;
   TraceStore traces_;
+  std::atomic<bool> end_announced_ = false;
   std::atomic<bool> draining_ = false;
   std::atomic<uint64_t> n_ids_ = 0;
   const uint64_t id_base_;

@@ -4,8 +4,10 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <fstream>
 #include <stdexcept>
@@ -17,14 +19,80 @@
 
 namespace qwen3::test {
 
+// One connection to a port of this machine.
+class Conversation {
+ public:
+  explicit Conversation(uint16_t port) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const timeval patience{60, 0};
+    setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    connected_ = connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+  }
+  ~Conversation() { close(fd_); }
+  Conversation(const Conversation&) = delete;
+  Conversation& operator=(const Conversation&) = delete;
+
+  bool connected() const { return connected_; }
+  void send(const std::string& text) {
+    EXPECT_EQ(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(text.size()));
+  }
+  // What came until now, `words` among it unless the server closed before.
+  const std::string& hear(const std::string& words) {
+    while (heard_.find(words) == std::string::npos && hear_more()) {
+    }
+    return heard_;
+  }
+  // Until the server closes.
+  const std::string& hear_all() {
+    while (hear_more()) {
+    }
+    return heard_;
+  }
+
+ private:
+  bool hear_more() {
+    std::array<char, 4096> buffer;
+    const ssize_t n = recv(fd_, buffer.data(), buffer.size(), 0);
+    EXPECT_FALSE(n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) << "no answer in time";
+    if (n > 0) heard_.append(buffer.data(), static_cast<size_t>(n));
+    return n > 0;
+  }
+
+  const int fd_;
+  bool connected_ = false;
+  std::string heard_;
+};
+
+// "GET /health HTTP/1.1 ..." for a server on `port`; the connection closes after the answer.
+inline std::string request_text(const std::string& head,
+                                uint16_t port,
+                                const std::string& body = {},
+                                std::string host = {}) {
+  if (host.empty()) host = "127.0.0.1:" + std::to_string(port);
+  std::string text = head + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n";
+  if (!body.empty()) {
+    text +=
+        "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+  }
+  return text + "\r\n" + body;
+}
+
+enum class AccessLog { off, on };
+
 // The server, ready to answer, on `port` (0: a free one).
 class RunningServer {
  public:
-  explicit RunningServer(std::vector<std::string> arguments = {}, uint16_t port = 0) {
+  explicit RunningServer(std::vector<std::string> arguments = {},
+                         uint16_t port = 0,
+                         AccessLog log = AccessLog::off) {
     arguments.insert(
         arguments.begin(),
         {qwen3_binary().string(), "serve", "--port", std::to_string(port), "--host", "127.0.0.1"});
-    arguments.push_back("--no-access-log");  // nobody reads what it says while it serves
+    if (log == AccessLog::off) arguments.push_back("--no-access-log");
     child_ = fork();
     if (child_ == 0) detail::exec_child(arguments, in_, out_, err_);
     in_.close_end(0);
@@ -38,30 +106,12 @@ class RunningServer {
     if (child_ > 0) stop(SIGKILL);
   }
 
-  // The whole answer to one request; the connection closes behind it.
+  // The whole answer to one request.
   std::string request(const std::string& head, const std::string& body = {}) const {
-    const int socket_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port_);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(connect(socket_fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    std::string text = head + " HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(port_) +
-                       "\r\nConnection: close\r\n";
-    if (!body.empty()) {
-      text += "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
-              "\r\n";
-    }
-    text += "\r\n" + body;
-    EXPECT_EQ(send(socket_fd, text.data(), text.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(text.size()));
-    std::string answer;
-    std::array<char, 4096> buffer;
-    for (ssize_t n; (n = recv(socket_fd, buffer.data(), buffer.size(), 0)) > 0;) {
-      answer.append(buffer.data(), static_cast<size_t>(n));
-    }
-    close(socket_fd);
-    return answer;
+    Conversation conversation(port_);
+    EXPECT_TRUE(conversation.connected());
+    conversation.send(request_text(head, port_, body));
+    return conversation.hear_all();
   }
 
   uint16_t port() const { return port_; }
@@ -76,7 +126,14 @@ class RunningServer {
     throw std::runtime_error("no " + key);
   }
 
+  // What it said until it was ready.
   const std::string& said() const { return said_; }
+  // What it says from now on, until these words and beyond; throws when it ends before.
+  std::string hear(const std::string& words) {
+    const size_t before = said_.size();
+    read_until(words);
+    return said_.substr(before);
+  }
 
   // What it still says until it ends, by itself; then its exit code.
   std::pair<std::string, int> wait_for_end() {
@@ -86,6 +143,14 @@ class RunningServer {
       rest.append(buffer.data(), static_cast<size_t>(n));
     }
     return {rest, stop(0)};
+  }
+
+  void send_signal(int signal) const { kill(child_, signal); }
+  // Whether it has not ended by itself.
+  bool runs() const {
+    siginfo_t info{};
+    return waitid(P_PID, static_cast<id_t>(child_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0;
   }
 
   // Sends the signal and returns the exit code, or minus the signal that ended it.

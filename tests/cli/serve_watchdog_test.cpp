@@ -1,22 +1,20 @@
 // The watchdog of qwen3 serve: an engine whose step really hangs, and the stacks of real threads.
 #include "cli/serve_watchdog.h"
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <vector>
 
-#include "cli/run_program.h"
 #include "cli/serve_stacks.h"
 #include "engine/engine_core.h"
 #include "engine/mock_model.h"
@@ -27,15 +25,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::Not;
-
-std::string read_all(int fd) {
-  std::string text;
-  std::array<char, 4096> buffer;
-  for (ssize_t n; (n = read(fd, buffer.data(), buffer.size())) > 0;) {
-    text.append(buffer.data(), static_cast<size_t>(n));
-  }
-  return text;
-}
 
 // What write_stacks() writes, with a thread that sleeps for ever on a lock.
 TEST(Stacks, ShowEveryThread) {
@@ -54,14 +43,10 @@ TEST(Stacks, ShowEveryThread) {
     std::unique_lock lock(mutex);
     changed.wait(lock, [&] { return asleep; });
   }
-  detail::Pipe pipe;
   std::string text;
-  std::thread reader([&] { text = read_all(pipe.fds[0]); });
   for (int round = 0; round < 2; ++round) {  // it can be done again
-    cli::write_stacks(pipe.fds[1], std::chrono::seconds(20));
+    cli::write_stacks([&text](std::string_view part) { text += part; }, std::chrono::seconds(20));
   }
-  pipe.close_end(1);
-  reader.join();
   {
     const std::lock_guard lock(mutex);
     over = true;
@@ -115,6 +100,50 @@ TEST(WatchdogDeathTest, AStepThatHangsEndsTheProcess) {
       },
       testing::ExitedWithCode(1),
       "runs for [0-9]+ s; expected at most 1 s.*stacks.*thread.*cli_tests");
+}
+
+// Looks at a step that began at 0 and at a clock that stood at `seconds` each time.
+std::vector<double> looks(const std::vector<double>& seconds) {
+  cli::AwakeTime time;
+  std::vector<double> out;
+  for (const double now : seconds) {
+    const auto since_start = std::chrono::duration<double>(now);
+    const cli::AwakeTime::Clock::time_point at{
+        std::chrono::duration_cast<cli::AwakeTime::Clock::duration>(since_start +
+                                                                    std::chrono::hours(1))};
+    out.push_back(time.look(now, at));
+  }
+  return out;
+}
+
+TEST(AwakeTime, CountsAStepThatRuns) {
+  std::vector<double> seconds;
+  for (int i = 1; i <= 50; ++i) seconds.push_back(0.2 * i);
+  const std::vector<double> counted = looks(seconds);
+  EXPECT_NEAR(counted.front(), 0.2, 1e-6);
+  EXPECT_NEAR(counted.back(), 10, 1e-6);
+}
+
+TEST(AwakeTime, APauseIsNoWork) {
+  const std::vector<double> counted = looks({0.1, 0.3, 1000.3, 1000.5, 2000.5, 2000.7});
+  EXPECT_NEAR(counted[1], 0.3, 1e-6);
+  EXPECT_NEAR(counted[2], 0.55, 1e-6);
+  EXPECT_NEAR(counted[3], 0.75, 1e-6);
+  EXPECT_NEAR(counted[5], 1.2, 1e-6);
+  // One that was paused from its beginning.
+  EXPECT_NEAR(looks({500.0}).front(), 0.25, 1e-6);
+}
+
+TEST(AwakeTime, ANewStepBeginsAnew) {
+  cli::AwakeTime time;
+  const cli::AwakeTime::Clock::time_point start{std::chrono::hours(1)};
+  const auto at = [&](int ms) { return start + std::chrono::milliseconds(ms); };
+  time.look(0.2, at(200));
+  EXPECT_NEAR(time.look(0.4, at(400)), 0.4, 1e-6);
+  EXPECT_NEAR(time.look(0.05, at(600)), 0.05, 1e-6);
+  EXPECT_NEAR(time.look(0.25, at(800)), 0.25, 1e-6);
+  EXPECT_EQ(time.look(0, at(1000)), 0);  // none runs
+  EXPECT_NEAR(time.look(0.1, at(1200)), 0.1, 1e-6);
 }
 
 TEST(Watchdog, LeavesAloneWhatIsQuick) {

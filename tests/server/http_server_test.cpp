@@ -251,6 +251,9 @@ TEST(HttpServer, RefusesUnsafeAndSenselessOptions) {
   EXPECT_EQ(hosts("localhost"), "");
   EXPECT_EQ(hosts("127.8.8.8"), "");
   EXPECT_NE(refused([](HttpOptions& o) { o.addresses = {}; }), "");
+  EXPECT_NE(refused([](HttpOptions& o) { o.keyless_network = true; }).find("without keys"),
+            std::string::npos)
+      << "with routes that show data";
   EXPECT_NE(refused([](HttpOptions& o) { o.allow_origins = {"*"}; }), "");
   EXPECT_NE(refused([](HttpOptions& o) { o.allow_hosts = {"*"}; }), "");
   EXPECT_NE(refused([](HttpOptions& o) { o.allow_hosts = {"http://a"}; }), "");

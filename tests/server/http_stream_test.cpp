@@ -314,9 +314,10 @@ TEST(HttpStream, ADroppedStreamEndsWithAnError) {
   const auto answer = client.answer();
   ASSERT_TRUE(answer && answer->complete);
   const auto events = events_of(answer->body);
-  ASSERT_EQ(events.size(), 2u);
+  ASSERT_EQ(events.size(), 3u);
   const Json last = parse_json(events[1].substr(6), "event");
   EXPECT_EQ(last.at("error").at("type"), "server_error");
+  EXPECT_EQ(events[2], "data: [DONE]");
 }
 
 TEST(HttpStream, PostsWorkToTheConnectionsThreadInOrder) {
@@ -429,8 +430,9 @@ TEST(HttpDrain, EndsWhatIsLeftWithATerminalEvent) {
     const auto answer = clients[static_cast<size_t>(i)].answer();
     ASSERT_TRUE(answer && answer->complete) << i;
     const auto events = events_of(answer->body);
-    ASSERT_EQ(events.size(), 2u);
+    ASSERT_EQ(events.size(), 3u);
     EXPECT_EQ(parse_json(events[1].substr(6), "event").at("error").at("code"), "shutting_down");
+    EXPECT_EQ(events[2], "data: [DONE]");
     exchanges[static_cast<size_t>(i)]->write("data: too late\n\n");
   }
 }

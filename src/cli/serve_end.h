@@ -1,0 +1,60 @@
+// How qwen3 serve ends: told to, it gives notice, lets what is under way finish, and is gone by a
+// time that is known beforehand, whatever hangs.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "cli/serve_signals.h"
+#include "cli/serve_watchdog.h"
+#include "server/http_server.h"
+#include "server/service.h"
+
+namespace qwen3::cli {
+
+// How often the main thread looks around while it waits for signals.
+constexpr std::chrono::milliseconds kTick{200};
+
+// Ends the process when an orderly end takes too long. Threads: any, one at a time.
+class EndGuard {
+ public:
+  EndGuard() = default;
+  ~EndGuard();  // the end was in time
+  EndGuard(const EndGuard&) = delete;
+  EndGuard& operator=(const EndGuard&) = delete;
+
+  // The process ends after this time and a few seconds, with exit code 1; a later call replaces the
+  // time of an earlier one.
+  void within(std::chrono::milliseconds time);
+  // Everybody has been answered: what still hangs gets those few seconds, and the exit code is 0.
+  void all_answered();
+
+ private:
+  void run();
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<std::chrono::steady_clock::time_point> end_;  // under mutex_, as all below
+  bool answered_ = false;
+  bool over_ = false;
+  std::thread thread_;
+};
+
+struct EndTimes {
+  std::chrono::seconds notice{0};  // /health says 503, requests are still taken
+  std::chrono::seconds drain{30};  // the listeners are closed, what is under way may finish
+};
+
+// Returns when every request is answered and the front's threads are gone. A second SIGTERM or
+// Ctrl-C waits for neither time.
+void end_service(server::HttpServer& front,
+                 server::Service& service,
+                 Watchdog& watchdog,
+                 EndSignals& signals,
+                 EndGuard& guard,
+                 const EndTimes& times);
+
+}  // namespace qwen3::cli
