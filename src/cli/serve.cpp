@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/serve_heap.h"
 #include "cli/serve_model.h"
 #include "cli/serve_options.h"
 #include "cli/serve_watchdog.h"
@@ -78,6 +79,7 @@ void shut_down(server::HttpServer& front,
 void run_until_signal(const Signals& signals,
                       std::future<LoadedModel>& loading,
                       server::Service& service,
+                      ServeHeap& heap,
                       const ServeOptions& options) {
   Watchdog watchdog(service, options.step_seconds);
   while (!signals.wait(kTick)) {
@@ -90,6 +92,7 @@ void run_until_signal(const Signals& signals,
       }
     }
     watchdog.look();
+    heap.look(ServeHeap::Clock::now());
   }
 }
 
@@ -98,6 +101,7 @@ ExitCode serve(ServeOptions& options) {
   if (options.access_log && !options.output.quiet) {
     options.http.access_log = [](std::string_view line) { print_note(line); };
   }
+  ServeHeap heap;
   const Signals signals;
   server::Service service(options.service);
   server::HttpServer front(options.http, server::make_routes(service));
@@ -107,7 +111,7 @@ ExitCode serve(ServeOptions& options) {
   }
   std::future<LoadedModel> loading =
       std::async(std::launch::async, [&options] { return load_served_model(options); });
-  run_until_signal(signals, loading, service, options);
+  run_until_signal(signals, loading, service, heap, options);
   if (loading.valid()) {
     // Nothing is under way, and loading cannot be interrupted: leave it behind.
     front.stop(std::chrono::milliseconds(0));
