@@ -12,7 +12,8 @@
 //   cancelled: since the last call, [seed, when cancel() was called, when its blocks were free]
 //     of every request cancelled in the meantime; CLOCK_MONOTONIC, nanoseconds
 //   finished: likewise [seed, when it ended] of those that ended otherwise
-// Faults that the drivers must report when they are seeded: --lose-cancels, --keep-bytes.
+// Faults that the drivers must report when they are seeded: --lose-cancels, --keep-bytes,
+// --wrong-tokens.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -60,6 +61,7 @@ struct MockOptions {
   int64_t connections = 4096;
   int64_t lose_cancels = 0;
   int64_t keep_bytes = 0;
+  int64_t wrong_tokens = 0;
 };
 
 int64_t now_ns() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
@@ -88,6 +90,7 @@ class MockRunner final : public ModelRunner {
              EngineClock& clock)
       : step_(options.step_us),
         block_size_(options.block_size),
+        wrong_tokens_(options.wrong_tokens),
         vocab_size_(static_cast<size_t>(vocab_size)),
         words_(std::move(words)),
         clock_(clock),
@@ -129,7 +132,8 @@ class MockRunner final : public ModelRunner {
       const uint64_t key = mix64(before ^ (static_cast<uint64_t>(batch.token_ids[r]) + 1));
       keys_[static_cast<size_t>(batch.slot_mapping[r])] = key;
       if (logit_row < batch.logit_rows.size() && batch.logit_rows[logit_row] == row) {
-        const auto next = static_cast<size_t>(words_[key % words_.size()]);
+        const bool wrong = wrong_tokens_ > 0 && ++n_tokens_ % wrong_tokens_ == 0;
+        const auto next = static_cast<size_t>(words_[(wrong ? key + 1 : key) % words_.size()]);
         logits_[logit_row * vocab_size_ + next] = 30;
         ++logit_row;
       }
@@ -137,12 +141,13 @@ class MockRunner final : public ModelRunner {
   }
 
   const std::chrono::microseconds step_;
-  const int64_t block_size_;
+  const int64_t block_size_, wrong_tokens_;
   const size_t vocab_size_;
   const std::vector<int32_t> words_;
   EngineClock& clock_;
   std::vector<uint64_t> keys_;  // by slot
   std::vector<float> logits_;
+  int64_t n_tokens_ = 0;
 };
 
 // The engine, with a note of when each cancelled request was cancelled and when it was gone.
@@ -335,6 +340,7 @@ int main(int argc, char** argv) {
   count("--max-waiting-tokens", options.max_waiting_tokens, "Prompt tokens that may wait; 0: any");
   count("--connections", options.connections, "Connections at the same time");
   count("--lose-cancels", options.lose_cancels, "Fault: every Nth cancellation is lost; 0: none");
+  count("--wrong-tokens", options.wrong_tokens, "Fault: every Nth token is another one; 0: none");
   count(
       "--keep-bytes", options.keep_bytes, "Fault: of each request, so many bytes are never freed");
   CLI11_PARSE(app, argc, argv);

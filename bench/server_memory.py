@@ -344,6 +344,6 @@ if __name__ == "__main__":
     run_in_cgroups([one for one in chosen if one.name in IN_CGROUP], missed)
     for miss in missed:
         print("MISSED  " + miss)
-    print(f"{len(chosen)} attacks, {sum(one.connections for one in chosen)} hostile connections: "
+    print(f"total: {len(chosen)} attacks, {sum(one.connections for one in chosen)} hostile connections: "
           + (f"{len(missed)} bars missed" if missed else "all bars met"))
     raise SystemExit(1 if missed else 0)

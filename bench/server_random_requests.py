@@ -7,6 +7,7 @@ afterwards nothing is left running, no block and no descriptor lost.
     script/build release qwen3
     bench/server_random_requests.py [--requests 100000] [--seed 1]
     bench/server_random_requests.py --seed 1 --only 4711      # one of them again, with its answer
+    bench/server_random_requests.py --model mock --control 50 # every 50th token is wrong: must be seen
 
 Request number i depends on the seed and i alone.
 """
@@ -27,7 +28,11 @@ parser.add_argument("--model", default="nano", help="mock: mock_server, for slow
 parser.add_argument("--only", type=int, help="send this request alone and show it")
 parser.add_argument("--patience", type=float, default=660,
                     help="seconds after which a request hangs; the server itself allows it 600")
+parser.add_argument("--control", type=int, default=0, metavar="N",
+                    help="seed a fault, every Nth token is wrong, and fail unless the victim sees it")
 options = parser.parse_args()
+if options.control and options.model != "mock":
+    parser.error("--control: only --model mock can be wrong")
 
 VICTIM = {"prompt": "Sort 7, 3 and 9.", "max_tokens": 24, "temperature": 0, "ignore_eos": True}
 # 503 is said while draining and when memory or connections are short; 501 and 505 are HTTP's answers
@@ -129,7 +134,8 @@ def check_log(server):
 
 
 if options.model == "mock":
-    server = sc.mock_server("--step-us", 1000, "--max-sequences", 16, "--context", 2048)
+    server = sc.mock_server("--step-us", 1000, "--max-sequences", 16, "--context", 2048,
+                            "--wrong-tokens", options.control)
 else:
     server = sc.qwen3_serve("-m", options.model, "--max-sequences", 16)
 if options.only is not None:
@@ -156,8 +162,9 @@ after = server.idle()
 for name in ("qwen3_num_requests_running", "qwen3_num_requests_waiting", "qwen3_kv_cache_usage_perc"):
     verdicts.equal(name, after[name], before[name])
 verdicts.at_most("descriptors left open", server.descriptors_over(files), 0)
-verdicts.check(all(one == wanted for one in answers) and len(answers) > 0, "the victim's answers",
-               f"{sum(one == wanted for one in answers)} of {len(answers)} the same", "all")
+same = sum(one == wanted for one in answers)
+verdicts.check(same < len(answers) if options.control else same == len(answers) > 0, "the victim's answers",
+               f"{same} of {len(answers)} the same", "fewer: a fault was seeded" if options.control else "all")
 broken, failed = check_log(server)
 verdicts.equal("broken lines of the log", broken, 0)
 verdicts.check(set(failed) <= ALLOWED_5XX, "statuses of 500 and more in the log", failed,
@@ -165,4 +172,6 @@ verdicts.check(set(failed) <= ALLOWED_5XX, "statuses of 500 and more in the log"
 print(f"  {1e3 * cpu / options.requests:.2f} ms of processor time a request; "
       f"resident {server.resident_mib():.0f} MiB")
 verdicts.equal("exit code", server.stop(), 0)
+print(f"total: {sum(n for counts in statuses.values() for n in counts.values())} requests executed, "
+      f"{len(answers)} answers of the victim compared")
 verdicts.exit()

@@ -22,6 +22,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/serve_end.h"
+#include "cli/serve_heap.h"
 #include "cli/serve_model.h"
 #include "cli/serve_options.h"
 #include "cli/serve_signals.h"
@@ -34,24 +35,30 @@
 namespace qwen3::cli {
 namespace {
 
+struct Parts {
+  server::HttpServer& front;
+  server::Service& service;
+  Watchdog& watchdog;
+  ServeHeap& heap;
+};
+
 // Told what becomes of loading; returns when a signal comes.
 void run_until_signal(EndSignals& signals,
                       std::future<LoadedModel>& loading,
-                      server::HttpServer& front,
-                      server::Service& service,
-                      Watchdog& watchdog,
+                      const Parts& parts,
                       const ServeOptions& options) {
   while (!signals.wait(kTick)) {
     if (loading.valid() && loading.wait_for(std::chrono::seconds(0)) == std::future_status::ready) {
       LoadedModel loaded = loading.get();
-      front.set_request_memory(loaded.request_bytes);
-      service.set_model(std::move(loaded.served));
+      parts.front.set_request_memory(loaded.request_bytes);
+      parts.service.set_model(std::move(loaded.served));
       if (!options.output.quiet) {
         print_note(loaded.description);
         print_note(fmt::format("ready: {}", fmt::join(options.service.model_names, ", ")));
       }
     }
-    watchdog.look();
+    parts.watchdog.look();
+    parts.heap.look(ServeHeap::Clock::now());
   }
 }
 
@@ -83,6 +90,7 @@ ExitCode serve(ServeOptions& options) {
   EndSignals signals;
   log_in_background(options);
   EndGuard guard;  // outlives what may hang
+  ServeHeap heap;
   server::Service service(options.service);
   server::HttpServer front(options.http, server::make_routes(service));
   const char* scheme = options.http.tls_certificate.empty() ? "http" : "https";
@@ -93,7 +101,7 @@ ExitCode serve(ServeOptions& options) {
   Watchdog watchdog(service, options.step_seconds);
   std::future<LoadedModel> loading =
       std::async(std::launch::async, [&options] { return load_served_model(options); });
-  run_until_signal(signals, loading, front, service, watchdog, options);
+  run_until_signal(signals, loading, {front, service, watchdog, heap}, options);
   if (loading.valid()) {
     // Nothing is under way, and loading cannot be interrupted: leave it behind.
     guard.within(std::chrono::milliseconds(0));

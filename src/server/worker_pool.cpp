@@ -3,18 +3,9 @@
 #include <malloc.h>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 namespace qwen3::server {
-namespace {
-
-// Nothing has come for so long: the moment to give free memory back to the system, which glibc's
-// arenas would keep for ever.
-constexpr std::chrono::milliseconds kIdle{500};
-
-}  // namespace
-
 void WorkerPool::Turns::push(const std::string& owner, Work work) {
   auto found = std::ranges::find(owners_, owner, &Owner::name);
   if (found != owners_.end()) return found->works.push_back(std::move(work));
@@ -74,16 +65,7 @@ bool WorkerPool::may_start_large() const {
 WorkerPool::Work WorkerPool::wait_for_work(Size& size) {
   std::unique_lock lock(mutex_);
   const auto ready = [this] { return stopping_ || !small_.empty() || may_start_large(); };
-  while (!ready()) {
-    if (!untidy_) {
-      wake_.wait(lock, [&] { return ready() || untidy_; });
-    } else if (!wake_.wait_for(lock, kIdle, ready)) {
-      untidy_ = false;
-      lock.unlock();
-      malloc_trim(0);
-      lock.lock();
-    }
-  }
+  wake_.wait(lock, ready);
   if (stopping_) return {};
   size = may_start_large() ? Size::large : Size::small;
   small_was_last_ = size == Size::small;
@@ -100,7 +82,6 @@ void WorkerPool::done(Size size) {
   if (size == Size::large) malloc_trim(0);
   {
     const std::lock_guard lock(mutex_);
-    untidy_ = true;
     if (size == Size::large) {
       doing_large_ = false;
     } else {

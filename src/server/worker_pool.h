@@ -61,7 +61,6 @@ class WorkerPool {
   bool doing_large_ = false;
   bool small_was_last_ = false;
   bool stopping_ = false;
-  bool untidy_ = false;  // memory was freed since it was last given back to the system
   std::vector<std::thread> threads_;
 };
 
