@@ -34,6 +34,7 @@ struct ServedModel {
   int32_t think_open = -1, think_close = -1;
   int32_t yes = -1, no = -1;              // of a reranker
   std::vector<int32_t> closing_ids = {};  // ends a thought whose budget is used up
+  std::shared_ptr<const std::vector<int32_t>> object_openings = {};  // tokens such as " {"
 
   const Tokenizer& tokenizer() const { return text.impl().tokenizer; }
 };
