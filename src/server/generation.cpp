@@ -70,8 +70,8 @@ void Generation::launch() {
   try {
     if (!over_) submit_more();
     if (!over_) {
-      begun_ = true;
       begun();
+      begun_ = true;
     }
     if (!over_ && children_.empty()) finish();
   } catch (const std::exception& error) {
