@@ -102,7 +102,7 @@ TEST(ServeSignals, ADrainThatRunsOutEndsAStreamLikeAnyFailure) {
 
 // What a terminal that closes sends: twice, and nothing under way is lost.
 TEST(ServeSignals, SighupLetsAnswersFinish) {
-  RunningServer server({"-m", "nano"});
+  RunningServer server({"-m", "nano", "--drain-seconds", "600"});
   Conversation client(server.port());
   client.send(long_stream(server.port()));
   client.hear("data: ");
