@@ -1,6 +1,7 @@
 // The lines of files, whatever their size: at the edges of the window, too long, cut and growing.
 #include "eval/line_scanner.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
