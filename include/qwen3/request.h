@@ -113,6 +113,7 @@ struct TokenLogprob {
 struct PromptLogprobs {
   std::optional<TokenLogprob> token;  // the prompt's own token
   std::vector<TokenLogprob> top;      // the likeliest, best first
+  int64_t rank = 0;                   // of `token` among all tokens, from 1; 0: there is no token
 };
 
 struct Usage {

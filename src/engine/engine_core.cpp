@@ -295,7 +295,8 @@ void EngineCore::take_score(const BatchBuilder::LogitRow& row, const Sampled& sc
     return;
   }
   s.prompt_logprobs.push_back({.token = TokenLogprob{scored.token_id, scored.logprob},
-                               .top = {scored.top.begin(), scored.top.begin() + scored.n_top}});
+                               .top = {scored.top.begin(), scored.top.begin() + scored.n_top},
+                               .rank = scored.rank});
   ++s.n_scored;
 }
 

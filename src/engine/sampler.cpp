@@ -122,7 +122,13 @@ Sampled Sampler::score(std::span<const float> logits, int32_t token_id, int n_to
   scan_.scan(logits.first(static_cast<size_t>(n_real_tokens_)));
   measure_logprobs(out, logits, n_top);
   out.token_id = token_id;
-  out.logprob = static_cast<float>(static_cast<double>(logits[index(token_id)]) - log_sum_exp_);
+  const float given = logits[index(token_id)];
+  out.logprob = static_cast<float>(static_cast<double>(given) - log_sum_exp_);
+  // As the likeliest are ordered: of equal tokens the lower id comes first.
+  for (size_t id = 0; id < static_cast<size_t>(n_real_tokens_); ++id) {
+    out.rank += logits[id] > given || (logits[id] == given && id < index(token_id));
+  }
+  ++out.rank;
   return out;
 }
 

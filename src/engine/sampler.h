@@ -40,6 +40,7 @@ struct Sampled {
   int32_t token_id = -1;
   float logprob = 0;  // only with n_logprobs >= 0, as the rest
   int n_top = 0;
+  int64_t rank = 0;                            // of a token that was scored; see PromptLogprobs
   std::array<TokenLogprob, kMaxLogprobs> top;  // best first
 };
 

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <numeric>
 #include <random>
 #include <span>
 #include <vector>
@@ -28,6 +30,15 @@ TEST(EngineCore, GivesLogprobs) {
   }
 }
 
+// The place of a token among those that are sampled, likeliest first.
+int64_t rank_of(std::span<const float> logits, int32_t token, int64_t n_real_tokens) {
+  std::vector<int32_t> ids(static_cast<size_t>(n_real_tokens));
+  std::iota(ids.begin(), ids.end(), 0);
+  if (token >= n_real_tokens) ids.push_back(token);
+  std::ranges::stable_sort(ids, std::greater<>(), [&](int32_t id) { return logits[size_t(id)]; });
+  return std::ranges::find(ids, token) - ids.begin() + 1;
+}
+
 // What a request must be told of its prompt, without an engine.
 std::vector<PromptLogprobs> mock_prompt_logprobs(const Request& request, int64_t n_real_tokens) {
   Sampler sampler(kVocab, n_real_tokens);
@@ -39,7 +50,8 @@ std::vector<PromptLogprobs> mock_prompt_logprobs(const Request& request, int64_t
     mock_logits(logits, chain);
     const Sampled s = sampler.score(logits, request.prompt_ids[i + 1], request.n_prompt_logprobs);
     all.push_back({.token = TokenLogprob{s.token_id, s.logprob},
-                   .top = {s.top.begin(), s.top.begin() + s.n_top}});
+                   .top = {s.top.begin(), s.top.begin() + s.n_top},
+                   .rank = rank_of(logits, s.token_id, n_real_tokens)});
   }
   return all;
 }
@@ -56,6 +68,7 @@ void expect_same(const std::vector<PromptLogprobs>& a, const std::vector<PromptL
     if (i > 0) {
       ASSERT_TRUE(same(*a[i].token, *b[i].token)) << i;
     }
+    ASSERT_EQ(a[i].rank, b[i].rank) << i;
     ASSERT_TRUE(std::ranges::equal(a[i].top, b[i].top, same)) << i;
   }
 }
