@@ -53,8 +53,9 @@ struct AnswerOptions {
   bool split_reasoning = true;         // false: everything is content, tags included
   bool trim_newlines = false;          // drop the newlines that models write around the two parts
   bool skip_special_tokens = true;     // no text for tokens such as <|im_start|>
-  std::vector<std::string> stop = {};  // the answer ends before the first of these
-  bool include_stop = false;           // … or behind it
+  std::vector<std::string> stop = {};  // the content ends before the first of these
+  bool include_stop = false;           // … or after it
+  int64_t min_tokens = 0;              // no stop string ends within the first of them
 };
 
 struct AnswerPiece {

@@ -43,8 +43,8 @@ PromptThinking thinking_of(PromptState state) {
 
 }  // namespace
 
-// Tokens become text, stop strings end it, and what is left is split: stop strings count in
-// reasoning too, as in vLLM.
+// Tokens become text, the text is split, and stop strings end its content: a thought that happens
+// to say one goes on, and none is found in <think> or </think>.
 struct AnswerStream::State {
   State(std::shared_ptr<const Text::Impl> owner, const AnswerOptions& options)
       : text(std::move(owner)),
@@ -54,21 +54,27 @@ struct AnswerStream::State {
         stop(options.stop, options.include_stop),
         reasoning(options.split_reasoning ? ReasoningMode::automatic : ReasoningMode::never,
                   thinking_of(options.state),
-                  options.trim_newlines) {}
+                  options.trim_newlines),
+        min_tokens(options.min_tokens) {}
 
-  static void append(std::vector<AnswerPiece>& pieces, ReasoningDelta delta) {
+  void append(std::vector<AnswerPiece>& pieces, ReasoningDelta delta) {
     if (!delta.reasoning.empty()) {
       pieces.push_back({AnswerPiece::Kind::reasoning, std::move(delta.reasoning)});
     }
-    if (!delta.content.empty()) {
-      pieces.push_back({AnswerPiece::Kind::content, std::move(delta.content)});
-    }
+    append_content(pieces, stop.push(delta.content, n_tokens > min_tokens));
+  }
+
+  static void append_content(std::vector<AnswerPiece>& pieces, std::string content) {
+    if (content.empty()) return;
+    pieces.push_back({AnswerPiece::Kind::content, std::move(content)});
   }
 
   std::shared_ptr<const Text::Impl> text;
   DecodeStream decode;
   StopStream stop;
   ReasoningSplitter reasoning;
+  const int64_t min_tokens;
+  int64_t n_tokens = 0;
 };
 
 AnswerStream::AnswerStream(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -78,15 +84,18 @@ AnswerStream::~AnswerStream() = default;
 
 std::vector<AnswerPiece> AnswerStream::push(int32_t token_id) {
   std::vector<AnswerPiece> pieces;
-  State::append(pieces, state_->reasoning.push(state_->stop.push(state_->decode.push(token_id))));
+  if (stopped()) return pieces;
+  ++state_->n_tokens;
+  state_->append(pieces, state_->reasoning.push(state_->decode.push(token_id)));
   return pieces;
 }
 
 std::vector<AnswerPiece> AnswerStream::finish() {
   std::vector<AnswerPiece> pieces;
-  State::append(pieces, state_->reasoning.push(state_->stop.push(state_->decode.finish())));
-  State::append(pieces, state_->reasoning.push(state_->stop.finish()));
-  State::append(pieces, state_->reasoning.finish());
+  if (stopped()) return pieces;
+  state_->append(pieces, state_->reasoning.push(state_->decode.finish()));
+  state_->append(pieces, state_->reasoning.finish());
+  State::append_content(pieces, state_->stop.finish());
   return pieces;
 }
 

@@ -76,7 +76,7 @@ void StopStream::link() {
   }
 }
 
-std::string StopStream::push(std::string_view text) {
+std::string StopStream::push(std::string_view text, bool may_stop) {
   if (stopped()) return {};
   std::string out = std::move(held_);
   held_.clear();
@@ -85,7 +85,7 @@ std::string StopStream::push(std::string_view text) {
   for (size_t i = before; i < out.size(); ++i) {
     state_ = next(state_, classes_[static_cast<unsigned char>(out[i])]);
     const Node& node = nodes_[static_cast<size_t>(state_)];
-    if (node.stop < 0) continue;
+    if (node.stop < 0 || !may_stop) continue;
     matched_ = node.stop;
     out.resize(include_stop_ ? i + 1 : i + 1 - lengths_[static_cast<size_t>(matched_)]);
     return out;
