@@ -88,7 +88,7 @@ Json convert(std::string_view text, std::string_view type) {
 
 class CoderStream final : public ToolCallStream {
  public:
-  explicit CoderStream(const Json& tools) : tools_(tools) {}
+  CoderStream(const Json& tools, AcceptCall accept) : tools_(tools), accept_(std::move(accept)) {}
 
   ToolDelta push(std::string_view text) override {
     ToolDelta out;
@@ -98,13 +98,19 @@ class CoderStream final : public ToolCallStream {
     return out;
   }
 
-  ToolDelta finish() override {
+  ToolDelta finish(bool cut) override {
     ToolDelta out;
     if (!in_function_) {
+      const size_t tag = std::max(partial_suffix(pending_, kFunction), held_tag());
+      out.cut_call = cut && opens_tag(tag, first_text_);
+      if (out.cut_call) pending_.resize(pending_.size() - tag);
       read_text(out, true);
       return out;
     }
-    // Cut off: a call only if its last parameter is whole, or it has none and its name is whole.
+    // Further parameters may have been on their way.
+    out.cut_call = cut;
+    if (cut) return out;
+    // Not closed: a call only if its last parameter is whole, or it has none and its name is whole.
     const std::string_view body = pending_;
     const size_t last = body.rfind(kParameter);
     const bool whole = last == body.npos ? body.find('>') != body.npos
@@ -159,6 +165,7 @@ class CoderStream final : public ToolCallStream {
     const size_t tag = before_function ? std::min(opener_start(text), text.size()) : text.size();
     opener_ = text.substr(tag);
     if (!any_call_) out.content += text.substr(0, tag);
+    first_text_ &= trim(text.substr(0, tag)).empty();
   }
 
   bool read_function(ToolDelta& out) {
@@ -173,10 +180,14 @@ class CoderStream final : public ToolCallStream {
   void end_function(ToolDelta& out, size_t size, size_t tag_size, bool whole) {
     const std::string_view body = std::string_view(pending_).substr(0, size);
     const size_t name_end = body.find('>');
-    const bool valid = whole && name_end != body.npos && !trim(body.substr(0, name_end)).empty();
-    if (valid) {
-      const std::string name(body.substr(0, name_end));
-      out.calls.push_back({name, python_json(read_parameters(name, body.substr(name_end + 1)))});
+    const bool named = whole && name_end != body.npos && !trim(body.substr(0, name_end)).empty();
+    ToolCall call;
+    if (named) {
+      call.name = body.substr(0, name_end);
+      call.arguments = python_json(read_parameters(call.name, body.substr(name_end + 1)));
+    }
+    if (named && (!accept_ || accept_(call))) {
+      out.calls.push_back(std::move(call));
       any_call_ = true;
     } else {
       out.content.append(opener_).append(kFunction).append(pending_, 0, size + tag_size);
@@ -228,17 +239,19 @@ class CoderStream final : public ToolCallStream {
   }
 
   const Json tools_;
+  const AcceptCall accept_;
   std::string pending_;
   std::string opener_;  // <tool_call> and white space in front of the function being read
   size_t scanned_ = 0;
   bool in_function_ = false;
   bool any_call_ = false;
+  bool first_text_ = true;  // nothing but white space was given out
 };
 
 }  // namespace
 
-std::unique_ptr<ToolCallStream> make_coder_call_stream(const Json& tools) {
-  return std::make_unique<CoderStream>(tools);
+std::unique_ptr<ToolCallStream> make_coder_call_stream(const Json& tools, AcceptCall accept) {
+  return std::make_unique<CoderStream>(tools, std::move(accept));
 }
 
 }  // namespace qwen3

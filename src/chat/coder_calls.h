@@ -7,6 +7,6 @@
 
 namespace qwen3 {
 
-std::unique_ptr<ToolCallStream> make_coder_call_stream(const Json& tools);
+std::unique_ptr<ToolCallStream> make_coder_call_stream(const Json& tools, AcceptCall accept);
 
 }  // namespace qwen3

@@ -123,6 +123,9 @@ class Reader {
   }
 
   void fit_arguments(Json& function, const std::string& field) const {
+    if (options_.parse_tool_arguments && !function.contains("arguments")) {
+      function["arguments"] = Json::object();
+    }
     const auto arguments = function.find("arguments");
     if (arguments == function.end()) return;
     check(arguments->is_string() || arguments->is_object() || arguments->is_null(),

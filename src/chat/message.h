@@ -27,8 +27,8 @@ struct Message {
 struct MessageOptions {
   bool join_text_parts = true;        // a list of text parts becomes one string
   bool null_content_as_empty = true;  // null or absent content becomes ""
-  bool parse_tool_arguments =
-      true;  // arguments given as a JSON string become the object they spell
+  // Arguments given as a JSON string become the object they spell; absent ones become {}.
+  bool parse_tool_arguments = true;
 };
 
 // Checks and reads a `messages` array. Throws Error{invalid_argument} that begins with the place:

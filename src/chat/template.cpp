@@ -49,4 +49,6 @@ std::vector<Segment> ChatTemplate::render_segments(const Json& context,
 
 const std::string& ChatTemplate::source() const { return program_->source; }
 
+const std::string& ChatTemplate::where() const { return program_->where; }
+
 }  // namespace qwen3

@@ -62,6 +62,8 @@ class ChatTemplate {
                                        const TemplateLimits& limits = {}) const;
 
   const std::string& source() const;
+  // What begins messages about files and lines, as parse() was told.
+  const std::string& where() const;
 
  private:
   explicit ChatTemplate(std::shared_ptr<const jinja::Program> program);

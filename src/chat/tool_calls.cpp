@@ -17,6 +17,8 @@ constexpr std::string_view kSpace = " \t\r\n";
 
 class HermesStream final : public ToolCallStream {
  public:
+  explicit HermesStream(AcceptCall accept) : accept_(std::move(accept)) {}
+
   ToolDelta push(std::string_view text) override {
     ToolDelta out;
     pending_ += text;
@@ -25,13 +27,17 @@ class HermesStream final : public ToolCallStream {
     return out;
   }
 
-  ToolDelta finish() override {
+  ToolDelta finish(bool cut) override {
     ToolDelta out;
     if (in_call_) {
       // A complete object without its closing tag is a call; so is one whose tag was cut off.
       const size_t tag = partial_suffix(pending_, kClose);
-      end_call(out, pending_.size() - tag, tag);
+      out.cut_call = cut && !complete_ && !plain_;
+      if (!out.cut_call) end_call(out, pending_.size() - tag, tag);
     } else {
+      const size_t tag = partial_suffix(pending_, kOpen);
+      out.cut_call = cut && opens_tag(tag, first_text_);
+      if (out.cut_call) pending_.resize(pending_.size() - tag);
       read_text(out, true);
     }
     return out;
@@ -45,6 +51,7 @@ class HermesStream final : public ToolCallStream {
     const size_t end =
         found ? open : pending_.size() - (at_end ? 0 : partial_suffix(pending_, kOpen));
     if (!any_call_) out.content.append(pending_, 0, end);
+    first_text_ &= pending_.find_first_not_of(kSpace) >= end;
     pending_.erase(0, found ? open + kOpen.size() : end);
     if (found) {
       in_call_ = true;
@@ -95,7 +102,8 @@ class HermesStream final : public ToolCallStream {
 
   // The body is pending_[0, size), followed by tag_size bytes of closing tag.
   void end_call(ToolDelta& out, size_t size, size_t tag_size) {
-    if (auto call = parse_call(std::string_view(pending_).substr(0, size))) {
+    auto call = parse_call(std::string_view(pending_).substr(0, size));
+    if (call && (!accept_ || accept_(*call))) {
       out.calls.push_back(*std::move(call));
       any_call_ = true;
     } else {
@@ -123,11 +131,13 @@ class HermesStream final : public ToolCallStream {
     }
   }
 
+  const AcceptCall accept_;
   std::string pending_;  // text not yet given out; the body when in a call
   size_t scanned_ = 0;   // bytes of the body already read
   int64_t depth_ = 0;
   bool in_call_ = false;
   bool any_call_ = false;
+  bool first_text_ = true;  // nothing but white space was given out
   bool in_string_ = false;
   bool escaped_ = false;
   bool complete_ = false;  // the object has ended
@@ -139,17 +149,20 @@ class HermesStream final : public ToolCallStream {
 void ToolDelta::append(ToolDelta more) {
   content += more.content;
   for (ToolCall& call : more.calls) calls.push_back(std::move(call));
+  cut_call |= more.cut_call;
 }
 
-std::unique_ptr<ToolCallStream> make_tool_call_stream(ToolFormat format, const Json& tools) {
-  if (format == ToolFormat::qwen3_coder) return make_coder_call_stream(tools);
-  return std::make_unique<HermesStream>();
+std::unique_ptr<ToolCallStream> make_tool_call_stream(ToolFormat format,
+                                                      const Json& tools,
+                                                      AcceptCall accept) {
+  if (format == ToolFormat::qwen3_coder) return make_coder_call_stream(tools, std::move(accept));
+  return std::make_unique<HermesStream>(std::move(accept));
 }
 
-ToolDelta parse_tool_calls(ToolFormat format, std::string_view text, const Json& tools) {
+ToolDelta parse_tool_calls(ToolFormat format, std::string_view text, const Json& tools, bool cut) {
   const auto stream = make_tool_call_stream(format, tools);
   ToolDelta out = stream->push(text);
-  out.append(stream->finish());
+  out.append(stream->finish(cut));
   return out;
 }
 

@@ -339,6 +339,57 @@ TEST(ToolCallsTest, Coder) {
          {"a <tool_call>\n", "a <tool_call>\n", {}}});
 }
 
+ToolDelta parse_cut(ToolFormat format, std::string_view text, size_t chunk) {
+  const auto stream = make_tool_call_stream(format, tools());
+  ToolDelta all;
+  in_chunks(text, chunk, [&](std::string_view piece) { all.append(stream->push(piece)); });
+  all.append(stream->finish(true));
+  return all;
+}
+
+// Output that a limit ends: what had begun a call is dropped, other text is not.
+TEST(ToolCallsTest, OutputThatWasCut) {
+  const std::string hermes = "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": \"}\"}}";
+  const std::string coder =
+      "<tool_call>\n<function=f>\n<parameter=s>\nv\n</parameter>\n</function>";
+  for (const size_t chunk : kChunks) {
+    for (const auto& [format, call] :
+         {std::pair{ToolFormat::hermes, hermes}, {ToolFormat::qwen3_coder, coder}}) {
+      for (const std::string before : {"", " \n", "Hi. "}) {
+        for (size_t n = before == "Hi. " ? 6 : 1; n < call.size(); ++n) {
+          const ToolDelta got = parse_cut(format, before + call.substr(0, n), chunk);
+          EXPECT_EQ(got.content, before) << call.substr(0, n);
+          EXPECT_TRUE(got.calls.empty()) << call.substr(0, n);
+          EXPECT_TRUE(got.cut_call) << call.substr(0, n);
+        }
+        const ToolDelta whole = parse_cut(format, before + call, chunk);
+        EXPECT_EQ(whole.calls.size(), 1u);
+        EXPECT_FALSE(whole.cut_call);
+      }
+      for (const std::string text : {"a <", "a <tool", "", "<b>", "see", "<tool_call> is a tag"}) {
+        EXPECT_EQ(parse_cut(format, text, chunk).content, text);
+        EXPECT_FALSE(parse_cut(format, text, chunk).cut_call) << text;
+      }
+    }
+  }
+}
+
+TEST(ToolCallsTest, CallsThatAreNotAccepted) {
+  for (const auto& [format, text] :
+       {std::pair{ToolFormat::hermes,
+                  std::string("<tool_call>{\"name\": \"g\", \"arguments\": {}}</tool_call>")},
+        {ToolFormat::qwen3_coder, std::string("<tool_call>\n<function=g>\n</function>")}}) {
+    for (const bool accepted : {false, true}) {
+      const auto stream = make_tool_call_stream(
+          format, tools(), [&](const ToolCall& call) { return accepted && call.name == "g"; });
+      ToolDelta got = stream->push(text);
+      got.append(stream->finish());
+      EXPECT_EQ(got.calls.size(), accepted ? 1u : 0u);
+      EXPECT_EQ(got.content, accepted ? "" : text);
+    }
+  }
+}
+
 TEST(ToolCallsTest, CutsDoNotMatter) {
   std::mt19937 random(3);
   const std::vector<std::string> pieces = {
@@ -371,6 +422,8 @@ TEST(ToolCallsTest, CutsDoNotMatter) {
       const ToolDelta whole = parse_tool_calls(format, text, tools());
       for (const size_t chunk : kChunks) {
         ASSERT_EQ(parse_in_chunks(format, text, chunk), whole) << text << " in pieces of " << chunk;
+        ASSERT_EQ(parse_cut(format, text, chunk), parse_tool_calls(format, text, tools(), true))
+            << text << " in pieces of " << chunk;
       }
       for (const ToolCall& call : whole.calls) {
         ASSERT_NO_THROW(parse_json(call.arguments, "arguments")) << text;
