@@ -40,8 +40,19 @@ std::string field_of(std::string_view message) {
   const size_t colon = message.find(": ");
   if (colon == message.npos) return {};
   const std::string_view field = message.substr(0, colon);
-  // A file that is at fault ("chat_template.jinja:3: …") is no field.
-  return is_path(field) && field.find(".jinja") == field.npos ? std::string(field) : std::string();
+  return is_path(field) ? std::string(field) : std::string();
+}
+
+// "/models/nano/chat_template.jinja: line 3: …": about a file of the server.
+bool begins_with_file(std::string_view message) {
+  const std::string_view head = message.substr(0, message.find(": "));
+  for (const std::string_view root : {"/", "./", "../", "~/", "embedded:"}) {
+    if (head.starts_with(root)) return true;
+  }
+  for (const std::string_view type : {".jinja", ".json", ".txt", ".safetensors"}) {
+    if (head.ends_with(type)) return true;
+  }
+  return false;
 }
 
 ApiError our_fault(const std::exception& error) {
@@ -50,7 +61,16 @@ ApiError our_fault(const std::exception& error) {
   return api;
 }
 
+// No message that begins with a file passes: where it lies is the operator's business.
+ApiError about_a_file(const Error& error) {
+  if (error.kind() != ErrorKind::invalid_argument) return our_fault(error);
+  ApiError api(400, "invalid_value", "this model's files do not allow this request");
+  api.detail = error.what();
+  return api;
+}
+
 ApiError from_library(const Error& error) {
+  if (begins_with_file(error.what())) return about_a_file(error);
   switch (error.kind()) {
     case ErrorKind::invalid_argument: {
       ApiError api(400, "invalid_value", error.what());

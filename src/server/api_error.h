@@ -36,7 +36,8 @@ class ApiError : public std::runtime_error {
                                  int64_t n_completion);
 
 // What an exception of libqwen3 (or any other) means for a client: invalid_argument is 400 and its
-// field becomes `param`, busy is 429, and what is our fault is 500 without the inside's words.
+// field becomes `param`, busy is 429, and what is our fault is 500 without the inside's words. A
+// message that begins with a file of the server goes to the log only.
 ApiError to_api_error(const std::exception& error);
 
 // {"error":{"message":…,"type":…,"param":…,"code":…}}
