@@ -96,6 +96,15 @@ void TraceStore::drop_oldest() {
   traces_.pop_back();
 }
 
+// A client that names its requests itself may use a name again: its newest trace has it.
+void TraceStore::drop_same(const StoredTrace& trace) {
+  std::erase_if(traces_, [&](const Entry& entry) {
+    const bool same = entry.trace.id == trace.id && entry.trace.client == trace.client;
+    if (same) n_bytes_ -= entry.n_bytes;
+    return same;
+  });
+}
+
 void TraceStore::drop_expired(Clock::time_point now) {
   while (!traces_.empty() && now - traces_.back().kept >= options_.max_age) drop_oldest();
 }
@@ -105,6 +114,7 @@ void TraceStore::keep(StoredTrace trace, Clock::time_point now) {
   const size_t n_bytes = trace.n_bytes();
   const std::lock_guard lock(mutex_);
   drop_expired(now);
+  drop_same(trace);
   traces_.push_front({std::move(trace), n_bytes, now});
   n_bytes_ += n_bytes;
   while (static_cast<int64_t>(traces_.size()) > options_.count ||

@@ -84,6 +84,7 @@ class TraceStore {
   };
 
   void drop_oldest();                        // under mutex_
+  void drop_same(const StoredTrace& trace);  // under mutex_
   void drop_expired(Clock::time_point now);  // under mutex_
 
   const TraceOptions options_;

@@ -190,6 +190,18 @@ TEST_F(ApiTraces, AKeySeesItsOwn) {
   EXPECT_TRUE(get("/v1/traces", kOther).json["data"].empty());
 }
 
+// Clients may name their requests (X-Request-Id), and use a name again.
+TEST_F(ApiTraces, TheNewestOfAnIdTakesItsPlace) {
+  say("Hello");
+  chat_as(kOther, {{"trace", true}});
+  chat_as(kOwner, {{"trace", true}, {"max_tokens", 1}});
+  const Reply second = chat_as(kOwner, {{"trace", true}});
+  const Json data = get("/v1/traces", kOwner).json["data"];
+  ASSERT_EQ(data.size(), 1u);
+  EXPECT_EQ(data[0]["completion_tokens"], second.json["usage"]["completion_tokens"]);
+  EXPECT_EQ(get("/v1/traces", kOther).json["data"].size(), 1u) << "another client's";
+}
+
 TEST_F(ApiTraces, APageForWhoAsked) {
   using ::testing::AllOf, ::testing::HasSubstr, ::testing::Not;
   say_and_show("Hello there");
