@@ -1,15 +1,40 @@
 #include "server/answer.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "base/error.h"
 #include "server/json_writer.h"
+#include "server/tool_choice.h"
 
 namespace qwen3::server {
+namespace {
+
+bool is_object(const std::string& json) {
+  try {
+    return parse_json(json, "arguments").is_object();
+  } catch (const Error&) {
+    return false;  // no JSON
+  }
+}
+
+// What a request that asks for a call takes for one.
+AcceptCall accept_for(const AnswerPlan& plan) {
+  if (!plan.must_call) return {};
+  std::vector<std::string> names = tool_names(plan.tool_schemas);
+  return [names = std::move(names)](const ToolCall& call) {
+    return std::ranges::find(names, call.name) != names.end() && is_object(call.arguments);
+  };
+}
+
+}  // namespace
 
 Answer::Answer(const Text& text, AnswerPlan plan)
     : plan_(std::move(plan)),
       stream_(text.answer(plan_.text)),
-      tools_(plan_.tools ? make_tool_call_stream(*plan_.tools, plan_.tool_schemas) : nullptr),
+      tools_(plan_.tools
+                 ? make_tool_call_stream(*plan_.tools, plan_.tool_schemas, accept_for(plan_))
+                 : nullptr),
       guard_(plan_.loop_guard) {}
 
 AnswerDelta Answer::push(const Event& event) {
@@ -33,7 +58,7 @@ AnswerDelta Answer::finish(FinishReason reason) {
   reason_ = reason;
   if (ending_ != Ending::one_call) {
     take(out, stream_.finish());
-    if (tools_ != nullptr) take_tools(out, tools_->finish());
+    if (tools_ != nullptr) take_tools(out, tools_->finish(cut()));
   }
   if (n_calls_ == 0) out.content += std::exchange(held_space_, {});
   return out;
@@ -74,6 +99,7 @@ void Answer::take_content(AnswerDelta& out, const std::string& text) {
 
 // White space that only leads to a call is no content.
 void Answer::take_tools(AnswerDelta& out, ToolDelta delta) {
+  if (delta.cut_call) held_space_.clear();
   if (!any_shown_) {
     held_space_ += delta.content;
     any_shown_ = held_space_.find_first_not_of(" \t\r\n") != held_space_.npos;
@@ -89,21 +115,27 @@ void Answer::take_tools(AnswerDelta& out, ToolDelta delta) {
   }
 }
 
+bool Answer::cut() const {
+  if (ended()) return ending_ == Ending::repetition;
+  return reason_ == FinishReason::length;
+}
+
 std::string_view Answer::finish_reason() const {
-  if (ending_ == Ending::repetition) return "length";
-  if (!ended() && reason_ == FinishReason::length) return "length";
+  if (cut()) return "length";
   return n_calls_ > 0 ? "tool_calls" : "stop";
 }
 
 std::string_view Answer::finish_detail() const {
-  return ending_ == Ending::repetition ? "repetition" : "";
+  if (ending_ == Ending::repetition) return "repetition";
+  return plan_.must_call && n_calls_ == 0 && !cut() ? "tool_call_invalid" : "";
 }
 
 std::string Answer::stop_reason() const {
   std::string out;
   if (ending_ == Ending::stop_string) {
     append_json_string(out, plan_.text.stop[static_cast<size_t>(stream_.matched_stop())]);
-  } else if (!ended() && stop_token_) {
+  } else if (!ended() && stop_token_ &&
+             std::ranges::find(plan_.stop_token_ids, *stop_token_) != plan_.stop_token_ids.end()) {
     append_json_number(out, *stop_token_);
   } else {
     out = "null";

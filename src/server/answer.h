@@ -34,7 +34,9 @@ struct AnswerPlan {
   std::optional<ToolFormat> tools = {};  // absent: tool calls are text
   Json tool_schemas = nullptr;
   bool first_call_only = false;  // the answer ends with its first call
-  bool drop_reasoning = false;   // it is made, and nobody sees it
+  bool must_call = false;        // calls of tools of the request, with arguments that are an object
+  std::vector<int32_t> stop_token_ids = {};  // of the request
+  bool drop_reasoning = false;               // it is made, and nobody sees it
   bool tags_in_content = false;  // reasoning goes into the content, between <think> and </think>
   LoopGuardOptions loop_guard = {};
 };
@@ -55,8 +57,10 @@ class Answer {
 
   // After finish().
   std::string_view finish_reason() const;  // "stop", "length", "tool_calls"
-  std::string_view finish_detail() const;  // "" or why more exactly: "repetition"
-  // JSON: the stop string or stop id that ended the answer, else null.
+  // "" or why more exactly: "repetition"; "tool_call_invalid": a call was asked for, and what the
+  // model made is none, so it is in the content.
+  std::string_view finish_detail() const;
+  // JSON: the request's stop string or stop id that ended the answer, else null.
   std::string stop_reason() const;
 
   int64_t n_tokens() const { return n_tokens_; }
@@ -66,6 +70,7 @@ class Answer {
  private:
   enum class Ending { none, stop_string, repetition, one_call };
 
+  bool cut() const;  // by a limit, not by the model or a stop
   void take(AnswerDelta& out, const std::vector<AnswerPiece>& pieces);
   void take_reasoning(AnswerDelta& out, const std::string& text);
   void take_content(AnswerDelta& out, const std::string& text);

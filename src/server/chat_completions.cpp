@@ -61,7 +61,8 @@ class ChatCompletion final : public TextGeneration {
       prompt_logprobs_ = prompt_logprobs_json(model().tokenizer(), event.prompt_logprobs);
     }
     if (streaming() && !std::exchange(choice.has_role, true)) {
-      chunks_.role(out_, choice.shown.index);
+      note_usage_so_far();
+      chunks_.role(out_, choice.shown.index, prompt_ids_json());
     }
     const bool over = choice.answer.ended();
     if (!over) note_token(choice, event);
@@ -95,6 +96,7 @@ class ChatCompletion final : public TextGeneration {
       usage_.cached_tokens = event.usage.cached_tokens;
       queue_seconds_ = event.usage.queue_seconds;
     }
+    note_usage_so_far();
     if (streaming()) chunks_.finish(out_, choice.shown.index, choice.shown.end, extras(choice));
   }
 
@@ -112,7 +114,7 @@ class ChatCompletion final : public TextGeneration {
 
   void stream(Choice& choice, const AnswerDelta& delta, const std::vector<NamedCall>& calls) {
     const int64_t index = choice.shown.index;
-    if (request_.common.continuous_usage) chunks_.set_usage(usage_json(usage_so_far()));
+    note_usage_so_far();
     if (!delta.reasoning.empty()) {
       chunks_.reasoning(out_, index, delta.reasoning, extras(choice));
     }
@@ -131,6 +133,17 @@ class ChatCompletion final : public TextGeneration {
 
   static void close_ids(ChoiceExtras& extras) {
     if (!extras.token_ids.empty()) extras.token_ids = "[" + extras.token_ids + "]";
+  }
+
+  void note_usage_so_far() {
+    if (request_.common.continuous_usage) chunks_.set_usage(usage_json(usage_so_far()));
+  }
+
+  // "" unless they were asked for.
+  std::string prompt_ids_json() const {
+    std::string out;
+    if (request_.common.return_token_ids) append_json_ids(out, prompt_ids_);
+    return out;
   }
 
   TokenUsage usage_so_far() const {
@@ -163,10 +176,8 @@ class ChatCompletion final : public TextGeneration {
     }
     out += R"(],"usage":)" + usage_json(usage_);
     if (!prompt_logprobs_.empty()) out += R"(,"prompt_logprobs":)" + prompt_logprobs_;
-    if (request_.common.return_token_ids) {
-      out += R"(,"prompt_token_ids":)";
-      append_json_ids(out, prompt_ids_);
-    }
+    const std::string prompt_ids = prompt_ids_json();
+    if (!prompt_ids.empty()) out += R"(,"prompt_token_ids":)" + prompt_ids;
     return out + "}";
   }
 

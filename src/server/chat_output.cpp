@@ -100,17 +100,23 @@ void ChatChunks::open(std::string& out, int64_t choice) const {
   out += R"(,"delta":{)";
 }
 
-// Behind the delta.
-void ChatChunks::close(std::string& out, const ChoiceExtras& extras) const {
+// After the delta.
+void ChatChunks::close(std::string& out,
+                       const ChoiceExtras& extras,
+                       std::string_view prompt_ids) const {
   out += '}';
   append_logprobs(out, extras.logprobs, !extras.logprobs.empty());
   append_token_ids(out, extras);
   out += R"(,"finish_reason":null})";
-  end_event(out);
+  end_event(out, prompt_ids);
 }
 
-void ChatChunks::end_event(std::string& out) const {
+void ChatChunks::end_event(std::string& out, std::string_view prompt_ids) const {
   out += ']';
+  if (!prompt_ids.empty()) {
+    out += R"(,"prompt_token_ids":)";
+    out += prompt_ids;
+  }
   if (!usage_.empty()) {
     out += R"(,"usage":)";
     out += usage_;
@@ -118,10 +124,10 @@ void ChatChunks::end_event(std::string& out) const {
   out += "}\n\n";
 }
 
-void ChatChunks::role(std::string& out, int64_t choice) const {
+void ChatChunks::role(std::string& out, int64_t choice, std::string_view prompt_ids) const {
   open(out, choice);
   out += R"("role":"assistant","content":"")";
-  close(out, {});
+  close(out, {}, prompt_ids);
 }
 
 void ChatChunks::reasoning(std::string& out,

@@ -55,7 +55,8 @@ class ChatChunks {
   void set_usage(std::string usage) { usage_ = std::move(usage); }
 
   // Each appends one event to `out`.
-  void role(std::string& out, int64_t choice) const;
+  // `prompt_ids`: a JSON list of the prompt's tokens, or "" when nobody asked.
+  void role(std::string& out, int64_t choice, std::string_view prompt_ids) const;
   void reasoning(std::string& out,
                  int64_t choice,
                  std::string_view text,
@@ -77,8 +78,8 @@ class ChatChunks {
 
  private:
   void open(std::string& out, int64_t choice) const;
-  void close(std::string& out, const ChoiceExtras& extras) const;
-  void end_event(std::string& out) const;
+  void close(std::string& out, const ChoiceExtras& extras, std::string_view prompt_ids = {}) const;
+  void end_event(std::string& out, std::string_view prompt_ids = {}) const;
 
   std::string prefix_;  // data: {…"choices":[
   ReasoningField field_;

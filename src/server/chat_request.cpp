@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "chat/text.h"
-#include "server/json_writer.h"
 #include "server/steering.h"
+#include "server/tool_choice.h"
 
 namespace qwen3::server {
 namespace {
@@ -56,12 +56,6 @@ std::string tool_name(const Json& tool, const std::string& path) {
   inner.text("description", 1 << 20);
   inner.object("parameters");
   return *name;
-}
-
-std::vector<std::string> tool_names(const Json& tools) {
-  std::vector<std::string> names;
-  for (const Json& tool : tools) names.push_back(tool["function"]["name"].get<std::string>());
-  return names;
 }
 
 Json read_tools(Fields& fields, const ApiLimits& limits) {
@@ -123,7 +117,33 @@ void read_tool_choice(Fields& fields, ChatRequest& out) {
   out.tool_choice = Choice::required;
 }
 
-// Variables of the template: those that Qwen3's templates have, and no others.
+// Variables that are no client's to set: the request has fields for them, or they would change what
+// the template is.
+constexpr std::array<std::string_view, 7> kReservedVariables = {"messages",
+                                                                "tools",
+                                                                "documents",
+                                                                "add_generation_prompt",
+                                                                "continue_final_message",
+                                                                "chat_template",
+                                                                "tokenize"};
+
+// Templates differ in their variables, and ignore those that they do not know.
+void read_template_variables(const Json& kwargs, PromptOptions& prompt) {
+  Fields fields(kwargs, "chat_template_kwargs");
+  for (const char* name : {"enable_thinking", "thinking"}) {
+    if (const auto value = fields.boolean(name)) prompt.enable_thinking = *value;
+  }
+  for (const auto& [name, value] : kwargs.items()) {
+    if (std::ranges::find(kReservedVariables, name) != kReservedVariables.end()) {
+      refuse(fields.path(name), "is no variable that a request may set");
+    }
+    // null counts as absent here as everywhere; the budget is the steering's.
+    if (!value.is_null() && name != "enable_thinking" && name != "thinking_budget") {
+      prompt.extra[name] = value;
+    }
+  }
+}
+
 void read_template_fields(Fields& fields, PromptOptions& prompt) {
   if (fields.used("chat_template")) {
     refuse_unsupported("chat_template", "templates of clients are not run");
@@ -139,30 +159,7 @@ void read_template_fields(Fields& fields, PromptOptions& prompt) {
     if (*effort == "none" && !prompt.enable_thinking) prompt.enable_thinking = false;
   }
   const Json* kwargs = fields.object("chat_template_kwargs");
-  if (kwargs == nullptr) return;
-  Fields inner(*kwargs, "chat_template_kwargs");
-  for (const char* name : {"enable_thinking", "thinking"}) {
-    if (const auto value = inner.boolean(name)) prompt.enable_thinking = *value;
-  }
-  inner.value("thinking_budget");  // read_budget's
-  for (const std::string& name : inner.unread()) {
-    refuse(quote_for_message(name, 100), "unknown; this server knows enable_thinking");
-  }
-}
-
-std::optional<int64_t> read_budget(Fields& fields) {
-  constexpr int64_t kMost = int64_t{1} << 30;
-  std::optional<int64_t> budget;
-  const std::string_view name =
-      fields.one_of({"thinking_token_budget", "thinking_budget", "reasoning_budget"});
-  if (!name.empty()) budget = fields.integer(name, -1, kMost);
-  if (const Json* kwargs = fields.object("chat_template_kwargs")) {
-    const auto inner =
-        Fields(*kwargs, "chat_template_kwargs").integer("thinking_budget", -1, kMost);
-    if (!budget) budget = inner;
-  }
-  if (budget && *budget < 0) return std::nullopt;  // -1: no limit
-  return budget;
+  if (kwargs != nullptr) read_template_variables(*kwargs, prompt);
 }
 
 void read_logprobs(Fields& fields, SamplingParams& sampling, const ApiLimits& limits) {
@@ -186,49 +183,62 @@ std::optional<int64_t> read_max_tokens(Fields& fields) {
   return tokens && *tokens > 0 ? tokens : std::nullopt;
 }
 
-// What the answer is made to begin with. It ends where a token of the model's own would end.
-std::string opened_call(const ChatRequest& request, ToolFormat format) {
-  if (format == ToolFormat::qwen3_coder) {
-    return request.forced_tool.empty()
-               ? "<tool_call>\n<function="
-               : fmt::format("<tool_call>\n<function={}>\n", request.forced_tool);
-  }
-  if (request.forced_tool.empty()) return "<tool_call>\n{\"name\": \"";
-  std::string name;
-  append_json_string(name, request.forced_tool);
-  return fmt::format("<tool_call>\n{{\"name\": {}, \"arguments\":", name);
-}
-
-SteeringPlan steering_plan(const ChatRequest& request,
-                           PromptState state,
-                           const ServedModel& model) {
-  SteeringPlan plan{
-      .state = state, .think_open = model.think_open, .think_close = model.think_close};
-  if (request.thinking_budget && state != PromptState::thinking_is_over) {
-    if (model.think_close < 0) {
-      refuse_unsupported("thinking_token_budget", "this model's tokenizer has no </think>");
+// The first call in the history whose arguments are no JSON object and stayed text; "" for none.
+// `messages` has them all replaced then.
+std::string replace_broken_arguments(std::vector<Message>& messages) {
+  std::string first;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (!messages[i].raw.contains("tool_calls")) continue;
+    Json& calls = messages[i].raw["tool_calls"];
+    for (size_t j = 0; j < calls.size(); ++j) {
+      Json& function = calls[j].contains("function") ? calls[j]["function"] : calls[j];
+      if (!function["arguments"].is_string()) continue;
+      function["arguments"] = Json::object();
+      if (first.empty()) {
+        first = fmt::format("messages[{}].tool_calls[{}].function.arguments", i, j);
+      }
     }
-    plan.thought_budget = request.thinking_budget;
-    plan.closing = model.closing_ids;
   }
-  if (request.tool_choice == ChatRequest::ToolChoice::required) {
-    const std::string opening = opened_call(request, model.tool_format);
-    plan.opening = model.text.encode(opening);
-    plan.opening_after_thought = model.text.encode("\n\n" + opening);
-  }
-  return plan;
+  return first;
 }
 
-// Tokens that are forced must be allowed.
-void check_steering(const SteeringPlan& plan, const SamplingParams& sampling) {
-  if (plan.empty()) return;
-  if (!sampling.allowed_token_ids.empty()) {
-    refuse("allowed_token_ids", "not together with a thinking budget or a forced tool call");
+// The field that the template cannot render, as far as that can be found out.
+std::string field_at_fault(const ServedModel& model, const ChatPromptFields& chat) {
+  std::vector<Message> messages = chat.messages;
+  const std::string broken = replace_broken_arguments(messages);
+  if (broken.empty()) return {};
+  try {
+    encode_chat(model.text, messages, chat.tools, chat.prompt);
+    return broken;
+  } catch (const Error&) {
+    return {};  // they are not what is wrong
   }
-  if (sampling.min_tokens > 0 && !sampling.stop_token_ids.empty()) {
-    refuse("stop_token_ids",
-           "not together with min_tokens and a thinking budget or a forced tool call");
+}
+
+// Errors of a render begin with the template's file, which is no client's business. Called while
+// `error` is handled; passes on those in which the template or the library speaks to the client.
+[[noreturn]] void refuse_render(const ServedModel& model,
+                                const ChatPromptFields& chat,
+                                const Error& error) {
+  const ChatConfig& config = model.text.impl().chat_config;
+  const bool with_tools = chat.tools.is_array() && !chat.tools.empty();
+  const std::string file = config.template_for(with_tools).where() + ": ";
+  const std::string_view message = error.what();
+  if (!message.starts_with(file)) throw;
+  const std::string field = field_at_fault(model, chat);
+  if (!field.empty()) {
+    refuse(field, "expected a JSON object, which this model's chat template needs");
   }
+  refuse("messages",
+         fmt::format("this model's chat template cannot render them: {}",
+                     message.substr(file.size())));
+}
+
+// The tools of which the answer must call one.
+std::vector<std::string> required_names(const ChatRequest& request) {
+  if (request.tool_choice != ChatRequest::ToolChoice::required) return {};
+  if (!request.forced_tool.empty()) return {request.forced_tool};
+  return tool_names(request.chat.tools);
 }
 
 }  // namespace
@@ -248,7 +258,11 @@ EncodedChat encode_chat_prompt(const ServedModel& model, const ChatPromptFields&
   if (!model.text.has_chat_template()) {
     throw ApiError(400, "no_chat_template", "this model has no chat template; use /v1/completions");
   }
-  return encode_chat(model.text, chat.messages, chat.tools, chat.prompt);
+  try {
+    return encode_chat(model.text, chat.messages, chat.tools, chat.prompt);
+  } catch (const Error& error) {
+    refuse_render(model, chat, error);
+  }
 }
 
 ChatRequest read_chat_request(Fields& fields,
@@ -260,7 +274,7 @@ ChatRequest read_chat_request(Fields& fields,
   read_tool_choice(fields, out);
   read_logprobs(fields, out.common.sampling, options.limits);
   out.common.max_tokens = read_max_tokens(fields);
-  out.thinking_budget = read_budget(fields);
+  out.thinking_budget = read_thinking_budget(fields);
   out.include_reasoning = fields.boolean("include_reasoning").value_or(true);
   for (const char* name :
        {"modalities", "audio", "prediction", "web_search_options", "documents"}) {
@@ -278,14 +292,17 @@ AnswerPlan answer_plan(const ChatRequest& request,
                            .trim_newlines = !tags,
                            .skip_special_tokens = request.common.skip_special_tokens,
                            .stop = request.common.stop,
-                           .include_stop = request.common.include_stop},
+                           .include_stop = request.common.include_stop,
+                           .min_tokens = request.common.sampling.min_tokens},
                   .drop_reasoning = !request.include_reasoning,
                   .tags_in_content = tags};
   if (request.tool_choice != ChatRequest::ToolChoice::none) {
     plan.tools = model.tool_format;
     plan.tool_schemas = request.chat.tools;
+    plan.must_call = request.tool_choice == ChatRequest::ToolChoice::required;
     plan.first_call_only = !request.parallel_tool_calls || !request.forced_tool.empty();
   }
+  plan.stop_token_ids = request.common.sampling.stop_token_ids;
   plan.loop_guard = options.loop_guard;
   if (!request.common.loop_guard) plan.loop_guard.min_tokens = 0;
   return plan;
@@ -297,7 +314,8 @@ std::vector<Request> chat_requests(const ChatRequest& request,
                                    const ServedModel& model,
                                    const ServiceOptions& options) {
   const auto n_prompt = static_cast<int64_t>(prompt.ids.size());
-  const SteeringPlan steering = steering_plan(request, prompt.state, model);
+  const SteeringPlan steering =
+      plan_steering(model, prompt.state, request.thinking_budget, required_names(request));
   check_steering(steering, request.common.sampling);
   Request first = make_request(request.common, prompt.ids, http, options);
   first.sampling.max_tokens = fit_max_tokens(

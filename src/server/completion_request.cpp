@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/tool_choice.h"
+
 namespace qwen3::server {
 namespace {
 
@@ -43,6 +45,26 @@ void check_logprob_entries(const CompletionRequest& request, const ApiLimits& li
                        limits.max_logprob_entries,
                        n));
   }
+}
+
+void read_max_tokens(Fields& fields, CompletionRequest& out) {
+  constexpr int64_t kMost = int64_t{1} << 30;
+  const std::string_view name = fields.one_of({"max_tokens", "n_predict"});
+  if (name.empty()) return;
+  // llama.cpp's field, and its value for no limit.
+  const int64_t tokens = *fields.integer(name, name == "n_predict" ? -1 : 0, kMost);
+  out.fill_context = tokens < 0;
+  if (!out.fill_context) out.common.max_tokens = tokens;
+  out.prompt_only = tokens == 0;
+}
+
+// The prompt is the client's own text: the last tag in it tells where it leaves a thought.
+PromptState state_of(const CompletionPrompt& prompt, const ServedModel& model) {
+  for (size_t i = prompt.ids.size(); i-- > 0;) {
+    if (prompt.ids[i] == model.think_open) return PromptState::inside_thinking;
+    if (prompt.ids[i] == model.think_close) return PromptState::thinking_is_over;
+  }
+  return PromptState::plain;
 }
 
 }  // namespace
@@ -101,9 +123,8 @@ CompletionRequest read_completion_request(Fields& fields,
         std::max(out.common.n_prompt_logprobs, out.common.sampling.n_logprobs);
   }
   check_logprob_entries(out, limits, out.common.n_prompt_logprobs);
-  const std::string_view name = fields.one_of({"max_tokens", "n_predict"});
-  if (!name.empty()) out.common.max_tokens = fields.integer(name, 0, int64_t{1} << 30);
-  out.prompt_only = out.common.max_tokens == 0;
+  out.thinking_budget = read_thinking_budget(fields);
+  read_max_tokens(fields, out);
   return out;
 }
 
@@ -118,7 +139,7 @@ std::vector<Request> completion_requests(const CompletionRequest& request,
         request.prompt_only ? std::optional<int64_t>(1) : request.common.max_tokens;
     Request one = make_request(request.common, prompt.ids, http, options);
     one.sampling.max_tokens = fit_max_tokens(asked,
-                                             kDefaultMaxTokens,
+                                             request.fill_context ? 0 : kDefaultMaxTokens,
                                              static_cast<int64_t>(prompt.ids.size()),
                                              model,
                                              options,
@@ -129,8 +150,12 @@ std::vector<Request> completion_requests(const CompletionRequest& request,
                          one.sampling.max_tokens,
                          one.sampling.min_tokens));
     }
+    const SteeringPlan steering =
+        plan_steering(model, state_of(prompt, model), request.thinking_budget, {});
+    check_steering(steering, one.sampling);
     for (int64_t i = 0; i < request.common.n; ++i) {
       requests.push_back(one);
+      if (!steering.empty()) requests.back().logits_processor = make_steering(steering);
       if (one.sampling.seed) *requests.back().sampling.seed += static_cast<uint64_t>(i);
     }
   }

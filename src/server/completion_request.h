@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct CompletionRequest {
   bool show_prompt_logprobs = false;  // asked for by name; with echo they stand among the others
   // The prompt is only to be read: one token is made, for the engine makes no fewer, and dropped.
   bool prompt_only = false;
+  bool fill_context = false;  // n_predict -1: as many tokens as there is room for
+  std::optional<int64_t> thinking_budget = {};
 
   bool with_logprobs() const { return common.sampling.n_logprobs >= 0; }
   size_t n_choices() const { return prompts.size() * static_cast<size_t>(common.n); }

@@ -32,20 +32,21 @@ class Completion final : public TextGeneration {
     AnswerPlan plan{.text = {.split_reasoning = false,
                              .skip_special_tokens = request_.common.skip_special_tokens,
                              .stop = request_.common.stop,
-                             .include_stop = request_.common.include_stop},
+                             .include_stop = request_.common.include_stop,
+                             .min_tokens = request_.common.sampling.min_tokens},
+                    .stop_token_ids = request_.common.sampling.stop_token_ids,
                     .loop_guard = service.options().loop_guard};
     if (!request_.common.loop_guard) plan.loop_guard.min_tokens = 0;
     choices_.reserve(request_.n_choices());
     for (size_t i = 0; i < request_.n_choices(); ++i) {
-      choices_.emplace_back(
-          Answer(model.text, plan), model.tokenizer(), request_.common.sampling.n_logprobs);
+      choices_.emplace_back(Answer(model.text, plan), model.tokenizer());
     }
   }
 
  private:
   struct Choice {
-    Choice(Answer made, const Tokenizer& tokenizer, int n_top)
-        : answer(std::move(made)), logprobs(tokenizer, n_top) {}
+    Choice(Answer made, const Tokenizer& tokenizer)
+        : answer(std::move(made)), logprobs(tokenizer) {}
 
     Answer answer;
     CompletionLogprobs logprobs;
@@ -54,6 +55,7 @@ class Completion final : public TextGeneration {
     std::string prompt_logprobs;
     std::string finish;  // ,"finish_reason":…
     bool begun = false;
+    bool shown = false;  // a part of it was written
   };
 
   const CompletionPrompt& prompt_of(size_t index) const {
@@ -131,7 +133,7 @@ class Completion final : public TextGeneration {
     if (!choice.token_ids.empty()) {
       out += R"(,"token_ids":[)" + std::exchange(choice.token_ids, {}) + "]";
     }
-    if (!streaming()) append_prompt(out, choice, prompt_of(index));
+    if (!std::exchange(choice.shown, true)) append_prompt(out, choice, prompt_of(index));
     if (choice.finish.empty()) {
       out += R"(,"finish_reason":null)";
     } else {
@@ -141,7 +143,9 @@ class Completion final : public TextGeneration {
   }
 
   void append_prompt(std::string& out, const Choice& choice, const CompletionPrompt& prompt) const {
-    if (!choice.prompt_logprobs.empty()) out += R"(,"prompt_logprobs":)" + choice.prompt_logprobs;
+    if (!streaming() && !choice.prompt_logprobs.empty()) {
+      out += R"(,"prompt_logprobs":)" + choice.prompt_logprobs;
+    }
     if (!request_.common.return_token_ids) return;
     out += R"(,"prompt_token_ids":)";
     append_json_ids(out, prompt.ids);

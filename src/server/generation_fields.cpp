@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <random>
 #include <utility>
 
 namespace qwen3::server {
@@ -43,6 +44,9 @@ constexpr Unsupported kUnsupported[] = {
     {"structural_tag", kGrammar},
     {"grammar", kGrammar},
     {"json_schema", kGrammar},
+    {"regex", kGrammar},
+    {"ebnf", kGrammar},
+    {"stop_regex", "not supported; stop takes strings"},
     {"bad_words", "not supported; forbid single tokens with logit_bias -100"},
     {"logits_processors", "code of clients is not run"},
     {"use_beam_search", "not supported; sample with n instead"},
@@ -178,8 +182,15 @@ void read_streaming(Fields& fields, GenerationFields& out) {
       inner.boolean("continuous_usage_stats").value_or(false) && out.include_usage;
 }
 
+std::string unguessable() {
+  std::random_device device;
+  std::string out = "\n";
+  for (int word = 0; word < 4; ++word) out += fmt::format("{:08x}", device());
+  return out;
+}
+
 void read_queueing(Fields& fields, GenerationFields& out, const ApiLimits& limits) {
-  out.cache_prompt = fields.boolean("cache_prompt").value_or(true);
+  if (!fields.boolean("cache_prompt").value_or(true)) out.private_salt = unguessable();
   out.cache_salt = fields.text("cache_salt", kMaxSaltBytes).value_or("");
   out.priority =
       static_cast<int32_t>(fields.integer("priority", limits.min_priority, INT32_MAX).value_or(0));
@@ -249,9 +260,11 @@ Request make_request(const GenerationFields& fields,
                      const ServiceOptions& options) {
   Request request{.prompt_ids = std::move(prompt_ids), .sampling = fields.sampling};
   // The client's part first and of a length that it cannot choose: no two clients share a salt.
-  request.cache_salt =
-      fmt::format("{}:{}{}", http.client.salt.size(), http.client.salt, fields.cache_salt);
-  if (!fields.cache_prompt) request.cache_salt += "\n" + http.id;
+  request.cache_salt = fmt::format("{}:{}{}{}",
+                                   http.client.salt.size(),
+                                   http.client.salt,
+                                   fields.cache_salt,
+                                   fields.private_salt);
   request.fair_key = http.client.name;
   request.priority = fields.priority;
   request.n_prompt_logprobs = fields.n_prompt_logprobs;

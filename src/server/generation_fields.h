@@ -28,8 +28,8 @@ struct GenerationFields {
   bool return_token_ids = false;
   bool loop_guard = true;
   bool trace = false;  // keep a record of it (traces.h)
-  bool cache_prompt = true;
   std::string cache_salt = {};
+  std::string private_salt = {};  // of a request that shares no cache: not to be guessed
   int32_t priority = 0;
 };
 

@@ -105,11 +105,10 @@ std::string CompletionLogprobs::take() {
   const auto list = [](std::string& text) {
     return text.empty() ? std::string("[]") : std::exchange(text, {}) + "]";
   };
-  const std::string top = list(top_);
   return fmt::format(R"({{"tokens":{},"token_logprobs":{},"top_logprobs":{},"text_offset":{}}})",
                      list(tokens_),
                      list(logprobs_),
-                     n_top_ > 0 ? top : "null",
+                     list(top_),
                      list(offsets_));
 }
 
@@ -123,18 +122,19 @@ std::string prompt_logprobs_json(const Tokenizer& tokenizer,
       continue;
     }
     bool first = true;
-    const auto append = [&](const TokenLogprob& token) {
+    const auto append = [&](const TokenLogprob& token, int64_t rank) {
       out += std::exchange(first, false) ? "" : ",";
       fmt::format_to(std::back_inserter(out), R"("{}":{{"logprob":)", token.token_id);
       append_json_logprob(out, token.logprob);
-      out += R"(,"decoded_token":)";
+      fmt::format_to(std::back_inserter(out), R"(,"rank":{},"decoded_token":)", rank);
       append_json_string(out, token_text(tokenizer, token.token_id));
       out += '}';
     };
     out += '{';
-    append(*entry.token);
-    for (const TokenLogprob& token : entry.top) {
-      if (token.token_id != entry.token->token_id) append(token);
+    append(*entry.token, entry.rank);
+    for (size_t i = 0; i < entry.top.size(); ++i) {
+      if (entry.top[i].token_id == entry.token->token_id) continue;
+      append(entry.top[i], static_cast<int64_t>(i) + 1);
     }
     out += '}';
   }

@@ -25,9 +25,7 @@ void append_chat_logprob(std::string& out,
 // The old shape of completions: four lists of equal length.
 class CompletionLogprobs {
  public:
-  // `n_top` 0: top_logprobs is null.
-  CompletionLogprobs(const Tokenizer& tokenizer, int n_top)
-      : tokenizer_(tokenizer), n_top_(n_top) {}
+  explicit CompletionLogprobs(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
 
   // `token` without value: the first token of a prompt, which has no probability.
   void add(int32_t id, const std::optional<TokenLogprob>& token, std::span<const TokenLogprob> top);
@@ -40,13 +38,12 @@ class CompletionLogprobs {
   void add_top(const TokenLogprob& token, std::span<const TokenLogprob> top);
 
   const Tokenizer& tokenizer_;
-  int n_top_;
   int64_t offset_ = 0;
   std::string partial_;  // bytes of a character that is not complete
   std::string tokens_, logprobs_, top_, offsets_;
 };
 
-// vLLM's prompt_logprobs: [null, {"123":{"logprob":…,"decoded_token":…}}, …]
+// vLLM's prompt_logprobs: [null, {"123":{"logprob":…,"rank":1,"decoded_token":…}}, …]
 std::string prompt_logprobs_json(const Tokenizer& tokenizer,
                                  const std::vector<PromptLogprobs>& logprobs);
 
