@@ -1,5 +1,6 @@
 // POST /v1/chat/completions: shapes, thinking, tools, stops, streaming.
 #include <random>
+#include <set>
 
 #include "server/api_fixture.h"
 
@@ -106,6 +107,21 @@ TEST_F(ApiChat, ClientsAreKeptApartByNameAndSalt) {
   EXPECT_EQ(generator->requests[1].fair_key, "bob");
   EXPECT_NE(generator->requests[0].cache_salt, generator->requests[1].cache_salt);
   EXPECT_EQ(generator->requests[0].cache_salt, generator->requests[2].cache_salt);
+}
+
+// A request that shares no cache shares none with itself sent again under its own id.
+TEST_F(ApiChat, WhatIsNotCachedHasASaltOfItsOwn) {
+  say("x");
+  std::set<std::string> salts;
+  for (int i = 0; i < 20; ++i) {
+    chat({{"cache_prompt", false}, {"n", 2}});
+    complete({{"cache_prompt", false}});
+  }
+  for (const Request& request : generator->requests) salts.insert(request.cache_salt);
+  EXPECT_EQ(generator->requests.size(), 60u);
+  EXPECT_EQ(salts.size(), 40u) << "the choices of one request may share";
+  chat();
+  EXPECT_EQ(generator->requests.back().cache_salt, "0:");
 }
 
 TEST_F(ApiChat, SeveralChoicesCountTheirSeedsUp) {
@@ -222,8 +238,10 @@ TEST_F(ApiChat, ForcedCallsAreOpenedForTheModel) {
 }
 
 TEST_F(ApiChat, ThinkingBudgetClosesTheThoughtInQwensWords) {
-  say("<think>\none two three four five six seven eight nine ten eleven twelve");
-  const Reply reply = chat({{"thinking_token_budget", 6}, {"max_tokens", 200}});
+  std::string thought = "<think>\none two three";
+  for (int i = 0; i < 100; ++i) thought += " more";
+  say(thought + " twelve");
+  const Reply reply = chat({{"thinking_token_budget", 80}, {"max_tokens", 400}});
   const Json& message = reply.json["choices"][0]["message"];
   const std::string reasoning = message["reasoning_content"];
   EXPECT_TRUE(reasoning.starts_with("one")) << reasoning;
@@ -233,6 +251,11 @@ TEST_F(ApiChat, ThinkingBudgetClosesTheThoughtInQwensWords) {
       << reasoning;
   // What the script says next is content.
   EXPECT_NE(message["content"].get<std::string>().find("twelve"), std::string::npos) << reply.text;
+  // A budget that the sentence would take most of just ends the thought.
+  const Json little = chat({{"thinking_token_budget", 6}, {"max_tokens", 400}}).json["choices"][0];
+  EXPECT_TRUE(little["message"]["reasoning_content"].get<std::string>().starts_with("one"));
+  EXPECT_EQ(little["message"]["reasoning_content"].get<std::string>().find("Considering"),
+            std::string::npos);
   // A thought within its budget is left alone, and so is an answer without one.
   say("<think>\nshort\n</think>\n\nfine");
   EXPECT_EQ(chat({{"thinking_budget", 100}}).json["choices"][0]["message"]["reasoning_content"],
@@ -253,6 +276,57 @@ TEST_F(ApiChat, StopStringsEndTheAnswer) {
             "alpha beta");
   const int32_t id = nano_text().encode("alpha beta gamma")[1];
   EXPECT_EQ(chat({{"stop_token_ids", {id}}}).json["choices"][0]["stop_reason"], id);
+  // The model's own end is no stop of the request.
+  EXPECT_TRUE(chat().json["choices"][0]["stop_reason"].is_null());
+  EXPECT_TRUE(complete({{"max_tokens", 90}}).json["choices"][0]["stop_reason"].is_null());
+}
+
+// A thought and its tags are not searched: a stop string is about what the user is told.
+TEST_F(ApiChat, StopStringsAreLookedForInTheContent) {
+  say("<think>\nat the start, then more\n</think>\n\nUse a tool. t");
+  for (const char* stop : {"t", "tool", "st", "k>\n", "</think>", "<"}) {
+    for (const auto field : {ReasoningField::reasoning_content, ReasoningField::none}) {
+      restart({.model_names = {"nano"}, .reasoning_field = field});
+      say("<think>\nat the start, then more\n</think>\n\nUse a tool. t");
+      const Reply reply = chat({{"stop", stop}});
+      const bool inside = std::string_view("Use a tool. t").find(stop) != std::string_view::npos;
+      const std::string want = inside ? "Use a " : "Use a tool. t";
+      const Json& choice = reply.json["choices"][0];
+      EXPECT_EQ(choice["stop_reason"], inside ? Json(stop) : Json(nullptr)) << stop;
+      if (field == ReasoningField::none) {
+        EXPECT_EQ(choice["message"]["content"],
+                  "<think>\nat the start, then more\n</think>\n\n" + want)
+            << stop;
+      } else {
+        EXPECT_EQ(choice["message"]["reasoning_content"], "at the start, then more") << stop;
+        EXPECT_EQ(choice["message"]["content"], want) << stop;
+        const Reply streamed = chat({{"stop", stop}, {"stream", true}});
+        EXPECT_EQ(join_chunks(streamed.chunks), join_whole(reply.json)) << stop;
+      }
+    }
+  }
+}
+
+TEST_F(ApiChat, StopStringsWaitForMinTokens) {
+  const std::string text = "one, two, three, four";
+  const std::vector<int32_t> ids = nano_text().encode(text);
+  say(text);
+  for (size_t min_tokens = 0; min_tokens <= ids.size(); ++min_tokens) {
+    // The first comma that is not within the first tokens' text.
+    const std::string before =
+        nano_text().decode(std::span(ids).first(std::min(min_tokens, ids.size())));
+    const size_t comma = text.find(',', before.size());
+    const std::string want = text.substr(0, comma);
+    for (const bool stream : {false, true}) {
+      const Json more{{"stop", ","}, {"min_tokens", min_tokens}, {"stream", stream}};
+      const Reply reply = chat(more);
+      EXPECT_EQ((stream ? join_chunks(reply.chunks) : join_whole(reply.json)).content, want)
+          << min_tokens;
+    }
+    EXPECT_EQ(complete({{"stop", ","}, {"min_tokens", min_tokens}, {"max_tokens", 50}})
+                  .json["choices"][0]["text"],
+              want);
+  }
 }
 
 TEST_F(ApiChat, LengthAndLoopsAreToldApart) {
@@ -297,7 +371,17 @@ TEST_F(ApiChat, StreamFollowsTheRulesOfClients) {
   const Reply every =
       chat({{"stream", true},
             {"stream_options", {{"include_usage", true}, {"continuous_usage_stats", true}}}});
-  EXPECT_TRUE(every.chunks[2].contains("usage"));
+  ASSERT_GE(every.chunks.size(), 4u);
+  int64_t n_completion = 0;
+  for (const Json& chunk : every.chunks) {
+    ASSERT_TRUE(chunk.contains("usage")) << chunk;
+    EXPECT_GT(chunk["usage"]["prompt_tokens"], 0);
+    EXPECT_GE(chunk["usage"]["completion_tokens"], n_completion);
+    n_completion = chunk["usage"]["completion_tokens"];
+  }
+  EXPECT_EQ(every.chunks.front()["choices"][0]["delta"]["role"], "assistant");
+  EXPECT_EQ(every.chunks.front()["usage"]["completion_tokens"], 0);
+  EXPECT_EQ(every.chunks[every.chunks.size() - 2]["usage"]["completion_tokens"], n_completion);
 }
 
 TEST_F(ApiChat, LogprobsHaveBytesAndNoInfinity) {
@@ -327,7 +411,10 @@ TEST_F(ApiChat, TokenIdsOnRequest) {
   EXPECT_EQ(reply.json["choices"][0]["token_ids"], Json(want));
   EXPECT_EQ(reply.json["prompt_token_ids"], Json(generator->requests[0].prompt_ids));
   Json streamed = Json::array();
-  for (const Json& chunk : chat({{"return_token_ids", true}, {"stream", true}}).chunks) {
+  const Reply stream = chat({{"return_token_ids", true}, {"stream", true}});
+  for (const Json& chunk : stream.chunks) {
+    EXPECT_EQ(chunk.value("prompt_token_ids", Json()),
+              &chunk == &stream.chunks.front() ? reply.json["prompt_token_ids"] : Json());
     for (const Json& id : chunk["choices"][0].value("token_ids", Json::array())) {
       streamed.push_back(id);
     }
@@ -416,6 +503,9 @@ TEST_F(ApiChat, StreamsAddUpToTheWholeAnswer) {
     if (below(4) == 0) body["enable_thinking"] = false;
     if (below(4) == 0) body["logprobs"] = true;
     if (below(4) == 0) body["max_tokens"] = 1 + below(10);
+    if (below(4) == 0) body["thinking_budget"] = below(12);
+    if (below(4) == 0 && !body.contains("max_tokens")) body["min_tokens"] = below(20);
+    if (below(3) == 0 && body.contains("tools")) body["tool_choice"] = "required";
     const Reply whole = chat(body);
     body["stream"] = true;
     const Reply streamed = chat(body);

@@ -110,12 +110,56 @@ TEST_F(ApiEndpoints, EchoWithLogprobs) {
   EXPECT_EQ(more.json["choices"][0]["text"], "One two x");
   EXPECT_EQ(more.json["choices"][0]["logprobs"]["tokens"].size(),
             nano_text().encode("One two").size() + 1);
-  EXPECT_TRUE(more.json["choices"][0]["logprobs"]["top_logprobs"].is_null());
+  // None besides the token's own, as vLLM has it.
+  const Json& own = more.json["choices"][0]["logprobs"];
+  ASSERT_EQ(own["top_logprobs"].size(), own["tokens"].size());
+  EXPECT_TRUE(own["top_logprobs"][0].is_null());
+  for (size_t i = 1; i < own["tokens"].size(); ++i) {
+    EXPECT_EQ(own["top_logprobs"][i], (Json{{own["tokens"][i], own["token_logprobs"][i]}}));
+  }
   // Ids echo as their text; without echo the prompt costs nothing extra.
   EXPECT_EQ(complete({{"prompt", {65, 66}}, {"echo", true}}).json["choices"][0]["text"],
             nano_text().decode(std::vector<int32_t>{65, 66}) + " x");
   complete({{"logprobs", 2}});
   EXPECT_EQ(generator->requests.back().n_prompt_logprobs, -1);
+}
+
+// Each choice's first chunk has the tokens of its prompt.
+TEST_F(ApiEndpoints, StreamsHaveTokenIds) {
+  say(" three four");
+  const Json more{{"prompt", {"One two", "Three"}}, {"n", 2}, {"return_token_ids", true}};
+  const Reply whole = complete(more);
+  Json streaming = more;
+  streaming["stream"] = true;
+  const Reply streamed = complete(streaming);
+  for (size_t choice = 0; choice < 4; ++choice) {
+    Json prompt, ids = Json::array();
+    size_t n = 0;
+    for (const Json& chunk : streamed.chunks) {
+      const Json& one = chunk["choices"][0];
+      if (one["index"] != choice) continue;
+      EXPECT_EQ(one.contains("prompt_token_ids"), n++ == 0) << one;
+      if (one.contains("prompt_token_ids")) prompt = one["prompt_token_ids"];
+      for (const Json& id : one.value("token_ids", Json::array())) ids.push_back(id);
+    }
+    EXPECT_GT(n, 1u);
+    EXPECT_EQ(prompt, whole.json["choices"][choice]["prompt_token_ids"]);
+    EXPECT_EQ(ids, whole.json["choices"][choice]["token_ids"]);
+  }
+}
+
+TEST_F(ApiEndpoints, PromptLogprobsHaveRanks) {
+  for (const Json& list :
+       {chat({{"prompt_logprobs", 2}}).json["prompt_logprobs"],
+        complete({{"prompt_logprobs", 2}}).json["choices"][0]["prompt_logprobs"]}) {
+    ASSERT_GT(list.size(), 1u);
+    for (size_t i = 1; i < list.size(); ++i) {
+      ASSERT_EQ(list[i].size(), 3u);
+      std::vector<int64_t> ranks;
+      for (const auto& [id, entry] : list[i].items()) ranks.push_back(entry["rank"]);
+      EXPECT_EQ(ranks, (std::vector<int64_t>{ScriptedGenerator::kRank, 1, 2}));
+    }
+  }
 }
 
 TEST_F(ApiEndpoints, EchoStreamsTheSame) {

@@ -349,11 +349,119 @@ TEST_F(ApiErrors, WhatTheServerCannotDoIsSaid) {
   }
 }
 
-TEST_F(ApiErrors, TemplateVariablesAreAnAllowList) {
-  const Reply reply = chat({{"chat_template_kwargs", {{"tokenize", true}}}});
-  EXPECT_EQ(reply.status, 400);
-  EXPECT_EQ(reply.param(), "chat_template_kwargs.tokenize");
+TEST_F(ApiErrors, TemplateVariablesThatTheRequestHasFieldsFor) {
+  for (const char* name : {"tokenize",
+                           "chat_template",
+                           "messages",
+                           "tools",
+                           "documents",
+                           "add_generation_prompt",
+                           "continue_final_message"}) {
+    const Reply reply = chat({{"chat_template_kwargs", {{name, true}}}});
+    EXPECT_EQ(reply.status, 400);
+    EXPECT_EQ(reply.param(), std::string("chat_template_kwargs.") + name);
+  }
   EXPECT_EQ(chat({{"chat_template_kwargs", {{"enable_thinking", "no"}}}}).status, 400);
+}
+
+// Where the server keeps its files is nobody's business, whatever the library says.
+TEST_F(ApiErrors, NoMessageBeginsWithAFile) {
+  for (const char* file : {"/srv/models/q/chat_template.jinja",
+                           "models/q/chat_template.jinja",
+                           "./q/tokenizer_config.json",
+                           "../q/config.json",
+                           "my models/q/tokenizer.json",
+                           "embedded:nano/chat_template.jinja",
+                           "chat_template.jinja",
+                           "/srv/a directory",
+                           "q/model-00001-of-00002.safetensors"}) {
+    for (const ErrorKind kind : {ErrorKind::invalid_argument,
+                                 ErrorKind::corrupt_file,
+                                 ErrorKind::unsupported,
+                                 ErrorKind::busy,
+                                 ErrorKind::not_found,
+                                 ErrorKind::out_of_memory,
+                                 ErrorKind::device,
+                                 ErrorKind::internal}) {
+      const ApiError error = to_api_error(Error(kind, std::string(file) + ": line 3: is odd"));
+      EXPECT_EQ(std::string_view(error.what()).find(file), std::string_view::npos) << file;
+      EXPECT_EQ(error.param, "");
+      EXPECT_NE(error.detail.find(file), std::string::npos) << "the log has it";
+    }
+  }
+  const ApiError field = to_api_error(
+      Error(ErrorKind::invalid_argument, "messages[0].content: expected a string, got 3"));
+  EXPECT_EQ(field.param, "messages[0].content");
+  EXPECT_STREQ(field.what(), "messages[0].content: expected a string, got 3");
+  EXPECT_STREQ(to_api_error(Error(ErrorKind::invalid_argument,
+                                  "Conversation roles must alternate user/assistant/user"))
+                   .what(),
+               "Conversation roles must alternate user/assistant/user");
+}
+
+Json history_with(const Json& function) {
+  return {{{"role", "user"}, {"content", "a"}},
+          {{"role", "assistant"}, {"content", nullptr}, {"tool_calls", {{{"function", function}}}}},
+          {{"role", "user"}, {"content", "b"}}};
+}
+
+// The served model with another template.
+void use_template(const ServedModel& model, const std::string& source) {
+  auto& impl = const_cast<Text::Impl&>(model.text.impl());
+  impl.chat_config.chat = ChatTemplate::parse(source, "/srv/models/q/chat_template.jinja");
+}
+
+TEST_F(ApiErrors, CallsOfTheHistoryWithoutArguments) {
+  say("x");
+  for (const Json& function : {Json{{"name", "f"}},
+                               Json{{"name", "f"}, {"arguments", nullptr}},
+                               Json{{"name", "f"}, {"arguments", ""}}}) {
+    const Json messages = history_with(function);
+    ASSERT_EQ(chat({{"messages", messages}}).status, 200);
+    const Json shown = post("/apply-template", {{"messages", messages}}).json;
+    EXPECT_NE(shown["prompt"].get<std::string>().find(R"({"name": "f", "arguments": {}})"),
+              std::string::npos)
+        << shown;
+  }
+}
+
+TEST_F(ApiErrors, TemplatesThatFailNameTheField) {
+  const auto fails = [&](const Json& more) {
+    const Reply reply = chat(more);
+    EXPECT_EQ(reply.status, 400) << reply.text;
+    EXPECT_EQ(reply.text.find("srv"), std::string::npos) << reply.text;
+    EXPECT_EQ(reply.text.find(".jinja"), std::string::npos) << reply.text;
+    return reply;
+  };
+  // As Qwen3-Coder's does: it needs arguments that are an object.
+  use_template(*service->loaded(),
+               "{% for m in messages %}{{ m.content }}{% for c in m.tool_calls or [] %}"
+               "{% for k, v in c.function.arguments | items %}{{ k }}{% endfor %}{% endfor %}"
+               "{% endfor %}");
+  const Json broken = history_with({{"name", "f"}, {"arguments", "not json"}});
+  Reply reply = fails({{"messages", broken}});
+  EXPECT_EQ(reply.param(), "messages[1].tool_calls[0].function.arguments");
+  EXPECT_EQ(reply.message(),
+            "messages[1].tool_calls[0].function.arguments: expected a JSON object, which this "
+            "model's chat template needs");
+  say("x");
+  EXPECT_EQ(chat({{"messages", history_with({{"name", "f"}, {"arguments", "{}"}})}}).status, 200);
+  // A template that fails whatever the arguments are.
+  use_template(*service->loaded(), "{{ messages[0].nothing.at.all }}");
+  reply = fails({{"messages", broken}});
+  EXPECT_EQ(reply.param(), "messages");
+  EXPECT_NE(reply.message().find("line 1"), std::string::npos) << reply.text;
+  // Limits of a render.
+  use_template(*service->loaded(),
+               "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}");
+  reply = fails(Json::object());
+  EXPECT_EQ(reply.param(), "messages");
+  EXPECT_NE(reply.message().find("steps"), std::string::npos) << reply.text;
+  use_template(*service->loaded(), "{{ 'x' * 99999999 }}");
+  EXPECT_EQ(fails(Json::object()).param(), "messages");
+  // What the template says itself.
+  use_template(*service->loaded(), "{{ raise_exception('No user query found in messages.') }}");
+  EXPECT_EQ(fails(Json::object()).message(), "No user query found in messages.");
 }
 
 TEST_F(ApiErrors, MessagesAndToolsAreCheckedByPath) {

@@ -84,6 +84,9 @@ TEST_F(ApiFields, WhatCannotBeDoneIsRefusedByName) {
                                             {"structured_outputs", {{"json", "{}"}}},
                                             {"grammar", "root ::= x"},
                                             {"json_schema", {{"type", "object"}}},
+                                            {"regex", "a"},
+                                            {"ebnf", "root ::= x"},
+                                            {"stop_regex", "a"},
                                             {"chat_template", "{{ 1 }}"},
                                             {"functions", Json::array({Json::object()})},
                                             {"use_beam_search", true},
@@ -97,6 +100,52 @@ TEST_F(ApiFields, WhatCannotBeDoneIsRefusedByName) {
     EXPECT_EQ(reply.json["error"]["type"], "invalid_request_error");
   }
   EXPECT_TRUE(generator->requests.empty());
+}
+
+// Variables that a template does not know change nothing; those that it knows do.
+TEST_F(ApiFields, TemplateVariables) {
+  say("x");
+  chat();
+  const Json variables{{"preserve_thinking", true}, {"custom", {{"a", {1, nullptr}}}}};
+  const Reply reply = chat({{"chat_template_kwargs", variables}});
+  EXPECT_EQ(reply.status, 200) << reply.text;
+  EXPECT_FALSE(reply.notes.contains("ignored_fields"));
+  ASSERT_EQ(generator->requests.size(), 2u);
+  EXPECT_EQ(generator->requests[0].prompt_ids, generator->requests[1].prompt_ids);
+  auto& impl = const_cast<Text::Impl&>(service->loaded()->text.impl());
+  impl.chat_config.chat = ChatTemplate::parse("{{ custom.a[0] }}", "t");
+  const Json asked{{"messages", {{{"role", "user"}, {"content", "a"}}}},
+                   {"chat_template_kwargs", variables}};
+  EXPECT_EQ(post("/apply-template", asked).json["prompt"], "1");
+}
+
+TEST_F(ApiFields, PlainCompletions) {
+  say("one two three four five six seven eight nine ten eleven twelve thirteen fourteen");
+  ASSERT_EQ(complete({{"n_predict", -1}}).status, 200);
+  const Request& r = generator->requests.at(0);
+  EXPECT_EQ(r.sampling.max_tokens, 2048 - static_cast<int64_t>(r.prompt_ids.size()));
+  complete();
+  EXPECT_EQ(generator->requests.at(1).sampling.max_tokens, 16);
+  EXPECT_EQ(complete({{"n_predict", -2}}).param(), "n_predict");
+  EXPECT_EQ(complete({{"max_tokens", -1}}).param(), "max_tokens");
+  for (const char* name : {"thinking_token_budget", "thinking_budget", "reasoning_budget"}) {
+    for (const Json& value : {Json(-2), Json("5"), Json(1.5), Json(true)}) {
+      EXPECT_EQ(complete({{name, value}}).param(), name) << value;
+    }
+    EXPECT_EQ(complete({{name, -1}}).status, 200);
+  }
+  // It is kept where the prompt leaves the answer inside a thought, and says nothing elsewhere.
+  say(" and so on and so on and so on");
+  const auto text = [&](const std::string& prompt) {
+    const Reply reply = complete({{"prompt", prompt},
+                                  {"thinking_token_budget", 2},
+                                  {"max_tokens", 60},
+                                  {"skip_special_tokens", false}});
+    return reply.json["choices"][0]["text"].get<std::string>();
+  };
+  EXPECT_TRUE(text("<think>\nwell").starts_with(" and so</think>"));
+  EXPECT_EQ(text("<think></think>").find("</think>"), std::string::npos);
+  EXPECT_EQ(text("a").find("</think>"), std::string::npos);
 }
 
 // Tool choices of every kind, as LangChain and Qwen-Agent send them.

@@ -34,6 +34,7 @@ class ScriptedGenerator final : public Generator {
  public:
   static constexpr int32_t kEnd = 2536;  // <|im_end|>
   static constexpr int64_t kHidden = 8;
+  static constexpr int64_t kRank = 77;  // of every token of a prompt
 
   // The tokens of the answer, without the end token.
   std::function<std::vector<int32_t>(const Request&, size_t nth)> script;
@@ -132,8 +133,9 @@ class ScriptedGenerator final : public Generator {
     std::vector<PromptLogprobs> all(1);
     for (size_t i = 1; i < request.prompt_ids.size(); ++i) {
       const int32_t id = request.prompt_ids[i];
-      all.push_back(
-          {.token = TokenLogprob{id, -1.25f}, .top = rivals(id + 1, request.n_prompt_logprobs)});
+      all.push_back({.token = TokenLogprob{id, -1.25f},
+                     .top = rivals(id + 1, request.n_prompt_logprobs),
+                     .rank = kRank});
     }
     return all;
   }

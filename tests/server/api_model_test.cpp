@@ -13,7 +13,7 @@ class ApiModel : public ApiTest {
  protected:
   void SetUp() override { serve("nano", Task::generate); }
 
-  void serve(const std::string& name, Task task) {
+  void serve(const std::string& name, Task task, EngineOptions engine = {.max_sequences = 4}) {
     const std::filesystem::path directory =
         std::filesystem::path(QWEN3_SOURCE_DIR) / "models" / name;
     routes.clear();
@@ -21,8 +21,6 @@ class ApiModel : public ApiTest {
         std::make_unique<Service>(ServiceOptions{.model_names = {"nano"}, .traces = {.count = 2}});
     const std::shared_ptr<Model> loaded = Model::load(directory, {.n_threads = 1});
     model_ = loaded;
-    EngineOptions engine;
-    engine.max_sequences = 4;
     engine.n_real_tokens = nano_text().n_tokens();
     service->set_model(
         make_served_model({.text = Text::load(directory),
@@ -116,6 +114,89 @@ TEST_F(ApiModel, LogLikelihoodHarnessesMayTakeOneEntryOff) {
   EXPECT_EQ(lp["tokens"][n], "<|im_end|>");
   EXPECT_EQ(lp["tokens"][n - 1], "7");
   EXPECT_GT(lp["token_logprobs"][n].get<double>(), -0.1);
+}
+
+Json tool_named(const std::string& name) {
+  return {
+      {"type", "function"},
+      {"function",
+       {{"name", name},
+        {"parameters", {{"type", "object"}, {"properties", {{"city", {{"type", "string"}}}}}}}}}};
+}
+
+// The calls of an answer to tool_choice "required": of declared functions with an object, or named
+// as missing. True when there is one.
+bool expect_kept(const Json& choice, const std::vector<std::string>& names) {
+  const Json& message = choice["message"];
+  if (!message.contains("tool_calls")) {
+    EXPECT_TRUE(choice["finish_reason"] == "length" ||
+                choice["finish_detail"] == "tool_call_invalid")
+        << choice;
+    return false;
+  }
+  for (const Json& call : message["tool_calls"]) {
+    const std::string name = call["function"]["name"];
+    EXPECT_NE(std::ranges::find(names, name), names.end()) << choice;
+    EXPECT_TRUE(Json::parse(call["function"]["arguments"].get<std::string>()).is_object());
+  }
+  return true;
+}
+
+// Tools that the model was never shown, which it would rather not call.
+TEST_F(ApiModel, RequiredCallsAreOfDeclaredFunctions) {
+  serve("nano-moe", Task::generate);
+  const std::vector<std::string> names{"final_result", "final", "Person"};
+  const Json tools{tool_named(names[0]), tool_named(names[1]), tool_named(names[2])};
+  int n_calls = 0, n_thoughts = 0;
+  for (int i = 0; i < 24; ++i) {
+    Json more{{"tools", tools}, {"max_tokens", 400}, {"seed", i}};
+    more["tool_choice"] = i % 3 == 0 ? tool_named(names[0]) : Json("required");
+    if (i % 2 == 1) more["enable_thinking"] = false;
+    more["messages"] = {{{"role", "user"}, {"content", "What is the weather in Paris?"}}};
+    more["temperature"] = i < 6 ? 0.0 : 1.0;
+    const Reply reply = chat(more);
+    ASSERT_EQ(reply.status, 200) << reply.text;
+    const Json& choice = reply.json["choices"][0];
+    n_calls += expect_kept(choice, i % 3 == 0 ? std::vector{names[0]} : names);
+    n_thoughts += !choice["message"]["reasoning_content"].is_null();
+    if (i % 2 == 1) EXPECT_TRUE(choice["message"]["reasoning_content"].is_null());
+  }
+  EXPECT_GE(n_calls, 12);
+  EXPECT_GE(n_thoughts, 8) << "a hybrid model thinks unless told otherwise";
+}
+
+// Whoever is preempted goes on where its steering was.
+TEST_F(ApiModel, ForcedCallsSurvivePreemption) {
+  const Json more{{"tools", {tool_named("final_result"), tool_named("Person")}},
+                  {"tool_choice", "required"},
+                  {"thinking_token_budget", 90},
+                  {"max_tokens", 220},
+                  {"temperature", 1.0},
+                  {"messages", {{{"role", "user"}, {"content", "What is 12 + 30?"}}}}};
+  const auto ask_all = [&] {
+    std::vector<std::shared_ptr<FakeExchange>> asked;
+    for (int seed = 0; seed < 8; ++seed) {
+      Json body = more;
+      body["seed"] = seed;
+      asked.push_back(begin("POST", "/v1/chat/completions", body.dump()));
+    }
+    std::vector<Joined> answers;
+    for (const auto& exchange : asked) {
+      EXPECT_TRUE(exchange->run());
+      const Json json = read_reply(*exchange).json;
+      expect_kept(json["choices"][0], {"final_result", "Person"});
+      answers.push_back(join_whole(json));
+    }
+    return answers;
+  };
+  serve("nano-moe", Task::generate, {.max_sequences = 8});
+  const std::vector<Joined> alone = ask_all();
+  // A cache of two sequences for eight.
+  serve("nano-moe",
+        Task::generate,
+        {.max_model_len = 512, .kv_cache_bytes = int64_t{1024} * 4096, .max_sequences = 8});
+  EXPECT_EQ(ask_all(), alone);
+  EXPECT_GT(service->loaded()->generator->stats().n_preemptions, 0);
 }
 
 TEST_F(ApiModel, EmbeddingsHaveLengthOne) {
