@@ -93,8 +93,8 @@ TEST_P(ServerWithoutMemory, AnswersOrClosesAndGoesOn) {
 INSTANTIATE_TEST_SUITE_P(SmallRequests,
                          ServerWithoutMemory,
                          ::testing::Range(0, 7),
-                         [](const auto& info) {
-                           return small_requests()[static_cast<size_t>(info.param)].name;
+                         [](const auto& one) {
+                           return small_requests()[static_cast<size_t>(one.param)].name;
                          });
 
 TEST(Allocation, ALargeTreeOfARequestEndsThatRequest) {
