@@ -7,9 +7,8 @@
 // nano.
 #pragma once
 
-#include <atomic>
+#include <chrono>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -62,6 +61,7 @@ class InjectedServer {
  private:
   std::string judge(const InjectedRequest& request, const std::string& got, bool ended);
 
+  const std::chrono::milliseconds patience_;  // with the request whose allocation fails
   std::unique_ptr<Service> service_;
   std::unique_ptr<HttpServer> http_;
   std::map<int, int64_t> outcomes_;
