@@ -80,6 +80,7 @@ class CountingExchange final : public Exchange {
   void post(std::function<void()> one) override { work.push_back(std::move(one)); }
   void on_disconnect(std::function<void()>) override {}
   bool gone() const override { return false; }
+  bool hold(int64_t) override { return true; }
   void note(std::string, std::string) override {}
   void run() {
     while (!work.empty()) {

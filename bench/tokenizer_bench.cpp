@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "tokenizer/tokenizer.h"
 
 namespace {

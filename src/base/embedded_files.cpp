@@ -1,6 +1,9 @@
 #include "base/embedded_files.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cerrno>
 
 #include "base/error.h"
 #include "base/sha256.h"
@@ -37,8 +40,8 @@ std::optional<std::span<const std::byte>> find_embedded_file(std::string_view pa
 
 bool file_exists(const std::filesystem::path& path) {
   if (find(path.native()) != nullptr) return true;
-  std::error_code error;  // an unreadable folder counts as absent
-  return std::filesystem::exists(path, error);
+  struct stat ignored {};
+  return ::lstat(path.c_str(), &ignored) == 0 || errno == EACCES || errno == ELOOP;
 }
 
 bool folder_exists(const std::filesystem::path& path) {

@@ -1,5 +1,5 @@
 // Files that live inside the program: the embedded models. They have paths like
-// "embedded:nano/config.json", and MappedFile opens them like any other, so that no reader knows
+// "embedded:nano/config.json", and InputFile opens them like any other, so that no reader knows
 // the difference.
 #pragma once
 
@@ -25,7 +25,9 @@ void set_embedded_files(std::span<const EmbeddedFile> files);
 // The bytes of an embedded file, empty if there is no such path. Checks the hash each time.
 std::optional<std::span<const std::byte>> find_embedded_file(std::string_view path);
 
-// Whether `path` names an embedded file or something on disk that exists.
+// Whether `path` names an embedded file or anything on disk, readable or not: a link that leads
+// nowhere or in a circle is there, and so is what a folder without permission may hold. Opening it
+// then says what is wrong, where "absent" would be passed over in silence.
 bool file_exists(const std::filesystem::path& path);
 
 // Whether `path` is a directory on disk or the folder of an embedded file ("embedded:nano").

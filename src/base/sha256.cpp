@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
-#include <cstring>
 
 namespace qwen3 {
 namespace {
@@ -58,32 +58,41 @@ void add_block(State& state, const std::byte* block) {
 
 }  // namespace
 
-std::string sha256_hex(std::span<const std::byte> bytes) {
-  State state = {0x6a09e667,
-                 0xbb67ae85,
-                 0x3c6ef372,
-                 0xa54ff53a,
-                 0x510e527f,
-                 0x9b05688c,
-                 0x1f83d9ab,
-                 0x5be0cd19};
-  constexpr size_t kBlock = 64;
-  size_t pos = 0;
-  for (; pos + kBlock <= bytes.size(); pos += kBlock) add_block(state, bytes.data() + pos);
+void Sha256::add(std::span<const std::byte> bytes) {
+  n_bytes_ += bytes.size();
+  if (n_rest_ > 0) {
+    const size_t n = std::min(kBlock - n_rest_, bytes.size());
+    std::copy_n(bytes.data(), n, rest_.data() + n_rest_);
+    n_rest_ += n;
+    bytes = bytes.subspan(n);
+    if (n_rest_ < kBlock) return;
+    add_block(state_, rest_.data());
+  }
+  for (; bytes.size() >= kBlock; bytes = bytes.subspan(kBlock)) add_block(state_, bytes.data());
+  std::copy_n(bytes.data(), bytes.size(), rest_.data());
+  n_rest_ = bytes.size();
+}
 
+std::string Sha256::hex() const {
   // The rest, a single 1 bit, zeros, and the length in bits: one block or two.
+  State state = state_;
   std::array<std::byte, 2 * kBlock> tail{};
-  const size_t rest = bytes.size() - pos;
-  if (rest > 0) std::memcpy(tail.data(), bytes.data() + pos, rest);
-  tail[rest] = std::byte{0x80};
-  const size_t end = rest < kBlock - 8 ? kBlock : 2 * kBlock;
-  const uint64_t bits = uint64_t{bytes.size()} * 8;
+  std::copy_n(rest_.data(), n_rest_, tail.data());
+  tail[n_rest_] = std::byte{0x80};
+  const size_t end = n_rest_ < kBlock - 8 ? kBlock : 2 * kBlock;
+  const uint64_t bits = n_bytes_ * 8;
   for (size_t i = 0; i < 8; ++i) tail[end - 1 - i] = static_cast<std::byte>(bits >> 8 * i);
   for (size_t i = 0; i < end; i += kBlock) add_block(state, tail.data() + i);
 
   std::string hex;
   for (const uint32_t word : state) hex += fmt::format("{:08x}", word);
   return hex;
+}
+
+std::string sha256_hex(std::span<const std::byte> bytes) {
+  Sha256 hash;
+  hash.add(bytes);
+  return hash.hex();
 }
 
 }  // namespace qwen3

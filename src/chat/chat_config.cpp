@@ -1,18 +1,12 @@
 #include "chat/chat_config.h"
 
-#include "base/embedded_files.h"
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 
 namespace qwen3 {
 namespace {
 
 constexpr size_t kMaxConfigBytes = 64 << 20;
-
-std::optional<std::string> read_optional(const std::filesystem::path& path) {
-  if (!file_exists(path)) return std::nullopt;
-  return read_text_file(path, kMaxConfigBytes);
-}
 
 std::optional<std::string> token_text(const Json& config,
                                       const char* name,
@@ -59,10 +53,10 @@ ChatConfig load_chat_config(const std::filesystem::path& directory) {
   ChatConfig out;
   const auto jinja_path = directory / "chat_template.jinja";
   const auto config_path = directory / "tokenizer_config.json";
-  if (const auto source = read_optional(jinja_path)) {
+  if (const auto source = read_text_file_if_there(jinja_path, kMaxConfigBytes)) {
     out.chat = ChatTemplate::parse(*source, jinja_path.string());
   }
-  const auto text = read_optional(config_path);
+  const auto text = read_text_file_if_there(config_path, kMaxConfigBytes);
   if (!text) return out;
   const std::string where = config_path.string();
   const Json config = parse_json(*text, where);

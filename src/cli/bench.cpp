@@ -16,7 +16,7 @@
 
 #include "base/available_memory.h"
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "base/output_file.h"
 #include "cli/bandwidth.h"
 #include "cli/commands.h"

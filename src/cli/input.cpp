@@ -1,6 +1,5 @@
 #include "cli/input.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -9,8 +8,8 @@
 #include <optional>
 #include <span>
 
-#include "base/embedded_files.h"
 #include "base/error.h"
+#include "base/input_file.h"
 
 namespace qwen3::cli {
 namespace {
@@ -61,23 +60,10 @@ std::string read_all(int fd, std::string_view where, size_t max_bytes) {
 std::string read_stdin() { return read_all(STDIN_FILENO, kStdin, kMaxInputBytes); }
 
 std::string read_input_file(const std::filesystem::path& path, size_t max_bytes) {
-  const std::string name = path.string();
-  if (const auto embedded = find_embedded_file(name)) {
-    check_room(embedded->size(), max_bytes, name);
-    return {reinterpret_cast<const char*>(embedded->data()), embedded->size()};
-  }
-  struct File {
-    int fd;
-    ~File() {
-      if (fd >= 0) ::close(fd);
-    }
-  } const file{::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)};
-  QWEN3_CHECK(file.fd >= 0,
-              ErrorKind::not_found,
-              "{}: cannot open: {}; is the path right and readable?",
-              name,
-              std::strerror(errno));
-  return read_all(file.fd, name, max_bytes);
+  const InputFile file(path, InputFile::Accept::files_and_pipes);
+  if (file.is_pipe()) return read_all(file.descriptor(), file.name(), max_bytes);
+  check_room(static_cast<size_t>(file.size()), max_bytes, file.name());
+  return file.read_all(max_bytes);
 }
 
 LineInput::Status LineInput::read(std::string& line) {

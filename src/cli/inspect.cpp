@@ -12,7 +12,7 @@
 #include "base/available_memory.h"
 #include "base/embedded_files.h"
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/generation.h"
@@ -137,7 +137,7 @@ Json tensors_json(const Checkpoint& checkpoint) {
     tensors.push_back({{"name", name},
                        {"dtype", tensor->file_dtype},
                        {"shape", tensor->shape},
-                       {"bytes", tensor->bytes.size()}});
+                       {"bytes", tensor->n_bytes}});
   }
   return tensors;
 }
@@ -183,7 +183,7 @@ void print_tensors(const Checkpoint& checkpoint) {
                           name,
                           tensor->file_dtype,
                           fmt::join(tensor->shape, ", "),
-                          format_bytes(static_cast<int64_t>(tensor->bytes.size()))));
+                          format_bytes(tensor->n_bytes)));
   }
 }
 

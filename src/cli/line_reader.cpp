@@ -9,9 +9,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cwchar>
+#include <optional>
 #include <string_view>
 #include <system_error>
 
+#include "base/error.h"
+#include "base/input_file.h"
 #include "cli/console.h"
 
 namespace qwen3::cli {
@@ -20,6 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kHistoryLines = 1000;
+constexpr int64_t kMaxHistoryBytes = 64 << 20;
 
 class TerminalReader final : public LineReader {
  public:
@@ -35,7 +39,7 @@ class TerminalReader final : public LineReader {
     HistEvent event;
     history(history_, &event, H_SETSIZE, kHistoryLines);
     history(history_, &event, H_SETUNIQUE, 1);
-    if (!history_file_.empty()) history(history_, &event, H_LOAD, history_file_.c_str());
+    load_history();
     el_set(edit_, EL_CLIENTDATA, this);
     el_set(
         edit_, EL_PROMPT, +[](EditLine* edit) { return self(edit).prompt_.data(); });
@@ -126,6 +130,25 @@ class TerminalReader final : public LineReader {
     }
     if (error == EINTR) el_set(edit_, EL_REFRESH);
     return true;
+  }
+
+  // libedit would wait for a FIFO, and write into what is there instead of a file: such a history
+  // is neither read nor written, nor is one too large to be ours.
+  void load_history() {
+    if (history_file_.empty()) return;
+    try {
+      const std::optional<InputFile> file = InputFile::open_if_there(history_file_);
+      if (!file) return;
+      if (file->size() <= kMaxHistoryBytes) {
+        // The file that was looked at, whatever has its name by now.
+        const std::string opened = fmt::format("/proc/self/fd/{}", file->descriptor());
+        HistEvent event;
+        history(history_, &event, H_LOAD, opened.c_str());
+        return;
+      }
+    } catch (const Error&) {  // no reason to end a conversation
+    }
+    history_file_.clear();
   }
 
   // Saved after every line: the program may end at any moment.

@@ -90,6 +90,7 @@ ExitCode serve(ServeOptions& options) {
   EndSignals signals;
   log_in_background(options);
   EndGuard guard;  // outlives what may hang
+  ReadyThread stopper;
   ServeHeap heap;
   server::Service service(options.service);
   server::HttpServer front(options.http, server::make_routes(service));
@@ -115,6 +116,7 @@ ExitCode serve(ServeOptions& options) {
               watchdog,
               signals,
               guard,
+              stopper,
               {.notice = std::chrono::seconds(options.drain_notice_seconds),
                .drain = std::chrono::seconds(options.drain_seconds)});
   return kDone;

@@ -117,24 +117,25 @@ CompareTap::CompareTap(std::filesystem::path directory, double tolerance)
 
 void CompareTap::tensor(std::string_view name, const Tensor& value) {
   if (!files_.contains(name)) return;
-  const NpyArray reference = read_npy(directory_ / (std::string(name) + ".npy"));
+  const NpyFile reference(directory_ / (std::string(name) + ".npy"));
   ++n_compared_;
   Difference difference{.name = std::string(name), .shape_problem = {}};
   std::vector<int64_t> shape;
   for (int i = 0; i < value.rank(); ++i) shape.push_back(value.dim(i));
-  if (without_batch(reference.shape, shape.size()) != shape) {
+  if (without_batch(reference.shape(), shape.size()) != shape) {
     difference.shape_problem =
-        fmt::format("expected {}, got {}", shape_text(reference.shape), shape_text(shape));
+        fmt::format("expected {}, got {}", shape_text(reference.shape()), shape_text(shape));
     diverging_.push_back(std::move(difference));
     return;
   }
+  const std::vector<float> values = reference.values();
   const int64_t row_size = value.dim(0) == 0 ? 0 : value.numel() / value.dim(0);
   double square_difference = 0, square = 0;
   for (int64_t i = 0; i < value.numel(); ++i) {
     const int64_t at = i / row_size * value.row_stride() + i % row_size;
     const double got =
         value.dtype() == DType::i32 ? value.i32()[at] : static_cast<double>(value.f32()[at]);
-    const double want = reference.values[static_cast<size_t>(i)];
+    const double want = values[static_cast<size_t>(i)];
     const double delta = got == want ? 0 : std::abs(got - want);  // equal infinities agree
     square_difference += delta * delta;
     square += want * want;

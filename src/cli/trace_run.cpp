@@ -4,10 +4,9 @@
 #include <filesystem>
 #include <functional>
 
-#include "base/embedded_files.h"
 #include "base/error.h"
+#include "base/input_file.h"
 #include "base/json.h"
-#include "base/mapped_file.h"
 #include "base/output_file.h"
 #include "cli/commands.h"
 #include "cli/console.h"
@@ -43,8 +42,8 @@ double seconds_since(Clock::time_point begin) {
 std::optional<TraceLevel> chosen_level(const TraceOptions& options) {
   if (options.level) return parse_trace_level(*options.level, "qwen3 trace: --level");
   const std::filesystem::path file = resolve_model(options.model.model) / "config.json";
-  if (file_exists(file)) {
-    const Json config = parse_json(read_text_file(file, kMaxConfigBytes), file.string());
+  if (const auto text = read_text_file_if_there(file, kMaxConfigBytes)) {
+    const Json config = parse_json(*text, file.string());
     const auto enabled = config.find("enable_trace");
     if (enabled != config.end() && enabled->is_boolean() && enabled->get<bool>()) {
       const auto level = config.find("trace_level");

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "engine/model_impl.h"
 #include "engine/plan.h"
 #include "formats/checkpoint.h"

@@ -90,8 +90,11 @@ bool still_named(const std::string& name, const struct stat& opened) {
 std::unique_ptr<AppendFile> open_append_file(const std::filesystem::path& path) {
   const std::string name = path.string();
   const bool existed = ::access(name.c_str(), F_OK) == 0;
-  FileDescriptor fd(without_interrupts(
-      [&] { return ::open(name.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666); }));
+  FileDescriptor fd(without_interrupts([&] {
+    // O_NONBLOCK: what is no regular file is refused soon after, and must not be waited for.
+    constexpr int kFlags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    return ::open(name.c_str(), kFlags, 0666);
+  }));
   if (fd.get() < 0) fail_with_errno(name, "cannot open for writing");
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) fail_with_errno(name, "cannot stat");

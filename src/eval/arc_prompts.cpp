@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/input_file.h"
 #include "base/json.h"
-#include "base/mapped_file.h"
 #include "base/output_file.h"
 #include "eval/python_json.h"
 

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "eval/yaml_values.h"
 
 namespace qwen3::eval {

@@ -1,17 +1,17 @@
 #include "eval/dataset.h"
 
 #include <algorithm>
-#include <utility>
+#include <span>
 
 #include "base/error.h"
 #include "base/sha256.h"
 #include "base/utf8.h"
-#include "eval/sample_key.h"
+#include "eval/line_scanner.h"
 
 namespace qwen3::eval {
 namespace {
 
-constexpr size_t kMaxRowBytes = size_t{32} << 20;
+constexpr int64_t kMaxRowBytes = int64_t{32} << 20;
 constexpr int64_t kMaxRows = int64_t{1} << 30;
 
 std::string_view without_carriage_return(std::string_view line) {
@@ -27,38 +27,49 @@ std::string text_of(const PyValue& value) {
 }  // namespace
 
 Dataset::Dataset(const std::filesystem::path& path, Mode mode) : file_(path), mode_(mode) {
-  const std::string_view text = file_.text();
-  sha256_ = sha256_hex(file_.bytes());
   KeyCounts equal_rows;
-  size_t begin = 0;
-  while (begin < text.size()) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    const int64_t number = size() + 1;
-    const std::string_view raw = without_carriage_return(text.substr(begin, end - begin));
-    const size_t offset = std::exchange(begin, end + 1);
-    if (raw.empty() && begin >= text.size()) break;  // an empty last line
-    QWEN3_CHECK(raw.size() <= kMaxRowBytes && number <= kMaxRows,
-                ErrorKind::corrupt_file,
-                "{}: line {}: expected at most {} rows of at most {} bytes",
-                file_.name(),
-                number,
-                kMaxRows,
-                kMaxRowBytes);
-    Line line{offset, static_cast<uint32_t>(raw.size()), 0, {}};
-    const std::string json = parse(line, number).json;
-    const std::string hash = sha256_hex(json);
-    line.n_equal_before = equal_rows[short_key(hash)]++;
-    line.hash = bytes_of_key(hash);
-    lines_.push_back(line);
+  LineScanner lines(file_, kMaxRowBytes);
+  LineScanner::Line line;
+  while (lines.next(line)) {
+    const std::string_view text = without_carriage_return(line.text);
+    if (text.empty() && line.end == file_.size()) break;  // an empty last line
+    add(text, line.begin, equal_rows);
   }
   QWEN3_CHECK(!lines_.empty(),
               ErrorKind::corrupt_file,
               "{}: expected one JSON object a line; got an empty file",
               file_.name());
+  sha256_ = file_.sha256();
+  file_.check_unchanged();
+}
+
+void Dataset::add(std::string_view text, int64_t offset, KeyCounts& equal_rows) {
+  const int64_t number = size() + 1;
+  QWEN3_CHECK(number <= kMaxRows,
+              ErrorKind::corrupt_file,
+              "{}: line {}: expected at most {} rows",
+              file_.name(),
+              number,
+              kMaxRows);
+  const std::string hash = sha256_hex(parse(text, number).json);
+  lines_.push_back({.offset = offset,
+                    .bytes = static_cast<uint32_t>(text.size()),
+                    .n_equal_before = equal_rows[short_key(hash)]++,
+                    .hash = bytes_of_key(hash)});
 }
 
 DatasetRow Dataset::row(int64_t index) const {
-  return parse(lines_.at(static_cast<size_t>(index)), index + 1);
+  const Line& line = lines_.at(static_cast<size_t>(index));
+  std::string text(line.bytes, '\0');
+  file_.read(line.offset, std::as_writable_bytes(std::span(text)));
+  DatasetRow row = parse(text, index + 1);
+  QWEN3_CHECK(bytes_of_key(sha256_hex(row.json)) == line.hash,
+              ErrorKind::corrupt_file,
+              "{}: line {}: changed since the run began; expected the row that was there then; "
+              "restore the file, or start anew with another output_file",
+              file_.name(),
+              index + 1);
+  return row;
 }
 
 std::string Dataset::fingerprint(int64_t index) const {
@@ -66,9 +77,8 @@ std::string Dataset::fingerprint(int64_t index) const {
   return fmt::format("{}:{}", key_of_bytes(line.hash), line.n_equal_before);
 }
 
-DatasetRow Dataset::parse(const Line& line, int64_t number) const {
+DatasetRow Dataset::parse(std::string_view text, int64_t number) const {
   const std::string where = fmt::format("{}: line {}", file_.name(), number);
-  const std::string_view text = file_.text().substr(line.offset, line.bytes);
   QWEN3_CHECK(utf8_valid(text),
               ErrorKind::corrupt_file,
               "{}: not valid UTF-8 at byte {} of the line; convert the file to UTF-8",

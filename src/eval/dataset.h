@@ -8,8 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "eval/python_json.h"
+#include "eval/sample_key.h"
 
 namespace qwen3::eval {
 
@@ -25,14 +26,17 @@ struct DatasetRow {
 };
 
 // Rows are checked at once and parsed again when they are asked for: a dataset may be larger than
-// memory. Immutable; one object may serve several threads.
+// memory. Immutable; one object may serve several threads. The file must stay as it is until the
+// object goes; whoever changes it gets an error, never other rows.
 class Dataset {
  public:
-  // Throws Error{corrupt_file} naming the line that is not a row, Error{not_found}. The members
+  // Throws Error{corrupt_file} naming the line that is not a row or is too long, Error{not_found}.
+  // The members
   // "gen" and "qwen3" are refused in standard mode: they are ours to write.
   Dataset(const std::filesystem::path& path, Mode mode);
 
   int64_t size() const { return static_cast<int64_t>(lines_.size()); }
+  // Throws Error{corrupt_file} when the file no longer holds that row.
   DatasetRow row(int64_t index) const;
   const std::string& sha256() const { return sha256_; }  // of the file
   const std::string& name() const { return file_.name(); }
@@ -42,14 +46,15 @@ class Dataset {
 
  private:
   struct Line {
-    uint64_t offset;
+    int64_t offset;
     uint32_t bytes;
     uint32_t n_equal_before;
     std::array<uint8_t, 32> hash;
   };
-  DatasetRow parse(const Line& line, int64_t number) const;
+  DatasetRow parse(std::string_view text, int64_t number) const;
+  void add(std::string_view text, int64_t offset, KeyCounts& equal_rows);
 
-  MappedFile file_;
+  InputFile file_;
   Mode mode_;
   std::string sha256_;
   std::vector<Line> lines_;

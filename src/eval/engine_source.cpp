@@ -10,7 +10,7 @@
 
 #include "base/embedded_files.h"
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "base/sha256.h"
 #include "eval/chat_request.h"
 #include "qwen3/text.h"

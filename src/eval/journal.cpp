@@ -1,17 +1,14 @@
 #include "eval/journal.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <span>
 #include <utility>
-#include <vector>
 
 #include "base/error.h"
 
 namespace qwen3::eval {
 namespace {
-
-constexpr int64_t kReadBytes = 1 << 20;
 
 [[noreturn]] void fail_read(const std::string& name, int64_t negative_errno) {
   fail(ErrorKind::device,
@@ -20,72 +17,14 @@ constexpr int64_t kReadBytes = 1 << 20;
        std::strerror(static_cast<int>(-negative_errno)));
 }
 
-// Cuts a file into lines, reading a chunk at a time. A line beyond kMaxLineBytes comes out as an
-// empty one marked too long, so that a disk full of zeros needs no memory.
-class LineReader {
- public:
-  struct Line {
-    std::string_view text;
-    int64_t begin = 0, end = 0;  // in the file; end is behind the '\n'
-    bool terminated = true;
-    bool too_long = false;
+LineScanner lines_of(AppendFile& file) {
+  const auto read = [&file](int64_t offset, std::span<char> out) {
+    const int64_t n = file.read(offset, out);
+    if (n < 0) fail_read(file.name(), n);
+    return n;
   };
-
-  explicit LineReader(AppendFile& file)
-      : file_(file),
-        chunk_(static_cast<size_t>(std::clamp<int64_t>(file.size(), 4096, kReadBytes))) {}
-
-  bool next(Line& line) {
-    line = {};
-    line.begin = offset_ + static_cast<int64_t>(pos_);
-    pending_.clear();
-    while (true) {
-      if (pos_ == filled_ && !fill()) return end_of_file(line);
-      const char* from = chunk_.data() + pos_;
-      const auto* newline = static_cast<const char*>(std::memchr(from, '\n', filled_ - pos_));
-      const size_t n = newline != nullptr ? static_cast<size_t>(newline - from) : filled_ - pos_;
-      pos_ += n + (newline != nullptr ? 1 : 0);
-      const bool in_one_chunk = newline != nullptr && pending_.empty() && !line.too_long;
-      if (!in_one_chunk) keep(line, std::string_view(from, n));
-      if (newline == nullptr) continue;
-      line.text = in_one_chunk ? std::string_view(from, n) : std::string_view(pending_);
-      line.end = offset_ + static_cast<int64_t>(pos_);
-      return true;
-    }
-  }
-
- private:
-  bool fill() {
-    offset_ += static_cast<int64_t>(filled_);
-    pos_ = filled_ = 0;
-    const int64_t n = file_.read(offset_, chunk_);
-    if (n < 0) fail_read(file_.name(), n);
-    filled_ = static_cast<size_t>(n);
-    return n > 0;
-  }
-
-  void keep(Line& line, std::string_view part) {
-    if (static_cast<int64_t>(pending_.size() + part.size()) > kMaxLineBytes) line.too_long = true;
-    if (line.too_long) {
-      pending_.clear();
-    } else {
-      pending_ += part;
-    }
-  }
-
-  bool end_of_file(Line& line) {
-    line.end = offset_;
-    line.text = pending_;
-    line.terminated = false;
-    return line.end > line.begin;
-  }
-
-  AppendFile& file_;
-  std::vector<char> chunk_;
-  int64_t offset_ = 0;  // of the chunk
-  size_t pos_ = 0, filled_ = 0;
-  std::string pending_;  // the beginning of a line that crosses chunks
-};
+  return {file.name(), read, kMaxLineBytes};
+}
 
 }  // namespace
 
@@ -95,15 +34,15 @@ Journal::Journal(std::unique_ptr<AppendFile> file, BadLines bad_lines, const Vis
 }
 
 void Journal::recover(BadLines bad_lines, const Visit& visit) {
-  LineReader reader(*file_);
-  LineReader::Line line;
+  LineScanner lines = lines_of(*file_);
+  LineScanner::Line line;
   int64_t good_end = 0;
   int64_t size = 0;
   int64_t first_bad = 0;  // its number; 0: none yet
   bool unterminated = false;
-  for (int64_t number = 1; reader.next(line); ++number) {
+  while (lines.next(line)) {
     size = line.end;
-    const bool good = !line.too_long && visit(line.text, number);
+    const bool good = visit(line.text, line.number);
     QWEN3_CHECK(!good || first_bad == 0,
                 ErrorKind::corrupt_file,
                 "{}: line {}: damaged, with good lines behind it, so this is not the trace of an "
@@ -115,7 +54,7 @@ void Journal::recover(BadLines bad_lines, const Visit& visit) {
       good_end = line.end;
       unterminated = !line.terminated;
     } else if (first_bad == 0) {
-      first_bad = number;
+      first_bad = line.number;
     }
   }
   repair(good_end, size, unterminated);

@@ -7,7 +7,7 @@
 // uncommitted bytes, cut or filled with zeros anywhere. Opening repairs that: good lines of the
 // tail are kept (and synced, so that they count from now on), bytes behind the last good line are
 // cut. A bad line with a good one behind it is no accident of ours: somebody changed the file, and
-// opening refuses.
+// opening refuses; a line longer than any that is written is refused likewise, wherever it stands.
 //
 // After a failed write or sync the journal takes the file back to its last whole or committed line
 // and takes no more: a sync that failed is never tried again, because the kernel may have dropped
@@ -21,11 +21,9 @@
 #include <string_view>
 
 #include "eval/append_file.h"
+#include "eval/line_scanner.h"
 
 namespace qwen3::eval {
-
-// The longest line that is read or written.
-inline constexpr int64_t kMaxLineBytes = int64_t{128} << 20;
 
 enum class BadLines {
   refuse,  // in the middle: Error{corrupt_file}; at the end: cut

@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
-#include "base/embedded_files.h"
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "base/output_file.h"
 #include "base/sha256.h"
 #include "base/utc_time.h"
@@ -112,9 +111,10 @@ Json make_manifest(const RunFacts& facts) {
 }
 
 std::optional<Json> read_manifest(const std::filesystem::path& path) {
-  if (!file_exists(path)) return std::nullopt;
+  const std::optional<std::string> text = read_text_file_if_there(path, kMaxManifestBytes);
+  if (!text) return std::nullopt;
   const std::string name = path.string();
-  Json manifest = parse_json(read_text_file(path, kMaxManifestBytes), name);
+  Json manifest = parse_json(*text, name);
   const bool known = manifest.is_object() && manifest.contains("format") &&
                      manifest["format"] == kFormat && manifest.contains("identity") &&
                      manifest["identity"].is_object() && manifest.contains("runs") &&

@@ -5,12 +5,13 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <system_error>
 #include <vector>
 
 #include "base/embedded_files.h"
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "base/output_file.h"
 #include "eval/append_file.h"
 #include "eval/failure_log.h"
@@ -235,15 +236,17 @@ void Merge::place_by_key(const Shard& shard, std::vector<Line> lines) {
 }
 
 void Merge::write() {
-  std::vector<MappedFile> files;
+  std::vector<InputFile> files;
   for (const auto& path : paths_) files.emplace_back(path);
   manifest_["n_samples"] = options_.config.n_samples;
   write_failures();
   write_manifest(manifest_path(output_), manifest_);
   OutputFile file(output_);
+  std::string text;
   for (const Placed& line : placed_) {
-    const std::string_view text = files[line.shard].text();
-    file.write(text.substr(static_cast<size_t>(line.offset), static_cast<size_t>(line.bytes)));
+    text.assign(static_cast<size_t>(line.bytes), '\0');
+    files[line.shard].read(line.offset, std::as_writable_bytes(std::span(text)));
+    file.write(text);
     file.write("\n");
   }
   file.sync();

@@ -7,7 +7,7 @@
 
 #include "base/embedded_files.h"
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "base/sha256.h"
 #include "eval/engine_source.h"
 
@@ -19,8 +19,8 @@ constexpr int64_t kPieceBytes = 64 << 10;
 constexpr int64_t kPieces = 256;
 
 // Reading a disk full of weights takes minutes; a changed checkpoint differs everywhere.
-std::string sampled_hash(const MappedFile& file) {
-  const auto size = static_cast<int64_t>(file.bytes().size());
+std::string sampled_hash(const InputFile& file) {
+  const int64_t size = file.size();
   std::vector<std::byte> pieces(static_cast<size_t>(kPieces * kPieceBytes));
   for (int64_t i = 0; i < kPieces; ++i) {
     const int64_t offset = (size - kPieceBytes) / (kPieces - 1) * i;
@@ -61,13 +61,11 @@ std::string model_fingerprint(const std::filesystem::path& directory) {
   std::string list;
   bool sampled = false;
   for (const std::string& name : checkpoint_files(directory)) {
-    const MappedFile file(directory / name);
-    const auto size = static_cast<int64_t>(file.bytes().size());
+    const InputFile file(directory / name);
+    const int64_t size = file.size();
     sampled = sampled || size > kWholeBytes;
-    list += fmt::format("{} {} {}\n",
-                        name,
-                        size,
-                        size > kWholeBytes ? sampled_hash(file) : sha256_hex(file.bytes()));
+    list += fmt::format(
+        "{} {} {}\n", name, size, size > kWholeBytes ? sampled_hash(file) : file.sha256());
   }
   return (sampled ? "sampled-sha256:" : "sha256:") + sha256_hex(list);
 }

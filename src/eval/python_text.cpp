@@ -85,14 +85,6 @@ bool py_is_decimal(char32_t c) {
   return range != std::end(kDecimals) && range->first <= c;
 }
 
-std::optional<std::string_view> next_python_line(std::string_view text, size_t& pos) {
-  if (pos >= text.size()) return std::nullopt;
-  const size_t start = pos;
-  const size_t end = std::min(text.find_first_of("\r\n", start), text.size());
-  pos = std::min(end + (text.substr(end).starts_with("\r\n") ? 2 : 1), text.size());
-  return text.substr(start, end - start);
-}
-
 std::string_view py_strip(std::string_view text) {
   const size_t start = skip_space(text, 0);
   return text.substr(start, space_before(text, start, text.size()) - start);

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -14,10 +13,6 @@ namespace qwen3::eval {
 
 bool py_is_space(char32_t c);    // \s: str.isspace()
 bool py_is_decimal(char32_t c);  // \d: category Nd (Unicode 14, as in CPython 3.11)
-
-// The next line of text[pos...] without its end, which is "\n", "\r\n" or "\r" (universal
-// newlines); pos moves behind it. Nothing at the end of the text.
-std::optional<std::string_view> next_python_line(std::string_view text, size_t& pos);
 
 // Without white space (py_is_space) at both ends.
 std::string_view py_strip(std::string_view text);

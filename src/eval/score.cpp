@@ -5,10 +5,12 @@
 #include <cmath>
 #include <unordered_map>
 
+#include "base/embedded_files.h"
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "base/output_file.h"
 #include "base/utf8.h"
+#include "eval/line_scanner.h"
 #include "eval/python_text.h"
 #include "eval/run_files.h"
 #include "eval/score_rows.h"
@@ -29,25 +31,19 @@ struct RowFile {
 };
 
 RowFile read_rows(const std::filesystem::path& path) {
-  const MappedFile file(path);
-  file.check_not_truncated();
+  const InputFile file(path);
   RowFile result;
-  const std::string_view text = file.text();
-  int64_t line = 0;
-  for (size_t pos = 0; pos < text.size();) {
-    const size_t end = std::min(text.find('\n', pos), text.size());
-    const std::string_view content = text.substr(pos, end - pos);
-    const bool last = end == text.size();
-    pos = end + 1;
-    ++line;
-    if (py_strip(content).empty()) continue;
-    auto value = utf8_valid(content) ? py_loads(content, nullptr, kPyMaxDepth) : std::nullopt;
+  LineScanner lines(file, kMaxLineBytes);
+  LineScanner::Line line;
+  while (lines.next(line)) {
+    if (py_strip(line.text).empty()) continue;
+    auto value = utf8_valid(line.text) ? py_loads(line.text, nullptr, kPyMaxDepth) : std::nullopt;
     if (value && value->dict() != nullptr) {
-      result.rows.push_back({line, std::move(*value)});
-    } else if (last) {
+      result.rows.push_back({line.number, std::move(*value)});
+    } else if (!line.terminated) {
       result.torn = true;
     } else {
-      result.unreadable.push_back(line);
+      result.unreadable.push_back(line.number);
     }
   }
   return result;
@@ -73,7 +69,7 @@ Verdict no_text(const PyValue* gen) {
 // log: lines that are no rows of it are passed over.
 std::unordered_map<std::string, double> read_seconds(const std::filesystem::path& path) {
   std::unordered_map<std::string, double> seconds_of;
-  if (!std::filesystem::exists(path)) return seconds_of;
+  if (!file_exists(path)) return seconds_of;
   for (const Row& row : read_rows(path).rows) {
     const PyValue* id = row.value.find("id");
     const PyValue* seconds = row.value.find("seconds");
@@ -190,7 +186,7 @@ void StandardScorer::add_failures() {
   std::filesystem::path path = options_.failures_file;
   if (path.empty()) {
     path = failures_path(options_.input_file);
-    if (!std::filesystem::exists(path)) return;
+    if (!file_exists(path)) return;
   }
   for (const Row& row : read_rows(path).rows) {
     std::optional<SampleScore> sample = builder_.begin_failed(row.value, row.line);

@@ -1,7 +1,7 @@
 #include "eval/score_config.h"
 
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "eval/yaml_values.h"
 
 namespace qwen3::eval {

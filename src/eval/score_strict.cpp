@@ -13,9 +13,10 @@
 #include <cstdint>
 
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "base/output_file.h"
 #include "base/utf8.h"
+#include "eval/line_scanner.h"
 #include "eval/python_text.h"
 #include "eval/score_rows.h"
 #include "eval/tasks/grid_answer.h"
@@ -50,16 +51,16 @@ const char* exception_of(const PyJsonProblem& problem) {
 }
 
 std::vector<PyValue> read_rows(const std::filesystem::path& path) {
-  const MappedFile file(path);
-  file.check_not_truncated();
+  const InputFile file(path);
   std::vector<PyValue> rows;
-  size_t pos = 0;
-  while (const auto line = next_python_line(file.text(), pos)) {
+  LineScanner lines(file, kMaxLineBytes, LineScanner::Ends::python);
+  LineScanner::Line line;
+  while (lines.next(line)) {
     const size_t number = rows.size() + 1;
-    if (!utf8_valid(*line)) dies(path, number, "UnicodeDecodeError: the line is no UTF-8");
+    if (!utf8_valid(line.text)) dies(path, number, "UnicodeDecodeError: the line is no UTF-8");
     PyJsonProblem problem;
     // Read a call nearer to the top of the program than answers are: one level more fits.
-    auto row = py_loads(*line, &problem, kPyMaxDepth + 1);
+    auto row = py_loads(line.text, &problem, kPyMaxDepth + 1);
     if (!row) dies(path, number, "{}: {}", exception_of(problem), problem.message());
     rows.push_back(std::move(*row));
   }

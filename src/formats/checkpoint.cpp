@@ -64,12 +64,12 @@ std::map<std::string, std::vector<std::string>> read_index(const fs::path& path)
 }
 
 // Takes the entry's shape.
-CheckpointTensor make_tensor(SafetensorsEntry& entry, const MappedFile& file) {
+CheckpointTensor make_tensor(SafetensorsEntry& entry, const InputFile& file) {
   return {parse_dtype(entry.dtype).value_or(DType::f32),
           entry.dtype,
           std::move(entry.shape),
-          file.bytes().subspan(static_cast<size_t>(entry.begin),
-                               static_cast<size_t>(entry.end - entry.begin)),
+          entry.begin,
+          entry.end - entry.begin,
           &file};
 }
 
@@ -85,9 +85,8 @@ Checkpoint Checkpoint::open(const fs::path& directory) {
   const fs::path config = directory / "config.json";
   checkpoint.config_ = parse_hf_config(read_text_file(config, kMaxConfigBytes), config.string());
   const fs::path generation = directory / "generation_config.json";
-  if (file_exists(generation)) {
-    checkpoint.generation_config_ =
-        parse_generation_config(read_text_file(generation, kMaxConfigBytes), generation.string());
+  if (const auto text = read_text_file_if_there(generation, kMaxConfigBytes)) {
+    checkpoint.generation_config_ = parse_generation_config(*text, generation.string());
   }
 
   const fs::path index = directory / "model.safetensors.index.json";
@@ -111,9 +110,8 @@ Checkpoint Checkpoint::open(const fs::path& directory) {
 }
 
 void Checkpoint::add_file(const fs::path& path, const std::vector<std::string>* wanted) {
-  const MappedFile& file = files_.emplace_back(path);
-  file.check_not_truncated();
-  std::vector<SafetensorsEntry> entries = parse_safetensors(file.bytes(), file.name());
+  const InputFile& file = files_.emplace_back(path);
+  std::vector<SafetensorsEntry> entries = read_safetensors(file);
   if (wanted == nullptr) {
     for (SafetensorsEntry& entry : entries) {
       CheckpointTensor tensor = make_tensor(entry, file);
@@ -155,7 +153,7 @@ const CheckpointTensor* Checkpoint::find(std::string_view name) const {
 
 int64_t Checkpoint::n_bytes() const {
   int64_t sum = 0;
-  for (const auto& [name, tensor] : tensors_) sum += static_cast<int64_t>(tensor.bytes.size());
+  for (const auto& [name, tensor] : tensors_) sum += tensor.n_bytes;
   return sum;
 }
 

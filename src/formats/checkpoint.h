@@ -1,5 +1,5 @@
 // A Hugging Face model directory: config.json, generation_config.json, model.safetensors or shards
-// listed by model.safetensors.index.json. Opening it maps the files and reads their headers only.
+// listed by model.safetensors.index.json. Opening it reads the headers only.
 #pragma once
 
 #include <filesystem>
@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "formats/hf_config.h"
 #include "tensor/tensor.h"
 
@@ -20,8 +20,8 @@ struct CheckpointTensor {
   DType dtype;                  // BF16, F16 or F32 only; others are reported by find()
   std::string_view file_dtype;  // as written, for ever
   std::vector<int64_t> shape;
-  std::span<const std::byte> bytes;  // inside `file`
-  const MappedFile* file = nullptr;
+  int64_t begin = 0, n_bytes = 0;  // in `file`
+  const InputFile* file = nullptr;
 };
 
 class Checkpoint {
@@ -45,7 +45,7 @@ class Checkpoint {
   std::vector<std::string> names() const;
   // All tensors by their names as written in the files.
   const std::unordered_map<std::string, CheckpointTensor>& tensors() const { return tensors_; }
-  std::span<const MappedFile> files() const { return files_; }
+  std::span<const InputFile> files() const { return files_; }
 
  private:
   // Opens one weight file and takes the `wanted` tensors of it, or all if null. Tensors of a shard
@@ -55,7 +55,7 @@ class Checkpoint {
   std::string name_;
   HfConfig config_;
   GenerationConfig generation_config_;
-  std::vector<MappedFile> files_;
+  std::vector<InputFile> files_;
   std::unordered_map<std::string, CheckpointTensor> tensors_;
 };
 

@@ -5,13 +5,14 @@
 #include <cassert>
 #include <charconv>
 #include <cstring>
-#include <limits>
 #include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
 
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "base/mapped_file.h"
 #include "base/output_file.h"
 
 namespace qwen3 {
@@ -164,18 +165,19 @@ void write_npy(const std::filesystem::path& path, const Tensor& tensor) {
   out.commit();
 }
 
-NpyArray read_npy(const std::filesystem::path& path) {
-  constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
-  const std::string where = path.string();
-  const std::string file = read_text_file(path, kNoLimit);
-  std::string_view rest = file;
-  QWEN3_CHECK(rest.starts_with(kMagic) && rest.size() >= 12,
+NpyFile::NpyFile(const std::filesystem::path& path) : file_(path) {
+  const std::string& where = file_.name();
+  std::array<unsigned char, 12> start{};
+  QWEN3_CHECK(file_.size() >= std::ssize(start),
               ErrorKind::corrupt_file,
               "{}: expected a .npy file",
               where);
-  const auto byte = [&](size_t i) {
-    return static_cast<size_t>(static_cast<unsigned char>(file[i]));
-  };
+  file_.read(0, std::as_writable_bytes(std::span(start)));
+  QWEN3_CHECK(std::memcmp(start.data(), kMagic.data(), kMagic.size()) == 0,
+              ErrorKind::corrupt_file,
+              "{}: expected a .npy file",
+              where);
+  const auto byte = [&](size_t i) { return static_cast<size_t>(start[i]); };
   const size_t version = byte(6);
   QWEN3_CHECK(version >= 1 && version <= 3 && byte(7) == 0,
               ErrorKind::corrupt_file,
@@ -186,35 +188,52 @@ NpyArray read_npy(const std::filesystem::path& path) {
   const size_t begin = version == 1 ? 10 : 12;
   const size_t length =
       byte(8) | byte(9) << 8 | (version == 1 ? 0 : byte(10) << 16 | byte(11) << 24);
-  QWEN3_CHECK(length <= kMaxHeaderBytes && length <= file.size() - begin,
+  const size_t rest = static_cast<size_t>(file_.size()) - begin;
+  QWEN3_CHECK(length <= kMaxHeaderBytes && length <= rest,
               ErrorKind::corrupt_file,
               "{}: .npy header: expected {} bytes, got {}",
               where,
               length,
-              file.size() - begin);
+              rest);
+  std::string header(length, '\0');
+  file_.read(static_cast<int64_t>(begin), std::as_writable_bytes(std::span(header)));
+  data_begin_ = static_cast<int64_t>(begin + length);
+  read_header(header);
+}
 
-  HeaderParser header(rest.substr(begin, length), where);
+void NpyFile::read_header(std::string_view text) {
+  const std::string& where = file_.name();
+  HeaderParser header(text, where);
   header.parse();
   QWEN3_CHECK(!header.fortran_order,
               ErrorKind::corrupt_file,
               "{}: .npy: expected row-major data, got fortran_order True",
               where);
-  const size_t size = element_size(header.descr, where);
-  rest.remove_prefix(begin + length);
-  std::optional<int64_t> bytes = static_cast<int64_t>(size);
+  std::optional<int64_t> bytes = static_cast<int64_t>(element_size(header.descr, where));
   for (const int64_t dim : header.shape) bytes = bytes ? checked_mul(*bytes, dim) : std::nullopt;
-  QWEN3_CHECK(bytes && static_cast<size_t>(*bytes) == rest.size(),
+  QWEN3_CHECK(bytes && *bytes == file_.size() - data_begin_,
               ErrorKind::corrupt_file,
               "{}: .npy: expected {} bytes of data, got {}",
               where,
               bytes.value_or(-1),
-              rest.size());
-  NpyArray array{header.shape, {}};
-  array.values = header.descr == "<f4"   ? convert<float>(rest)
-                 : header.descr == "<f8" ? convert<double>(rest)
-                 : header.descr == "<i4" ? convert<int32_t>(rest)
-                                         : convert<int64_t>(rest);
-  return array;
+              file_.size() - data_begin_);
+  shape_ = std::move(header.shape);
+  type_ = std::move(header.descr);
+}
+
+std::vector<float> NpyFile::values() const {
+  std::string data(static_cast<size_t>(file_.size() - data_begin_), '\0');
+  file_.read(data_begin_, std::as_writable_bytes(std::span(data)));
+  file_.check_unchanged();
+  return type_ == "<f4"   ? convert<float>(data)
+         : type_ == "<f8" ? convert<double>(data)
+         : type_ == "<i4" ? convert<int32_t>(data)
+                          : convert<int64_t>(data);
+}
+
+NpyArray read_npy(const std::filesystem::path& path) {
+  const NpyFile file(path);
+  return {file.shape(), file.values()};
 }
 
 }  // namespace qwen3

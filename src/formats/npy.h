@@ -6,8 +6,11 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/input_file.h"
 #include "tensor/tensor.h"
 
 namespace qwen3 {
@@ -16,10 +19,31 @@ namespace qwen3 {
 // Error{invalid_argument} for another dtype, Error{device} when the disk refuses.
 void write_npy(const std::filesystem::path& path, const Tensor& tensor);
 
+// An array in a file, of which at first only the header is read: a caller that knows what shape it
+// wants asks before the values of a hostile one fill the memory.
+class NpyFile {
+ public:
+  // Throws Error{not_found, corrupt_file}.
+  explicit NpyFile(const std::filesystem::path& path);
+
+  const std::vector<int64_t>& shape() const { return shape_; }
+  // '<f4' and '<f8' are read, '<i4' and '<i8' converted. Throws Error{corrupt_file} when the file
+  // changed since it was opened.
+  std::vector<float> values() const;
+
+ private:
+  void read_header(std::string_view text);
+
+  InputFile file_;
+  std::vector<int64_t> shape_;
+  std::string type_;        // "<f4" …
+  int64_t data_begin_ = 0;  // to the end of the file
+};
+
 struct NpyArray {
   std::vector<int64_t> shape;
-  std::vector<float> values;  // '<f4' and '<f8' are read, '<i4' and '<i8' converted
+  std::vector<float> values;
 };
-NpyArray read_npy(const std::filesystem::path& path);  // throws Error{not_found, corrupt_file}
+NpyArray read_npy(const std::filesystem::path& path);  // all of an NpyFile; throws as it does
 
 }  // namespace qwen3

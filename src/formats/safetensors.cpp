@@ -311,19 +311,11 @@ std::string_view file_dtype_name(DType type) {
   return "?";
 }
 
-}  // namespace
-
-std::vector<SafetensorsEntry> parse_safetensors(std::span<const std::byte> file,
-                                                std::string_view where) {
-  const auto size = static_cast<int64_t>(file.size());
-  QWEN3_CHECK(size >= kPrefixBytes,
-              ErrorKind::corrupt_file,
-              "{}: expected a safetensors file, got {} bytes",
-              where,
-              size);
+// The size of the header, from the first bytes of a file of `size` bytes.
+int64_t header_size(std::span<const std::byte> prefix, int64_t size, std::string_view where) {
   uint64_t header_bytes = 0;
   for (int i = kPrefixBytes - 1; i >= 0; --i) {
-    header_bytes = header_bytes << 8 | std::to_integer<uint64_t>(file[static_cast<size_t>(i)]);
+    header_bytes = header_bytes << 8 | std::to_integer<uint64_t>(prefix[static_cast<size_t>(i)]);
   }
   QWEN3_CHECK(header_bytes <= kMaxHeaderBytes,
               ErrorKind::corrupt_file,
@@ -331,20 +323,31 @@ std::vector<SafetensorsEntry> parse_safetensors(std::span<const std::byte> file,
               where,
               kMaxHeaderBytes,
               header_bytes);
-  const int64_t data_begin = kPrefixBytes + static_cast<int64_t>(header_bytes);
-  QWEN3_CHECK(data_begin <= size,
+  QWEN3_CHECK(static_cast<int64_t>(header_bytes) <= size - kPrefixBytes,
               ErrorKind::corrupt_file,
               "{}: expected a header of {} bytes, got {}; is the file truncated?",
               where,
               header_bytes,
               size - kPrefixBytes);
-  const std::string_view header(reinterpret_cast<const char*>(file.data()) + kPrefixBytes,
-                                static_cast<size_t>(header_bytes));
+  return static_cast<int64_t>(header_bytes);
+}
+
+void check_has_prefix(int64_t size, std::string_view where) {
+  QWEN3_CHECK(size >= kPrefixBytes,
+              ErrorKind::corrupt_file,
+              "{}: expected a safetensors file, got {} bytes",
+              where,
+              size);
+}
+
+// The tensors that `header` lists, of a file of `size` bytes.
+std::vector<SafetensorsEntry> parse_header(std::string_view header,
+                                           int64_t size,
+                                           std::string_view where) {
   QWEN3_CHECK(header.starts_with('{'),
               ErrorKind::corrupt_file,
               "{}: expected the header to begin with '{{'; is it a safetensors file?",
               where);
-
   HeaderReader reader(where);
   parse_json_events(header, where, reader);
   std::vector<SafetensorsEntry> entries = reader.take();
@@ -353,6 +356,7 @@ std::vector<SafetensorsEntry> parse_safetensors(std::span<const std::byte> file,
     return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
   });
   const int64_t data_bytes = check_extents(entries, where);
+  const int64_t data_begin = kPrefixBytes + static_cast<int64_t>(header.size());
   QWEN3_CHECK(
       data_bytes == size - data_begin,
       ErrorKind::corrupt_file,
@@ -365,6 +369,29 @@ std::vector<SafetensorsEntry> parse_safetensors(std::span<const std::byte> file,
     entry.begin += data_begin;
     entry.end += data_begin;
   }
+  return entries;
+}
+
+}  // namespace
+
+std::vector<SafetensorsEntry> parse_safetensors(std::span<const std::byte> file,
+                                                std::string_view where) {
+  const auto size = static_cast<int64_t>(file.size());
+  check_has_prefix(size, where);
+  const int64_t header_bytes = header_size(file, size, where);
+  const std::string_view header(reinterpret_cast<const char*>(file.data()) + kPrefixBytes,
+                                static_cast<size_t>(header_bytes));
+  return parse_header(header, size, where);
+}
+
+std::vector<SafetensorsEntry> read_safetensors(const InputFile& file) {
+  check_has_prefix(file.size(), file.name());
+  std::array<std::byte, kPrefixBytes> prefix{};
+  file.read(0, prefix);
+  std::string header(static_cast<size_t>(header_size(prefix, file.size(), file.name())), '\0');
+  file.read(kPrefixBytes, std::as_writable_bytes(std::span(header)));
+  std::vector<SafetensorsEntry> entries = parse_header(header, file.size(), file.name());
+  file.check_unchanged();
   return entries;
 }
 

@@ -23,7 +23,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "tensor/dtype.h"
 
 namespace qwen3 {
@@ -39,6 +39,8 @@ struct SafetensorsEntry {
 // Throws Error{corrupt_file}.
 std::vector<SafetensorsEntry> parse_safetensors(std::span<const std::byte> file,
                                                 std::string_view where);
+// The same of a file, of which the header is read and nothing else. Throws as InputFile::read too.
+std::vector<SafetensorsEntry> read_safetensors(const InputFile& file);
 
 // Writes a file the reference reader accepts: header padded with spaces so that data starts
 // 8-aligned. Written aside and renamed: never half a file under `path`.

@@ -1,17 +1,14 @@
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <string>
 
 #include "base/error.h"
+#include "base/input_file.h"
 #include "base/sha256.h"
 #include "server/auth.h"
 #include "server/response.h"
-#include "server/socket_address.h"
 
 namespace qwen3::server {
 
@@ -19,17 +16,17 @@ namespace {
 
 constexpr size_t kMinKeyBytes = 32;
 constexpr size_t kMaxKeyBytes = 512;
-constexpr size_t kMaxFileBytes = 1024 * 1024;
+constexpr int64_t kMaxFileBytes = 1024 * 1024;
 constexpr size_t kMaxKeys = 1000;
 
 // Asks the open descriptor, not the path, so that the file judged is the file read.
-UniqueFd open_private_file(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  QWEN3_CHECK(fd, ErrorKind::not_found, "{}: key file: {}", path, std::strerror(errno));
+InputFile open_private_file(const std::filesystem::path& name) {
+  InputFile file(name);
+  const std::string& path = file.name();
   struct stat info {};
-  QWEN3_CHECK(::fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode),
+  QWEN3_CHECK(::fstat(file.descriptor(), &info) == 0,
               ErrorKind::invalid_argument,
-              "{}: key file: expected a regular file",
+              "{}: key file: expected a file on the disk",
               path);
   QWEN3_CHECK(info.st_uid == ::geteuid() || info.st_uid == 0,
               ErrorKind::invalid_argument,
@@ -41,24 +38,12 @@ UniqueFd open_private_file(const std::string& path) {
               "{}: key file: mode {:04o} lets others at it; expected 0600 (chmod 600)",
               path,
               info.st_mode & 07777);
-  return fd;
-}
-
-std::string read_all(int fd, const std::string& path) {
-  std::string text;
-  char buffer[4096];
-  while (true) {
-    const ssize_t n = ::read(fd, buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    QWEN3_CHECK(n >= 0, ErrorKind::device, "{}: key file: {}", path, std::strerror(errno));
-    if (n == 0) return text;
-    text.append(buffer, static_cast<size_t>(n));
-    QWEN3_CHECK(text.size() <= kMaxFileBytes,
-                ErrorKind::invalid_argument,
-                "{}: key file: larger than {} bytes",
-                path,
-                kMaxFileBytes);
-  }
+  QWEN3_CHECK(file.size() <= kMaxFileBytes,
+              ErrorKind::invalid_argument,
+              "{}: key file: larger than {} bytes",
+              path,
+              kMaxFileBytes);
+  return file;
 }
 
 bool is_key_name(std::string_view name) {
@@ -102,8 +87,7 @@ ApiKey make_api_key(std::string_view name, std::string_view key, std::string_vie
 
 std::vector<ApiKey> read_key_file(const std::filesystem::path& path) {
   const std::string name = path.string();
-  const UniqueFd fd = open_private_file(name);
-  const std::string text = read_all(fd.get(), name);
+  const std::string text = open_private_file(path).read_all(kMaxFileBytes);
   std::vector<ApiKey> keys;
   size_t number = 0;
   for (size_t start = 0; start < text.size();) {

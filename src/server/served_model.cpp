@@ -66,7 +66,7 @@ std::unique_ptr<ServedModel> make_served_model(ModelParts parts, const ServiceOp
   model->think_open = id_of("<think>");
   model->think_close = id_of("</think>");
   model->closing_ids = model->text.encode(kClosing);
-  model->object_openings = object_openings(text.tokenizer, model->n_tokens);
+  model->argument_tokens = argument_tokens(text.tokenizer, model->n_tokens);
   model->yes = id_of("yes");
   model->no = id_of("no");
   QWEN3_CHECK(model->task != Task::rerank || (model->yes >= 0 && model->no >= 0),

@@ -14,6 +14,7 @@
 #include "qwen3/text.h"
 #include "server/generator.h"
 #include "server/options.h"
+#include "server/steering.h"
 #include "trace/model_facts.h"
 
 namespace qwen3::server {
@@ -34,7 +35,7 @@ struct ServedModel {
   int32_t think_open = -1, think_close = -1;
   int32_t yes = -1, no = -1;              // of a reranker
   std::vector<int32_t> closing_ids = {};  // ends a thought whose budget is used up
-  std::shared_ptr<const std::vector<int32_t>> object_openings = {};  // tokens such as " {"
+  std::shared_ptr<const ArgumentTokens> argument_tokens = {};
 
   const Tokenizer& tokenizer() const { return text.impl().tokenizer; }
 };

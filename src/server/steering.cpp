@@ -63,7 +63,7 @@ class Steering {
   }
 
  private:
-  enum class Phase { start, thought, closing, opening, after_opening, free };
+  enum class Phase { start, thought, closing, opening, arguments, object, free };
 
   void begin_answer(const std::vector<TokenIds>& openings) {
     phase_ = openings.empty() ? Phase::free : Phase::opening;
@@ -82,9 +82,14 @@ class Steering {
         if (forced_.see(id)) begin_answer(plan_.openings);
         return;
       case Phase::opening:
-        if (forced_.see(id)) phase_ = plan_.after_opening ? Phase::after_opening : Phase::free;
+        if (forced_.see(id)) phase_ = plan_.arguments ? Phase::arguments : Phase::free;
         return;
-      case Phase::after_opening:
+      case Phase::arguments: {
+        const TokenIds& space = plan_.arguments->space;
+        phase_ = std::ranges::find(space, id) != space.end() ? Phase::object : Phase::free;
+        return;
+      }
+      case Phase::object:
         phase_ = Phase::free;
         return;
       case Phase::free:
@@ -104,8 +109,12 @@ class Steering {
   void restrict_to_plan(std::span<float> logits) const {
     if (phase_ == Phase::closing || phase_ == Phase::opening) {
       allow_only(forced_.next(), logits);
-    } else if (phase_ == Phase::after_opening) {
-      allow_only(*plan_.after_opening, logits);
+    } else if (phase_ == Phase::arguments) {
+      TokenIds ids = plan_.arguments->object;
+      ids.insert(ids.end(), plan_.arguments->space.begin(), plan_.arguments->space.end());
+      allow_only(ids, logits);
+    } else if (phase_ == Phase::object) {
+      allow_only(plan_.arguments->object, logits);
     } else if (phase_ == Phase::start && !plan_.openings.empty()) {
       TokenIds either{plan_.think_open};
       for (const TokenIds& opening : plan_.openings) either.push_back(opening.front());

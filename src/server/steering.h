@@ -22,6 +22,12 @@ namespace qwen3::server {
 
 using TokenIds = std::vector<int32_t>;
 
+// The tokens that may begin the arguments of a call: one of white space, then one of an object.
+struct ArgumentTokens {
+  TokenIds space;
+  TokenIds object;  // such as " {" and "{\""
+};
+
 struct SteeringPlan {
   PromptState state = PromptState::plain;
   int32_t think_open = -1, think_close = -1;  // the ids of <think> and </think>; -1: none
@@ -34,8 +40,8 @@ struct SteeringPlan {
   // thinking, the model first chooses between <think> and a call; a thought is let finish.
   std::vector<TokenIds> openings = {};                // no sequence begins another one
   std::vector<TokenIds> openings_after_thought = {};  // the same after the model's own </think>
-  // The tokens that may come right after an opening; null: any. Shared with the model's facts.
-  std::shared_ptr<const TokenIds> after_opening = {};
+  // What comes right after an opening; null: anything. Shared with the model's facts.
+  std::shared_ptr<const ArgumentTokens> arguments = {};
 
   bool empty() const { return !thought_budget && openings.empty(); }
 };

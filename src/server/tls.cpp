@@ -1,6 +1,7 @@
 #include "server/tls.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
@@ -9,10 +10,13 @@
 #include <climits>
 
 #include "base/error.h"
+#include "base/input_file.h"
 
 namespace qwen3::server {
 
 namespace {
+
+constexpr size_t kMaxPemBytes = 1024 * 1024;
 
 std::string last_error() {
   char text[256] = "unknown";
@@ -103,13 +107,66 @@ class TlsTransport final : public Transport {
 
 SSL_CTX* context_of(void* context) { return static_cast<SSL_CTX*>(context); }
 
+// Asking at a terminal is no way to start a server.
+int no_passphrase(char*, int, int, void*) { return 0; }
+
+struct FreeBio {
+  void operator()(BIO* bio) const { BIO_free(bio); }
+};
+using BioPtr = std::unique_ptr<BIO, FreeBio>;
+
+// Reads `text`, which must outlive it. OpenSSL opens no file itself: it would wait for a FIFO.
+BioPtr reader_of(const std::string& text) {
+  BioPtr bio(BIO_new_mem_buf(text.data(), clamp_size(text.size())));
+  QWEN3_CHECK(bio != nullptr, ErrorKind::out_of_memory, "TLS: no memory to read a file");
+  return bio;
+}
+
+// As SSL_CTX_use_certificate_chain_file: the server's own certificate, then those between it and
+// one that clients know.
+bool use_chain(SSL_CTX* context, const std::string& pem) {
+  ERR_clear_error();
+  const BioPtr bio = reader_of(pem);
+  X509* const own = PEM_read_bio_X509_AUX(bio.get(), nullptr, no_passphrase, nullptr);
+  const bool used = own != nullptr && SSL_CTX_use_certificate(context, own) == 1;
+  X509_free(own);
+  if (!used) return false;
+  while (X509* const next = PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr)) {
+    if (SSL_CTX_add0_chain_cert(context, next) == 1) continue;  // owned by the context now
+    X509_free(next);
+    return false;
+  }
+  const unsigned long why = ERR_peek_last_error();  // the end of the text is no error
+  return ERR_GET_LIB(why) == ERR_LIB_PEM && ERR_GET_REASON(why) == PEM_R_NO_START_LINE;
+}
+
+bool use_key(SSL_CTX* context, const std::string& pem) {
+  const BioPtr bio = reader_of(pem);
+  EVP_PKEY* const key = PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr);
+  const bool used = key != nullptr && SSL_CTX_use_PrivateKey(context, key) == 1;
+  EVP_PKEY_free(key);
+  return used;
+}
+
+std::string read_pem(const char* option, const std::string& path) {
+  try {
+    return read_text_file(path, kMaxPemBytes);
+  } catch (const Error& error) {
+    throw Error(error.kind(), fmt::format("{} {}", option, error.what()));
+  }
+}
+
 void load_files(SSL_CTX* context, const std::string& certificate, const std::string& key) {
-  QWEN3_CHECK(SSL_CTX_use_certificate_chain_file(context, certificate.c_str()) == 1,
+  QWEN3_CHECK(use_chain(context, read_pem("--tls-cert", certificate)),
               ErrorKind::invalid_argument,
               "--tls-cert {}: expected a PEM certificate chain: {}",
               certificate,
               last_error());
-  QWEN3_CHECK(SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) == 1,
+  ERR_clear_error();
+  std::string secret = read_pem("--tls-key", key);
+  const bool used = use_key(context, secret);
+  OPENSSL_cleanse(secret.data(), secret.size());
+  QWEN3_CHECK(used,
               ErrorKind::invalid_argument,
               "--tls-key {}: expected a PEM key without a passphrase: {}",
               key,
@@ -120,9 +177,6 @@ void load_files(SSL_CTX* context, const std::string& certificate, const std::str
               key,
               certificate);
 }
-
-// Asking at a terminal is no way to start a server.
-int no_passphrase(char*, int, int, void*) { return 0; }
 
 }  // namespace
 

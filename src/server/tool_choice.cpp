@@ -9,6 +9,8 @@
 namespace qwen3::server {
 namespace {
 
+constexpr std::string_view kSpace = " \t\r\n";  // JSON's
+
 // It ends where a token of the model's own would end.
 std::string opened_call(const std::string& name, ToolFormat format) {
   return format == ToolFormat::qwen3_coder
@@ -32,7 +34,6 @@ void plan_budget(SteeringPlan& plan, const ServedModel& model, int64_t budget) {
 
 // White space, a brace, and then nothing, white space, a key or the end.
 bool begins_object(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
   const auto skip_space = [&] {
     text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size()));
   };
@@ -85,7 +86,7 @@ SteeringPlan plan_steering(const ServedModel& model,
     plan.openings.push_back(model.text.encode(opening));
     plan.openings_after_thought.push_back(model.text.encode("\n\n" + opening));
   }
-  if (model.tool_format == ToolFormat::hermes) plan.after_opening = model.object_openings;
+  if (model.tool_format == ToolFormat::hermes) plan.arguments = model.argument_tokens;
   return plan;
 }
 
@@ -100,12 +101,18 @@ void check_steering(const SteeringPlan& plan, const SamplingParams& sampling) {
   }
 }
 
-std::shared_ptr<const TokenIds> object_openings(const Tokenizer& tokenizer, int64_t n_tokens) {
-  TokenIds ids;
+std::shared_ptr<const ArgumentTokens> argument_tokens(const Tokenizer& tokenizer,
+                                                      int64_t n_tokens) {
+  ArgumentTokens tokens;
   for (int32_t id = 0; id < n_tokens; ++id) {
-    if (begins_object(tokenizer.token_bytes(id))) ids.push_back(id);
+    const std::string_view text = tokenizer.token_bytes(id);
+    if (begins_object(text)) {
+      tokens.object.push_back(id);
+    } else if (!text.empty() && text.find_first_not_of(kSpace) == text.npos) {
+      tokens.space.push_back(id);
+    }
   }
-  return std::make_shared<const TokenIds>(std::move(ids));
+  return std::make_shared<const ArgumentTokens>(std::move(tokens));
 }
 
 }  // namespace qwen3::server

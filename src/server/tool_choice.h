@@ -36,7 +36,6 @@ SteeringPlan plan_steering(const ServedModel& model,
 // Tokens that are forced must be allowed: refuses the fields that forbid them.
 void check_steering(const SteeringPlan& plan, const SamplingParams& sampling);
 
-// The tokens that may open a call's arguments: those that begin like a JSON object.
-std::shared_ptr<const TokenIds> object_openings(const Tokenizer& tokenizer, int64_t n_tokens);
+std::shared_ptr<const ArgumentTokens> argument_tokens(const Tokenizer& tokenizer, int64_t n_tokens);
 
 }  // namespace qwen3::server

@@ -1,7 +1,10 @@
 #include "tensor/convert.h"
 
+#include <algorithm>
 #include <cassert>
+#include <cstddef>
 #include <cstring>
+#include <limits>
 
 namespace qwen3 {
 namespace {
@@ -14,7 +17,36 @@ uint16_t narrow(DType type, float value) {
   return type == DType::bf16 ? f32_to_bf16(value) : f32_to_f16(value);
 }
 
+// An exponent of ones, the largest there is, is what NaN and the infinities have and no other
+// number has. The loop has no way out, so that it runs at the speed of the cache.
+template <typename Bits>
+bool none_reaches(const void* elements, Bits exponent, int64_t n) {
+  constexpr Bits kWithoutSign = std::numeric_limits<Bits>::max();
+  const auto* bytes = static_cast<const std::byte*>(elements);
+  Bits largest = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    Bits bits;
+    std::memcpy(&bits, bytes + i * int64_t{sizeof bits}, sizeof bits);
+    largest = std::max(largest, static_cast<Bits>(bits & kWithoutSign));
+  }
+  return largest < exponent;
+}
+
 }  // namespace
+
+bool all_finite(const void* elements, DType type, int64_t n) {
+  switch (type) {
+    case DType::f32:
+      return none_reaches<int32_t>(elements, 0x7F80'0000, n);
+    case DType::bf16:
+      return none_reaches<int16_t>(elements, 0x7F80, n);
+    case DType::f16:
+      return none_reaches<int16_t>(elements, 0x7C00, n);
+    case DType::i32:
+      return true;
+  }
+  return true;
+}
 
 void convert_elements(void* to, DType to_type, const void* from, DType from_type, int64_t n) {
   assert(to_type != DType::i32 && from_type != DType::i32);

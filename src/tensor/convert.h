@@ -11,4 +11,7 @@ namespace qwen3 {
 // ends are f32, bf16 or f16, aligned to their element, and do not overlap.
 void convert_elements(void* to, DType to_type, const void* from, DType from_type, int64_t n);
 
+// Whether none of `n` elements of such a type is NaN or infinite.
+bool all_finite(const void* elements, DType type, int64_t n);
+
 }  // namespace qwen3

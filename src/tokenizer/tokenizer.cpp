@@ -4,7 +4,7 @@
 
 #include "base/embedded_files.h"
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "base/utf8.h"
 #include "tokenizer/normalizer.h"
 #include "tokenizer/tokenizer_json.h"
@@ -141,8 +141,8 @@ Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
   TokenizerSpec spec;
   std::string where = (directory / "tokenizer.json").string();
   if (exists("tokenizer.json")) {
-    const MappedFile file(directory / "tokenizer.json");
-    spec = read_tokenizer_json(file.text(), where);
+    const std::string text = read_text_file(directory / "tokenizer.json", kMaxTokenizerBytes);
+    spec = read_tokenizer_json(text, where);
   } else {
     QWEN3_CHECK(exists("vocab.json") && exists("merges.txt"),
                 ErrorKind::not_found,
@@ -152,9 +152,9 @@ Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
     spec = read_vocab_and_merges(directory / "vocab.json", directory / "merges.txt");
     where = (directory / "vocab.json").string();
   }
-  if (exists("tokenizer_config.json")) {
-    const MappedFile file(directory / "tokenizer_config.json");
-    add_tokens_of_config(spec, file.text(), file.name());
+  const std::filesystem::path config = directory / "tokenizer_config.json";
+  if (const auto text = read_text_file_if_there(config, kMaxTokenizerBytes)) {
+    add_tokens_of_config(spec, *text, config.string());
   }
   return Tokenizer(std::move(spec), where);
 }

@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/input_file.h"
 #include "base/json.h"
-#include "base/mapped_file.h"
 #include "base/utf8.h"
 #include "tokenizer/tokenizer_json_reader.h"
 
@@ -251,21 +251,22 @@ TokenizerSpec read_vocab_and_merges(const std::filesystem::path& vocab_json,
   TokenizerSpec spec;
   spec.normalization = Normalization::nfc;
   spec.split_pattern = SplitPattern::qwen2;
-  const MappedFile vocab(vocab_json);
-  read_vocab(vocab.text(), vocab.name(), spec.model);
-  const MappedFile merges(merges_txt);
-  std::string_view rest = merges.text();
+  const std::string vocab = read_text_file(vocab_json, kMaxTokenizerBytes);
+  read_vocab(vocab, vocab_json.string(), spec.model);
+  const std::string merges = read_text_file(merges_txt, kMaxTokenizerBytes);
+  const std::string merges_name = merges_txt.string();
+  std::string_view rest = merges;
   const size_t invalid = utf8_first_invalid(rest);
   QWEN3_CHECK(invalid == rest.npos,
               ErrorKind::corrupt_file,
               "{}: ill-formed UTF-8 at byte {}",
-              merges.name(),
+              merges_name,
               invalid);
   while (!rest.empty()) {
     const size_t end = std::min(rest.find('\n'), rest.size());
     std::string_view line = rest.substr(0, end);
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (!line.empty()) spec.model.add_merge_line(line, merges.name());
+    if (!line.empty()) spec.model.add_merge_line(line, merges_name);
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   return spec;

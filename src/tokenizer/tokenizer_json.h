@@ -5,6 +5,7 @@
 // that do not change the ids are skipped: truncation and padding (set per call), trim_offsets.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string_view>
@@ -15,6 +16,9 @@
 #include "tokenizer/pretokenizer.h"
 
 namespace qwen3 {
+
+// Of any of its files. The largest in use (a vocabulary of 262 thousand) has 33 MB.
+inline constexpr size_t kMaxTokenizerBytes = size_t{128} << 20;
 
 enum class Normalization { none, nfc };
 

@@ -115,6 +115,8 @@ class Reader final : public JsonBuilder {
 
   bool key(string_t& name) override {
     if (place_ == Place::vocab) {
+      // Any text, control characters too, as Hugging Face's reader has it: what is outside the byte
+      // alphabet can be decoded and is never encoded (vocabulary.h).
       key_ = model_.keep(name);
       return true;
     }

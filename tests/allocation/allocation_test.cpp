@@ -93,8 +93,8 @@ TEST_P(ServerWithoutMemory, AnswersOrClosesAndGoesOn) {
 INSTANTIATE_TEST_SUITE_P(SmallRequests,
                          ServerWithoutMemory,
                          ::testing::Range(0, 7),
-                         [](const auto& one) {
-                           return small_requests()[static_cast<size_t>(one.param)].name;
+                         [](const auto& instance) {
+                           return small_requests()[static_cast<size_t>(instance.param)].name;
                          });
 
 TEST(Allocation, ALargeTreeOfARequestEndsThatRequest) {

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "base/sha256.h"
 
 namespace qwen3 {
@@ -29,10 +29,11 @@ class EmbeddedFiles : public ::testing::Test {
 };
 
 TEST_F(EmbeddedFiles, OpenLikeFiles) {
-  const MappedFile file("embedded:toy/config.json");
-  EXPECT_EQ(file.text(), kText);
+  const InputFile file("embedded:toy/config.json");
+  EXPECT_EQ(file.read_all(100), kText);
+  EXPECT_EQ(file.sha256(), hash_);
   EXPECT_EQ(file.name(), "embedded:toy/config.json");
-  file.check_not_truncated();
+  file.check_unchanged();
   std::array<std::byte, 3> part{};
   file.read(1, part);
   EXPECT_EQ(std::string_view(reinterpret_cast<const char*>(part.data()), part.size()), "\"a\"");
@@ -49,7 +50,7 @@ TEST_F(EmbeddedFiles, Exist) {
 
 TEST_F(EmbeddedFiles, DamageIsNoticed) {
   try {
-    MappedFile file("embedded:toy/damaged");
+    InputFile file("embedded:toy/damaged");
     FAIL() << "expected an error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::corrupt_file);
@@ -59,7 +60,7 @@ TEST_F(EmbeddedFiles, DamageIsNoticed) {
 }
 
 TEST_F(EmbeddedFiles, AnAbsentOneIsAnAbsentFile) {
-  EXPECT_THROW(MappedFile("embedded:toy/other"), Error);
+  EXPECT_THROW(InputFile("embedded:toy/other"), Error);
 }
 
 }  // namespace

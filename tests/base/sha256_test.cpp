@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,21 @@ TEST(Sha256, LengthsAroundABlock) {
             "b35439a4ac6f0948b6d6f9e3c6af0f5f590ce20f1bde7090ef7970686ec6738a");
   EXPECT_EQ(hash(std::string(64, 'a')),
             "ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb");
+}
+
+TEST(Sha256, PiecesOfAnySizeMakeTheSameHash) {
+  std::string text;
+  for (int i = 0; i < 300; ++i) text += static_cast<char>(i);
+  const auto bytes = std::as_bytes(std::span(text));
+  for (size_t piece = 1; piece <= text.size(); ++piece) {
+    Sha256 sum;
+    for (size_t at = 0; at < text.size(); at += piece) {
+      sum.add(bytes.subspan(at, std::min(piece, text.size() - at)));
+      sum.add({});
+    }
+    ASSERT_EQ(sum.hex(), hash(text)) << piece;
+    ASSERT_EQ(sum.hex(), hash(text)) << "asked twice";
+  }
 }
 
 }  // namespace

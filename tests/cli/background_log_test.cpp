@@ -83,7 +83,9 @@ TEST(BackgroundLog, NeverWaitsForAReaderAndSaysWhatWasLost) {
   int64_t next = 0;
   for (const std::string& line : lines_of(reader.get())) {
     const int64_t lost = lost_in(line);
-    if (lost == 0) EXPECT_EQ(line, fmt::format("line {:06}", next));
+    if (lost == 0) {
+      EXPECT_EQ(line, fmt::format("line {:06}", next));
+    }
     next += lost == 0 ? 1 : lost;  // the number stands where the lines are missing
   }
   EXPECT_EQ(next, kLines + 1);

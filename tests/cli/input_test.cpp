@@ -1,6 +1,7 @@
 // Standard input and files that are endless, unreadable, or not what they seem.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "cli/run_program.h"
 #include "cli/scripted_model.h"
@@ -55,8 +56,18 @@ TEST_F(Input, ListsAndTemplatesMayComeFromAPipe) {
   const ProgramResult ids = shell("generate --ids @/dev/stdin", "echo 111,104 | ");
   EXPECT_EQ(ids.exit_code, 0) << ids.err;
   EXPECT_EQ(ids.out, "ey é\n");
-  expect_failure(shell("generate --ids @/tmp"), "/tmp: cannot read: Is a directory");
-  expect_failure(shell("generate --ids @/dev/zero"), "/dev/zero: expected at most");
+}
+
+TEST_F(Input, WhatIsNoFileIsRefusedAndNotWaitedFor) {
+  const std::string fifo = model_.path() + "/fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  for (const std::string command : {"generate --ids @", "trace --ids @", "logits --ids @"}) {
+    const std::string no_file = ": expected a regular file; got ";
+    expect_failure(shell(command + fifo), fifo + no_file + "a pipe");
+    expect_failure(shell(command + "/tmp"), "/tmp" + no_file + "a directory");
+    expect_failure(shell(command + "/dev/zero"), "/dev/zero" + no_file + "a device");
+  }
+  expect_failure(run_qwen3({"render", "--template", fifo}), fifo + ": expected a regular file");
 }
 
 TEST_F(Input, TheLastLineMayLackItsEnd) {

@@ -6,8 +6,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/input_file.h"
 #include "base/json.h"
-#include "base/mapped_file.h"
 #include "cli/run_program.h"
 #include "support/temp_dir.h"
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/input_file.h"
 #include "base/json.h"
-#include "base/mapped_file.h"
 #include "qwen3/engine.h"
 #include "qwen3/model.h"
 #include "qwen3/text.h"

@@ -153,10 +153,13 @@ class RunningServer {
            info.si_pid == 0;
   }
 
-  // Sends the signal and returns the exit code, or minus the signal that ended it.
+  // Sends the signal and returns the exit code, or minus the signal that ended it: SIGKILL when
+  // it had to be ended after a minute.
   int stop(int signal) {
     kill(child_, signal);
     int status = 0;
+    for (int i = 0; i < 6000 && runs(); ++i) usleep(10'000);
+    if (runs()) kill(child_, SIGKILL);
     waitpid(child_, &status, 0);
     child_ = -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);

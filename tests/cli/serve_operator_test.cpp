@@ -102,7 +102,7 @@ TEST(ServeSignals, ADrainThatRunsOutEndsAStreamLikeAnyFailure) {
 
 // What a terminal that closes sends: twice, and nothing under way is lost.
 TEST(ServeSignals, SighupLetsAnswersFinish) {
-  RunningServer server({"-m", "nano"});
+  RunningServer server({"-m", "nano", "--drain-seconds", "600"});
   Conversation client(server.port());
   client.send(long_stream(server.port()));
   client.hear("data: ");
@@ -130,7 +130,11 @@ TEST(ServeSignals, SighupIsIgnoredUnderNohup) {
 TEST(ServeWatchdog, APausedProcessIsNotTakenForAStepThatHangs) {
   RunningServer server({"-m", "nano-moe", "--backend", "reference", "--step-seconds", "2"});
   Conversation client(server.port());
-  client.send(long_stream(server.port()));
+  // Steps so long that the pause falls into one.
+  client.send(request_text(
+      "POST /v1/completions",
+      server.port(),
+      R"({"prompt":"Hello","n":8,"max_tokens":40,"ignore_eos":true,"loop_guard":false,"stream":true})"));
   client.hear("data: ");
   server.send_signal(SIGSTOP);
   std::this_thread::sleep_for(std::chrono::milliseconds(2600));
@@ -180,13 +184,13 @@ TEST(ServeMetricsHost, IsAListenerOfItsOwn) {
   ASSERT_THAT(said, HasSubstr(kWords));
   const auto port =
       static_cast<uint16_t>(std::stoi(said.substr(said.find(kWords) + kWords.size())));
-  const auto ask = [&](const std::string& head) {
+  const auto ask = [&](const std::string& head, const std::string& host = {}) {
     Conversation client(port);
-    client.send(request_text(head, port, {}, "collector.example"));
+    client.send(request_text(head, port, {}, host));
     return client.hear_all();
   };
-  EXPECT_THAT(ask("GET /metrics"), HasSubstr("qwen3_num_requests_running"));
-  EXPECT_THAT(ask("GET /health"), HasSubstr("HTTP/1.1 200"));
+  EXPECT_THAT(ask("GET /metrics", "collector.example"), HasSubstr("qwen3_num_requests_running"));
+  EXPECT_THAT(ask("GET /health", "10.42.0.17"), HasSubstr("HTTP/1.1 200"));
   for (const char* head : {"GET /v1/models", "POST /v1/chat/completions", "GET /version"}) {
     EXPECT_THAT(ask(head), HasSubstr("HTTP/1.1 404")) << head;
   }

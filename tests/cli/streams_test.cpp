@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "cli/run_program.h"
 #include "support/temp_dir.h"
 

@@ -3,7 +3,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <filesystem>
 #include <thread>
 
 #include "cli/scripted_model.h"
@@ -38,6 +40,21 @@ TEST_F(OnTerminal, AnswersAndLeaves) {
   ASSERT_TRUE(terminal.shows("> "));
   terminal.type("/exit\n");
   EXPECT_EQ(terminal.wait(), 0) << terminal.screen();
+}
+
+// Opening it would wait for a writer, and writing into it for a reader.
+TEST_F(OnTerminal, AHistoryThatIsNoFileIsLeftAlone) {
+  const std::filesystem::path folder = model_.dir().path() / "qwen3";
+  std::filesystem::create_directories(folder);
+  ASSERT_EQ(::mkfifo((folder / "history").c_str(), 0600), 0);
+  Terminal terminal(chat(), environment());
+  ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();
+  terminal.type("hi\n");
+  ASSERT_TRUE(terminal.shows("hey é")) << terminal.screen();
+  ASSERT_TRUE(terminal.shows("> "));
+  terminal.type("/exit\n");
+  EXPECT_EQ(terminal.wait(), 0) << terminal.screen();
+  EXPECT_TRUE(std::filesystem::is_fifo(folder / "history"));
 }
 
 TEST_F(OnTerminal, AWindowMayChangeItsSizeAtThePrompt) {

@@ -11,8 +11,8 @@
 #include <tuple>
 #include <vector>
 
+#include "base/input_file.h"
 #include "base/json.h"
-#include "base/mapped_file.h"
 #include "cli/run_program.h"
 #include "cli/trace_moe_block.h"
 #include "formats/npy.h"

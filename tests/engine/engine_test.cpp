@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "base/input_file.h"
 #include "base/json.h"
-#include "base/mapped_file.h"
 #include "engine/evaluate.h"
 #include "engine/model_impl.h"
 #include "engine/sampler.h"

@@ -10,8 +10,8 @@
 #include <random>
 #include <vector>
 
+#include "base/input_file.h"
 #include "base/json.h"
-#include "base/mapped_file.h"
 
 namespace qwen3 {
 namespace {

@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "eval/choice_source.h"
 #include "eval/client.h"
 #include "eval/engine_source.h"

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <filesystem>
+
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 
@@ -52,6 +55,31 @@ TEST(Dataset, NamesTheLineThatIsWrong) {
   refused("{\"prompt\": \"\\ud800\"}", {"line 2", "surrogate"});
   EXPECT_ERROR(Dataset(dir.write("e.jsonl", ""), Mode::standard), ErrorKind::corrupt_file, "empty");
   EXPECT_ERROR(Dataset(dir.path() / "no", Mode::standard), ErrorKind::not_found, "no");
+}
+
+TEST(Dataset, RowsAreThoseThatWereThereAtFirst) {
+  const test::TempDir dir;
+  const std::string rows = "{\"prompt\": \"one\"}\n{\"prompt\": \"two\"}\n";
+  const auto path = dir.write("d.jsonl", rows);
+  const Dataset dataset(path, Mode::standard);
+  EXPECT_EQ(dataset.row(1).prompt, "two");
+  dir.write("d.jsonl", "{\"prompt\": \"one\"}\n{\"prompt\": \"TWO\"}\n");
+  EXPECT_EQ(dataset.row(0).prompt, "one");
+  EXPECT_ERROR(dataset.row(1), ErrorKind::corrupt_file, "d.jsonl: line 2: changed since");
+  std::filesystem::resize_file(path, 20);
+  EXPECT_ERROR(dataset.row(1), ErrorKind::corrupt_file, "d.jsonl: ends before byte");
+}
+
+TEST(Dataset, ALineTooLongIsRefusedBeforeItIsRead) {
+  const test::TempDir dir;
+  const auto path = dir.write("d.jsonl", "{\"prompt\": \"p\"}\n");
+  std::filesystem::resize_file(path, uintmax_t{10} << 30);
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_ERROR(Dataset(path, Mode::standard),
+               ErrorKind::corrupt_file,
+               "d.jsonl: line 2: expected at most 33554432 bytes");
+  // Ten gigabytes would take a minute.
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
 }
 
 TEST(Dataset, NanoArcIsOne) {

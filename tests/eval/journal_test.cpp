@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <set>
 
 #include "eval/sample_key.h"
@@ -86,6 +87,20 @@ TEST(Journal, SyncsWhatAnEarlierProcessMayNotHave) {
   disk.bytes = line_number(0) + "\n";  // written, never synced
   open_journal(disk);
   EXPECT_EQ(disk.synced, disk.bytes);
+}
+
+// Ten gigabytes without a line end are no tail that a power loss leaves: not read through, not cut.
+TEST(Journal, RefusesALineLongerThanAnyItWrites) {
+  const test::TempDir dir;
+  const auto path = dir.write("out", line_number(0) + "\n");
+  std::filesystem::resize_file(path, uintmax_t{10} << 30);
+  const auto visit = [](std::string_view, int64_t) { return true; };
+  for (const BadLines bad_lines : {BadLines::refuse, BadLines::skip}) {
+    EXPECT_ERROR(Journal(open_append_file(path), bad_lines, visit),
+                 ErrorKind::corrupt_file,
+                 "out: line 2: expected at most 134217728 bytes, got more");
+    EXPECT_EQ(std::filesystem::file_size(path), uintmax_t{10} << 30);
+  }
 }
 
 TEST(Journal, RefusesADamagedLineInTheMiddle) {

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "eval/divergence.h"
 #include "qwen3/logits.h"
 #include "support/expect_error.h"

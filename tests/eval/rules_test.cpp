@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "base/sha256.h"
+#include "eval/line_scanner.h"
 #include "eval/python_json.h"
 #include "eval/python_text.h"
 #include "eval/score.h"
@@ -30,10 +31,11 @@ std::string golden_path(const std::string& name) {
 }
 
 std::vector<std::string> golden_lines(const std::string& name) {
-  const std::string text = read_bytes(golden_path(name));
+  const InputFile file(golden_path(name));
+  LineScanner scanner(file, kMaxLineBytes, LineScanner::Ends::python);
+  LineScanner::Line line;
   std::vector<std::string> lines;
-  size_t pos = 0;
-  while (const auto line = next_python_line(text, pos)) lines.emplace_back(*line);
+  while (scanner.next(line)) lines.emplace_back(line.text);
   return lines;
 }
 
@@ -201,21 +203,6 @@ TEST(OfficialRules, SearchesFindWhatThePatternsFind) {
   EXPECT_THAT(find_bracketed_arrays("[[\xD9\xA3]]"), ElementsAre("[[\xD9\xA3]]"));  // a digit three
   EXPECT_THAT(find_bracketed_arrays("[[\xC2\xB2]]"), IsEmpty());  // superscript two
   EXPECT_THAT(find_bracketed_arrays("[[-1]]"), IsEmpty());
-}
-
-TEST(OfficialRules, LinesEndAsInPythonsTextMode) {
-  const auto lines = [](std::string_view text) {
-    std::vector<std::string> all;
-    size_t pos = 0;
-    while (const auto line = next_python_line(text, pos)) all.emplace_back(*line);
-    return all;
-  };
-  using testing::ElementsAre;
-  EXPECT_THAT(lines("a\nb\r\nc\rd"), ElementsAre("a", "b", "c", "d"));
-  EXPECT_THAT(lines("a\n"), ElementsAre("a"));
-  EXPECT_THAT(lines("\n\r\r\n\n"), ElementsAre("", "", "", ""));
-  EXPECT_THAT(lines("a\x0b\x0c\xE2\x80\xA8"), ElementsAre("a\x0b\x0c\xE2\x80\xA8"));
-  EXPECT_THAT(lines(""), testing::IsEmpty());
 }
 
 }  // namespace

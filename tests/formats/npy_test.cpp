@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 

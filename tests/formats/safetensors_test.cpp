@@ -9,7 +9,7 @@
 #include <cstring>
 #include <string>
 
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 
@@ -331,18 +331,18 @@ TEST(Safetensors, WriterAndReaderAgree) {
   }};
   const std::array<std::pair<std::string, std::string>, 1> metadata = {{{"format", "pt"}}};
   write_safetensors(path, tensors, metadata);
-  const MappedFile file(path);
-  const auto entries = parse_safetensors(file.bytes(), path);
+  const std::string file = read_text_file(path, 10'000);
+  const auto entries = read_safetensors(InputFile(path));
   ASSERT_EQ(entries.size(), 3u);
   EXPECT_EQ(entries[0].name, "a \"quoted\"");
   EXPECT_EQ(entries[0].begin % 8, 0);
   EXPECT_EQ(entries[0].shape, (std::vector<int64_t>{3, 1}));
-  EXPECT_EQ(std::memcmp(file.bytes().data() + entries[0].begin, floats.data(), 12), 0);
+  EXPECT_EQ(std::memcmp(file.data() + entries[0].begin, floats.data(), 12), 0);
   EXPECT_EQ(entries[1].dtype, "BF16");
-  EXPECT_EQ(std::memcmp(file.bytes().data() + entries[1].begin, halves.data(), 4), 0);
+  EXPECT_EQ(std::memcmp(file.data() + entries[1].begin, halves.data(), 4), 0);
   EXPECT_EQ(entries[2].dtype, "F16");
   EXPECT_EQ(entries[2].begin, entries[2].end);
-  EXPECT_NE(file.text().find(R"("__metadata__":{"format":"pt"})"), std::string_view::npos);
+  EXPECT_NE(file.find(R"("__metadata__":{"format":"pt"})"), std::string_view::npos);
 
   const std::array<SafetensorsTensor, 1> wrong = {
       {{"a", DType::f32, {4}, std::as_bytes(std::span(floats))}}};
@@ -350,7 +350,7 @@ TEST(Safetensors, WriterAndReaderAgree) {
   const std::array<SafetensorsTensor, 2> twice = {{tensors[1], tensors[1]}};
   EXPECT_ERROR(write_safetensors(path, twice), kCorrupt, "tensor b is listed twice");
   write_safetensors(path, {});
-  EXPECT_TRUE(parse_safetensors(MappedFile(path).bytes(), path).empty());
+  EXPECT_TRUE(read_safetensors(InputFile(path)).empty());
 }
 
 }  // namespace

@@ -4,8 +4,8 @@
 
 #include <numeric>
 
+#include "base/input_file.h"
 #include "base/json.h"
-#include "base/mapped_file.h"
 #include "kernels/reference/reference_backend.h"
 #include "support/tensors.h"
 

@@ -4,8 +4,8 @@
 
 #include <cmath>
 
+#include "base/input_file.h"
 #include "base/json.h"
-#include "base/mapped_file.h"
 #include "model/rope.h"
 #include "support/tensors.h"
 

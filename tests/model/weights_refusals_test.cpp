@@ -4,6 +4,10 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -106,6 +110,42 @@ TEST_F(WeightsTest, ThreadsAreChecked) {
                ErrorKind::invalid_argument,
                "threads",
                "got 0");
+}
+
+// Otherwise every answer would be NaN, and nothing would say why.
+TEST_F(WeightsTest, NumbersThatAreNoneAreNamed) {
+  const StoredModel model{.moe = true, .bias = true, .dtype = DType::f32};
+  const Tensors tensors = model.tensors();
+  for (const float value : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) {
+    for (const auto& [name, tensor] : tensors) {
+      for (const size_t at : {size_t{0}, tensor.values.size() - 1}) {
+        Tensors changed = tensors;
+        changed[name].values[at] = value;
+        write(model, changed);
+        EXPECT_ERROR(load(), kCorrupt, "tensor " + name + ": rows ", "expected finite numbers");
+      }
+    }
+  }
+  // Finite as float32, and beyond what bfloat16 holds.
+  Tensors changed = tensors;
+  changed["model.embed_tokens.weight"].values[3] = std::numeric_limits<float>::max();
+  write(model, changed);
+  EXPECT_NO_THROW(load());
+  EXPECT_ERROR(load(*reference_, WeightsDType::bf16),
+               kCorrupt,
+               "tensor model.embed_tokens.weight: rows 0",
+               "expected finite numbers in bfloat16");
+}
+
+TEST_F(WeightsTest, AFileThatIsWrittenToMeanwhileIsAnError) {
+  const StoredModel model;
+  write(model, model.tensors());
+  const Checkpoint checkpoint = Checkpoint::open(dir_.path());
+  const fs::path file = dir_.path() / "model.safetensors";
+  fs::last_write_time(file, fs::last_write_time(file) + std::chrono::seconds(1));
+  EXPECT_ERROR(load_weights(checkpoint, *reference_, WeightsDType::as_stored, 1, {}),
+               kCorrupt,
+               "model.safetensors: written to while it was read");
 }
 
 // T-S4: no SIGBUS, whatever is cut off, and whenever.

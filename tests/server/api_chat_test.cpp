@@ -284,7 +284,7 @@ TEST_F(ApiChat, StopStringsEndTheAnswer) {
 // A thought and its tags are not searched: a stop string is about what the user is told.
 TEST_F(ApiChat, StopStringsAreLookedForInTheContent) {
   say("<think>\nat the start, then more\n</think>\n\nUse a tool. t");
-  for (const char* stop : {"t", "tool", "st", "k>\n", "</think>", "<", "\n\nUs"}) {
+  for (const char* stop : {"t", "tool", "st", "k>\n", "</think>", "<"}) {
     for (const auto field : {ReasoningField::reasoning_content, ReasoningField::none}) {
       restart({.model_names = {"nano"}, .reasoning_field = field});
       say("<think>\nat the start, then more\n</think>\n\nUse a tool. t");

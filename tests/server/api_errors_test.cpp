@@ -454,14 +454,14 @@ TEST_F(ApiErrors, TemplatesThatFailNameTheField) {
   // Limits of a render.
   use_template(*service->loaded(),
                "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}");
-  reply = fails({});
+  reply = fails(Json::object());
   EXPECT_EQ(reply.param(), "messages");
   EXPECT_NE(reply.message().find("steps"), std::string::npos) << reply.text;
   use_template(*service->loaded(), "{{ 'x' * 99999999 }}");
-  EXPECT_EQ(fails({}).param(), "messages");
+  EXPECT_EQ(fails(Json::object()).param(), "messages");
   // What the template says itself.
   use_template(*service->loaded(), "{{ raise_exception('No user query found in messages.') }}");
-  EXPECT_EQ(fails({}).message(), "No user query found in messages.");
+  EXPECT_EQ(fails(Json::object()).message(), "No user query found in messages.");
 }
 
 TEST_F(ApiErrors, MessagesAndToolsAreCheckedByPath) {

@@ -212,8 +212,12 @@ TEST_F(ApiLifecycle, AbortTellsEveryone) {
 
 TEST_F(ApiLifecycle, AFailingStepIsOurFaultAndNotTheEnd) {
   start({.model_names = {"mock"}});
+  knobs.fail_kind = static_cast<int>(ErrorKind::corrupt_file);
   knobs.fail_at = 0;
   EXPECT_EQ(call("POST", "/v1/chat/completions", body_of(1, false, 1, "Hi")).status, 500);
+  knobs.fail_kind = static_cast<int>(ErrorKind::out_of_memory);
+  knobs.fail_at = 1;
+  EXPECT_EQ(call("POST", "/v1/chat/completions", body_of(1, false, 1, "Hi")).status, 503);
   EXPECT_EQ(call("POST", "/v1/chat/completions", body_of(1, false, 1, "Hi")).status, 200);
   expect_idle();
 }

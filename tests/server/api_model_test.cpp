@@ -159,7 +159,9 @@ TEST_F(ApiModel, RequiredCallsAreOfDeclaredFunctions) {
     const Json& choice = reply.json["choices"][0];
     n_calls += expect_kept(choice, i % 3 == 0 ? std::vector{names[0]} : names);
     n_thoughts += !choice["message"]["reasoning_content"].is_null();
-    if (i % 2 == 1) EXPECT_TRUE(choice["message"]["reasoning_content"].is_null());
+    if (i % 2 == 1) {
+      EXPECT_TRUE(choice["message"]["reasoning_content"].is_null());
+    }
   }
   EXPECT_GE(n_calls, 12);
   EXPECT_GE(n_thoughts, 8) << "a hybrid model thinks unless told otherwise";

@@ -68,8 +68,8 @@ TEST_F(ApiTools, TheOpeningOfACallHasADeclaredName) {
     const SteeringPlan plan =
         plan_steering(model(), PromptState::thinking_is_over, std::nullopt, names);
     std::set<std::string> seen;
-    for (uint32_t seed = 0; seed < 300; ++seed) {
-      const std::string text = steered(model(), plan, seed, 60);
+    for (uint32_t seed = 0; seed < 100; ++seed) {
+      const std::string text = steered(model(), plan, seed, 30);
       const std::string before =
           format == ToolFormat::hermes ? "<tool_call>\n{\"name\": \"" : "<tool_call>\n<function=";
       ASSERT_TRUE(text.starts_with(before)) << text;
@@ -80,7 +80,7 @@ TEST_F(ApiTools, TheOpeningOfACallHasADeclaredName) {
         EXPECT_TRUE(rest.starts_with(">\n")) << text;
       } else {
         ASSERT_TRUE(rest.starts_with("\", \"arguments\":")) << text;
-        EXPECT_EQ(rest[rest.find_first_not_of(" \t\r\n", 14)], '{') << text;
+        EXPECT_EQ(rest[rest.find_first_not_of(" \t\r\n", 15)], '{') << text;
       }
     }
     EXPECT_EQ(seen, std::set<std::string>(names.begin(), names.end()));
@@ -92,7 +92,7 @@ TEST_F(ApiTools, AThoughtMayComeBeforeACall) {
   const SteeringPlan plan = plan_steering(model(), PromptState::plain, 5, {"f"});
   int n_thoughts = 0;
   for (uint32_t seed = 0; seed < 60; ++seed) {
-    const std::string text = steered(model(), plan, seed, 60);
+    const std::string text = steered(model(), plan, seed, 30);
     n_thoughts += text.starts_with("<think>");
     ASSERT_TRUE(text.starts_with("<think>") || text.starts_with("<tool_call>\n{\"name\": \"f\""))
         << text;

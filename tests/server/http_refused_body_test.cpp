@@ -190,5 +190,56 @@ TEST(RefusedBodyLimits, TooLargeAndTooManyClose) {
   EXPECT_EQ(first_line_of("", inner), "HTTP/1.1 429");
 }
 
+// There is no room for the body: it is refused by its stated length, unread; chunks when they have
+// grown too many.
+TEST(RefusedBodyLimits, WithoutMemoryTheConnectionCloses) {
+  HttpOptions options = test_options();
+  options.request_memory_bytes = 0;  // the least
+  options.limits.body_bytes = 64 << 20;
+  HttpServer server(std::move(options), basic_routes());
+  const std::string head = "POST /v1/echo HTTP/1.1\r\n" + host_line(server.port()) +
+                           "Content-Type: application/json\r\n";
+  const std::string inner = get(server.port(), "/health");
+  {
+    RawClient client(server.port());
+    client.send(head + "Content-Length: 33554432\r\n\r\n" + inner + inner);
+    ASSERT_TRUE(client.receive_all());
+    EXPECT_EQ(client.received().substr(0, 12), "HTTP/1.1 503");
+    EXPECT_NE(client.received().find("retry-after"), std::string::npos);
+    EXPECT_EQ(client.received().find("HTTP/1.1 ", 1), std::string::npos);
+  }
+  {
+    RawClient client(server.port());
+    client.send(head + "Transfer-Encoding: chunked\r\n\r\n");
+    const std::string chunk = "10000\r\n" + std::string(0x10000, ' ') + "\r\n";
+    for (int i = 0; i < 500 && client.send(chunk); ++i) {
+    }
+    ASSERT_TRUE(client.receive_all());
+    EXPECT_EQ(client.received().substr(0, 12), "HTTP/1.1 503");
+  }
+  // What was held is free again.
+  EXPECT_TRUE(wait_for([&] { return server.counters().connections_open == 0; }));
+  EXPECT_EQ(server.counters().request_bytes, 0);
+  EXPECT_GE(server.counters().request_bytes_refused, 2);
+  RawClient client(server.port());
+  client.send(post(server.port(), "/v1/echo", R"("small")"));
+  EXPECT_EQ(client.answer()->status, 200);
+}
+
+// The values of a body are counted before it is read as JSON.
+TEST(RefusedBodyLimits, BodiesThatUnfoldAreRefused) {
+  HttpOptions options = test_options();
+  options.request_memory_bytes = 16 << 20;
+  HttpServer server(std::move(options), basic_routes());
+  RawClient client(server.port());
+  client.send(post(server.port(), "/v1/echo", "[" + std::string(100'000, ',') + "]"));
+  const auto answer = client.answer();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 413);
+  EXPECT_NE(answer->body.find("JSON values"), std::string::npos) << answer->body;
+  client.send(post(server.port(), "/v1/echo", "[1]"));
+  EXPECT_EQ(client.answer()->body, "[1]") << "the body was read, so the connection goes on";
+}
+
 }  // namespace
 }  // namespace qwen3::server

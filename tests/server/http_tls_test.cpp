@@ -4,10 +4,13 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <sys/stat.h>
 
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <future>
+#include <iterator>
 
 #include "qwen3/error.h"
 #include "server/http_server.h"
@@ -57,6 +60,7 @@ class TlsClient {
     SSL_CTX_free(context_);
   }
   bool connected() const { return connected_; }
+  int n_certificates() const { return sk_X509_num(SSL_get_peer_cert_chain(ssl_)); }
   bool send(std::string_view bytes) {
     return SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())) ==
            static_cast<int>(bytes.size());
@@ -164,6 +168,37 @@ TEST_F(HttpTls, AHandshakeThatStopsIsClosedInTime) {
   EXPECT_TRUE(silent.receive_all());
 }
 
+std::string text_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST_F(HttpTls, SendsTheWholeChain) {
+  const std::string between = (folder_ / "between.pem").string();
+  make_certificate(between, (folder_ / "unused.pem").string());
+  HttpOptions chain = options();
+  chain.tls_certificate = (folder_ / "chain.pem").string();
+  const auto write = [&](const std::string& text) {
+    std::ofstream(chain.tls_certificate, std::ios::binary) << text;
+  };
+  write(text_of(certificate()) + text_of(between) + "anything may follow\n");
+  {
+    HttpServer server(chain, basic_routes());
+    const TlsClient client(server.port());
+    ASSERT_TRUE(client.connected());
+    EXPECT_EQ(client.n_certificates(), 2);
+  }
+  const std::string cut = text_of(between);
+  write(text_of(certificate()) + cut.substr(0, cut.size() / 2));
+  try {
+    HttpServer server(chain, basic_routes());
+    FAIL() << "half a certificate was taken for none";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("expected a PEM certificate chain"),
+              std::string::npos);
+  }
+}
+
 TEST_F(HttpTls, RefusesFilesThatDoNotFit) {
   const auto refusal = [](HttpOptions changed) -> std::string {
     try {
@@ -176,6 +211,11 @@ TEST_F(HttpTls, RefusesFilesThatDoNotFit) {
   HttpOptions changed = options();
   changed.tls_certificate += ".missing";
   EXPECT_NE(refusal(changed).find("--tls-cert"), std::string::npos);
+  const std::string fifo = (folder_ / "fifo").string();
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  changed.tls_certificate = fifo;
+  EXPECT_NE(refusal(changed).find("--tls-cert " + fifo + ": expected a regular"),
+            std::string::npos);
   changed = options();
   changed.tls_key = certificate();
   EXPECT_NE(refusal(changed).find("--tls-key"), std::string::npos);

@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "base/input_file.h"
 #include "base/json.h"
-#include "base/mapped_file.h"
 #include "formats/safetensors.h"
 
 namespace qwen3::server {

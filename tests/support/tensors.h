@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/mapped_file.h"
+#include "base/input_file.h"
 #include "formats/safetensors.h"
 #include "tensor/tensor.h"
 
@@ -37,11 +37,13 @@ inline Array copy_of(const Tensor& tensor) {
 
 // Every F32 and I32 tensor of a safetensors file.
 inline std::map<std::string, Array> read_arrays(const std::filesystem::path& path) {
-  const MappedFile file(path);
+  const InputFile file(path);
   std::map<std::string, Array> arrays;
-  for (const SafetensorsEntry& entry : parse_safetensors(file.bytes(), file.name())) {
+  for (const SafetensorsEntry& entry : read_safetensors(file)) {
     Array array{entry.shape, {}};
-    const std::byte* data = file.bytes().data() + entry.begin;
+    std::vector<std::byte> bytes(static_cast<size_t>(entry.end - entry.begin));
+    file.read(entry.begin, bytes);
+    const std::byte* data = bytes.data();
     for (int64_t i = 0; i < (entry.end - entry.begin) / 4; ++i) {
       if (entry.dtype == "I32") {
         int32_t value;

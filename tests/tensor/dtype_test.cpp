@@ -157,5 +157,28 @@ TEST(Convert, EveryPairOfTypes) {
   EXPECT_EQ(copy, one);
 }
 
+TEST(AllFinite, KnowsEveryPatternWhereverItStands) {
+  for (const Format& format : kFormats) {
+    for (uint32_t bits = 0; bits < 65536; ++bits) {
+      std::vector<uint16_t> values(67, 0);
+      values[bits % 67] = static_cast<uint16_t>(bits);
+      ASSERT_EQ(all_finite(values.data(), format.type, 67),
+                std::isfinite(format.widen(static_cast<uint16_t>(bits))))
+          << bits;
+    }
+  }
+  const float largest = std::numeric_limits<float>::max();
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float value : {0.0f, -0.0f, largest, -largest, infinity, -infinity, NAN, -NAN}) {
+    for (size_t at = 0; at < 20; ++at) {
+      std::vector<float> values(20, 1);
+      values[at] = value;
+      EXPECT_EQ(all_finite(values.data(), DType::f32, 20), std::isfinite(value)) << value;
+      EXPECT_EQ(all_finite(values.data(), DType::f32, static_cast<int64_t>(at)), true) << value;
+    }
+  }
+  EXPECT_TRUE(all_finite(nullptr, DType::f32, 0));
+}
+
 }  // namespace
 }  // namespace qwen3

@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/input_file.h"
 #include "base/json.h"
-#include "base/mapped_file.h"
 #include "qwen3/error.h"
 #include "tokenizer/tokenizer.h"
 

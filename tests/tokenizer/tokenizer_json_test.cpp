@@ -162,6 +162,25 @@ TEST(TokenizerJson, VocabularyMustBeOneToOneAndHaveAllBytes) {
   EXPECT_THAT(refuse(json).message, HasSubstr("model.vocab[\"!\"]"));
 }
 
+// tokenizers 0.23.3: such a token has its id both ways, and no text is ever encoded to it. A raw
+// control character is no JSON, there and here.
+TEST(TokenizerJson, ControlCharactersMayStandInTheVocabularyAsEscapes) {
+  const int32_t next = tiny().size();
+  const std::vector<std::string> keys = {"\x01", std::string("a\0b", 3), "\n", "\x7f\xC2\x85"};
+  Json added = Json::object();
+  for (size_t i = 0; i < keys.size(); ++i) added[keys[i]] = next + static_cast<int32_t>(i);
+  const Tokenizer t = Tokenizer::from_json(patched_tiny({{"model", {{"vocab", added}}}}), "t");
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const int32_t id = next + static_cast<int32_t>(i);
+    EXPECT_EQ(t.token_to_id(keys[i]), id);
+    EXPECT_EQ(t.decode(std::vector<int32_t>{id}), keys[i]);
+    EXPECT_EQ(t.encode(keys[i]), tiny().encode(keys[i])) << "of the bytes' own tokens";
+  }
+  std::string raw = tiny_json();
+  raw.replace(raw.find("\"!\":0"), 5, "\"\x01\":0");
+  EXPECT_EQ(refuse(raw).kind, ErrorKind::corrupt_file);
+}
+
 TEST(TokenizerJson, MergesMustFitTheVocabulary) {
   const auto with = [](const Json& merges, const std::string& what) {
     expect_refused({{"model", {{"merges", merges}}}}, ErrorKind::corrupt_file, what);
@@ -302,6 +321,11 @@ TEST_F(TokenizerDirectory, MissingAndBrokenFilesAreNamed) {
   EXPECT_EQ(thrown.kind, ErrorKind::corrupt_file);
   EXPECT_THAT(thrown.message, HasSubstr("tokenizer.json"));
   write("tokenizer.json", tiny_json());
+  std::filesystem::create_symlink("tokenizer_config.json", directory_ / "tokenizer_config.json");
+  thrown = thrown_by([&] { Tokenizer::load(directory_); });
+  EXPECT_EQ(thrown.kind, ErrorKind::not_found) << "there, but not to be read: not passed over";
+  EXPECT_THAT(thrown.message, HasSubstr("tokenizer_config.json: cannot open"));
+  std::filesystem::remove(directory_ / "tokenizer_config.json");
   write("tokenizer_config.json", R"({"added_tokens_decoder":{"-5":{"content":"x"}}})");
   thrown = thrown_by([&] { Tokenizer::load(directory_); });
   EXPECT_THAT(thrown.message, HasSubstr("added_tokens_decoder"));
