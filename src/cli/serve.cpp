@@ -90,7 +90,6 @@ ExitCode serve(ServeOptions& options) {
   EndSignals signals;
   log_in_background(options);
   EndGuard guard;  // outlives what may hang
-  ReadyThread stopper;
   ServeHeap heap;
   server::Service service(options.service);
   server::HttpServer front(options.http, server::make_routes(service));
@@ -100,6 +99,7 @@ ExitCode serve(ServeOptions& options) {
   }
   const auto metrics_front = listen_for_metrics(options, service);
   Watchdog watchdog(service, options.step_seconds);
+  ReadyThread stopper;
   std::future<LoadedModel> loading =
       std::async(std::launch::async, [&options] { return load_served_model(options); });
   run_until_signal(signals, loading, {front, service, watchdog, heap}, options);
