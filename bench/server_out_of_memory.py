@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """`qwen3 serve` under limits on its address space, from one in which it barely starts: large requests
 (tens of thousands of small objects in one body), alone and at once, beside a small chat. Each is
-answered, or its connection closed; the server goes on, and the next small chat gets its 200.
+answered, or its connection closed; the server goes on, and the next small chat gets its 200. Without
+--memory-limit the server believes in all the memory of the machine, and so runs out.
 
     script/build release qwen3
-    bench/server_out_of_memory.py [--start 150] [--end 600] [--step 25]
+    bench/server_out_of_memory.py [--start 150] [--end 600] [--step 25] [-- --memory-limit 150M]
 """
 import argparse
 import collections
@@ -21,6 +22,7 @@ parser.add_argument("--end", type=int, default=600)
 parser.add_argument("--step", type=int, default=25)
 parser.add_argument("--calls", type=int, default=45_000, help="tool calls in one body")
 parser.add_argument("--at-once", type=int, default=4)
+parser.add_argument("serve", nargs="*", help="more options of qwen3 serve")
 options = parser.parse_args()
 
 SMALL = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4}
@@ -54,13 +56,13 @@ def goes_on(server, seconds=20):
 
 
 def run_under(mib):
-    """What came of it, or None where the server says at its start that this is too little."""
+    """What came of it, or what the server said where it did not start."""
     command = ["prlimit", f"--as={mib << 20}", sc.BIN / "qwen3", "serve", "-m", "nano", "--port", "0",
-               "--host", "127.0.0.1", "--memory-limit", "150M"]
+               "--host", "127.0.0.1", "--kv-cache-size", "8M", *options.serve]
     try:
-        server = sc.Server(command, ready_seconds=20)
-    except SystemExit:
-        return None
+        server = sc.Server(command)
+    except SystemExit as problem:
+        return str(problem).strip().splitlines()[-1]
     statuses = collections.Counter()
     with concurrent.futures.ThreadPoolExecutor(options.at_once + 1) as pool:
         for at_once in [1, 1, options.at_once]:
@@ -79,8 +81,8 @@ def run_under(mib):
 ran = 0
 for mib in range(options.start, options.end + 1, options.step):
     came = run_under(mib)
-    if came is None:
-        print(f"{mib} MiB: too little to start")
+    if isinstance(came, str):
+        print(f"{mib} MiB: did not start: {came[:150]}")
         continue
     ran += 1
     print(f"{mib} MiB:", ", ".join(f"{status} x{n}" for status, n in sorted(came.items(), key=str)), flush=True)

@@ -99,6 +99,7 @@ ExitCode serve(ServeOptions& options) {
   }
   const auto metrics_front = listen_for_metrics(options, service);
   Watchdog watchdog(service, options.step_seconds);
+  ReadyThread stopper;
   std::future<LoadedModel> loading =
       std::async(std::launch::async, [&options] { return load_served_model(options); });
   run_until_signal(signals, loading, {front, service, watchdog, heap}, options);
@@ -115,6 +116,7 @@ ExitCode serve(ServeOptions& options) {
               watchdog,
               signals,
               guard,
+              stopper,
               {.notice = std::chrono::seconds(options.drain_notice_seconds),
                .drain = std::chrono::seconds(options.drain_seconds)});
   return kDone;

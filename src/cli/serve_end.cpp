@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <future>
+#include <utility>
 
 #include "cli/commands.h"
 #include "cli/console.h"
@@ -31,13 +31,15 @@ void give_notice(server::Service& service,
 
 }  // namespace
 
+EndGuard::EndGuard() : thread_([this] { run(); }) {}
+
 EndGuard::~EndGuard() {
   {
     const std::lock_guard lock(mutex_);
     over_ = true;
   }
   changed_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  thread_.join();
 }
 
 void EndGuard::within(std::chrono::milliseconds time) {
@@ -46,7 +48,6 @@ void EndGuard::within(std::chrono::milliseconds time) {
     end_ = std::chrono::steady_clock::now() + time + kMargin;
   }
   changed_.notify_all();
-  if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
 }
 
 void EndGuard::all_answered() {
@@ -60,6 +61,10 @@ void EndGuard::all_answered() {
 void EndGuard::run() {
   std::unique_lock lock(mutex_);
   while (!over_) {
+    if (!end_) {
+      changed_.wait(lock);
+      continue;
+    }
     if (std::chrono::steady_clock::now() >= *end_) {
       print_error(answered_ ? "qwen3 serve: every request is answered, but the engine does not end "
                               "in time; the process ends without it"
@@ -72,18 +77,38 @@ void EndGuard::run() {
   }
 }
 
+ReadyThread::ReadyThread()
+    : ended_(std::async(std::launch::async, [work = work_.get_future()]() mutable {
+        if (const std::function<void()> mine = work.get()) mine();
+      })) {}
+
+ReadyThread::~ReadyThread() {
+  if (!started_) work_.set_value(nullptr);
+}
+
+void ReadyThread::start(std::function<void()> work) {
+  started_ = true;
+  work_.set_value(std::move(work));
+}
+
+bool ReadyThread::is_done() const {
+  return ended_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+}
+
+void ReadyThread::join() { ended_.get(); }
+
 void end_service(server::HttpServer& front,
                  server::Service& service,
                  Watchdog& watchdog,
                  EndSignals& signals,
                  EndGuard& guard,
+                 ReadyThread& stopper,
                  const EndTimes& times) {
   guard.within(times.notice + times.drain);
   give_notice(service, watchdog, signals, times.notice);
   service.drain();
-  std::future<void> stopped =
-      std::async(std::launch::async, [&front, &times] { front.stop(times.drain); });
-  while (stopped.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+  stopper.start([&front, &times] { front.stop(times.drain); });
+  while (!stopper.is_done()) {
     if (!signals.urgent()) {
       signals.wait(kTick);
       watchdog.look();
@@ -94,7 +119,7 @@ void end_service(server::HttpServer& front,
     front.stop(std::chrono::milliseconds(0));
     break;
   }
-  stopped.get();
+  stopper.join();
   guard.all_answered();
 }
 

@@ -1,9 +1,12 @@
 // How qwen3 serve ends: told to, it gives notice, lets what is under way finish, and is gone by a
-// time that is known beforehand, whatever hangs.
+// time that is known beforehand, whatever hangs. Its threads are made at the start: where memory
+// has run out, the end could have none.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
+#include <future>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -21,7 +24,7 @@ constexpr std::chrono::milliseconds kTick{200};
 // Ends the process when an orderly end takes too long. Threads: any, one at a time.
 class EndGuard {
  public:
-  EndGuard() = default;
+  EndGuard();
   ~EndGuard();  // the end was in time
   EndGuard(const EndGuard&) = delete;
   EndGuard& operator=(const EndGuard&) = delete;
@@ -43,6 +46,25 @@ class EndGuard {
   std::thread thread_;
 };
 
+// A thread that waits for its one piece of work. Threads: the owner's.
+class ReadyThread {
+ public:
+  ReadyThread();
+  ~ReadyThread();  // waits for the work, if there was any
+  ReadyThread(const ReadyThread&) = delete;
+  ReadyThread& operator=(const ReadyThread&) = delete;
+
+  // Once. Allocates nothing beside what `work` does.
+  void start(std::function<void()> work);
+  bool is_done() const;
+  void join();  // throws what `work` threw
+
+ private:
+  std::promise<std::function<void()>> work_;
+  bool started_ = false;
+  std::future<void> ended_;
+};
+
 struct EndTimes {
   std::chrono::seconds notice{0};  // /health says 503, requests are still taken
   std::chrono::seconds drain{30};  // the listeners are closed, what is under way may finish
@@ -55,6 +77,7 @@ void end_service(server::HttpServer& front,
                  Watchdog& watchdog,
                  EndSignals& signals,
                  EndGuard& guard,
+                 ReadyThread& stopper,
                  const EndTimes& times);
 
 }  // namespace qwen3::cli

@@ -1,14 +1,14 @@
 // A server in this process whose n-th allocation fails: while a connection is accepted and a
 // request parsed, rendered, tokenised, scheduled, answered and logged. Whatever n, the answer is
-// 200, 503 or a closed connection, and the next request is answered as if nothing had been.
+// the right one, 503 or a connection that closes, possibly in the middle; never bytes that are no
+// HTTP. The next request is answered as if nothing had been.
 //
-// The model is a script behind the real engine, so that thousands of failures take seconds; or
+// The model is a script behind the real engine, so that thousands of failures take seconds, or
 // nano.
 #pragma once
 
-#include <atomic>
+#include <chrono>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -27,13 +27,13 @@ struct InjectedRequest {
   std::string name;
   std::string path;
   std::string body;
-  std::string headers = {};
+  int status = 200;  // where nothing fails
 };
 
 // Small ones of each kind: whole, streamed, with tools, several answers, log probabilities,
 // refused.
 const std::vector<InjectedRequest>& small_requests();
-// One message with many tool calls: a tree of `n_calls` small objects.
+// One message with many tool calls: a tree of `n_calls` small objects, 200 or more.
 InjectedRequest many_calls(int n_calls);
 
 class InjectedServer {
@@ -61,6 +61,7 @@ class InjectedServer {
  private:
   std::string judge(const InjectedRequest& request, const std::string& got, bool ended);
 
+  const std::chrono::milliseconds patience_;  // with the request whose allocation fails
   std::unique_ptr<Service> service_;
   std::unique_ptr<HttpServer> http_;
   std::map<int, int64_t> outcomes_;
