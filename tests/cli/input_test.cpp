@@ -61,7 +61,9 @@ TEST_F(Input, ListsAndTemplatesMayComeFromAPipe) {
 TEST_F(Input, WhatIsNoFileIsRefusedAndNotWaitedFor) {
   const std::string fifo = model_.path() + "/fifo";
   ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
-  for (const std::string command : {"generate --ids @", "trace --ids @", "logits --ids @"}) {
+  const std::string logits = "logits --out '" + model_.path() + "/logits.npy' --ids @";
+  for (const std::string& command :
+       {std::string("generate --ids @"), std::string("trace --ids @"), logits}) {
     const std::string no_file = ": expected a regular file; got ";
     expect_failure(shell(command + fifo), fifo + no_file + "a pipe");
     expect_failure(shell(command + "/tmp"), "/tmp" + no_file + "a directory");

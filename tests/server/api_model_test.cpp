@@ -193,10 +193,10 @@ TEST_F(ApiModel, ForcedCallsSurvivePreemption) {
   };
   serve("nano-moe", Task::generate, {.max_sequences = 8});
   const std::vector<Joined> alone = ask_all();
-  // A cache of two sequences for eight.
+  // A cache of little more than one sequence for eight.
   serve("nano-moe",
         Task::generate,
-        {.max_model_len = 512, .kv_cache_bytes = int64_t{1024} * 4096, .max_sequences = 8});
+        {.max_model_len = 512, .kv_cache_bytes = int64_t{640} * 4096, .max_sequences = 8});
   EXPECT_EQ(ask_all(), alone);
   EXPECT_GT(service->loaded()->generator->stats().n_preemptions, 0);
 }
