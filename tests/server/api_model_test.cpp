@@ -181,6 +181,7 @@ TEST_F(ApiModel, ForcedCallsSurvivePreemption) {
       Json body = more;
       body["seed"] = seed;
       asked.push_back(begin("POST", "/v1/chat/completions", body.dump()));
+      EXPECT_TRUE(asked.back()->run_one());  // into the engine, beside the others
     }
     std::vector<Joined> answers;
     for (const auto& exchange : asked) {
@@ -193,10 +194,11 @@ TEST_F(ApiModel, ForcedCallsSurvivePreemption) {
   };
   serve("nano-moe", Task::generate, {.max_sequences = 8});
   const std::vector<Joined> alone = ask_all();
-  // A cache of little more than one sequence for eight.
+  // The cache of one sequence for eight: the prompt's blocks are shared, those of the answers are
+  // not.
   serve("nano-moe",
         Task::generate,
-        {.max_model_len = 512, .kv_cache_bytes = int64_t{640} * 4096, .max_sequences = 8});
+        {.max_model_len = 416, .kv_cache_bytes = int64_t{416} * 4096, .max_sequences = 8});
   EXPECT_EQ(ask_all(), alone);
   EXPECT_GT(service->loaded()->generator->stats().n_preemptions, 0);
 }
