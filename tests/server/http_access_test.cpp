@@ -447,8 +447,11 @@ TEST(HttpAccess, NamesHaveNoCase) {
 TEST(HttpAccess, DefaultPortsMayStandOrNot) {
   for (const bool tls : {false, true}) {
     HttpOptions options = keyed_options();
-    options.allow_hosts = {
-        "a.example.org:443", "b.example.org:80", "[2001:db8::1]", "c.example.org"};
+    options.allow_hosts = {"a.example.org:443",
+                           "b.example.org:80",
+                           "[2001:db8::2]:443",
+                           "[2001:db8::1]",
+                           "c.example.org"};
     if (tls) options.tls_certificate = options.tls_key = "there";
     Gate gate(options, full_routes());
     const auto status = [&](const std::string& host, uint16_t port) {
@@ -464,6 +467,10 @@ TEST(HttpAccess, DefaultPortsMayStandOrNot) {
       EXPECT_EQ(status(host, 8080), 421) << host << tls;
       EXPECT_EQ(status(host + (":" + std::to_string(own)), 8080), 421) << host << tls;
     }
+    EXPECT_EQ(status("a.example.org:443:8080", 8080), 421);
+    EXPECT_EQ(status("[2001:db8::2]", 8080), 0);
+    EXPECT_EQ(status("[2001:db8::2]:443", 8080), 0);
+    EXPECT_EQ(status("[2001:db8::2]:8080", 8080), 0);
     EXPECT_EQ(status("a.example.org", 8080), 0);
     EXPECT_EQ(status("a.example.org:443", 8080), 0);
     EXPECT_EQ(status("a.example.org:80", 8080), 421);
