@@ -169,12 +169,13 @@ TEST_F(ApiModel, RequiredCallsAreOfDeclaredFunctions) {
 
 // Whoever is preempted goes on where its steering was.
 TEST_F(ApiModel, ForcedCallsSurvivePreemption) {
-  const Json more{{"tools", {tool_named("final_result"), tool_named("Person")}},
-                  {"tool_choice", "required"},
-                  {"thinking_token_budget", 90},
-                  {"max_tokens", 220},
-                  {"temperature", 1.0},
-                  {"messages", {{{"role", "user"}, {"content", "What is 12 + 30?"}}}}};
+  const Json more{
+      {"tools", {tool_named("final_result"), tool_named("Person")}},
+      {"tool_choice", "required"},
+      {"thinking_token_budget", 90},
+      {"max_tokens", 220},
+      {"temperature", 1.0},
+      {"messages", {{{"role", "user"}, {"content", "Sort 9, 2, 7, 4, 8, 1, 6, 3 and 5."}}}}};
   const auto ask_all = [&] {
     std::vector<std::shared_ptr<FakeExchange>> asked;
     for (int seed = 0; seed < 8; ++seed) {
