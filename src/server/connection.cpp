@@ -68,6 +68,7 @@ void run_handler(const Handler& handler,
                  const HttpRequest& request,
                  int64_t most_work,
                  const std::shared_ptr<ExchangeCore>& core) noexcept try {
+  if (core->is_over()) return;  // the client left while the request waited for a worker
   if (const auto refusal = check_whole_body(request.body, most_work)) return core->send(*refusal);
   // Held here too: a handler that throws lets go of its own first, which answers and writes the log
   // line before the reason is known.

@@ -209,6 +209,7 @@ void Connection::linger() {
   if (input_ended_) return close();
   phase_ = Phase::lingering;
   phase_start_ = Clock::now();
+  parser_.reset();  // a body that was begun
   release_if_large(input_);
   hold_input();
   await_reading();

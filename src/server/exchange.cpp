@@ -41,6 +41,11 @@ bool ExchangeCore::hold(int64_t bytes) {
   return !held_ || held_->set(RequestMemory::Part::answer, bytes);
 }
 
+bool ExchangeCore::is_over() const {
+  const std::lock_guard lock(mutex_);
+  return over_locked();
+}
+
 void ExchangeCore::body_is_gone() {
   if (held_) held_->set(RequestMemory::Part::body, 0);
 }

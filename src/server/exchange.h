@@ -54,6 +54,8 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
   // Memory is what was lacking, should the answer be abandoned.
   void no_memory() noexcept { no_memory_.store(true, std::memory_order_relaxed); }
 
+  // Whether nothing that is done for it can reach anybody any more.
+  bool is_over() const;
   // The handler has returned, and the request's body with it.
   void body_is_gone();
 

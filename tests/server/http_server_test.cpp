@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <future>
+
 #include "base/json.h"
 #include "qwen3/error.h"
 #include "server/http_support.h"
@@ -320,6 +323,37 @@ TEST(HttpServer, TurnsAHandlersFailureInto500) {
   ASSERT_TRUE(wait_for([&] { return log.lines().size() == 5; }));
   EXPECT_NE(log.lines()[1].find("broken inside"), std::string::npos);
   EXPECT_EQ(log.lines()[2].find("prompt text"), std::string::npos);
+}
+
+// Work for nobody is not done.
+TEST(HttpServer, ForgetsRequestsWhoseClientLeftBeforeTheirTurn) {
+  std::promise<void> open;
+  const std::shared_future<void> opened = open.get_future().share();
+  std::atomic<int> n_called{0};
+  HttpOptions options = test_options();
+  options.worker_threads = 1;
+  HttpServer server(options, routes_with([&](const HttpRequest&, std::shared_ptr<Exchange> e) {
+                      ++n_called;
+                      opened.wait();
+                      e->send({.body = "{}"});
+                    }));
+  RawClient first(server.port());
+  first.send(get(server.port(), "/v1/stream"));
+  ASSERT_TRUE(wait_for([&] { return n_called == 1; }));
+  {
+    RawClient leaving(server.port());
+    leaving.send(get(server.port(), "/v1/stream"));
+    ASSERT_TRUE(wait_for([&] { return server.counters().exchanges_open == 2; }));
+    leaving.reset();
+  }
+  ASSERT_TRUE(wait_for([&] { return server.counters().exchanges_open == 1; }));
+  RawClient last(server.port());
+  last.send(get(server.port(), "/v1/stream"));
+  ASSERT_TRUE(wait_for([&] { return server.counters().exchanges_open == 2; }));
+  open.set_value();
+  EXPECT_EQ(first.answer()->status, 200);
+  EXPECT_EQ(last.answer()->status, 200);
+  EXPECT_EQ(n_called, 2);
 }
 
 TEST(HttpServer, CountsWhatItDoes) {
