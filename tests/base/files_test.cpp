@@ -79,7 +79,9 @@ TEST(InputFile, RefusesWhatIsNoRegularFileWhoeverAsks) {
       {dir.path() / "dangling", "(a symbolic link that leads nowhere)"},
       {dir.path() / std::string(300, 'n'), "cannot open: File name too long"},
   };
-  for (const auto& [path, why] : cases) {
+  for (const auto& [named, reason] : cases) {
+    const auto& path = named;
+    const auto& why = reason;
     using Accept = InputFile::Accept;
     EXPECT_ERROR(InputFile(path, Accept::files), ErrorKind::not_found, path.string(), why);
     EXPECT_ERROR(InputFile(path, Accept::files_and_pipes), ErrorKind::not_found, why);
