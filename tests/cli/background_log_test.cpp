@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "cli/run_program.h"
@@ -45,6 +46,19 @@ int64_t lost_in(const std::string& line) {
   if (!line.starts_with(kBegin)) return 0;
   EXPECT_NE(line.find("lost here"), line.npos) << line;
   return std::stoll(line.substr(kBegin.size()));
+}
+
+// How many lines, numbered from 0 on, are there or said to be lost; each must stand in its place.
+int64_t count_lines(const std::string& text) {
+  int64_t next = 0;
+  for (const std::string& line : lines_of(text)) {
+    const int64_t lost = lost_in(line);
+    if (lost == 0) {
+      EXPECT_EQ(line, fmt::format("line {:06}", next));
+    }
+    next += lost == 0 ? 1 : lost;
+  }
+  return next;
 }
 
 TEST(BackgroundLog, WritesEverythingInOrder) {
@@ -80,15 +94,50 @@ TEST(BackgroundLog, NeverWaitsForAReaderAndSaysWhatWasLost) {
   log->write_log_line(fmt::format("line {:06}", kLines));
   log.reset();
   pipe.close_end(1);
-  int64_t next = 0;
-  for (const std::string& line : lines_of(reader.get())) {
-    const int64_t lost = lost_in(line);
-    if (lost == 0) {
-      EXPECT_EQ(line, fmt::format("line {:06}", next));
-    }
-    next += lost == 0 ? 1 : lost;  // the number stands where the lines are missing
+  EXPECT_EQ(count_lines(reader.get()), kLines + 1);
+}
+
+// The reader goes on while lines are lost: their number must not come after lines that followed.
+TEST(BackgroundLog, SaysWhatWasLostWhereItIsMissing) {
+  SmallPipe pipe;
+  constexpr int64_t kLines = 20'000;
+  auto log = std::make_unique<BackgroundLog>(pipe.fds[1], 16 << 10);
+  std::string text;
+  std::array<char, 4096> buffer;
+  for (int64_t i = 0; i < kLines; ++i) {
+    log->write_log_line(fmt::format("line {:06}", i));
+    if (i % 1000 != 999) continue;
+    const ssize_t n = read(pipe.fds[0], buffer.data(), buffer.size());
+    text.append(buffer.data(), static_cast<size_t>(std::max<ssize_t>(n, 0)));
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));  // the thread fills the pipe again
   }
-  EXPECT_EQ(next, kLines + 1);
+  EXPECT_GT(log->n_lost(), 0);
+  auto reader = std::async(std::launch::async, [&] { return read_all(pipe.fds[0]); });
+  ASSERT_TRUE(log->flush(seconds(20)));
+  log.reset();
+  pipe.close_end(1);
+  EXPECT_EQ(count_lines(text + reader.get()), kLines);
+}
+
+// As two servers of one terminal do.
+TEST(BackgroundLog, KeepsItsLinesWholeAmongThoseOfOthers) {
+  SmallPipe pipe;
+  auto one = std::make_unique<BackgroundLog>(pipe.fds[1], 64 << 10);
+  auto other = std::make_unique<BackgroundLog>(pipe.fds[1], 64 << 10);
+  for (int i = 0; i < 80; ++i) {
+    one->write_log_line(std::string(500, 'a'));
+    other->write_log_line(std::string(501, 'b'));
+  }
+  auto reader = std::async(std::launch::async, [&] { return read_all(pipe.fds[0]); });
+  ASSERT_TRUE(one->flush(seconds(20)) && other->flush(seconds(20)));
+  one.reset();
+  other.reset();
+  pipe.close_end(1);
+  const std::vector<std::string> lines = lines_of(reader.get());
+  EXPECT_EQ(lines.size(), 160u);
+  for (const std::string& line : lines) {
+    EXPECT_TRUE(line == std::string(500, 'a') || line == std::string(501, 'b')) << line;
+  }
 }
 
 TEST(BackgroundLog, HasRoomForWhatMatters) {

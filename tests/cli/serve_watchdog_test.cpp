@@ -144,6 +144,9 @@ TEST(AwakeTime, ANewStepBeginsAnew) {
   EXPECT_NEAR(time.look(0.25, at(800)), 0.25, 1e-6);
   EXPECT_EQ(time.look(0, at(1000)), 0);  // none runs
   EXPECT_NEAR(time.look(0.1, at(1200)), 0.1, 1e-6);
+  for (int i = 1; i <= 50; ++i) time.look(0.1 + 0.2 * i, at(1200 + 200 * i));
+  // What the last one took is not the new one's, which began before a pause.
+  EXPECT_NEAR(time.look(5, at(11'200 + 5'100)), 0.25, 1e-6);
 }
 
 TEST(Watchdog, LeavesAloneWhatIsQuick) {
