@@ -88,7 +88,8 @@ check 414 - "$url/$(head -c 5000 /dev/zero | tr '\0' a)"
 check 415 - -H 'content-type: text/plain' -d "$(chat)" "$chats"
 check 415 - "${json[@]}" -H 'content-encoding: gzip' -d "$(chat)" "$chats"
 check 417 - "${json[@]}" -H 'expect: something' -d "$(chat)" "$chats"
-check 421 - -H 'host: evil.example' "$url/health"
+check 421 - -H 'host: evil.example' "$url/v1/models"
+check 200 - -H 'host: evil.example' "$url/health" # a balancer's probe names no host of ours
 check 431 - -H "x-large: $(head -c 17000 /dev/zero | tr '\0' a)" "$url/health"
 
 # 429: one runs, one waits, the third is told when to come again. The reference backend takes its time, so
