@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import multiprocessing
 import shutil
 import signal
 import socket
@@ -201,7 +202,13 @@ def large_bodies_stall_small_chats():
             await sc.call(server.port, "POST", CHAT, chat(max_tokens=1))
             return 1e3 * (time.monotonic() - begin)
 
-        took = flood(server, hostile_bodies.tool_calls(50_000), 32, 30, each=small)
+        # The attacker is a process of its own: what it takes to send is not the server's delay.
+        attacker = multiprocessing.Process(target=flood, args=(server, hostile_bodies.tool_calls(50_000), 32, 30))
+        attacker.start()
+        took = []
+        while attacker.is_alive():
+            took.append(asyncio.run(small()))
+        attacker.join()
         # A chat that waits keeps the next ones from being sent: the median over time, not over chats.
         median = sc.percentile([ms for ms in took for _ in range(1 + int(ms / 20))], 0.5)
         return [f"a small chat takes {median:.0f} ms, bar 50"] if median > 50 else []
