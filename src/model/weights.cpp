@@ -2,7 +2,7 @@
 // from there. Against packing out of a mapping this touches no page of the file (nothing but the
 // weights becomes resident, and a file that shrinks meanwhile is an error and not SIGBUS), has
 // aligned rows whatever the file's alignment, and was as fast or faster where measured. That no
-// number is NaN or infinite is looked at in the same cache, at no cost that could be measured.
+// number is NaN or infinite is looked at while the rows are in that cache.
 #include "model/weights.h"
 
 #include <fmt/format.h>

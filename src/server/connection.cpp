@@ -114,7 +114,7 @@ Connection::~Connection() {
 }
 
 void Connection::start() {
-  phase_start_ = request_start_ = Clock::now();
+  phase_start_ = request_start_ = lane_.now();
   lane_.add(shared_from_this());
   if (admitted_ == Admission::Verdict::refuse) {
     record_.time = std::chrono::system_clock::now();
@@ -144,7 +144,7 @@ bool Connection::step() {
   if (in_head && input_.empty()) return false;
   if (in_head && !std::exchange(head_begun_, true)) {
     record_.time = std::chrono::system_clock::now();
-    if (n_requests_ > 0) request_start_ = Clock::now();
+    if (n_requests_ > 0) request_start_ = lane_.now();
   }
   const size_t before = input_.size();
   const RequestParser::Progress progress =
@@ -194,9 +194,9 @@ void Connection::on_head() {
   request_.tail = std::move(verdict.tail);
   request_.client = std::move(verdict.client);
   request_.peer = peer_.remote.address;
-  request_.received = request_start_;
+  request_.received = Clock::now() - (lane_.now() - request_start_);  // at everybody's clock
   phase_ = Phase::body;
-  phase_start_ = Clock::now();
+  phase_start_ = lane_.now();
   if (head.expects_continue && input_.empty()) {
     output_.append(kContinue);
     flush();
@@ -256,7 +256,7 @@ void Connection::open_exchange(bool keep_alive, std::string allowed_origin) {
                           .held = std::move(request_held_),
                           .output_limit = front_.options.limits.output_bytes});
   phase_ = Phase::answering;
-  phase_start_ = last_sent_ = Clock::now();
+  phase_start_ = last_sent_ = lane_.now();
   answer_ended_ = false;
 }
 
@@ -281,7 +281,7 @@ void Connection::complete_exchange() {
   end_exchange("complete", true);
   if (close_after_ || input_ended_ || front_.draining) return linger();
   phase_ = Phase::head;
-  phase_start_ = Clock::now();
+  phase_start_ = lane_.now();
   head_begun_ = false;
   parser_.reset();
   hold_input();  // less, or as much as before
@@ -308,7 +308,7 @@ void Connection::log_exchange(ExchangeCore& exchange, std::string_view outcome) 
   record_.peer = peer_.remote.address;
   record_.status = exchange.status();
   record_.milliseconds =
-      std::chrono::duration<double, std::milli>(Clock::now() - request_start_).count();
+      std::chrono::duration<double, std::milli>(lane_.now() - request_start_).count();
   record_.outcome = outcome;
   record_.notes = exchange.take_notes();
   front_.log(record_);

@@ -125,10 +125,10 @@ void Connection::pull_output() {
   }
   const bool was_idle = output_.empty();
   const ExchangeCore::Output taken = exchange_->take_output(output_);
-  if (was_idle) last_sent_ = Clock::now();
+  if (was_idle) last_sent_ = lane_.now();
   if (taken.ended && !answer_ended_) {
     answer_ended_ = true;
-    answer_ended_at_ = Clock::now();
+    answer_ended_at_ = lane_.now();
     if (!taken.keep_alive) close_after_ = true;
   }
   if (taken.cut) return cut(input_ended_ ? "client gone" : "cut off");
@@ -141,7 +141,7 @@ void Connection::flush() {
     if (result.state == IoResult::State::done) {
       sent_ += result.bytes;
       record_.response_bytes += result.bytes;
-      last_sent_ = Clock::now();
+      last_sent_ = lane_.now();
       continue;
     }
     if (result.state == IoResult::State::wait_writable) {
@@ -208,7 +208,7 @@ void Connection::linger() {
   transport_->shutdown_write();
   if (input_ended_) return close();
   phase_ = Phase::lingering;
-  phase_start_ = Clock::now();
+  phase_start_ = lane_.now();
   parser_.reset();  // a body that was begun
   release_if_large(input_);
   hold_input();

@@ -41,6 +41,9 @@ namespace {
 
 constexpr size_t kScratchBytes = 64 * 1024;
 constexpr int kReadyPerTurn = 64;
+// The lane looks at the clock once a tick at least. Twice that and a second more is a processor that
+// others use too; what goes beyond was a pause.
+constexpr std::chrono::seconds kLate{1};
 
 // What was posted may throw: it is over then, and the connections of the thread must go on.
 template <typename Work>
@@ -100,17 +103,26 @@ void Lane::wait_for_work() {
   }
 }
 
+Clock::time_point Lane::now() noexcept {
+  const Clock::time_point clock = Clock::now();
+  const Clock::duration awake = 2 * tick_ + kLate;
+  if (clock - last_look_ > awake) slept_ += clock - last_look_ - awake;
+  last_look_ = clock;
+  return clock - slept_;
+}
+
 void Lane::begin_ticks() noexcept {
-  next_tick_ = Clock::now() + tick_;
+  last_look_ = Clock::now();
+  next_tick_ = last_look_ + tick_;
   loop_->context.stop();  // the thread's wait knows of no tick yet
 }
 
 void Lane::tick() {
-  const Clock::time_point now = Clock::now();
+  const Clock::time_point time = now();
   call_those_later();
   for (size_t i = residents_.size(); i-- > 0;) {
     const std::shared_ptr<Resident> resident = residents_[i];
-    guard(*resident, [&] { resident->on_tick(now); });
+    guard(*resident, [&] { resident->on_tick(time); });
   }
   next_tick_ = Clock::now() + tick_;
 }

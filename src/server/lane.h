@@ -32,7 +32,7 @@ class Resident {
   virtual void on_broken() {}  // reset, or closed in both directions
   virtual void on_wake() {}
   virtual void on_later() {}  // see Lane::call_later
-  virtual void on_tick(Clock::time_point) {}
+  virtual void on_tick(Clock::time_point) {}  // by Lane::now()
   // One of the above threw half-way, so what this resident knows of itself may be wrong. It must
   // end, or begin anew, without allocating.
   virtual void on_failure() noexcept = 0;
@@ -64,6 +64,10 @@ class Lane {
   // The lane's thread only.
   void add(std::shared_ptr<Resident> resident);
   void remove(Resident& resident) noexcept;
+  // The clock of deadlines: it leaves out what the process slept through (SIGSTOP, a frozen
+  // container, a virtual machine on its way to another host), so that a client is not blamed for
+  // what nobody could read or send. It goes on while the lane has residents.
+  Clock::time_point now() noexcept;
   // Calls on_later() on the next tick.
   void call_later(std::shared_ptr<Resident> resident) noexcept;
   // `visit` may remove the resident that it is given, no other.
@@ -98,6 +102,8 @@ class Lane {
   std::unique_ptr<Loop> loop_;
   std::chrono::milliseconds tick_;
   Clock::time_point next_tick_;
+  Clock::time_point last_look_ = Clock::now();  // of now(), at the system's clock
+  Clock::duration slept_{0};                    // left out by now() so far
   std::vector<std::shared_ptr<Resident>> residents_;
   std::shared_ptr<Resident> later_;  // first of the chain
   std::vector<char> scratch_;

@@ -144,6 +144,22 @@ TEST(ServeWatchdog, APausedProcessIsNotTakenForAStepThatHangs) {
   EXPECT_EQ(server.stop(SIGTERM), 0);
 }
 
+// The pause is longer than a head may take.
+TEST(ServeDeadlines, APausedProcessDoesNotBlameItsClients) {
+  RunningServer server({"-m", "nano"});
+  Conversation client(server.port());
+  const std::string request = request_text("GET /health", server.port());
+  client.send(request.substr(0, request.size() / 2));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  server.send_signal(SIGSTOP);
+  std::this_thread::sleep_for(std::chrono::milliseconds(10'500));
+  server.send_signal(SIGCONT);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1'500));
+  client.send(request.substr(request.size() / 2));
+  EXPECT_THAT(client.hear_all(), HasSubstr("HTTP/1.1 200"));
+  EXPECT_EQ(server.stop(SIGTERM), 0);
+}
+
 TEST(ServeBalancer, GetsNoticeBeforeTheListenerCloses) {
   RunningServer server({"-m", "nano", "--drain-notice-seconds", "600"});
   EXPECT_THAT(server.request("GET /health"), HasSubstr("HTTP/1.1 200"));
