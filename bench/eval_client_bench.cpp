@@ -28,11 +28,11 @@
 #include <vector>
 
 #include "base/json.h"
-#include "eval/client.h"
-#include "eval/generate.h"
-#include "eval/manifest.h"
-#include "eval/sample_key.h"
-#include "eval/sample_line.h"
+#include "eval/run/client.h"
+#include "eval/run/generate.h"
+#include "eval/run/manifest.h"
+#include "eval/run/sample_key.h"
+#include "eval/run/sample_line.h"
 
 namespace {
 

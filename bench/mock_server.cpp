@@ -37,10 +37,10 @@
 #include "base/error.h"
 #include "base/mix64.h"
 #include "engine/engine_core.h"
-#include "server/api.h"
-#include "server/http_server.h"
-#include "server/served_model.h"
-#include "server/service.h"
+#include "server/api/api.h"
+#include "server/api/served_model.h"
+#include "server/api/service.h"
+#include "server/http/http_server.h"
 
 namespace {
 

@@ -17,9 +17,9 @@
 
 #include "base/mix64.h"
 #include "cli/numbers.h"
-#include "server/api.h"
-#include "server/served_model.h"
-#include "server/service.h"
+#include "server/api/api.h"
+#include "server/api/served_model.h"
+#include "server/api/service.h"
 
 namespace {
 

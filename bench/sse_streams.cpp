@@ -40,7 +40,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/http_server.h"
+#include "server/http/http_server.h"
 
 namespace {
 

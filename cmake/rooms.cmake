@@ -17,7 +17,36 @@ if(QWEN3_FUZZ)
   target_compile_options(qwen3_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# qwen3_room(name DEPS rooms... LIBS libraries...): a static library of src/<name>/, sub-folders
+# qwen3_read_rooms(): makes a static library qwen3_<folder> of every folder of src/ that has rooms in
+# src/ROOMS, in the table's order. It links the folders whose rooms it may include, qwen3_<folder>_libs
+# (libraries of others), and for the whole public API the folders that implement it.
+function(qwen3_read_rooms)
+  file(STRINGS ${PROJECT_SOURCE_DIR}/src/ROOMS lines REGEX "^[a-z]")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/ROOMS)
+  set(folders "")
+  foreach(line ${lines})
+    string(REGEX MATCHALL "[^ ]+" words "${line}")
+    list(POP_FRONT words room)
+    string(REGEX REPLACE "/.*" "" folder ${room})
+    list(APPEND folders ${folder})
+    foreach(word base ${words})
+      if(word STREQUAL "qwen3/")
+        list(APPEND deps_${folder} engine chat)
+      elseif(NOT word MATCHES "^qwen3/")
+        string(REGEX REPLACE "/.*" "" word ${word})
+        list(APPEND deps_${folder} ${word})
+      endif()
+    endforeach()
+    list(REMOVE_ITEM deps_${folder} ${folder})
+  endforeach()
+  list(REMOVE_DUPLICATES folders)
+  foreach(folder ${folders})
+    list(REMOVE_DUPLICATES deps_${folder})
+    qwen3_room(${folder} DEPS ${deps_${folder}} LIBS ${qwen3_${folder}_libs})
+  endforeach()
+endfunction()
+
+# qwen3_room(name DEPS folders... LIBS libraries...): a static library of src/<name>/, sub-folders
 # included. src/cli/main.cpp stays out: it belongs to the executable.
 function(qwen3_room name)
   cmake_parse_arguments(ROOM "" "" "DEPS;LIBS" ${ARGN})

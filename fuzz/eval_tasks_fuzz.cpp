@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "eval/python_text.h"
-#include "eval/score_rows.h"
+#include "eval/python/python_text.h"
+#include "eval/score/score_rows.h"
 #include "eval/tasks/task.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

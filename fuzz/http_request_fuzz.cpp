@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "base/json.h"
-#include "server/access_log.h"
-#include "server/gate.h"
-#include "server/response.h"
+#include "server/http/access_log.h"
+#include "server/http/gate.h"
+#include "server/http/response.h"
 
 namespace {
 

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "eval/python_json.h"
+#include "eval/python/python_json.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace qwen3::eval;

@@ -10,9 +10,9 @@
 #include "base/json.h"
 #include "engine/engine_core.h"
 #include "qwen3/engine.h"
-#include "server/api.h"
-#include "server/http_support.h"
-#include "server/served_model.h"
+#include "server/api/api.h"
+#include "server/api/served_model.h"
+#include "server/http/support.h"
 
 namespace qwen3::server::testing {
 namespace {

@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "server/http_server.h"
-#include "server/service.h"
+#include "server/api/service.h"
+#include "server/http/http_server.h"
 
 namespace qwen3::server::testing {
 

@@ -62,7 +62,7 @@ section("answers", make("div", { id: "filters", class: "bar-row" }), make("div",
   make("article", { id: "detail", tabindex: "-1" })));
 for (const id of ["spread", "failures", "made"]) section(id);
 
-// The members of a sample in the order in which they come (eval/report.cpp).
+// The members of a sample in the order in which they come (eval/report/report.cpp).
 const kFields = ["prompt", "sample", "line", "outcome", "acc", "reason", "finish", "promptTokens", "tokens", "seconds", "prediction", "text", "thinking"];
 const runs = data.runs.map((run) => ({
   ...run,

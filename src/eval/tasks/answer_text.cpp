@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "eval/python_text.h"
+#include "eval/python/python_text.h"
 
 namespace qwen3::eval {
 namespace {

@@ -4,7 +4,7 @@
 // or behind "the answer is" is tried.
 #include <fmt/format.h>
 
-#include "eval/python_text.h"
+#include "eval/python/python_text.h"
 #include "eval/tasks/answer_text.h"
 
 namespace qwen3::eval {

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "eval/python_text.h"
+#include "eval/python/python_text.h"
 #include "eval/tasks/answer_text.h"
 #include "eval/tasks/exact_number.h"
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "eval/python_text.h"
+#include "eval/python/python_text.h"
 #include "eval/tasks/answer_text.h"
 
 namespace qwen3::eval {

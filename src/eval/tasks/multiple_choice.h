@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-#include "eval/python_json.h"
+#include "eval/python/python_json.h"
 
 namespace qwen3::eval {
 

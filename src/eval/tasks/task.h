@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "eval/python_json.h"
+#include "eval/python/python_json.h"
 
 namespace qwen3::eval {
 

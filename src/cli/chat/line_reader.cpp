@@ -1,0 +1,232 @@
+#include "cli/chat/line_reader.h"
+
+#include <histedit.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <clocale>
+#include <cstdio>
+#include <cstdlib>
+#include <cwchar>
+#include <optional>
+#include <string_view>
+#include <system_error>
+
+#include "base/error.h"
+#include "base/input_file.h"
+#include "cli/console.h"
+
+namespace qwen3::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kHistoryLines = 1000;
+constexpr int64_t kMaxHistoryBytes = 64 << 20;
+
+class TerminalReader final : public LineReader {
+ public:
+  TerminalReader(fs::path history_file, InterruptGuard& interrupt)
+      : interrupt_(interrupt), history_file_(std::move(history_file)) {
+    // Multi-byte characters need a UTF-8 locale; the C locale has none.
+    if (std::setlocale(LC_CTYPE, "") == nullptr || MB_CUR_MAX == 1) {
+      std::setlocale(LC_CTYPE, "C.UTF-8");
+    }
+    // The prompt goes to stderr: stdout holds answers only.
+    edit_ = el_init("qwen3", stdin, stderr, stderr);
+    history_ = history_init();
+    HistEvent event;
+    history(history_, &event, H_SETSIZE, kHistoryLines);
+    history(history_, &event, H_SETUNIQUE, 1);
+    load_history();
+    el_set(edit_, EL_CLIENTDATA, this);
+    el_set(
+        edit_, EL_PROMPT, +[](EditLine* edit) { return self(edit).prompt_.data(); });
+    el_set(edit_, EL_EDITOR, "emacs");
+    el_set(edit_, EL_SIGNAL, 1);
+    el_set(edit_, EL_HIST, history, history_);
+    el_source(edit_, nullptr);  // the user's own key bindings
+    el_wset(edit_, EL_GETCFN, &TerminalReader::read_character);
+  }
+
+  ~TerminalReader() override {
+    el_end(edit_);
+    history_end(history_);
+  }
+  TerminalReader(const TerminalReader&) = delete;
+  TerminalReader& operator=(const TerminalReader&) = delete;
+
+  Status read(const std::string& prompt, std::string& line) override {
+    prompt_ = prompt;
+    interrupt_.clear();
+    // A new size of the terminal interrupts the reading. libedit's own handler, which runs first,
+    // serves one signal per line only and then puts back this one.
+    CountedSignal resized(SIGWINCH, CountedSignal::SystemCall::returns);
+    resized_ = &resized;
+    el_resize(edit_);
+    int length = 0;
+    const char* text = el_gets(edit_, &length);
+    if (interrupt_.interrupted()) {
+      interrupt_.clear();
+      el_reset(edit_);
+      print_raw_note("\n");
+      return Status::interrupted;
+    }
+    if (text == nullptr || length <= 0) {
+      print_raw_note("\n");
+      return Status::end;
+    }
+    line.assign(text, static_cast<size_t>(length));
+    while (line.ends_with('\n') || line.ends_with('\r')) line.pop_back();
+    remember(line);
+    return Status::line;
+  }
+
+ private:
+  static TerminalReader& self(EditLine* edit) {
+    void* reader = nullptr;
+    el_get(edit, EL_CLIENTDATA, &reader);
+    return *static_cast<TerminalReader*>(reader);
+  }
+
+  // One character of the terminal, for libedit. Its own reader tries again after any signal; this
+  // one gives up after Ctrl-C, which ends the line. Returns 1, 0 at the end, -1 on error.
+  static int read_character(EditLine* edit, wchar_t* out) {
+    std::mbstate_t state{};
+    for (;;) {
+      char byte = 0;
+      const ssize_t n = ::read(STDIN_FILENO, &byte, 1);
+      if (n == 0) return 0;
+      if (n < 0) {
+        if (!self(edit).go_on_after(errno)) return -1;
+        continue;
+      }
+      const size_t used = std::mbrtowc(out, &byte, 1, &state);
+      if (used == static_cast<size_t>(-2)) continue;  // more bytes to come
+      // The kernel's trace of a Ctrl-D that was pressed while an answer came. libedit would take it
+      // for "insert the next key as it is", and Ctrl-D would never again end the chat.
+      if (used == 0) continue;
+      if (used == static_cast<size_t>(-1)) {
+        state = {};  // not a character: skip the byte
+        continue;
+      }
+      return 1;
+    }
+  }
+
+  // Whether to read on after this error. A signal may have changed the screen: it is drawn again.
+  bool go_on_after(int error) {
+    if (error == EAGAIN) {  // another program made the terminal non-blocking
+      pollfd state{STDIN_FILENO, POLLIN, 0};
+      ::poll(&state, 1, -1);
+    } else if (error != EINTR) {
+      return false;
+    }
+    if (interrupt_.interrupted()) return false;
+    if (resized_->count() > 0) {
+      resized_->clear();
+      el_resize(edit_);
+    }
+    if (error == EINTR) el_set(edit_, EL_REFRESH);
+    return true;
+  }
+
+  // libedit would wait for a FIFO, and write into what is there instead of a file: such a history
+  // is neither read nor written, nor is one too large to be ours.
+  void load_history() {
+    if (history_file_.empty()) return;
+    try {
+      const std::optional<InputFile> file = InputFile::open_if_there(history_file_);
+      if (!file) return;
+      if (file->size() <= kMaxHistoryBytes) {
+        // The file that was looked at, whatever has its name by now.
+        const std::string opened = fmt::format("/proc/self/fd/{}", file->descriptor());
+        HistEvent event;
+        history(history_, &event, H_LOAD, opened.c_str());
+        return;
+      }
+    } catch (const Error&) {  // no reason to end a conversation
+    }
+    history_file_.clear();
+  }
+
+  // Saved after every line: the program may end at any moment.
+  void remember(const std::string& line) {
+    if (line.find_first_not_of(" \t") == line.npos) return;
+    HistEvent event;
+    history(history_, &event, H_ENTER, line.c_str());
+    if (history_file_.empty()) return;
+    std::error_code ignored;
+    fs::create_directories(history_file_.parent_path(), ignored);
+    history(history_, &event, H_SAVE, history_file_.c_str());
+  }
+
+  InterruptGuard& interrupt_;
+  CountedSignal* resized_ = nullptr;  // while a line is read
+  fs::path history_file_;
+  std::string prompt_;
+  EditLine* edit_ = nullptr;
+  History* history_ = nullptr;
+};
+
+// A terminal that cannot move its cursor. The kernel edits the line: libedit would change modes
+// under keys that are typed early, and can lose a Ctrl-D for good.
+class DumbTerminalReader final : public LineReader {
+ public:
+  explicit DumbTerminalReader(InterruptGuard& interrupt)
+      : interrupt_(interrupt), input_(&interrupt) {}
+
+  Status read(const std::string& prompt, std::string& line) override {
+    interrupt_.clear();
+    print_raw_note(prompt);
+    const Status status = input_.read(line);
+    if (status != Status::line) print_raw_note("\n");
+    interrupt_.clear();
+    return status;
+  }
+
+ private:
+  InterruptGuard& interrupt_;
+  LineInput input_;
+};
+
+bool is_dumb(const char* term) { return term == nullptr || std::string_view(term) == "dumb"; }
+
+class PipeReader final : public LineReader {
+ public:
+  explicit PipeReader(const InterruptGuard& interrupt) : input_(&interrupt) {}
+
+  Status read(const std::string&, std::string& line) override {
+    const Status status = input_.read(line);
+    if (line.ends_with('\r')) line.pop_back();
+    return status;
+  }
+
+ private:
+  LineInput input_;
+};
+
+}  // namespace
+
+std::unique_ptr<LineReader> make_terminal_reader(const fs::path& history_file,
+                                                 InterruptGuard& interrupt) {
+  if (is_dumb(std::getenv("TERM"))) return std::make_unique<DumbTerminalReader>(interrupt);
+  return std::make_unique<TerminalReader>(history_file, interrupt);
+}
+
+std::unique_ptr<LineReader> make_pipe_reader(const InterruptGuard& interrupt) {
+  return std::make_unique<PipeReader>(interrupt);
+}
+
+fs::path default_history_file() {
+  const char* state = std::getenv("XDG_STATE_HOME");
+  if (state != nullptr && fs::path(state).is_absolute()) return fs::path(state) / "qwen3/history";
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && fs::path(home).is_absolute()) {
+    return fs::path(home) / ".local/state/qwen3/history";
+  }
+  return {};
+}
+
+}  // namespace qwen3::cli

@@ -1,0 +1,126 @@
+#include "cli/chat/session.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "base/output_file.h"
+#include "base/utf8.h"
+#include "cli/input.h"
+
+namespace qwen3::cli {
+namespace {
+
+constexpr size_t kMaxConversationBytes = 64 << 20;
+
+Json message(std::string_view role, const std::string& content) {
+  return {{"role", role}, {"content", content}};
+}
+
+}  // namespace
+
+bool Conversation::has_system() const {
+  return !messages_.empty() && messages_.front().at("role") == "system";
+}
+
+void Conversation::set_system(const std::string& text) {
+  if (has_system()) messages_.erase(messages_.begin());
+  if (!text.empty()) messages_.insert(messages_.begin(), message("system", text));
+}
+
+void Conversation::add_user(const std::string& text) { messages_.push_back(message("user", text)); }
+
+void Conversation::add_assistant(const std::string& content, const std::string& reasoning) {
+  Json answer = message("assistant", content);
+  if (!reasoning.empty()) answer["reasoning_content"] = reasoning;
+  messages_.push_back(std::move(answer));
+}
+
+void Conversation::drop_last() {
+  if (!messages_.empty()) messages_.erase(messages_.end() - 1);
+}
+
+void Conversation::clear() {
+  Json kept = Json::array();
+  if (has_system()) kept.push_back(messages_.front());
+  messages_ = std::move(kept);
+}
+
+void Conversation::save(const std::filesystem::path& path) const {
+  OutputFile file(path);
+  file.write(messages_.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  file.commit();
+}
+
+void Conversation::load(const std::filesystem::path& path) {
+  const std::string where = path.string();
+  Json loaded = parse_json(read_input_file(path, kMaxConversationBytes), where);
+  if (loaded.is_object() && loaded.contains("messages")) loaded = Json(loaded.at("messages"));
+  QWEN3_CHECK(loaded.is_array(),
+              ErrorKind::corrupt_file,
+              "{}: expected a JSON array of messages; got {}",
+              where,
+              loaded.type_name());
+  for (size_t i = 0; i < loaded.size(); ++i) {
+    const Json& entry = loaded[i];
+    QWEN3_CHECK(entry.is_object() && entry.contains("role") && entry.at("role").is_string(),
+                ErrorKind::corrupt_file,
+                "{}: message {}: expected an object with a role; got {}",
+                where,
+                i,
+                dump_json(entry).substr(0, 80));
+  }
+  messages_ = std::move(loaded);
+}
+
+Answer ChatSession::ask(const std::string& question,
+                        const InterruptGuard& interrupt,
+                        const OnPiece& on_piece) {
+  QWEN3_CHECK(utf8_valid(question),
+              ErrorKind::invalid_argument,
+              "message: not valid UTF-8 at byte {}; convert the text to UTF-8",
+              utf8_first_invalid(question));
+  conversation.add_user(question);
+  try {
+    Answer result = answer(interrupt, on_piece);
+    conversation.add_assistant(result.content, result.reasoning);
+    last_outcome = result.outcome;
+    return result;
+  } catch (...) {
+    conversation.drop_last();
+    throw;
+  }
+}
+
+Answer ChatSession::answer(const InterruptGuard& interrupt, const OnPiece& on_piece) {
+  const EncodedChat prompt =
+      text_.encode_chat(dump_json(conversation.messages()), {.enable_thinking = settings.thinking});
+  const auto n_prompt = static_cast<int64_t>(prompt.ids.size());
+  QWEN3_CHECK(n_prompt < engine_.max_model_len(),
+              ErrorKind::invalid_argument,
+              "conversation: {} tokens with this message; the context holds {}, answer included; "
+              "/clear the conversation or start with a larger --context",
+              n_prompt,
+              engine_.max_model_len());
+
+  Answer result;
+  AnswerStream stream =
+      text_.answer({.state = prompt.state, .trim_newlines = true, .stop = settings.stop});
+  const auto deliver = [&](const std::vector<AnswerPiece>& pieces) {
+    for (const AnswerPiece& piece : pieces) {
+      (piece.kind == AnswerPiece::Kind::reasoning ? result.reasoning : result.content) +=
+          piece.text;
+      on_piece(piece);
+    }
+  };
+  const auto on_token = [&](int32_t id, bool is_end_token) {
+    if (is_end_token) return true;  // not for display; the engine ends here by itself
+    deliver(stream.push(id));
+    return !stream.stopped();
+  };
+  result.outcome = run_request(
+      engine_, {.prompt_ids = prompt.ids, .sampling = settings.sampling}, &interrupt, on_token);
+  deliver(stream.finish());
+  return result;
+}
+
+}  // namespace qwen3::cli

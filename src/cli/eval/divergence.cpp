@@ -1,0 +1,124 @@
+// qwen3 eval divergence: how far one model's predictions are from another's on a text.
+#include "eval/likelihood/divergence.h"
+
+#include <fmt/format.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "chat/text.h"
+#include "cli/console.h"
+#include "cli/eval/commands.h"
+#include "cli/eval/text_options.h"
+#include "cli/generation.h"
+#include "cli/options.h"
+#include "cli/signals.h"
+
+namespace qwen3::cli {
+namespace {
+
+struct DivergenceOptions {
+  ModelOptions model;
+  OutputOptions output;
+  TextOptions text;
+  std::optional<std::string> other, other_dtype, other_backend;
+
+  ModelOptions other_model() const {
+    ModelOptions options = model;
+    if (other) options.model = *other;
+    if (other_dtype) options.dtype = *other_dtype;
+    if (other_backend) options.backend = *other_backend;
+    return options;
+  }
+};
+
+void print_result(const Divergence& d) {
+  print_out(fmt::format("mean KL(P‖Q)         {} nats\n",
+                        with_error(d.kl.mean(), d.kl.standard_error())));
+  print_out(fmt::format("median, 90 %, 99 %   {:.5g}, {:.5g}, {:.5g}\n",
+                        d.kl_quantile(0.5),
+                        d.kl_quantile(0.9),
+                        d.kl_quantile(0.99)));
+  print_out(fmt::format("largest              {:.5g}\n", d.kl_quantile(1)));
+  const auto same_error = d.same_top.standard_error();
+  print_out(fmt::format("same top token       {} %\n",
+                        with_error(100 * d.same_top.mean(),
+                                   same_error ? std::optional(100 * *same_error) : std::nullopt)));
+  print_out(fmt::format("perplexity of P      {}\n",
+                        with_error(d.p.perplexity(), d.p.perplexity_error())));
+  print_out(fmt::format("perplexity of Q      {}\n",
+                        with_error(d.q.perplexity(), d.q.perplexity_error())));
+  print_out(fmt::format("Q - P                {:.5g} in perplexity, {} nats per token\n",
+                        d.q.perplexity() - d.p.perplexity(),
+                        with_error(d.nll_difference.mean(), d.nll_difference.standard_error())));
+  print_out(
+      fmt::format("scored               {} of {} tokens in {} windows of up to {}, stride {}\n",
+                  d.kl.count(),
+                  d.p.n_tokens,
+                  d.p.n_windows,
+                  d.p.context,
+                  d.p.stride));
+}
+
+Json model_json(const ModelInfo& info) {
+  return {{"model", info.name}, {"dtype", info.dtype}, {"backend", info.backend}};
+}
+
+ExitCode divergence(const DivergenceOptions& options) {
+  const ModelOptions other = options.other_model();
+  const Text text = load_text(options.model);
+  const Tokenizer& tokenizer = text.impl().tokenizer;
+  if (options.other) check_same_vocabulary(tokenizer, load_text(other).impl().tokenizer);
+  const std::vector<int32_t> ids = read_text_ids(options.text.file, tokenizer);
+  const std::shared_ptr<Model> p = load_model(options.model, options.output);
+  if (options.output.talk()) print_note("P: " + model_line(p->info()));
+  const std::shared_ptr<Model> q = load_model(other, options.output);
+  if (options.output.talk()) print_note("Q: " + model_line(q->info()));
+  Divergence result;
+  {
+    ProgressBar bar(options.output.talk());
+    InterruptGuard guard;
+    result = measure_divergence(p, q, tokenizer, ids, window_options(options.text, bar, guard));
+  }
+  if (options.output.json) {
+    Json line = divergence_json(result);
+    line["file"] = options.text.file;
+    for (const auto& [side, model] : {std::pair{"p", p}, std::pair{"q", q}}) {
+      line[side].update(model_json(model->info()));
+    }
+    print_json(line);
+  } else {
+    print_result(result);
+  }
+  return kDone;
+}
+
+}  // namespace
+
+void add_eval_divergence(CLI::App& eval, Action& action) {
+  CLI::App* command = eval.add_subcommand(
+      "divergence",
+      "How far a model Q (--other, --other-dtype) is from a model P (--model) on a text: KL "
+      "divergence, agreement, perplexities");
+  const auto options = std::make_shared<DivergenceOptions>();
+  add_model_option(*command, options->model);
+  command->add_option("--other", options->other, "The model that is judged")
+      ->default_str("that of --model");
+  add_text_options(*command, options->text);
+  add_compute_options(*command, options->model);
+  command->add_option("--other-dtype", options->other_dtype, "Its weights, as --dtype")
+      ->check(CLI::IsMember({"auto", "float32", "bfloat16"}))
+      ->default_str("that of --dtype");
+  command->add_option("--other-backend", options->other_backend, "Its backend, as --backend")
+      ->check(CLI::IsMember({"auto", "reference", "cpu"}))
+      ->default_str("that of --backend");
+  add_output_options(*command, options->output, "One line of JSON");
+  command->callback([options, &action] { action = [options] { return divergence(*options); }; });
+}
+
+}  // namespace qwen3::cli

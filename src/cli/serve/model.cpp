@@ -1,0 +1,49 @@
+#include "cli/serve/model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "cli/generation.h"
+#include "cli/serve/memory.h"
+#include "cli/trace/model_facts.h"
+#include "engine/model_impl.h"
+
+namespace qwen3::cli {
+namespace {
+
+// Waiting prompts together: enough to keep the engine busy, little enough to answer soon.
+constexpr int64_t kWaitingContexts = 4;
+
+}  // namespace
+
+LoadedModel load_served_model(const ServeOptions& options) {
+  const std::filesystem::path directory = resolve_model(options.model.model);
+  Text text = Text::load(directory);
+  EngineOptions engine = options.engine;
+  engine.max_model_len = options.model.context;
+  const ServeMemory memory = plan_serve_memory(directory, options, engine);
+  engine.max_model_len = memory.plan.max_model_len;
+  engine.kv_cache_bytes = memory.plan.kv_cache_bytes;
+  engine.max_waiting_tokens =
+      options.max_waiting_tokens.value_or(kWaitingContexts * memory.plan.max_model_len);
+
+  const std::shared_ptr<Model> model = load_model(options.model, options.output);
+  engine.n_real_tokens = std::min(text.n_tokens(), model->info().vocab_size);
+  server::ModelParts parts{
+      .text = std::move(text),
+      .generator = std::make_unique<server::EngineGenerator<Engine>>(model, engine),
+      .defaults = model->generation_defaults(),
+      .info = model->info(),
+      .hidden_size = model->impl().config.hidden_size,
+      .task = options.service.task == server::Task::automatic ? server::detect_task(directory)
+                                                              : options.service.task,
+      .facts = facts_of(model->impl().config, model->info().name)};
+  return {server::make_served_model(std::move(parts), options.service),
+          memory.request_bytes,
+          model_line(model->info()) + "\n" + memory_line(memory, options.engine.max_sequences)};
+}
+
+}  // namespace qwen3::cli

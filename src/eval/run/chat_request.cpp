@@ -1,0 +1,66 @@
+#include "eval/run/chat_request.h"
+
+namespace qwen3::eval {
+
+namespace {
+
+// One token is asked for, because servers need not accept none (lm-evaluation-harness does so too);
+// how it is drawn changes nothing.
+Json scoring_settings(const EvalConfig& config) {
+  Json settings = {{"model", config.model_name}, {"temperature", 0}, {"max_tokens", 1}};
+  for (const auto& [key, value] : config.extra_body.items()) settings[key] = value;
+  return settings;
+}
+
+}  // namespace
+
+Json request_settings(const EvalConfig& config, Mode mode) {
+  if (config.scores_choices()) return scoring_settings(config);
+  Json settings = {{"model", config.model_name},
+                   {"temperature", config.temperature},
+                   {"top_p", config.top_p},
+                   {"max_tokens", config.max_tokens},
+                   {"presence_penalty", config.presence_penalty},
+                   {"top_k", config.top_k}};
+  if (mode == Mode::strict) return settings;
+  if (config.min_p) settings["min_p"] = *config.min_p;
+  if (config.frequency_penalty) settings["frequency_penalty"] = *config.frequency_penalty;
+  if (config.repetition_penalty) settings["repetition_penalty"] = *config.repetition_penalty;
+  if (!config.stop.empty()) settings["stop"] = config.stop;
+  if (!config.chat_template_kwargs.empty()) {
+    settings["chat_template_kwargs"] = config.chat_template_kwargs;
+  }
+  for (const auto& [key, value] : config.extra_body.items()) settings[key] = value;
+  return settings;
+}
+
+Json request_messages(const EvalConfig& config, Mode mode, const std::string& prompt) {
+  Json messages = Json::array();
+  if (mode == Mode::standard && !config.system.empty()) {
+    messages.push_back({{"role", "system"}, {"content", config.system}});
+  }
+  messages.push_back({{"role", "user"}, {"content", prompt}});
+  return messages;
+}
+
+Json request_body(const EvalConfig& config,
+                  Mode mode,
+                  const Json& settings,
+                  const std::string& prompt,
+                  int64_t sample) {
+  Json body = {{"messages", request_messages(config, mode, prompt)}};
+  for (const auto& [key, value] : settings.items()) body[key] = value;
+  if (mode == Mode::standard && config.seed && !body.contains("seed")) {
+    body["seed"] = *config.seed + sample;
+  }
+  return body;
+}
+
+// The prompt comes back with its log probabilities.
+Json completion_body(const Json& settings, const std::string& text) {
+  Json body = {{"prompt", text}, {"echo", true}, {"logprobs", 1}};
+  for (const auto& [key, value] : settings.items()) body[key] = value;
+  return body;
+}
+
+}  // namespace qwen3::eval

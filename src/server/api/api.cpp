@@ -1,0 +1,116 @@
+#include "server/api/api.h"
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <exception>
+
+#include "server/api/handlers.h"
+
+namespace qwen3::server {
+namespace {
+
+using Endpoint = void (*)(Service&, const HttpRequest&, const ExchangePtr&);
+
+Handler guarded(Service& service, Endpoint endpoint) {
+  return [&service, endpoint](const HttpRequest& http, const ExchangePtr& exchange) {
+    try {
+      endpoint(service, http, exchange);
+    } catch (const std::exception& error) {
+      const ApiError api = to_api_error(error);
+      exchange->note("error", api.detail.empty() ? api.code : api.detail);
+      exchange->send(error_response(api));
+    }
+  };
+}
+
+struct Row {
+  const char* method;
+  const char* path;
+  Endpoint endpoint;
+  Route::Access access = Route::Access::keyed;
+  bool quick = false;
+  bool any_host = false;
+  bool one_prompt = false;  // a body holds one prompt, which the context bounds
+};
+
+constexpr Row kRows[] = {
+    {"GET", "/health", health, Route::Access::open, true, true},
+    {"GET", "/version", version, Route::Access::keyed, true},
+    {"GET", "/v1/models", list_models, Route::Access::keyed, true},
+    {"GET", "/v1/models/*", one_model, Route::Access::keyed, true},
+    {.method = "POST",
+     .path = "/v1/chat/completions",
+     .endpoint = chat_completions,
+     .one_prompt = true},
+    {"POST", "/v1/completions", completions},
+    {"POST", "/v1/embeddings", embeddings},
+    {"POST", "/v1/rerank", rerank},
+    {"POST", "/v2/rerank", rerank},
+    {"POST", "/rerank", rerank},
+    {"POST", "/v1/score", score},
+    {"POST", "/score", score},
+    {"POST", "/tokenize", tokenize},
+    {"POST", "/detokenize", detokenize},
+    {.method = "POST", .path = "/apply-template", .endpoint = apply_template, .one_prompt = true},
+};
+
+// For names, schemas and settings beside the prompt, and the JSON around all of it.
+constexpr int64_t kBesidePrompt = 512 << 10;
+
+// A longer body holds more than the context can, whatever stands in it.
+BodyLimit prompt_limit(const Service& service) {
+  const ServedModel* model = service.loaded();
+  if (model == nullptr) return {.bytes = INT64_MAX, .why = {}};
+  return {.bytes = model->max_model_len * model->longest_token_bytes + kBesidePrompt,
+          .why = fmt::format("its context holds {} tokens of at most {} bytes",
+                             model->max_model_len,
+                             model->longest_token_bytes)};
+}
+
+Route make_route(Service& service, const Row& row) {
+  Route route{.method = row.method,
+              .path = row.path,
+              .access = row.access,
+              .handler = guarded(service, row.endpoint),
+              .quick = row.quick,
+              .any_host = row.any_host};
+  if (row.one_prompt) route.body_limit = [&service] { return prompt_limit(service); };
+  return route;
+}
+
+}  // namespace
+
+Json request_body(const HttpRequest& http) { return parse_json(http.body, "request body"); }
+
+void hold(Exchange& exchange, int64_t bytes) {
+  if (!exchange.hold(bytes)) throw no_memory();
+}
+
+void require_task(const ServedModel& model, Task task, const char* endpoint) {
+  if (model.task == task) return;
+  throw ApiError(400,
+                 "unsupported_endpoint",
+                 fmt::format("{}: the model of this server was not made for that", endpoint));
+}
+
+std::vector<Route> make_routes(Service& service) {
+  std::vector<Route> routes;
+  const auto add = [&](const Row& row) { routes.push_back(make_route(service, row)); };
+  for (const Row& row : kRows) add(row);
+  if (service.options().metrics) {
+    add({"GET", "/metrics", metrics, Route::Access::keyed, true});
+  }
+  if (service.options().traces.count > 0) {
+    add({"GET", "/v1/traces", list_traces});
+    add({"GET", "/v1/traces/*", one_trace});
+  }
+  return routes;
+}
+
+std::vector<Route> make_metrics_routes(Service& service) {
+  return {make_route(service, {"GET", "/health", health, Route::Access::open, true, true}),
+          make_route(service, {"GET", "/metrics", metrics, Route::Access::open, true, true})};
+}
+
+}  // namespace qwen3::server

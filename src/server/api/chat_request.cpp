@@ -1,0 +1,340 @@
+#include "server/api/chat_request.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "chat/text.h"
+#include "server/api/steering.h"
+#include "server/api/tool_choice.h"
+
+namespace qwen3::server {
+namespace {
+
+constexpr size_t kMaxNameBytes = 128;
+
+// Templates know these roles only; "function" is the old name of "tool".
+constexpr std::array<std::string_view, 5> kRoles = {
+    "system", "developer", "user", "assistant", "tool"};
+
+void fit_roles(std::vector<Message>& messages) {
+  for (size_t i = 0; i < messages.size(); ++i) {
+    Message& message = messages[i];
+    if (std::ranges::find(kRoles, message.role) == kRoles.end()) {
+      refuse(fmt::format("messages[{}].role", i),
+             fmt::format("expected {}, got \"{}\"",
+                         fmt::join(kRoles, ", "),
+                         quote_for_message(message.role, 60)));
+    }
+    if (message.role == "developer") message.raw["role"] = message.role = "system";
+  }
+}
+
+bool is_tool_name(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxNameBytes &&
+         name.find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:"
+             "/@") == name.npos;
+}
+
+std::string tool_name(const Json& tool, const std::string& path) {
+  Fields fields(tool, path);
+  const auto type = fields.text("type", 64);
+  if (type && *type != "function") {
+    refuse(fields.path("type"), "only tools of type \"function\" are supported");
+  }
+  const Json* function = fields.object("function");
+  if (function == nullptr) refuse(fields.path("function"), "is missing");
+  Fields inner(*function, fields.path("function"));
+  const auto name = inner.text("name", kMaxNameBytes);
+  if (!name || !is_tool_name(*name)) {
+    refuse(inner.path("name"),
+           fmt::format("expected 1 to {} letters, digits, or any of _-.:/@", kMaxNameBytes));
+  }
+  inner.text("description", 1 << 20);
+  inner.object("parameters");
+  return *name;
+}
+
+Json read_tools(Fields& fields, const ApiLimits& limits) {
+  if (fields.used("functions") || fields.used("function_call")) {
+    refuse_unsupported(fields.used("functions") ? "functions" : "function_call",
+                       "this old form is not supported; use tools and tool_choice");
+  }
+  const Json* tools = fields.array("tools", static_cast<size_t>(limits.max_tools));
+  if (tools == nullptr || tools->empty()) return nullptr;
+  size_t n_bytes = 0;
+  for (size_t i = 0; i < tools->size(); ++i) {
+    tool_name((*tools)[i], fmt::format("tools[{}]", i));
+    n_bytes += dump_json((*tools)[i]).size();
+  }
+  if (n_bytes > static_cast<size_t>(limits.max_tool_bytes)) {
+    refuse(
+        "tools",
+        fmt::format("expected at most {} bytes in total, got {}", limits.max_tool_bytes, n_bytes));
+  }
+  return *tools;
+}
+
+// {"type":"function","function":{"name":"f"}}
+std::string named_choice(const Json& choice, const std::vector<std::string>& names) {
+  Fields fields(choice, "tool_choice");
+  const Json* function = fields.object("function");
+  if (function == nullptr) refuse("tool_choice.function", "is missing");
+  Fields inner(*function, "tool_choice.function");
+  const auto name = inner.text("name", kMaxNameBytes);
+  if (!name || std::ranges::find(names, *name) == names.end()) {
+    refuse("tool_choice.function.name",
+           fmt::format("expected a name from tools, got \"{}\"",
+                       quote_for_message(name.value_or(""), 60)));
+  }
+  return *name;
+}
+
+void read_tool_choice(Fields& fields, ChatRequest& out) {
+  using Choice = ChatRequest::ToolChoice;
+  out.parallel_tool_calls = fields.boolean("parallel_tool_calls").value_or(true);
+  const bool any = out.chat.tools.is_array();
+  out.tool_choice = any ? Choice::automatic : Choice::none;
+  const Json* choice = fields.value("tool_choice");
+  if (choice == nullptr) return;
+  if (*choice == "auto") return;
+  if (*choice == "none") {
+    out.tool_choice = Choice::none;
+    out.chat.tools = nullptr;  // a model that sees no tools calls none
+    return;
+  }
+  if (!any) refuse("tool_choice", "only allowed together with tools");
+  if (choice->is_object()) {
+    out.forced_tool = named_choice(*choice, tool_names(out.chat.tools));
+  } else if (*choice != "required") {
+    refuse("tool_choice",
+           fmt::format("expected \"auto\", \"none\", \"required\" or a function, got {}",
+                       describe(*choice)));
+  }
+  out.tool_choice = Choice::required;
+}
+
+// Variables that are no client's to set: the request has fields for them, or they would change what
+// the template is.
+constexpr std::array<std::string_view, 7> kReservedVariables = {"messages",
+                                                                "tools",
+                                                                "documents",
+                                                                "add_generation_prompt",
+                                                                "continue_final_message",
+                                                                "chat_template",
+                                                                "tokenize"};
+
+// Templates differ in their variables, and ignore those that they do not know.
+void read_template_variables(const Json& kwargs, PromptOptions& prompt) {
+  Fields fields(kwargs, "chat_template_kwargs");
+  for (const char* name : {"enable_thinking", "thinking"}) {
+    if (const auto value = fields.boolean(name)) prompt.enable_thinking = *value;
+  }
+  for (const auto& [name, value] : kwargs.items()) {
+    if (std::ranges::find(kReservedVariables, name) != kReservedVariables.end()) {
+      refuse(fields.path(name), "is no variable that a request may set");
+    }
+    // null counts as absent here as everywhere; the budget is the steering's.
+    if (!value.is_null() && name != "enable_thinking" && name != "thinking_budget") {
+      prompt.extra[name] = value;
+    }
+  }
+}
+
+void read_template_fields(Fields& fields, PromptOptions& prompt) {
+  if (fields.used("chat_template")) {
+    refuse_unsupported("chat_template", "templates of clients are not run");
+  }
+  prompt.continue_final_message = fields.boolean("continue_final_message").value_or(false);
+  const auto add = fields.boolean("add_generation_prompt");
+  if (prompt.continue_final_message && add.value_or(false)) {
+    refuse("add_generation_prompt", "not together with continue_final_message");
+  }
+  prompt.add_generation_prompt = add.value_or(true) && !prompt.continue_final_message;
+  prompt.enable_thinking = fields.boolean("enable_thinking");
+  if (const auto effort = fields.text("reasoning_effort", 64)) {
+    if (*effort == "none" && !prompt.enable_thinking) prompt.enable_thinking = false;
+  }
+  const Json* kwargs = fields.object("chat_template_kwargs");
+  if (kwargs != nullptr) read_template_variables(*kwargs, prompt);
+}
+
+void read_logprobs(Fields& fields, SamplingParams& sampling, const ApiLimits& limits) {
+  const bool wanted = fields.boolean("logprobs").value_or(false);
+  const auto top = fields.integer("top_logprobs", 0, limits.max_logprobs);
+  if (top && *top > 0 && !wanted) refuse("top_logprobs", "only allowed when logprobs is true");
+  if (wanted) sampling.n_logprobs = static_cast<int>(top.value_or(0));
+}
+
+std::optional<int64_t> read_max_tokens(Fields& fields) {
+  constexpr int64_t kMost = int64_t{1} << 30;
+  // The new name goes first; clients that send both mean it.
+  if (const auto tokens = fields.integer("max_completion_tokens", 1, kMost)) {
+    fields.value("max_tokens");
+    fields.value("n_predict");
+    return tokens;
+  }
+  if (const auto tokens = fields.integer("max_tokens", 1, kMost)) return tokens;
+  const auto tokens = fields.integer("n_predict", -1, kMost);
+  if (tokens && *tokens == 0) refuse("n_predict", "expected at least 1, or -1 for no limit");
+  return tokens && *tokens > 0 ? tokens : std::nullopt;
+}
+
+// The first call in the history whose arguments are no JSON object and stayed text; "" for none.
+// `messages` has them all replaced then.
+std::string replace_broken_arguments(std::vector<Message>& messages) {
+  std::string first;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (!messages[i].raw.contains("tool_calls")) continue;
+    Json& calls = messages[i].raw["tool_calls"];
+    for (size_t j = 0; j < calls.size(); ++j) {
+      Json& function = calls[j].contains("function") ? calls[j]["function"] : calls[j];
+      if (!function["arguments"].is_string()) continue;
+      function["arguments"] = Json::object();
+      if (first.empty()) {
+        first = fmt::format("messages[{}].tool_calls[{}].function.arguments", i, j);
+      }
+    }
+  }
+  return first;
+}
+
+// The field that the template cannot render, as far as that can be found out.
+std::string field_at_fault(const ServedModel& model, const ChatPromptFields& chat) {
+  std::vector<Message> messages = chat.messages;
+  const std::string broken = replace_broken_arguments(messages);
+  if (broken.empty()) return {};
+  try {
+    encode_chat(model.text, messages, chat.tools, chat.prompt);
+    return broken;
+  } catch (const Error&) {
+    return {};  // they are not what is wrong
+  }
+}
+
+// Errors of a render begin with the template's file, which is no client's business. Called while
+// `error` is handled; passes on those in which the template or the library speaks to the client.
+[[noreturn]] void refuse_render(const ServedModel& model,
+                                const ChatPromptFields& chat,
+                                const Error& error) {
+  const ChatConfig& config = model.text.impl().chat_config;
+  const bool with_tools = chat.tools.is_array() && !chat.tools.empty();
+  const std::string file = config.template_for(with_tools).where() + ": ";
+  const std::string_view message = error.what();
+  if (!message.starts_with(file)) throw;
+  const std::string field = field_at_fault(model, chat);
+  if (!field.empty()) {
+    refuse(field, "expected a JSON object, which this model's chat template needs");
+  }
+  refuse("messages",
+         fmt::format("this model's chat template cannot render them: {}",
+                     message.substr(file.size())));
+}
+
+// The tools of which the answer must call one.
+std::vector<std::string> required_names(const ChatRequest& request) {
+  if (request.tool_choice != ChatRequest::ToolChoice::required) return {};
+  if (!request.forced_tool.empty()) return {request.forced_tool};
+  return tool_names(request.chat.tools);
+}
+
+}  // namespace
+
+ChatPromptFields read_chat_prompt(Fields& fields, const ApiLimits& limits) {
+  ChatPromptFields chat;
+  const Json* messages = fields.array("messages", static_cast<size_t>(limits.max_messages));
+  if (messages == nullptr) refuse("messages", "is missing");
+  chat.messages = parse_messages(*messages);
+  fit_roles(chat.messages);
+  chat.tools = read_tools(fields, limits);
+  read_template_fields(fields, chat.prompt);
+  return chat;
+}
+
+EncodedChat encode_chat_prompt(const ServedModel& model, const ChatPromptFields& chat) {
+  if (!model.text.has_chat_template()) {
+    throw ApiError(400, "no_chat_template", "this model has no chat template; use /v1/completions");
+  }
+  try {
+    return encode_chat(model.text, chat.messages, chat.tools, chat.prompt);
+  } catch (const Error& error) {
+    refuse_render(model, chat, error);
+  }
+}
+
+ChatRequest read_chat_request(Fields& fields,
+                              const ServedModel& model,
+                              const ServiceOptions& options) {
+  ChatRequest out;
+  out.common = read_generation_fields(fields, model, options);
+  out.chat = read_chat_prompt(fields, options.limits);
+  read_tool_choice(fields, out);
+  read_logprobs(fields, out.common.sampling, options.limits);
+  out.common.max_tokens = read_max_tokens(fields);
+  out.thinking_budget = read_thinking_budget(fields);
+  out.include_reasoning = fields.boolean("include_reasoning").value_or(true);
+  for (const char* name :
+       {"modalities", "audio", "prediction", "web_search_options", "documents"}) {
+    fields.value(name);
+  }
+  return out;
+}
+
+AnswerPlan answer_plan(const ChatRequest& request,
+                       PromptState state,
+                       const ServedModel& model,
+                       const ServiceOptions& options) {
+  const bool tags = options.reasoning_field == ReasoningField::none;
+  AnswerPlan plan{.text = {.state = state,
+                           .trim_newlines = !tags,
+                           .skip_special_tokens = request.common.skip_special_tokens,
+                           .stop = request.common.stop,
+                           .include_stop = request.common.include_stop,
+                           .min_tokens = request.common.sampling.min_tokens},
+                  .drop_reasoning = !request.include_reasoning,
+                  .tags_in_content = tags};
+  if (request.tool_choice != ChatRequest::ToolChoice::none) {
+    plan.tools = model.tool_format;
+    plan.tool_schemas = std::make_shared<const Json>(request.chat.tools);
+    plan.must_call = request.tool_choice == ChatRequest::ToolChoice::required;
+    plan.first_call_only = !request.parallel_tool_calls || !request.forced_tool.empty();
+  }
+  plan.stop_token_ids = request.common.sampling.stop_token_ids;
+  plan.loop_guard = options.loop_guard;
+  if (!request.common.loop_guard) plan.loop_guard.min_tokens = 0;
+  return plan;
+}
+
+std::vector<Request> chat_requests(const ChatRequest& request,
+                                   const EncodedChat& prompt,
+                                   const HttpRequest& http,
+                                   const ServedModel& model,
+                                   const ServiceOptions& options) {
+  const auto n_prompt = static_cast<int64_t>(prompt.ids.size());
+  const SteeringPlan steering =
+      plan_steering(model, prompt.state, request.thinking_budget, required_names(request));
+  check_steering(steering, request.common.sampling);
+  Request first = make_request(request.common, prompt.ids, http, options);
+  first.sampling.max_tokens = fit_max_tokens(
+      request.common.max_tokens, options.default_max_tokens, n_prompt, model, options, "messages");
+  if (first.sampling.min_tokens > first.sampling.max_tokens) {
+    refuse("min_tokens",
+           fmt::format("expected at most max_tokens {}, got {}",
+                       first.sampling.max_tokens,
+                       first.sampling.min_tokens));
+  }
+  std::vector<Request> requests;
+  for (int64_t i = 0; i < request.common.n; ++i) {
+    Request one = first;
+    if (one.sampling.seed) *one.sampling.seed += static_cast<uint64_t>(i);
+    if (i > 0) one.n_prompt_logprobs = -1;
+    if (!steering.empty()) one.logits_processor = make_steering(steering);
+    requests.push_back(std::move(one));
+  }
+  return requests;
+}
+
+}  // namespace qwen3::server

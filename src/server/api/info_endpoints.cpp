@@ -1,0 +1,87 @@
+// GET /v1/models, /health, /version, /metrics.
+#include <fmt/format.h>
+
+#include "server/api/handlers.h"
+#include "server/api/json_writer.h"
+
+namespace qwen3::server {
+namespace {
+
+const char* task_name(Task task) {
+  switch (task) {
+    case Task::embed:
+      return "embed";
+    case Task::rerank:
+      return "rerank";
+    case Task::automatic:
+    case Task::generate:
+      break;
+  }
+  return "generate";
+}
+
+void append_model(std::string& out,
+                  const Service& service,
+                  const ServedModel& model,
+                  const std::string& name) {
+  out += R"({"id":)";
+  append_json_string(out, name);
+  fmt::format_to(std::back_inserter(out),
+                 R"(,"object":"model","created":{},"owned_by":"qwen3.cpp","root":)",
+                 service.started());
+  append_json_string(out, service.model_name());
+  fmt::format_to(std::back_inserter(out),
+                 R"(,"parent":null,"max_model_len":{},"task":"{}","meta":{{"n_vocab":{},)"
+                 R"("n_ctx_train":{},"n_embd":{},"n_params":{},"size":{}}}}})",
+                 model.max_model_len,
+                 task_name(model.task),
+                 model.info.vocab_size,
+                 model.info.max_position_embeddings,
+                 model.hidden_size,
+                 model.info.n_parameters,
+                 model.info.weight_bytes);
+}
+
+}  // namespace
+
+void list_models(Service& service, const HttpRequest&, const ExchangePtr& exchange) {
+  const ServedModel& model = service.model();
+  std::string out = R"({"object":"list","data":[)";
+  for (const std::string& name : service.options().model_names) {
+    if (out.back() != '[') out += ',';
+    append_model(out, service, model, name);
+  }
+  exchange->send({.body = out + "]}"});
+}
+
+void one_model(Service& service, const HttpRequest& http, const ExchangePtr& exchange) {
+  const ServedModel& model = service.model_named(http.tail);
+  std::string out;
+  append_model(out, service, model, http.tail);
+  exchange->send({.body = std::move(out)});
+}
+
+// Open: says nothing about the model.
+void health(Service& service, const HttpRequest&, const ExchangePtr& exchange) {
+  service.model();
+  if (service.end_announced()) throw ApiError(503, "draining", "the server is shutting down");
+  exchange->send({.body = R"({"status":"ok"})"});
+}
+
+void version(Service& service, const HttpRequest&, const ExchangePtr& exchange) {
+  std::string out = R"({"version":)";
+  append_json_string(out, service.options().version);
+  exchange->send({.body = out + "}"});
+}
+
+void metrics(Service& service, const HttpRequest&, const ExchangePtr& exchange) {
+  EngineStats stats;
+  const ServedModel* model = service.loaded();
+  if (model != nullptr) stats = model->generator->stats();
+  exchange->send(
+      {.content_type = "text/plain; version=0.0.4; charset=utf-8",
+       .body = service.metrics().text(
+           model == nullptr ? nullptr : &stats, service.model_name(), service.options())});
+}
+
+}  // namespace qwen3::server

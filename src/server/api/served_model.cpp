@@ -1,0 +1,81 @@
+#include "server/api/served_model.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/embedded_files.h"
+#include "base/error.h"
+#include "server/api/tool_choice.h"
+
+namespace qwen3::server {
+namespace {
+
+// Qwen's own words for a thought that has to end (Qwen3 technical report, thinking budget).
+constexpr std::string_view kClosing =
+    "\n\nConsidering the limited time by the user, I have to give the solution based on the "
+    "thinking directly now.\n</think>\n\n";
+
+std::string lower(std::string text) {
+  std::ranges::transform(text, text.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return text;
+}
+
+bool writes_xml_calls(const ChatConfig& chat) {
+  const auto says = [](const std::optional<ChatTemplate>& t) {
+    return t && t->source().find("<function=") != std::string::npos;
+  };
+  return says(chat.tool_use) || says(chat.chat);
+}
+
+}  // namespace
+
+Task detect_task(const std::filesystem::path& directory) {
+  const std::filesystem::path clean = directory.lexically_normal();
+  const std::string name =
+      lower((clean.has_filename() ? clean : clean.parent_path()).filename().string());
+  if (name.find("reranker") != name.npos) return Task::rerank;
+  if (name.find("embedding") != name.npos) return Task::embed;
+  // What sentence-transformers puts beside a checkpoint that makes embeddings.
+  if (file_exists(directory / "modules.json") && file_exists(directory / "1_Pooling/config.json")) {
+    return Task::embed;
+  }
+  return Task::generate;
+}
+
+std::unique_ptr<ServedModel> make_served_model(ModelParts parts, const ServiceOptions& options) {
+  auto model = std::make_unique<ServedModel>(ServedModel{.text = std::move(parts.text),
+                                                         .generator = std::move(parts.generator),
+                                                         .defaults = std::move(parts.defaults),
+                                                         .info = std::move(parts.info),
+                                                         .facts = std::move(parts.facts),
+                                                         .hidden_size = parts.hidden_size,
+                                                         .task = parts.task});
+  model->facts.name = options.model_names.front();
+  const Text::Impl& text = model->text.impl();
+  const auto id_of = [&](std::string_view token) {
+    return text.tokenizer.token_to_id(token).value_or(-1);
+  };
+  model->max_model_len = model->generator->max_model_len();
+  model->n_tokens = std::min(model->text.n_tokens(), model->info.vocab_size);
+  for (int32_t id = 0; id < model->n_tokens; ++id) {
+    const auto length = static_cast<int64_t>(text.tokenizer.token_bytes(id).size());
+    model->longest_token_bytes = std::max(model->longest_token_bytes, length);
+  }
+  model->think_open = id_of("<think>");
+  model->think_close = id_of("</think>");
+  model->closing_ids = model->text.encode(kClosing);
+  model->argument_tokens = argument_tokens(text.tokenizer, model->n_tokens);
+  model->yes = id_of("yes");
+  model->no = id_of("no");
+  QWEN3_CHECK(model->task != Task::rerank || (model->yes >= 0 && model->no >= 0),
+              ErrorKind::unsupported,
+              "tokenizer: expected the tokens \"yes\" and \"no\", which a reranker answers with; "
+              "serve this checkpoint with --task generate");
+  model->tool_format = options.tool_format.value_or(
+      writes_xml_calls(text.chat_config) ? ToolFormat::qwen3_coder : ToolFormat::hermes);
+  return model;
+}
+
+}  // namespace qwen3::server

@@ -1,0 +1,59 @@
+// ServedModel: everything about the model that requests ask for, looked up once. Immutable but for
+// its generator, which is thread safe.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "chat/text.h"
+#include "qwen3/model.h"
+#include "qwen3/text.h"
+#include "server/api/generator.h"
+#include "server/api/options.h"
+#include "server/api/steering.h"
+#include "trace/model_facts.h"
+
+namespace qwen3::server {
+
+struct ServedModel {
+  Text text;
+  std::unique_ptr<Generator> generator;
+  GenerationDefaults defaults;
+  ModelInfo info;
+  ModelFacts facts;  // by its served name
+  int64_t hidden_size = 0;
+  Task task = Task::generate;  // never automatic
+  ToolFormat tool_format = ToolFormat::hermes;
+
+  int64_t max_model_len = 0;
+  int64_t n_tokens = 0;  // ids from here on are refused
+  int64_t longest_token_bytes = 0;
+  int32_t think_open = -1, think_close = -1;
+  int32_t yes = -1, no = -1;              // of a reranker
+  std::vector<int32_t> closing_ids = {};  // ends a thought whose budget is used up
+  std::shared_ptr<const ArgumentTokens> argument_tokens = {};
+
+  const Tokenizer& tokenizer() const { return text.impl().tokenizer; }
+};
+
+// What the files of a checkpoint say it was made for.
+Task detect_task(const std::filesystem::path& directory);
+
+struct ModelParts {
+  Text text;
+  std::unique_ptr<Generator> generator;
+  GenerationDefaults defaults = {};
+  ModelInfo info = {};
+  int64_t hidden_size = 0;
+  Task task = Task::generate;
+  ModelFacts facts = {};  // for the pages of traces
+};
+
+// Throws Error{unsupported} when the tokenizer lacks what the task needs.
+std::unique_ptr<ServedModel> make_served_model(ModelParts parts, const ServiceOptions& options);
+
+}  // namespace qwen3::server

@@ -1,0 +1,281 @@
+// The API over the embedded model itself.
+#include <cmath>
+
+#include "engine/evaluate.h"
+#include "engine/model_impl.h"
+#include "server/api/fixture.h"
+#include "server/api/report_data.h"
+
+namespace qwen3::server {
+namespace {
+
+class ApiModel : public ApiTest {
+ protected:
+  void SetUp() override { serve("nano", Task::generate); }
+
+  void serve(const std::string& name, Task task, EngineOptions engine = {.max_sequences = 4}) {
+    const std::filesystem::path directory =
+        std::filesystem::path(QWEN3_SOURCE_DIR) / "models" / name;
+    routes.clear();
+    service =
+        std::make_unique<Service>(ServiceOptions{.model_names = {"nano"}, .traces = {.count = 2}});
+    const std::shared_ptr<Model> loaded = Model::load(directory, {.n_threads = 1});
+    model_ = loaded;
+    engine.n_real_tokens = nano_text().n_tokens();
+    service->set_model(
+        make_served_model({.text = Text::load(directory),
+                           .generator = std::make_unique<EngineGenerator<Engine>>(loaded, engine),
+                           .defaults = loaded->generation_defaults(),
+                           .info = loaded->info(),
+                           .hidden_size = loaded->impl().config.hidden_size,
+                           .task = task},
+                          service->options()));
+    routes = make_routes(*service);
+  }
+
+  Reply ask(const std::string& question, Json more = Json::object()) {
+    more["messages"] = {{{"role", "user"}, {"content", question}}};
+    more["temperature"] = 0;
+    return chat(more);
+  }
+
+  std::shared_ptr<Model> model_;
+};
+
+TEST_F(ApiModel, AnswersAndUsesThePrefixCache) {
+  const Reply first = ask("What is 3 + 4?");
+  ASSERT_EQ(first.status, 200) << first.text;
+  EXPECT_NE(first.json["choices"][0]["message"]["content"].get<std::string>().find("7"),
+            std::string::npos)
+      << first.text;
+  EXPECT_EQ(first.json["choices"][0]["finish_reason"], "stop");
+  std::string longer;
+  for (int i = 0; i < 40; ++i) longer += "word ";
+  ask(longer, {{"max_tokens", 1}});
+  EXPECT_GT(ask(longer, {{"max_tokens", 1}})
+                .json["usage"]["prompt_tokens_details"]["cached_tokens"]
+                .get<int64_t>(),
+            0);
+  EXPECT_EQ(ask(longer, {{"max_tokens", 1}, {"cache_prompt", false}})
+                .json["usage"]["prompt_tokens_details"]["cached_tokens"],
+            0);
+}
+
+TEST_F(ApiModel, LogLikelihoodOfAPromptIsThatOfItsTokens) {
+  const Reply whole =
+      complete({{"prompt", "What is 3 + 4?"}, {"echo", true}, {"logprobs", 3}, {"max_tokens", 0}});
+  ASSERT_EQ(whole.status, 200) << whole.text;
+  const Json& lp = whole.json["choices"][0]["logprobs"];
+  const std::vector<int32_t> ids = nano_text().encode("What is 3 + 4?");
+  ASSERT_EQ(lp["tokens"].size(), ids.size());
+  // The first token has none; the others' are those of one forward pass of the library.
+  EXPECT_TRUE(lp["token_logprobs"][0].is_null());
+  evaluate(*model_, ids, nullptr, [&](int64_t first, const Tensor& logits) {
+    for (int64_t row = 0; row < logits.dim(0); ++row) {
+      const size_t next = static_cast<size_t>(first + row) + 1;
+      if (next >= ids.size()) break;
+      const float* values = logits.f32() + row * logits.row_stride();
+      double sum = 0;
+      for (int64_t id = 0; id < logits.dim(1); ++id) sum += std::exp(double{values[id]});
+      EXPECT_NEAR(
+          lp["token_logprobs"][next].get<double>(), values[ids[next]] - std::log(sum), 2e-2);
+    }
+  });
+  // The likeliest token at a place is what greedy decoding gives there.
+  for (size_t n = 1; n < ids.size(); ++n) {
+    const std::vector<int32_t> prefix(ids.begin(), ids.begin() + static_cast<int64_t>(n));
+    const Reply next =
+        complete({{"prompt", prefix}, {"max_tokens", 1}, {"temperature", 0}, {"logprobs", 1}});
+    const Json& one = next.json["choices"][0]["logprobs"];
+    double best = -1e9;
+    for (const auto& [token, value] : lp["top_logprobs"][n].items()) {
+      best = std::max(best, value.get<double>());
+    }
+    EXPECT_NEAR(one["token_logprobs"][0].get<double>(), best, 2e-2) << n;
+  }
+}
+
+// One entry more than the prompt has tokens, also when the one that is generated ends the text.
+TEST_F(ApiModel, LogLikelihoodHarnessesMayTakeOneEntryOff) {
+  const std::string prompt =
+      "<|im_start|>user\nWhat is 3 + 4?<|im_end|>\n<|im_start|>assistant\n"
+      "<think>\n\n</think>\n\n3 + 4 = 7";
+  const Reply reply = complete(
+      {{"prompt", prompt}, {"echo", true}, {"logprobs", 1}, {"max_tokens", 1}, {"temperature", 0}});
+  ASSERT_EQ(reply.status, 200) << reply.text;
+  const Json& choice = reply.json["choices"][0];
+  EXPECT_EQ(choice["finish_reason"], "stop");
+  EXPECT_EQ(choice["text"], prompt);
+  const Json& lp = choice["logprobs"];
+  const size_t n = nano_text().encode(prompt).size();
+  for (const char* list : {"tokens", "token_logprobs", "top_logprobs", "text_offset"}) {
+    ASSERT_EQ(lp[list].size(), n + 1) << list;
+  }
+  EXPECT_EQ(lp["tokens"][n], "<|im_end|>");
+  EXPECT_EQ(lp["tokens"][n - 1], "7");
+  EXPECT_GT(lp["token_logprobs"][n].get<double>(), -0.1);
+}
+
+Json tool_named(const std::string& name) {
+  return {
+      {"type", "function"},
+      {"function",
+       {{"name", name},
+        {"parameters", {{"type", "object"}, {"properties", {{"city", {{"type", "string"}}}}}}}}}};
+}
+
+// The calls of an answer to tool_choice "required": of declared functions with an object, or named
+// as missing. True when there is one.
+bool expect_kept(const Json& choice, const std::vector<std::string>& names) {
+  const Json& message = choice["message"];
+  if (!message.contains("tool_calls")) {
+    EXPECT_TRUE(choice["finish_reason"] == "length" ||
+                choice["finish_detail"] == "tool_call_invalid")
+        << choice;
+    return false;
+  }
+  for (const Json& call : message["tool_calls"]) {
+    const std::string name = call["function"]["name"];
+    EXPECT_NE(std::ranges::find(names, name), names.end()) << choice;
+    EXPECT_TRUE(Json::parse(call["function"]["arguments"].get<std::string>()).is_object());
+  }
+  return true;
+}
+
+// Tools that the model was never shown, which it would rather not call.
+TEST_F(ApiModel, RequiredCallsAreOfDeclaredFunctions) {
+  serve("nano-moe", Task::generate);
+  const std::vector<std::string> names{"final_result", "final", "Person"};
+  const Json tools{tool_named(names[0]), tool_named(names[1]), tool_named(names[2])};
+  int n_calls = 0, n_thoughts = 0;
+  for (int i = 0; i < 24; ++i) {
+    Json more{{"tools", tools}, {"max_tokens", 400}, {"seed", i}};
+    more["tool_choice"] = i % 3 == 0 ? tool_named(names[0]) : Json("required");
+    if (i % 2 == 1) more["enable_thinking"] = false;
+    more["messages"] = {{{"role", "user"}, {"content", "What is the weather in Paris?"}}};
+    more["temperature"] = i < 6 ? 0.0 : 1.0;
+    const Reply reply = chat(more);
+    ASSERT_EQ(reply.status, 200) << reply.text;
+    const Json& choice = reply.json["choices"][0];
+    n_calls += expect_kept(choice, i % 3 == 0 ? std::vector{names[0]} : names);
+    n_thoughts += !choice["message"]["reasoning_content"].is_null();
+    if (i % 2 == 1) {
+      EXPECT_TRUE(choice["message"]["reasoning_content"].is_null());
+    }
+  }
+  EXPECT_GE(n_calls, 12);
+  EXPECT_GE(n_thoughts, 8) << "a hybrid model thinks unless told otherwise";
+}
+
+// Whoever is preempted goes on where its steering was.
+TEST_F(ApiModel, ForcedCallsSurvivePreemption) {
+  const Json more{
+      {"tools", {tool_named("final_result"), tool_named("Person")}},
+      {"tool_choice", "required"},
+      {"thinking_token_budget", 90},
+      {"max_tokens", 220},
+      {"temperature", 1.0},
+      {"messages", {{{"role", "user"}, {"content", "Sort 9, 2, 7, 4, 8, 1, 6, 3 and 5."}}}}};
+  const auto ask_all = [&] {
+    std::vector<std::shared_ptr<FakeExchange>> asked;
+    for (int seed = 0; seed < 8; ++seed) {
+      Json body = more;
+      body["seed"] = seed;
+      asked.push_back(begin("POST", "/v1/chat/completions", body.dump()));
+      EXPECT_TRUE(asked.back()->run_one());  // into the engine, beside the others
+    }
+    std::vector<Joined> answers;
+    for (const auto& exchange : asked) {
+      EXPECT_TRUE(exchange->run());
+      const Json json = read_reply(*exchange).json;
+      expect_kept(json["choices"][0], {"final_result", "Person"});
+      answers.push_back(join_whole(json));
+    }
+    return answers;
+  };
+  serve("nano-moe", Task::generate, {.max_sequences = 8});
+  const std::vector<Joined> alone = ask_all();
+  // The cache of one sequence for eight: the prompt's blocks are shared, those of the answers are
+  // not.
+  serve("nano-moe",
+        Task::generate,
+        {.max_model_len = 416, .kv_cache_bytes = int64_t{416} * 4096, .max_sequences = 8});
+  EXPECT_EQ(ask_all(), alone);
+  EXPECT_GT(service->loaded()->generator->stats().n_preemptions, 0);
+}
+
+TEST_F(ApiModel, EmbeddingsHaveLengthOne) {
+  serve("nano", Task::embed);
+  const Reply reply = post("/v1/embeddings", {{"input", {"One", "Two", "One"}}});
+  ASSERT_EQ(reply.status, 200) << reply.text;
+  EXPECT_EQ(reply.json["data"][0]["embedding"].size(), 256u);
+  double dot = 0;
+  for (size_t i = 0; i < 256; ++i) {
+    dot += reply.json["data"][0]["embedding"][i].get<double>() *
+           reply.json["data"][2]["embedding"][i].get<double>();
+  }
+  EXPECT_NEAR(dot, 1, 1e-4);
+  EXPECT_NE(reply.json["data"][0]["embedding"], reply.json["data"][1]["embedding"]);
+}
+
+TEST_F(ApiModel, TracesAreKeptForTheirClient) {
+  serve("nano-moe", Task::generate);
+  const Reply answer = ask("Hi", {{"trace", true}, {"max_tokens", 3}, {"ignore_eos", true}});
+  ASSERT_EQ(answer.status, 200) << answer.text;
+  const std::string id = answer.json["id"];
+  const Reply trace = call("GET", "/v1/traces/" + id);
+  ASSERT_EQ(trace.status, 200) << trace.text.substr(0, 500);
+  EXPECT_EQ(trace.json["prompt_tokens"], answer.json["usage"]["prompt_tokens"]);
+  // Every token that was computed: the prompt, and the answer but for its last token.
+  EXPECT_EQ(trace.json["summary"]["tokens"],
+            answer.json["usage"]["prompt_tokens"].get<int64_t>() + 2);
+  EXPECT_FALSE(trace.json["summary"]["routing"].is_null());
+  EXPECT_EQ(call("GET", "/v1/traces").json["data"].size(), 1u);
+  const auto stranger = begin("GET", "/v1/traces/" + id, "", {"other", "1"});
+  EXPECT_EQ(stranger->response.status, 404);
+  // The same answer as without.
+  EXPECT_EQ(
+      ask("Hi", {{"max_tokens", 3}, {"ignore_eos", true}}).json["choices"][0]["message"]["content"],
+      answer.json["choices"][0]["message"]["content"]);
+  EXPECT_EQ(ask("Hi", {{"trace", true}, {"n", 2}}).param(), "trace");
+  EXPECT_EQ(call("GET", "/v1/traces/zzz").code(), "trace_not_found");
+}
+
+TEST_F(ApiModel, PagesOfTracesShowWhatWasComputed) {
+  for (const char* name : {"nano-moe", "nano"}) {
+    serve(name, Task::generate);
+    const Reply answer =
+        ask("What is 3 + 4?", {{"trace", true}, {"max_tokens", 9}, {"return_token_ids", true}});
+    ASSERT_EQ(answer.status, 200) << answer.text;
+    std::vector<int32_t> ids = answer.json["prompt_token_ids"];
+    const size_t n_prompt = ids.size();
+    for (const Json& id : answer.json["choices"][0]["token_ids"]) ids.push_back(id);
+    ids.pop_back();  // drawn, never computed
+    const std::string id = answer.json["id"];
+    const Json data = report_data(call("GET", "/v1/traces/" + id + "/report").text);
+    EXPECT_EQ(report_ids(data), ids);
+    EXPECT_EQ(data["n_prompt"], n_prompt);
+    EXPECT_GT(data["taps"].size(), 20u);
+    if (std::string_view(name) == "nano") {
+      EXPECT_FALSE(data.contains("routing"));
+    } else {
+      EXPECT_EQ(report_n_routed(data), ids.size());
+    }
+  }
+}
+
+// An answer that the server ends (here by a stop string) may have drawn more than it shows.
+TEST_F(ApiModel, PagesOfAnswersThatWereEndedEarly) {
+  serve("nano-moe", Task::generate);
+  const Reply answer = ask("What is 3 + 4?", {{"trace", true}, {"stop", {"3 + 4"}}});
+  ASSERT_EQ(answer.status, 200) << answer.text;
+  const std::string id = answer.json["id"];
+  const Reply page = call("GET", "/v1/traces/" + id + "/report");
+  ASSERT_EQ(page.status, 200) << page.text;
+  const Json data = report_data(page.text);
+  EXPECT_GT(data["tokens"].size(), data["n_prompt"].get<size_t>());
+  EXPECT_EQ(report_n_routed(data), data["tokens"].size());
+}
+
+}  // namespace
+}  // namespace qwen3::server
