@@ -15,7 +15,7 @@ struct Model::Impl {
   HfConfig config;
   std::unique_ptr<Backend> backend;
   Weights weights;
-  DType weight_dtype = DType::f32;  // of the matrices in memory
+  WeightType weight_type = WeightType::f32;  // of the matrices in memory
   ModelInfo info;
   GenerationDefaults generation_defaults;
   // Held for every forward pass and every Qwen3 constructor: one thread calls a backend at a time,

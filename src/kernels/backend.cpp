@@ -20,15 +20,12 @@ void Backend::for_each_row(int64_t n_rows, const RowBody& body) {
 
 void Backend::linears(std::initializer_list<Tensor> outs,
                       const Tensor& x,
-                      std::initializer_list<Tensor> ws,
-                      std::initializer_list<Tensor> biases) {
-  assert(outs.size() == ws.size() && (biases.size() == 0 || biases.size() == ws.size()));
-  for (size_t i = 0; i < outs.size(); ++i) {
-    linear(outs.begin()[i], x, ws.begin()[i], biases.size() == 0 ? Tensor() : biases.begin()[i]);
-  }
+                      std::initializer_list<const Linear*> ws) {
+  assert(outs.size() == ws.size());
+  for (size_t i = 0; i < outs.size(); ++i) linear(outs.begin()[i], x, *ws.begin()[i]);
 }
 
-void Backend::linear_add(const Tensor& x, const Tensor& y, const Tensor& w) {
+void Backend::linear_add(const Tensor& x, const Tensor& y, const Linear& w) {
   std::vector<float> values(static_cast<size_t>(x.numel()));
   const Tensor product = Tensor::view(values, x.shape());
   linear(product, y, w);
@@ -62,9 +59,9 @@ void Backend::experts_add(const Tensor& x,
                           const ExpertWeights& experts,
                           const Routing& routing) {
   const int64_t hidden_size = h.dim(1);
-  const int64_t intermediate_size = experts.gate_proj.dim(1);
+  const int64_t intermediate_size = experts.gate_proj.n_out();
   ExpertGroups groups;
-  groups.build(routing, experts.gate_proj.dim(0));
+  groups.build(routing, experts.gate_proj.n_matrices());
   for (const ExpertGroups::Group& group : groups.groups()) {
     const auto n_rows = static_cast<int64_t>(group.rows.size());
     std::vector<float> inputs(static_cast<size_t>(n_rows * hidden_size)), outputs(inputs.size());
@@ -78,16 +75,16 @@ void Backend::experts_add(const Tensor& x,
     const std::string name = watched ? "experts." + std::to_string(group.expert) : std::string();
     gather_rows(input, h, group.rows);
     if (watched) observe(name + ".input", input);
-    linears({gate, up},
-            input,
-            {experts.gate_proj.matrix(group.expert), experts.up_proj.matrix(group.expert)});
+    const Linear gate_proj{experts.gate_proj.matrix(group.expert), {}};
+    const Linear up_proj{experts.up_proj.matrix(group.expert), {}};
+    linears({gate, up}, input, {&gate_proj, &up_proj});
     if (watched) {
       observe(name + ".gate_proj", gate);
       observe(name + ".up_proj", up);
     }
     silu_mul(gate, gate, up);
     if (watched) observe(name + ".act", gate);
-    linear(output, gate, experts.down_proj.matrix(group.expert));
+    linear(output, gate, {experts.down_proj.matrix(group.expert), {}});
     if (watched) observe(name, output);
     scatter_add_rows(x, output, group.rows, group.weights);
   }

@@ -3,7 +3,7 @@
 // Conventions
 //   * Output first, then inputs, then weights, then scalars.
 //   * Activations are float32, row-major, [n_tokens, features]; the last dimension is contiguous.
-//   * Weights carry their own dtype and layout (as made by pack_weight); an operation looks at the
+//   * A Weight carries its own type and layout (as made by pack_weight); an operation looks at the
 //     weight, never at a model-wide setting. Norm weights and biases are float32 vectors.
 //   * Outputs do not alias inputs unless a contract says so.
 //   * n_tokens may be 0: then an operation does nothing.
@@ -30,8 +30,15 @@
 #include "kernels/batch.h"
 #include "tensor/storage.h"
 #include "tensor/tensor.h"
+#include "tensor/weight.h"
 
 namespace qwen3 {
+
+// A linear layer: y = x · weightᵀ + bias. (What is added to a layer later, adapters, belongs here.)
+struct Linear {
+  Weight weight;  // [out, in]
+  Tensor bias;    // [out] float32, or empty
+};
 
 // One layer's keys and values in paged blocks. Logical shape of both: [n_blocks, block_size,
 // n_kv_heads, head_dim]; how a block is arranged inside is the backend's business.
@@ -46,9 +53,9 @@ struct Routing {
 };
 
 struct ExpertWeights {
-  Tensor gate_proj;  // [n_experts, moe_intermediate_size, hidden_size]
-  Tensor up_proj;    // [n_experts, moe_intermediate_size, hidden_size]
-  Tensor down_proj;  // [n_experts, hidden_size, moe_intermediate_size]
+  Weight gate_proj;  // [n_experts, moe_intermediate_size, hidden_size]
+  Weight up_proj;    // [n_experts, moe_intermediate_size, hidden_size]
+  Weight down_proj;  // [n_experts, hidden_size, moe_intermediate_size]
 };
 
 struct QkNormRope {
@@ -61,8 +68,8 @@ struct QkNormRope {
 
 struct AttentionOptions {
   float scale = 1.0f;  // applied to q·kᵀ
-  int64_t sliding_window =
-      0;  // 0: none; else key j is visible to position i iff i - window < j <= i
+  // 0: none; else key j is visible to position i iff i - window < j <= i
+  int64_t sliding_window = 0;
 };
 
 struct BackendInfo {
@@ -97,19 +104,19 @@ class Backend {
   virtual void for_each_row(int64_t n_rows, const RowBody& body);
 
   // ---- weights and memory -------------------------------------------------------------------
-  // Layout that pack_weight produces for a matrix [out, in] or experts [n_experts, out, in].
-  virtual Layout weight_layout(DType type) const = 0;
-  // Rearranges `rows` (row-major [n, in], same dtype as `packed`) into rows [row_begin, row_begin +
-  // n) of matrix number `index` of `packed` (0 for rank 2, the expert for rank 3). row_begin must
-  // be a multiple of 16. Padding of the last panel is zeroed by the call that packs the last row.
-  // Unlike everything else here, calls on disjoint rows may run in parallel.
-  virtual void pack_weight(const Tensor& packed,
+  // What pack_weight makes of a matrix [out, in] of that type.
+  virtual WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const = 0;
+  // Rearranges `rows` (of the weight's type) into rows [row_begin, row_begin + n_rows) of matrix
+  // number `index` of `to`. row_begin is a multiple of the format's row_step, and so is n_rows but for
+  // the last rows. Padding is zeroed by the call that packs the last row. Unlike everything else
+  // here, calls on disjoint rows may run in parallel.
+  virtual void pack_weight(const Weight& to,
                            int64_t index,
-                           const Tensor& rows,
+                           const WeightRows& rows,
                            int64_t row_begin) const = 0;
   // A float32 row-major copy of rows of a packed weight: for tests, tracing and quantisers.
   virtual void unpack_rows(const Tensor& out,
-                           const Tensor& packed,
+                           const Weight& from,
                            int64_t index,
                            int64_t row_begin) const = 0;
   // Bytes of one layer's K or of its V for n_blocks blocks.
@@ -122,65 +129,84 @@ class Backend {
   virtual void reserve(int64_t max_tokens, int64_t max_features, int64_t max_kv_len) = 0;
 
   // ---- primitive operations -----------------------------------------------------------------
-  // out[i] = table[ids[i]].                        out [n_tokens, hidden_size], table [vocab_size,
-  // hidden_size]
-  virtual void embed(const Tensor& out, std::span<const int32_t> ids, const Tensor& table) = 0;
-  // out = x / sqrt(mean(x², last) + eps) * w, in float32 (transformers Qwen3RMSNorm).
-  // x may be [n_tokens, n_heads, head_dim] with w [head_dim]. May run in place (out == x).
+  // out[i] = table[ids[i]]
+  //   out [n_tokens, hidden_size]   table [vocab_size, hidden_size]
+  virtual void embed(const Tensor& out, std::span<const int32_t> ids, const Weight& table) = 0;
+
+  // out = x / sqrt(mean(x², last) + eps) * w, in float32 (transformers Qwen3RMSNorm)
+  //   out, x [n_tokens, features] with w [features],
+  //   or     [n_tokens, n_heads, head_dim] with w [head_dim]; out may be x
   virtual void rms_norm(const Tensor& out, const Tensor& x, const Tensor& w, float eps) = 0;
-  // out = x · wᵀ (+ bias).                         out [n_tokens, out], x [n_tokens, in], w [out,
-  // in], bias [out] or empty
-  virtual void linear(const Tensor& out,
-                      const Tensor& x,
-                      const Tensor& w,
-                      const Tensor& bias = {}) = 0;
-  // Rotate-half RoPE in place on x [n_tokens, n_heads, head_dim] (transformers
-  // apply_rotary_pos_emb): the pair (i, i + head_dim/2) is turned by cos[t, i], sin[t, i].
+
+  // out = x · wᵀ (+ bias)
+  //   out [n_tokens, out]   x [n_tokens, in]   w.weight [out, in]
+  virtual void linear(const Tensor& out, const Tensor& x, const Linear& w) = 0;
+
+  // Rotate-half RoPE in place (transformers apply_rotary_pos_emb): the pair (i, i + head_dim/2) of
+  // token t is turned by cos[t, i], sin[t, i].
+  //   x [n_tokens, n_heads, head_dim]   cos, sin [n_tokens, head_dim / 2]
   virtual void rope_rotate_half(const Tensor& x, const Tensor& cos, const Tensor& sin) = 0;
-  // Writes row t of k and v [n_tokens, n_kv_heads, head_dim] to slot slot_mapping[t].
+
+  // Writes row t of k and of v to slot slot_mapping[t].
+  //   k, v [n_tokens, n_kv_heads, head_dim]
   virtual void kv_store(const KvLayer& kv,
                         const Tensor& k,
                         const Tensor& v,
                         std::span<const int64_t> slot_mapping) = 0;
-  // Causal attention with grouped queries over paged keys; softmax in float32.
-  // out, q [n_tokens, n_heads, head_dim]. The batch's own keys are already stored.
+
+  // Causal attention with grouped queries over paged keys; softmax in float32. The batch's own keys
+  // are already stored.
+  //   out, q [n_tokens, n_heads, head_dim]
   virtual void attention(const Tensor& out,
                          const Tensor& q,
                          const KvLayer& kv,
                          const Batch& batch,
                          const AttentionOptions& options) = 0;
-  // out = silu(gate) * up.                         all [n_tokens, intermediate_size]; out may be
-  // gate
+
+  // out = silu(gate) * up
+  //   all [n_tokens, intermediate_size]; out may be gate
   virtual void silu_mul(const Tensor& out, const Tensor& gate, const Tensor& up) = 0;
-  // x += y.                                        same shape
+
+  // x += y
+  //   the same shape
   virtual void add(const Tensor& x, const Tensor& y) = 0;
+
   // softmax over ALL experts in float32, then the top_k largest (ties: the lower id wins), then
-  // divided by their sum if renormalise.           logits [n_tokens, n_experts]
+  // divided by their sum if renormalise
+  //   logits [n_tokens, n_experts]   routing [n_tokens, top_k]
   enum class Renormalise { no, yes };
   virtual void route_top_k(const Routing& routing,
                            const Tensor& logits,
                            Renormalise renormalise) = 0;
-  // out[i] = x[rows[i]].                           out [n_rows, features]
+
+  // out[i] = x[rows[i]]
+  //   out [n_rows, features]
   virtual void gather_rows(const Tensor& out, const Tensor& x, std::span<const int32_t> rows) = 0;
-  // x[rows[i]] += y[i] * scales[i], i ascending.   y [n_rows, features]
+
+  // x[rows[i]] += y[i] * scales[i], i ascending
+  //   y [n_rows, features]
   virtual void scatter_add_rows(const Tensor& x,
                                 const Tensor& y,
                                 std::span<const int32_t> rows,
                                 std::span<const float> scales) = 0;
 
   // ---- fused operations, defined in backend.cpp ---------------------------------------------
-  // outs[i] = x · ws[i]ᵀ (+ biases[i]): projections that share their input.
+  // outs[i] = x · ws[i]ᵀ (+ bias): projections that share their input
   virtual void linears(std::initializer_list<Tensor> outs,
                        const Tensor& x,
-                       std::initializer_list<Tensor> ws,
-                       std::initializer_list<Tensor> biases = {});
-  // x += y · wᵀ.                                   x [n_tokens, out] in place
-  virtual void linear_add(const Tensor& x, const Tensor& y, const Tensor& w);
-  // Per-head RMS norm of q and k and RoPE, in place, in the order asked for.
-  // q [n_tokens, n_heads, head_dim], k [n_tokens, n_kv_heads, head_dim]
+                       std::initializer_list<const Linear*> ws);
+
+  // x += y · wᵀ (+ bias)
+  //   x [n_tokens, out] in place   y [n_tokens, in]
+  virtual void linear_add(const Tensor& x, const Tensor& y, const Linear& w);
+
+  // Per-head RMS norm of q and k and RoPE, in place, in the order asked for
+  //   q [n_tokens, n_heads, head_dim]   k [n_tokens, n_kv_heads, head_dim]
   virtual void qk_norm_rope(const Tensor& q, const Tensor& k, const QkNormRope& options);
+
   // x[t] += Σ_k weights[t,k] · expert_{experts[t,k]}(h[t]), experts in ascending id (transformers'
-  // order of accumulation). x, h [n_tokens, hidden_size]
+  // order of accumulation)
+  //   x, h [n_tokens, hidden_size]
   virtual void experts_add(const Tensor& x,
                            const Tensor& h,
                            const ExpertWeights& experts,

@@ -23,7 +23,7 @@ void attention(const Tensor& x,
   run.tap("input_layernorm", h);
 
   run.scope(layer_index, "self_attn.");
-  run.ops.linears({q, k, v}, h, {w.q_proj, w.k_proj, w.v_proj}, {w.q_bias, w.k_bias, w.v_bias});
+  run.ops.linears({q, k, v}, h, {&w.q_proj, &w.k_proj, &w.v_proj});
   run.tap("q_proj", q);  // [n_tokens, n_heads * head_dim]
   run.tap("k_proj", k);  // [n_tokens, n_kv_heads * head_dim]
   run.tap("v_proj", v);
@@ -46,8 +46,8 @@ void attention(const Tensor& x,
   run.observing(run.wants("probs"), [&] {  // grouped queries, paged
     run.ops.attention(mix_heads, q_heads, kv, batch, causal);
   });
-  run.tap("mix", mix);                                        // [n_tokens, n_heads * head_dim]
-  run.project_and_add(x, mix, w.o_proj, w.o_bias, "o_proj");  // x += mix · o_projᵀ
+  run.tap("mix", mix);                              // [n_tokens, n_heads * head_dim]
+  run.project_and_add(x, mix, w.o_proj, "o_proj");  // x += mix · o_projᵀ
 
   run.scope(layer_index);
   run.tap("attn_residual", x);  // [n_tokens, hidden_size]

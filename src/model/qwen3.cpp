@@ -63,7 +63,7 @@ Tensor Qwen3::forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap)
   const Buffers buffers = buffers_.first_rows(batch.n_tokens());
   const auto n_logit_rows = static_cast<int64_t>(batch.logit_rows.size());
   const auto n_hidden_rows = static_cast<int64_t>(batch.hidden_rows.size());
-  QWEN3_CHECK(n_logit_rows == 0 || weights_.lm_head,
+  QWEN3_CHECK(n_logit_rows == 0 || weights_.lm_head.weight,
               ErrorKind::internal,
               "forward: {} rows of logits asked of a model without a head",
               n_logit_rows);
@@ -90,7 +90,7 @@ Tensor Qwen3::forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap)
   if (n_hidden_rows > 0) run.ops.gather_rows(hidden_, x, batch.hidden_rows);
   run.ops.rms_norm(selected, selected, weights_.norm, static_cast<float>(config_.rms_norm_eps));
   run.tap("norm", selected);  // [n_logit_rows + n_hidden_rows, hidden_size]
-  if (weights_.lm_head) run.ops.linear(logits, for_logits, weights_.lm_head);
+  if (weights_.lm_head.weight) run.ops.linear(logits, for_logits, weights_.lm_head);
   run.tap("logits", logits);  // [n_logit_rows, vocab_size]
   return logits;
 }

@@ -62,13 +62,15 @@ void Run::scope(int64_t layer, std::string_view block) {
   scope_size_ = name_.size();
 }
 
-void Run::project_and_add(
-    const Tensor& x, const Tensor& y, const Tensor& w, const Tensor& bias, std::string_view name) {
-  if (!bias && !wants(name)) {
+void Run::project_and_add(const Tensor& x,
+                          const Tensor& y,
+                          const Linear& w,
+                          std::string_view name) {
+  if (!w.bias && !wants(name)) {
     ops.linear_add(x, y, w);
     return;
   }
-  ops.linear(buffers.product, y, w, bias);
+  ops.linear(buffers.product, y, w);
   tap(name, buffers.product);
   ops.add(x, buffers.product);
 }

@@ -61,8 +61,7 @@ class Run {
   }
 
   // x += y · wᵀ (+ bias). The product is shown under `name` to who wants it.
-  void project_and_add(
-      const Tensor& x, const Tensor& y, const Tensor& w, const Tensor& bias, std::string_view name);
+  void project_and_add(const Tensor& x, const Tensor& y, const Linear& w, std::string_view name);
 
  private:
   // For its life, which a listener that throws ends too.

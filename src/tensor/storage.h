@@ -34,15 +34,16 @@ class Storage {
   int64_t bytes_ = 0;
 };
 
-// Hands out aligned tensors from one Storage, in order. Measure first with a null storage (only
+// Hands out aligned pieces of one Storage, in order. Measure first with a null storage (only
 // `used()` counts), allocate once, then carve.
 class Arena {
  public:
-  Arena() = default;  // measuring: tensors have no data
+  Arena() = default;  // measuring: what it hands out has no data
   explicit Arena(const Storage& storage) : base_(storage.data()), capacity_(storage.bytes()) {}
 
-  // 64-byte aligned. Throws Error{internal} when the storage is too small.
-  Tensor take(DType type, Shape shape, Layout layout = Layout::row_major);
+  // 64-byte aligned; null while measuring. Throws Error{internal} when the storage is too small.
+  std::byte* take(int64_t bytes);
+  Tensor take(DType type, Shape shape);
   int64_t used() const { return used_; }
 
  private:

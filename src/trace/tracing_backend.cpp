@@ -8,6 +8,10 @@ namespace qwen3 {
 namespace {
 
 double bytes_of(const Tensor& t) { return static_cast<double>(t.numel() * dtype_size(t.dtype())); }
+// As files store it: padding is no work.
+double bytes_of(const Weight& w) {
+  return static_cast<double>(w.n_matrices() * w.n_out() * row_bytes(w.type(), w.n_in()));
+}
 double count(const Tensor& t) { return static_cast<double>(t.numel()); }
 
 // Experts that at least one token chose: only their weights are read.
@@ -26,18 +30,20 @@ class TracingBackend final : public Backend {
   void for_each_row(int64_t n_rows, const RowBody& body) override {
     inner_->for_each_row(n_rows, body);
   }
-  Layout weight_layout(DType type) const override { return inner_->weight_layout(type); }
-  void pack_weight(const Tensor& packed,
+  WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const override {
+    return inner_->weight_format(type, n_out, n_in);
+  }
+  void pack_weight(const Weight& to,
                    int64_t index,
-                   const Tensor& rows,
+                   const WeightRows& rows,
                    int64_t row_begin) const override {
-    inner_->pack_weight(packed, index, rows, row_begin);
+    inner_->pack_weight(to, index, rows, row_begin);
   }
   void unpack_rows(const Tensor& out,
-                   const Tensor& packed,
+                   const Weight& from,
                    int64_t index,
                    int64_t row_begin) const override {
-    inner_->unpack_rows(out, packed, index, row_begin);
+    inner_->unpack_rows(out, from, index, row_begin);
   }
   int64_t kv_bytes(DType type,
                    int64_t n_blocks,
@@ -50,10 +56,10 @@ class TracingBackend final : public Backend {
     inner_->reserve(max_tokens, max_features, max_kv_len);
   }
 
-  void embed(const Tensor& out, std::span<const int32_t> ids, const Tensor& table) override {
+  void embed(const Tensor& out, std::span<const int32_t> ids, const Weight& table) override {
     const auto begin = SpanLog::Clock::now();
     inner_->embed(out, ids, table);
-    const double read = count(out) * static_cast<double>(dtype_size(table.dtype()));
+    const double read = static_cast<double>(out.dim(0) * row_bytes(table.type(), table.n_in()));
     log_.add("embed", begin, out.dim(0), read + bytes_of(out), 0);
   }
   void rms_norm(const Tensor& out, const Tensor& x, const Tensor& w, float eps) override {
@@ -61,10 +67,11 @@ class TracingBackend final : public Backend {
     inner_->rms_norm(out, x, w, eps);
     log_.add("rms_norm", begin, x.dim(0), bytes_of(x) + bytes_of(out) + bytes_of(w), 4 * count(x));
   }
-  void linear(const Tensor& out, const Tensor& x, const Tensor& w, const Tensor& bias) override {
+  void linear(const Tensor& out, const Tensor& x, const Linear& w) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->linear(out, x, w, bias);
-    log_.add("linear", begin, x.dim(0), product_bytes(out, x, w), product_flops(x, w));
+    inner_->linear(out, x, w);
+    log_.add(
+        "linear", begin, x.dim(0), product_bytes(out, x, w.weight), product_flops(x, w.weight));
   }
   void rope_rotate_half(const Tensor& x, const Tensor& cos, const Tensor& sin) override {
     const auto begin = SpanLog::Clock::now();
@@ -127,23 +134,22 @@ class TracingBackend final : public Backend {
 
   void linears(std::initializer_list<Tensor> outs,
                const Tensor& x,
-               std::initializer_list<Tensor> ws,
-               std::initializer_list<Tensor> biases) override {
+               std::initializer_list<const Linear*> ws) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->linears(outs, x, ws, biases);
+    inner_->linears(outs, x, ws);
     double bytes = bytes_of(x), flops = 0;
     for (const Tensor& out : outs) bytes += bytes_of(out);
-    for (const Tensor& w : ws) {
-      bytes += bytes_of(w);
-      flops += product_flops(x, w);
+    for (const Linear* w : ws) {
+      bytes += bytes_of(w->weight);
+      flops += product_flops(x, w->weight);
     }
     log_.add("linears", begin, x.dim(0), bytes, flops);
   }
-  void linear_add(const Tensor& x, const Tensor& y, const Tensor& w) override {
+  void linear_add(const Tensor& x, const Tensor& y, const Linear& w) override {
     const auto begin = SpanLog::Clock::now();
     inner_->linear_add(x, y, w);
-    const double bytes = product_bytes(x, y, w) + bytes_of(x);
-    log_.add("linear_add", begin, y.dim(0), bytes, product_flops(y, w) + count(x));
+    const double bytes = product_bytes(x, y, w.weight) + bytes_of(x);
+    log_.add("linear_add", begin, y.dim(0), bytes, product_flops(y, w.weight) + count(x));
   }
   void qk_norm_rope(const Tensor& q, const Tensor& k, const QkNormRope& options) override {
     if (observer() != nullptr) {
@@ -168,16 +174,18 @@ class TracingBackend final : public Backend {
     }
     const auto begin = SpanLog::Clock::now();
     inner_->experts_add(x, h, experts, routing);
-    const double one_expert =  // parameters
-        (count(experts.gate_proj) + count(experts.up_proj) + count(experts.down_proj)) /
-        static_cast<double>(experts.gate_proj.dim(0));
-    const double weight_bytes = one_expert * n_experts_used(routing) *
-                                static_cast<double>(dtype_size(experts.gate_proj.dtype()));
+    const auto n_experts = static_cast<double>(experts.gate_proj.n_matrices());
+    double parameters = 0, bytes = 0;  // of all experts
+    for (const Weight* w : {&experts.gate_proj, &experts.up_proj, &experts.down_proj}) {
+      parameters += static_cast<double>(w->numel());
+      bytes += bytes_of(*w);
+    }
+    const double weight_bytes = bytes / n_experts * n_experts_used(routing);
     log_.add("experts_add",
              begin,
              h.dim(0),
              weight_bytes + bytes_of(h) + 2 * bytes_of(x),
-             2 * one_expert * count(routing.experts));
+             2 * parameters / n_experts * count(routing.experts));
   }
 
  private:
@@ -185,11 +193,11 @@ class TracingBackend final : public Backend {
     double bytes = 0, flops = 0;
   };
 
-  static double product_bytes(const Tensor& out, const Tensor& x, const Tensor& w) {
+  static double product_bytes(const Tensor& out, const Tensor& x, const Weight& w) {
     return bytes_of(out) + bytes_of(x) + bytes_of(w);
   }
-  static double product_flops(const Tensor& x, const Tensor& w) {
-    return 2 * static_cast<double>(x.dim(0)) * count(w);
+  static double product_flops(const Tensor& x, const Weight& w) {
+    return 2 * static_cast<double>(x.dim(0) * w.numel());
   }
   // Keys and values are read once per sequence; each query multiplies those that it sees twice.
   static Work attention_work(const Tensor& q,

@@ -131,7 +131,7 @@ std::string label(CpuIsa isa, const Geometry& g, int64_t n) {
 // rounded probabilities are divided by their own sum: what is left is Σ p·2^-8·|v - out|.
 void compare(const Cache& cache, const Geometry& g, CpuIsa isa, const std::vector<float>& out) {
   const Sequence& s = cache.sequences[0];
-  const bool dots = rounds_activations(isa, g.type);
+  const bool dots = rounds_activations(isa, weight_type_of(g.type));
   const auto stored = [&](float x) {
     return g.type == DType::bf16 ? bf16_to_f32(f32_to_bf16(x)) : x;
   };

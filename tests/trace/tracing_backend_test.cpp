@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/reference/reference_backend.h"
+#include "support/tensors.h"
 #include "trace/timeline.h"
 
 namespace qwen3 {
@@ -27,8 +28,9 @@ TEST(TracingBackend, RecordsBytesAndOperations) {
   const auto traced = make_tracing_backend(make_reference_backend(), log);
   const auto plain = make_reference_backend();
   std::vector<float> x = counting(6), w = counting(12), out(8), expected(8);
-  traced->linear(Tensor::view(out, {2, 4}), Tensor::view(x, {2, 3}), Tensor::view(w, {4, 3}));
-  plain->linear(Tensor::view(expected, {2, 4}), Tensor::view(x, {2, 3}), Tensor::view(w, {4, 3}));
+  const Linear linear{test::reference_weight(w, {4, 3}), {}};
+  traced->linear(Tensor::view(out, {2, 4}), Tensor::view(x, {2, 3}), linear);
+  plain->linear(Tensor::view(expected, {2, 4}), Tensor::view(x, {2, 3}), linear);
   EXPECT_EQ(out, expected);
   ASSERT_EQ(log.spans().size(), 1u);
   const Span& span = log.spans().front();

@@ -44,22 +44,22 @@ class CpuBackend final : public Backend {
 
   // ---- weights and memory -------------------------------------------------------------------
 
-  Layout weight_layout(DType) const override { return Layout::panel16; }
+  WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const override {
+    return cpu::panel_format(type, n_out, n_in);
+  }
 
-  void pack_weight(const Tensor& packed,
+  void pack_weight(const Weight& to,
                    int64_t index,
-                   const Tensor& rows,
+                   const WeightRows& rows,
                    int64_t row_begin) const override {
-    assert(packed.layout() == Layout::panel16 && row_begin % cpu::kPanel == 0);
-    assert(packed.dtype() == rows.dtype());
-    cpu::pack_panels(matrix_of(packed, index), rows, row_begin);
+    cpu::pack_panels(to.matrix(index), rows, row_begin);
   }
 
   void unpack_rows(const Tensor& out,
-                   const Tensor& packed,
+                   const Weight& from,
                    int64_t index,
                    int64_t row_begin) const override {
-    const Tensor matrix = matrix_of(packed, index);
+    const Weight matrix = from.matrix(index);
     for (int64_t r = 0; r < out.dim(0); ++r) cpu::read_row(out.f32_row(r), matrix, row_begin + r);
   }
 
@@ -81,9 +81,9 @@ class CpuBackend final : public Backend {
 
   // ---- primitive operations -----------------------------------------------------------------
 
-  void embed(const Tensor& out, std::span<const int32_t> ids, const Tensor& table) override {
+  void embed(const Tensor& out, std::span<const int32_t> ids, const Weight& table) override {
     const auto n_tokens = static_cast<int64_t>(ids.size());
-    for_rows(n_tokens, table.dim(1), [&](int64_t t) {
+    for_rows(n_tokens, table.n_in(), [&](int64_t t) {
       cpu::read_row(out.f32_row(t), table, ids[static_cast<size_t>(t)]);
     });
   }
@@ -99,8 +99,8 @@ class CpuBackend final : public Backend {
     });
   }
 
-  void linear(const Tensor& out, const Tensor& x, const Tensor& w, const Tensor& bias) override {
-    const cpu::Product product = {out, w, bias};
+  void linear(const Tensor& out, const Tensor& x, const Linear& w) override {
+    const cpu::Product product = {out, w};
     products_.run({&product, 1}, x);
   }
 
@@ -200,18 +200,15 @@ class CpuBackend final : public Backend {
 
   void linears(std::initializer_list<Tensor> outs,
                const Tensor& x,
-               std::initializer_list<Tensor> ws,
-               std::initializer_list<Tensor> biases) override {
+               std::initializer_list<const Linear*> ws) override {
     fused_.clear();
-    for (size_t i = 0; i < outs.size(); ++i) {
-      fused_.push_back(
-          {outs.begin()[i], ws.begin()[i], biases.size() == 0 ? Tensor() : biases.begin()[i]});
-    }
+    for (size_t i = 0; i < outs.size(); ++i) fused_.push_back({outs.begin()[i], *ws.begin()[i]});
     products_.run(fused_, x);
   }
 
-  void linear_add(const Tensor& x, const Tensor& y, const Tensor& w) override {
-    const cpu::Product product = {x, w, {}, cpu::Write::add};
+  void linear_add(const Tensor& x, const Tensor& y, const Linear& w) override {
+    if (w.bias) return Backend::linear_add(x, y, w);  // product and bias are summed before x
+    const cpu::Product product = {x, w, cpu::Write::add};
     products_.run({&product, 1}, y);
   }
 
@@ -238,17 +235,13 @@ class CpuBackend final : public Backend {
                    const Tensor& h,
                    const ExpertWeights& experts,
                    const Routing& routing) override {
-    const DType type = experts.gate_proj.dtype();
-    const bool one_type = experts.up_proj.dtype() == type && experts.down_proj.dtype() == type;
+    const WeightType type = experts.gate_proj.type();
+    const bool one_type = experts.up_proj.type() == type && experts.down_proj.type() == type;
     if (observer() != nullptr || !one_type) return Backend::experts_add(x, h, experts, routing);
     products_.experts_add(x, h, experts, routing);
   }
 
  private:
-  static Tensor matrix_of(const Tensor& packed, int64_t index) {
-    return packed.rank() == 3 ? packed.matrix(index) : packed;
-  }
-
   // body(row, thread) for all rows, on the team if there is enough to do. row_cost is in elements.
   template <typename Body>
   void for_rows_with_thread(int64_t n_rows, int64_t row_cost, const Body& body) {

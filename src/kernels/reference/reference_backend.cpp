@@ -30,25 +30,27 @@ class ReferenceBackend final : public Backend {
  public:
   BackendInfo info() const override { return {"reference", "float32 loops", 1}; }
 
-  Layout weight_layout(DType) const override { return Layout::row_major; }
+  // Rows as the file has them.
+  WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const override {
+    return {.bytes = n_out * row_bytes(type, n_in)};
+  }
 
-  void pack_weight(const Tensor& packed,
+  void pack_weight(const Weight& to,
                    int64_t index,
-                   const Tensor& rows,
+                   const WeightRows& rows,
                    int64_t row_begin) const override {
-    const Tensor target = packed.rank() == 3 ? packed.matrix(index) : packed;
-    const int64_t row_bytes = rows.dim(1) * dtype_size(rows.dtype());
-    std::memcpy(static_cast<std::byte*>(target.data()) + row_begin * row_bytes,
-                rows.data(),
-                static_cast<size_t>(rows.dim(0) * row_bytes));
+    const int64_t bytes = row_bytes(rows.type, rows.n_in);
+    std::memcpy(to.matrix(index).data() + row_begin * bytes,
+                rows.data,
+                static_cast<size_t>(rows.n_rows * bytes));
   }
 
   void unpack_rows(const Tensor& out,
-                   const Tensor& packed,
+                   const Weight& from,
                    int64_t index,
                    int64_t row_begin) const override {
-    const Tensor source = packed.rank() == 3 ? packed.matrix(index) : packed;
-    for (int64_t r = 0; r < out.dim(0); ++r) load_row(out.f32_row(r), source, row_begin + r);
+    const Weight matrix = from.matrix(index);
+    for (int64_t r = 0; r < out.dim(0); ++r) load_row(out.f32_row(r), matrix, row_begin + r);
   }
 
   int64_t kv_bytes(DType type,
@@ -61,7 +63,7 @@ class ReferenceBackend final : public Backend {
 
   void reserve(int64_t, int64_t, int64_t) override {}
 
-  void embed(const Tensor& out, std::span<const int32_t> ids, const Tensor& table) override {
+  void embed(const Tensor& out, std::span<const int32_t> ids, const Weight& table) override {
     for (size_t i = 0; i < ids.size(); ++i) {
       load_row(out.f32_row(static_cast<int64_t>(i)), table, ids[i]);
     }
@@ -77,13 +79,14 @@ class ReferenceBackend final : public Backend {
     }
   }
 
-  void linear(const Tensor& out, const Tensor& x, const Tensor& w, const Tensor& bias) override {
-    std::vector<float> row(static_cast<size_t>(w.dim(1)));
-    for (int64_t o = 0; o < w.dim(0); ++o) {
-      load_row(row.data(), w, o);
+  void linear(const Tensor& out, const Tensor& x, const Linear& w) override {
+    const int64_t n_in = w.weight.n_in();
+    std::vector<float> row(static_cast<size_t>(n_in));
+    for (int64_t o = 0; o < w.weight.n_out(); ++o) {
+      load_row(row.data(), w.weight, o);
       for (int64_t t = 0; t < x.dim(0); ++t) {
-        const float sum = dot(x.f32_row(t), row.data(), w.dim(1));
-        out.f32_row(t)[o] = bias ? sum + bias.f32()[o] : sum;
+        const float sum = dot(x.f32_row(t), row.data(), n_in);
+        out.f32_row(t)[o] = w.bias ? sum + w.bias.f32()[o] : sum;
       }
     }
   }
@@ -175,9 +178,10 @@ class ReferenceBackend final : public Backend {
   }
 
  private:
-  static void load_row(float* to, const Tensor& table, int64_t row) {
-    for (int64_t i = 0; i < table.dim(1); ++i) {
-      to[i] = load_f32(table.data(), table.dtype(), row * table.dim(1) + i);
+  static void load_row(float* to, const Weight& matrix, int64_t row) {
+    const int64_t n = matrix.n_in();
+    for (int64_t i = 0; i < n; ++i) {
+      to[i] = load_f32(matrix.data(), dtype_of(matrix.type()), row * n + i);
     }
   }
 
