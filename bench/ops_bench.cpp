@@ -237,6 +237,7 @@ void bench_attention(Backend& backend,
   batch.kv_lens = kv_lens;
   batch.block_tables = tables;
   batch.max_blocks_per_seq = blocks_per_seq;
+  const BoundBatch bound = backend.bind(batch, Backend::Watched::no);
 
   const Floats q({n_seqs * n_rows, kHeads, kHeadDim});
   const Floats out({n_seqs * n_rows, kHeads, kHeadDim});
@@ -251,7 +252,7 @@ void bench_attention(Backend& backend,
                const int64_t at = layer++ % n_layers * bytes;
                const KvLayer kv = {Tensor(k.data() + at, DType::bf16, shape),
                                    Tensor(v.data() + at, DType::bf16, shape)};
-               backend.attention(out.tensor, q.tensor, kv, batch, {0.088f, 0});
+               backend.attention(out.tensor, q.tensor, kv, bound, {0.088f, 0});
              });
 }
 
@@ -276,7 +277,7 @@ void bench_kv_store(Backend& backend, Report& report, int64_t n_tokens) {
     backend.kv_store({Tensor(k.data(), DType::bf16, shape), Tensor(v.data(), DType::bf16, shape)},
                      rows.tensor,
                      rows.tensor,
-                     slots);
+                     {.batch = {.slot_mapping = slots}});
   });
 }
 
@@ -367,7 +368,7 @@ void bench_rows(Backend& backend, Report& report) {
       std::vector<int32_t> ids(static_cast<size_t>(m));
       report.add("embed" + suffix, 0, elements(1024, 1), [&] {
         for (int32_t& id : ids) id = static_cast<int32_t>(generator() % 151936);
-        backend.embed(out.tensor, ids, table.next().weight);
+        backend.embed(out.tensor, Tensor::view(ids), table.next().weight);
       });
     }
   }

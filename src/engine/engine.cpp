@@ -3,7 +3,6 @@
 
 #include <utility>
 
-#include "base/available_memory.h"
 #include "base/error.h"
 #include "engine/engine_core.h"
 #include "engine/event_stream.h"
@@ -52,7 +51,7 @@ Engine::Engine(std::shared_ptr<Model> model, const EngineOptions& options) {
               context,
               options.max_model_len);
   const MemoryPlan plan =
-      plan_memory(m.config, *m.backend, m.weight_type, 0, available_memory_bytes(), options);
+      plan_memory(m.config, *m.backend, m.weight_type, 0, m.backend->available_bytes(), options);
   QWEN3_CHECK(plan.problem.empty(), ErrorKind::out_of_memory, "{}", plan.problem);
   CoreOptions core = core_options(*model, options, plan);
   auto runner = make_model_runner(

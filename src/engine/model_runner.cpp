@@ -30,10 +30,10 @@ class Qwen3Runner final : public ModelRunner {
 
   Tensor run(const Batch& batch, Tap* tap) override {
     const std::lock_guard lock(impl_.backend_mutex);
-    return qwen3_->forward(batch, kv_.layers(), tap);
+    return impl_.backend->to_host(qwen3_->forward(batch, kv_.layers(), tap), logits_);
   }
 
-  Tensor hidden() override { return qwen3_->hidden(); }
+  Tensor hidden() override { return impl_.backend->to_host(qwen3_->hidden(), hidden_); }
 
   // Whoever else has the backend keeps it for a whole forward pass: longer than this takes alone.
   void for_each_row(int64_t n_rows, const RowBody& body) override {
@@ -53,6 +53,7 @@ class Qwen3Runner final : public ModelRunner {
   const int n_threads_;
   KvCache kv_;
   std::optional<Qwen3> qwen3_;
+  HostBuffer logits_, hidden_;
 };
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/available_memory.h"
 #include "base/checked.h"
 #include "engine/kv_cache.h"
 #include "engine/scheduler.h"
@@ -65,7 +64,10 @@ MemoryPlan plan_memory(const HfConfig& c,
   MemoryPlan p;
   p.available_bytes = available_bytes;
   p.weight_bytes = weight_bytes;
-  p.activation_bytes = Qwen3::buffer_bytes(c, o.max_batch_tokens, max_logit_rows(o));
+  const int64_t context = model_context_length(c);
+  const int64_t wanted_len = o.max_model_len > 0 ? o.max_model_len : context;
+  p.activation_bytes = Qwen3::buffer_bytes(
+      c, backend, o.max_batch_tokens, max_logit_rows(o), std::min(wanted_len, context));
   p.margin_bytes = available_bytes / 20;
   p.kv_dtype = kv_dtype_of(o, weight_type);
   p.block_size = o.block_size;
@@ -73,8 +75,6 @@ MemoryPlan plan_memory(const HfConfig& c,
       KvCache::bytes(c, backend, {.dtype = p.kv_dtype, .n_blocks = 1, .block_size = o.block_size});
   p.kv_bytes_per_token = block_bytes / o.block_size;
   const int64_t left = available_bytes - weight_bytes - p.activation_bytes - p.margin_bytes;
-  const int64_t context = model_context_length(c);
-  const int64_t wanted_len = o.max_model_len > 0 ? o.max_model_len : context;
   p.longest_context = std::clamp<int64_t>(left / block_bytes * o.block_size, 0, context);
 
   // By itself the cache takes at most half of what is left; asked for, it may take all.

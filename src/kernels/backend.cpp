@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 #include <string>
 #include <vector>
 
+#include "base/available_memory.h"
 #include "base/error.h"
 #include "hardware/cpu_info.h"
 #include "kernels/cpu/cpu_backend.h"
@@ -18,6 +20,31 @@ void Backend::for_each_row(int64_t n_rows, const RowBody& body) {
   for (int64_t row = 0; row < n_rows; ++row) body(row, 0);
 }
 
+Storage Backend::allocate(int64_t bytes) const { return Storage(bytes); }
+
+int64_t Backend::available_bytes() const { return available_memory_bytes(); }
+
+void Backend::upload(const Tensor& to, const void* from) const {
+  std::memcpy(to.data(), from, static_cast<size_t>(to.numel() * dtype_size(to.dtype())));
+}
+
+Tensor Backend::to_host(const Tensor& from, HostBuffer&) const { return from; }
+
+BoundBatch Backend::bind(const Batch& batch, Watched) {
+  return {.batch = batch,
+          .token_ids = Tensor::view(batch.token_ids),
+          .positions = Tensor::view(batch.positions),
+          .logit_rows = Tensor::view(batch.logit_rows),
+          .hidden_rows = Tensor::view(batch.hidden_rows)};
+}
+
+void Backend::step(const BoundBatch&, const std::function<void()>& forward) { forward(); }
+
+Arena Backend::scratch(int64_t bytes) {
+  if (scratch_.bytes() < bytes) scratch_ = allocate(bytes);
+  return Arena(scratch_);
+}
+
 void Backend::linears(std::initializer_list<Tensor> outs,
                       const Tensor& x,
                       std::initializer_list<const Linear*> ws) {
@@ -26,8 +53,8 @@ void Backend::linears(std::initializer_list<Tensor> outs,
 }
 
 void Backend::linear_add(const Tensor& x, const Tensor& y, const Linear& w) {
-  std::vector<float> values(static_cast<size_t>(x.numel()));
-  const Tensor product = Tensor::view(values, x.shape());
+  Arena arena = scratch(x.numel() * 4);
+  const Tensor product = arena.take(DType::f32, x.shape());
   linear(product, y, w);
   add(x, product);
 }
@@ -54,29 +81,57 @@ void Backend::qk_norm_rope(const Tensor& q, const Tensor& k, const QkNormRope& o
   }
 }
 
+namespace {
+
+// Of one expert's tokens, at most all of them.
+struct ExpertBuffers {
+  Tensor input, output;  // [n_tokens, hidden_size]
+  Tensor gate, up;       // [n_tokens, moe_intermediate_size]
+  Tensor rows;           // [n_tokens] int32
+  Tensor weights;        // [n_tokens]
+};
+
+ExpertBuffers take_expert_buffers(Arena& arena, const Tensor& h, int64_t intermediate_size) {
+  const int64_t n_tokens = h.dim(0);
+  return {.input = arena.take(h.dtype(), h.shape()),
+          .output = arena.take(DType::f32, h.shape()),
+          .gate = arena.take(h.dtype(), {n_tokens, intermediate_size}),
+          .up = arena.take(h.dtype(), {n_tokens, intermediate_size}),
+          .rows = arena.take(DType::i32, {n_tokens}),
+          .weights = arena.take(DType::f32, {n_tokens})};
+}
+
+}  // namespace
+
 void Backend::experts_add(const Tensor& x,
                           const Tensor& h,
                           const ExpertWeights& experts,
                           const Routing& routing) {
-  const int64_t hidden_size = h.dim(1);
   const int64_t intermediate_size = experts.gate_proj.n_out();
+  Arena measure;
+  take_expert_buffers(measure, h, intermediate_size);
+  Arena arena = scratch(measure.used());
+  const ExpertBuffers all = take_expert_buffers(arena, h, intermediate_size);
+
+  HostBuffer host_weights, host_experts;
   ExpertGroups groups;
-  groups.build(routing, experts.gate_proj.n_matrices());
+  groups.build({to_host(routing.weights, host_weights), to_host(routing.experts, host_experts)},
+               experts.gate_proj.n_matrices());
   for (const ExpertGroups::Group& group : groups.groups()) {
     const auto n_rows = static_cast<int64_t>(group.rows.size());
-    std::vector<float> inputs(static_cast<size_t>(n_rows * hidden_size)), outputs(inputs.size());
-    std::vector<float> gates(static_cast<size_t>(n_rows * intermediate_size)), ups(gates.size());
-    const Tensor input = Tensor::view(inputs, {n_rows, hidden_size});
-    const Tensor output = Tensor::view(outputs, {n_rows, hidden_size});
-    const Tensor gate = Tensor::view(gates, {n_rows, intermediate_size});
-    const Tensor up = Tensor::view(ups, {n_rows, intermediate_size});
+    const Tensor input = all.input.rows(0, n_rows), output = all.output.rows(0, n_rows);
+    const Tensor gate = all.gate.rows(0, n_rows), up = all.up.rows(0, n_rows);
+    const Tensor rows = all.rows.rows(0, n_rows), weights = all.weights.rows(0, n_rows);
+    upload(rows, group.rows.data());
+    upload(weights, group.weights.data());
+    const Linear gate_proj{experts.gate_proj.matrix(group.expert), {}};
+    const Linear up_proj{experts.up_proj.matrix(group.expert), {}};
+    const Linear down_proj{experts.down_proj.matrix(group.expert), {}};
 
     const bool watched = observer() != nullptr;
     const std::string name = watched ? "experts." + std::to_string(group.expert) : std::string();
-    gather_rows(input, h, group.rows);
+    gather_rows(input, h, rows);
     if (watched) observe(name + ".input", input);
-    const Linear gate_proj{experts.gate_proj.matrix(group.expert), {}};
-    const Linear up_proj{experts.up_proj.matrix(group.expert), {}};
     linears({gate, up}, input, {&gate_proj, &up_proj});
     if (watched) {
       observe(name + ".gate_proj", gate);
@@ -84,9 +139,9 @@ void Backend::experts_add(const Tensor& x,
     }
     silu_mul(gate, gate, up);
     if (watched) observe(name + ".act", gate);
-    linear(output, gate, {experts.down_proj.matrix(group.expert), {}});
+    linear(output, gate, down_proj);
     if (watched) observe(name, output);
-    scatter_add_rows(x, output, group.rows, group.weights);
+    scatter_add_rows(x, output, rows, weights);
   }
 }
 

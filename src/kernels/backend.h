@@ -2,7 +2,10 @@
 //
 // Conventions
 //   * Output first, then inputs, then weights, then scalars.
-//   * Activations are float32, row-major, [n_tokens, features]; the last dimension is contiguous.
+//   * Tensors lie in memory that the backend gave (allocate): on a device the host may not touch it,
+//     and moves numbers by upload() and to_host() alone.
+//   * Activations are activation_dtype(), row-major, [n_tokens, features]; the last dimension is
+//     contiguous. The residual stream, cosines, routing and logits are float32 everywhere.
 //   * A Weight carries its own type and layout (as made by pack_weight); an operation looks at the
 //     weight, never at a model-wide setting. Norm weights and biases are float32 vectors.
 //   * Outputs do not alias inputs unless a contract says so.
@@ -26,6 +29,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kernels/batch.h"
 #include "tensor/storage.h"
@@ -89,6 +93,28 @@ inline constexpr bool kTaps = false;
 inline constexpr bool kTaps = true;
 #endif
 
+// A batch where its backend can read it, for one step (Backend::bind).
+struct BoundBatch {
+  Batch batch;  // as the host has it: the true sizes
+  // int32, padding rows included: a backend that replays recorded steps makes batches alike. What
+  // comes out of padding rows means nothing.
+  Tensor token_ids, positions;  // [n_tokens]
+  Tensor logit_rows;            // [n_logit_rows]
+  Tensor hidden_rows;           // [n_hidden_rows]
+
+  int64_t n_tokens() const { return token_ids.dim(0); }
+};
+
+// Bounds of all batches to come.
+struct BatchLimits {
+  int64_t n_tokens = 0, n_logit_rows = 0;
+  int64_t n_features = 0;  // of the widest activation
+  int64_t kv_len = 0;
+};
+
+// Host memory that to_host() may fill; grows.
+using HostBuffer = std::vector<std::byte>;
+
 // What Backend::for_each_row does to a row, on which of its threads.
 using RowBody = std::function<void(int64_t row, int thread)>;
 
@@ -103,7 +129,34 @@ class Backend {
   // backend. As defined in backend.cpp, the caller does all.
   virtual void for_each_row(int64_t n_rows, const RowBody& body);
 
-  // ---- weights and memory -------------------------------------------------------------------
+  // ---- memory -------------------------------------------------------------------------------
+  // As defined in backend.cpp, all of this is the host's. Zeroed bytes, 64-byte aligned at least.
+  // Throws Error{out_of_memory}.
+  virtual Storage allocate(int64_t bytes) const;
+  // What allocate() can give now.
+  virtual int64_t available_bytes() const;
+  // What activations between operations are kept in.
+  virtual DType activation_dtype() const { return DType::f32; }
+  // Copies the dense elements of `to` from host memory. May run in parallel with others.
+  virtual void upload(const Tensor& to, const void* from) const;
+  // The same numbers where the host may read and write them: the tensor itself, or a dense copy in
+  // `buffer`, valid until its next use. Waits for the operations before it.
+  virtual Tensor to_host(const Tensor& from, HostBuffer& buffer) const;
+  // Waits until all operations are done.
+  virtual void synchronize() {}
+
+  // ---- steps --------------------------------------------------------------------------------
+  // Once for each user of the backend, before its first step: nothing is allocated after that.
+  virtual void reserve(const BatchLimits& limits) = 0;
+  // Brings a step's inputs to where operations read them. The batch's spans are borrowed until the
+  // step is over. Watched: the host will look at tensors half-way, so nothing is padded or replayed.
+  enum class Watched { no, yes };
+  virtual BoundBatch bind(const Batch& batch, Watched watched);
+  // Runs `forward`, which calls operations on `batch` and looks at no result. A backend may record
+  // them and replay the record for later batches of the same sizes.
+  virtual void step(const BoundBatch& batch, const std::function<void()>& forward);
+
+  // ---- weights ------------------------------------------------------------------------------
   // What pack_weight makes of a matrix [out, in] of that type.
   virtual WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const = 0;
   // Rearranges `rows` (of the weight's type) into rows [row_begin, row_begin + n_rows) of matrix
@@ -125,13 +178,14 @@ class Backend {
                            int64_t block_size,
                            int64_t n_kv_heads,
                            int64_t head_dim) const = 0;
-  // Scratch the backend needs for batches up to these sizes; called once before the first batch.
-  virtual void reserve(int64_t max_tokens, int64_t max_features, int64_t max_kv_len) = 0;
 
   // ---- primitive operations -----------------------------------------------------------------
   // out[i] = table[ids[i]]
-  //   out [n_tokens, hidden_size]   table [vocab_size, hidden_size]
-  virtual void embed(const Tensor& out, std::span<const int32_t> ids, const Weight& table) = 0;
+  //   out [n_tokens, hidden_size]   ids [n_tokens] int32   table [vocab_size, hidden_size]
+  virtual void embed(const Tensor& out, const Tensor& ids, const Weight& table) = 0;
+
+  // x = value, everywhere
+  virtual void fill(const Tensor& x, float value) = 0;
 
   // out = x / sqrt(mean(x², last) + eps) * w, in float32 (transformers Qwen3RMSNorm)
   //   out, x [n_tokens, features] with w [features],
@@ -147,12 +201,12 @@ class Backend {
   //   x [n_tokens, n_heads, head_dim]   cos, sin [n_tokens, head_dim / 2]
   virtual void rope_rotate_half(const Tensor& x, const Tensor& cos, const Tensor& sin) = 0;
 
-  // Writes row t of k and of v to slot slot_mapping[t].
+  // Writes row t of k and of v to slot slot_mapping[t] of the batch; padding rows have none.
   //   k, v [n_tokens, n_kv_heads, head_dim]
   virtual void kv_store(const KvLayer& kv,
                         const Tensor& k,
                         const Tensor& v,
-                        std::span<const int64_t> slot_mapping) = 0;
+                        const BoundBatch& batch) = 0;
 
   // Causal attention with grouped queries over paged keys; softmax in float32. The batch's own keys
   // are already stored.
@@ -160,7 +214,7 @@ class Backend {
   virtual void attention(const Tensor& out,
                          const Tensor& q,
                          const KvLayer& kv,
-                         const Batch& batch,
+                         const BoundBatch& batch,
                          const AttentionOptions& options) = 0;
 
   // out = silu(gate) * up
@@ -180,15 +234,15 @@ class Backend {
                            Renormalise renormalise) = 0;
 
   // out[i] = x[rows[i]]
-  //   out [n_rows, features]
-  virtual void gather_rows(const Tensor& out, const Tensor& x, std::span<const int32_t> rows) = 0;
+  //   out [n_rows, features]   rows [n_rows] int32
+  virtual void gather_rows(const Tensor& out, const Tensor& x, const Tensor& rows) = 0;
 
   // x[rows[i]] += y[i] * scales[i], i ascending
-  //   y [n_rows, features]
+  //   y [n_rows, features]   rows [n_rows] int32   scales [n_rows]
   virtual void scatter_add_rows(const Tensor& x,
                                 const Tensor& y,
-                                std::span<const int32_t> rows,
-                                std::span<const float> scales) = 0;
+                                const Tensor& rows,
+                                const Tensor& scales) = 0;
 
   // ---- fused operations, defined in backend.cpp ---------------------------------------------
   // outs[i] = x · ws[i]ᵀ (+ bias): projections that share their input
@@ -222,8 +276,12 @@ class Backend {
     if (observer() != nullptr) (*observer_)(name, value);
   }
 
+  // Memory for a definition's intermediates, until the next call.
+  Arena scratch(int64_t bytes);
+
  private:
   const Observer* observer_ = nullptr;
+  Storage scratch_;
 };
 
 // "reference", "cpu" (options: n_threads 0 = all cores; isa "" = the best this machine has), or

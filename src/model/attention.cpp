@@ -9,7 +9,7 @@ void attention(const Tensor& x,
                const HfConfig& c,
                int64_t layer_index,
                const KvLayer& kv,
-               const Batch& batch,
+               const BoundBatch& batch,
                Run& run) {
   const AttentionWeights& w = layer.self_attn;
   const auto& [_, h, product, q, mix, k, v, cos, sin, gate, up, router, routing] = run.buffers;
@@ -39,7 +39,7 @@ void attention(const Tensor& x,
   run.observing(run.wants_any({"q_norm", "k_norm", "q_rope", "k_rope"}),
                 [&] { run.ops.qk_norm_rope(q_heads, k_heads, norm_rope); });
 
-  run.ops.kv_store(kv, k_heads, per_head(v), batch.slot_mapping);
+  run.ops.kv_store(kv, k_heads, per_head(v), batch);
   const AttentionOptions causal{
       .scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim)),
       .sliding_window = c.layer_sliding_window[static_cast<size_t>(layer_index)]};

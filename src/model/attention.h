@@ -13,7 +13,7 @@ void attention(const Tensor& x,
                const HfConfig& config,
                int64_t layer_index,
                const KvLayer& kv,
-               const Batch& batch,
+               const BoundBatch& batch,
                Run& run);
 
 }  // namespace qwen3

@@ -11,7 +11,7 @@ void decoder_layer(const Tensor& x,
                    const HfConfig& c,
                    int64_t layer_index,
                    const KvLayer& kv,
-                   const Batch& batch,
+                   const BoundBatch& batch,
                    Run& run) {
   run.scope(layer_index);
   attention(x, layer, c, layer_index, kv, batch, run);

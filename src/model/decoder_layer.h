@@ -11,7 +11,7 @@ void decoder_layer(const Tensor& x,
                    const HfConfig& config,
                    int64_t layer_index,
                    const KvLayer& kv,
-                   const Batch& batch,
+                   const BoundBatch& batch,
                    Run& run);
 
 }  // namespace qwen3

@@ -1,7 +1,5 @@
 #include "model/moe.h"
 
-#include <algorithm>
-
 namespace qwen3 {
 
 void moe(const Tensor& x, const Tensor& h, const MoeWeights& w, const HfConfig& c, Run& run) {
@@ -16,7 +14,7 @@ void moe(const Tensor& x, const Tensor& h, const MoeWeights& w, const HfConfig& 
   const bool show_experts = run.wants("experts");
   if (show_experts || run.wants("output")) {
     const Tensor& output = run.buffers.product;  // the same sum on its own, for the tap
-    std::fill_n(output.f32(), output.numel(), 0.0f);
+    run.ops.fill(output, 0);
     run.observing(show_experts, [&] { run.ops.experts_add(output, h, w.experts, routing); });
     run.tap("output", output);
   }

@@ -104,7 +104,10 @@ Weights random_weights(
     const WeightSlot& slot = slots[i];
     if (slot.kind == Kind::vector) {
       // Norms are 1; biases stay 0.
-      if (slot.name.ends_with(".weight")) std::fill_n(slot.vector->f32(), slot.shape.numel(), 1.0f);
+      if (slot.name.ends_with(".weight")) {
+        const std::vector<float> ones(static_cast<size_t>(slot.shape.numel()), 1.0f);
+        backend.upload(*slot.vector, ones.data());
+      }
       continue;
     }
     const int64_t step = rows_per_job(slot, backend, row_bytes(type, slot.row_numel()));

@@ -13,24 +13,25 @@
 
 namespace qwen3 {
 
-// Activations of one forward pass, float32, sized once for the largest batch. Members are views of
-// max_tokens rows; first_rows() cuts them to the batch.
+// Activations of one forward pass, sized once for the largest batch. Members are views of max_tokens
+// rows; first_rows() cuts them to the batch. In the backend's activation_dtype() or, where it says
+// so, in float32.
 struct Buffers {
-  Tensor x;              // [n_tokens, hidden_size] the residual stream
+  Tensor x;              // [n_tokens, hidden_size] float32, the residual stream
   Tensor h;              // [n_tokens, hidden_size] normalised input of a block
-  Tensor product;        // [n_tokens, hidden_size] a block's output, when it must exist on its own
+  Tensor product;        // [n_tokens, hidden_size] float32, a block's output on its own
   Tensor q, mix;         // [n_tokens, n_heads * head_dim]
   Tensor k, v;           // [n_tokens, n_kv_heads * head_dim]
-  Tensor cos, sin;       // [n_tokens, head_dim / 2]
+  Tensor cos, sin;       // [n_tokens, head_dim / 2] float32
   Tensor gate, up;       // [n_tokens, intermediate_size]
-  Tensor router_logits;  // [n_tokens, num_experts]
+  Tensor router_logits;  // [n_tokens, num_experts] float32
   Routing routing;       // [n_tokens, num_experts_per_tok]
 
   Buffers first_rows(int64_t n_tokens) const;
 };
 
 // Lays the buffers out in `arena` (which may only be measuring).
-Buffers make_buffers(Arena& arena, const HfConfig& config, int64_t max_tokens);
+Buffers make_buffers(Arena& arena, const HfConfig& config, int64_t max_tokens, DType activations);
 
 class Run {
  public:
@@ -81,6 +82,7 @@ class Run {
   void emit(std::string_view name, const Tensor& value);
 
   Tap* tap_;
+  HostBuffer host_;   // of the tensor that is shown
   std::string name_;  // the scope, and behind it the name last asked for
   size_t scope_size_ = 0;
   Observer observer_;

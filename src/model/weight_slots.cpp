@@ -119,7 +119,7 @@ void allocate(Weights& weights,
               std::string_view where) {
   Arena measure;
   carve(measure, slots, types, backend);
-  const int64_t available = available_memory_bytes();
+  const int64_t available = backend.available_bytes();
   bool wide = false;  // whether a smaller dtype would help
   for (size_t i = 0; i < slots.size(); ++i) {
     wide = wide || (slots[i].kind != Kind::vector && types[i] == WeightType::f32);
@@ -133,7 +133,7 @@ void allocate(Weights& weights,
               format_bytes(available),
               wide ? ", dtype bfloat16" : "",
               format_bytes(measure.used() - available));
-  weights.storage = Storage(measure.used());
+  weights.storage = backend.allocate(measure.used());
   Arena arena(weights.storage);
   carve(arena, slots, types, backend);
 }

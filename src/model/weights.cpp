@@ -173,7 +173,9 @@ class Loader {
     job.tensor->file->read(job.file_offset, std::span(rows, static_cast<size_t>(n_bytes(job))));
     check_finite(job, rows, stored, numel);
     if (slot.kind == Kind::vector) {
-      convert_elements(slot.vector->data(), DType::f32, rows, stored, numel);
+      std::byte* floats = grow(converted_, numel * dtype_size(DType::f32));
+      convert_elements(floats, DType::f32, rows, stored, numel);
+      backend_->upload(*slot.vector, floats);
       return;
     }
     const WeightType type = slot.weight->type();

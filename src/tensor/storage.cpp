@@ -29,10 +29,7 @@ Storage::Storage(int64_t bytes) {
   if (rounded >= kHugePageBytes) ::madvise(memory, static_cast<size_t>(rounded), MADV_HUGEPAGE);
   data_ = static_cast<std::byte*>(memory);
   bytes_ = rounded;
-}
-
-Storage::~Storage() {
-  if (data_ != nullptr) ::munmap(data_, static_cast<size_t>(bytes_));
+  release_ = [](std::byte* data, int64_t size) { ::munmap(data, static_cast<size_t>(size)); };
 }
 
 std::byte* Arena::take(int64_t bytes) {
@@ -45,7 +42,7 @@ std::byte* Arena::take(int64_t bytes) {
 }
 
 Tensor Arena::take(DType type, Shape shape) {
-  return {take(shape.numel() * dtype_size(type)), type, shape};
+  return {take(shape.numel() * dtype_size(type)), type, shape, place_};
 }
 
 }  // namespace qwen3

@@ -34,7 +34,7 @@ Tensor Tensor::rows(int64_t begin, int64_t count) const {
 
 Tensor Tensor::reshape(Shape shape) const {
   assert(shape.numel() == numel());
-  return {data_, type_, shape};
+  return {data_, type_, shape, place_};
 }
 
 }  // namespace qwen3

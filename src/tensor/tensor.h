@@ -42,17 +42,24 @@ class Shape {
 
 std::string to_string(const Shape& shape);  // "[3, 128]"
 
+// Who may read and write memory: the host and all backends, or only the backend that gave it.
+enum class Place : uint8_t { host, device };
+
 class Tensor {
  public:
   Tensor() = default;
   // A dense view. `data` must stay valid while the view is used.
-  Tensor(void* data, DType type, Shape shape)
-      : data_(data), shape_(shape), row_stride_(0), type_(type) {
+  Tensor(void* data, DType type, Shape shape, Place place = Place::host)
+      : data_(data), shape_(shape), row_stride_(0), type_(type), place_(place) {
     row_stride_ = shape.rank() == 0 ? 0 : shape[0] == 0 ? 0 : shape.numel() / shape[0];
   }
   static Tensor view(std::span<float> values, Shape shape) {
     assert(static_cast<int64_t>(values.size()) >= shape.numel());
     return {values.data(), DType::f32, shape};
+  }
+  // Numbers that an operation reads.
+  static Tensor view(std::span<const int32_t> values) {
+    return {const_cast<int32_t*>(values.data()), DType::i32, {static_cast<int64_t>(values.size())}};
   }
 
   explicit operator bool() const { return data_ != nullptr; }
@@ -62,8 +69,10 @@ class Tensor {
   int64_t numel() const { return shape_.numel(); }
   DType dtype() const { return type_; }
   int64_t row_stride() const { return row_stride_; }  // in elements, between rows of dimension 0
+  Place place() const { return place_; }
   void* data() const { return data_; }
 
+  // Of a tensor on a device, only its backend may ask, and knows what to do with the address.
   float* f32() const {
     assert(type_ == DType::f32);
     return static_cast<float*>(data_);
@@ -88,6 +97,7 @@ class Tensor {
   Shape shape_;
   int64_t row_stride_ = 0;
   DType type_ = DType::f32;
+  Place place_ = Place::host;
 };
 
 }  // namespace qwen3

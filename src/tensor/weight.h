@@ -86,7 +86,7 @@ class Weight {
 
   // For the backend that packed it.
   std::byte* data() const { return data_; }
-  int32_t layout() const { return format_.layout; }
+  const WeightFormat& format() const { return format_; }
 
  private:
   std::byte* data_ = nullptr;

@@ -15,8 +15,9 @@ double bytes_of(const Weight& w) {
 double count(const Tensor& t) { return static_cast<double>(t.numel()); }
 
 // Experts that at least one token chose: only their weights are read.
-double n_experts_used(const Routing& routing) {
-  const Tensor& experts = routing.experts;
+double n_experts_used(const Backend& backend, const Routing& routing) {
+  HostBuffer buffer;
+  const Tensor experts = backend.to_host(routing.experts, buffer);
   return static_cast<double>(
       std::set<int32_t>(experts.i32(), experts.i32() + experts.numel()).size());
 }
@@ -52,15 +53,30 @@ class TracingBackend final : public Backend {
                    int64_t head_dim) const override {
     return inner_->kv_bytes(type, n_blocks, block_size, n_kv_heads, head_dim);
   }
-  void reserve(int64_t max_tokens, int64_t max_features, int64_t max_kv_len) override {
-    inner_->reserve(max_tokens, max_features, max_kv_len);
+  Storage allocate(int64_t bytes) const override { return inner_->allocate(bytes); }
+  int64_t available_bytes() const override { return inner_->available_bytes(); }
+  DType activation_dtype() const override { return inner_->activation_dtype(); }
+  void upload(const Tensor& to, const void* from) const override { inner_->upload(to, from); }
+  Tensor to_host(const Tensor& from, HostBuffer& buffer) const override {
+    return inner_->to_host(from, buffer);
+  }
+  void synchronize() override { inner_->synchronize(); }
+  void reserve(const BatchLimits& limits) override { inner_->reserve(limits); }
+  // Every operation is timed by itself: none is padded or replayed.
+  BoundBatch bind(const Batch& batch, Watched) override {
+    return inner_->bind(batch, Watched::yes);
   }
 
-  void embed(const Tensor& out, std::span<const int32_t> ids, const Weight& table) override {
+  void embed(const Tensor& out, const Tensor& ids, const Weight& table) override {
     const auto begin = SpanLog::Clock::now();
     inner_->embed(out, ids, table);
     const double read = static_cast<double>(out.dim(0) * row_bytes(table.type(), table.n_in()));
     log_.add("embed", begin, out.dim(0), read + bytes_of(out), 0);
+  }
+  void fill(const Tensor& x, float value) override {
+    const auto begin = SpanLog::Clock::now();
+    inner_->fill(x, value);
+    log_.add("fill", begin, x.dim(0), bytes_of(x), 0);
   }
   void rms_norm(const Tensor& out, const Tensor& x, const Tensor& w, float eps) override {
     const auto begin = SpanLog::Clock::now();
@@ -81,22 +97,22 @@ class TracingBackend final : public Backend {
   void kv_store(const KvLayer& kv,
                 const Tensor& k,
                 const Tensor& v,
-                std::span<const int64_t> slots) override {
+                const BoundBatch& batch) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->kv_store(kv, k, v, slots);
+    inner_->kv_store(kv, k, v, batch);
     const double written = 2 * count(k) * static_cast<double>(dtype_size(kv.k.dtype()));
     log_.add("kv_store", begin, k.dim(0), bytes_of(k) + bytes_of(v) + written, 0);
   }
   void attention(const Tensor& out,
                  const Tensor& q,
                  const KvLayer& kv,
-                 const Batch& batch,
+                 const BoundBatch& batch,
                  const AttentionOptions& options) override {
     const auto begin = SpanLog::Clock::now();
     inner_->set_observer(observer());  // the probabilities are seen inside
     inner_->attention(out, q, kv, batch, options);
     inner_->set_observer(nullptr);
-    const Work work = attention_work(q, kv, batch, options.sliding_window);
+    const Work work = attention_work(q, kv, batch.batch, options.sliding_window);
     log_.add("attention", begin, q.dim(0), work.bytes + 2 * bytes_of(q), work.flops);
   }
   void silu_mul(const Tensor& out, const Tensor& gate, const Tensor& up) override {
@@ -118,15 +134,15 @@ class TracingBackend final : public Backend {
              bytes_of(logits) + bytes_of(routing.weights) + bytes_of(routing.experts),
              3 * count(logits));
   }
-  void gather_rows(const Tensor& out, const Tensor& x, std::span<const int32_t> rows) override {
+  void gather_rows(const Tensor& out, const Tensor& x, const Tensor& rows) override {
     const auto begin = SpanLog::Clock::now();
     inner_->gather_rows(out, x, rows);
     log_.add("gather_rows", begin, out.dim(0), 2 * bytes_of(out), 0);
   }
   void scatter_add_rows(const Tensor& x,
                         const Tensor& y,
-                        std::span<const int32_t> rows,
-                        std::span<const float> scales) override {
+                        const Tensor& rows,
+                        const Tensor& scales) override {
     const auto begin = SpanLog::Clock::now();
     inner_->scatter_add_rows(x, y, rows, scales);
     log_.add("scatter_add_rows", begin, y.dim(0), 3 * bytes_of(y), 2 * count(y));
@@ -180,7 +196,7 @@ class TracingBackend final : public Backend {
       parameters += static_cast<double>(w->numel());
       bytes += bytes_of(*w);
     }
-    const double weight_bytes = bytes / n_experts * n_experts_used(routing);
+    const double weight_bytes = bytes / n_experts * n_experts_used(*inner_, routing);
     log_.add("experts_add",
              begin,
              h.dim(0),

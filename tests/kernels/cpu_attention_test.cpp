@@ -98,14 +98,15 @@ class Cache {
     batch.block_tables = tables;
     batch.max_blocks_per_seq = static_cast<int64_t>(max_blocks);
     const int64_t n = batch.n_tokens();
+    const BoundBatch bound = backend.bind(batch, Backend::Watched::no);
     backend.kv_store(kv,
                      Tensor::view(k, {n, g_.n_kv_heads, g_.head_dim}),
                      Tensor::view(v, {n, g_.n_kv_heads, g_.head_dim}),
-                     slots);
+                     bound);
     std::vector<float> out(q.size(), NAN);
     const Shape shape = {n, g_.n_heads, g_.head_dim};
     backend.attention(
-        Tensor::view(out, shape), Tensor::view(q, shape), kv, batch, {scale(), g_.sliding_window});
+        Tensor::view(out, shape), Tensor::view(q, shape), kv, bound, {scale(), g_.sliding_window});
     return out;
   }
 

@@ -205,7 +205,7 @@ TEST(CpuRows, EmbedReadsPackedTables) {
       const StoredWeight w = make_weight(*backend, type, {41, size}, 1);
       const std::vector<int32_t> ids = {0, 40, 16, 15, 16};
       std::vector<float> out(ids.size() * static_cast<size_t>(size));
-      backend->embed(Tensor::view(out, {5, size}), ids, w.packed);
+      backend->embed(Tensor::view(out, {5, size}), Tensor::view(ids), w.packed);
       for (size_t i = 0; i < ids.size(); ++i) {
         EXPECT_TRUE(same_bits(
             out.data() + i * static_cast<size_t>(size), w.values.data() + ids[i] * size, size));
@@ -219,16 +219,19 @@ TEST(CpuRows, GatherAndScatterAdd) {
   const int64_t size = 37;
   auto x = random_floats(5 * size, 1);
   const std::vector<int32_t> rows = {4, 0, 4, 2};
-  const std::vector<float> scales = {0.5f, 2.0f, -1.0f, 3.0f};
+  std::vector<float> scales = {0.5f, 2.0f, -1.0f, 3.0f};
   std::vector<float> out(rows.size() * static_cast<size_t>(size));
-  backend->gather_rows(Tensor::view(out, {4, size}), Tensor::view(x, {5, size}), rows);
+  backend->gather_rows(
+      Tensor::view(out, {4, size}), Tensor::view(x, {5, size}), Tensor::view(rows));
   for (size_t i = 0; i < rows.size(); ++i) {
     EXPECT_TRUE(
         same_bits(out.data() + i * static_cast<size_t>(size), x.data() + rows[i] * size, size));
   }
   auto sum = x;
-  backend->scatter_add_rows(
-      Tensor::view(sum, {5, size}), Tensor::view(out, {4, size}), rows, scales);
+  backend->scatter_add_rows(Tensor::view(sum, {5, size}),
+                            Tensor::view(out, {4, size}),
+                            Tensor::view(rows),
+                            Tensor::view(scales, {4}));
   for (int64_t i = 0; i < size; ++i) {
     const auto at = static_cast<size_t>(i);
     const auto row4 = static_cast<size_t>(4 * size + i);

@@ -73,7 +73,10 @@ TEST_F(MoeBlock, LinearExperts) {
     for (size_t rank = 0; rank < kTopK; ++rank) {
       std::vector<float> scales;
       for (size_t t = 0; t < rows.size(); ++t) scales.push_back(weights_[t * kTopK + rank]);
-      backend_->scatter_add_rows(out, expert, rows, scales);
+      backend_->scatter_add_rows(out,
+                                 expert,
+                                 Tensor::view(rows),
+                                 Tensor::view(scales, {static_cast<int64_t>(rows.size())}));
     }
     EXPECT_LE(relative_error(sum, flat(golden["linear_output"])), 1e-6) << golden["name"];
   }

@@ -29,7 +29,7 @@ class PanelBackend final : public Backend {
     EXPECT_EQ(row_begin % 16, 0);
     EXPECT_TRUE(row_end % 16 == 0 || row_end == to.n_out());
     EXPECT_EQ(to.type(), rows.type);
-    EXPECT_EQ(to.layout(), kLayout);
+    EXPECT_EQ(to.format().layout, kLayout);
     const int64_t size = block_of(rows.type).bytes;
     EXPECT_EQ(reinterpret_cast<uintptr_t>(rows.data) % static_cast<uintptr_t>(size), 0u);
     for (int64_t row = 0; row < rows.n_rows; ++row) {
@@ -54,25 +54,23 @@ class PanelBackend final : public Backend {
   }
 
   int64_t kv_bytes(DType, int64_t, int64_t, int64_t, int64_t) const override { return 0; }
-  void reserve(int64_t, int64_t, int64_t) override {}
-  void embed(const Tensor&, std::span<const int32_t>, const Weight&) override {}
+  void reserve(const BatchLimits&) override {}
+  void embed(const Tensor&, const Tensor&, const Weight&) override {}
+  void fill(const Tensor&, float) override {}
   void rms_norm(const Tensor&, const Tensor&, const Tensor&, float) override {}
   void linear(const Tensor&, const Tensor&, const Linear&) override {}
   void rope_rotate_half(const Tensor&, const Tensor&, const Tensor&) override {}
-  void kv_store(const KvLayer&, const Tensor&, const Tensor&, std::span<const int64_t>) override {}
+  void kv_store(const KvLayer&, const Tensor&, const Tensor&, const BoundBatch&) override {}
   void attention(const Tensor&,
                  const Tensor&,
                  const KvLayer&,
-                 const Batch&,
+                 const BoundBatch&,
                  const AttentionOptions&) override {}
   void silu_mul(const Tensor&, const Tensor&, const Tensor&) override {}
   void add(const Tensor&, const Tensor&) override {}
   void route_top_k(const Routing&, const Tensor&, Renormalise) override {}
-  void gather_rows(const Tensor&, const Tensor&, std::span<const int32_t>) override {}
-  void scatter_add_rows(const Tensor&,
-                        const Tensor&,
-                        std::span<const int32_t>,
-                        std::span<const float>) override {}
+  void gather_rows(const Tensor&, const Tensor&, const Tensor&) override {}
+  void scatter_add_rows(const Tensor&, const Tensor&, const Tensor&, const Tensor&) override {}
 
  private:
   static std::byte* element(const Weight& packed, int64_t index, int64_t row, int64_t col) {

@@ -87,10 +87,13 @@ inline TestModel::TestModel(const std::filesystem::path& directory,
   const HfConfig& c = config();
   const int64_t bytes =
       backend.kv_bytes(DType::f32, kBlocks, block_size_, c.num_key_value_heads, c.head_dim);
-  cache_ = Storage(2 * c.num_hidden_layers * bytes);
+  cache_ = backend.allocate(2 * c.num_hidden_layers * bytes);
   auto take = [&, at = cache_.data()]() mutable {
     std::byte* begin = std::exchange(at, at + bytes);
-    return Tensor(begin, DType::f32, {kBlocks, block_size_, c.num_key_value_heads, c.head_dim});
+    return Tensor(begin,
+                  DType::f32,
+                  {kBlocks, block_size_, c.num_key_value_heads, c.head_dim},
+                  cache_.place());
   };
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
     const Tensor k = take();

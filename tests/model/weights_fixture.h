@@ -238,7 +238,7 @@ class Checker {
   }
   void values(const Weight& t, int64_t index, const std::string& name, int64_t out, int64_t in) {
     ASSERT_EQ(t.type(), type_) << name;
-    ASSERT_EQ(t.layout(), backend_.weight_format(type_, out, in).layout) << name;
+    ASSERT_EQ(t.format().layout, backend_.weight_format(type_, out, in).layout) << name;
     std::vector<float> got(static_cast<size_t>(out * in));
     backend_.unpack_rows(Tensor::view(got, {out, in}), t, index, 0);
     for (int64_t i = 0; i < out * in; ++i) {

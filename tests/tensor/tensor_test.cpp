@@ -56,7 +56,7 @@ TEST(Weight, IsOneMatrixOrAStackOfThem) {
   EXPECT_EQ(last.data(), bytes.data() + 80);
   EXPECT_EQ(last.shape(), (Shape{4, 5}));
   EXPECT_EQ(last.n_matrices(), 1);
-  EXPECT_EQ(last.layout(), 2);
+  EXPECT_EQ(last.format().layout, 2);
   EXPECT_EQ(last.matrix(0).data(), last.data());
   EXPECT_FALSE(Weight());
 }

@@ -75,18 +75,19 @@ class CpuBackend final : public Backend {
     return n_blocks * block_size * n_kv_heads * cpu::padded_head_dim(head_dim) * dtype_size(type);
   }
 
-  void reserve(int64_t max_tokens, int64_t max_features, int64_t) override {
-    products_.reserve(max_tokens, max_features);
+  void reserve(const BatchLimits& limits) override {
+    products_.reserve(limits.n_tokens, limits.n_features);
   }
 
   // ---- primitive operations -----------------------------------------------------------------
 
-  void embed(const Tensor& out, std::span<const int32_t> ids, const Weight& table) override {
-    const auto n_tokens = static_cast<int64_t>(ids.size());
-    for_rows(n_tokens, table.n_in(), [&](int64_t t) {
-      cpu::read_row(out.f32_row(t), table, ids[static_cast<size_t>(t)]);
+  void embed(const Tensor& out, const Tensor& ids, const Weight& table) override {
+    for_rows(ids.dim(0), table.n_in(), [&](int64_t t) {
+      cpu::read_row(out.f32_row(t), table, ids.i32()[t]);
     });
   }
+
+  void fill(const Tensor& x, float value) override { std::fill_n(x.f32(), x.numel(), value); }
 
   void rms_norm(const Tensor& out, const Tensor& x, const Tensor& w, float eps) override {
     const int64_t size = w.dim(0);
@@ -111,7 +112,8 @@ class CpuBackend final : public Backend {
   void kv_store(const KvLayer& kv,
                 const Tensor& k,
                 const Tensor& v,
-                std::span<const int64_t> slot_mapping) override {
+                const BoundBatch& batch) override {
+    const std::span<const int64_t> slot_mapping = batch.batch.slot_mapping;
     const cpu::KvArgs args = cpu::kv_args(kv);
     const cpu::KvStoreKernel store =
         kv.k.dtype() == DType::bf16 ? kernels_.kv_store_bf16 : kernels_.kv_store_f32;
@@ -142,9 +144,9 @@ class CpuBackend final : public Backend {
   void attention(const Tensor& out,
                  const Tensor& q,
                  const KvLayer& kv,
-                 const Batch& batch,
+                 const BoundBatch& batch,
                  const AttentionOptions& options) override {
-    attention_.run(out, q, kv, batch, options);
+    attention_.run(out, q, kv, batch.batch, options);
   }
 
   void silu_mul(const Tensor& out, const Tensor& gate, const Tensor& up) override {
@@ -176,23 +178,21 @@ class CpuBackend final : public Backend {
     });
   }
 
-  void gather_rows(const Tensor& out, const Tensor& x, std::span<const int32_t> rows) override {
+  void gather_rows(const Tensor& out, const Tensor& x, const Tensor& rows) override {
     const int64_t size = x.dim(1);
-    for_rows(static_cast<int64_t>(rows.size()), size, [&](int64_t i) {
-      std::memcpy(out.f32_row(i),
-                  x.f32_row(rows[static_cast<size_t>(i)]),
-                  static_cast<size_t>(size) * sizeof(float));
+    for_rows(rows.dim(0), size, [&](int64_t i) {
+      std::memcpy(
+          out.f32_row(i), x.f32_row(rows.i32()[i]), static_cast<size_t>(size) * sizeof(float));
     });
   }
 
   // Rows may repeat, so they are taken one after the other.
   void scatter_add_rows(const Tensor& x,
                         const Tensor& y,
-                        std::span<const int32_t> rows,
-                        std::span<const float> scales) override {
-    for (size_t i = 0; i < rows.size(); ++i) {
-      kernels_.add_scaled(
-          x.f32_row(rows[i]), y.f32_row(static_cast<int64_t>(i)), scales[i], x.dim(1));
+                        const Tensor& rows,
+                        const Tensor& scales) override {
+    for (int64_t i = 0; i < rows.dim(0); ++i) {
+      kernels_.add_scaled(x.f32_row(rows.i32()[i]), y.f32_row(i), scales.f32()[i], x.dim(1));
     }
   }
 

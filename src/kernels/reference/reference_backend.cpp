@@ -61,13 +61,13 @@ class ReferenceBackend final : public Backend {
     return n_blocks * block_size * n_kv_heads * head_dim * dtype_size(type);
   }
 
-  void reserve(int64_t, int64_t, int64_t) override {}
+  void reserve(const BatchLimits&) override {}
 
-  void embed(const Tensor& out, std::span<const int32_t> ids, const Weight& table) override {
-    for (size_t i = 0; i < ids.size(); ++i) {
-      load_row(out.f32_row(static_cast<int64_t>(i)), table, ids[i]);
-    }
+  void embed(const Tensor& out, const Tensor& ids, const Weight& table) override {
+    for (int64_t i = 0; i < ids.dim(0); ++i) load_row(out.f32_row(i), table, ids.i32()[i]);
   }
+
+  void fill(const Tensor& x, float value) override { std::fill_n(x.f32(), x.numel(), value); }
 
   void rms_norm(const Tensor& out, const Tensor& x, const Tensor& w, float eps) override {
     const int64_t size = w.dim(0);
@@ -109,7 +109,8 @@ class ReferenceBackend final : public Backend {
   void kv_store(const KvLayer& kv,
                 const Tensor& k,
                 const Tensor& v,
-                std::span<const int64_t> slot_mapping) override {
+                const BoundBatch& batch) override {
+    const std::span<const int64_t> slot_mapping = batch.batch.slot_mapping;
     const int64_t size = k.dim(1) * k.dim(2);  // n_kv_heads * head_dim
     for (size_t t = 0; t < slot_mapping.size(); ++t) {
       store_row(kv.k, slot_mapping[t] * size, k.f32_row(static_cast<int64_t>(t)), size);
@@ -120,8 +121,9 @@ class ReferenceBackend final : public Backend {
   void attention(const Tensor& out,
                  const Tensor& q,
                  const KvLayer& kv,
-                 const Batch& batch,
+                 const BoundBatch& bound,
                  const AttentionOptions& options) override {
+    const Batch& batch = bound.batch;
     for (int64_t s = 0; s < batch.n_seqs(); ++s) attend_sequence(out, q, kv, batch, options, s);
   }
 
@@ -160,20 +162,20 @@ class ReferenceBackend final : public Backend {
     }
   }
 
-  void gather_rows(const Tensor& out, const Tensor& x, std::span<const int32_t> rows) override {
-    for (size_t i = 0; i < rows.size(); ++i) {
-      std::copy_n(x.f32_row(rows[i]), x.dim(1), out.f32_row(static_cast<int64_t>(i)));
+  void gather_rows(const Tensor& out, const Tensor& x, const Tensor& rows) override {
+    for (int64_t i = 0; i < rows.dim(0); ++i) {
+      std::copy_n(x.f32_row(rows.i32()[i]), x.dim(1), out.f32_row(i));
     }
   }
 
   void scatter_add_rows(const Tensor& x,
                         const Tensor& y,
-                        std::span<const int32_t> rows,
-                        std::span<const float> scales) override {
-    for (size_t i = 0; i < rows.size(); ++i) {
-      const float* from = y.f32_row(static_cast<int64_t>(i));
-      float* to = x.f32_row(rows[i]);
-      for (int64_t j = 0; j < x.dim(1); ++j) to[j] += from[j] * scales[i];
+                        const Tensor& rows,
+                        const Tensor& scales) override {
+    for (int64_t i = 0; i < rows.dim(0); ++i) {
+      const float* from = y.f32_row(i);
+      float* to = x.f32_row(rows.i32()[i]);
+      for (int64_t j = 0; j < x.dim(1); ++j) to[j] += from[j] * scales.f32()[i];
     }
   }
 
