@@ -73,6 +73,7 @@ class TestModel {
   Storage cache_;
   std::vector<KvLayer> kv_;
   Qwen3 qwen3_;
+  HostBuffer logits_;
   int64_t n_blocks_taken_ = 0;
 };
 
@@ -138,7 +139,7 @@ inline Array TestModel::forward(std::span<const Chunk> chunks, Tap* tap) {
                     .block_tables = tables,
                     .max_blocks_per_seq = static_cast<int64_t>(max_blocks),
                     .logit_rows = rows};
-  return copy_of(qwen3_.forward(batch, kv_, tap));
+  return copy_of(qwen3_.backend().to_host(qwen3_.forward(batch, kv_, tap), logits_));
 }
 
 inline std::vector<std::vector<int32_t>> TestModel::greedy(

@@ -230,7 +230,11 @@ class Checker {
   void vector(const Tensor& t, const std::string& name, int64_t size) {
     ASSERT_EQ(t.dtype(), DType::f32) << name;
     ASSERT_EQ(t.shape(), Shape{size}) << name;
-    for (int64_t i = 0; i < size; ++i) ASSERT_EQ(t.f32()[i], value_at(name, i)) << name << " " << i;
+    HostBuffer buffer;
+    const Tensor host = backend_.to_host(t, buffer);
+    for (int64_t i = 0; i < size; ++i) {
+      ASSERT_EQ(host.f32()[i], value_at(name, i)) << name << " " << i;
+    }
   }
   void matrix(const Weight& t, const std::string& name, int64_t out, int64_t in) {
     ASSERT_EQ(t.shape(), (Shape{out, in})) << name;

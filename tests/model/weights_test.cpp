@@ -12,6 +12,7 @@
 
 #include "formats/official_configs.h"
 #include "model/weights_fixture.h"
+#include "support/far_backend.h"
 
 namespace qwen3::test {
 namespace {
@@ -21,8 +22,9 @@ TEST_F(WeightsTest, EveryTensorInEveryTypeLayoutAndNumberOfThreads) {
     for (const DType stored : {DType::bf16, DType::f16, DType::f32}) {
       const StoredModel model{.moe = moe, .tied = moe, .bias = !moe, .dtype = stored};
       write(model, model.tensors());
+      const FarBackend far;
       for (const Backend* backend :
-           {static_cast<const Backend*>(reference_.get()), static_cast<const Backend*>(&panel_)}) {
+           std::initializer_list<const Backend*>{reference_.get(), &panel_, &far}) {
         for (const int n_threads : {1, 3}) {
           Checker(*backend, weight_type_of(stored))
               .all(load(*backend, WeightsDType::as_stored, n_threads), model);
