@@ -58,8 +58,9 @@ GenerationDefaults defaults_of(const HfConfig& config, const GenerationConfig& g
   return d;
 }
 
-std::unique_ptr<Backend> choose_backend(const LoadOptions& o) {
-  return make_backend({.name = o.backend, .n_threads = o.n_threads, .isa = o.cpu_isa});
+void choose_backend(Model::Impl& impl, const LoadOptions& o) {
+  impl.threads = std::make_unique<ThreadPool>(team_size(o.n_threads));
+  impl.backend = make_backend({.name = o.backend, .isa = o.cpu_isa, .threads = impl.threads.get()});
 }
 
 std::string base_name(const std::filesystem::path& directory) {
@@ -76,6 +77,7 @@ const GenerationDefaults& Model::generation_defaults() const { return impl_->gen
 
 std::shared_ptr<Model> make_model(std::unique_ptr<Model::Impl> impl, std::string name) {
   const HfConfig& c = impl->config;
+  if (impl->threads == nullptr) impl->threads = std::make_unique<ThreadPool>(1);
   const BackendInfo backend = impl->backend->info();
   const EngineOptions defaults;
   impl->info = {
@@ -114,7 +116,7 @@ std::shared_ptr<Model> Model::load(const std::filesystem::path& directory,
   if (options.random_weights) {
     const std::filesystem::path path = directory / "config.json";
     impl->config = parse_hf_config(read_text_file(path, kMaxConfigBytes), path.string());
-    impl->backend = choose_backend(options);
+    choose_backend(*impl, options);
     impl->weight_type = type_in_memory(wanted, weight_type_of(impl->config.dtype));
     impl->weights = random_weights(impl->config,
                                    *impl->backend,
@@ -125,7 +127,7 @@ std::shared_ptr<Model> Model::load(const std::filesystem::path& directory,
     const Checkpoint checkpoint = Checkpoint::open(directory);
     impl->config = checkpoint.config();
     impl->generation_defaults = defaults_of(impl->config, checkpoint.generation_config());
-    impl->backend = choose_backend(options);
+    choose_backend(*impl, options);
     impl->weight_type = type_in_memory(wanted, stored_type(checkpoint));
     impl->weights = load_weights(
         checkpoint, *impl->backend, wanted, impl->backend->info().n_threads, options.progress);

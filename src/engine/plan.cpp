@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/available_memory.h"
 #include "base/checked.h"
 #include "engine/kv_cache.h"
 #include "engine/scheduler.h"

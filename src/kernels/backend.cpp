@@ -10,15 +10,12 @@
 #include "base/available_memory.h"
 #include "base/error.h"
 #include "hardware/cpu_info.h"
+#include "hardware/thread_pool.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/expert_groups.h"
 #include "kernels/reference/reference_backend.h"
 
 namespace qwen3 {
-
-void Backend::for_each_row(int64_t n_rows, const RowBody& body) {
-  for (int64_t row = 0; row < n_rows; ++row) body(row, 0);
-}
 
 Storage Backend::allocate(int64_t bytes) const { return Storage(bytes); }
 
@@ -145,19 +142,92 @@ void Backend::experts_add(const Tensor& x,
   }
 }
 
+void Backend::norm_qkv(std::initializer_list<Tensor> qkv,
+                       const Tensor& h,
+                       const Tensor& x,
+                       const Norm& norm,
+                       std::initializer_list<const Linear*> ws) {
+  rms_norm(h, x, norm.weight, norm.eps);
+  observe("input_layernorm", h);
+  linears(qkv, h, ws);
+  observe("q_proj", qkv.begin()[0]);
+  observe("k_proj", qkv.begin()[1]);
+  observe("v_proj", qkv.begin()[2]);
+}
+
+void Backend::attend(const Tensor& mix,
+                     const Tensor& q,
+                     const Tensor& k,
+                     const Tensor& v,
+                     const KvLayer& kv,
+                     const BoundBatch& batch,
+                     const QkNormRope& norm_rope,
+                     const AttentionOptions& options) {
+  qk_norm_rope(q, k, norm_rope);
+  kv_store(kv, k, v, batch);
+  attention(mix, q, kv, batch, options);  // shows "probs"
+}
+
+void Backend::norm_mlp(const Tensor& gate,
+                       const Tensor& up,
+                       const Tensor& h,
+                       const Tensor& x,
+                       const Norm& norm,
+                       const Linear& gate_proj,
+                       const Linear& up_proj) {
+  rms_norm(h, x, norm.weight, norm.eps);
+  observe("post_attention_layernorm", h);
+  linears({gate, up}, h, {&gate_proj, &up_proj});
+  observe("gate_proj", gate);
+  observe("up_proj", up);
+  silu_mul(gate, gate, up);
+  observe("act", gate);
+}
+
+void Backend::norm_route(const Routing& routing,
+                         const Tensor& logits,
+                         const Tensor& h,
+                         const Tensor& x,
+                         const Norm& norm,
+                         const Linear& router,
+                         Renormalise renormalise) {
+  rms_norm(h, x, norm.weight, norm.eps);
+  observe("post_attention_layernorm", h);
+  linear(logits, h, router);
+  observe("router_logits", logits);
+  route_top_k(routing, logits, renormalise);
+  observe("routing_weights", routing.weights);
+  observe("selected_experts", routing.experts);
+}
+
+void Backend::head(const Tensor& logits,
+                   const Tensor& normed,
+                   const Tensor& x,
+                   const BoundBatch& batch,
+                   const Norm& norm,
+                   const Linear& lm_head) {
+  const int64_t n_logit_rows = batch.logit_rows.dim(0), n_hidden_rows = batch.hidden_rows.dim(0);
+  const Tensor for_logits = normed.rows(0, n_logit_rows);
+  gather_rows(for_logits, x, batch.logit_rows);
+  if (n_hidden_rows > 0) {
+    gather_rows(normed.rows(n_logit_rows, n_hidden_rows), x, batch.hidden_rows);
+  }
+  rms_norm(normed, normed, norm.weight, norm.eps);
+  observe("norm", normed);
+  if (lm_head.weight) linear(logits, for_logits, lm_head);
+  observe("logits", logits);
+}
+
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
-  QWEN3_CHECK(options.n_threads >= 0 && options.n_threads <= 4096,
-              ErrorKind::invalid_argument,
-              "threads: expected 0 (all cores) to 4096, got {}",
-              options.n_threads);
+  const int n_threads = team_size(options.n_threads);
   if (options.name == "reference") return make_reference_backend();
   QWEN3_CHECK(options.name == "cpu" || options.name == "auto",
               ErrorKind::invalid_argument,
               "backend: expected auto, reference or cpu, got \"{}\"",
               options.name);
-  const CpuInfo& cpu = cpu_info();
-  const CpuIsa isa = options.isa.empty() ? cpu.best_isa : parse_isa(options.isa);
-  return make_cpu_backend(options.n_threads == 0 ? cpu.n_cores : options.n_threads, isa);
+  const CpuIsa isa = options.isa.empty() ? cpu_info().best_isa : parse_isa(options.isa);
+  if (options.threads != nullptr) return make_cpu_backend(*options.threads, isa);
+  return make_cpu_backend(n_threads, isa);
 }
 
 }  // namespace qwen3

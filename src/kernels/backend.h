@@ -16,8 +16,9 @@
 //
 // Fused operations are virtual with a body: backend.cpp spells them in primitive ones. That body is
 // at once the definition, the fallback, and what runs while an observer listens: every intermediate
-// exists then. An override of an operation that shows some (qk_norm_rope, experts_add) must begin
-// with `if (observer()) return Backend::op(...)`.
+// exists then. An override of an operation that shows some must begin with
+// `if (observer()) return Backend::op(...)`. From norm_qkv on they are the blocks of a layer, cut where
+// a device must have all of a row before it can go on.
 //
 // Thread safety: one thread calls a backend at a time.
 #pragma once
@@ -37,6 +38,8 @@
 #include "tensor/weight.h"
 
 namespace qwen3 {
+
+class ThreadPool;
 
 // A linear layer: y = x · weightᵀ + bias. (What is added to a layer later, adapters, belongs here.)
 struct Linear {
@@ -60,6 +63,12 @@ struct ExpertWeights {
   Weight gate_proj;  // [n_experts, moe_intermediate_size, hidden_size]
   Weight up_proj;    // [n_experts, moe_intermediate_size, hidden_size]
   Weight down_proj;  // [n_experts, hidden_size, moe_intermediate_size]
+};
+
+// Root-mean-square normalisation with a weight.
+struct Norm {
+  Tensor weight;  // [features] float32
+  float eps = 1e-6f;
 };
 
 struct QkNormRope {
@@ -115,19 +124,10 @@ struct BatchLimits {
 // Host memory that to_host() may fill; grows.
 using HostBuffer = std::vector<std::byte>;
 
-// What Backend::for_each_row does to a row, on which of its threads.
-using RowBody = std::function<void(int64_t row, int thread)>;
-
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual BackendInfo info() const = 0;
-
-  // Lends the threads that compute, for rows of another room's work (the engine samples): calls
-  // body(row, thread) once for each row in [0, n_rows), in any order, thread in [0,
-  // info().n_threads); returns when all are done. `body` must not throw and must not call the
-  // backend. As defined in backend.cpp, the caller does all.
-  virtual void for_each_row(int64_t n_rows, const RowBody& body);
 
   // ---- memory -------------------------------------------------------------------------------
   // As defined in backend.cpp, all of this is the host's. Zeroed bytes, 64-byte aligned at least.
@@ -266,6 +266,60 @@ class Backend {
                            const ExpertWeights& experts,
                            const Routing& routing);
 
+  // h = rms_norm(x), qkv[i] = h · ws[i]ᵀ (+ bias)
+  //   x, h [n_tokens, hidden_size]   qkv [n_tokens, heads * head_dim]
+  //   shows input_layernorm, q_proj, k_proj, v_proj
+  virtual void norm_qkv(std::initializer_list<Tensor> qkv,
+                        const Tensor& h,
+                        const Tensor& x,
+                        const Norm& norm,
+                        std::initializer_list<const Linear*> ws);
+
+  // qk_norm_rope(q, k), kv_store(k, v), mix = attention(q)
+  //   mix, q [n_tokens, n_heads, head_dim]   k, v [n_tokens, n_kv_heads, head_dim]
+  //   shows q_norm, k_norm, q_rope, k_rope, and probs where they are held
+  virtual void attend(const Tensor& mix,
+                      const Tensor& q,
+                      const Tensor& k,
+                      const Tensor& v,
+                      const KvLayer& kv,
+                      const BoundBatch& batch,
+                      const QkNormRope& norm_rope,
+                      const AttentionOptions& options);
+
+  // h = rms_norm(x), gate = silu(h · gate_projᵀ) * (h · up_projᵀ)
+  //   x, h [n_tokens, hidden_size]   gate, up [n_tokens, intermediate_size]
+  //   shows post_attention_layernorm, gate_proj, up_proj, act
+  virtual void norm_mlp(const Tensor& gate,
+                        const Tensor& up,
+                        const Tensor& h,
+                        const Tensor& x,
+                        const Norm& norm,
+                        const Linear& gate_proj,
+                        const Linear& up_proj);
+
+  // h = rms_norm(x), routing = route_top_k(h · routerᵀ)
+  //   x, h [n_tokens, hidden_size]   logits [n_tokens, n_experts]
+  //   shows post_attention_layernorm, router_logits, routing_weights, selected_experts
+  virtual void norm_route(const Routing& routing,
+                          const Tensor& logits,
+                          const Tensor& h,
+                          const Tensor& x,
+                          const Norm& norm,
+                          const Linear& router,
+                          Renormalise renormalise);
+
+  // normed = rms_norm(x[logit_rows, then hidden_rows]), logits = normed[: n_logit_rows] · lm_headᵀ
+  //   x [n_tokens, hidden_size]   normed [n_logit_rows + n_hidden_rows, hidden_size]
+  //   logits [n_logit_rows, vocab_size]; without a head (an empty weight) they are left alone
+  //   shows norm, logits
+  virtual void head(const Tensor& logits,
+                    const Tensor& normed,
+                    const Tensor& x,
+                    const BoundBatch& batch,
+                    const Norm& norm,
+                    const Linear& lm_head);
+
   // Installs (or, with nullptr, removes) the listener of intermediates, of the fused operations and
   // of attention ("probs", where the backend holds them). Not owned.
   void set_observer(const Observer* observer) { observer_ = observer; }
@@ -284,14 +338,15 @@ class Backend {
   Storage scratch_;
 };
 
-// "reference", "cpu" (options: n_threads 0 = all cores; isa "" = the best this machine has), or
-// "auto": the fastest of this machine, which is "cpu".
+// "reference", "cpu" (isa "" = the best this machine has), or "auto": the fastest of this machine,
+// which is "cpu".
 // Throws Error{invalid_argument} for an unknown name or instruction set, Error{unsupported} for one
 // this machine lacks.
 struct BackendOptions {
   std::string name = "auto";
-  int n_threads = 0;
+  int n_threads = 0;  // of a team of its own; 0: all cores
   std::string isa;
+  ThreadPool* threads = nullptr;  // or a borrowed team, which must outlive the backend
 };
 std::unique_ptr<Backend> make_backend(const BackendOptions& options);
 

@@ -93,13 +93,8 @@ Tensor Qwen3::forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap)
 
 void Qwen3::forward(const BoundBatch& batch, std::span<const KvLayer> kv, Tap* tap) {
   const Buffers buffers = buffers_.first_rows(batch.n_tokens());
-  const int64_t n_logit_rows = batch.logit_rows.dim(0), n_hidden_rows = batch.hidden_rows.dim(0);
-  const Tensor selected = selected_.rows(0, n_logit_rows + n_hidden_rows);
-  const Tensor for_logits = selected.rows(0, n_logit_rows);
-  const Tensor hidden = selected.rows(n_logit_rows, n_hidden_rows);
-  const Tensor logits = logits_.rows(0, n_logit_rows);
   const Tensor& x = buffers.x;  // [n_tokens, hidden_size]
-  Run run(backend_, buffers, tap);
+  Run run(backend_, config_, batch, buffers, tap);
 
   rope_.gather(run.ops, buffers.cos, buffers.sin, batch.positions, batch.batch.positions);
   run.tap("rotary_cos", buffers.cos);  // [n_tokens, head_dim / 2]
@@ -108,16 +103,16 @@ void Qwen3::forward(const BoundBatch& batch, std::span<const KvLayer> kv, Tap* t
   run.tap("embed_tokens", x);
 
   for (size_t i = 0; i < weights_.layers.size(); ++i) {
-    decoder_layer(x, weights_.layers[i], config_, static_cast<int64_t>(i), kv[i], batch, run);
+    decoder_layer(x, {static_cast<int64_t>(i), weights_.layers[i], kv[i]}, run);
   }
 
   run.scope(-1);
-  run.ops.gather_rows(for_logits, x, batch.logit_rows);
-  if (n_hidden_rows > 0) run.ops.gather_rows(hidden, x, batch.hidden_rows);
-  run.ops.rms_norm(selected, selected, weights_.norm, static_cast<float>(config_.rms_norm_eps));
-  run.tap("norm", selected);  // [n_logit_rows + n_hidden_rows, hidden_size]
-  if (weights_.lm_head.weight) run.ops.linear(logits, for_logits, weights_.lm_head);
-  run.tap("logits", logits);  // [n_logit_rows, vocab_size]
+  const int64_t n_logit_rows = batch.logit_rows.dim(0), n_hidden_rows = batch.hidden_rows.dim(0);
+  const Tensor logits = logits_.rows(0, n_logit_rows);                    // [.., vocab_size]
+  const Tensor normed = selected_.rows(0, n_logit_rows + n_hidden_rows);  // [.., hidden_size]
+  run.showing({"norm", "logits"}, [&] {
+    run.ops.head(logits, normed, x, batch, run.norm(weights_.norm), weights_.lm_head);
+  });
 }
 
 }  // namespace qwen3

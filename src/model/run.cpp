@@ -51,18 +51,22 @@ Buffers make_buffers(Arena& arena, const HfConfig& c, int64_t max_tokens, DType 
   return b;
 }
 
-Run::Run(Backend& backend, const Buffers& batch_buffers, Tap* tap)
-    : ops(backend), buffers(batch_buffers), tap_(tap) {
+Run::Run(Backend& backend,
+         const HfConfig& model_config,
+         const BoundBatch& bound_batch,
+         const Buffers& batch_buffers,
+         Tap* tap)
+    : ops(backend), config(model_config), batch(bound_batch), buffers(batch_buffers), tap_(tap) {
   if (!watched()) return;
   observer_ = [this](std::string_view name, const Tensor& value) { emit(name, value); };
 }
 
 void Run::scope(int64_t layer, std::string_view block) {
   if (!watched()) return;
-  name_.clear();
-  if (layer >= 0) name_.append("layers.").append(std::to_string(layer)).push_back('.');
-  name_.append(block);
-  scope_size_ = name_.size();
+  scope_.clear();
+  if (layer >= 0) scope_.append("layers.").append(std::to_string(layer)).push_back('.');
+  layer_size_ = scope_.size();
+  scope_.append(block);
 }
 
 void Run::project_and_add(const Tensor& x,
@@ -80,7 +84,7 @@ void Run::project_and_add(const Tensor& x,
 
 // Until the next call.
 std::string_view Run::full(std::string_view name) {
-  name_.resize(scope_size_);
+  name_.assign(scope_, 0, name.ends_with("_layernorm") ? layer_size_ : scope_.size());
   return name_.append(name);
 }
 

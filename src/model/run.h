@@ -35,29 +35,40 @@ Buffers make_buffers(Arena& arena, const HfConfig& config, int64_t max_tokens, D
 
 class Run {
  public:
-  // `tap` may be null. Both are borrowed for the duration of one forward pass.
-  Run(Backend& backend, const Buffers& batch_buffers, Tap* tap);
+  // `tap` may be null. All is borrowed for the duration of one forward pass.
+  Run(Backend& backend,
+      const HfConfig& model_config,
+      const BoundBatch& bound_batch,
+      const Buffers& batch_buffers,
+      Tap* tap);
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
   Backend& ops;
+  const HfConfig& config;
+  const BoundBatch& batch;
   const Buffers& buffers;
 
+  Norm norm(const Tensor& weight) const {
+    return {weight, static_cast<float>(config.rms_norm_eps)};
+  }
+
   bool watched() const { return kTaps && tap_ != nullptr; }
-  // Whether somebody listens and wants the tensor of this name (any of the names).
+  // Whether somebody listens and wants the tensor of this name.
   bool wants(std::string_view name) { return watched() && wanted(name); }
-  bool wants_any(std::initializer_list<std::string_view> names);
   // Shows a tensor to whoever wants it: a null check when nobody listens.
   void tap(std::string_view name, const Tensor& value) {
     if (watched()) emit(name, value);
   }
-  // Prefix of the names to come: "layers.3." or "layers.3.self_attn.".
+  // Prefix of the names to come: "layers.3." or "layers.3.self_attn.". The two norms of a layer, which
+  // its blocks take, keep the layer's prefix.
   void scope(int64_t layer, std::string_view block = "");
 
-  // Runs an operation as its definition, showing its intermediates, if `observed`; else as it is.
+  // Runs an operation that can show tensors of these names: as its definition if somebody wants one of
+  // them, else as it is.
   template <typename Operation>
-  void observing(bool observed, const Operation& operation) {
-    const Observed scope(ops, observed ? &observer_ : nullptr);
+  void showing(std::initializer_list<std::string_view> names, const Operation& operation) {
+    const Observed scope(ops, wants_any(names) ? &observer_ : nullptr);
     operation();
   }
 
@@ -77,14 +88,15 @@ class Run {
     Backend& ops_;
   };
 
+  bool wants_any(std::initializer_list<std::string_view> names);
   std::string_view full(std::string_view name);
   bool wanted(std::string_view name) { return tap_->wants(full(name)); }
   void emit(std::string_view name, const Tensor& value);
 
   Tap* tap_;
-  HostBuffer host_;   // of the tensor that is shown
-  std::string name_;  // the scope, and behind it the name last asked for
-  size_t scope_size_ = 0;
+  HostBuffer host_;           // of the tensor that is shown
+  std::string scope_, name_;  // name_: the scope, then the name last asked for
+  size_t layer_size_ = 0;     // of the layer's prefix in scope_
   Observer observer_;
 };
 

@@ -28,9 +28,6 @@ class TracingBackend final : public Backend {
       : inner_(std::move(inner)), log_(log) {}
 
   BackendInfo info() const override { return inner_->info(); }
-  void for_each_row(int64_t n_rows, const RowBody& body) override {
-    inner_->for_each_row(n_rows, body);
-  }
   WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const override {
     return inner_->weight_format(type, n_out, n_in);
   }

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
 #include <numeric>
 
 #include "kernels/cpu_testing.h"
@@ -238,22 +237,6 @@ TEST(CpuRows, GatherAndScatterAdd) {
     EXPECT_FLOAT_EQ(sum[at], x[at] + 2.0f * x[at]);
     EXPECT_FLOAT_EQ(sum[row4], x[row4] + 0.5f * x[row4] - x[row4]);
     EXPECT_EQ(sum[static_cast<size_t>(size) + at], x[static_cast<size_t>(size) + at]);
-  }
-}
-
-TEST(CpuBackend, LendsItsThreadsForRows) {
-  for (const int n_threads : {1, 2, 4}) {
-    const auto backend = make_cpu_backend(n_threads, CpuIsa::baseline);
-    for (const int64_t n_rows : {0, 1, 3, 1000}) {
-      std::vector<std::atomic<int>> n_calls(static_cast<size_t>(n_rows));
-      std::atomic<int> n_foreign = 0;
-      backend->for_each_row(n_rows, [&](int64_t row, int thread) {
-        ++n_calls[static_cast<size_t>(row)];
-        if (thread < 0 || thread >= n_threads) ++n_foreign;
-      });
-      EXPECT_TRUE(std::ranges::all_of(n_calls, [](const auto& n) { return n == 1; }));
-      EXPECT_EQ(n_foreign, 0);
-    }
   }
 }
 

@@ -3,13 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <chrono>
 #include <numeric>
-#include <thread>
 
 #include "base/json.h"
-#include "kernels/cpu/cpu_backend.h"
 #include "kernels/reference/reference_backend.h"
 #include "support/tensors.h"
 #include "trace/timeline.h"
@@ -39,21 +35,6 @@ TEST(TracingBackend, RecordsBytesAndOperations) {
   EXPECT_DOUBLE_EQ(span.bytes, 4 * (6 + 12 + 8));
   EXPECT_DOUBLE_EQ(span.flops, 2 * 2 * 12);
   EXPECT_GE(span.duration_ns, 0);
-}
-
-// Rows go to the threads of what it decorates: two rows meet, which one thread could not arrange.
-TEST(TracingBackend, LendsTheThreadsThatItDecorates) {
-  SpanLog log;
-  const auto traced = make_tracing_backend(make_cpu_backend(2, CpuIsa::baseline), log);
-  std::atomic<int> n_here = 0, n_met = 0;
-  const auto deadline = SpanLog::Clock::now() + std::chrono::seconds(10);
-  traced->for_each_row(2, [&](int64_t, int) {
-    ++n_here;
-    while (n_here < 2 && SpanLog::Clock::now() < deadline) std::this_thread::yield();
-    if (n_here == 2) ++n_met;
-  });
-  EXPECT_EQ(n_met, 2);
-  EXPECT_TRUE(log.spans().empty());
 }
 
 // A fused operation is one span; while someone watches, it is its primitive parts.

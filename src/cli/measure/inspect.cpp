@@ -133,7 +133,7 @@ Json config_json(const HfConfig& c) {
 Json tensors_json(const Checkpoint& checkpoint) {
   Json tensors = Json::array();
   for (const std::string& name : checkpoint.names()) {
-    const CheckpointTensor* tensor = checkpoint.find(name);
+    const SourceTensor* tensor = checkpoint.find(name);
     tensors.push_back({{"name", name},
                        {"dtype", tensor->file_dtype},
                        {"shape", tensor->shape},
@@ -178,7 +178,7 @@ void print_row(std::string_view name, const std::string& value) {
 
 void print_tensors(const Checkpoint& checkpoint) {
   for (const std::string& name : checkpoint.names()) {
-    const CheckpointTensor* tensor = checkpoint.find(name);
+    const SourceTensor* tensor = checkpoint.find(name);
     print_out(fmt::format("  {:<60} {:<5} [{}] {}\n",
                           name,
                           tensor->file_dtype,

@@ -252,7 +252,7 @@ void run_trace(const TraceOptions& options, Trace& trace) {
   if (options.lens > 0) {
     projection.emplace(impl);
     const int64_t n_real = trace.text ? trace.text->n_tokens() : 0;
-    taps.add(trace.lens.emplace(std::cref(*projection), options.lens, kLensBest, n_real));
+    taps.add(trace.lens.emplace(std::ref(*projection), options.lens, kLensBest, n_real));
   }
 
   const auto begin = Clock::now();

@@ -25,21 +25,17 @@ namespace {
 // one core handles about 8,000 elements in L1. AMD EPYC (Zen 4), 2 cores, 2026-11-24.
 constexpr int64_t kSerialElements = 16 * 1024;
 
-class CpuBackend final : public Backend {
+class CpuBackend : public Backend {
  public:
-  CpuBackend(int n_threads, CpuIsa isa, const cpu::KernelTable& kernels)
+  CpuBackend(ThreadPool& threads, CpuIsa isa, const cpu::KernelTable& kernels)
       : isa_(isa),
         kernels_(kernels),
-        pool_(n_threads),
+        pool_(threads),
         products_(kernels, pool_),
         attention_(kernels, pool_) {}
 
   BackendInfo info() const override {
     return {"cpu", std::string(isa_name(isa_)) + ", " + cpu_info().model_name, pool_.size()};
-  }
-
-  void for_each_row(int64_t n_rows, const RowBody& body) override {
-    pool_.parallel_for(n_rows, body);
   }
 
   // ---- weights and memory -------------------------------------------------------------------
@@ -271,7 +267,7 @@ class CpuBackend final : public Backend {
 
   CpuIsa isa_;
   const cpu::KernelTable& kernels_;
-  ThreadPool pool_;
+  ThreadPool& pool_;
   cpu::Products products_;
   cpu::PagedAttention attention_;
   cpu::Scratch route_scratch_;
@@ -285,16 +281,34 @@ bool processor_has(CpuIsa isa) {
   return isa != CpuIsa::neon && best != CpuIsa::neon && isa < best;
 }
 
-}  // namespace
-
-std::unique_ptr<Backend> make_cpu_backend(int n_threads, CpuIsa isa) {
+const cpu::KernelTable& kernels_for(CpuIsa isa) {
   const cpu::KernelTable* kernels = cpu::kernel_table(isa);
   QWEN3_CHECK(kernels != nullptr && processor_has(isa),
               ErrorKind::unsupported,
               "isa: this processor, or its operating system, lacks {}; expected at most {}",
               isa_name(isa),
               isa_name(cpu_info().best_isa));
-  return std::make_unique<CpuBackend>(n_threads, isa, *kernels);
+  return *kernels;
+}
+
+// The team is a base, so that it is there before the backend and goes after it.
+struct OwnTeam {
+  ThreadPool threads;
+};
+class CpuBackendWithTeam final : OwnTeam, public CpuBackend {
+ public:
+  CpuBackendWithTeam(int n_threads, CpuIsa isa)
+      : OwnTeam{.threads = ThreadPool(n_threads)}, CpuBackend(threads, isa, kernels_for(isa)) {}
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(int n_threads, CpuIsa isa) {
+  return std::make_unique<CpuBackendWithTeam>(n_threads, isa);
+}
+
+std::unique_ptr<Backend> make_cpu_backend(ThreadPool& threads, CpuIsa isa) {
+  return std::make_unique<CpuBackend>(threads, isa, kernels_for(isa));
 }
 
 }  // namespace qwen3
