@@ -138,22 +138,23 @@ struct Floats {
 class Weights {
  public:
   Weights(const Backend& backend, Shape shape) {
-    const DType type = DType::bf16;
-    const Layout layout = backend.weight_layout(type);
-    const int64_t bytes = layout_bytes(type, shape, layout);
+    const WeightType type = WeightType::bf16;
+    const WeightFormat format =
+        backend.weight_format(type, shape[shape.rank() - 2], shape[shape.rank() - 1]);
+    const int64_t bytes = (shape.rank() == 3 ? shape[0] : 1) * format.bytes;
     constexpr int64_t kCold = 384 << 20;  // beyond any L3 here
     const int64_t copies = std::clamp<int64_t>(kCold / bytes, 1, 64);
     storage_ = Storage(copies * bytes);
-    fill(storage_, type);
+    fill(storage_, dtype_of(type));
     for (int64_t i = 0; i < copies; ++i) {
-      tensors_.emplace_back(storage_.data() + i * bytes, type, shape, layout);
+      weights_.push_back({Weight(storage_.data() + i * bytes, type, shape, format), {}});
     }
   }
-  const Tensor& next() { return tensors_[at_++ % tensors_.size()]; }
+  const Linear& next() { return weights_[at_++ % weights_.size()]; }
 
  private:
   Storage storage_;
-  std::vector<Tensor> tensors_;
+  std::vector<Linear> weights_;
   size_t at_ = 0;
 };
 
@@ -194,11 +195,11 @@ void bench_linears(Backend& backend, Report& report) {
         } else if (outs.size() == 2) {
           backend.linears({outs[0]->tensor, outs[1]->tensor},
                           x.tensor,
-                          {weights[0]->next(), weights[1]->next()});
+                          {&weights[0]->next(), &weights[1]->next()});
         } else {
           backend.linears({outs[0]->tensor, outs[1]->tensor, outs[2]->tensor},
                           x.tensor,
-                          {weights[0]->next(), weights[1]->next(), weights[2]->next()});
+                          {&weights[0]->next(), &weights[1]->next(), &weights[2]->next()});
         }
       };
       report.add(name, product_flops(m, n_out, c.in), 2.0 * static_cast<double>(n_out * c.in), run);
@@ -236,6 +237,7 @@ void bench_attention(Backend& backend,
   batch.kv_lens = kv_lens;
   batch.block_tables = tables;
   batch.max_blocks_per_seq = blocks_per_seq;
+  const BoundBatch bound = backend.bind(batch, Backend::Watched::no);
 
   const Floats q({n_seqs * n_rows, kHeads, kHeadDim});
   const Floats out({n_seqs * n_rows, kHeads, kHeadDim});
@@ -250,7 +252,7 @@ void bench_attention(Backend& backend,
                const int64_t at = layer++ % n_layers * bytes;
                const KvLayer kv = {Tensor(k.data() + at, DType::bf16, shape),
                                    Tensor(v.data() + at, DType::bf16, shape)};
-               backend.attention(out.tensor, q.tensor, kv, batch, {0.088f, 0});
+               backend.attention(out.tensor, q.tensor, kv, bound, {0.088f, 0});
              });
 }
 
@@ -275,7 +277,7 @@ void bench_kv_store(Backend& backend, Report& report, int64_t n_tokens) {
     backend.kv_store({Tensor(k.data(), DType::bf16, shape), Tensor(v.data(), DType::bf16, shape)},
                      rows.tensor,
                      rows.tensor,
-                     slots);
+                     {.batch = {.slot_mapping = slots}});
   });
 }
 
@@ -286,7 +288,7 @@ void bench_experts(Backend& backend, Report& report) {
   Weights gate(backend, {kExperts, kInter, kHidden});
   Weights up(backend, {kExperts, kInter, kHidden});
   Weights down(backend, {kExperts, kHidden, kInter});
-  const ExpertWeights weights = {gate.next(), up.next(), down.next()};
+  const ExpertWeights weights = {gate.next().weight, up.next().weight, down.next().weight};
   std::mt19937 generator(3);
   for (const int64_t m : {1, 4, 64, 512}) {
     const Floats x({m, kHidden});
@@ -366,7 +368,7 @@ void bench_rows(Backend& backend, Report& report) {
       std::vector<int32_t> ids(static_cast<size_t>(m));
       report.add("embed" + suffix, 0, elements(1024, 1), [&] {
         for (int32_t& id : ids) id = static_cast<int32_t>(generator() % 151936);
-        backend.embed(out.tensor, ids, table.next());
+        backend.embed(out.tensor, Tensor::view(ids), table.next().weight);
       });
     }
   }

@@ -1,7 +1,7 @@
 // fail() and QWEN3_CHECK: how the library reports that an operation ends here.
 //
-//   QWEN3_CHECK(n > 0, ErrorKind::invalid_argument, "config.json: num_experts: expected > 0, got
-//   {}", n);
+//   QWEN3_CHECK(
+//       n > 0, ErrorKind::invalid_argument, "config.json: num_experts: expected > 0, got {}", n);
 //
 // Checks are on in every build. `assert` is for inner loops whose inputs are already checked.
 #pragma once

@@ -18,8 +18,8 @@ struct Message {
   Json tool_calls = Json::array();
   std::string name;
   std::string tool_call_id;
-  Json
-      raw;  // what templates see: the keys as given and in their order, with MessageOptions applied
+  // What templates see: the keys as given and in their order, with MessageOptions applied.
+  Json raw;
 };
 
 // How messages are fitted to templates that expect plain text. The defaults do what vLLM does; with

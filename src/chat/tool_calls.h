@@ -1,8 +1,8 @@
 // Tool calls in a model's output, found while it streams.
 //
 //   hermes (Qwen3)   <tool_call>\n{"name": "f", "arguments": {...}}\n</tool_call>
-//   qwen3_coder
-//   <tool_call>\n<function=f>\n<parameter=k>\nv\n</parameter>\n</function>\n</tool_call>
+//   qwen3_coder      <tool_call>\n<function=f>\n<parameter=k>\nv\n</parameter>\n</function>\n
+//                    </tool_call>
 //
 // A call is handed out whole, once it is complete and valid: a client never holds half an argument
 // that cannot be parsed. Text before the first call is content and streams; plain text between and

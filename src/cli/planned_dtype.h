@@ -5,13 +5,13 @@
 
 #include "formats/checkpoint.h"
 #include "formats/hf_config.h"
-#include "tensor/dtype.h"
+#include "tensor/weight.h"
 
 namespace qwen3::cli {
 
 // `option` is --dtype; `checkpoint` null: there are no weights yet, and the config has the word.
-DType planned_dtype(const std::string& option,
-                    const HfConfig& config,
-                    const Checkpoint* checkpoint);
+WeightType planned_dtype(const std::string& option,
+                         const HfConfig& config,
+                         const Checkpoint* checkpoint);
 
 }  // namespace qwen3::cli

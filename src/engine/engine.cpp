@@ -3,7 +3,6 @@
 
 #include <utility>
 
-#include "base/available_memory.h"
 #include "base/error.h"
 #include "engine/engine_core.h"
 #include "engine/event_stream.h"
@@ -29,7 +28,7 @@ CoreOptions core_options(const Model& model, const EngineOptions& o, const Memor
                         .prefix_cache = o.prefix_cache},
           .limits = {.n_real_tokens = o.n_real_tokens > 0 ? o.n_real_tokens : vocab_size,
                      .max_model_len = plan.max_model_len,
-                     .has_head = static_cast<bool>(model.impl().weights.lm_head)},
+                     .has_head = static_cast<bool>(model.impl().weights.lm_head.weight)},
           .max_waiting = o.max_waiting,
           .max_waiting_tokens = o.max_waiting_tokens,
           .eos_token_ids = model.generation_defaults().eos_token_ids,
@@ -52,7 +51,7 @@ Engine::Engine(std::shared_ptr<Model> model, const EngineOptions& options) {
               context,
               options.max_model_len);
   const MemoryPlan plan =
-      plan_memory(m.config, *m.backend, m.weight_dtype, 0, available_memory_bytes(), options);
+      plan_memory(m.config, *m.backend, m.weight_type, 0, m.backend->available_bytes(), options);
   QWEN3_CHECK(plan.problem.empty(), ErrorKind::out_of_memory, "{}", plan.problem);
   CoreOptions core = core_options(*model, options, plan);
   auto runner = make_model_runner(

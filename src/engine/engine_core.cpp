@@ -47,7 +47,7 @@ EngineCore::EngineCore(std::unique_ptr<ModelRunner> runner, CoreOptions options)
       builder_(options_.scheduler.block_size,
                options_.scheduler.max_batch_tokens,
                options_.scheduler.max_sequences),
-      sampler_(*runner_, options_.limits.n_real_tokens) {
+      sampler_(std::make_unique<HostRowSampler>(*runner_, options_.limits.n_real_tokens)) {
   QWEN3_CHECK(
       options_.limits.max_model_len <= options_.scheduler.n_blocks * options_.scheduler.block_size,
       ErrorKind::invalid_argument,
@@ -310,7 +310,7 @@ void EngineCore::report_step(Clock::time_point begin) {
 }
 
 void EngineCore::take_logits(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits) {
-  sampler_.choose(rows, logits);
+  sampler_->choose(rows, logits);
   for (size_t i = 0; i < rows.size(); ++i) {
     Sequence& s = *rows[i].sequence;
     if (s.state == Sequence::State::finished) continue;  // an earlier row was damaged
@@ -324,7 +324,7 @@ void EngineCore::take_logits(std::span<const BatchBuilder::LogitRow> rows, const
 
 void EngineCore::take_row(const BatchBuilder::LogitRow& row, size_t i) {
   if (row.scores()) {
-    take_score(row, sampler_.take(i));
+    take_score(row, sampler_->take(i));
   } else if (const Sampled* sampled = sampled_or_end(*row.sequence, i)) {
     take_token(*row.sequence, *sampled);
   }
@@ -393,7 +393,7 @@ void EngineCore::fail_for_memory(Sequence& s) {
 // What was sampled for the sequence; null if that failed, which ends it.
 const Sampled* EngineCore::sampled_or_end(Sequence& s, size_t row) {
   try {
-    return &sampler_.take(row);
+    return &sampler_->take(row);
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& error) {

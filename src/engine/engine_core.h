@@ -119,7 +119,7 @@ class EngineCore {
   // Of the engine thread.
   Scheduler scheduler_;
   BatchBuilder builder_;
-  RowSampler sampler_;
+  std::unique_ptr<RowSampler> sampler_;
   std::unordered_map<uint64_t, std::unique_ptr<Sequence>> sequences_;
   std::set<std::pair<Clock::time_point, uint64_t>> deadlines_;  // and ids, soonest first
   Commands commands_;

@@ -4,8 +4,8 @@
 #include <mutex>
 #include <numeric>
 
-#include "base/available_memory.h"
 #include "base/checked.h"
+#include "base/available_memory.h"
 #include "base/error.h"
 #include "engine/model_impl.h"
 #include "engine/plan.h"
@@ -57,14 +57,15 @@ Evaluation::Evaluation(Model& model, std::span<const int32_t> ids, Tap* tap, int
   token_chunk_ = std::max(logit_chunk_, std::min(first_row, kMaxChunk));
   shape_ = {
       .dtype = DType::f32, .n_blocks = ceil_div(n_tokens, kBlockSize), .block_size = kBlockSize};
-  const int64_t needed = KvCache::bytes(m.config, *m.backend, shape_) +
-                         Qwen3::buffer_bytes(m.config, token_chunk_, logit_chunk_);
-  QWEN3_CHECK(needed <= available_memory_bytes(),
+  const int64_t needed =
+      KvCache::bytes(m.config, *m.backend, shape_) +
+      Qwen3::buffer_bytes(m.config, *m.backend, token_chunk_, logit_chunk_, n_tokens);
+  QWEN3_CHECK(needed <= m.backend->available_bytes(),
               ErrorKind::out_of_memory,
               "evaluate: {} tokens need {}, {} are available; use fewer tokens",
               n_tokens,
               format_bytes(needed),
-              format_bytes(available_memory_bytes()));
+              format_bytes(m.backend->available_bytes()));
   const std::lock_guard lock(m.backend_mutex);
   kv_.emplace(m.config, *m.backend, shape_);
   qwen3_.emplace(m.config, m.weights, *m.backend, token_chunk_, logit_chunk_, n_tokens);
@@ -91,7 +92,7 @@ Tensor Evaluation::forward(int64_t begin, int64_t n_tokens, int64_t n_logit_rows
                     .logit_rows = std::span<const int32_t>(positions_)
                                       .subspan(count - static_cast<size_t>(n_logit_rows),
                                                static_cast<size_t>(n_logit_rows))};
-  return qwen3_->forward(batch, kv_->layers(), tap_);
+  return model_.impl().backend->to_host(qwen3_->forward(batch, kv_->layers(), tap_), logits_);
 }
 
 std::optional<Evaluation::Rows> Evaluation::next() {

@@ -53,6 +53,7 @@ class Evaluation {
   std::optional<Qwen3> qwen3_;
   std::vector<int32_t> positions_, blocks_;
   std::vector<int64_t> slots_;
+  HostBuffer logits_;
 };
 
 }  // namespace qwen3

@@ -21,12 +21,14 @@ int64_t KvCache::bytes(const HfConfig& c, const Backend& backend, const KvCacheS
 }
 
 KvCache::KvCache(const HfConfig& c, const Backend& backend, const KvCacheShape& shape)
-    : storage_(bytes(c, backend, shape)) {
+    : storage_(backend.allocate(bytes(c, backend, shape))) {
   const int64_t size = tensor_bytes(c, backend, shape);
   std::byte* next = storage_.data();
   const auto take = [&] {
-    const Tensor tensor(
-        next, shape.dtype, {shape.n_blocks, shape.block_size, c.num_key_value_heads, c.head_dim});
+    const Tensor tensor(next,
+                        shape.dtype,
+                        {shape.n_blocks, shape.block_size, c.num_key_value_heads, c.head_dim},
+                        storage_.place());
     next += size;
     return tensor;
   };

@@ -24,22 +24,22 @@ WeightsDType parse_dtype(const std::string& name) {
   fail(ErrorKind::invalid_argument, "dtype: expected auto, float32 or bfloat16, got \"{}\"", name);
 }
 
-DType dtype_in_memory(WeightsDType wanted, DType stored) {
+WeightType type_in_memory(WeightsDType wanted, WeightType stored) {
   switch (wanted) {
     case WeightsDType::f32:
-      return DType::f32;
+      return WeightType::f32;
     case WeightsDType::bf16:
-      return DType::bf16;
+      return WeightType::bf16;
     case WeightsDType::as_stored:
       break;
   }
   return stored;
 }
 
-// The checkpoint's dtype for its matrices; config.json may say something else.
-DType stored_dtype(const Checkpoint& checkpoint) {
-  const CheckpointTensor* embed = checkpoint.find("model.embed_tokens.weight");
-  return embed != nullptr ? embed->dtype : checkpoint.config().dtype;
+// The checkpoint's type for its matrices; config.json may say something else.
+WeightType stored_type(const TensorSource& checkpoint) {
+  const SourceTensor* embed = checkpoint.find("model.embed_tokens.weight");
+  return embed != nullptr ? embed->type : weight_type_of(checkpoint.config().dtype);
 }
 
 GenerationDefaults defaults_of(const HfConfig& config, const GenerationConfig& g) {
@@ -58,8 +58,9 @@ GenerationDefaults defaults_of(const HfConfig& config, const GenerationConfig& g
   return d;
 }
 
-std::unique_ptr<Backend> choose_backend(const LoadOptions& o) {
-  return make_backend({.name = o.backend, .n_threads = o.n_threads, .isa = o.cpu_isa});
+void choose_backend(Model::Impl& impl, const LoadOptions& o) {
+  impl.threads = std::make_unique<ThreadPool>(team_size(o.n_threads));
+  impl.backend = make_backend({.name = o.backend, .isa = o.cpu_isa, .threads = impl.threads.get()});
 }
 
 std::string base_name(const std::filesystem::path& directory) {
@@ -76,12 +77,13 @@ const GenerationDefaults& Model::generation_defaults() const { return impl_->gen
 
 std::shared_ptr<Model> make_model(std::unique_ptr<Model::Impl> impl, std::string name) {
   const HfConfig& c = impl->config;
+  if (impl->threads == nullptr) impl->threads = std::make_unique<ThreadPool>(1);
   const BackendInfo backend = impl->backend->info();
   const EngineOptions defaults;
   impl->info = {
       .name = std::move(name),
       .model_type = c.model_type == ModelType::qwen3 ? "qwen3" : "qwen3_moe",
-      .dtype = std::string(dtype_name(impl->weight_dtype)),
+      .dtype = std::string(weight_type_name(impl->weight_type)),
       .backend = fmt::format("{} ({}, {} thread{})",
                              backend.name,
                              backend.hardware,
@@ -91,7 +93,7 @@ std::shared_ptr<Model> make_model(std::unique_ptr<Model::Impl> impl, std::string
       .n_active_parameters = n_active_parameters(c),
       .weight_bytes = impl->weights.n_bytes(),
       .kv_bytes_per_token =
-          plan_memory(c, *impl->backend, impl->weight_dtype, 0, 0, defaults).kv_bytes_per_token,
+          plan_memory(c, *impl->backend, impl->weight_type, 0, 0, defaults).kv_bytes_per_token,
       .vocab_size = c.vocab_size,
       .max_position_embeddings = c.max_position_embeddings};
   if (impl->generation_defaults.eos_token_ids.empty()) {
@@ -101,7 +103,7 @@ std::shared_ptr<Model> make_model(std::unique_ptr<Model::Impl> impl, std::string
 }
 
 void check_generates(const Model::Impl& impl) {
-  QWEN3_CHECK(impl.weights.lm_head,
+  QWEN3_CHECK(impl.weights.lm_head.weight,
               ErrorKind::unsupported,
               "{}: the checkpoint has no lm_head.weight: an embedding model cannot generate",
               impl.info.name);
@@ -114,19 +116,19 @@ std::shared_ptr<Model> Model::load(const std::filesystem::path& directory,
   if (options.random_weights) {
     const std::filesystem::path path = directory / "config.json";
     impl->config = parse_hf_config(read_text_file(path, kMaxConfigBytes), path.string());
-    impl->backend = choose_backend(options);
-    impl->weight_dtype = dtype_in_memory(wanted, impl->config.dtype);
+    choose_backend(*impl, options);
+    impl->weight_type = type_in_memory(wanted, weight_type_of(impl->config.dtype));
     impl->weights = random_weights(impl->config,
                                    *impl->backend,
-                                   impl->weight_dtype,
+                                   impl->weight_type,
                                    options.random_seed,
                                    impl->backend->info().n_threads);
   } else {
     const Checkpoint checkpoint = Checkpoint::open(directory);
     impl->config = checkpoint.config();
     impl->generation_defaults = defaults_of(impl->config, checkpoint.generation_config());
-    impl->backend = choose_backend(options);
-    impl->weight_dtype = dtype_in_memory(wanted, stored_dtype(checkpoint));
+    choose_backend(*impl, options);
+    impl->weight_type = type_in_memory(wanted, stored_type(checkpoint));
     impl->weights = load_weights(
         checkpoint, *impl->backend, wanted, impl->backend->info().n_threads, options.progress);
   }

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "formats/hf_config.h"
+#include "hardware/thread_pool.h"
 #include "kernels/backend.h"
 #include "model/weights.h"
 #include "qwen3/model.h"
@@ -13,12 +14,14 @@ namespace qwen3 {
 
 struct Model::Impl {
   HfConfig config;
+  std::unique_ptr<ThreadPool> threads;  // of the backend, and between its steps of the sampler
   std::unique_ptr<Backend> backend;
   Weights weights;
-  DType weight_dtype = DType::f32;  // of the matrices in memory
+  WeightType weight_type = WeightType::f32;  // of the matrices in memory
   ModelInfo info;
   GenerationDefaults generation_defaults;
-  // Held for every forward pass and every Qwen3 constructor: one thread calls a backend at a time,
+  // Held for every forward pass and every Qwen3 constructor: one thread calls a backend at a time, or
+  // its team,
   // and a tool may evaluate() while an engine runs.
   std::mutex backend_mutex;
 };

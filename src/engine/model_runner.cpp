@@ -15,7 +15,6 @@ class Qwen3Runner final : public ModelRunner {
   Qwen3Runner(std::shared_ptr<Model> model, const RunnerShape& shape)
       : model_(std::move(model)),
         impl_(model_->impl()),
-        n_threads_(impl_.backend->info().n_threads),
         kv_(impl_.config, *impl_.backend, shape.kv) {
     const std::lock_guard lock(impl_.backend_mutex);
     qwen3_.emplace(impl_.config,
@@ -30,29 +29,30 @@ class Qwen3Runner final : public ModelRunner {
 
   Tensor run(const Batch& batch, Tap* tap) override {
     const std::lock_guard lock(impl_.backend_mutex);
-    return qwen3_->forward(batch, kv_.layers(), tap);
+    return impl_.backend->to_host(qwen3_->forward(batch, kv_.layers(), tap), logits_);
   }
 
-  Tensor hidden() override { return qwen3_->hidden(); }
+  Tensor hidden() override { return impl_.backend->to_host(qwen3_->hidden(), hidden_); }
 
-  // Whoever else has the backend keeps it for a whole forward pass: longer than this takes alone.
+  // The team computes for one at a time. Whoever else has it keeps it for a whole forward pass: longer
+  // than this takes alone.
   void for_each_row(int64_t n_rows, const RowBody& body) override {
     const std::unique_lock lock(impl_.backend_mutex, std::try_to_lock);
     if (lock.owns_lock()) {
-      impl_.backend->for_each_row(n_rows, body);
+      impl_.threads->parallel_for(n_rows, body);
     } else {
       ModelRunner::for_each_row(n_rows, body);
     }
   }
 
-  int n_threads() const override { return n_threads_; }
+  int n_threads() const override { return impl_.threads->size(); }
 
  private:
   std::shared_ptr<Model> model_;
   Model::Impl& impl_;
-  const int n_threads_;
   KvCache kv_;
   std::optional<Qwen3> qwen3_;
+  HostBuffer logits_, hidden_;
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "engine/kv_cache.h"
@@ -15,6 +16,8 @@
 #include "trace/tap.h"
 
 namespace qwen3 {
+
+using RowBody = std::function<void(int64_t row, int thread)>;
 
 class ModelRunner {
  public:
@@ -28,11 +31,13 @@ class ModelRunner {
   virtual Tensor hidden() {
     throw Error(ErrorKind::unsupported, "this model runner gives no hidden states");
   }
-  // As Backend's, on the threads of the model's backend; by itself, on the caller.
+  // Calls body(row, thread) once for each row in [0, n_rows), in any order, thread in [0,
+  // n_threads()), on the model's team of threads; returns when all are done. `body` must not throw
+  // and must not run the model. By itself, on the caller.
   virtual void for_each_row(int64_t n_rows, const RowBody& body) {
     for (int64_t row = 0; row < n_rows; ++row) body(row, 0);
   }
-  virtual int n_threads() const { return 1; }  // `thread` is in [0, n_threads())
+  virtual int n_threads() const { return 1; }
 };
 
 struct RunnerShape {

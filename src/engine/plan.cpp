@@ -48,33 +48,34 @@ int64_t model_context_length(const HfConfig& c) {
                   static_cast<int64_t>(std::min(stretched, static_cast<double>(1 << 30))));
 }
 
-DType kv_dtype_of(const EngineOptions& options, DType weight_dtype) {
+DType kv_dtype_of(const EngineOptions& options, WeightType weight_type) {
   if (options.kv_dtype == "float32") return DType::f32;
   if (options.kv_dtype == "bfloat16") return DType::bf16;
-  return dtype_size(weight_dtype) == 2 ? DType::bf16 : DType::f32;
+  return weight_type == WeightType::f32 ? DType::f32 : DType::bf16;
 }
 
 int64_t max_logit_rows(const EngineOptions& options) { return options.max_sequences + kScoreRows; }
 
 MemoryPlan plan_memory(const HfConfig& c,
                        const Backend& backend,
-                       DType weight_dtype,
+                       WeightType weight_type,
                        int64_t weight_bytes,
                        int64_t available_bytes,
                        const EngineOptions& o) {
   MemoryPlan p;
   p.available_bytes = available_bytes;
   p.weight_bytes = weight_bytes;
-  p.activation_bytes = Qwen3::buffer_bytes(c, o.max_batch_tokens, max_logit_rows(o));
+  const int64_t context = model_context_length(c);
+  const int64_t wanted_len = o.max_model_len > 0 ? o.max_model_len : context;
+  p.activation_bytes = Qwen3::buffer_bytes(
+      c, backend, o.max_batch_tokens, max_logit_rows(o), std::min(wanted_len, context));
   p.margin_bytes = available_bytes / 20;
-  p.kv_dtype = kv_dtype_of(o, weight_dtype);
+  p.kv_dtype = kv_dtype_of(o, weight_type);
   p.block_size = o.block_size;
   const int64_t block_bytes =
       KvCache::bytes(c, backend, {.dtype = p.kv_dtype, .n_blocks = 1, .block_size = o.block_size});
   p.kv_bytes_per_token = block_bytes / o.block_size;
   const int64_t left = available_bytes - weight_bytes - p.activation_bytes - p.margin_bytes;
-  const int64_t context = model_context_length(c);
-  const int64_t wanted_len = o.max_model_len > 0 ? o.max_model_len : context;
   p.longest_context = std::clamp<int64_t>(left / block_bytes * o.block_size, 0, context);
 
   // By itself the cache takes at most half of what is left; asked for, it may take all.

@@ -30,7 +30,7 @@ struct MemoryPlan {
 int64_t model_context_length(const HfConfig& config);
 
 // "auto" is bfloat16 for 16-bit weights, else float32.
-DType kv_dtype_of(const EngineOptions& options, DType weight_dtype);
+DType kv_dtype_of(const EngineOptions& options, WeightType weight_type);
 
 // Rows of one step that may want logits.
 int64_t max_logit_rows(const EngineOptions& options);
@@ -38,7 +38,7 @@ int64_t max_logit_rows(const EngineOptions& options);
 // `weight_bytes`: what loading will still take. REQUIRES: valid options (validate.h).
 MemoryPlan plan_memory(const HfConfig& config,
                        const Backend& backend,
-                       DType weight_dtype,
+                       WeightType weight_type,
                        int64_t weight_bytes,
                        int64_t available_bytes,
                        const EngineOptions& options);

@@ -14,12 +14,12 @@ bool waits(const BatchBuilder::LogitRow& row) {
 
 }  // namespace
 
-RowSampler::RowSampler(ModelRunner& runner, int64_t n_real_tokens)
+HostRowSampler::HostRowSampler(ModelRunner& runner, int64_t n_real_tokens)
     : runner_(runner),
       n_real_tokens_(n_real_tokens),
       samplers_(static_cast<size_t>(runner.n_threads())) {}
 
-void RowSampler::choose(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits) {
+void HostRowSampler::choose(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits) {
   rows_ = rows;
   logits_ = logits;
   choices_.resize(rows.size());
@@ -36,7 +36,7 @@ void RowSampler::choose(std::span<const BatchBuilder::LogitRow> rows, const Tens
       n_rows, [this](int64_t k, int thread) { choose_now(now_[static_cast<size_t>(k)], thread); });
 }
 
-const Sampled& RowSampler::take(size_t i) {
+const Sampled& HostRowSampler::take(size_t i) {
   Choice& choice = choices_[i];
   if (waits(rows_[i])) {
     choice.sampled = compute(i, 0);
@@ -46,7 +46,7 @@ const Sampled& RowSampler::take(size_t i) {
   return choice.sampled;
 }
 
-void RowSampler::choose_now(size_t i, int thread) noexcept {
+void HostRowSampler::choose_now(size_t i, int thread) noexcept {
   Choice& choice = choices_[i];
   choice.thrown = nullptr;
   try {
@@ -56,7 +56,7 @@ void RowSampler::choose_now(size_t i, int thread) noexcept {
   }
 }
 
-Sampled RowSampler::compute(size_t i, int thread) {
+Sampled HostRowSampler::compute(size_t i, int thread) {
   const auto& [sequence, position] = rows_[i];
   const Sequence& s = *sequence;
   const std::span<float> row(logits_.f32_row(static_cast<int64_t>(i)),
@@ -74,7 +74,7 @@ Sampled RowSampler::compute(size_t i, int thread) {
                                  .processor = &s.logits_processor});
 }
 
-Sampler& RowSampler::sampler(int thread) {
+Sampler& HostRowSampler::sampler(int thread) {
   std::unique_ptr<Sampler>& mine = samplers_[static_cast<size_t>(thread)];
   if (mine == nullptr) mine = std::make_unique<Sampler>(runner_.vocab_size(), n_real_tokens_);
   return *mine;

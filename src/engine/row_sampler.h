@@ -1,9 +1,6 @@
-// RowSampler: chooses the tokens of a step's rows, on the threads of the model's backend with one
-// Sampler each. It reads sequences and changes none: what becomes of a choice is the engine's
-// business, row by row, so that events keep their order whichever thread was first.
-//
-// A row whose request has a logits_processor waits for take(): foreign code runs on the engine's
-// thread, one row after the other.
+// RowSampler: chooses the tokens of a step's rows. It reads sequences and changes none: the engine
+// decides what becomes of a choice, row by row, so that events keep their order whichever row was
+// done first.
 #pragma once
 
 #include <cstddef>
@@ -22,17 +19,28 @@ namespace qwen3 {
 
 class RowSampler {
  public:
-  // A thread's Sampler is made when its first row comes: 1.2 MB for a vocabulary of 151,936, and up
-  // to 6 once a request keeps nearly all of it.
-  RowSampler(ModelRunner& runner, int64_t n_real_tokens);
+  virtual ~RowSampler() = default;
 
   // logits: [rows.size(), vocab_size], overwritten. Both stay borrowed until the last take().
   // REQUIRES: at most one row of a sequence samples (the next one depends on its token).
-  void choose(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits);
+  virtual void choose(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits) = 0;
 
   // What row i of the last choose() got, valid until the next; throws what stood in the way. A
   // row that nobody wants any more need not be taken.
-  const Sampled& take(size_t i);
+  virtual const Sampled& take(size_t i) = 0;
+};
+
+// Samples rows in host memory, on the model's team of threads with one Sampler each. A row whose
+// request has a logits_processor waits for take(): foreign code runs on the engine's thread, one row
+// after the other.
+class HostRowSampler final : public RowSampler {
+ public:
+  // A thread's Sampler is made when its first row comes: 1.2 MB for a vocabulary of 151,936, and up
+  // to 6 once a request keeps nearly all of it.
+  HostRowSampler(ModelRunner& runner, int64_t n_real_tokens);
+
+  void choose(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits) override;
+  const Sampled& take(size_t i) override;
 
  private:
   struct Choice {

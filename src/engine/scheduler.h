@@ -12,11 +12,10 @@
 // Why nobody starves, among sequences of one priority while none of a better one keeps coming (a
 // stream of those may hold the others up for ever: that is what priority means). (1) Every step
 // gives the first running sequence a token or a chunk, and alone it always fits, so it ends. (2) A
-// newcomer stands behind all that run, and nobody new is admitted while a preempted one waits, so
-// the order of first admissions is kept: those before a given sequence only become fewer, and it
-// ends. (3) Who is
-// next stays next until there is room or FairQueue's bounded turns say otherwise, and room comes
-// by (2); so everybody is admitted.
+// newcomer comes after all that run, and nobody new is admitted while a preempted one waits, so the
+// order of first admissions is kept: those before a given sequence only become fewer, and it ends.
+// (3) The sequence that is next stays next until there is room or FairQueue's bounded turns say
+// otherwise, and room comes by (2); so everybody is admitted.
 //
 // The same arrivals give the same steps.
 //

@@ -21,10 +21,10 @@ constexpr JsonLimits kIndexLimits = {.max_depth = 8, .max_values = 300'000};
 constexpr size_t kMaxFileNameBytes = 255;
 constexpr std::string_view kPrefix = "model.";
 
-std::optional<DType> parse_dtype(std::string_view name) {
-  if (name == "BF16") return DType::bf16;
-  if (name == "F16") return DType::f16;
-  if (name == "F32") return DType::f32;
+std::optional<WeightType> parse_dtype(std::string_view name) {
+  if (name == "BF16") return WeightType::bf16;
+  if (name == "F16") return WeightType::f16;
+  if (name == "F32") return WeightType::f32;
   return std::nullopt;
 }
 
@@ -64,8 +64,8 @@ std::map<std::string, std::vector<std::string>> read_index(const fs::path& path)
 }
 
 // Takes the entry's shape.
-CheckpointTensor make_tensor(SafetensorsEntry& entry, const InputFile& file) {
-  return {parse_dtype(entry.dtype).value_or(DType::f32),
+SourceTensor make_tensor(SafetensorsEntry& entry, const InputFile& file) {
+  return {parse_dtype(entry.dtype).value_or(WeightType::f32),
           entry.dtype,
           std::move(entry.shape),
           entry.begin,
@@ -114,7 +114,7 @@ void Checkpoint::add_file(const fs::path& path, const std::vector<std::string>* 
   std::vector<SafetensorsEntry> entries = read_safetensors(file);
   if (wanted == nullptr) {
     for (SafetensorsEntry& entry : entries) {
-      CheckpointTensor tensor = make_tensor(entry, file);
+      SourceTensor tensor = make_tensor(entry, file);
       tensors_.emplace(std::move(entry.name), std::move(tensor));
     }
     return;
@@ -133,14 +133,14 @@ void Checkpoint::add_file(const fs::path& path, const std::vector<std::string>* 
   }
 }
 
-const CheckpointTensor* Checkpoint::find(std::string_view name) const {
+const SourceTensor* Checkpoint::find(std::string_view name) const {
   auto it = tensors_.find(std::string(name));
   if (it == tensors_.end()) {
     it = tensors_.find(name.starts_with(kPrefix) ? std::string(name.substr(kPrefix.size()))
                                                  : std::string(kPrefix).append(name));
   }
   if (it == tensors_.end()) return nullptr;
-  const CheckpointTensor& tensor = it->second;
+  const SourceTensor& tensor = it->second;
   QWEN3_CHECK(parse_dtype(tensor.file_dtype).has_value(),
               ErrorKind::unsupported,
               "{}: tensor {}: expected dtype BF16, F16 or F32, got {}; use the bfloat16 checkpoint "
@@ -149,6 +149,10 @@ const CheckpointTensor* Checkpoint::find(std::string_view name) const {
               name,
               tensor.file_dtype);
   return &tensor;
+}
+
+void Checkpoint::check_unchanged() const {
+  for (const InputFile& file : files_) file.check_unchanged();
 }
 
 int64_t Checkpoint::n_bytes() const {

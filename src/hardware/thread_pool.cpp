@@ -23,6 +23,14 @@
 #include "hardware/cpu_info.h"
 
 namespace qwen3 {
+
+int team_size(int wanted) {
+  QWEN3_CHECK(wanted >= 0 && wanted <= 4096,
+              ErrorKind::invalid_argument,
+              "threads: expected 0 (all cores) to 4096, got {}",
+              wanted);
+  return wanted == 0 ? cpu_info().n_cores : wanted;
+}
 namespace {
 
 constexpr int kCountBits = 24;

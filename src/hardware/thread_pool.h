@@ -11,6 +11,10 @@
 
 namespace qwen3 {
 
+// How many threads a team has when a person asks for `wanted`: 0 means all cores. Throws
+// Error{invalid_argument} beyond 0 to 4096.
+int team_size(int wanted);
+
 class ThreadPool {
  public:
   // n_threads >= 1, counting the caller.

@@ -3,34 +3,55 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 #include <string>
 #include <vector>
 
+#include "base/available_memory.h"
 #include "base/error.h"
 #include "hardware/cpu_info.h"
+#include "hardware/thread_pool.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/expert_groups.h"
 #include "kernels/reference/reference_backend.h"
 
 namespace qwen3 {
 
-void Backend::for_each_row(int64_t n_rows, const RowBody& body) {
-  for (int64_t row = 0; row < n_rows; ++row) body(row, 0);
+Storage Backend::allocate(int64_t bytes) const { return Storage(bytes); }
+
+int64_t Backend::available_bytes() const { return available_memory_bytes(); }
+
+void Backend::upload(const Tensor& to, const void* from) const {
+  std::memcpy(to.data(), from, static_cast<size_t>(to.numel() * dtype_size(to.dtype())));
+}
+
+Tensor Backend::to_host(const Tensor& from, HostBuffer&) const { return from; }
+
+BoundBatch Backend::bind(const Batch& batch, Watched) {
+  return {.batch = batch,
+          .token_ids = Tensor::view(batch.token_ids),
+          .positions = Tensor::view(batch.positions),
+          .logit_rows = Tensor::view(batch.logit_rows),
+          .hidden_rows = Tensor::view(batch.hidden_rows)};
+}
+
+void Backend::step(const BoundBatch&, const std::function<void()>& forward) { forward(); }
+
+Arena Backend::scratch(int64_t bytes) {
+  if (scratch_.bytes() < bytes) scratch_ = allocate(bytes);
+  return Arena(scratch_);
 }
 
 void Backend::linears(std::initializer_list<Tensor> outs,
                       const Tensor& x,
-                      std::initializer_list<Tensor> ws,
-                      std::initializer_list<Tensor> biases) {
-  assert(outs.size() == ws.size() && (biases.size() == 0 || biases.size() == ws.size()));
-  for (size_t i = 0; i < outs.size(); ++i) {
-    linear(outs.begin()[i], x, ws.begin()[i], biases.size() == 0 ? Tensor() : biases.begin()[i]);
-  }
+                      std::initializer_list<const Linear*> ws) {
+  assert(outs.size() == ws.size());
+  for (size_t i = 0; i < outs.size(); ++i) linear(outs.begin()[i], x, *ws.begin()[i]);
 }
 
-void Backend::linear_add(const Tensor& x, const Tensor& y, const Tensor& w) {
-  std::vector<float> values(static_cast<size_t>(x.numel()));
-  const Tensor product = Tensor::view(values, x.shape());
+void Backend::linear_add(const Tensor& x, const Tensor& y, const Linear& w) {
+  Arena arena = scratch(x.numel() * 4);
+  const Tensor product = arena.take(DType::f32, x.shape());
   linear(product, y, w);
   add(x, product);
 }
@@ -57,55 +78,156 @@ void Backend::qk_norm_rope(const Tensor& q, const Tensor& k, const QkNormRope& o
   }
 }
 
+namespace {
+
+// Of one expert's tokens, at most all of them.
+struct ExpertBuffers {
+  Tensor input, output;  // [n_tokens, hidden_size]
+  Tensor gate, up;       // [n_tokens, moe_intermediate_size]
+  Tensor rows;           // [n_tokens] int32
+  Tensor weights;        // [n_tokens]
+};
+
+ExpertBuffers take_expert_buffers(Arena& arena, const Tensor& h, int64_t intermediate_size) {
+  const int64_t n_tokens = h.dim(0);
+  return {.input = arena.take(h.dtype(), h.shape()),
+          .output = arena.take(DType::f32, h.shape()),
+          .gate = arena.take(h.dtype(), {n_tokens, intermediate_size}),
+          .up = arena.take(h.dtype(), {n_tokens, intermediate_size}),
+          .rows = arena.take(DType::i32, {n_tokens}),
+          .weights = arena.take(DType::f32, {n_tokens})};
+}
+
+}  // namespace
+
 void Backend::experts_add(const Tensor& x,
                           const Tensor& h,
                           const ExpertWeights& experts,
                           const Routing& routing) {
-  const int64_t hidden_size = h.dim(1);
-  const int64_t intermediate_size = experts.gate_proj.dim(1);
+  const int64_t intermediate_size = experts.gate_proj.n_out();
+  Arena measure;
+  take_expert_buffers(measure, h, intermediate_size);
+  Arena arena = scratch(measure.used());
+  const ExpertBuffers all = take_expert_buffers(arena, h, intermediate_size);
+
+  HostBuffer host_weights, host_experts;
   ExpertGroups groups;
-  groups.build(routing, experts.gate_proj.dim(0));
+  groups.build({to_host(routing.weights, host_weights), to_host(routing.experts, host_experts)},
+               experts.gate_proj.n_matrices());
   for (const ExpertGroups::Group& group : groups.groups()) {
     const auto n_rows = static_cast<int64_t>(group.rows.size());
-    std::vector<float> inputs(static_cast<size_t>(n_rows * hidden_size)), outputs(inputs.size());
-    std::vector<float> gates(static_cast<size_t>(n_rows * intermediate_size)), ups(gates.size());
-    const Tensor input = Tensor::view(inputs, {n_rows, hidden_size});
-    const Tensor output = Tensor::view(outputs, {n_rows, hidden_size});
-    const Tensor gate = Tensor::view(gates, {n_rows, intermediate_size});
-    const Tensor up = Tensor::view(ups, {n_rows, intermediate_size});
+    const Tensor input = all.input.rows(0, n_rows), output = all.output.rows(0, n_rows);
+    const Tensor gate = all.gate.rows(0, n_rows), up = all.up.rows(0, n_rows);
+    const Tensor rows = all.rows.rows(0, n_rows), weights = all.weights.rows(0, n_rows);
+    upload(rows, group.rows.data());
+    upload(weights, group.weights.data());
+    const Linear gate_proj{experts.gate_proj.matrix(group.expert), {}};
+    const Linear up_proj{experts.up_proj.matrix(group.expert), {}};
+    const Linear down_proj{experts.down_proj.matrix(group.expert), {}};
 
     const bool watched = observer() != nullptr;
     const std::string name = watched ? "experts." + std::to_string(group.expert) : std::string();
-    gather_rows(input, h, group.rows);
+    gather_rows(input, h, rows);
     if (watched) observe(name + ".input", input);
-    linears({gate, up},
-            input,
-            {experts.gate_proj.matrix(group.expert), experts.up_proj.matrix(group.expert)});
+    linears({gate, up}, input, {&gate_proj, &up_proj});
     if (watched) {
       observe(name + ".gate_proj", gate);
       observe(name + ".up_proj", up);
     }
     silu_mul(gate, gate, up);
     if (watched) observe(name + ".act", gate);
-    linear(output, gate, experts.down_proj.matrix(group.expert));
+    linear(output, gate, down_proj);
     if (watched) observe(name, output);
-    scatter_add_rows(x, output, group.rows, group.weights);
+    scatter_add_rows(x, output, rows, weights);
   }
 }
 
+void Backend::norm_qkv(std::initializer_list<Tensor> qkv,
+                       const Tensor& h,
+                       const Tensor& x,
+                       const Norm& norm,
+                       std::initializer_list<const Linear*> ws) {
+  rms_norm(h, x, norm.weight, norm.eps);
+  observe("input_layernorm", h);
+  linears(qkv, h, ws);
+  observe("q_proj", qkv.begin()[0]);
+  observe("k_proj", qkv.begin()[1]);
+  observe("v_proj", qkv.begin()[2]);
+}
+
+void Backend::attend(const Tensor& mix,
+                     const Tensor& q,
+                     const Tensor& k,
+                     const Tensor& v,
+                     const KvLayer& kv,
+                     const BoundBatch& batch,
+                     const QkNormRope& norm_rope,
+                     const AttentionOptions& options) {
+  qk_norm_rope(q, k, norm_rope);
+  kv_store(kv, k, v, batch);
+  attention(mix, q, kv, batch, options);  // shows "probs"
+}
+
+void Backend::norm_mlp(const Tensor& gate,
+                       const Tensor& up,
+                       const Tensor& h,
+                       const Tensor& x,
+                       const Norm& norm,
+                       const Linear& gate_proj,
+                       const Linear& up_proj) {
+  rms_norm(h, x, norm.weight, norm.eps);
+  observe("post_attention_layernorm", h);
+  linears({gate, up}, h, {&gate_proj, &up_proj});
+  observe("gate_proj", gate);
+  observe("up_proj", up);
+  silu_mul(gate, gate, up);
+  observe("act", gate);
+}
+
+void Backend::norm_route(const Routing& routing,
+                         const Tensor& logits,
+                         const Tensor& h,
+                         const Tensor& x,
+                         const Norm& norm,
+                         const Linear& router,
+                         Renormalise renormalise) {
+  rms_norm(h, x, norm.weight, norm.eps);
+  observe("post_attention_layernorm", h);
+  linear(logits, h, router);
+  observe("router_logits", logits);
+  route_top_k(routing, logits, renormalise);
+  observe("routing_weights", routing.weights);
+  observe("selected_experts", routing.experts);
+}
+
+void Backend::head(const Tensor& logits,
+                   const Tensor& normed,
+                   const Tensor& x,
+                   const BoundBatch& batch,
+                   const Norm& norm,
+                   const Linear& lm_head) {
+  const int64_t n_logit_rows = batch.logit_rows.dim(0), n_hidden_rows = batch.hidden_rows.dim(0);
+  const Tensor for_logits = normed.rows(0, n_logit_rows);
+  gather_rows(for_logits, x, batch.logit_rows);
+  if (n_hidden_rows > 0) {
+    gather_rows(normed.rows(n_logit_rows, n_hidden_rows), x, batch.hidden_rows);
+  }
+  rms_norm(normed, normed, norm.weight, norm.eps);
+  observe("norm", normed);
+  if (lm_head.weight) linear(logits, for_logits, lm_head);
+  observe("logits", logits);
+}
+
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
-  QWEN3_CHECK(options.n_threads >= 0 && options.n_threads <= 4096,
-              ErrorKind::invalid_argument,
-              "threads: expected 0 (all cores) to 4096, got {}",
-              options.n_threads);
+  const int n_threads = team_size(options.n_threads);
   if (options.name == "reference") return make_reference_backend();
   QWEN3_CHECK(options.name == "cpu" || options.name == "auto",
               ErrorKind::invalid_argument,
               "backend: expected auto, reference or cpu, got \"{}\"",
               options.name);
-  const CpuInfo& cpu = cpu_info();
-  const CpuIsa isa = options.isa.empty() ? cpu.best_isa : parse_isa(options.isa);
-  return make_cpu_backend(options.n_threads == 0 ? cpu.n_cores : options.n_threads, isa);
+  const CpuIsa isa = options.isa.empty() ? cpu_info().best_isa : parse_isa(options.isa);
+  if (options.threads != nullptr) return make_cpu_backend(*options.threads, isa);
+  return make_cpu_backend(n_threads, isa);
 }
 
 }  // namespace qwen3

@@ -2,8 +2,11 @@
 //
 // Conventions
 //   * Output first, then inputs, then weights, then scalars.
-//   * Activations are float32, row-major, [n_tokens, features]; the last dimension is contiguous.
-//   * Weights carry their own dtype and layout (as made by pack_weight); an operation looks at the
+//   * Tensors lie in memory that the backend gave (allocate): on a device the host may not touch it,
+//     and moves numbers by upload() and to_host() alone.
+//   * Activations are activation_dtype(), row-major, [n_tokens, features]; the last dimension is
+//     contiguous. The residual stream, cosines, routing and logits are float32 everywhere.
+//   * A Weight carries its own type and layout (as made by pack_weight); an operation looks at the
 //     weight, never at a model-wide setting. Norm weights and biases are float32 vectors.
 //   * Outputs do not alias inputs unless a contract says so.
 //   * n_tokens may be 0: then an operation does nothing.
@@ -13,8 +16,9 @@
 //
 // Fused operations are virtual with a body: backend.cpp spells them in primitive ones. That body is
 // at once the definition, the fallback, and what runs while an observer listens: every intermediate
-// exists then. An override of an operation that shows some (qk_norm_rope, experts_add) must begin
-// with `if (observer()) return Backend::op(...)`.
+// exists then. An override of an operation that shows some must begin with
+// `if (observer()) return Backend::op(...)`. From norm_qkv on they are the blocks of a layer, cut where
+// a device must have all of a row before it can go on.
 //
 // Thread safety: one thread calls a backend at a time.
 #pragma once
@@ -26,12 +30,22 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kernels/batch.h"
 #include "tensor/storage.h"
 #include "tensor/tensor.h"
+#include "tensor/weight.h"
 
 namespace qwen3 {
+
+class ThreadPool;
+
+// A linear layer: y = x · weightᵀ + bias. (What is added to a layer later, adapters, belongs here.)
+struct Linear {
+  Weight weight;  // [out, in]
+  Tensor bias;    // [out] float32, or empty
+};
 
 // One layer's keys and values in paged blocks. Logical shape of both: [n_blocks, block_size,
 // n_kv_heads, head_dim]; how a block is arranged inside is the backend's business.
@@ -46,9 +60,15 @@ struct Routing {
 };
 
 struct ExpertWeights {
-  Tensor gate_proj;  // [n_experts, moe_intermediate_size, hidden_size]
-  Tensor up_proj;    // [n_experts, moe_intermediate_size, hidden_size]
-  Tensor down_proj;  // [n_experts, hidden_size, moe_intermediate_size]
+  Weight gate_proj;  // [n_experts, moe_intermediate_size, hidden_size]
+  Weight up_proj;    // [n_experts, moe_intermediate_size, hidden_size]
+  Weight down_proj;  // [n_experts, hidden_size, moe_intermediate_size]
+};
+
+// Root-mean-square normalisation with a weight.
+struct Norm {
+  Tensor weight;  // [features] float32
+  float eps = 1e-6f;
 };
 
 struct QkNormRope {
@@ -61,8 +81,8 @@ struct QkNormRope {
 
 struct AttentionOptions {
   float scale = 1.0f;  // applied to q·kᵀ
-  int64_t sliding_window =
-      0;  // 0: none; else key j is visible to position i iff i - window < j <= i
+  // 0: none; else key j is visible to position i iff i - window < j <= i
+  int64_t sliding_window = 0;
 };
 
 struct BackendInfo {
@@ -82,34 +102,74 @@ inline constexpr bool kTaps = false;
 inline constexpr bool kTaps = true;
 #endif
 
-// What Backend::for_each_row does to a row, on which of its threads.
-using RowBody = std::function<void(int64_t row, int thread)>;
+// A batch where its backend can read it, for one step (Backend::bind).
+struct BoundBatch {
+  Batch batch;  // as the host has it: the true sizes
+  // int32, padding rows included: a backend that replays recorded steps makes batches alike. What
+  // comes out of padding rows means nothing.
+  Tensor token_ids, positions;  // [n_tokens]
+  Tensor logit_rows;            // [n_logit_rows]
+  Tensor hidden_rows;           // [n_hidden_rows]
+
+  int64_t n_tokens() const { return token_ids.dim(0); }
+};
+
+// Bounds of all batches to come.
+struct BatchLimits {
+  int64_t n_tokens = 0, n_logit_rows = 0;
+  int64_t n_features = 0;  // of the widest activation
+  int64_t kv_len = 0;
+};
+
+// Host memory that to_host() may fill; grows.
+using HostBuffer = std::vector<std::byte>;
 
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual BackendInfo info() const = 0;
 
-  // Lends the threads that compute, for rows of another room's work (the engine samples): calls
-  // body(row, thread) once for each row in [0, n_rows), in any order, thread in [0,
-  // info().n_threads); returns when all are done. `body` must not throw and must not call the
-  // backend. As defined in backend.cpp, the caller does all.
-  virtual void for_each_row(int64_t n_rows, const RowBody& body);
+  // ---- memory -------------------------------------------------------------------------------
+  // As defined in backend.cpp, all of this is the host's. Zeroed bytes, 64-byte aligned at least.
+  // Throws Error{out_of_memory}.
+  virtual Storage allocate(int64_t bytes) const;
+  // What allocate() can give now.
+  virtual int64_t available_bytes() const;
+  // What activations between operations are kept in.
+  virtual DType activation_dtype() const { return DType::f32; }
+  // Copies the dense elements of `to` from host memory. May run in parallel with others.
+  virtual void upload(const Tensor& to, const void* from) const;
+  // The same numbers where the host may read and write them: the tensor itself, or a dense copy in
+  // `buffer`, valid until its next use. Waits for the operations before it.
+  virtual Tensor to_host(const Tensor& from, HostBuffer& buffer) const;
+  // Waits until all operations are done.
+  virtual void synchronize() {}
 
-  // ---- weights and memory -------------------------------------------------------------------
-  // Layout that pack_weight produces for a matrix [out, in] or experts [n_experts, out, in].
-  virtual Layout weight_layout(DType type) const = 0;
-  // Rearranges `rows` (row-major [n, in], same dtype as `packed`) into rows [row_begin, row_begin +
-  // n) of matrix number `index` of `packed` (0 for rank 2, the expert for rank 3). row_begin must
-  // be a multiple of 16. Padding of the last panel is zeroed by the call that packs the last row.
-  // Unlike everything else here, calls on disjoint rows may run in parallel.
-  virtual void pack_weight(const Tensor& packed,
+  // ---- steps --------------------------------------------------------------------------------
+  // Once for each user of the backend, before its first step: nothing is allocated after that.
+  virtual void reserve(const BatchLimits& limits) = 0;
+  // Brings a step's inputs to where operations read them. The batch's spans are borrowed until the
+  // step is over. Watched: the host will look at tensors half-way, so nothing is padded or replayed.
+  enum class Watched { no, yes };
+  virtual BoundBatch bind(const Batch& batch, Watched watched);
+  // Runs `forward`, which calls operations on `batch` and looks at no result. A backend may record
+  // them and replay the record for later batches of the same sizes.
+  virtual void step(const BoundBatch& batch, const std::function<void()>& forward);
+
+  // ---- weights ------------------------------------------------------------------------------
+  // What pack_weight makes of a matrix [out, in] of that type.
+  virtual WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const = 0;
+  // Rearranges `rows` (of the weight's type) into rows [row_begin, row_begin + n_rows) of matrix
+  // number `index` of `to`. row_begin is a multiple of the format's row_step, and so is n_rows but for
+  // the last rows. Padding is zeroed by the call that packs the last row. Unlike everything else
+  // here, calls on disjoint rows may run in parallel.
+  virtual void pack_weight(const Weight& to,
                            int64_t index,
-                           const Tensor& rows,
+                           const WeightRows& rows,
                            int64_t row_begin) const = 0;
   // A float32 row-major copy of rows of a packed weight: for tests, tracing and quantisers.
   virtual void unpack_rows(const Tensor& out,
-                           const Tensor& packed,
+                           const Weight& from,
                            int64_t index,
                            int64_t row_begin) const = 0;
   // Bytes of one layer's K or of its V for n_blocks blocks.
@@ -118,73 +178,147 @@ class Backend {
                            int64_t block_size,
                            int64_t n_kv_heads,
                            int64_t head_dim) const = 0;
-  // Scratch the backend needs for batches up to these sizes; called once before the first batch.
-  virtual void reserve(int64_t max_tokens, int64_t max_features, int64_t max_kv_len) = 0;
 
   // ---- primitive operations -----------------------------------------------------------------
-  // out[i] = table[ids[i]].                        out [n_tokens, hidden_size], table [vocab_size,
-  // hidden_size]
-  virtual void embed(const Tensor& out, std::span<const int32_t> ids, const Tensor& table) = 0;
-  // out = x / sqrt(mean(x², last) + eps) * w, in float32 (transformers Qwen3RMSNorm).
-  // x may be [n_tokens, n_heads, head_dim] with w [head_dim]. May run in place (out == x).
+  // out[i] = table[ids[i]]
+  //   out [n_tokens, hidden_size]   ids [n_tokens] int32   table [vocab_size, hidden_size]
+  virtual void embed(const Tensor& out, const Tensor& ids, const Weight& table) = 0;
+
+  // x = value, everywhere
+  virtual void fill(const Tensor& x, float value) = 0;
+
+  // out = x / sqrt(mean(x², last) + eps) * w, in float32 (transformers Qwen3RMSNorm)
+  //   out, x [n_tokens, features] with w [features],
+  //   or     [n_tokens, n_heads, head_dim] with w [head_dim]; out may be x
   virtual void rms_norm(const Tensor& out, const Tensor& x, const Tensor& w, float eps) = 0;
-  // out = x · wᵀ (+ bias).                         out [n_tokens, out], x [n_tokens, in], w [out,
-  // in], bias [out] or empty
-  virtual void linear(const Tensor& out,
-                      const Tensor& x,
-                      const Tensor& w,
-                      const Tensor& bias = {}) = 0;
-  // Rotate-half RoPE in place on x [n_tokens, n_heads, head_dim] (transformers
-  // apply_rotary_pos_emb): the pair (i, i + head_dim/2) is turned by cos[t, i], sin[t, i].
+
+  // out = x · wᵀ (+ bias)
+  //   out [n_tokens, out]   x [n_tokens, in]   w.weight [out, in]
+  virtual void linear(const Tensor& out, const Tensor& x, const Linear& w) = 0;
+
+  // Rotate-half RoPE in place (transformers apply_rotary_pos_emb): the pair (i, i + head_dim/2) of
+  // token t is turned by cos[t, i], sin[t, i].
+  //   x [n_tokens, n_heads, head_dim]   cos, sin [n_tokens, head_dim / 2]
   virtual void rope_rotate_half(const Tensor& x, const Tensor& cos, const Tensor& sin) = 0;
-  // Writes row t of k and v [n_tokens, n_kv_heads, head_dim] to slot slot_mapping[t].
+
+  // Writes row t of k and of v to slot slot_mapping[t] of the batch; padding rows have none.
+  //   k, v [n_tokens, n_kv_heads, head_dim]
   virtual void kv_store(const KvLayer& kv,
                         const Tensor& k,
                         const Tensor& v,
-                        std::span<const int64_t> slot_mapping) = 0;
-  // Causal attention with grouped queries over paged keys; softmax in float32.
-  // out, q [n_tokens, n_heads, head_dim]. The batch's own keys are already stored.
+                        const BoundBatch& batch) = 0;
+
+  // Causal attention with grouped queries over paged keys; softmax in float32. The batch's own keys
+  // are already stored.
+  //   out, q [n_tokens, n_heads, head_dim]
   virtual void attention(const Tensor& out,
                          const Tensor& q,
                          const KvLayer& kv,
-                         const Batch& batch,
+                         const BoundBatch& batch,
                          const AttentionOptions& options) = 0;
-  // out = silu(gate) * up.                         all [n_tokens, intermediate_size]; out may be
-  // gate
+
+  // out = silu(gate) * up
+  //   all [n_tokens, intermediate_size]; out may be gate
   virtual void silu_mul(const Tensor& out, const Tensor& gate, const Tensor& up) = 0;
-  // x += y.                                        same shape
+
+  // x += y
+  //   the same shape
   virtual void add(const Tensor& x, const Tensor& y) = 0;
+
   // softmax over ALL experts in float32, then the top_k largest (ties: the lower id wins), then
-  // divided by their sum if renormalise.           logits [n_tokens, n_experts]
+  // divided by their sum if renormalise
+  //   logits [n_tokens, n_experts]   routing [n_tokens, top_k]
   enum class Renormalise { no, yes };
   virtual void route_top_k(const Routing& routing,
                            const Tensor& logits,
                            Renormalise renormalise) = 0;
-  // out[i] = x[rows[i]].                           out [n_rows, features]
-  virtual void gather_rows(const Tensor& out, const Tensor& x, std::span<const int32_t> rows) = 0;
-  // x[rows[i]] += y[i] * scales[i], i ascending.   y [n_rows, features]
+
+  // out[i] = x[rows[i]]
+  //   out [n_rows, features]   rows [n_rows] int32
+  virtual void gather_rows(const Tensor& out, const Tensor& x, const Tensor& rows) = 0;
+
+  // x[rows[i]] += y[i] * scales[i], i ascending
+  //   y [n_rows, features]   rows [n_rows] int32   scales [n_rows]
   virtual void scatter_add_rows(const Tensor& x,
                                 const Tensor& y,
-                                std::span<const int32_t> rows,
-                                std::span<const float> scales) = 0;
+                                const Tensor& rows,
+                                const Tensor& scales) = 0;
 
   // ---- fused operations, defined in backend.cpp ---------------------------------------------
-  // outs[i] = x · ws[i]ᵀ (+ biases[i]): projections that share their input.
+  // outs[i] = x · ws[i]ᵀ (+ bias): projections that share their input
   virtual void linears(std::initializer_list<Tensor> outs,
                        const Tensor& x,
-                       std::initializer_list<Tensor> ws,
-                       std::initializer_list<Tensor> biases = {});
-  // x += y · wᵀ.                                   x [n_tokens, out] in place
-  virtual void linear_add(const Tensor& x, const Tensor& y, const Tensor& w);
-  // Per-head RMS norm of q and k and RoPE, in place, in the order asked for.
-  // q [n_tokens, n_heads, head_dim], k [n_tokens, n_kv_heads, head_dim]
+                       std::initializer_list<const Linear*> ws);
+
+  // x += y · wᵀ (+ bias)
+  //   x [n_tokens, out] in place   y [n_tokens, in]
+  virtual void linear_add(const Tensor& x, const Tensor& y, const Linear& w);
+
+  // Per-head RMS norm of q and k and RoPE, in place, in the order asked for
+  //   q [n_tokens, n_heads, head_dim]   k [n_tokens, n_kv_heads, head_dim]
   virtual void qk_norm_rope(const Tensor& q, const Tensor& k, const QkNormRope& options);
+
   // x[t] += Σ_k weights[t,k] · expert_{experts[t,k]}(h[t]), experts in ascending id (transformers'
-  // order of accumulation). x, h [n_tokens, hidden_size]
+  // order of accumulation)
+  //   x, h [n_tokens, hidden_size]
   virtual void experts_add(const Tensor& x,
                            const Tensor& h,
                            const ExpertWeights& experts,
                            const Routing& routing);
+
+  // h = rms_norm(x), qkv[i] = h · ws[i]ᵀ (+ bias)
+  //   x, h [n_tokens, hidden_size]   qkv [n_tokens, heads * head_dim]
+  //   shows input_layernorm, q_proj, k_proj, v_proj
+  virtual void norm_qkv(std::initializer_list<Tensor> qkv,
+                        const Tensor& h,
+                        const Tensor& x,
+                        const Norm& norm,
+                        std::initializer_list<const Linear*> ws);
+
+  // qk_norm_rope(q, k), kv_store(k, v), mix = attention(q)
+  //   mix, q [n_tokens, n_heads, head_dim]   k, v [n_tokens, n_kv_heads, head_dim]
+  //   shows q_norm, k_norm, q_rope, k_rope, and probs where they are held
+  virtual void attend(const Tensor& mix,
+                      const Tensor& q,
+                      const Tensor& k,
+                      const Tensor& v,
+                      const KvLayer& kv,
+                      const BoundBatch& batch,
+                      const QkNormRope& norm_rope,
+                      const AttentionOptions& options);
+
+  // h = rms_norm(x), gate = silu(h · gate_projᵀ) * (h · up_projᵀ)
+  //   x, h [n_tokens, hidden_size]   gate, up [n_tokens, intermediate_size]
+  //   shows post_attention_layernorm, gate_proj, up_proj, act
+  virtual void norm_mlp(const Tensor& gate,
+                        const Tensor& up,
+                        const Tensor& h,
+                        const Tensor& x,
+                        const Norm& norm,
+                        const Linear& gate_proj,
+                        const Linear& up_proj);
+
+  // h = rms_norm(x), routing = route_top_k(h · routerᵀ)
+  //   x, h [n_tokens, hidden_size]   logits [n_tokens, n_experts]
+  //   shows post_attention_layernorm, router_logits, routing_weights, selected_experts
+  virtual void norm_route(const Routing& routing,
+                          const Tensor& logits,
+                          const Tensor& h,
+                          const Tensor& x,
+                          const Norm& norm,
+                          const Linear& router,
+                          Renormalise renormalise);
+
+  // normed = rms_norm(x[logit_rows, then hidden_rows]), logits = normed[: n_logit_rows] · lm_headᵀ
+  //   x [n_tokens, hidden_size]   normed [n_logit_rows + n_hidden_rows, hidden_size]
+  //   logits [n_logit_rows, vocab_size]; without a head (an empty weight) they are left alone
+  //   shows norm, logits
+  virtual void head(const Tensor& logits,
+                    const Tensor& normed,
+                    const Tensor& x,
+                    const BoundBatch& batch,
+                    const Norm& norm,
+                    const Linear& lm_head);
 
   // Installs (or, with nullptr, removes) the listener of intermediates, of the fused operations and
   // of attention ("probs", where the backend holds them). Not owned.
@@ -196,18 +330,23 @@ class Backend {
     if (observer() != nullptr) (*observer_)(name, value);
   }
 
+  // Memory for a definition's intermediates, until the next call.
+  Arena scratch(int64_t bytes);
+
  private:
   const Observer* observer_ = nullptr;
+  Storage scratch_;
 };
 
-// "reference", "cpu" (options: n_threads 0 = all cores; isa "" = the best this machine has), or
-// "auto": the fastest of this machine, which is "cpu".
+// "reference", "cpu" (isa "" = the best this machine has), or "auto": the fastest of this machine,
+// which is "cpu".
 // Throws Error{invalid_argument} for an unknown name or instruction set, Error{unsupported} for one
 // this machine lacks.
 struct BackendOptions {
   std::string name = "auto";
-  int n_threads = 0;
+  int n_threads = 0;  // of a team of its own; 0: all cores
   std::string isa;
+  ThreadPool* threads = nullptr;  // or a borrowed team, which must outlive the backend
 };
 std::unique_ptr<Backend> make_backend(const BackendOptions& options);
 

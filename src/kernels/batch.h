@@ -7,8 +7,9 @@
 //   cu_seqlens_q = [0, 1, 4]                rows of A: [0,1), of B: [1,4)
 //   kv_lens      = [21, 3]                  keys each sequence has once this batch is stored
 //   block_tables = [[7, 2], [5, -1]]        A's positions 0..15 live in block 7, 16..31 in block 2
-//   slot_mapping = [2*16+4, 5*16+0, 5*16+1, 5*16+2]   slot = block * block_size + position %
-//   block_size logit_rows   = [0, 3]                   the rows whose logits are wanted
+//   slot_mapping = [2*16+4, 5*16+0, 5*16+1, 5*16+2]
+//                                           slot = block * block_size + position % block_size
+//   logit_rows   = [0, 3]                   the rows whose logits are wanted
 #pragma once
 
 #include <cstdint>

@@ -6,27 +6,21 @@
 
 namespace qwen3 {
 
-void decoder_layer(const Tensor& x,
-                   const LayerWeights& layer,
-                   const HfConfig& c,
-                   int64_t layer_index,
-                   const KvLayer& kv,
-                   const Batch& batch,
-                   Run& run) {
-  run.scope(layer_index);
-  attention(x, layer, c, layer_index, kv, batch, run);
+void decoder_layer(const Tensor& x, const Layer& layer, Run& run) {
+  const LayerWeights& w = layer.weights;
+  run.scope(layer.index, "self_attn.");
+  attention(x, run.norm(w.input_layernorm), layer, run);
+  run.scope(layer.index);
+  run.tap("attn_residual", x);
 
-  const Tensor& h = run.buffers.h;
-  run.ops.rms_norm(h, x, layer.post_attention_layernorm, static_cast<float>(c.rms_norm_eps));
-  run.tap("post_attention_layernorm", h);
-
-  run.scope(layer_index, "mlp.");
-  if (const auto* dense = std::get_if<MlpWeights>(&layer.mlp)) {
-    mlp(x, h, *dense, run);
+  run.scope(layer.index, "mlp.");
+  const Norm norm = run.norm(w.post_attention_layernorm);
+  if (const auto* dense = std::get_if<MlpWeights>(&w.mlp)) {
+    mlp(x, norm, *dense, run);
   } else {
-    moe(x, h, std::get<MoeWeights>(layer.mlp), c, run);
+    moe(x, norm, std::get<MoeWeights>(w.mlp), run);
   }
-  run.scope(layer_index);
+  run.scope(layer.index);
   run.tap("output", x);
 }
 

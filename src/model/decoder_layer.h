@@ -6,12 +6,14 @@
 
 namespace qwen3 {
 
-void decoder_layer(const Tensor& x,
-                   const LayerWeights& layer,
-                   const HfConfig& config,
-                   int64_t layer_index,
-                   const KvLayer& kv,
-                   const Batch& batch,
-                   Run& run);
+// A layer of the model, with its place in the KV cache.
+struct Layer {
+  int64_t index;
+  const LayerWeights& weights;
+  const KvLayer& kv;
+};
+
+// x: [n_tokens, hidden_size], the residual stream, updated in place.
+void decoder_layer(const Tensor& x, const Layer& layer, Run& run);
 
 }  // namespace qwen3

@@ -1,5 +1,4 @@
-// The feed-forward blocks. h is the normalised input, x the residual stream; both
-// [n_tokens, hidden_size].
+// The dense feed-forward block: SwiGLU (arXiv:2002.05202).
 #pragma once
 
 #include "model/run.h"
@@ -7,7 +6,8 @@
 
 namespace qwen3 {
 
-// SwiGLU (arXiv:2002.05202): x += down_proj(silu(gate_proj(h)) * up_proj(h)).
-void mlp(const Tensor& x, const Tensor& h, const MlpWeights& w, Run& run);
+// x += down_proj(silu(gate_proj(h)) * up_proj(h)) with h = norm(x).
+// x: [n_tokens, hidden_size], the residual stream, updated in place.
+void mlp(const Tensor& x, const Norm& norm, const MlpWeights& w, Run& run);
 
 }  // namespace qwen3

@@ -1,27 +1,25 @@
 #include "model/moe.h"
 
-#include <algorithm>
-
 namespace qwen3 {
 
-void moe(const Tensor& x, const Tensor& h, const MoeWeights& w, const HfConfig& c, Run& run) {
-  const Tensor& logits = run.buffers.router_logits;  // [n_tokens, num_experts]
-  const Routing& routing = run.buffers.routing;      // [n_tokens, num_experts_per_tok]
-  run.ops.linear(logits, h, w.router);
-  run.tap("router_logits", logits);
-  run.ops.route_top_k(
-      routing, logits, c.norm_topk_prob ? Backend::Renormalise::yes : Backend::Renormalise::no);
-  run.tap("routing_weights", routing.weights);
-  run.tap("selected_experts", routing.experts);
+void moe(const Tensor& x, const Norm& norm, const MoeWeights& w, Run& run) {
+  const Buffers& b = run.buffers;
+  const auto renormalise =
+      run.config.norm_topk_prob ? Backend::Renormalise::yes : Backend::Renormalise::no;
+  run.showing({"post_attention_layernorm", "router_logits", "routing_weights", "selected_experts"},
+              [&] {
+                // h = norm(x), logits = h · routerᵀ          [n_tokens, num_experts]
+                // routing = the best of softmax(logits)      [n_tokens, num_experts_per_tok]
+                run.ops.norm_route(b.routing, b.router_logits, b.h, x, norm, w.router, renormalise);
+              });
   const bool show_experts = run.wants("experts");
   if (show_experts || run.wants("output")) {
-    const Tensor& output = run.buffers.product;  // the same sum on its own, for the tap
-    std::fill_n(output.f32(), output.numel(), 0.0f);
-    run.observing(show_experts, [&] { run.ops.experts_add(output, h, w.experts, routing); });
-    run.tap("output", output);
+    run.ops.fill(b.product, 0);  // the same sum on its own, for the tap
+    run.showing({"experts"}, [&] { run.ops.experts_add(b.product, b.h, w.experts, b.routing); });
+    run.tap("output", b.product);
   }
   // x takes the experts one by one, listener or not, so that its bits are the same.
-  run.ops.experts_add(x, h, w.experts, routing);
+  run.ops.experts_add(x, b.h, w.experts, b.routing);
 }
 
 }  // namespace qwen3

@@ -6,9 +6,9 @@
 
 namespace qwen3 {
 
-// x += Σ_k weight_k · expert_k(h), where the weights are the top num_experts_per_tok of
-// softmax(router · h) over all experts, divided by their sum if norm_topk_prob.
-// x, h: [n_tokens, hidden_size].
-void moe(const Tensor& x, const Tensor& h, const MoeWeights& w, const HfConfig& config, Run& run);
+// x += Σ_k weight_k · expert_k(h) with h = norm(x), where the weights are the top
+// num_experts_per_tok of softmax(router · h) over all experts, divided by their sum if norm_topk_prob.
+// x: [n_tokens, hidden_size], the residual stream, updated in place.
+void moe(const Tensor& x, const Norm& norm, const MoeWeights& w, Run& run);
 
 }  // namespace qwen3

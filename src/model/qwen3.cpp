@@ -13,18 +13,34 @@ struct Plan {
   Tensor selected, logits;
 };
 
-Plan lay_out(Arena& arena, const HfConfig& c, int64_t max_tokens, int64_t max_logit_rows) {
-  return {make_buffers(arena, c, max_tokens),
+Plan lay_out(Arena& arena,
+             const HfConfig& c,
+             const Backend& backend,
+             int64_t max_tokens,
+             int64_t max_logit_rows) {
+  return {make_buffers(arena, c, max_tokens, backend.activation_dtype()),
           arena.take(DType::f32, {max_logit_rows, c.hidden_size}),
           arena.take(DType::f32, {max_logit_rows, c.vocab_size})};
 }
 
+int64_t measure(const HfConfig& c,
+                const Backend& backend,
+                int64_t max_tokens,
+                int64_t max_logit_rows) {
+  Arena arena;
+  lay_out(arena, c, backend, max_tokens, max_logit_rows);
+  return arena.used();
+}
+
 }  // namespace
 
-int64_t Qwen3::buffer_bytes(const HfConfig& config, int64_t max_tokens, int64_t max_logit_rows) {
-  Arena measure;
-  lay_out(measure, config, max_tokens, max_logit_rows);
-  return measure.used();
+int64_t Qwen3::buffer_bytes(const HfConfig& config,
+                            const Backend& backend,
+                            int64_t max_tokens,
+                            int64_t max_logit_rows,
+                            int64_t max_kv_len) {
+  return measure(config, backend, max_tokens, max_logit_rows) +
+         RopeTable::bytes(config, max_kv_len);
 }
 
 Qwen3::Qwen3(const HfConfig& config,
@@ -36,10 +52,10 @@ Qwen3::Qwen3(const HfConfig& config,
     : config_(config),
       weights_(weights),
       backend_(backend),
-      rope_(config),
-      storage_(buffer_bytes(config, max_tokens, max_logit_rows)) {
+      rope_(config, backend, max_kv_len),
+      storage_(backend.allocate(measure(config, backend, max_tokens, max_logit_rows))) {
   Arena arena(storage_);
-  const Plan plan = lay_out(arena, config, max_tokens, max_logit_rows);
+  const Plan plan = lay_out(arena, config, backend, max_tokens, max_logit_rows);
   buffers_ = plan.buffers;
   selected_ = plan.selected;
   logits_ = plan.logits;
@@ -47,7 +63,10 @@ Qwen3::Qwen3(const HfConfig& config,
                                          config.intermediate_size,
                                          config.num_attention_heads * config.head_dim,
                                          config.moe_intermediate_size});
-  backend.reserve(max_tokens, max_features, max_kv_len);
+  backend.reserve({.n_tokens = max_tokens,
+                   .n_logit_rows = max_logit_rows,
+                   .n_features = max_features,
+                   .kv_len = max_kv_len});
 }
 
 Tensor Qwen3::forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap) {
@@ -60,39 +79,40 @@ Tensor Qwen3::forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap)
       kTaps || tap == nullptr,
       ErrorKind::unsupported,
       "forward: expected nobody to listen in a program built with QWEN3_TAPS=OFF; got a tap");
-  const Buffers buffers = buffers_.first_rows(batch.n_tokens());
-  const auto n_logit_rows = static_cast<int64_t>(batch.logit_rows.size());
-  const auto n_hidden_rows = static_cast<int64_t>(batch.hidden_rows.size());
-  QWEN3_CHECK(n_logit_rows == 0 || weights_.lm_head,
+  QWEN3_CHECK(batch.logit_rows.empty() || weights_.lm_head.weight,
               ErrorKind::internal,
               "forward: {} rows of logits asked of a model without a head",
-              n_logit_rows);
-  const Tensor selected = selected_.rows(0, n_logit_rows + n_hidden_rows);
-  const Tensor for_logits = selected.rows(0, n_logit_rows);
-  hidden_ = selected.rows(n_logit_rows, n_hidden_rows);
-  const Tensor logits = logits_.rows(0, n_logit_rows);
-  const Tensor& x = buffers.x;  // [n_tokens, hidden_size]
-  Run run(backend_, buffers, tap);
+              batch.logit_rows.size());
   if (tap != nullptr) tap->begin_step(batch.positions);
+  const BoundBatch bound =
+      backend_.bind(batch, tap != nullptr ? Backend::Watched::yes : Backend::Watched::no);
+  backend_.step(bound, [&] { forward(bound, kv, tap); });
+  hidden_ = selected_.rows(bound.logit_rows.dim(0), static_cast<int64_t>(batch.hidden_rows.size()));
+  return logits_.rows(0, static_cast<int64_t>(batch.logit_rows.size()));
+}
 
-  rope_.angles(buffers.cos, buffers.sin, batch.positions);
+void Qwen3::forward(const BoundBatch& batch, std::span<const KvLayer> kv, Tap* tap) {
+  const Buffers buffers = buffers_.first_rows(batch.n_tokens());
+  const Tensor& x = buffers.x;  // [n_tokens, hidden_size]
+  Run run(backend_, config_, batch, buffers, tap);
+
+  rope_.gather(run.ops, buffers.cos, buffers.sin, batch.positions, batch.batch.positions);
   run.tap("rotary_cos", buffers.cos);  // [n_tokens, head_dim / 2]
   run.tap("rotary_sin", buffers.sin);
   run.ops.embed(x, batch.token_ids, weights_.embed_tokens);
   run.tap("embed_tokens", x);
 
   for (size_t i = 0; i < weights_.layers.size(); ++i) {
-    decoder_layer(x, weights_.layers[i], config_, static_cast<int64_t>(i), kv[i], batch, run);
+    decoder_layer(x, {static_cast<int64_t>(i), weights_.layers[i], kv[i]}, run);
   }
 
   run.scope(-1);
-  run.ops.gather_rows(for_logits, x, batch.logit_rows);
-  if (n_hidden_rows > 0) run.ops.gather_rows(hidden_, x, batch.hidden_rows);
-  run.ops.rms_norm(selected, selected, weights_.norm, static_cast<float>(config_.rms_norm_eps));
-  run.tap("norm", selected);  // [n_logit_rows + n_hidden_rows, hidden_size]
-  if (weights_.lm_head) run.ops.linear(logits, for_logits, weights_.lm_head);
-  run.tap("logits", logits);  // [n_logit_rows, vocab_size]
-  return logits;
+  const int64_t n_logit_rows = batch.logit_rows.dim(0), n_hidden_rows = batch.hidden_rows.dim(0);
+  const Tensor logits = logits_.rows(0, n_logit_rows);                    // [.., vocab_size]
+  const Tensor normed = selected_.rows(0, n_logit_rows + n_hidden_rows);  // [.., hidden_size]
+  run.showing({"norm", "logits"}, [&] {
+    run.ops.head(logits, normed, x, batch, run.norm(weights_.norm), weights_.lm_head);
+  });
 }
 
 }  // namespace qwen3

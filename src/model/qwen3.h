@@ -22,26 +22,32 @@ class Qwen3 {
         int64_t max_logit_rows,
         int64_t max_kv_len);
 
-  // Runs a batch. kv: one entry per layer. Returns logits [n_logit_rows, vocab_size], float32,
-  // valid until the next call. `tap` may be null. REQUIRES: batch as batch.h says; sizes within the
+  // Runs a batch. kv: one entry per layer. Returns logits [n_logit_rows, vocab_size], float32, in the
+  // backend's memory, valid until the next call. `tap` may be null. REQUIRES: batch as batch.h says; sizes within the
   // limits given above.
   Tensor forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap = nullptr);
 
   // After the last norm, of the latest forward's hidden_rows: [n_hidden_rows, hidden_size],
-  // float32, valid until the next.
+  // float32, in the backend's memory, valid until the next.
   Tensor hidden() const { return hidden_; }
 
   // Bytes that the constructor allocates, for the memory plan.
-  static int64_t buffer_bytes(const HfConfig& config, int64_t max_tokens, int64_t max_logit_rows);
+  static int64_t buffer_bytes(const HfConfig& config,
+                              const Backend& backend,
+                              int64_t max_tokens,
+                              int64_t max_logit_rows,
+                              int64_t max_kv_len);
 
   const HfConfig& config() const { return config_; }
   Backend& backend() const { return backend_; }
 
  private:
+  void forward(const BoundBatch& batch, std::span<const KvLayer> kv, Tap* tap);
+
   const HfConfig& config_;
   const Weights& weights_;
   Backend& backend_;
-  Rope rope_;
+  RopeTable rope_;
   Storage storage_;
   Buffers buffers_;
   Tensor selected_;  // [max_logit_rows, hidden_size]

@@ -35,12 +35,12 @@ constexpr uint64_t kGolden = 0x9E3779B97F4A7C15;
 
 // The value of each possible sum of four bytes, in `T`'s bits.
 template <typename T>
-std::array<T, kLevels> make_levels(DType type) {
+std::array<T, kLevels> make_levels(WeightType type) {
   const double sum_deviation = std::sqrt(4 * (256.0 * 256.0 - 1) / 12);
   std::array<T, kLevels> levels{};
   for (int sum = 0; sum < kLevels; ++sum) {
     const auto value = static_cast<float>((sum - 510) * (kStandardDeviation / sum_deviation));
-    convert_elements(&levels[static_cast<size_t>(sum)], type, &value, DType::f32, 1);
+    convert_elements(&levels[static_cast<size_t>(sum)], dtype_of(type), &value, DType::f32, 1);
   }
   return levels;
 }
@@ -68,7 +68,7 @@ struct Job {
 };
 
 template <typename T>
-void draw(const std::vector<Job>& jobs, const Backend& backend, DType type, int n_threads) {
+void draw(const std::vector<Job>& jobs, const Backend& backend, WeightType type, int n_threads) {
   const std::array<T, kLevels> levels = make_levels<T>(type);
   std::vector<std::vector<T>> buffers(static_cast<size_t>(n_threads));
   const auto draw_job = [&](int64_t i, int thread) {
@@ -82,8 +82,9 @@ void draw(const std::vector<Job>& jobs, const Backend& backend, DType type, int 
                mix(job.key + static_cast<uint64_t>(row)),
                levels);
     }
-    const Tensor rows(buffer.data(), type, {job.row_end - job.row_begin, n});
-    backend.pack_weight(*job.slot->tensor, job.index, rows, job.row_begin);
+    const WeightRows rows = {
+        type, reinterpret_cast<const std::byte*>(buffer.data()), job.row_end - job.row_begin, n};
+    backend.pack_weight(*job.slot->weight, job.index, rows, job.row_begin);
   };
   run_jobs(static_cast<int64_t>(jobs.size()), n_threads, draw_job, [] {});
 }
@@ -91,25 +92,25 @@ void draw(const std::vector<Job>& jobs, const Backend& backend, DType type, int 
 }  // namespace
 
 Weights random_weights(
-    const HfConfig& config, const Backend& backend, DType dtype, uint64_t seed, int n_threads) {
+    const HfConfig& config, const Backend& backend, WeightType type, uint64_t seed, int n_threads) {
   QWEN3_CHECK(
       n_threads >= 1, ErrorKind::invalid_argument, "threads: expected >= 1, got {}", n_threads);
-  QWEN3_CHECK(dtype != DType::i32,
-              ErrorKind::invalid_argument,
-              "weights: expected a float type, got int32");
   Weights weights;
   const std::vector<WeightSlot> slots = weight_slots(config, weights);
-  allocate(weights, slots, std::vector<DType>(slots.size(), dtype), backend, "random weights");
+  allocate(weights, slots, std::vector<WeightType>(slots.size(), type), backend, "random weights");
 
   std::vector<Job> jobs;
   for (size_t i = 0; i < slots.size(); ++i) {
     const WeightSlot& slot = slots[i];
     if (slot.kind == Kind::vector) {
       // Norms are 1; biases stay 0.
-      if (slot.name.ends_with(".weight")) std::fill_n(slot.tensor->f32(), slot.shape.numel(), 1.0f);
+      if (slot.name.ends_with(".weight")) {
+        const std::vector<float> ones(static_cast<size_t>(slot.shape.numel()), 1.0f);
+        backend.upload(*slot.vector, ones.data());
+      }
       continue;
     }
-    const int64_t step = rows_per_job(slot.row_numel() * dtype_size(dtype));
+    const int64_t step = rows_per_job(slot, backend, row_bytes(type, slot.row_numel()));
     for (int64_t index = 0; index < slot.n_matrices(); ++index) {
       const uint64_t key = mix(mix(seed + i * kGolden) + static_cast<uint64_t>(index) * kGolden);
       for (int64_t row = 0; row < slot.n_rows(); row += step) {
@@ -117,12 +118,12 @@ Weights random_weights(
       }
     }
   }
-  if (dtype == DType::f32) {
-    draw<float>(jobs, backend, dtype, n_threads);
+  if (type == WeightType::f32) {
+    draw<float>(jobs, backend, type, n_threads);
   } else {
-    draw<uint16_t>(jobs, backend, dtype, n_threads);
+    draw<uint16_t>(jobs, backend, type, n_threads);
   }
-  if (config.tie_word_embeddings) weights.lm_head = weights.embed_tokens;
+  if (config.tie_word_embeddings) weights.lm_head.weight = weights.embed_tokens;
   return weights;
 }
 

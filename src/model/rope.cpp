@@ -3,6 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <tuple>
+#include <utility>
+
+#include "base/checked.h"
+#include "base/error.h"
 
 namespace qwen3 {
 namespace {
@@ -69,17 +74,67 @@ Rope::Rope(const HfConfig& config) {
   if (yarn) attention_scaling_ = static_cast<float>(yarn_attention_scaling(scaling));
 }
 
-void Rope::angles(const Tensor& cos, const Tensor& sin, std::span<const int32_t> positions) const {
-  for (size_t t = 0; t < positions.size(); ++t) {
-    float* c = cos.f32_row(static_cast<int64_t>(t));
-    float* s = sin.f32_row(static_cast<int64_t>(t));
-    for (size_t i = 0; i < inv_freq_.size(); ++i) {
+void Rope::angles(std::span<float> cos, std::span<float> sin, int64_t first) const {
+  const size_t half = inv_freq_.size();
+  for (size_t at = 0; at < cos.size(); at += half) {
+    const auto position = static_cast<float>(first + static_cast<int64_t>(at / half));
+    for (size_t i = 0; i < half; ++i) {
       // The product is rounded to float32 as in transformers; sine and cosine of that are exact.
-      const float angle = static_cast<float>(positions[t]) * inv_freq_[i];
-      c[i] = std::cos(angle) * attention_scaling_;
-      s[i] = std::sin(angle) * attention_scaling_;
+      const float angle = position * inv_freq_[i];
+      cos[at + i] = std::cos(angle) * attention_scaling_;
+      sin[at + i] = std::sin(angle) * attention_scaling_;
     }
   }
+}
+
+namespace {
+
+std::pair<Tensor, Tensor> take_table(Arena& arena, const HfConfig& c, int64_t n_positions) {
+  const Shape shape = {n_positions, c.head_dim / 2};
+  const Tensor cos = arena.take(DType::f32, shape);
+  return {cos, arena.take(DType::f32, shape)};
+}
+
+}  // namespace
+
+int64_t RopeTable::bytes(const HfConfig& config, int64_t n_positions) {
+  Arena measure;
+  take_table(measure, config, n_positions);
+  return measure.used();
+}
+
+RopeTable::RopeTable(const HfConfig& config, const Backend& backend, int64_t n_positions)
+    : rope_(config), storage_(backend.allocate(bytes(config, n_positions))) {
+  Arena arena(storage_);
+  std::tie(cos_, sin_) = take_table(arena, config, n_positions);
+}
+
+void RopeTable::fill_up_to(const Backend& backend, int64_t n_positions) {
+  constexpr int64_t kChunk = 256;  // a decoding sequence comes here once in so many steps
+  const int64_t end = std::min(round_up(n_positions, kChunk), cos_.dim(0));
+  const int64_t count = end - n_filled_;
+  std::vector<float> cos(static_cast<size_t>(count * cos_.dim(1))), sin(cos.size());
+  rope_.angles(cos, sin, n_filled_);
+  backend.upload(cos_.rows(n_filled_, count), cos.data());
+  backend.upload(sin_.rows(n_filled_, count), sin.data());
+  n_filled_ = end;
+}
+
+void RopeTable::gather(Backend& ops,
+                       const Tensor& cos,
+                       const Tensor& sin,
+                       const Tensor& positions,
+                       std::span<const int32_t> on_host) {
+  int64_t n_reached = 0;
+  for (const int32_t position : on_host) n_reached = std::max<int64_t>(n_reached, position + 1);
+  QWEN3_CHECK(n_reached <= cos_.dim(0),
+              ErrorKind::internal,
+              "rope: position {} of at most {}",
+              n_reached - 1,
+              cos_.dim(0) - 1);
+  if (n_reached > n_filled_) fill_up_to(ops, n_reached);
+  ops.gather_rows(cos, cos_, positions);
+  ops.gather_rows(sin, sin_, positions);
 }
 
 }  // namespace qwen3

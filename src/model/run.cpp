@@ -21,61 +21,70 @@ Buffers Buffers::first_rows(int64_t n_tokens) const {
           .routing = {cut(routing.weights), cut(routing.experts)}};
 }
 
-Buffers make_buffers(Arena& arena, const HfConfig& c, int64_t max_tokens) {
+Buffers make_buffers(Arena& arena, const HfConfig& c, int64_t max_tokens, DType activations) {
   const auto take = [&](int64_t features) {
+    return arena.take(activations, {max_tokens, features});
+  };
+  const auto take_f32 = [&](int64_t features) {
     return arena.take(DType::f32, {max_tokens, features});
   };
   Buffers b;
-  b.x = take(c.hidden_size);
+  b.x = take_f32(c.hidden_size);
   b.h = take(c.hidden_size);
-  b.product = take(c.hidden_size);
+  b.product = take_f32(c.hidden_size);
   b.q = take(c.num_attention_heads * c.head_dim);
   b.mix = take(c.num_attention_heads * c.head_dim);
   b.k = take(c.num_key_value_heads * c.head_dim);
   b.v = take(c.num_key_value_heads * c.head_dim);
-  b.cos = take(c.head_dim / 2);
-  b.sin = take(c.head_dim / 2);
+  b.cos = take_f32(c.head_dim / 2);
+  b.sin = take_f32(c.head_dim / 2);
   const bool any_dense = std::ranges::count(c.layer_is_sparse, true) < c.num_hidden_layers;
   if (any_dense) {
     b.gate = take(c.intermediate_size);
     b.up = take(c.intermediate_size);
   }
   if (std::ranges::count(c.layer_is_sparse, true) > 0) {
-    b.router_logits = take(c.num_experts);
-    b.routing.weights = take(c.num_experts_per_tok);
+    b.router_logits = take_f32(c.num_experts);
+    b.routing.weights = take_f32(c.num_experts_per_tok);
     b.routing.experts = arena.take(DType::i32, {max_tokens, c.num_experts_per_tok});
   }
   return b;
 }
 
-Run::Run(Backend& backend, const Buffers& batch_buffers, Tap* tap)
-    : ops(backend), buffers(batch_buffers), tap_(tap) {
+Run::Run(Backend& backend,
+         const HfConfig& model_config,
+         const BoundBatch& bound_batch,
+         const Buffers& batch_buffers,
+         Tap* tap)
+    : ops(backend), config(model_config), batch(bound_batch), buffers(batch_buffers), tap_(tap) {
   if (!watched()) return;
   observer_ = [this](std::string_view name, const Tensor& value) { emit(name, value); };
 }
 
 void Run::scope(int64_t layer, std::string_view block) {
   if (!watched()) return;
-  name_.clear();
-  if (layer >= 0) name_.append("layers.").append(std::to_string(layer)).push_back('.');
-  name_.append(block);
-  scope_size_ = name_.size();
+  scope_.clear();
+  if (layer >= 0) scope_.append("layers.").append(std::to_string(layer)).push_back('.');
+  layer_size_ = scope_.size();
+  scope_.append(block);
 }
 
-void Run::project_and_add(
-    const Tensor& x, const Tensor& y, const Tensor& w, const Tensor& bias, std::string_view name) {
-  if (!bias && !wants(name)) {
+void Run::project_and_add(const Tensor& x,
+                          const Tensor& y,
+                          const Linear& w,
+                          std::string_view name) {
+  if (!w.bias && !wants(name)) {
     ops.linear_add(x, y, w);
     return;
   }
-  ops.linear(buffers.product, y, w, bias);
+  ops.linear(buffers.product, y, w);
   tap(name, buffers.product);
   ops.add(x, buffers.product);
 }
 
 // Until the next call.
 std::string_view Run::full(std::string_view name) {
-  name_.resize(scope_size_);
+  name_.assign(scope_, 0, name.ends_with("_layernorm") ? layer_size_ : scope_.size());
   return name_.append(name);
 }
 
@@ -86,7 +95,7 @@ bool Run::wants_any(std::initializer_list<std::string_view> names) {
 
 void Run::emit(std::string_view name, const Tensor& value) {
   const std::string_view whole = full(name);
-  if (tap_->wants(whole)) tap_->tensor(whole, value);
+  if (tap_->wants(whole)) tap_->tensor(whole, ops.to_host(value, host_));
 }
 
 }  // namespace qwen3

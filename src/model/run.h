@@ -13,56 +13,67 @@
 
 namespace qwen3 {
 
-// Activations of one forward pass, float32, sized once for the largest batch. Members are views of
-// max_tokens rows; first_rows() cuts them to the batch.
+// Activations of one forward pass, sized once for the largest batch. Members are views of max_tokens
+// rows; first_rows() cuts them to the batch. In the backend's activation_dtype() or, where it says
+// so, in float32.
 struct Buffers {
-  Tensor x;              // [n_tokens, hidden_size] the residual stream
+  Tensor x;              // [n_tokens, hidden_size] float32, the residual stream
   Tensor h;              // [n_tokens, hidden_size] normalised input of a block
-  Tensor product;        // [n_tokens, hidden_size] a block's output, when it must exist on its own
+  Tensor product;        // [n_tokens, hidden_size] float32, a block's output on its own
   Tensor q, mix;         // [n_tokens, n_heads * head_dim]
   Tensor k, v;           // [n_tokens, n_kv_heads * head_dim]
-  Tensor cos, sin;       // [n_tokens, head_dim / 2]
+  Tensor cos, sin;       // [n_tokens, head_dim / 2] float32
   Tensor gate, up;       // [n_tokens, intermediate_size]
-  Tensor router_logits;  // [n_tokens, num_experts]
+  Tensor router_logits;  // [n_tokens, num_experts] float32
   Routing routing;       // [n_tokens, num_experts_per_tok]
 
   Buffers first_rows(int64_t n_tokens) const;
 };
 
 // Lays the buffers out in `arena` (which may only be measuring).
-Buffers make_buffers(Arena& arena, const HfConfig& config, int64_t max_tokens);
+Buffers make_buffers(Arena& arena, const HfConfig& config, int64_t max_tokens, DType activations);
 
 class Run {
  public:
-  // `tap` may be null. Both are borrowed for the duration of one forward pass.
-  Run(Backend& backend, const Buffers& batch_buffers, Tap* tap);
+  // `tap` may be null. All is borrowed for the duration of one forward pass.
+  Run(Backend& backend,
+      const HfConfig& model_config,
+      const BoundBatch& bound_batch,
+      const Buffers& batch_buffers,
+      Tap* tap);
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
   Backend& ops;
+  const HfConfig& config;
+  const BoundBatch& batch;
   const Buffers& buffers;
 
+  Norm norm(const Tensor& weight) const {
+    return {weight, static_cast<float>(config.rms_norm_eps)};
+  }
+
   bool watched() const { return kTaps && tap_ != nullptr; }
-  // Whether somebody listens and wants the tensor of this name (any of the names).
+  // Whether somebody listens and wants the tensor of this name.
   bool wants(std::string_view name) { return watched() && wanted(name); }
-  bool wants_any(std::initializer_list<std::string_view> names);
   // Shows a tensor to whoever wants it: a null check when nobody listens.
   void tap(std::string_view name, const Tensor& value) {
     if (watched()) emit(name, value);
   }
-  // Prefix of the names to come: "layers.3." or "layers.3.self_attn.".
+  // Prefix of the names to come: "layers.3." or "layers.3.self_attn.". The two norms of a layer, which
+  // its blocks take, keep the layer's prefix.
   void scope(int64_t layer, std::string_view block = "");
 
-  // Runs an operation as its definition, showing its intermediates, if `observed`; else as it is.
+  // Runs an operation that can show tensors of these names: as its definition if somebody wants one of
+  // them, else as it is.
   template <typename Operation>
-  void observing(bool observed, const Operation& operation) {
-    const Observed scope(ops, observed ? &observer_ : nullptr);
+  void showing(std::initializer_list<std::string_view> names, const Operation& operation) {
+    const Observed scope(ops, wants_any(names) ? &observer_ : nullptr);
     operation();
   }
 
   // x += y · wᵀ (+ bias). The product is shown under `name` to who wants it.
-  void project_and_add(
-      const Tensor& x, const Tensor& y, const Tensor& w, const Tensor& bias, std::string_view name);
+  void project_and_add(const Tensor& x, const Tensor& y, const Linear& w, std::string_view name);
 
  private:
   // For its life, which a listener that throws ends too.
@@ -77,13 +88,15 @@ class Run {
     Backend& ops_;
   };
 
+  bool wants_any(std::initializer_list<std::string_view> names);
   std::string_view full(std::string_view name);
   bool wanted(std::string_view name) { return tap_->wants(full(name)); }
   void emit(std::string_view name, const Tensor& value);
 
   Tap* tap_;
-  std::string name_;  // the scope, and behind it the name last asked for
-  size_t scope_size_ = 0;
+  HostBuffer host_;           // of the tensor that is shown
+  std::string scope_, name_;  // name_: the scope, then the name last asked for
+  size_t layer_size_ = 0;     // of the layer's prefix in scope_
   Observer observer_;
 };
 

@@ -47,12 +47,12 @@ std::string objection(std::string_view name, const HfConfig& config, int64_t las
 
 }  // namespace
 
-void check_all_used(const Checkpoint& checkpoint,
-                    const std::unordered_set<const CheckpointTensor*>& used) {
-  const HfConfig& config = checkpoint.config();
+void check_all_used(const TensorSource& files,
+                    const std::unordered_set<const SourceTensor*>& used) {
+  const HfConfig& config = files.config();
   const std::string* first = nullptr;
   int64_t last_layer = -1;
-  for (const auto& [name, tensor] : checkpoint.tensors()) {
+  for (const auto& [name, tensor] : files.tensors()) {
     last_layer = std::max(last_layer, layer_of(name));
     if (used.contains(&tensor) || ignorable(name, config)) continue;
     const bool before = first == nullptr || layer_of(name) < layer_of(*first) ||
@@ -62,7 +62,7 @@ void check_all_used(const Checkpoint& checkpoint,
   if (first == nullptr) return;
   fail(ErrorKind::corrupt_file,
        "{}: tensor {}: {}; is config.json from another model?",
-       checkpoint.tensors().at(*first).file->name(),
+       files.tensors().at(*first).file->name(),
        quote_for_message(*first),
        objection(*first, config, last_layer));
 }

@@ -4,7 +4,7 @@
 
 #include <unordered_set>
 
-#include "formats/checkpoint.h"
+#include "formats/tensor_source.h"
 
 namespace qwen3 {
 
@@ -12,7 +12,6 @@ namespace qwen3 {
 // config.json speaks against it: layers beyond num_hidden_layers, biases without attention_bias.
 // What published Qwen3 checkpoints store beside the model is passed over: the head of a tied model,
 // buffers of the rotary embedding, layers for multi-token prediction ("mtp.").
-void check_all_used(const Checkpoint& checkpoint,
-                    const std::unordered_set<const CheckpointTensor*>& used);
+void check_all_used(const TensorSource& files, const std::unordered_set<const SourceTensor*>& used);
 
 }  // namespace qwen3

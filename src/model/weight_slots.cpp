@@ -30,47 +30,47 @@ class Walk {
     }
   }
 
-  void matrix(std::string name, Tensor& tensor, int64_t out, int64_t in) {
-    slots_.push_back({Kind::matrix, std::move(name), {}, {out, in}, &tensor});
+  void matrix(std::string name, Weight& weight, int64_t out, int64_t in) {
+    slots_.push_back({Kind::matrix, std::move(name), {}, {out, in}, &weight, nullptr});
   }
   void vector(std::string name, Tensor& tensor, int64_t size) {
-    slots_.push_back({Kind::vector, std::move(name), {}, {size}, &tensor});
+    slots_.push_back({Kind::vector, std::move(name), {}, {size}, nullptr, &tensor});
   }
 
  private:
   void attention(AttentionWeights& w, const std::string& name) {
     const int64_t q_size = c_.num_attention_heads * c_.head_dim;
     const int64_t kv_size = c_.num_key_value_heads * c_.head_dim;
-    matrix(name + "q_proj.weight", w.q_proj, q_size, c_.hidden_size);
-    matrix(name + "k_proj.weight", w.k_proj, kv_size, c_.hidden_size);
-    matrix(name + "v_proj.weight", w.v_proj, kv_size, c_.hidden_size);
-    matrix(name + "o_proj.weight", w.o_proj, c_.hidden_size, q_size);
+    matrix(name + "q_proj.weight", w.q_proj.weight, q_size, c_.hidden_size);
+    matrix(name + "k_proj.weight", w.k_proj.weight, kv_size, c_.hidden_size);
+    matrix(name + "v_proj.weight", w.v_proj.weight, kv_size, c_.hidden_size);
+    matrix(name + "o_proj.weight", w.o_proj.weight, c_.hidden_size, q_size);
     if (c_.attention_bias) {
-      vector(name + "q_proj.bias", w.q_bias, q_size);
-      vector(name + "k_proj.bias", w.k_bias, kv_size);
-      vector(name + "v_proj.bias", w.v_bias, kv_size);
-      vector(name + "o_proj.bias", w.o_bias, c_.hidden_size);
+      vector(name + "q_proj.bias", w.q_proj.bias, q_size);
+      vector(name + "k_proj.bias", w.k_proj.bias, kv_size);
+      vector(name + "v_proj.bias", w.v_proj.bias, kv_size);
+      vector(name + "o_proj.bias", w.o_proj.bias, c_.hidden_size);
     }
     vector(name + "q_norm.weight", w.q_norm, c_.head_dim);
     vector(name + "k_norm.weight", w.k_norm, c_.head_dim);
   }
 
   void mlp(MlpWeights& w, const std::string& name) {
-    matrix(name + "gate_proj.weight", w.gate_proj, c_.intermediate_size, c_.hidden_size);
-    matrix(name + "up_proj.weight", w.up_proj, c_.intermediate_size, c_.hidden_size);
-    matrix(name + "down_proj.weight", w.down_proj, c_.hidden_size, c_.intermediate_size);
+    matrix(name + "gate_proj.weight", w.gate_proj.weight, c_.intermediate_size, c_.hidden_size);
+    matrix(name + "up_proj.weight", w.up_proj.weight, c_.intermediate_size, c_.hidden_size);
+    matrix(name + "down_proj.weight", w.down_proj.weight, c_.hidden_size, c_.intermediate_size);
   }
 
   void moe(MoeWeights& w, const std::string& name) {
     const int64_t n = c_.num_experts, inner = c_.moe_intermediate_size, hidden = c_.hidden_size;
-    matrix(name + "gate.weight", w.router, n, hidden);
+    matrix(name + "gate.weight", w.router.weight, n, hidden);
     experts(name, "gate_proj", w.experts.gate_proj, {n, inner, hidden});
     experts(name, "up_proj", w.experts.up_proj, {n, inner, hidden});
     experts(name, "down_proj", w.experts.down_proj, {n, hidden, inner});
   }
 
-  void experts(const std::string& name, const char* projection, Tensor& tensor, Shape shape) {
-    slots_.push_back({Kind::experts, name + "experts", projection, shape, &tensor});
+  void experts(const std::string& name, const char* projection, Weight& weight, Shape shape) {
+    slots_.push_back({Kind::experts, name + "experts", projection, shape, &weight, nullptr});
   }
 
   const HfConfig& c_;
@@ -91,34 +91,38 @@ std::vector<WeightSlot> weight_slots(const HfConfig& config, Weights& weights) {
   }
   walk.vector("model.norm.weight", weights.norm, config.hidden_size);
   if (!config.tie_word_embeddings) {
-    walk.matrix("lm_head.weight", weights.lm_head, config.vocab_size, config.hidden_size);
+    walk.matrix("lm_head.weight", weights.lm_head.weight, config.vocab_size, config.hidden_size);
   }
   return slots;
 }
 
 void carve(Arena& arena,
            const std::vector<WeightSlot>& slots,
-           const std::vector<DType>& dtypes,
+           const std::vector<WeightType>& types,
            const Backend& backend) {
   for (size_t i = 0; i < slots.size(); ++i) {
     const WeightSlot& slot = slots[i];
-    *slot.tensor = slot.kind == Kind::vector
-                       ? arena.take(DType::f32, slot.shape)
-                       : arena.take(dtypes[i], slot.shape, backend.weight_layout(dtypes[i]));
+    if (slot.kind == Kind::vector) {
+      *slot.vector = arena.take(DType::f32, slot.shape);
+      continue;
+    }
+    const WeightFormat format = backend.weight_format(types[i], slot.n_rows(), slot.row_numel());
+    *slot.weight =
+        Weight(arena.take(slot.n_matrices() * format.bytes), types[i], slot.shape, format);
   }
 }
 
 void allocate(Weights& weights,
               const std::vector<WeightSlot>& slots,
-              const std::vector<DType>& dtypes,
+              const std::vector<WeightType>& types,
               const Backend& backend,
               std::string_view where) {
   Arena measure;
-  carve(measure, slots, dtypes, backend);
-  const int64_t available = available_memory_bytes();
+  carve(measure, slots, types, backend);
+  const int64_t available = backend.available_bytes();
   bool wide = false;  // whether a smaller dtype would help
   for (size_t i = 0; i < slots.size(); ++i) {
-    wide = wide || (slots[i].kind != Kind::vector && dtype_size(dtypes[i]) > 2);
+    wide = wide || (slots[i].kind != Kind::vector && types[i] == WeightType::f32);
   }
   QWEN3_CHECK(measure.used() <= available,
               ErrorKind::out_of_memory,
@@ -129,14 +133,17 @@ void allocate(Weights& weights,
               format_bytes(available),
               wide ? ", dtype bfloat16" : "",
               format_bytes(measure.used() - available));
-  weights.storage = Storage(measure.used());
+  weights.storage = backend.allocate(measure.used());
   Arena arena(weights.storage);
-  carve(arena, slots, dtypes, backend);
+  carve(arena, slots, types, backend);
 }
 
-int64_t rows_per_job(int64_t row_bytes) {
+int64_t rows_per_job(const WeightSlot& slot, const Backend& backend, int64_t row_bytes) {
+  if (slot.kind == Kind::vector) return slot.n_rows();
   constexpr int64_t kJobBytes = 512 << 10;
-  return std::max<int64_t>(16, kJobBytes / row_bytes / 16 * 16);
+  const int64_t step =
+      backend.weight_format(slot.weight->type(), slot.n_rows(), slot.row_numel()).row_step;
+  return std::max(step, kJobBytes / row_bytes / step * step);
 }
 
 }  // namespace qwen3

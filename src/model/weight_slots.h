@@ -11,6 +11,7 @@
 #include "model/weights.h"
 #include "tensor/storage.h"
 #include "tensor/tensor.h"
+#include "tensor/weight.h"
 
 namespace qwen3 {
 
@@ -25,10 +26,11 @@ struct WeightSlot {
   std::string name;
   std::string projection;
   Shape shape;
-  Tensor* tensor;  // in the Weights given to weight_slots
+  Weight* weight = nullptr;  // of a matrix or experts, in the Weights given to weight_slots
+  Tensor* vector = nullptr;  // of a vector
 
   int64_t n_matrices() const { return kind == Kind::experts ? shape[0] : 1; }
-  int64_t n_rows() const { return shape[shape.rank() == 3 ? 1 : 0]; }
+  int64_t n_rows() const { return shape[shape.rank() == 3 ? 1 : 0]; }  // of each matrix
   int64_t row_numel() const { return kind == Kind::vector ? 1 : shape[shape.rank() - 1]; }
 };
 
@@ -36,10 +38,10 @@ struct WeightSlot {
 // only if it is not tied. `weights` must stay where it is while the slots are used.
 std::vector<WeightSlot> weight_slots(const HfConfig& config, Weights& weights);
 
-// Carves a tensor for every slot; vectors are float32 whatever dtypes[i] says.
+// Carves every slot out of `arena`: matrices and experts of types[i], vectors in float32.
 void carve(Arena& arena,
            const std::vector<WeightSlot>& slots,
-           const std::vector<DType>& dtypes,
+           const std::vector<WeightType>& types,
            const Backend& backend);
 
 // Allocates the one storage of `weights` and carves all slots out of it. Throws
@@ -47,11 +49,12 @@ void carve(Arena& arena,
 // `where` begins the message.
 void allocate(Weights& weights,
               const std::vector<WeightSlot>& slots,
-              const std::vector<DType>& dtypes,
+              const std::vector<WeightType>& types,
               const Backend& backend,
               std::string_view where);
 
-// Rows per job: multiples of 16 whose bytes stay within a core's second-level cache.
-int64_t rows_per_job(int64_t row_bytes);
+// Rows that one thread loads and packs in one go: whole steps of the backend's format whose bytes
+// stay within a core's second-level cache. All rows of a vector.
+int64_t rows_per_job(const WeightSlot& slot, const Backend& backend, int64_t row_bytes);
 
 }  // namespace qwen3

@@ -26,14 +26,14 @@ using Kind = WeightSlot::Kind;
 
 // Where one matrix (or vector) of a slot comes from.
 struct Source {
-  const CheckpointTensor* tensor;
+  const SourceTensor* tensor;
   int64_t first_row;  // in `tensor`, seen as rows of the slot's row_numel
 };
 
 struct Job {
   const WeightSlot* slot;
   int64_t index;  // of the matrix
-  const CheckpointTensor* tensor;
+  const SourceTensor* tensor;
   int64_t file_offset;
   int64_t row_begin, row_end;
 };
@@ -42,7 +42,7 @@ std::string to_text(const std::vector<int64_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
 
-void check_shape(const CheckpointTensor& tensor,
+void check_shape(const SourceTensor& tensor,
                  std::string_view name,
                  const std::vector<int64_t>& expected) {
   QWEN3_CHECK(tensor.shape == expected,
@@ -54,15 +54,15 @@ void check_shape(const CheckpointTensor& tensor,
               to_text(tensor.shape));
 }
 
-const CheckpointTensor& require(const Checkpoint& checkpoint,
-                                const std::string& name,
-                                const std::vector<int64_t>& shape) {
-  const CheckpointTensor* tensor = checkpoint.find(name);
+const SourceTensor& require(const TensorSource& files,
+                            const std::string& name,
+                            const std::vector<int64_t>& shape) {
+  const SourceTensor* tensor = files.find(name);
   QWEN3_CHECK(tensor != nullptr,
               ErrorKind::not_found,
               "{}: tensor {}: expected shape {}, got no such tensor; is config.json from another "
               "model, or the download incomplete?",
-              checkpoint.name(),
+              files.name(),
               name,
               to_text(shape));
   check_shape(*tensor, name, shape);
@@ -70,17 +70,17 @@ const CheckpointTensor& require(const Checkpoint& checkpoint,
 }
 
 // transformers 5 may store all experts of a layer in one tensor; nullptr if this file does not.
-const CheckpointTensor* find_fused(const Checkpoint& checkpoint, const std::string& name) {
-  const CheckpointTensor* tensor = checkpoint.find(name);
-  return tensor != nullptr ? tensor : checkpoint.find(name + ".weight");
+const SourceTensor* find_fused(const TensorSource& files, const std::string& name) {
+  const SourceTensor* tensor = files.find(name);
+  return tensor != nullptr ? tensor : files.find(name + ".weight");
 }
 
-std::vector<Source> expert_sources(const Checkpoint& checkpoint, const WeightSlot& slot) {
+std::vector<Source> expert_sources(const TensorSource& files, const WeightSlot& slot) {
   const int64_t n_experts = slot.shape[0], out = slot.shape[1], in = slot.shape[2];
   const bool down = slot.projection == "down_proj";
   std::vector<Source> sources;
   const std::string fused_name = slot.name + (down ? ".down_proj" : ".gate_up_proj");
-  if (const CheckpointTensor* fused = find_fused(checkpoint, fused_name)) {
+  if (const SourceTensor* fused = find_fused(files, fused_name)) {
     // gate_up_proj holds the rows of gate_proj, then those of up_proj, expert by expert.
     const int64_t stride = down ? out : 2 * out;
     check_shape(*fused, fused_name, {n_experts, stride, in});
@@ -90,47 +90,51 @@ std::vector<Source> expert_sources(const Checkpoint& checkpoint, const WeightSlo
   }
   for (int64_t e = 0; e < n_experts; ++e) {
     const std::string name = fmt::format("{}.{}.{}.weight", slot.name, e, slot.projection);
-    sources.push_back({&require(checkpoint, name, {out, in}), 0});
+    sources.push_back({&require(files, name, {out, in}), 0});
   }
   return sources;
 }
 
-std::vector<Source> find_sources(const Checkpoint& checkpoint, const WeightSlot& slot) {
-  if (slot.kind == Kind::experts) return expert_sources(checkpoint, slot);
+std::vector<Source> find_sources(const TensorSource& files, const WeightSlot& slot) {
+  if (slot.kind == Kind::experts) return expert_sources(files, slot);
   std::vector<int64_t> shape;
   for (int i = 0; i < slot.shape.rank(); ++i) shape.push_back(slot.shape[i]);
-  return {{&require(checkpoint, slot.name, shape), 0}};
+  return {{&require(files, slot.name, shape), 0}};
 }
 
-std::unordered_set<const CheckpointTensor*> tensors_of(
+std::unordered_set<const SourceTensor*> tensors_of(
     const std::vector<std::vector<Source>>& sources) {
-  std::unordered_set<const CheckpointTensor*> tensors;
+  std::unordered_set<const SourceTensor*> tensors;
   for (const std::vector<Source>& of_slot : sources) {
     for (const Source& source : of_slot) tensors.insert(source.tensor);
   }
   return tensors;
 }
 
-DType packed_dtype(WeightsDType wanted, const std::vector<Source>& sources) {
-  if (wanted == WeightsDType::f32) return DType::f32;
-  if (wanted == WeightsDType::bf16) return DType::bf16;
-  const DType first = sources.front().tensor->dtype;
+WeightType packed_type(WeightsDType wanted, const std::vector<Source>& sources) {
+  if (wanted == WeightsDType::f32) return WeightType::f32;
+  if (wanted == WeightsDType::bf16) return WeightType::bf16;
+  const WeightType first = sources.front().tensor->type;
   const bool same = std::all_of(sources.begin(), sources.end(), [&](const Source& source) {
-    return source.tensor->dtype == first;
+    return source.tensor->type == first;
   });
-  return same ? first : DType::f32;  // experts stored in different types: float32 holds them all
+  return same ? first
+              : WeightType::f32;  // experts stored in different types: float32 holds them all
 }
 
-void add_jobs(std::vector<Job>& jobs, const WeightSlot& slot, const std::vector<Source>& sources) {
+void add_jobs(std::vector<Job>& jobs,
+              const WeightSlot& slot,
+              const std::vector<Source>& sources,
+              const Backend& backend) {
   for (size_t index = 0; index < sources.size(); ++index) {
     const auto& [tensor, first_row] = sources[index];
-    const int64_t row_bytes = slot.row_numel() * dtype_size(tensor->dtype);
-    const int64_t step = slot.kind == Kind::vector ? slot.n_rows() : rows_per_job(row_bytes);
+    const int64_t bytes = row_bytes(tensor->type, slot.row_numel());
+    const int64_t step = rows_per_job(slot, backend, bytes);
     for (int64_t row = 0; row < slot.n_rows(); row += step) {
       jobs.push_back({&slot,
                       static_cast<int64_t>(index),
                       tensor,
-                      tensor->begin + (first_row + row) * row_bytes,
+                      tensor->begin + (first_row + row) * bytes,
                       row,
                       std::min(row + step, slot.n_rows())});
     }
@@ -162,28 +166,33 @@ class Loader {
   explicit Loader(const Backend& backend) : backend_(&backend) {}
 
   void load(const Job& job) {
-    const Tensor& to = *job.slot->tensor;
-    const int64_t numel = (job.row_end - job.row_begin) * job.slot->row_numel();
-    std::byte* raw = grow(raw_, numel * dtype_size(job.tensor->dtype));
-    job.tensor->file->read(job.file_offset, std::span(raw, raw_bytes(job)));
-    check_finite(job, raw, job.tensor->dtype, numel);
-    if (job.slot->kind == Kind::vector) {
-      convert_elements(to.data(), DType::f32, raw, job.tensor->dtype, numel);
+    const WeightSlot& slot = *job.slot;
+    const int64_t numel = (job.row_end - job.row_begin) * slot.row_numel();
+    const DType stored = dtype_of(job.tensor->type);
+    std::byte* rows = grow(raw_, n_bytes(job));
+    job.tensor->file->read(job.file_offset, std::span(rows, static_cast<size_t>(n_bytes(job))));
+    check_finite(job, rows, stored, numel);
+    if (slot.kind == Kind::vector) {
+      std::byte* floats = grow(converted_, numel * dtype_size(DType::f32));
+      convert_elements(floats, DType::f32, rows, stored, numel);
+      backend_->upload(*slot.vector, floats);
       return;
     }
-    std::byte* rows = raw;
-    if (to.dtype() != job.tensor->dtype) {
-      rows = grow(converted_, numel * dtype_size(to.dtype()));
-      convert_elements(rows, to.dtype(), raw, job.tensor->dtype, numel);
-      check_finite(job, rows, to.dtype(), numel);  // float32 reaches a little further than bfloat16
+    const WeightType type = slot.weight->type();
+    if (type != job.tensor->type) {
+      const std::byte* from = rows;
+      rows = grow(converted_, row_bytes(type, numel));
+      convert_elements(rows, dtype_of(type), from, stored, numel);
+      check_finite(job, rows, dtype_of(type), numel);  // float32 reaches a little further than bf16
     }
-    const Shape shape = {job.row_end - job.row_begin, job.slot->row_numel()};
-    backend_->pack_weight(to, job.index, Tensor(rows, to.dtype(), shape), job.row_begin);
+    backend_->pack_weight(*slot.weight,
+                          job.index,
+                          {type, rows, job.row_end - job.row_begin, slot.row_numel()},
+                          job.row_begin);
   }
 
-  static size_t raw_bytes(const Job& job) {
-    return static_cast<size_t>((job.row_end - job.row_begin) * job.slot->row_numel() *
-                               dtype_size(job.tensor->dtype));
+  static int64_t n_bytes(const Job& job) {
+    return (job.row_end - job.row_begin) * row_bytes(job.tensor->type, job.slot->row_numel());
   }
 
  private:
@@ -203,7 +212,7 @@ void run(std::vector<Job>& jobs, const Backend& backend, int n_threads, const Pr
     return a.file_offset < b.file_offset;
   });
   int64_t total = 0;
-  for (const Job& job : jobs) total += static_cast<int64_t>(Loader::raw_bytes(job));
+  for (const Job& job : jobs) total += Loader::n_bytes(job);
   std::atomic<int64_t> done{0};
   const auto report = [&](int64_t bytes) {
     if (progress) progress("loading weights", bytes, total);
@@ -216,7 +225,7 @@ void run(std::vector<Job>& jobs, const Backend& backend, int n_threads, const Pr
       [&](int64_t i, int thread) {
         const Job& job = jobs[static_cast<size_t>(i)];
         loaders[static_cast<size_t>(thread)].load(job);
-        done.fetch_add(static_cast<int64_t>(Loader::raw_bytes(job)));
+        done.fetch_add(Loader::n_bytes(job));
       },
       [&] {
         if (const int64_t bytes = done.load(); bytes < total) report(bytes);
@@ -226,11 +235,11 @@ void run(std::vector<Job>& jobs, const Backend& backend, int n_threads, const Pr
 
 }  // namespace
 
-int64_t weights_bytes(const HfConfig& config, const Backend& backend, DType stored) {
+int64_t weights_bytes(const HfConfig& config, const Backend& backend, WeightType type) {
   Weights weights;
   const std::vector<WeightSlot> slots = weight_slots(config, weights);
   Arena measure;
-  carve(measure, slots, std::vector<DType>(slots.size(), stored), backend);
+  carve(measure, slots, std::vector<WeightType>(slots.size(), type), backend);
   return measure.used();
 }
 
@@ -245,7 +254,7 @@ int64_t n_active_parameters(const HfConfig& config) {
   Weights weights;
   int64_t n = 0;
   for (const WeightSlot& slot : weight_slots(config, weights)) {
-    const bool only_looked_up = slot.tensor == &weights.embed_tokens && !config.tie_word_embeddings;
+    const bool only_looked_up = slot.weight == &weights.embed_tokens && !config.tie_word_embeddings;
     if (only_looked_up) continue;
     n += slot.kind == Kind::experts
              ? slot.shape.numel() / config.num_experts * config.num_experts_per_tok
@@ -254,33 +263,33 @@ int64_t n_active_parameters(const HfConfig& config) {
   return n;
 }
 
-Weights load_weights(const Checkpoint& checkpoint,
+Weights load_weights(const TensorSource& files,
                      const Backend& backend,
                      WeightsDType dtype,
                      int n_threads,
                      const Progress& progress) {
   QWEN3_CHECK(
       n_threads >= 1, ErrorKind::invalid_argument, "threads: expected >= 1, got {}", n_threads);
-  const HfConfig& config = checkpoint.config();
+  const HfConfig& config = files.config();
   Weights weights;
   std::vector<WeightSlot> slots = weight_slots(config, weights);
-  if (slots.back().tensor == &weights.lm_head && checkpoint.find(slots.back().name) == nullptr) {
+  if (slots.back().weight == &weights.lm_head.weight && files.find(slots.back().name) == nullptr) {
     slots.pop_back();  // an embedding model
   }
 
   std::vector<std::vector<Source>> sources;
-  std::vector<DType> dtypes;
+  std::vector<WeightType> types;
   for (const WeightSlot& slot : slots) {
-    sources.push_back(find_sources(checkpoint, slot));
-    dtypes.push_back(packed_dtype(dtype, sources.back()));
+    sources.push_back(find_sources(files, slot));
+    types.push_back(packed_type(dtype, sources.back()));
   }
-  check_all_used(checkpoint, tensors_of(sources));
-  allocate(weights, slots, dtypes, backend, checkpoint.name());
+  check_all_used(files, tensors_of(sources));
+  allocate(weights, slots, types, backend, files.name());
   std::vector<Job> jobs;
-  for (size_t i = 0; i < slots.size(); ++i) add_jobs(jobs, slots[i], sources[i]);
+  for (size_t i = 0; i < slots.size(); ++i) add_jobs(jobs, slots[i], sources[i], backend);
   run(jobs, backend, n_threads, progress);
-  for (const InputFile& file : checkpoint.files()) file.check_unchanged();
-  if (config.tie_word_embeddings) weights.lm_head = weights.embed_tokens;
+  files.check_unchanged();
+  if (config.tie_word_embeddings) weights.lm_head.weight = weights.embed_tokens;
   return weights;
 }
 

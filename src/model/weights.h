@@ -11,27 +11,26 @@
 #include <vector>
 
 #include "base/progress.h"
-#include "formats/checkpoint.h"
 #include "formats/hf_config.h"
+#include "formats/tensor_source.h"
 #include "kernels/backend.h"
 #include "tensor/storage.h"
 
 namespace qwen3 {
 
 struct AttentionWeights {
-  Tensor q_proj, k_proj, v_proj;          // [n_heads or n_kv_heads * head_dim, hidden_size]
-  Tensor o_proj;                          // [hidden_size, n_heads * head_dim]
-  Tensor q_bias, k_bias, v_bias, o_bias;  // empty unless attention_bias; float32
-  Tensor q_norm, k_norm;                  // [head_dim] float32
+  Linear q_proj, k_proj, v_proj;  // [n_heads or n_kv_heads * head_dim, hidden_size]
+  Linear o_proj;                  // [hidden_size, n_heads * head_dim]
+  Tensor q_norm, k_norm;          // [head_dim] float32
 };
 
 struct MlpWeights {
-  Tensor gate_proj, up_proj;  // [intermediate_size, hidden_size]
-  Tensor down_proj;           // [hidden_size, intermediate_size]
+  Linear gate_proj, up_proj;  // [intermediate_size, hidden_size]
+  Linear down_proj;           // [hidden_size, intermediate_size]
 };
 
 struct MoeWeights {
-  Tensor router;  // [num_experts, hidden_size]
+  Linear router;  // [num_experts, hidden_size]
   ExpertWeights experts;
 };
 
@@ -42,12 +41,12 @@ struct LayerWeights {
 };
 
 struct Weights {
-  Tensor embed_tokens;  // [vocab_size, hidden_size]
+  Weight embed_tokens;  // [vocab_size, hidden_size]
   std::vector<LayerWeights> layers;
   Tensor norm;  // [hidden_size] float32
-  // [vocab_size, hidden_size]; the same tensor as embed_tokens when tied. Empty when the checkpoint
+  // [vocab_size, hidden_size]; the same weight as embed_tokens when tied. Empty when the checkpoint
   // is not tied and has no head: an embedding model, from which no logits can be asked.
-  Tensor lm_head;
+  Linear lm_head;
   Storage storage;
 
   int64_t n_bytes() const { return storage.bytes(); }
@@ -56,8 +55,8 @@ struct Weights {
 enum class WeightsDType { as_stored, f32, bf16 };
 
 // Bytes that load_weights will allocate: from the config alone, nothing is read.
-// `stored` is the dtype of all matrices; a head is counted even if the checkpoint will lack it.
-int64_t weights_bytes(const HfConfig& config, const Backend& backend, DType stored);
+// `type` is that of all matrices; a head is counted even if the checkpoint will lack it.
+int64_t weights_bytes(const HfConfig& config, const Backend& backend, WeightType type);
 
 // Total number of parameters, a tied head counted once.
 int64_t n_parameters(const HfConfig& config);
@@ -77,16 +76,16 @@ int64_t n_active_parameters(const HfConfig& config);
 // `progress` counts bytes read and is called on the calling thread.
 // Throws Error{not_found, corrupt_file, unsupported, out_of_memory, device}. A file that shrinks
 // meanwhile is an Error{corrupt_file}.
-Weights load_weights(const Checkpoint& checkpoint,
+Weights load_weights(const TensorSource& source,
                      const Backend& backend,
                      WeightsDType dtype,
                      int n_threads,
                      const Progress& progress);
 
-// Weights drawn from about N(0, 0.02²) (a sum of four uniforms) and rounded to `dtype`, norms 1,
+// Weights drawn from about N(0, 0.02²) (a sum of four uniforms) and rounded to `type`, norms 1,
 // biases 0: for benchmarks from a bare config.json. The same seed gives the same weights on any
 // thread count. Throws Error{out_of_memory, invalid_argument}.
 Weights random_weights(
-    const HfConfig& config, const Backend& backend, DType dtype, uint64_t seed, int n_threads);
+    const HfConfig& config, const Backend& backend, WeightType type, uint64_t seed, int n_threads);
 
 }  // namespace qwen3

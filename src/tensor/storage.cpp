@@ -29,19 +29,20 @@ Storage::Storage(int64_t bytes) {
   if (rounded >= kHugePageBytes) ::madvise(memory, static_cast<size_t>(rounded), MADV_HUGEPAGE);
   data_ = static_cast<std::byte*>(memory);
   bytes_ = rounded;
+  release_ = [](std::byte* data, int64_t size) { ::munmap(data, static_cast<size_t>(size)); };
 }
 
-Storage::~Storage() {
-  if (data_ != nullptr) ::munmap(data_, static_cast<size_t>(bytes_));
-}
-
-Tensor Arena::take(DType type, Shape shape, Layout layout) {
+std::byte* Arena::take(int64_t bytes) {
   const int64_t begin = round_up(used_, kTensorAlignment);
-  used_ = begin + layout_bytes(type, shape, layout);
-  if (base_ == nullptr) return {nullptr, type, shape, layout};
+  used_ = begin + bytes;
+  if (base_ == nullptr) return nullptr;
   QWEN3_CHECK(
       used_ <= capacity_, ErrorKind::internal, "arena: {} bytes used of {}", used_, capacity_);
-  return {base_ + begin, type, shape, layout};
+  return base_ + begin;
+}
+
+Tensor Arena::take(DType type, Shape shape) {
+  return {take(shape.numel() * dtype_size(type)), type, shape, place_};
 }
 
 }  // namespace qwen3

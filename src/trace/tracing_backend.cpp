@@ -8,11 +8,16 @@ namespace qwen3 {
 namespace {
 
 double bytes_of(const Tensor& t) { return static_cast<double>(t.numel() * dtype_size(t.dtype())); }
+// As files store it: padding is no work.
+double bytes_of(const Weight& w) {
+  return static_cast<double>(w.n_matrices() * w.n_out() * row_bytes(w.type(), w.n_in()));
+}
 double count(const Tensor& t) { return static_cast<double>(t.numel()); }
 
 // Experts that at least one token chose: only their weights are read.
-double n_experts_used(const Routing& routing) {
-  const Tensor& experts = routing.experts;
+double n_experts_used(const Backend& backend, const Routing& routing) {
+  HostBuffer buffer;
+  const Tensor experts = backend.to_host(routing.experts, buffer);
   return static_cast<double>(
       std::set<int32_t>(experts.i32(), experts.i32() + experts.numel()).size());
 }
@@ -23,21 +28,20 @@ class TracingBackend final : public Backend {
       : inner_(std::move(inner)), log_(log) {}
 
   BackendInfo info() const override { return inner_->info(); }
-  void for_each_row(int64_t n_rows, const RowBody& body) override {
-    inner_->for_each_row(n_rows, body);
+  WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const override {
+    return inner_->weight_format(type, n_out, n_in);
   }
-  Layout weight_layout(DType type) const override { return inner_->weight_layout(type); }
-  void pack_weight(const Tensor& packed,
+  void pack_weight(const Weight& to,
                    int64_t index,
-                   const Tensor& rows,
+                   const WeightRows& rows,
                    int64_t row_begin) const override {
-    inner_->pack_weight(packed, index, rows, row_begin);
+    inner_->pack_weight(to, index, rows, row_begin);
   }
   void unpack_rows(const Tensor& out,
-                   const Tensor& packed,
+                   const Weight& from,
                    int64_t index,
                    int64_t row_begin) const override {
-    inner_->unpack_rows(out, packed, index, row_begin);
+    inner_->unpack_rows(out, from, index, row_begin);
   }
   int64_t kv_bytes(DType type,
                    int64_t n_blocks,
@@ -46,25 +50,41 @@ class TracingBackend final : public Backend {
                    int64_t head_dim) const override {
     return inner_->kv_bytes(type, n_blocks, block_size, n_kv_heads, head_dim);
   }
-  void reserve(int64_t max_tokens, int64_t max_features, int64_t max_kv_len) override {
-    inner_->reserve(max_tokens, max_features, max_kv_len);
+  Storage allocate(int64_t bytes) const override { return inner_->allocate(bytes); }
+  int64_t available_bytes() const override { return inner_->available_bytes(); }
+  DType activation_dtype() const override { return inner_->activation_dtype(); }
+  void upload(const Tensor& to, const void* from) const override { inner_->upload(to, from); }
+  Tensor to_host(const Tensor& from, HostBuffer& buffer) const override {
+    return inner_->to_host(from, buffer);
+  }
+  void synchronize() override { inner_->synchronize(); }
+  void reserve(const BatchLimits& limits) override { inner_->reserve(limits); }
+  // Every operation is timed by itself: none is padded or replayed.
+  BoundBatch bind(const Batch& batch, Watched) override {
+    return inner_->bind(batch, Watched::yes);
   }
 
-  void embed(const Tensor& out, std::span<const int32_t> ids, const Tensor& table) override {
+  void embed(const Tensor& out, const Tensor& ids, const Weight& table) override {
     const auto begin = SpanLog::Clock::now();
     inner_->embed(out, ids, table);
-    const double read = count(out) * static_cast<double>(dtype_size(table.dtype()));
+    const double read = static_cast<double>(out.dim(0) * row_bytes(table.type(), table.n_in()));
     log_.add("embed", begin, out.dim(0), read + bytes_of(out), 0);
+  }
+  void fill(const Tensor& x, float value) override {
+    const auto begin = SpanLog::Clock::now();
+    inner_->fill(x, value);
+    log_.add("fill", begin, x.dim(0), bytes_of(x), 0);
   }
   void rms_norm(const Tensor& out, const Tensor& x, const Tensor& w, float eps) override {
     const auto begin = SpanLog::Clock::now();
     inner_->rms_norm(out, x, w, eps);
     log_.add("rms_norm", begin, x.dim(0), bytes_of(x) + bytes_of(out) + bytes_of(w), 4 * count(x));
   }
-  void linear(const Tensor& out, const Tensor& x, const Tensor& w, const Tensor& bias) override {
+  void linear(const Tensor& out, const Tensor& x, const Linear& w) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->linear(out, x, w, bias);
-    log_.add("linear", begin, x.dim(0), product_bytes(out, x, w), product_flops(x, w));
+    inner_->linear(out, x, w);
+    log_.add(
+        "linear", begin, x.dim(0), product_bytes(out, x, w.weight), product_flops(x, w.weight));
   }
   void rope_rotate_half(const Tensor& x, const Tensor& cos, const Tensor& sin) override {
     const auto begin = SpanLog::Clock::now();
@@ -74,22 +94,22 @@ class TracingBackend final : public Backend {
   void kv_store(const KvLayer& kv,
                 const Tensor& k,
                 const Tensor& v,
-                std::span<const int64_t> slots) override {
+                const BoundBatch& batch) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->kv_store(kv, k, v, slots);
+    inner_->kv_store(kv, k, v, batch);
     const double written = 2 * count(k) * static_cast<double>(dtype_size(kv.k.dtype()));
     log_.add("kv_store", begin, k.dim(0), bytes_of(k) + bytes_of(v) + written, 0);
   }
   void attention(const Tensor& out,
                  const Tensor& q,
                  const KvLayer& kv,
-                 const Batch& batch,
+                 const BoundBatch& batch,
                  const AttentionOptions& options) override {
     const auto begin = SpanLog::Clock::now();
     inner_->set_observer(observer());  // the probabilities are seen inside
     inner_->attention(out, q, kv, batch, options);
     inner_->set_observer(nullptr);
-    const Work work = attention_work(q, kv, batch, options.sliding_window);
+    const Work work = attention_work(q, kv, batch.batch, options.sliding_window);
     log_.add("attention", begin, q.dim(0), work.bytes + 2 * bytes_of(q), work.flops);
   }
   void silu_mul(const Tensor& out, const Tensor& gate, const Tensor& up) override {
@@ -111,15 +131,15 @@ class TracingBackend final : public Backend {
              bytes_of(logits) + bytes_of(routing.weights) + bytes_of(routing.experts),
              3 * count(logits));
   }
-  void gather_rows(const Tensor& out, const Tensor& x, std::span<const int32_t> rows) override {
+  void gather_rows(const Tensor& out, const Tensor& x, const Tensor& rows) override {
     const auto begin = SpanLog::Clock::now();
     inner_->gather_rows(out, x, rows);
     log_.add("gather_rows", begin, out.dim(0), 2 * bytes_of(out), 0);
   }
   void scatter_add_rows(const Tensor& x,
                         const Tensor& y,
-                        std::span<const int32_t> rows,
-                        std::span<const float> scales) override {
+                        const Tensor& rows,
+                        const Tensor& scales) override {
     const auto begin = SpanLog::Clock::now();
     inner_->scatter_add_rows(x, y, rows, scales);
     log_.add("scatter_add_rows", begin, y.dim(0), 3 * bytes_of(y), 2 * count(y));
@@ -127,23 +147,22 @@ class TracingBackend final : public Backend {
 
   void linears(std::initializer_list<Tensor> outs,
                const Tensor& x,
-               std::initializer_list<Tensor> ws,
-               std::initializer_list<Tensor> biases) override {
+               std::initializer_list<const Linear*> ws) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->linears(outs, x, ws, biases);
+    inner_->linears(outs, x, ws);
     double bytes = bytes_of(x), flops = 0;
     for (const Tensor& out : outs) bytes += bytes_of(out);
-    for (const Tensor& w : ws) {
-      bytes += bytes_of(w);
-      flops += product_flops(x, w);
+    for (const Linear* w : ws) {
+      bytes += bytes_of(w->weight);
+      flops += product_flops(x, w->weight);
     }
     log_.add("linears", begin, x.dim(0), bytes, flops);
   }
-  void linear_add(const Tensor& x, const Tensor& y, const Tensor& w) override {
+  void linear_add(const Tensor& x, const Tensor& y, const Linear& w) override {
     const auto begin = SpanLog::Clock::now();
     inner_->linear_add(x, y, w);
-    const double bytes = product_bytes(x, y, w) + bytes_of(x);
-    log_.add("linear_add", begin, y.dim(0), bytes, product_flops(y, w) + count(x));
+    const double bytes = product_bytes(x, y, w.weight) + bytes_of(x);
+    log_.add("linear_add", begin, y.dim(0), bytes, product_flops(y, w.weight) + count(x));
   }
   void qk_norm_rope(const Tensor& q, const Tensor& k, const QkNormRope& options) override {
     if (observer() != nullptr) {
@@ -168,16 +187,18 @@ class TracingBackend final : public Backend {
     }
     const auto begin = SpanLog::Clock::now();
     inner_->experts_add(x, h, experts, routing);
-    const double one_expert =  // parameters
-        (count(experts.gate_proj) + count(experts.up_proj) + count(experts.down_proj)) /
-        static_cast<double>(experts.gate_proj.dim(0));
-    const double weight_bytes = one_expert * n_experts_used(routing) *
-                                static_cast<double>(dtype_size(experts.gate_proj.dtype()));
+    const auto n_experts = static_cast<double>(experts.gate_proj.n_matrices());
+    double parameters = 0, bytes = 0;  // of all experts
+    for (const Weight* w : {&experts.gate_proj, &experts.up_proj, &experts.down_proj}) {
+      parameters += static_cast<double>(w->numel());
+      bytes += bytes_of(*w);
+    }
+    const double weight_bytes = bytes / n_experts * n_experts_used(*inner_, routing);
     log_.add("experts_add",
              begin,
              h.dim(0),
              weight_bytes + bytes_of(h) + 2 * bytes_of(x),
-             2 * one_expert * count(routing.experts));
+             2 * parameters / n_experts * count(routing.experts));
   }
 
  private:
@@ -185,11 +206,11 @@ class TracingBackend final : public Backend {
     double bytes = 0, flops = 0;
   };
 
-  static double product_bytes(const Tensor& out, const Tensor& x, const Tensor& w) {
+  static double product_bytes(const Tensor& out, const Tensor& x, const Weight& w) {
     return bytes_of(out) + bytes_of(x) + bytes_of(w);
   }
-  static double product_flops(const Tensor& x, const Tensor& w) {
-    return 2 * static_cast<double>(x.dim(0)) * count(w);
+  static double product_flops(const Tensor& x, const Weight& w) {
+    return 2 * static_cast<double>(x.dim(0) * w.numel());
   }
   // Keys and values are read once per sequence; each query multiplies those that it sees twice.
   static Work attention_work(const Tensor& q,

@@ -20,7 +20,7 @@ HfConfig config() {
 class Plan : public testing::Test {
  protected:
   MemoryPlan plan(int64_t available, const EngineOptions& options = {}) {
-    return plan_memory(config_, *backend_, DType::bf16, 1'200'000'000, available, options);
+    return plan_memory(config_, *backend_, WeightType::bf16, 1'200'000'000, available, options);
   }
   HfConfig config_ = config();
   std::unique_ptr<Backend> backend_ = make_backend({.name = "reference", .isa = ""});
@@ -46,7 +46,7 @@ TEST_F(Plan, LittleMemoryShortensTheContext) {
   const MemoryPlan p = plan(3'000'000'000);
   EXPECT_EQ(p.problem, "");
   const int64_t left = 3'000'000'000 - 1'200'000'000 - 3'000'000'000 / 20 -
-                       Qwen3::buffer_bytes(config_, 512, max_logit_rows({}));
+                       Qwen3::buffer_bytes(config_, *backend_, 512, max_logit_rows({}), 40960);
   EXPECT_EQ(p.n_blocks, left / 2 / (32 * kTokenBytes));
   EXPECT_EQ(p.max_model_len, p.n_blocks * 32);
   EXPECT_EQ(p.longest_context, left / (32 * kTokenBytes) * 32);

@@ -109,7 +109,7 @@ TEST(RowSampler, ATeamChoosesAsOneSamplerDoes) {
   Sampler sampler(kWidth, kReal);
   for (const int n_threads : {1, 2, 4}) {
     Threads threads(n_threads, kWidth);
-    RowSampler row_sampler(threads, kReal);
+    HostRowSampler row_sampler(threads, kReal);
     for (const int64_t n : {1, 5, 6, 64, 7}) {  // 5 rows are too few to ask the team
       Rows rows(n, kWidth), same(n, kWidth);
       if (n > 6) rows.row(6)[8] = same.row(6)[8] = std::nanf("");
@@ -139,7 +139,7 @@ TEST(RowSampler, ATeamChoosesAsOneSamplerDoes) {
 TEST(RowSampler, ProcessorsRunOnTheCallersThreadWhenTheirRowIsTaken) {
   constexpr int64_t kWidth = 3000;
   Threads threads(4, kWidth);
-  RowSampler row_sampler(threads, kWidth);
+  HostRowSampler row_sampler(threads, kWidth);
   Rows rows(40, kWidth);
   std::vector<size_t> called;
   const auto here = std::this_thread::get_id();
@@ -177,7 +177,7 @@ TEST(RowSampler, WhatFailsOnTheTeamIsThrownWhenTheRowIsTaken) {
   constexpr int64_t kWidth = 3000;
   for (const int64_t n : {2, 24}) {
     Threads threads(3, int64_t{1} << 61);
-    RowSampler row_sampler(threads, kWidth);
+    HostRowSampler row_sampler(threads, kWidth);
     Rows rows(n, kWidth);
     const auto n_rows = static_cast<size_t>(n);
     row_sampler.choose(rows.rows, rows.logits());

@@ -28,7 +28,7 @@ SafetensorsTensor floats(std::string name, int64_t n = 4) {
           std::as_bytes(std::span(kValues).first(static_cast<size_t>(n)))};
 }
 
-std::string bytes_of(const CheckpointTensor& tensor) {
+std::string bytes_of(const SourceTensor& tensor) {
   std::string bytes(static_cast<size_t>(tensor.n_bytes), '\0');
   tensor.file->read(tensor.begin, std::as_writable_bytes(std::span(bytes)));
   return bytes;
@@ -61,9 +61,9 @@ TEST_F(CheckpointTest, OneFile) {
   EXPECT_EQ(checkpoint.n_tensors(), 2u);
   EXPECT_EQ(checkpoint.n_bytes(), 24);
   EXPECT_EQ(checkpoint.names(), (std::vector<std::string>{"lm_head.weight", "model.norm.weight"}));
-  const CheckpointTensor* norm = checkpoint.find("model.norm.weight");
+  const SourceTensor* norm = checkpoint.find("model.norm.weight");
   ASSERT_NE(norm, nullptr);
-  EXPECT_EQ(norm->dtype, DType::f32);
+  EXPECT_EQ(norm->type, WeightType::f32);
   EXPECT_EQ(norm->file_dtype, "F32");
   EXPECT_EQ(norm->shape, std::vector<int64_t>{4});
   EXPECT_EQ(norm->file, checkpoint.files().data());
@@ -190,7 +190,7 @@ TEST_F(CheckpointTest, OtherDTypesAreReportedWhenAskedFor) {
   file[0] = static_cast<char>(header.size());
   dir_.write("model.safetensors", file + header + "1234");
   const Checkpoint checkpoint = open();
-  EXPECT_EQ(checkpoint.find("w")->dtype, DType::bf16);
+  EXPECT_EQ(checkpoint.find("w")->type, WeightType::bf16);
   EXPECT_ERROR(
       checkpoint.find("q"), ErrorKind::unsupported, "model.safetensors: tensor q", "got F8_E4M3");
 }

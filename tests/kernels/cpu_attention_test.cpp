@@ -98,14 +98,15 @@ class Cache {
     batch.block_tables = tables;
     batch.max_blocks_per_seq = static_cast<int64_t>(max_blocks);
     const int64_t n = batch.n_tokens();
+    const BoundBatch bound = backend.bind(batch, Backend::Watched::no);
     backend.kv_store(kv,
                      Tensor::view(k, {n, g_.n_kv_heads, g_.head_dim}),
                      Tensor::view(v, {n, g_.n_kv_heads, g_.head_dim}),
-                     slots);
+                     bound);
     std::vector<float> out(q.size(), NAN);
     const Shape shape = {n, g_.n_heads, g_.head_dim};
     backend.attention(
-        Tensor::view(out, shape), Tensor::view(q, shape), kv, batch, {scale(), g_.sliding_window});
+        Tensor::view(out, shape), Tensor::view(q, shape), kv, bound, {scale(), g_.sliding_window});
     return out;
   }
 
@@ -131,7 +132,7 @@ std::string label(CpuIsa isa, const Geometry& g, int64_t n) {
 // rounded probabilities are divided by their own sum: what is left is Σ p·2^-8·|v - out|.
 void compare(const Cache& cache, const Geometry& g, CpuIsa isa, const std::vector<float>& out) {
   const Sequence& s = cache.sequences[0];
-  const bool dots = rounds_activations(isa, g.type);
+  const bool dots = rounds_activations(isa, weight_type_of(g.type));
   const auto stored = [&](float x) {
     return g.type == DType::bf16 ? bf16_to_f32(f32_to_bf16(x)) : x;
   };

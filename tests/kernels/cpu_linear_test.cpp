@@ -12,18 +12,18 @@
 namespace qwen3::testing {
 namespace {
 
-constexpr DType kWeightTypes[] = {DType::f32, DType::bf16, DType::f16};
+constexpr WeightType kWeightTypes[] = {WeightType::f32, WeightType::bf16, WeightType::f16};
 
-std::string label(CpuIsa isa, DType type, int64_t m, int64_t n, int64_t k) {
-  return std::string(isa_name(isa)) + " " + std::string(dtype_name(type)) +
+std::string label(CpuIsa isa, WeightType type, int64_t m, int64_t n, int64_t k) {
+  return std::string(isa_name(isa)) + " " + std::string(weight_type_name(type)) +
          " m=" + std::to_string(m) + " n=" + std::to_string(n) + " k=" + std::to_string(k);
 }
 
 TEST(CpuPanels, PackingRoundTrips) {
   const auto backend = make_cpu_backend(1, CpuIsa::baseline);
-  for (const DType type : kWeightTypes) {
+  for (const WeightType type : kWeightTypes) {
     for (const auto& [rows, cols] : {std::pair(1, 1), {16, 2}, {31, 33}, {33, 7}, {257, 65}}) {
-      const Weight w = make_weight(*backend, type, {3, rows, cols}, 7);
+      const StoredWeight w = make_weight(*backend, type, {3, rows, cols}, 7);
       std::vector<float> out(static_cast<size_t>(rows * cols));
       for (int64_t index = 0; index < 3; ++index) {
         backend->unpack_rows(Tensor::view(out, {rows, cols}), w.packed, index, 0);
@@ -33,26 +33,25 @@ TEST(CpuPanels, PackingRoundTrips) {
   }
 }
 
-// A loader packs row blocks as they arrive; the layout is documented in tensor.h, byte for byte.
+// A loader packs row blocks as they arrive; the layout is documented in panels.h, byte for byte.
 TEST(CpuPanels, PackingByBlocksGivesTheDocumentedLayout) {
   const auto backend = make_cpu_backend(1, CpuIsa::baseline);
-  for (const DType type : kWeightTypes) {
+  for (const WeightType type : kWeightTypes) {
     const int64_t rows = 41;
     const int64_t cols = 5;
-    const Weight w = make_weight(*backend, type, {rows, cols}, 3);
-    Storage bytes(layout_bytes(type, {rows, cols}, Layout::panel16));
-    std::memset(bytes.data(), 0xFF, static_cast<size_t>(bytes.bytes()));
-    const Tensor packed(bytes.data(), type, {rows, cols}, Layout::panel16);
-    backend->pack_weight(packed, 0, w.file.rows(32, rows - 32), 32);
-    backend->pack_weight(packed, 0, w.file.rows(0, 32), 0);
-    const int64_t padded_cols = type == DType::f32 ? 5 : 6;
+    const StoredWeight w = make_weight(*backend, type, {rows, cols}, 3);
+    Storage bytes;
+    const Weight packed = allocate_weight(*backend, type, {rows, cols}, bytes);
+    backend->pack_weight(packed, 0, w.rows(32, rows - 32), 32);
+    backend->pack_weight(packed, 0, w.rows(0, 32), 0);
+    const int64_t padded_cols = type == WeightType::f32 ? 5 : 6;
     for (int64_t r = 0; r < 48; ++r) {
       for (int64_t c = 0; c < padded_cols; ++c) {
-        const int64_t at = type == DType::f32
+        const int64_t at = type == WeightType::f32
                                ? (r / 16 * cols + c) * 16 + r % 16
                                : (r / 16 * padded_cols / 2 + c / 2) * 32 + r % 16 * 2 + c % 2;
         const float expected = r < rows && c < cols ? w.at(r, c) : 0.0f;
-        ASSERT_EQ(load_f32(packed.data(), type, at), expected) << r << "," << c;
+        ASSERT_EQ(load_f32(packed.data(), dtype_of(type), at), expected) << r << "," << c;
       }
     }
   }
@@ -64,7 +63,7 @@ TEST(CpuLinear, MatchesDoublePrecisionOnOddSizes) {
   };
   for (const CpuIsa isa : isas_here()) {
     const auto backend = make_cpu_backend(2, isa);
-    for (const DType type : kWeightTypes) {
+    for (const WeightType type : kWeightTypes) {
       for (const auto& [m, n, k] : {Size{1, 1, 1},
                                     {1, 7, 31},
                                     {1, 257, 129},
@@ -74,7 +73,7 @@ TEST(CpuLinear, MatchesDoublePrecisionOnOddSizes) {
                                     {13, 100, 257},
                                     {31, 65, 33},
                                     {257, 130, 95}}) {
-        const Weight w = make_weight(*backend, type, {n, k}, 1);
+        const StoredWeight w = make_weight(*backend, type, {n, k}, 1);
         const auto x = random_floats(m * k, 2);
         const auto bias = random_floats(n, 3);
         std::vector<float> out(static_cast<size_t>(m * n), NAN);
@@ -83,9 +82,8 @@ TEST(CpuLinear, MatchesDoublePrecisionOnOddSizes) {
         const Tensor x_view(const_cast<float*>(x.data()), DType::f32, {m, k});
         backend->linear(Tensor::view(out, {m, n}),
                         x_view,
-                        w.packed,
-                        Tensor(const_cast<float*>(bias.data()), DType::f32, {n}));
-        backend->linear_add(Tensor::view(sum, {m, n}), x_view, w.packed);
+                        {w.packed, Tensor(const_cast<float*>(bias.data()), DType::f32, {n})});
+        backend->linear_add(Tensor::view(sum, {m, n}), x_view, {w.packed, {}});
 
         Comparison linear;
         Comparison added;
@@ -122,9 +120,9 @@ TEST(CpuLinear, LinearsEqualTheirDefinitionBitForBit) {
     for (const int64_t m : {1, 6, 50}) {
       const int64_t k = 96;
       // Types and sizes mixed on purpose: an operation looks at each weight.
-      const Weight a = make_weight(*backend, DType::bf16, {70, k}, 1);
-      const Weight b = make_weight(*backend, DType::f32, {33, k}, 2);
-      const Weight c = make_weight(*backend, DType::bf16, {16, k}, 3);
+      const StoredWeight a = make_weight(*backend, WeightType::bf16, {70, k}, 1);
+      const StoredWeight b = make_weight(*backend, WeightType::f32, {33, k}, 2);
+      const StoredWeight c = make_weight(*backend, WeightType::bf16, {16, k}, 3);
       auto x = random_floats(m * k, 4);
       auto bias = random_floats(33, 5);
       const auto run = [&](bool as_defined) {
@@ -135,13 +133,14 @@ TEST(CpuLinear, LinearsEqualTheirDefinitionBitForBit) {
         const std::initializer_list<Tensor> outs{Tensor::view(all, {m, 70}),
                                                  Tensor::view(all.subspan(ua), {m, 33}),
                                                  Tensor::view(all.subspan(ua + ub), {m, 16})};
-        const std::initializer_list<Tensor> weights{a.packed, b.packed, c.packed};
-        const std::initializer_list<Tensor> biases{Tensor(), Tensor::view(bias, {33}), Tensor()};
+        const Linear first{a.packed, {}}, second{b.packed, Tensor::view(bias, {33})},
+            third{c.packed, {}};
+        const std::initializer_list<const Linear*> weights{&first, &second, &third};
         const Tensor input = Tensor::view(x, {m, k});
         if (as_defined) {
-          backend->Backend::linears(outs, input, weights, biases);
+          backend->Backend::linears(outs, input, weights);
         } else {
-          backend->linears(outs, input, weights, biases);
+          backend->linears(outs, input, weights);
         }
         return out;
       };
@@ -159,16 +158,17 @@ TEST(CpuLinear, RowsAreBitIdenticalInAnyBatch) {
   for (const CpuIsa isa : isas_here()) {
     const auto backend = make_cpu_backend(2, isa);
     const auto other = make_cpu_backend(5, isa);
-    for (const DType type : kWeightTypes) {
-      const Weight w = make_weight(*backend, type, {n, k}, 1);
+    for (const WeightType type : kWeightTypes) {
+      const StoredWeight w = make_weight(*backend, type, {n, k}, 1);
       auto x = random_floats(m * k, 2);
       std::vector<float> all(static_cast<size_t>(m * n));
       const Tensor x_view = Tensor::view(x, {m, k});
-      backend->linear(Tensor::view(all, {m, n}), x_view, w.packed, {});
+      backend->linear(Tensor::view(all, {m, n}), x_view, {w.packed, {}});
       for (const int64_t count : {1, 2, 3, 5, 6, 7, 16, 17, 24, 25, 33, 127}) {
         std::vector<float> part(static_cast<size_t>(count * n));
         Backend& runner = count % 2 == 0 ? *other : *backend;
-        runner.linear(Tensor::view(part, {count, n}), x_view.rows(m - count, count), w.packed, {});
+        runner.linear(
+            Tensor::view(part, {count, n}), x_view.rows(m - count, count), {w.packed, {}});
         EXPECT_TRUE(same_bits(part.data(), all.data() + (m - count) * n, count * n))
             << label(isa, type, count, n, k);
       }
@@ -179,23 +179,20 @@ TEST(CpuLinear, RowsAreBitIdenticalInAnyBatch) {
 TEST(CpuLinear, StridedRowsAndEmptyBatches) {
   for (const CpuIsa isa : isas_here()) {
     const auto backend = make_cpu_backend(2, isa);
-    const Weight w = make_weight(*backend, DType::bf16, {20, 24}, 1);
+    const StoredWeight w = make_weight(*backend, WeightType::bf16, {20, 24}, 1);
     const auto x = random_floats(3 * 24, 2);
     std::vector<float> out(3 * 20);
     backend->linear(Tensor::view(out, {3, 20}),
                     Tensor(const_cast<float*>(x.data()), DType::f32, {3, 24}),
-                    w.packed,
-                    {});
+                    {w.packed, {}});
     std::vector<float> none;
     backend->linear(Tensor(out.data(), DType::f32, {0, 20}),
                     Tensor(out.data(), DType::f32, {0, 24}),
-                    w.packed,
-                    {});
+                    {w.packed, {}});
     std::vector<float> alone(20);
     backend->linear(Tensor::view(alone, {1, 20}),
                     Tensor(const_cast<float*>(x.data() + 24), DType::f32, {1, 24}),
-                    w.packed,
-                    {});
+                    {w.packed, {}});
     EXPECT_TRUE(same_bits(alone.data(), out.data() + 20, 20));
   }
 }
@@ -205,17 +202,18 @@ TEST(CpuLinear, F16SpecialValues) {
     const auto backend = make_cpu_backend(1, isa);
     // Smallest subnormal, largest subnormal, largest normal, negative zero, both columns of a pair.
     std::vector<uint16_t> bits = {0x0001, 0x83FF, 0x7BFF, 0x8000, 0x3C00, 0xFC00};
-    Storage bytes(layout_bytes(DType::f16, {6, 2}, Layout::panel16));
-    const Tensor packed(bytes.data(), DType::f16, {6, 2}, Layout::panel16);
+    Storage bytes;
+    const Weight packed = allocate_weight(*backend, WeightType::f16, {6, 2}, bytes);
     std::vector<uint16_t> file;
     for (const uint16_t b : bits) {
       file.push_back(b);
       file.push_back(0);
     }
-    backend->pack_weight(packed, 0, Tensor(file.data(), DType::f16, {6, 2}), 0);
+    const auto* rows = reinterpret_cast<const std::byte*>(file.data());
+    backend->pack_weight(packed, 0, {WeightType::f16, rows, 6, 2}, 0);
     std::vector<float> x = {1.0f, 1.0f};
     std::vector<float> out(6);
-    backend->linear(Tensor::view(out, {1, 6}), Tensor::view(x, {1, 2}), packed, {});
+    backend->linear(Tensor::view(out, {1, 6}), Tensor::view(x, {1, 2}), {packed, {}});
     for (size_t i = 0; i < bits.size(); ++i) EXPECT_EQ(out[i], f16_to_f32(bits[i])) << i;
   }
 }
@@ -223,14 +221,14 @@ TEST(CpuLinear, F16SpecialValues) {
 // ---- experts ----------------------------------------------------------------------------------
 
 struct Moe {
-  Weight gate, up, down;
+  StoredWeight gate, up, down;
   std::vector<float> weights;
   std::vector<int32_t> experts;
   Routing routing;
 };
 
 Moe make_moe(const Backend& backend,
-             DType type,
+             WeightType type,
              int64_t n_tokens,
              int64_t n_experts,
              int64_t top_k,
@@ -260,7 +258,7 @@ TEST(CpuExperts, MatchDoublePrecision) {
   const int64_t inter = 35;
   for (const CpuIsa isa : isas_here()) {
     const auto backend = make_cpu_backend(2, isa);
-    for (const DType type : kWeightTypes) {
+    for (const WeightType type : kWeightTypes) {
       for (const auto& [m, n_experts, top_k] :
            {std::tuple(1, 3, 1), {1, 130, 8}, {19, 5, 2}, {40, 130, 8}}) {
         const Moe moe = make_moe(*backend, type, m, n_experts, top_k, hidden, inter);
@@ -335,7 +333,7 @@ TEST(CpuExperts, RowsAreBitIdenticalInAnyBatch) {
   for (const CpuIsa isa : isas_here()) {
     const auto backend = make_cpu_backend(2, isa);
     const auto other = make_cpu_backend(3, isa);
-    const Moe moe = make_moe(*backend, DType::bf16, m, 16, 4, hidden, inter);
+    const Moe moe = make_moe(*backend, WeightType::bf16, m, 16, 4, hidden, inter);
     const ExpertWeights experts = {moe.gate.packed, moe.up.packed, moe.down.packed};
     auto h = random_floats(m * hidden, 5);
     const auto before = random_floats(m * hidden, 6);

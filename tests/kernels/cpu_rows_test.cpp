@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
 #include <numeric>
 
 #include "kernels/cpu_testing.h"
@@ -197,20 +196,18 @@ TEST(CpuRows, RouteTopK) {
   }
 }
 
-TEST(CpuRows, EmbedReadsPackedAndRowMajorTables) {
+TEST(CpuRows, EmbedReadsPackedTables) {
   for (const CpuIsa isa : isas_here()) {
     const auto backend = make_cpu_backend(2, isa);
-    for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
+    for (const WeightType type : {WeightType::f32, WeightType::bf16, WeightType::f16}) {
       const int64_t size = 65;
-      const Weight w = make_weight(*backend, type, {41, size}, 1);
+      const StoredWeight w = make_weight(*backend, type, {41, size}, 1);
       const std::vector<int32_t> ids = {0, 40, 16, 15, 16};
-      for (const Tensor& table : {w.packed, w.file}) {
-        std::vector<float> out(ids.size() * static_cast<size_t>(size));
-        backend->embed(Tensor::view(out, {5, size}), ids, table);
-        for (size_t i = 0; i < ids.size(); ++i) {
-          EXPECT_TRUE(same_bits(
-              out.data() + i * static_cast<size_t>(size), w.values.data() + ids[i] * size, size));
-        }
+      std::vector<float> out(ids.size() * static_cast<size_t>(size));
+      backend->embed(Tensor::view(out, {5, size}), Tensor::view(ids), w.packed);
+      for (size_t i = 0; i < ids.size(); ++i) {
+        EXPECT_TRUE(same_bits(
+            out.data() + i * static_cast<size_t>(size), w.values.data() + ids[i] * size, size));
       }
     }
   }
@@ -221,38 +218,25 @@ TEST(CpuRows, GatherAndScatterAdd) {
   const int64_t size = 37;
   auto x = random_floats(5 * size, 1);
   const std::vector<int32_t> rows = {4, 0, 4, 2};
-  const std::vector<float> scales = {0.5f, 2.0f, -1.0f, 3.0f};
+  std::vector<float> scales = {0.5f, 2.0f, -1.0f, 3.0f};
   std::vector<float> out(rows.size() * static_cast<size_t>(size));
-  backend->gather_rows(Tensor::view(out, {4, size}), Tensor::view(x, {5, size}), rows);
+  backend->gather_rows(
+      Tensor::view(out, {4, size}), Tensor::view(x, {5, size}), Tensor::view(rows));
   for (size_t i = 0; i < rows.size(); ++i) {
     EXPECT_TRUE(
         same_bits(out.data() + i * static_cast<size_t>(size), x.data() + rows[i] * size, size));
   }
   auto sum = x;
-  backend->scatter_add_rows(
-      Tensor::view(sum, {5, size}), Tensor::view(out, {4, size}), rows, scales);
+  backend->scatter_add_rows(Tensor::view(sum, {5, size}),
+                            Tensor::view(out, {4, size}),
+                            Tensor::view(rows),
+                            Tensor::view(scales, {4}));
   for (int64_t i = 0; i < size; ++i) {
     const auto at = static_cast<size_t>(i);
     const auto row4 = static_cast<size_t>(4 * size + i);
     EXPECT_FLOAT_EQ(sum[at], x[at] + 2.0f * x[at]);
     EXPECT_FLOAT_EQ(sum[row4], x[row4] + 0.5f * x[row4] - x[row4]);
     EXPECT_EQ(sum[static_cast<size_t>(size) + at], x[static_cast<size_t>(size) + at]);
-  }
-}
-
-TEST(CpuBackend, LendsItsThreadsForRows) {
-  for (const int n_threads : {1, 2, 4}) {
-    const auto backend = make_cpu_backend(n_threads, CpuIsa::baseline);
-    for (const int64_t n_rows : {0, 1, 3, 1000}) {
-      std::vector<std::atomic<int>> n_calls(static_cast<size_t>(n_rows));
-      std::atomic<int> n_foreign = 0;
-      backend->for_each_row(n_rows, [&](int64_t row, int thread) {
-        ++n_calls[static_cast<size_t>(row)];
-        if (thread < 0 || thread >= n_threads) ++n_foreign;
-      });
-      EXPECT_TRUE(std::ranges::all_of(n_calls, [](const auto& n) { return n == 1; }));
-      EXPECT_EQ(n_foreign, 0);
-    }
   }
 }
 

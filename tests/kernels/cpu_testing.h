@@ -40,8 +40,8 @@ inline const std::vector<CpuIsa>& isas_here() {
 
 // What is stored as bfloat16, weights or keys, meets activations rounded to bfloat16 on these
 // instruction sets only.
-inline bool rounds_activations(CpuIsa isa, DType stored) {
-  return isa >= CpuIsa::avx512_bf16 && stored == DType::bf16;
+inline bool rounds_activations(CpuIsa isa, WeightType stored) {
+  return isa >= CpuIsa::avx512_bf16 && stored == WeightType::bf16;
 }
 
 inline std::vector<float> random_floats(int64_t n, uint32_t seed, float deviation = 1.0f) {
@@ -63,45 +63,60 @@ inline uint16_t f32_to_f16(float value) {
 }
 
 // A weight as the file would hold it (row-major) and as the backend packed it.
-struct Weight {
+struct StoredWeight {
   std::vector<float> values;  // what the stored bits mean
-  Storage file_bytes, packed_bytes;
-  Tensor file, packed;
+  Storage file, packed_bytes;
+  Weight packed;
 
   float at(int64_t row, int64_t col) const {
-    return values[static_cast<size_t>(row * file.dim(file.rank() - 1) + col)];
+    return values[static_cast<size_t>(row * packed.n_in() + col)];
+  }
+  // Rows [begin, begin + count) of the file, all matrices counted through.
+  WeightRows rows(int64_t begin, int64_t count) const {
+    const int64_t bytes = row_bytes(packed.type(), packed.n_in());
+    return {packed.type(), file.data() + begin * bytes, count, packed.n_in()};
   }
 };
 
-inline Weight make_weight(const Backend& backend, DType type, Shape shape, uint32_t seed) {
-  Weight w;
+inline Weight allocate_weight(const Backend& backend,
+                              WeightType type,
+                              Shape shape,
+                              Storage& bytes) {
+  const int64_t n_matrices = shape.rank() == 3 ? shape[0] : 1;
+  const WeightFormat format =
+      backend.weight_format(type, shape[shape.rank() - 2], shape[shape.rank() - 1]);
+  bytes = Storage(n_matrices * format.bytes);
+  std::memset(bytes.data(), 0xFF, static_cast<size_t>(bytes.bytes()));  // NaN
+  return {bytes.data(), type, shape, format};
+}
+
+inline StoredWeight make_weight(const Backend& backend,
+                                WeightType type,
+                                Shape shape,
+                                uint32_t seed) {
+  StoredWeight w;
   w.values = random_floats(shape.numel(), seed, 0.5f);
-  w.file_bytes = Storage(layout_bytes(type, shape, Layout::row_major));
-  w.file = Tensor(w.file_bytes.data(), type, shape);
+  w.file = Storage(row_bytes(type, shape.numel()));
+  auto* f32 = reinterpret_cast<float*>(w.file.data());
+  auto* u16 = reinterpret_cast<uint16_t*>(w.file.data());
   for (size_t i = 0; i < w.values.size(); ++i) {
     switch (type) {
-      case DType::f32:
-        w.file.f32()[i] = w.values[i];
+      case WeightType::f32:
+        f32[i] = w.values[i];
         break;
-      case DType::bf16:
-        w.file.u16()[i] = f32_to_bf16(w.values[i]);
+      case WeightType::bf16:
+        u16[i] = f32_to_bf16(w.values[i]);
         break;
-      case DType::f16:
-        w.file.u16()[i] = f32_to_f16(w.values[i]);
-        break;
-      case DType::i32:
+      case WeightType::f16:
+        u16[i] = f32_to_f16(w.values[i]);
         break;
     }
-    w.values[i] = load_f32(w.file.data(), type, static_cast<int64_t>(i));
+    w.values[i] = load_f32(w.file.data(), dtype_of(type), static_cast<int64_t>(i));
   }
-  const Layout layout = backend.weight_layout(type);
-  w.packed_bytes = Storage(layout_bytes(type, shape, layout));
-  std::memset(w.packed_bytes.data(), 0xFF, static_cast<size_t>(w.packed_bytes.bytes()));  // NaN
-  w.packed = Tensor(w.packed_bytes.data(), type, shape, layout);
-  const int64_t n_matrices = shape.rank() == 3 ? shape[0] : 1;
-  for (int64_t i = 0; i < n_matrices; ++i) {
-    const Tensor matrix = shape.rank() == 3 ? w.file.matrix(i) : w.file;
-    backend.pack_weight(w.packed, i, matrix, 0);
+  w.packed = allocate_weight(backend, type, shape, w.packed_bytes);
+  const int64_t n_out = w.packed.n_out();
+  for (int64_t i = 0; i < w.packed.n_matrices(); ++i) {
+    backend.pack_weight(w.packed, i, w.rows(i * n_out, n_out), 0);
   }
   return w;
 }

@@ -12,6 +12,7 @@
 #include "kernels/backend.h"
 #include "model/losses.h"
 #include "model/test_model.h"
+#include "support/far_backend.h"
 
 namespace qwen3::test {
 namespace {
@@ -91,7 +92,7 @@ void expect_taps_agree(const TapCollector& taps, const std::map<std::string, Arr
 class Conformance : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {
  protected:
   path directory() const { return kModels / std::get<1>(GetParam()); }
-  bool reference() const { return std::get<0>(GetParam()) == "reference"; }
+  bool reference() const { return std::get<0>(GetParam()) != "cpu"; }  // near or far
   TestModel load() {
     return TestModel(directory(),
                      *backend_,
@@ -107,8 +108,12 @@ class Conformance : public ::testing::TestWithParam<std::tuple<std::string, std:
     return arrays;
   }
 
-  std::unique_ptr<Backend> backend_ =
-      make_backend({.name = std::get<0>(GetParam()), .n_threads = 2, .isa = ""});
+  static std::unique_ptr<Backend> make(const std::string& name) {
+    if (name == "far") return std::make_unique<FarBackend>();
+    return make_backend({.name = name, .n_threads = 2, .isa = ""});
+  }
+
+  std::unique_ptr<Backend> backend_ = make(std::get<0>(GetParam()));
   Json golden_ = read_json(directory() / "golden.json");
   std::vector<int32_t> prompt_ = ids_of(golden_["prompt"]);
 };
@@ -198,7 +203,7 @@ TEST_P(Conformance, ChunksAndSingleTokensGiveThePrefillBitForBit) {
 
 INSTANTIATE_TEST_SUITE_P(Models,
                          Conformance,
-                         ::testing::Combine(::testing::Values("reference", "cpu"),
+                         ::testing::Combine(::testing::Values("reference", "cpu", "far"),
                                             ::testing::ValuesIn(model_names())),
                          [](const auto& test) {
                            return std::get<0>(test.param) + "_" + std::get<1>(test.param);
@@ -214,6 +219,41 @@ TEST(ReferenceBackend, WeightsWidenedToFloat32GiveTheSameBits) {
     TestSequence a, b;
     EXPECT_EQ(stored.forward(a, prompt).values, widened.forward(b, prompt).values) << name;
   }
+}
+
+// Memory that the host may not touch, and batches padded as those of a recorded step, change no bit.
+TEST(FarBackend, GivesTheBitsOfTheReference) {
+  const auto reference = make_reference_backend();
+  FarBackend far;
+  for (const char* name : {"dense_bf16", "moe"}) {
+    TestModel near_model(kModels / name, *reference), far_model(kModels / name, far);
+    const auto prompt = ids_of(read_json(kModels / name / "golden.json")["prompt"]);
+    std::array<TestSequence, 5> near_sequences, far_sequences;
+    for (int step = 0; step < 3; ++step) {
+      // The first step has chunks of any length, the others one row for each sequence: 5 of 8.
+      std::vector<TestModel::Chunk> near_chunks, far_chunks;
+      for (size_t s = 0; s < near_sequences.size(); ++s) {
+        const std::span<const int32_t> ids =
+            step == 0
+                ? std::span(prompt).first(1 + s % prompt.size())
+                : std::span(prompt).subspan((s + static_cast<size_t>(step)) % prompt.size(), 1);
+        near_chunks.push_back({&near_sequences[s], ids});
+        far_chunks.push_back({&far_sequences[s], ids});
+      }
+      EXPECT_EQ(far_model.forward(far_chunks).values, near_model.forward(near_chunks).values)
+          << name << " step " << step;
+    }
+  }
+}
+
+// Its negative control: what the tests over far memory would see.
+TEST(FarBackendDeathTest, AHostThatTouchesItDies) {
+  const FarBackend far;
+  const Storage storage = far.allocate(64);
+  const Tensor tensor(storage.data(), DType::f32, {16}, storage.place());
+  EXPECT_EXIT({ *static_cast<volatile float*>(tensor.data()) = 1; },
+              ::testing::KilledBySignal(SIGSEGV),
+              "");
 }
 
 TEST(ConformanceData, EveryVariantIsThere) {

@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "base/json.h"
-#include "kernels/reference/reference_backend.h"
 #include "model/losses.h"
 #include "model/test_model.h"
+#include "support/far_backend.h"
 #include "support/temp_dir.h"
 
 namespace qwen3::test {
@@ -105,7 +105,7 @@ TEST_P(FormulaModel, AgreesWithFloat64) {
   SCOPED_TRACE(dump_json(golden["config"]));
   const TempDir directory;
   write_formula_checkpoint(directory, golden["config"]);
-  const std::unique_ptr<Backend> backend = make_reference_backend();
+  const std::unique_ptr<Backend> backend = make_test_backend();
   TestModel model(directory.path(), *backend);
   TestSequence sequence;
   TapCollector taps;

@@ -4,8 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <span>
 #include <utility>
 #include <vector>
+
+#include "kernels/reference/reference_backend.h"
+#include "support/expect_error.h"
 
 namespace qwen3 {
 namespace {
@@ -81,13 +85,49 @@ TEST(Rope, LinearScalingDividesEveryFrequency) {
 TEST(Rope, AnglesAreOfThePosition) {
   const Rope rope(yarn_config());
   std::vector<float> c(2 * 64), s(2 * 64);
-  const std::vector<int32_t> positions = {0, 40959};
-  rope.angles(Tensor::view(c, {2, 64}), Tensor::view(s, {2, 64}), positions);
-  EXPECT_EQ(c[0], rope.attention_scaling());
-  EXPECT_EQ(s[0], 0.0f);
+  rope.angles(c, s, 40958);
   const float angle = 40959.0f * rope.inv_freq()[10];
   EXPECT_NEAR(c[64 + 10], std::cos(static_cast<double>(angle)) * rope.attention_scaling(), 2e-7);
   EXPECT_NEAR(s[64 + 10], std::sin(static_cast<double>(angle)) * rope.attention_scaling(), 2e-7);
+  rope.angles(std::span(c).first(64), std::span(s).first(64), 0);
+  EXPECT_EQ(c[0], rope.attention_scaling());
+  EXPECT_EQ(s[0], 0.0f);
+}
+
+// Row by row, whatever order the positions come in and however far the table had been filled.
+TEST(RopeTable, GathersTheAnglesOfEveryPosition) {
+  const HfConfig config = yarn_config();
+  const Rope rope(config);
+  const auto backend = make_reference_backend();
+  RopeTable table(config, *backend, 700);
+  for (const std::vector<int32_t>& positions :
+       {std::vector<int32_t>{0, 1, 2}, {5, 300, 4}, {699}, {256, 255}}) {
+    const auto n = static_cast<int64_t>(positions.size());
+    std::vector<float> cos(positions.size() * 64), sin(cos.size()), c(64), s(64);
+    table.gather(*backend,
+                 Tensor::view(cos, {n, 64}),
+                 Tensor::view(sin, {n, 64}),
+                 Tensor::view(positions),
+                 positions);
+    for (size_t i = 0; i < positions.size(); ++i) {
+      rope.angles(c, s, positions[i]);
+      EXPECT_EQ(std::vector<float>(cos.begin() + 64 * static_cast<ptrdiff_t>(i),
+                                   cos.begin() + 64 * static_cast<ptrdiff_t>(i) + 64),
+                c);
+      EXPECT_EQ(std::vector<float>(sin.begin() + 64 * static_cast<ptrdiff_t>(i),
+                                   sin.begin() + 64 * static_cast<ptrdiff_t>(i) + 64),
+                s);
+    }
+  }
+  const std::vector<int32_t> beyond = {700};
+  std::vector<float> row(64);
+  EXPECT_ERROR(table.gather(*backend,
+                            Tensor::view(row, {1, 64}),
+                            Tensor::view(row, {1, 64}),
+                            Tensor::view(beyond),
+                            beyond),
+               ErrorKind::internal,
+               "position 700 of at most 699");
 }
 
 }  // namespace

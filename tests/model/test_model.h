@@ -73,6 +73,7 @@ class TestModel {
   Storage cache_;
   std::vector<KvLayer> kv_;
   Qwen3 qwen3_;
+  HostBuffer logits_;
   int64_t n_blocks_taken_ = 0;
 };
 
@@ -87,10 +88,13 @@ inline TestModel::TestModel(const std::filesystem::path& directory,
   const HfConfig& c = config();
   const int64_t bytes =
       backend.kv_bytes(DType::f32, kBlocks, block_size_, c.num_key_value_heads, c.head_dim);
-  cache_ = Storage(2 * c.num_hidden_layers * bytes);
+  cache_ = backend.allocate(2 * c.num_hidden_layers * bytes);
   auto take = [&, at = cache_.data()]() mutable {
     std::byte* begin = std::exchange(at, at + bytes);
-    return Tensor(begin, DType::f32, {kBlocks, block_size_, c.num_key_value_heads, c.head_dim});
+    return Tensor(begin,
+                  DType::f32,
+                  {kBlocks, block_size_, c.num_key_value_heads, c.head_dim},
+                  cache_.place());
   };
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
     const Tensor k = take();
@@ -135,7 +139,7 @@ inline Array TestModel::forward(std::span<const Chunk> chunks, Tap* tap) {
                     .block_tables = tables,
                     .max_blocks_per_seq = static_cast<int64_t>(max_blocks),
                     .logit_rows = rows};
-  return copy_of(qwen3_.forward(batch, kv_, tap));
+  return copy_of(qwen3_.backend().to_host(qwen3_.forward(batch, kv_, tap), logits_));
 }
 
 inline std::vector<std::vector<int32_t>> TestModel::greedy(

@@ -175,15 +175,15 @@ class WeightsTest : public ::testing::Test {
 // Every tensor of `weights` holds value_at of its name.
 class Checker {
  public:
-  Checker(const Backend& backend, DType dtype) : backend_(backend), dtype_(dtype) {}
+  Checker(const Backend& backend, WeightType type) : backend_(backend), type_(type) {}
 
   void all(const Weights& w, const StoredModel& model) {
     matrix(w.embed_tokens, "model.embed_tokens.weight", model.vocab, kHidden);
     vector(w.norm, "model.norm.weight", kHidden);
     if (model.tied) {
-      EXPECT_EQ(w.lm_head.data(), w.embed_tokens.data());
+      EXPECT_EQ(w.lm_head.weight.data(), w.embed_tokens.data());
     } else {
-      matrix(w.lm_head, "lm_head.weight", model.vocab, kHidden);
+      matrix(w.lm_head.weight, "lm_head.weight", model.vocab, kHidden);
     }
     ASSERT_EQ(w.layers.size(), 2u);
     for (size_t i = 0; i < 2; ++i) layer(w.layers[i], fmt::format("model.layers.{}.", i), model);
@@ -195,28 +195,28 @@ class Checker {
     vector(w.input_layernorm, p + "input_layernorm.weight", kHidden);
     vector(w.post_attention_layernorm, p + "post_attention_layernorm.weight", kHidden);
     const AttentionWeights& a = w.self_attn;
-    matrix(a.q_proj, p + "self_attn.q_proj.weight", kHeads * kHeadDim, kHidden);
-    matrix(a.k_proj, p + "self_attn.k_proj.weight", kKvHeads * kHeadDim, kHidden);
-    matrix(a.v_proj, p + "self_attn.v_proj.weight", kKvHeads * kHeadDim, kHidden);
-    matrix(a.o_proj, p + "self_attn.o_proj.weight", kHidden, kHeads * kHeadDim);
+    matrix(a.q_proj.weight, p + "self_attn.q_proj.weight", kHeads * kHeadDim, kHidden);
+    matrix(a.k_proj.weight, p + "self_attn.k_proj.weight", kKvHeads * kHeadDim, kHidden);
+    matrix(a.v_proj.weight, p + "self_attn.v_proj.weight", kKvHeads * kHeadDim, kHidden);
+    matrix(a.o_proj.weight, p + "self_attn.o_proj.weight", kHidden, kHeads * kHeadDim);
     vector(a.q_norm, p + "self_attn.q_norm.weight", kHeadDim);
     vector(a.k_norm, p + "self_attn.k_norm.weight", kHeadDim);
     if (model.bias) {
-      vector(a.q_bias, p + "self_attn.q_proj.bias", kHeads * kHeadDim);
-      vector(a.k_bias, p + "self_attn.k_proj.bias", kKvHeads * kHeadDim);
-      vector(a.v_bias, p + "self_attn.v_proj.bias", kKvHeads * kHeadDim);
-      vector(a.o_bias, p + "self_attn.o_proj.bias", kHidden);
+      vector(a.q_proj.bias, p + "self_attn.q_proj.bias", kHeads * kHeadDim);
+      vector(a.k_proj.bias, p + "self_attn.k_proj.bias", kKvHeads * kHeadDim);
+      vector(a.v_proj.bias, p + "self_attn.v_proj.bias", kKvHeads * kHeadDim);
+      vector(a.o_proj.bias, p + "self_attn.o_proj.bias", kHidden);
     } else {
-      EXPECT_FALSE(a.q_bias || a.k_bias || a.v_bias || a.o_bias);
+      EXPECT_FALSE(a.q_proj.bias || a.k_proj.bias || a.v_proj.bias || a.o_proj.bias);
     }
     if (const auto* mlp = std::get_if<MlpWeights>(&w.mlp)) {
-      matrix(mlp->gate_proj, p + "mlp.gate_proj.weight", kInner, kHidden);
-      matrix(mlp->up_proj, p + "mlp.up_proj.weight", kInner, kHidden);
-      matrix(mlp->down_proj, p + "mlp.down_proj.weight", kHidden, kInner);
+      matrix(mlp->gate_proj.weight, p + "mlp.gate_proj.weight", kInner, kHidden);
+      matrix(mlp->up_proj.weight, p + "mlp.up_proj.weight", kInner, kHidden);
+      matrix(mlp->down_proj.weight, p + "mlp.down_proj.weight", kHidden, kInner);
       return;
     }
     const auto& moe = std::get<MoeWeights>(w.mlp);
-    matrix(moe.router, p + "mlp.gate.weight", kExperts, kHidden);
+    matrix(moe.router.weight, p + "mlp.gate.weight", kExperts, kHidden);
     EXPECT_EQ(moe.experts.gate_proj.shape(), (Shape{kExperts, kExpertInner, kHidden}));
     EXPECT_EQ(moe.experts.down_proj.shape(), (Shape{kExperts, kHidden, kExpertInner}));
     for (int64_t e = 0; e < kExperts; ++e) {
@@ -230,15 +230,19 @@ class Checker {
   void vector(const Tensor& t, const std::string& name, int64_t size) {
     ASSERT_EQ(t.dtype(), DType::f32) << name;
     ASSERT_EQ(t.shape(), Shape{size}) << name;
-    for (int64_t i = 0; i < size; ++i) ASSERT_EQ(t.f32()[i], value_at(name, i)) << name << " " << i;
+    HostBuffer buffer;
+    const Tensor host = backend_.to_host(t, buffer);
+    for (int64_t i = 0; i < size; ++i) {
+      ASSERT_EQ(host.f32()[i], value_at(name, i)) << name << " " << i;
+    }
   }
-  void matrix(const Tensor& t, const std::string& name, int64_t out, int64_t in) {
+  void matrix(const Weight& t, const std::string& name, int64_t out, int64_t in) {
     ASSERT_EQ(t.shape(), (Shape{out, in})) << name;
     values(t, 0, name, out, in);
   }
-  void values(const Tensor& t, int64_t index, const std::string& name, int64_t out, int64_t in) {
-    ASSERT_EQ(t.dtype(), dtype_) << name;
-    ASSERT_EQ(t.layout(), backend_.weight_layout(dtype_)) << name;
+  void values(const Weight& t, int64_t index, const std::string& name, int64_t out, int64_t in) {
+    ASSERT_EQ(t.type(), type_) << name;
+    ASSERT_EQ(t.format().layout, backend_.weight_format(type_, out, in).layout) << name;
     std::vector<float> got(static_cast<size_t>(out * in));
     backend_.unpack_rows(Tensor::view(got, {out, in}), t, index, 0);
     for (int64_t i = 0; i < out * in; ++i) {
@@ -247,7 +251,7 @@ class Checker {
   }
 
   const Backend& backend_;
-  DType dtype_;
+  WeightType type_;
 };
 
 }  // namespace qwen3::test

@@ -70,7 +70,7 @@ TEST_F(WeightsTest, WhatPublishedCheckpointsStoreBesideTheModelIsPassedOver) {
     tensors[name] = {{3}, DType::f32, {1, 2, 3}};
   }
   write(model, tensors);
-  Checker(*reference_, DType::bf16).all(load(), model);
+  Checker(*reference_, WeightType::bf16).all(load(), model);
   tensors["model.vision.weight"] = {{3}, DType::f32, {1, 2, 3}};
   write(model, tensors);
   EXPECT_ERROR(load(), kCorrupt, "tensor model.vision.weight", "has no use for");
@@ -178,12 +178,12 @@ TEST_F(WeightsTest, WhatCannotFitIsRefusedWithTheArithmetic) {
   config.vocab_size = 1 << 24;
   config.hidden_size = 1 << 20;
   // Embedding and head of 2^44 elements each, 2 bytes: 70.4 TB.
-  EXPECT_ERROR(random_weights(config, *reference_, DType::bf16, 1, 1),
+  EXPECT_ERROR(random_weights(config, *reference_, WeightType::bf16, 1, 1),
                ErrorKind::out_of_memory,
                "random weights: needs 703",
                "GB for weights",
                "GB available; a smaller model or a machine with");
-  EXPECT_ERROR(random_weights(config, *reference_, DType::f32, 1, 1),
+  EXPECT_ERROR(random_weights(config, *reference_, WeightType::f32, 1, 1),
                ErrorKind::out_of_memory,
                "a smaller model, dtype bfloat16 or a machine with");
 }
@@ -196,7 +196,7 @@ TEST_F(WeightsTest, TheLimitOnAddressSpaceCounts) {
   ASSERT_EQ(::getrlimit(RLIMIT_AS, &old), 0);
   const rlimit small{rlim_t{300} << 20, old.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_AS, &small), 0);
-  EXPECT_ERROR(random_weights(config, *reference_, DType::f32, 1, 1),
+  EXPECT_ERROR(random_weights(config, *reference_, WeightType::f32, 1, 1),
                ErrorKind::out_of_memory,
                "needs 384.0 MB for weights",
                "available");

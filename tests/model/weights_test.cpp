@@ -12,6 +12,7 @@
 
 #include "formats/official_configs.h"
 #include "model/weights_fixture.h"
+#include "support/far_backend.h"
 
 namespace qwen3::test {
 namespace {
@@ -21,12 +22,16 @@ TEST_F(WeightsTest, EveryTensorInEveryTypeLayoutAndNumberOfThreads) {
     for (const DType stored : {DType::bf16, DType::f16, DType::f32}) {
       const StoredModel model{.moe = moe, .tied = moe, .bias = !moe, .dtype = stored};
       write(model, model.tensors());
+      const FarBackend far;
       for (const Backend* backend :
-           {static_cast<const Backend*>(reference_.get()), static_cast<const Backend*>(&panel_)}) {
+           std::initializer_list<const Backend*>{reference_.get(), &panel_, &far}) {
         for (const int n_threads : {1, 3}) {
-          Checker(*backend, stored).all(load(*backend, WeightsDType::as_stored, n_threads), model);
-          Checker(*backend, DType::f32).all(load(*backend, WeightsDType::f32, n_threads), model);
-          Checker(*backend, DType::bf16).all(load(*backend, WeightsDType::bf16, n_threads), model);
+          Checker(*backend, weight_type_of(stored))
+              .all(load(*backend, WeightsDType::as_stored, n_threads), model);
+          Checker(*backend, WeightType::f32)
+              .all(load(*backend, WeightsDType::f32, n_threads), model);
+          Checker(*backend, WeightType::bf16)
+              .all(load(*backend, WeightsDType::bf16, n_threads), model);
         }
       }
     }
@@ -37,16 +42,16 @@ TEST_F(WeightsTest, EveryTensorInEveryTypeLayoutAndNumberOfThreads) {
 TEST_F(WeightsTest, LargeMatricesAreLoadedInParts) {
   const StoredModel model{.vocab = 20'011, .dtype = DType::f32};
   write(model, model.tensors());
-  Checker(panel_, DType::f32).all(load(panel_, WeightsDType::as_stored, 2), model);
-  Checker(panel_, DType::bf16).all(load(panel_, WeightsDType::bf16, 2), model);
+  Checker(panel_, WeightType::f32).all(load(panel_, WeightsDType::as_stored, 2), model);
+  Checker(panel_, WeightType::bf16).all(load(panel_, WeightsDType::bf16, 2), model);
 }
 
 TEST_F(WeightsTest, FusedExpertsAreTheSame) {
   const StoredModel model{.moe = true};
   for (const std::string suffix : {"", ".weight"}) {
     write(model, fuse_experts(model.tensors(), suffix));
-    Checker(*reference_, DType::bf16).all(load(), model);
-    Checker(panel_, DType::f32).all(load(panel_, WeightsDType::f32, 2), model);
+    Checker(*reference_, WeightType::bf16).all(load(), model);
+    Checker(panel_, WeightType::f32).all(load(panel_, WeightsDType::f32, 2), model);
   }
 }
 
@@ -56,7 +61,7 @@ TEST_F(WeightsTest, NamesWithoutThePrefix) {
   for (auto& [name, tensor] : model.tensors())
     stripped[name.substr(name.starts_with("model.") ? 6 : 0)] = tensor;
   write(model, stripped);
-  Checker(*reference_, DType::bf16).all(load(), model);
+  Checker(*reference_, WeightType::bf16).all(load(), model);
 }
 
 TEST_F(WeightsTest, ATiedModelIgnoresAStoredHead) {
@@ -64,7 +69,7 @@ TEST_F(WeightsTest, ATiedModelIgnoresAStoredHead) {
   Tensors tensors = model.tensors();
   tensors["lm_head.weight"] = {{3}, DType::bf16, {1, 2, 3}};
   write(model, tensors);
-  Checker(*reference_, DType::bf16).all(load(), model);
+  Checker(*reference_, WeightType::bf16).all(load(), model);
 }
 
 TEST_F(WeightsTest, AnEmbeddingModelHasNoHead) {
@@ -73,7 +78,7 @@ TEST_F(WeightsTest, AnEmbeddingModelHasNoHead) {
   tensors.erase("lm_head.weight");
   write(model, tensors);
   const Weights weights = load();
-  EXPECT_FALSE(weights.lm_head);
+  EXPECT_FALSE(weights.lm_head.weight);
   EXPECT_TRUE(weights.embed_tokens);
 }
 
@@ -88,7 +93,7 @@ TEST_F(WeightsTest, Shards) {
   write_tensors(dir_.path() / "one.safetensors", first);
   write_tensors(dir_.path() / "two.safetensors", second);
   dir_.write("model.safetensors.index.json", "{\"weight_map\":{" + map.substr(1) + "}}");
-  Checker(panel_, DType::bf16).all(load(panel_, WeightsDType::as_stored, 3), model);
+  Checker(panel_, WeightType::bf16).all(load(panel_, WeightsDType::as_stored, 3), model);
 }
 
 // Old files may have tensors at odd offsets: one byte in front moves all the others.
@@ -111,7 +116,7 @@ TEST_F(WeightsTest, DataNeedNotBeAligned) {
   for (size_t i = 0; i < 8; ++i) prefix[i] = static_cast<char>(header.size() >> 8 * i & 0xFF);
   dir_.write("model.safetensors", prefix + header + data);
   ASSERT_EQ(Checkpoint::open(dir_.path()).find("model.norm.weight")->begin % 2, 1);
-  Checker(panel_, DType::bf16).all(load(panel_), model);
+  Checker(panel_, WeightType::bf16).all(load(panel_), model);
 }
 
 TEST_F(WeightsTest, ConversionRoundsToNearestEven) {
@@ -124,10 +129,15 @@ TEST_F(WeightsTest, ConversionRoundsToNearestEven) {
                                                       {-0.0f, -0.0f}};
   for (size_t i = 0; i < cases.size(); ++i) q.values[i] = cases[i].first;
   write(model, tensors);
+  const auto element = [](const Weights& weights,
+                          size_t i) {  // the reference keeps rows as they are
+    const Weight& w = weights.layers[0].self_attn.q_proj.weight;
+    return load_f32(w.data(), dtype_of(w.type()), static_cast<int64_t>(i));
+  };
   const Weights exact = load(), rounded = load(*reference_, WeightsDType::bf16);
   for (size_t i = 0; i < cases.size(); ++i) {
-    EXPECT_EQ(exact.layers[0].self_attn.q_proj.f32()[i], cases[i].first);
-    EXPECT_EQ(bf16_to_f32(rounded.layers[0].self_attn.q_proj.u16()[i]), cases[i].second);
+    EXPECT_EQ(element(exact, i), cases[i].first);
+    EXPECT_EQ(element(rounded, i), cases[i].second);
   }
 }
 
@@ -139,14 +149,14 @@ TEST_F(WeightsTest, EachTensorKeepsItsOwnType) {
   tensors["model.layers.1.mlp.experts.2.up_proj.weight"].dtype = DType::f16;
   write(model, tensors);
   const Weights weights = load();
-  EXPECT_EQ(weights.embed_tokens.dtype(), DType::bf16);
-  EXPECT_EQ(weights.lm_head.dtype(), DType::f32);
+  EXPECT_EQ(weights.embed_tokens.type(), WeightType::bf16);
+  EXPECT_EQ(weights.lm_head.weight.type(), WeightType::f32);
   EXPECT_EQ(weights.norm.dtype(), DType::f32);
   const auto& moe = std::get<MoeWeights>(weights.layers[1].mlp);
-  EXPECT_EQ(moe.router.dtype(), DType::bf16);
-  EXPECT_EQ(moe.experts.gate_proj.dtype(), DType::bf16);
-  EXPECT_EQ(moe.experts.up_proj.dtype(), DType::f32);  // mixed: float32 holds all exactly
-  EXPECT_EQ(*moe.experts.up_proj.matrix(2).f32(),
+  EXPECT_EQ(moe.router.weight.type(), WeightType::bf16);
+  EXPECT_EQ(moe.experts.gate_proj.type(), WeightType::bf16);
+  EXPECT_EQ(moe.experts.up_proj.type(), WeightType::f32);  // mixed: float32 holds all exactly
+  EXPECT_EQ(load_f32(moe.experts.up_proj.matrix(2).data(), DType::f32, 0),
             value_at("model.layers.1.mlp.experts.2.up_proj.weight", 0));
 }
 
@@ -215,8 +225,9 @@ TEST_F(WeightsTest, WeightsBytesIsWhatLoadingAllocates) {
   const StoredModel model{.moe = true, .bias = true};
   write(model, model.tensors());
   const HfConfig config = parse_hf_config(model.config(), "c");
-  EXPECT_EQ(weights_bytes(config, *reference_, DType::bf16), load().n_bytes());
-  EXPECT_EQ(weights_bytes(config, panel_, DType::f32), load(panel_, WeightsDType::f32).n_bytes());
+  EXPECT_EQ(weights_bytes(config, *reference_, WeightType::bf16), load().n_bytes());
+  EXPECT_EQ(weights_bytes(config, panel_, WeightType::f32),
+            load(panel_, WeightsDType::f32).n_bytes());
   int64_t numel = 0;
   for (const auto& [name, t] : model.tensors()) numel += static_cast<int64_t>(t.values.size());
   EXPECT_EQ(n_parameters(config), numel);

@@ -3,12 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <numeric>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "support/expect_error.h"
 #include "tensor/storage.h"
+#include "tensor/weight.h"
 
 namespace qwen3 {
 namespace {
@@ -41,20 +44,31 @@ TEST(Tensor, RowsAndReshapeAreViews) {
   EXPECT_TRUE(t);
 }
 
-TEST(LayoutBytes, RowMajorIsDense) {
-  EXPECT_EQ(layout_bytes(DType::f32, {3, 5}, Layout::row_major), 60);
-  EXPECT_EQ(layout_bytes(DType::bf16, {2, 3, 5}, Layout::row_major), 60);
-  EXPECT_EQ(layout_bytes(DType::i32, {7}, Layout::row_major), 28);
+TEST(Weight, IsOneMatrixOrAStackOfThem) {
+  std::array<std::byte, 3 * 40> bytes{};
+  const Weight stack(bytes.data(), WeightType::bf16, {3, 4, 5}, {.layout = 2, .bytes = 40});
+  EXPECT_EQ(stack.n_matrices(), 3);
+  EXPECT_EQ(stack.n_out(), 4);
+  EXPECT_EQ(stack.n_in(), 5);
+  EXPECT_EQ(stack.numel(), 60);
+  EXPECT_EQ(stack.bytes(), 120);
+  const Weight last = stack.matrix(2);
+  EXPECT_EQ(last.data(), bytes.data() + 80);
+  EXPECT_EQ(last.shape(), (Shape{4, 5}));
+  EXPECT_EQ(last.n_matrices(), 1);
+  EXPECT_EQ(last.format().layout, 2);
+  EXPECT_EQ(last.matrix(0).data(), last.data());
+  EXPECT_FALSE(Weight());
 }
 
-TEST(LayoutBytes, Panel16PadsRowsAndPairs) {
-  EXPECT_EQ(layout_bytes(DType::f32, {16, 5}, Layout::panel16), 16 * 5 * 4);
-  EXPECT_EQ(layout_bytes(DType::f32, {17, 5}, Layout::panel16), 32 * 5 * 4);
-  EXPECT_EQ(layout_bytes(DType::bf16, {17, 5}, Layout::panel16), 32 * 6 * 2);
-  EXPECT_EQ(layout_bytes(DType::f16, {1, 1}, Layout::panel16), 16 * 2 * 2);
-  // Experts are padded one by one.
-  EXPECT_EQ(layout_bytes(DType::bf16, {3, 17, 5}, Layout::panel16), 3 * 32 * 6 * 2);
-  EXPECT_EQ(layout_bytes(DType::f32, {7}, Layout::panel16), 28);
+// What only weights can be: no operation on activations takes one by mistake.
+static_assert(!std::is_convertible_v<Weight, Tensor>);
+static_assert(!std::is_constructible_v<Tensor, Weight>);
+
+TEST(Weight, RowsTakeTheBytesOfTheirBlocks) {
+  EXPECT_EQ(row_bytes(WeightType::f32, 5), 20);
+  EXPECT_EQ(row_bytes(WeightType::bf16, 5), 10);
+  EXPECT_EQ(row_bytes(WeightType::f16, 0), 0);
 }
 
 TEST(Storage, IsZeroedAlignedAndMoves) {
@@ -85,7 +99,7 @@ TEST(Arena, MeasuresThenCarvesTheSame) {
   const auto carve = [](Arena& arena) {
     std::vector<Tensor> tensors;
     tensors.push_back(arena.take(DType::f32, {3}));
-    tensors.push_back(arena.take(DType::bf16, {17, 5}, Layout::panel16));
+    tensors.push_back(arena.take(DType::bf16, {32, 6}));
     tensors.push_back(arena.take(DType::i32, {2, 2}));
     return tensors;
   };
@@ -98,8 +112,7 @@ TEST(Arena, MeasuresThenCarvesTheSame) {
   EXPECT_EQ(arena.used(), measure.used());
   for (const Tensor& t : tensors) EXPECT_EQ(reinterpret_cast<uintptr_t>(t.data()) % 64, 0u);
   EXPECT_EQ(tensors[1].data(), storage.data() + 64);
-  EXPECT_EQ(tensors[1].layout(), Layout::panel16);
-  EXPECT_EQ(tensors[1].shape(), (Shape{17, 5}));
+  EXPECT_EQ(tensors[1].shape(), (Shape{32, 6}));
   EXPECT_ERROR(arena.take(DType::f32, {1000}), ErrorKind::internal, "arena");
 }
 

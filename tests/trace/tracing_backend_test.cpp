@@ -3,14 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <chrono>
 #include <numeric>
-#include <thread>
 
 #include "base/json.h"
-#include "kernels/cpu/cpu_backend.h"
 #include "kernels/reference/reference_backend.h"
+#include "support/tensors.h"
 #include "trace/timeline.h"
 
 namespace qwen3 {
@@ -27,8 +24,9 @@ TEST(TracingBackend, RecordsBytesAndOperations) {
   const auto traced = make_tracing_backend(make_reference_backend(), log);
   const auto plain = make_reference_backend();
   std::vector<float> x = counting(6), w = counting(12), out(8), expected(8);
-  traced->linear(Tensor::view(out, {2, 4}), Tensor::view(x, {2, 3}), Tensor::view(w, {4, 3}));
-  plain->linear(Tensor::view(expected, {2, 4}), Tensor::view(x, {2, 3}), Tensor::view(w, {4, 3}));
+  const Linear linear{test::reference_weight(w, {4, 3}), {}};
+  traced->linear(Tensor::view(out, {2, 4}), Tensor::view(x, {2, 3}), linear);
+  plain->linear(Tensor::view(expected, {2, 4}), Tensor::view(x, {2, 3}), linear);
   EXPECT_EQ(out, expected);
   ASSERT_EQ(log.spans().size(), 1u);
   const Span& span = log.spans().front();
@@ -37,21 +35,6 @@ TEST(TracingBackend, RecordsBytesAndOperations) {
   EXPECT_DOUBLE_EQ(span.bytes, 4 * (6 + 12 + 8));
   EXPECT_DOUBLE_EQ(span.flops, 2 * 2 * 12);
   EXPECT_GE(span.duration_ns, 0);
-}
-
-// Rows go to the threads of what it decorates: two rows meet, which one thread could not arrange.
-TEST(TracingBackend, LendsTheThreadsThatItDecorates) {
-  SpanLog log;
-  const auto traced = make_tracing_backend(make_cpu_backend(2, CpuIsa::baseline), log);
-  std::atomic<int> n_here = 0, n_met = 0;
-  const auto deadline = SpanLog::Clock::now() + std::chrono::seconds(10);
-  traced->for_each_row(2, [&](int64_t, int) {
-    ++n_here;
-    while (n_here < 2 && SpanLog::Clock::now() < deadline) std::this_thread::yield();
-    if (n_here == 2) ++n_met;
-  });
-  EXPECT_EQ(n_met, 2);
-  EXPECT_TRUE(log.spans().empty());
 }
 
 // A fused operation is one span; while someone watches, it is its primitive parts.

@@ -41,7 +41,7 @@ struct Inspection {
   HfConfig config;
   std::optional<Checkpoint> checkpoint;  // empty: config.json only
   BackendInfo backend;
-  DType weight_dtype = DType::f32;  // in memory
+  WeightType weight_type = WeightType::f32;  // in memory
   MemoryPlan plan;
 };
 
@@ -66,15 +66,15 @@ Inspection look_at(const InspectOptions& options) {
                                                          .n_threads = options.model.threads,
                                                          .isa = options.model.cpu_isa});
   result.backend = backend->info();
-  result.weight_dtype = planned_dtype(
+  result.weight_type = planned_dtype(
       options.model.dtype, result.config, result.checkpoint ? &*result.checkpoint : nullptr);
   EngineOptions engine;
   engine.max_model_len = options.model.context;
   engine.max_sequences = 1;
   result.plan = plan_memory(result.config,
                             *backend,
-                            result.weight_dtype,
-                            weights_bytes(result.config, *backend, result.weight_dtype),
+                            result.weight_type,
+                            weights_bytes(result.config, *backend, result.weight_type),
                             available_memory_bytes(),
                             engine);
   return result;
@@ -133,7 +133,7 @@ Json config_json(const HfConfig& c) {
 Json tensors_json(const Checkpoint& checkpoint) {
   Json tensors = Json::array();
   for (const std::string& name : checkpoint.names()) {
-    const CheckpointTensor* tensor = checkpoint.find(name);
+    const SourceTensor* tensor = checkpoint.find(name);
     tensors.push_back({{"name", name},
                        {"dtype", tensor->file_dtype},
                        {"shape", tensor->shape},
@@ -157,7 +157,7 @@ Json inspection_json(const Inspection& it) {
   json["plan"] = {{"backend", it.backend.name},
                   {"hardware", it.backend.hardware},
                   {"n_threads", it.backend.n_threads},
-                  {"dtype", dtype_name(it.weight_dtype)},
+                  {"dtype", weight_type_name(it.weight_type)},
                   {"available_bytes", plan.available_bytes},
                   {"weight_bytes", plan.weight_bytes},
                   {"activation_bytes", plan.activation_bytes},
@@ -178,7 +178,7 @@ void print_row(std::string_view name, const std::string& value) {
 
 void print_tensors(const Checkpoint& checkpoint) {
   for (const std::string& name : checkpoint.names()) {
-    const CheckpointTensor* tensor = checkpoint.find(name);
+    const SourceTensor* tensor = checkpoint.find(name);
     print_out(fmt::format("  {:<60} {:<5} [{}] {}\n",
                           name,
                           tensor->file_dtype,
@@ -213,8 +213,9 @@ void print_inspection(const Inspection& it, bool with_tensors) {
       fmt::format(
           "{} ({}), {} thread(s)", it.backend.name, it.backend.hardware, it.backend.n_threads));
   print_row("memory available", format_bytes(plan.available_bytes));
-  print_row("  weights",
-            fmt::format("{} as {}", format_bytes(plan.weight_bytes), dtype_name(it.weight_dtype)));
+  print_row(
+      "  weights",
+      fmt::format("{} as {}", format_bytes(plan.weight_bytes), weight_type_name(it.weight_type)));
   print_row("  activations", format_bytes(plan.activation_bytes));
   print_row("  KV cache",
             fmt::format("{} for {} tokens, {} per token as {}",

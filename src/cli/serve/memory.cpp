@@ -103,7 +103,7 @@ ServeMemory plan_serve_memory(const std::filesystem::path& directory,
   const std::unique_ptr<Backend> backend = make_backend({.name = options.model.backend,
                                                          .n_threads = options.model.threads,
                                                          .isa = options.model.cpu_isa});
-  const DType dtype = planned_dtype(options.model.dtype, config, &checkpoint);
+  const WeightType dtype = planned_dtype(options.model.dtype, config, &checkpoint);
   ServeMemory memory{.plan = {},
                      .program_bytes = own_memory_bytes(),
                      .model_context = model_context_length(config)};

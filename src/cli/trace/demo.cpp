@@ -320,26 +320,29 @@ class DemoTap final : public Tap {
 
 // Weights as PyTorch draws them for new modules: N(0, 1) for embeddings, a variance of 1/(3 · in)
 // for matrices. random_weights() draws N(0, 0.02²).
-void rescale(const Tensor& matrix, double deviation) {
+void rescale(const Backend& backend, const Weight& weight, double deviation) {
   const auto factor = static_cast<float>(deviation / 0.02);
-  for (int64_t i = 0; i < matrix.numel(); ++i) matrix.f32()[i] *= factor;
+  std::vector<float> values(static_cast<size_t>(weight.n_out() * weight.n_in()));
+  const Tensor rows = Tensor::view(values, {weight.n_out(), weight.n_in()});
+  for (int64_t i = 0; i < weight.n_matrices(); ++i) {
+    backend.unpack_rows(rows, weight, i, 0);
+    for (float& value : values) value *= factor;
+    const auto* bytes = reinterpret_cast<const std::byte*>(values.data());
+    backend.pack_weight(weight, i, {WeightType::f32, bytes, weight.n_out(), weight.n_in()}, 0);
+  }
 }
 
-void rescale(const Weights& weights) {
-  const auto linear = [](const Tensor& w) {
-    rescale(w, 1 / std::sqrt(3.0 * static_cast<double>(w.dim(w.rank() - 1))));
+void rescale(const Backend& backend, const Weights& weights) {
+  const auto linear = [&](const Weight& w) {
+    rescale(backend, w, 1 / std::sqrt(3.0 * static_cast<double>(w.n_in())));
   };
-  rescale(weights.embed_tokens, 1.0);
-  linear(weights.lm_head);
+  rescale(backend, weights.embed_tokens, 1.0);
+  linear(weights.lm_head.weight);
   for (const LayerWeights& layer : weights.layers) {
-    for (const Tensor& w : {layer.self_attn.q_proj,
-                            layer.self_attn.k_proj,
-                            layer.self_attn.v_proj,
-                            layer.self_attn.o_proj}) {
-      linear(w);
-    }
+    const AttentionWeights& a = layer.self_attn;
+    for (const Linear* w : {&a.q_proj, &a.k_proj, &a.v_proj, &a.o_proj}) linear(w->weight);
     const auto& moe = std::get<MoeWeights>(layer.mlp);
-    linear(moe.router);
+    linear(moe.router.weight);
     linear(moe.experts.gate_proj);
     linear(moe.experts.up_proj);
     linear(moe.experts.down_proj);
@@ -350,8 +353,8 @@ std::shared_ptr<Model> demo_model() {
   auto impl = std::make_unique<Model::Impl>();
   impl->config = parse_hf_config(kConfig, "demo");
   impl->backend = make_reference_backend();
-  impl->weights = random_weights(impl->config, *impl->backend, DType::f32, kSeed, 1);
-  rescale(impl->weights);
+  impl->weights = random_weights(impl->config, *impl->backend, WeightType::f32, kSeed, 1);
+  rescale(*impl->backend, impl->weights);
   return make_model(std::move(impl), "demo");
 }
 

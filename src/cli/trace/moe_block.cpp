@@ -124,7 +124,13 @@ MoeBlockResult run_moe_block(const MoeBlockCase& input) {
   const Tensor logits = Tensor::view(result.router_logits, {n_tokens, kExperts});
   const Routing routing{Tensor::view(result.weights, {n_tokens, kTopK}),
                         Tensor(result.experts.data(), DType::i32, {n_tokens, kTopK})};
-  backend->linear(logits, flat, Tensor::view(router, {kExperts, kHidden}));
+  // The reference backend keeps rows as they are.
+  const auto linear = [&](std::vector<float>& rows, int64_t n_out) {
+    const WeightFormat format = backend->weight_format(WeightType::f32, n_out, kHidden);
+    auto* bytes = reinterpret_cast<std::byte*>(rows.data());
+    return Linear{Weight(bytes, WeightType::f32, {n_out, kHidden}, format), {}};
+  };
+  backend->linear(logits, flat, linear(router, kExperts));
   backend->route_top_k(routing, logits, Backend::Renormalise::yes);
 
   ExpertGroups groups;
@@ -134,10 +140,14 @@ MoeBlockResult run_moe_block(const MoeBlockCase& input) {
     std::vector<float> states(group.rows.size() * kHidden), outputs(states.size());
     const Tensor state = Tensor::view(states, {n_rows, kHidden});
     const Tensor output = Tensor::view(outputs, {n_rows, kHidden});
-    backend->gather_rows(state, flat, group.rows);
-    backend->linear(output, state, Tensor::view(ones, {kHidden, kHidden}));
-    backend->scatter_add_rows(
-        Tensor::view(result.output, {n_tokens, kHidden}), output, group.rows, group.weights);
+    const Tensor rows = Tensor::view(group.rows);
+    backend->gather_rows(state, flat, rows);
+    backend->linear(output, state, linear(ones, kHidden));
+    std::vector<float> scales(group.weights.begin(), group.weights.end());
+    backend->scatter_add_rows(Tensor::view(result.output, {n_tokens, kHidden}),
+                              output,
+                              rows,
+                              Tensor::view(scales, {n_rows}));
     result.visits.push_back(
         {static_cast<int32_t>(group.expert), {group.rows.begin(), group.rows.end()}});
   }

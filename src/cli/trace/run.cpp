@@ -105,24 +105,37 @@ class LinePrinter {
   std::string buffer_;
 };
 
-// Buffers of the logit lens, and the way from rows to logits.
-struct Projection {
-  Model::Impl& model;
-  Storage normed_storage, logits_storage;
-
+// Buffers of the logit lens, and the way from rows that a tap has seen to logits.
+class Projection {
+ public:
   explicit Projection(Model::Impl& impl)
-      : model(impl),
-        normed_storage(LogitLens::kChunkRows * impl.config.hidden_size * 4),
-        logits_storage(LogitLens::kChunkRows * impl.config.vocab_size * 4) {}
+      : model_(impl),
+        hidden_(take(impl.config.hidden_size)),
+        normed_(take(impl.config.hidden_size)),
+        logits_(take(impl.config.vocab_size)) {}
 
-  Tensor operator()(const Tensor& rows) const {
+  Tensor operator()(const Tensor& rows) {
     const int64_t n = rows.dim(0);
-    const HfConfig& c = model.config;
-    const Tensor normed(normed_storage.data(), DType::f32, {n, c.hidden_size});
-    const Tensor logits(logits_storage.data(), DType::f32, {n, c.vocab_size});
-    project_logits(logits, normed, rows, model.weights, c, *model.backend);
-    return logits;
+    const HfConfig& c = model_.config;
+    const auto view = [n](const Storage& storage, int64_t features) {
+      return Tensor(storage.data(), DType::f32, {n, features}, storage.place());
+    };
+    const Tensor hidden = view(hidden_, c.hidden_size);
+    const Tensor logits = view(logits_, c.vocab_size);
+    model_.backend->upload(hidden, rows.data());
+    project_logits(
+        logits, view(normed_, c.hidden_size), hidden, model_.weights, c, *model_.backend);
+    return model_.backend->to_host(logits, on_host_);
   }
+
+ private:
+  Storage take(int64_t features) const {
+    return model_.backend->allocate(LogitLens::kChunkRows * features * 4);
+  }
+
+  Model::Impl& model_;
+  Storage hidden_, normed_, logits_;
+  HostBuffer on_host_;
 };
 
 void check_map_length(const TraceOptions& options, int64_t n_tokens) {
@@ -239,7 +252,7 @@ void run_trace(const TraceOptions& options, Trace& trace) {
   if (options.lens > 0) {
     projection.emplace(impl);
     const int64_t n_real = trace.text ? trace.text->n_tokens() : 0;
-    taps.add(trace.lens.emplace(std::cref(*projection), options.lens, kLensBest, n_real));
+    taps.add(trace.lens.emplace(std::ref(*projection), options.lens, kLensBest, n_real));
   }
 
   const auto begin = Clock::now();

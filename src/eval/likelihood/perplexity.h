@@ -1,7 +1,6 @@
 // Perplexity of a model on a text: how surprised it is by each token, given those before.
 //
-//   nll = -Σ ln p(token)     perplexity = exp(nll / tokens)     bits per byte = nll / (bytes · ln
-//   2)
+//   nll = -Σ ln p(token)   perplexity = exp(nll / tokens)   bits per byte = nll / (bytes · ln 2)
 //
 // Bits per byte compare models with different tokenizers; perplexity per token does not.
 #pragma once

@@ -1,8 +1,8 @@
 // OUTPUT.failures.jsonl: the samples that have no answer, one line each, so that the output file
 // holds answers only:
 //
-//   {"id": …, "task_id": …, "sample": 0, "kind": "timeout", "status": 0, "message": …, "attempts":
-//   10}
+//   {"id": …, "task_id": …, "sample": 0, "kind": "timeout", "status": 0, "message": …,
+//    "attempts": 10}
 //
 // While a run goes on the file grows; its end writes it anew: one line for each sample that still
 // has no answer, sorted, however often the run was interrupted. It is removed when it is empty.

@@ -1,16 +1,16 @@
 // OUTPUT.manifest.json: what made the answers of a file. A run goes on only where all that shapes
 // an answer is still the same; otherwise it refuses and names the difference.
 //
-//   {"format": 1, "mode": "standard",
-//    "identity": {"request": {…}, "system": …, "seed": …},   in the key of every sample; where
-//                                                            choices are scored: {"request",
-//                                                            "choose"}
+//   {"format": 1,
+//    "identity": {"mode": "standard", "request": {…},   in the key of every sample
+//                 "system": …, "seed": …},              or, where choices are scored, "choose": {…}
 //    "dataset": {"path", "sha256", "rows"},
-//    "served": [{"version": …, "model": …}],                 what servers said about themselves
-//    "shard": [1, 4],                                        absent: the whole dataset
+//    "served": [{"version": …, "model": …}],            what servers said about themselves
+//    "shard": [1, 4],                                   absent: the whole dataset
 //    "n_samples": 1, "config": {…}, "version": "0.1.0",
-//    "runs": [{"started": "2026-…Z", "ended": …, "servers": […], "answers": …, "failures": …}],
-//    "totals": {"answers", "failures", "prompt_tokens", "completion_tokens"}}
+//    "runs": [{"started": "2026-…Z", "ended": …, "version": …, "found": …,
+//              "answers": …, "failures": …}],
+//    "totals": {"wanted", "answers", "prompt_tokens", "completion_tokens"}}
 #pragma once
 
 #include <cstdint>

@@ -25,12 +25,12 @@ namespace {
 // one core handles about 8,000 elements in L1. AMD EPYC (Zen 4), 2 cores, 2026-11-24.
 constexpr int64_t kSerialElements = 16 * 1024;
 
-class CpuBackend final : public Backend {
+class CpuBackend : public Backend {
  public:
-  CpuBackend(int n_threads, CpuIsa isa, const cpu::KernelTable& kernels)
+  CpuBackend(ThreadPool& threads, CpuIsa isa, const cpu::KernelTable& kernels)
       : isa_(isa),
         kernels_(kernels),
-        pool_(n_threads),
+        pool_(threads),
         products_(kernels, pool_),
         attention_(kernels, pool_) {}
 
@@ -38,28 +38,24 @@ class CpuBackend final : public Backend {
     return {"cpu", std::string(isa_name(isa_)) + ", " + cpu_info().model_name, pool_.size()};
   }
 
-  void for_each_row(int64_t n_rows, const RowBody& body) override {
-    pool_.parallel_for(n_rows, body);
-  }
-
   // ---- weights and memory -------------------------------------------------------------------
 
-  Layout weight_layout(DType) const override { return Layout::panel16; }
+  WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const override {
+    return cpu::panel_format(type, n_out, n_in);
+  }
 
-  void pack_weight(const Tensor& packed,
+  void pack_weight(const Weight& to,
                    int64_t index,
-                   const Tensor& rows,
+                   const WeightRows& rows,
                    int64_t row_begin) const override {
-    assert(packed.layout() == Layout::panel16 && row_begin % cpu::kPanel == 0);
-    assert(packed.dtype() == rows.dtype());
-    cpu::pack_panels(matrix_of(packed, index), rows, row_begin);
+    cpu::pack_panels(to.matrix(index), rows, row_begin);
   }
 
   void unpack_rows(const Tensor& out,
-                   const Tensor& packed,
+                   const Weight& from,
                    int64_t index,
                    int64_t row_begin) const override {
-    const Tensor matrix = matrix_of(packed, index);
+    const Weight matrix = from.matrix(index);
     for (int64_t r = 0; r < out.dim(0); ++r) cpu::read_row(out.f32_row(r), matrix, row_begin + r);
   }
 
@@ -75,18 +71,19 @@ class CpuBackend final : public Backend {
     return n_blocks * block_size * n_kv_heads * cpu::padded_head_dim(head_dim) * dtype_size(type);
   }
 
-  void reserve(int64_t max_tokens, int64_t max_features, int64_t) override {
-    products_.reserve(max_tokens, max_features);
+  void reserve(const BatchLimits& limits) override {
+    products_.reserve(limits.n_tokens, limits.n_features);
   }
 
   // ---- primitive operations -----------------------------------------------------------------
 
-  void embed(const Tensor& out, std::span<const int32_t> ids, const Tensor& table) override {
-    const auto n_tokens = static_cast<int64_t>(ids.size());
-    for_rows(n_tokens, table.dim(1), [&](int64_t t) {
-      cpu::read_row(out.f32_row(t), table, ids[static_cast<size_t>(t)]);
+  void embed(const Tensor& out, const Tensor& ids, const Weight& table) override {
+    for_rows(ids.dim(0), table.n_in(), [&](int64_t t) {
+      cpu::read_row(out.f32_row(t), table, ids.i32()[t]);
     });
   }
+
+  void fill(const Tensor& x, float value) override { std::fill_n(x.f32(), x.numel(), value); }
 
   void rms_norm(const Tensor& out, const Tensor& x, const Tensor& w, float eps) override {
     const int64_t size = w.dim(0);
@@ -99,8 +96,8 @@ class CpuBackend final : public Backend {
     });
   }
 
-  void linear(const Tensor& out, const Tensor& x, const Tensor& w, const Tensor& bias) override {
-    const cpu::Product product = {out, w, bias};
+  void linear(const Tensor& out, const Tensor& x, const Linear& w) override {
+    const cpu::Product product = {out, w};
     products_.run({&product, 1}, x);
   }
 
@@ -111,7 +108,8 @@ class CpuBackend final : public Backend {
   void kv_store(const KvLayer& kv,
                 const Tensor& k,
                 const Tensor& v,
-                std::span<const int64_t> slot_mapping) override {
+                const BoundBatch& batch) override {
+    const std::span<const int64_t> slot_mapping = batch.batch.slot_mapping;
     const cpu::KvArgs args = cpu::kv_args(kv);
     const cpu::KvStoreKernel store =
         kv.k.dtype() == DType::bf16 ? kernels_.kv_store_bf16 : kernels_.kv_store_f32;
@@ -142,9 +140,9 @@ class CpuBackend final : public Backend {
   void attention(const Tensor& out,
                  const Tensor& q,
                  const KvLayer& kv,
-                 const Batch& batch,
+                 const BoundBatch& batch,
                  const AttentionOptions& options) override {
-    attention_.run(out, q, kv, batch, options);
+    attention_.run(out, q, kv, batch.batch, options);
   }
 
   void silu_mul(const Tensor& out, const Tensor& gate, const Tensor& up) override {
@@ -176,23 +174,21 @@ class CpuBackend final : public Backend {
     });
   }
 
-  void gather_rows(const Tensor& out, const Tensor& x, std::span<const int32_t> rows) override {
+  void gather_rows(const Tensor& out, const Tensor& x, const Tensor& rows) override {
     const int64_t size = x.dim(1);
-    for_rows(static_cast<int64_t>(rows.size()), size, [&](int64_t i) {
-      std::memcpy(out.f32_row(i),
-                  x.f32_row(rows[static_cast<size_t>(i)]),
-                  static_cast<size_t>(size) * sizeof(float));
+    for_rows(rows.dim(0), size, [&](int64_t i) {
+      std::memcpy(
+          out.f32_row(i), x.f32_row(rows.i32()[i]), static_cast<size_t>(size) * sizeof(float));
     });
   }
 
   // Rows may repeat, so they are taken one after the other.
   void scatter_add_rows(const Tensor& x,
                         const Tensor& y,
-                        std::span<const int32_t> rows,
-                        std::span<const float> scales) override {
-    for (size_t i = 0; i < rows.size(); ++i) {
-      kernels_.add_scaled(
-          x.f32_row(rows[i]), y.f32_row(static_cast<int64_t>(i)), scales[i], x.dim(1));
+                        const Tensor& rows,
+                        const Tensor& scales) override {
+    for (int64_t i = 0; i < rows.dim(0); ++i) {
+      kernels_.add_scaled(x.f32_row(rows.i32()[i]), y.f32_row(i), scales.f32()[i], x.dim(1));
     }
   }
 
@@ -200,18 +196,15 @@ class CpuBackend final : public Backend {
 
   void linears(std::initializer_list<Tensor> outs,
                const Tensor& x,
-               std::initializer_list<Tensor> ws,
-               std::initializer_list<Tensor> biases) override {
+               std::initializer_list<const Linear*> ws) override {
     fused_.clear();
-    for (size_t i = 0; i < outs.size(); ++i) {
-      fused_.push_back(
-          {outs.begin()[i], ws.begin()[i], biases.size() == 0 ? Tensor() : biases.begin()[i]});
-    }
+    for (size_t i = 0; i < outs.size(); ++i) fused_.push_back({outs.begin()[i], *ws.begin()[i]});
     products_.run(fused_, x);
   }
 
-  void linear_add(const Tensor& x, const Tensor& y, const Tensor& w) override {
-    const cpu::Product product = {x, w, {}, cpu::Write::add};
+  void linear_add(const Tensor& x, const Tensor& y, const Linear& w) override {
+    if (w.bias) return Backend::linear_add(x, y, w);  // product and bias are summed before x
+    const cpu::Product product = {x, w, cpu::Write::add};
     products_.run({&product, 1}, y);
   }
 
@@ -238,17 +231,13 @@ class CpuBackend final : public Backend {
                    const Tensor& h,
                    const ExpertWeights& experts,
                    const Routing& routing) override {
-    const DType type = experts.gate_proj.dtype();
-    const bool one_type = experts.up_proj.dtype() == type && experts.down_proj.dtype() == type;
+    const WeightType type = experts.gate_proj.type();
+    const bool one_type = experts.up_proj.type() == type && experts.down_proj.type() == type;
     if (observer() != nullptr || !one_type) return Backend::experts_add(x, h, experts, routing);
     products_.experts_add(x, h, experts, routing);
   }
 
  private:
-  static Tensor matrix_of(const Tensor& packed, int64_t index) {
-    return packed.rank() == 3 ? packed.matrix(index) : packed;
-  }
-
   // body(row, thread) for all rows, on the team if there is enough to do. row_cost is in elements.
   template <typename Body>
   void for_rows_with_thread(int64_t n_rows, int64_t row_cost, const Body& body) {
@@ -278,7 +267,7 @@ class CpuBackend final : public Backend {
 
   CpuIsa isa_;
   const cpu::KernelTable& kernels_;
-  ThreadPool pool_;
+  ThreadPool& pool_;
   cpu::Products products_;
   cpu::PagedAttention attention_;
   cpu::Scratch route_scratch_;
@@ -292,16 +281,34 @@ bool processor_has(CpuIsa isa) {
   return isa != CpuIsa::neon && best != CpuIsa::neon && isa < best;
 }
 
-}  // namespace
-
-std::unique_ptr<Backend> make_cpu_backend(int n_threads, CpuIsa isa) {
+const cpu::KernelTable& kernels_for(CpuIsa isa) {
   const cpu::KernelTable* kernels = cpu::kernel_table(isa);
   QWEN3_CHECK(kernels != nullptr && processor_has(isa),
               ErrorKind::unsupported,
               "isa: this processor, or its operating system, lacks {}; expected at most {}",
               isa_name(isa),
               isa_name(cpu_info().best_isa));
-  return std::make_unique<CpuBackend>(n_threads, isa, *kernels);
+  return *kernels;
+}
+
+// The team is a base, so that it is there before the backend and goes after it.
+struct OwnTeam {
+  ThreadPool threads;
+};
+class CpuBackendWithTeam final : OwnTeam, public CpuBackend {
+ public:
+  CpuBackendWithTeam(int n_threads, CpuIsa isa)
+      : OwnTeam{.threads = ThreadPool(n_threads)}, CpuBackend(threads, isa, kernels_for(isa)) {}
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(int n_threads, CpuIsa isa) {
+  return std::make_unique<CpuBackendWithTeam>(n_threads, isa);
+}
+
+std::unique_ptr<Backend> make_cpu_backend(ThreadPool& threads, CpuIsa isa) {
+  return std::make_unique<CpuBackend>(threads, isa, kernels_for(isa));
 }
 
 }  // namespace qwen3

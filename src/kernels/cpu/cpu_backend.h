@@ -9,7 +9,9 @@
 
 namespace qwen3 {
 
-// n_threads >= 1. Throws Error{unsupported} if this processor or its operating system lacks `isa`.
+// On a team of its own (n_threads >= 1) or a borrowed one, which must outlive it. Throws
+// Error{unsupported} if this processor or its operating system lacks `isa`.
 std::unique_ptr<Backend> make_cpu_backend(int n_threads, CpuIsa isa);
+std::unique_ptr<Backend> make_cpu_backend(ThreadPool& threads, CpuIsa isa);
 
 }  // namespace qwen3

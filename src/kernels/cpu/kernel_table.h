@@ -9,8 +9,8 @@
 
 namespace qwen3::cpu {
 
-constexpr int64_t kPanel =
-    16;  // outputs in a panel, keys in a group: lanes of one AVX-512 register
+// Outputs in a panel, keys in a group: the lanes of one AVX-512 register.
+constexpr int64_t kPanel = 16;
 
 // What becomes of a product y = x · wᵀ.
 enum class Write : uint8_t {

@@ -1,16 +1,18 @@
 // How keys and values lie in a paged block of this backend.
 //
 // A block of block_size tokens holds, for each kv head, block_size / 16 groups of 16 keys. A group
-// is in panels like a weight (tensor.h, Layout::panel16), so that dot_tile computes scores and
+// is in panels like a weight (panels.h), so that dot_tile computes scores and
 // weighted sums without any horizontal addition:
-//   K group: one panel of 16 keys,            columns = head_dim   score[key]  = Σ_d q[d] ·
-//   k[key][d] V group: head_dim / 16 panels of 16 dims, columns = 16 keys    out[d]     += Σ_key
-//   p[key] · v[key][d]
+//   K group: one panel of 16 keys, columns = head_dim
+//            score[key] = Σ_d q[d] · k[key][d]
+//   V group: head_dim / 16 panels of 16 dims, columns = 16 keys
+//            out[d] += Σ_key p[key] · v[key][d]
+//
 // bfloat16 (pairs of columns), head_dim 128:
-//   K: [64 pairs of d] [16 keys][2]           4 KiB, read front to back
-//   V: [8 panels] [8 pairs of keys][16 dims][2]   4 KiB
-// Address of a group: ((block * n_kv_heads + kv_head) * block_size / 16 + key_in_block / 16)
-// groups. head_dim is padded to a multiple of 16, the padding zeroed as keys are stored.
+//   K: [64 pairs of d][16 keys][2]               4 KiB, read front to back
+//   V: [8 panels][8 pairs of keys][16 dims][2]   4 KiB
+// Number of a group: (block * n_kv_heads + kv_head) * block_size / 16 + key_in_block / 16
+// head_dim is padded to a multiple of 16, the padding zeroed as keys are stored.
 //
 // Functions are static because isa/*.cpp include this header (see isa/simd.h).
 #pragma once

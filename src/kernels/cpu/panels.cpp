@@ -1,6 +1,7 @@
 #include "kernels/cpu/panels.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 
 #include "base/checked.h"
@@ -75,37 +76,35 @@ void pack_panel(
 
 }  // namespace
 
-void pack_panels(const Tensor& packed, const Tensor& rows, int64_t row_begin) {
-  const int64_t element = dtype_size(rows.dtype());
-  const int64_t n_bytes = rows.dim(1) * element;
-  const int64_t row_bytes = rows.row_stride() * element;
+WeightFormat panel_format(WeightType type, int64_t n_out, int64_t n_in) {
+  const int64_t panel_bytes = round_up(row_bytes(type, n_in), 4) * kPanelRows;
+  return {.bytes = ceil_div(n_out, kPanelRows) * panel_bytes, .row_step = kPanelRows};
+}
+
+void pack_panels(const Weight& matrix, const WeightRows& rows, int64_t row_begin) {
+  assert(matrix.type() == rows.type && matrix.n_in() == rows.n_in && row_begin % kPanelRows == 0);
+  const int64_t n_bytes = row_bytes(rows.type, rows.n_in);
   const int64_t panel_bytes = round_up(n_bytes, 4) * kPanelRows;
-  for (int64_t row = 0; row < rows.dim(0); row += kPanelRows) {
-    pack_panel(
-        static_cast<std::byte*>(packed.data()) + (row_begin + row) / kPanelRows * panel_bytes,
-        static_cast<const std::byte*>(rows.data()) + row * row_bytes,
-        row_bytes,
-        std::min(kPanelRows, rows.dim(0) - row),
-        n_bytes);
+  for (int64_t row = 0; row < rows.n_rows; row += kPanelRows) {
+    pack_panel(matrix.data() + (row_begin + row) / kPanelRows * panel_bytes,
+               rows.data + row * n_bytes,
+               n_bytes,
+               std::min(kPanelRows, rows.n_rows - row),
+               n_bytes);
   }
 }
 
-void read_row(float* out, const Tensor& matrix, int64_t row) {
-  const int64_t n = matrix.dim(1);
-  const DType type = matrix.dtype();
-  if (matrix.layout() == Layout::row_major) {
-    const int64_t begin = row * matrix.row_stride();
-    for (int64_t i = 0; i < n; ++i) out[i] = load_f32(matrix.data(), type, begin + i);
-    return;
-  }
+void read_row(float* out, const Weight& matrix, int64_t row) {
+  const int64_t n = matrix.n_in();
   const int64_t lane = row % kPanelRows;
-  if (type == DType::f32) {
-    const float* panel = static_cast<const float*>(matrix.data()) + (row - lane) * n;
+  if (matrix.type() == WeightType::f32) {
+    const float* panel = reinterpret_cast<const float*>(matrix.data()) + (row - lane) * n;
     for (int64_t i = 0; i < n; ++i) out[i] = panel[i * kPanelRows + lane];
     return;
   }
-  const uint16_t* panel =
-      static_cast<const uint16_t*>(matrix.data()) + (row - lane) * round_up(n, 2);
+  const DType type = dtype_of(matrix.type());
+  const auto* panel =
+      reinterpret_cast<const uint16_t*>(matrix.data()) + (row - lane) * round_up(n, 2);
   for (int64_t i = 0; i < n; ++i) {
     out[i] = load_f32(panel, type, i / 2 * 2 * kPanelRows + lane * 2 + i % 2);
   }

@@ -33,26 +33,26 @@ int64_t rounded_stride(int64_t n_in) {
 
 }  // namespace
 
-LinearKernel Products::kernel(DType type) const {
+LinearKernel Products::kernel(WeightType type) const {
   switch (type) {
-    case DType::f32:
+    case WeightType::f32:
       return kernels_.linear_f32;
-    case DType::bf16:
+    case WeightType::bf16:
       return kernels_.linear_bf16;
-    default:
-      assert(type == DType::f16);
+    case WeightType::f16:
       return kernels_.linear_f16;
   }
+  return nullptr;
 }
 
 // Panels of a decode task at least. With few rows memory decides, and one panel streams as well as
 // any number, if it is long enough to be worth a task; with more rows it is the group of four that
 // a tile wants, whose arithmetic is what takes the time.
-int64_t Products::smallest_task(DType weight, int64_t n_rows, int64_t n_in) const {
+int64_t Products::smallest_task(WeightType weight, int64_t n_rows, int64_t n_in) const {
   constexpr int64_t kWorthATask = 32 << 10;  // bytes: 2 to 5 µs of a thread's share of the memory
-  const bool bf16 = weight == DType::bf16;
+  const bool bf16 = weight == WeightType::bf16;
   if (n_rows > (bf16 ? kernels_.stream_rows_bf16 : kernels_.stream_rows)) return kGroup;
-  return std::clamp<int64_t>(kWorthATask / (n_in * kPanel * dtype_size(weight)), 1, kGroup);
+  return std::clamp<int64_t>(kWorthATask / (kPanel * row_bytes(weight, n_in)), 1, kGroup);
 }
 
 void Products::reserve(int64_t max_tokens, int64_t max_features) {
@@ -110,37 +110,39 @@ void Products::run(std::span<const Product> products, const Tensor& x) {
   bool any_bf16 = false;
   int64_t smallest = 1;
   for (const Product& product : products) {
-    any_bf16 = any_bf16 || wants_bf16(product.w.dtype());
-    smallest = std::max(smallest, smallest_task(product.w.dtype(), n_rows, n_in));
+    const WeightType type = product.w.weight.type();
+    any_bf16 = any_bf16 || wants_bf16(type);
+    smallest = std::max(smallest, smallest_task(type, n_rows, n_in));
   }
   const Activations bf16 = any_bf16 ? rounded(x, {}) : Activations{};
   int64_t n_panels = 0;
   int64_t n_outputs = 0;
   for (const Product& product : products) {
-    assert(product.w.layout() == Layout::panel16 && product.w.dim(1) == n_in);
-    n_panels += n_panels_of(product.w.dim(0));
-    n_outputs += product.w.dim(0);
+    assert(product.w.weight.n_in() == n_in);
+    n_panels += n_panels_of(product.w.weight.n_out());
+    n_outputs += product.w.weight.n_out();
   }
 
   // Panels are numbered through all products.
   const auto compute = [&](int64_t row_begin, int64_t row_end, int64_t begin, int64_t end) {
     int64_t first = 0;  // number of this product's first panel
     for (const Product& product : products) {
-      const int64_t count = n_panels_of(product.w.dim(0));
+      const Weight& w = product.w.weight;
+      const int64_t count = n_panels_of(w.n_out());
       const int64_t own_begin = std::max<int64_t>(begin - first, 0);
       const int64_t own_end = std::min(end - first, count);
       first += count;
       if (own_begin >= own_end) continue;
-      const DType type = product.w.dtype();
+      const WeightType type = w.type();
       LinearArgs args;
       args.x = wants_bf16(type) ? bf16.data : x.data();
       args.x_stride = wants_bf16(type) ? bf16.stride : x.row_stride();
-      args.w = product.w.data();
+      args.w = w.data();
       args.n_in = n_in;
-      args.n_out = product.w.dim(0);
+      args.n_out = w.n_out();
       args.out = product.out.data();
       args.out_stride = product.out.row_stride();
-      args.bias = product.bias ? product.bias.f32() : nullptr;
+      args.bias = product.w.bias ? product.w.bias.f32() : nullptr;
       args.write = product.write;
       kernel(type)(args, row_begin, row_end, own_begin, own_end);
     }
@@ -171,11 +173,11 @@ void Products::experts_add(const Tensor& x,
                            const Routing& routing) {
   const int64_t n_tokens = h.dim(0);
   const int64_t hidden_size = h.dim(1);
-  const int64_t intermediate_size = experts.gate_proj.dim(1);
+  const int64_t intermediate_size = experts.gate_proj.n_out();
   if (n_tokens == 0) return;
-  const DType type = experts.gate_proj.dtype();
+  const WeightType type = experts.gate_proj.type();
   const bool bf16 = wants_bf16(type);
-  groups_.build(routing, experts.gate_proj.dim(0));
+  groups_.build(routing, experts.gate_proj.n_matrices());
   // Rounded rows are laid down in the order of the groups, for tile loads want them in a row.
   const Activations input =
       bf16 ? rounded(h, groups_.rows()) : Activations{h.data(), h.row_stride()};

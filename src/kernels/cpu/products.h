@@ -16,8 +16,7 @@ namespace qwen3::cpu {
 
 struct Product {
   Tensor out;  // [n_tokens, out]
-  Tensor w;    // [out, in], panels
-  Tensor bias;
+  Linear w;    // in panels
   Write write = Write::store;
 };
 
@@ -28,7 +27,7 @@ class Products {
   void reserve(int64_t max_tokens, int64_t max_features);
   // All products of one input, in one parallel loop.
   void run(std::span<const Product> products, const Tensor& x);
-  // Backend::experts_add. REQUIRES: the three weights have one dtype.
+  // Backend::experts_add. REQUIRES: the three weights have one type.
   void experts_add(const Tensor& x,
                    const Tensor& h,
                    const ExpertWeights& experts,
@@ -40,11 +39,13 @@ class Products {
     int64_t stride;
   };
 
-  LinearKernel kernel(DType type) const;
-  bool wants_bf16(DType weight) const { return weight == DType::bf16 && kernels_.bf16_dot; }
+  LinearKernel kernel(WeightType type) const;
+  bool wants_bf16(WeightType weight) const {
+    return weight == WeightType::bf16 && kernels_.bf16_dot;
+  }
   // Rows `from` of x in bfloat16, one after the other; all of x where `from` is empty.
   Activations rounded(const Tensor& x, std::span<const int32_t> from);
-  int64_t smallest_task(DType weight, int64_t n_rows, int64_t n_in) const;
+  int64_t smallest_task(WeightType weight, int64_t n_rows, int64_t n_in) const;
   void cut_for_decode(int64_t n_panels, int64_t smallest);
   template <typename Body>
   void for_ranges(int64_t n_panels, int64_t smallest, int64_t n_products, const Body& body);

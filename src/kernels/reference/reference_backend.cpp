@@ -30,25 +30,27 @@ class ReferenceBackend final : public Backend {
  public:
   BackendInfo info() const override { return {"reference", "float32 loops", 1}; }
 
-  Layout weight_layout(DType) const override { return Layout::row_major; }
+  // Rows as the file has them.
+  WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const override {
+    return {.bytes = n_out * row_bytes(type, n_in)};
+  }
 
-  void pack_weight(const Tensor& packed,
+  void pack_weight(const Weight& to,
                    int64_t index,
-                   const Tensor& rows,
+                   const WeightRows& rows,
                    int64_t row_begin) const override {
-    const Tensor target = packed.rank() == 3 ? packed.matrix(index) : packed;
-    const int64_t row_bytes = rows.dim(1) * dtype_size(rows.dtype());
-    std::memcpy(static_cast<std::byte*>(target.data()) + row_begin * row_bytes,
-                rows.data(),
-                static_cast<size_t>(rows.dim(0) * row_bytes));
+    const int64_t bytes = row_bytes(rows.type, rows.n_in);
+    std::memcpy(to.matrix(index).data() + row_begin * bytes,
+                rows.data,
+                static_cast<size_t>(rows.n_rows * bytes));
   }
 
   void unpack_rows(const Tensor& out,
-                   const Tensor& packed,
+                   const Weight& from,
                    int64_t index,
                    int64_t row_begin) const override {
-    const Tensor source = packed.rank() == 3 ? packed.matrix(index) : packed;
-    for (int64_t r = 0; r < out.dim(0); ++r) load_row(out.f32_row(r), source, row_begin + r);
+    const Weight matrix = from.matrix(index);
+    for (int64_t r = 0; r < out.dim(0); ++r) load_row(out.f32_row(r), matrix, row_begin + r);
   }
 
   int64_t kv_bytes(DType type,
@@ -59,13 +61,13 @@ class ReferenceBackend final : public Backend {
     return n_blocks * block_size * n_kv_heads * head_dim * dtype_size(type);
   }
 
-  void reserve(int64_t, int64_t, int64_t) override {}
+  void reserve(const BatchLimits&) override {}
 
-  void embed(const Tensor& out, std::span<const int32_t> ids, const Tensor& table) override {
-    for (size_t i = 0; i < ids.size(); ++i) {
-      load_row(out.f32_row(static_cast<int64_t>(i)), table, ids[i]);
-    }
+  void embed(const Tensor& out, const Tensor& ids, const Weight& table) override {
+    for (int64_t i = 0; i < ids.dim(0); ++i) load_row(out.f32_row(i), table, ids.i32()[i]);
   }
+
+  void fill(const Tensor& x, float value) override { std::fill_n(x.f32(), x.numel(), value); }
 
   void rms_norm(const Tensor& out, const Tensor& x, const Tensor& w, float eps) override {
     const int64_t size = w.dim(0);
@@ -77,13 +79,14 @@ class ReferenceBackend final : public Backend {
     }
   }
 
-  void linear(const Tensor& out, const Tensor& x, const Tensor& w, const Tensor& bias) override {
-    std::vector<float> row(static_cast<size_t>(w.dim(1)));
-    for (int64_t o = 0; o < w.dim(0); ++o) {
-      load_row(row.data(), w, o);
+  void linear(const Tensor& out, const Tensor& x, const Linear& w) override {
+    const int64_t n_in = w.weight.n_in();
+    std::vector<float> row(static_cast<size_t>(n_in));
+    for (int64_t o = 0; o < w.weight.n_out(); ++o) {
+      load_row(row.data(), w.weight, o);
       for (int64_t t = 0; t < x.dim(0); ++t) {
-        const float sum = dot(x.f32_row(t), row.data(), w.dim(1));
-        out.f32_row(t)[o] = bias ? sum + bias.f32()[o] : sum;
+        const float sum = dot(x.f32_row(t), row.data(), n_in);
+        out.f32_row(t)[o] = w.bias ? sum + w.bias.f32()[o] : sum;
       }
     }
   }
@@ -106,7 +109,8 @@ class ReferenceBackend final : public Backend {
   void kv_store(const KvLayer& kv,
                 const Tensor& k,
                 const Tensor& v,
-                std::span<const int64_t> slot_mapping) override {
+                const BoundBatch& batch) override {
+    const std::span<const int64_t> slot_mapping = batch.batch.slot_mapping;
     const int64_t size = k.dim(1) * k.dim(2);  // n_kv_heads * head_dim
     for (size_t t = 0; t < slot_mapping.size(); ++t) {
       store_row(kv.k, slot_mapping[t] * size, k.f32_row(static_cast<int64_t>(t)), size);
@@ -117,8 +121,9 @@ class ReferenceBackend final : public Backend {
   void attention(const Tensor& out,
                  const Tensor& q,
                  const KvLayer& kv,
-                 const Batch& batch,
+                 const BoundBatch& bound,
                  const AttentionOptions& options) override {
+    const Batch& batch = bound.batch;
     for (int64_t s = 0; s < batch.n_seqs(); ++s) attend_sequence(out, q, kv, batch, options, s);
   }
 
@@ -157,27 +162,28 @@ class ReferenceBackend final : public Backend {
     }
   }
 
-  void gather_rows(const Tensor& out, const Tensor& x, std::span<const int32_t> rows) override {
-    for (size_t i = 0; i < rows.size(); ++i) {
-      std::copy_n(x.f32_row(rows[i]), x.dim(1), out.f32_row(static_cast<int64_t>(i)));
+  void gather_rows(const Tensor& out, const Tensor& x, const Tensor& rows) override {
+    for (int64_t i = 0; i < rows.dim(0); ++i) {
+      std::copy_n(x.f32_row(rows.i32()[i]), x.dim(1), out.f32_row(i));
     }
   }
 
   void scatter_add_rows(const Tensor& x,
                         const Tensor& y,
-                        std::span<const int32_t> rows,
-                        std::span<const float> scales) override {
-    for (size_t i = 0; i < rows.size(); ++i) {
-      const float* from = y.f32_row(static_cast<int64_t>(i));
-      float* to = x.f32_row(rows[i]);
-      for (int64_t j = 0; j < x.dim(1); ++j) to[j] += from[j] * scales[i];
+                        const Tensor& rows,
+                        const Tensor& scales) override {
+    for (int64_t i = 0; i < rows.dim(0); ++i) {
+      const float* from = y.f32_row(i);
+      float* to = x.f32_row(rows.i32()[i]);
+      for (int64_t j = 0; j < x.dim(1); ++j) to[j] += from[j] * scales.f32()[i];
     }
   }
 
  private:
-  static void load_row(float* to, const Tensor& table, int64_t row) {
-    for (int64_t i = 0; i < table.dim(1); ++i) {
-      to[i] = load_f32(table.data(), table.dtype(), row * table.dim(1) + i);
+  static void load_row(float* to, const Weight& matrix, int64_t row) {
+    const int64_t n = matrix.n_in();
+    for (int64_t i = 0; i < n; ++i) {
+      to[i] = load_f32(matrix.data(), dtype_of(matrix.type()), row * n + i);
     }
   }
 

@@ -1,0 +1,273 @@
+// FarBackend: the reference backend behind memory that the host may not touch, as a device's is.
+//
+// What it allocates is one file mapped twice: the view that it hands out has no access rights, the
+// other one is used inside operations. Whoever reads or writes a tensor, or a weight, between
+// operations dies of SIGSEGV; an operation that is handed host memory fails its test. Batches of one
+// row a sequence are padded as those of a recorded step are, and what lies in padding rows is
+// overwritten before each operation may read it.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/error.h"
+#include "kernels/backend.h"
+#include "kernels/reference/reference_backend.h"
+
+namespace qwen3::test {
+
+// The memory of all FarBackends: address that is handed out → the same bytes, accessible.
+class FarMemory {
+ public:
+  static FarMemory& all() {
+    static FarMemory memory;
+    return memory;
+  }
+
+  Storage allocate(int64_t bytes) {
+    if (bytes == 0) return {};
+    const auto size = static_cast<size_t>(bytes);
+    const int file = memfd_create("far", 0);
+    QWEN3_CHECK(file >= 0 && ftruncate(file, bytes) == 0,
+                ErrorKind::out_of_memory,
+                "far: cannot allocate {} bytes",
+                bytes);
+    void* far = mmap(nullptr, size, PROT_NONE, MAP_SHARED, file, 0);
+    void* near = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    close(file);
+    QWEN3_CHECK(far != MAP_FAILED && near != MAP_FAILED,
+                ErrorKind::out_of_memory,
+                "far: cannot map {} bytes",
+                bytes);
+    const std::lock_guard lock(mutex_);
+    regions_[static_cast<std::byte*>(far)] = {bytes, static_cast<std::byte*>(near)};
+    return {static_cast<std::byte*>(far), bytes, Place::device, [](std::byte* data, int64_t) {
+              all().release(data);
+            }};
+  }
+
+  // Null for an address that is none of ours.
+  std::byte* near(const void* address) {
+    const auto* at = static_cast<const std::byte*>(address);
+    const std::lock_guard lock(mutex_);
+    auto it = regions_.upper_bound(const_cast<std::byte*>(at));
+    if (it == regions_.begin()) return nullptr;
+    --it;
+    const int64_t offset = at - it->first;
+    return offset <= it->second.bytes ? it->second.near + offset : nullptr;
+  }
+
+ private:
+  struct Region {
+    int64_t bytes;
+    std::byte* near;
+  };
+
+  void release(std::byte* far) {
+    const std::lock_guard lock(mutex_);
+    const auto it = regions_.find(far);
+    munmap(far, static_cast<size_t>(it->second.bytes));
+    munmap(it->second.near, static_cast<size_t>(it->second.bytes));
+    regions_.erase(it);
+  }
+
+  std::mutex mutex_;
+  std::map<std::byte*, Region> regions_;
+};
+
+class FarBackend final : public Backend {
+ public:
+  BackendInfo info() const override { return {"far", "test double", 1}; }
+
+  Storage allocate(int64_t bytes) const override { return FarMemory::all().allocate(bytes); }
+  void upload(const Tensor& to, const void* from) const override { inner_->upload(near(to), from); }
+  Tensor to_host(const Tensor& from, HostBuffer& buffer) const override {
+    const Tensor source = near(from);
+    const int64_t n_rows = from.rank() == 0 ? 0 : from.dim(0);
+    const int64_t row = n_rows == 0 ? 0 : from.numel() / n_rows * dtype_size(from.dtype());
+    buffer.resize(static_cast<size_t>(n_rows * row));
+    for (int64_t i = 0; i < n_rows; ++i) {
+      std::memcpy(buffer.data() + i * row,
+                  static_cast<std::byte*>(source.data()) +
+                      i * source.row_stride() * dtype_size(from.dtype()),
+                  static_cast<size_t>(row));
+    }
+    return {buffer.data(), from.dtype(), from.shape()};
+  }
+
+  void reserve(const BatchLimits& limits) override {
+    limits_ = limits;
+    inner_->reserve(limits);
+  }
+
+  BoundBatch bind(const Batch& batch, Watched watched) override {
+    const int64_t n_padding = watched == Watched::yes ? 0 : padding(batch);
+    inputs_.clear();
+    inputs_.reserve(4);
+    n_true_rows_ = batch.n_tokens();
+    return {.batch = batch,
+            .token_ids = place(batch.token_ids, n_padding),
+            .positions = place(batch.positions, n_padding),
+            .logit_rows = place(batch.logit_rows, n_padding),
+            .hidden_rows = place(batch.hidden_rows, 0)};
+  }
+
+  void step(const BoundBatch& batch, const std::function<void()>& forward) override {
+    n_rows_ = batch.n_tokens();
+    inner_->step(batch, forward);
+    n_rows_ = n_true_rows_ = 0;
+  }
+
+  WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const override {
+    return inner_->weight_format(type, n_out, n_in);
+  }
+  void pack_weight(const Weight& to,
+                   int64_t index,
+                   const WeightRows& rows,
+                   int64_t row_begin) const override {
+    inner_->pack_weight(near(to), index, rows, row_begin);
+  }
+  void unpack_rows(const Tensor& out,
+                   const Weight& from,
+                   int64_t index,
+                   int64_t row_begin) const override {
+    inner_->unpack_rows(out, near(from), index, row_begin);
+  }
+  int64_t kv_bytes(DType type,
+                   int64_t n_blocks,
+                   int64_t block_size,
+                   int64_t n_kv_heads,
+                   int64_t head_dim) const override {
+    return inner_->kv_bytes(type, n_blocks, block_size, n_kv_heads, head_dim);
+  }
+
+  void embed(const Tensor& out, const Tensor& ids, const Weight& table) override {
+    inner_->embed(near(out), near(ids), near(table));
+    spoil(out);
+  }
+  void fill(const Tensor& x, float value) override { inner_->fill(near(x), value); }
+  void rms_norm(const Tensor& out, const Tensor& x, const Tensor& w, float eps) override {
+    inner_->rms_norm(near(out), near(x), near(w), eps);
+    spoil(out);
+  }
+  void linear(const Tensor& out, const Tensor& x, const Linear& w) override {
+    inner_->linear(near(out), near(x), {near(w.weight), near(w.bias)});
+    spoil(out);
+  }
+  void rope_rotate_half(const Tensor& x, const Tensor& cos, const Tensor& sin) override {
+    inner_->rope_rotate_half(near(x), near(cos), near(sin));
+  }
+  void kv_store(const KvLayer& kv,
+                const Tensor& k,
+                const Tensor& v,
+                const BoundBatch& batch) override {
+    inner_->kv_store(near(kv), near(k), near(v), batch);
+  }
+  void attention(const Tensor& out,
+                 const Tensor& q,
+                 const KvLayer& kv,
+                 const BoundBatch& batch,
+                 const AttentionOptions& options) override {
+    const Observer far_probs = [&](std::string_view name, const Tensor& value) {
+      // As a device would have it.
+      const Storage storage = allocate(value.numel() * dtype_size(value.dtype()));
+      const Tensor copy(storage.data(), value.dtype(), value.shape(), storage.place());
+      upload(copy, value.data());
+      observe(name, copy);
+    };
+    inner_->set_observer(observer() != nullptr ? &far_probs : nullptr);
+    inner_->attention(near(out), near(q), near(kv), batch, options);
+    inner_->set_observer(nullptr);
+    spoil(out);
+  }
+  void silu_mul(const Tensor& out, const Tensor& gate, const Tensor& up) override {
+    inner_->silu_mul(near(out), near(gate), near(up));
+  }
+  void add(const Tensor& x, const Tensor& y) override { inner_->add(near(x), near(y)); }
+  void route_top_k(const Routing& routing, const Tensor& logits, Renormalise renormalise) override {
+    inner_->route_top_k({near(routing.weights), near(routing.experts)}, near(logits), renormalise);
+  }
+  void gather_rows(const Tensor& out, const Tensor& x, const Tensor& rows) override {
+    inner_->gather_rows(near(out), near(x), near(rows));
+  }
+  void scatter_add_rows(const Tensor& x,
+                        const Tensor& y,
+                        const Tensor& rows,
+                        const Tensor& scales) override {
+    inner_->scatter_add_rows(near(x), near(y), near(rows), near(scales));
+  }
+
+ private:
+  static Tensor near(const Tensor& tensor) {
+    if (!tensor || tensor.numel() == 0) return tensor;
+    std::byte* data = FarMemory::all().near(tensor.data());
+    EXPECT_NE(data, nullptr) << "an operation was handed memory of the host";
+    EXPECT_EQ(tensor.place(), Place::device);
+    // Of a strided view the rows stay apart.
+    const Tensor whole(data,
+                       tensor.dtype(),
+                       tensor.rank() == 2 && tensor.row_stride() > tensor.dim(1)
+                           ? Shape{tensor.dim(0), tensor.row_stride()}
+                           : tensor.shape());
+    EXPECT_TRUE(whole.shape() == tensor.shape()) << "column slices are not expected here";
+    return whole;
+  }
+  static Weight near(const Weight& weight) {
+    std::byte* data = FarMemory::all().near(weight.data());
+    EXPECT_NE(data, nullptr) << "an operation was handed a weight of the host";
+    return {data, weight.type(), weight.shape(), weight.format()};
+  }
+  static KvLayer near(const KvLayer& kv) { return {near(kv.k), near(kv.v)}; }
+
+  // One row for each sequence, and each of them wanted: up to the next power of two, as far as the
+  // limits go.
+  int64_t padding(const Batch& batch) const {
+    const int64_t n = batch.n_tokens();
+    const bool alike = n == batch.n_seqs() && batch.hidden_rows.empty() &&
+                       static_cast<int64_t>(batch.logit_rows.size()) == n;
+    if (!alike || n == 0) return 0;
+    int64_t bucket = 4;
+    while (bucket < n) bucket *= 2;
+    return std::min({bucket, limits_.n_tokens, limits_.n_logit_rows}) - n;
+  }
+
+  Tensor place(std::span<const int32_t> values, int64_t n_padding) {
+    const auto n = static_cast<int64_t>(values.size()) + n_padding;
+    const Storage& storage = inputs_.emplace_back(allocate(n * 4));
+    const Tensor tensor(storage.data(), DType::i32, {n}, Place::device);
+    if (n == 0) return tensor;
+    std::vector<int32_t> padded(values.begin(), values.end());
+    padded.resize(static_cast<size_t>(n), 0);
+    upload(tensor, padded.data());
+    return tensor;
+  }
+
+  // Padding rows hold something else after every operation that makes rows.
+  void spoil(const Tensor& out) const {
+    if (n_true_rows_ >= n_rows_ || out.dim(0) != n_rows_) return;
+    const Tensor rows = near(out).rows(n_true_rows_, n_rows_ - n_true_rows_);
+    std::fill_n(rows.f32(), rows.numel(), 0.5f);
+  }
+
+  std::unique_ptr<Backend> inner_ = make_reference_backend();
+  BatchLimits limits_;
+  std::vector<Storage> inputs_;  // of the step
+  int64_t n_rows_ = 0, n_true_rows_ = 0;
+};
+
+// The reference backend, or in a run of the tests with QWEN3_TEST_FAR set the same behind far memory.
+inline std::unique_ptr<Backend> make_test_backend() {
+  if (std::getenv("QWEN3_TEST_FAR") != nullptr) return std::make_unique<FarBackend>();
+  return make_reference_backend();
+}
+
+}  // namespace qwen3::test
