@@ -50,9 +50,9 @@ bool apply_thinking(Context& context, std::string_view word) {
 
 void show_settings(const ChatSession& session) {
   const ChatSettings& settings = session.settings;
-  for (const SamplingSetting& setting : sampling_settings()) {
-    print_note(fmt::format(
-        "{:<20} {:<24} {}", setting.name, setting.show(settings.sampling), setting.help));
+  for (const SamplingField& field : sampling_fields()) {
+    print_note(
+        fmt::format("{:<20} {:<24} {}", field.name, field.get(settings.sampling), field.help));
   }
   const auto& seed = settings.sampling.seed;
   print_note(fmt::format("{:<20} {:<24} {}",
@@ -82,18 +82,12 @@ void set_seed(Context& context, const std::string& word) {
   print_note(fmt::format("seed: {}", *value));
 }
 
-void set_number(Context& context, const SamplingSetting& setting, const std::string& word) {
-  SamplingParams& sampling = context.session.settings.sampling;
-  if (const std::string problem = setting.problem(word); !problem.empty()) {
-    return print_error(fmt::format("/set {}: {}", setting.name, problem));
+void set_number(Context& context, const SamplingField& field, const std::string& word) {
+  if (const std::string why = problem(field, word); !why.empty()) {
+    return print_error(fmt::format("/set {}: {}", field.name, why));
   }
-  const double value = *parse_number(word);
-  if (setting.integer != nullptr) {
-    sampling.*setting.integer = static_cast<int64_t>(value);
-  } else {
-    sampling.*setting.number = value;
-  }
-  print_note(fmt::format("{}: {}", setting.name, setting.show(sampling)));
+  field.set(context.session.settings.sampling, *parse_number(word));
+  print_note(fmt::format("{}: {}", field.name, field.get(context.session.settings.sampling)));
 }
 
 void set_setting(Context& context, const std::string& argument) {
@@ -111,9 +105,9 @@ void set_setting(Context& context, const std::string& argument) {
     return;
   }
   std::vector<std::string> known = {"seed", "thinking"};
-  for (const SamplingSetting& setting : sampling_settings()) {
-    if (name == setting.name) return set_number(context, setting, value);
-    known.emplace_back(setting.name);
+  for (const SamplingField& field : sampling_fields()) {
+    if (name == field.name) return set_number(context, field, value);
+    known.emplace_back(field.name);
   }
   print_error(fmt::format(
       "/set: unknown setting \"{}\"{}; /set lists them", name, did_you_mean(name, known)));
