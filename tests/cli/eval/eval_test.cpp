@@ -16,11 +16,11 @@
 #include <thread>
 #include <vector>
 
-#include "../eval/mock_server.h"
 #include "base/sha256.h"
 #include "eval/python/python_json.h"
-#include "run_program.h"
-#include "running_server.h"
+#include "eval/run/mock_server.h"
+#include "cli/run_program.h"
+#include "cli/serve/running_server.h"
 #include "support/temp_dir.h"
 
 namespace qwen3 {
