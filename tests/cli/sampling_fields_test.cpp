@@ -118,7 +118,8 @@ void expect_refused(Reader read,
                     const std::string& range) {
   SamplingParams p;
   const std::string why = read(field, value, p);
-  EXPECT_THAT(why, HasSubstr(field.name)) << value;
+  const std::string name = read == by_option ? cli::option_name(field) : std::string(field.name);
+  EXPECT_THAT(why, HasSubstr(name)) << value;
   EXPECT_THAT(why, HasSubstr("expected " + range)) << value;
 }
 
