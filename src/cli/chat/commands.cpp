@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "cli/console.h"
 #include "cli/nearest.h"
 #include "cli/numbers.h"
@@ -198,18 +199,12 @@ std::string command_word(std::string_view line) {
   return std::string(line.substr(1, end - 1));
 }
 
-std::string argument_of(std::string_view line, size_t begin) {
-  const size_t first = line.find_first_not_of(kSpace, begin);
-  if (first == line.npos) return {};
-  return std::string(line.substr(first, line.find_last_not_of(kSpace) - first + 1));
-}
-
 }  // namespace
 
 LineKind obey(std::string_view line, ChatSession& session, const ModelInfo& info) {
   const std::string word = command_word(line);
   if (word.empty()) return LineKind::message;
-  const std::string argument = argument_of(line, word.size() + 1);
+  const std::string argument = std::string(trim(line.substr(word.size() + 1)));
   if ((word == "think" || word == "no_think") && !argument.empty()) return LineKind::message;
   if (word == "exit") return LineKind::exit;
   Context context{session, info};
