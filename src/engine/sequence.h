@@ -8,12 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "engine/prefix_cache.h"
 #include "qwen3/engine.h"
 
 namespace qwen3 {
-
-using Clock = std::chrono::steady_clock;
 
 struct FairUser;
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/embedded_files.h"
 #include "base/error.h"
 #include "base/input_file.h"
@@ -18,8 +19,6 @@
 
 namespace qwen3::eval {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kMostSequences = 64;
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();

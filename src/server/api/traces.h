@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "qwen3/request.h"
 #include "server/api/options.h"
 #include "server/http/http.h"
@@ -59,8 +60,6 @@ class TraceRecording {
 
 class TraceStore {
  public:
-  using Clock = std::chrono::steady_clock;
-
   explicit TraceStore(const TraceOptions& options) : options_(options) {}
 
   // Throws ApiError{429} when as many requests are recorded as may be at a time.
