@@ -1,7 +1,6 @@
 // Sequence: one request inside the engine, from submission to its last event.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>

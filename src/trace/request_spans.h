@@ -6,7 +6,6 @@
 // One thread records: the engine's.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <map>
 #include <string_view>

@@ -6,8 +6,6 @@
 // Threads: construct it before others are started; look() from one thread.
 #pragma once
 
-#include <chrono>
-
 #include "base/clock.h"
 
 namespace qwen3::cli {

@@ -8,7 +8,6 @@
 // Threads: one that looks every now and then; the step runs elsewhere.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 
 #include "base/clock.h"

@@ -7,7 +7,6 @@
 // Thread safe. A recording ends, kept or dropped, before its store does.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "server/http/socket_address.h"
+#include "base/unique_fd.h"
 
 namespace qwen3::server {
 
