@@ -35,8 +35,9 @@ constexpr std::string_view kFence = "```";
 
 bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
-// The code point at text[pos], which moves behind it. Surrogates pass; a byte that begins nothing
-// counts as itself, so that no input leads out of bounds.
+// The code point at text[pos], which moves past it. Unlike utf8_decode() it takes any bytes: answers
+// may hold surrogates and be cut anywhere. A byte that begins nothing counts as itself, so that no
+// input leads out of bounds.
 char32_t decode(std::string_view text, size_t& pos) {
   const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
   const unsigned char lead = byte(pos);
