@@ -72,4 +72,20 @@ std::string python_float_repr(double value) {
   return sign + digits.insert(static_cast<size_t>(exponent) + 1, 1, '.');
 }
 
+void append_python_json(std::string& out, char c) {
+  constexpr std::string_view kSpecial = "\"\\\n\r\t\b\f";
+  constexpr std::string_view kLetters = "\"\\nrtbf";
+  const auto code = static_cast<unsigned char>(c);
+  if (code >= 0x20 && c != '"' && c != '\\') {
+    out += c;
+    return;
+  }
+  const size_t special = kSpecial.find(c);
+  if (special != kSpecial.npos) {
+    out.append(1, '\\').append(1, kLetters[special]);
+  } else {
+    out += fmt::format("\\u{:04x}", code);
+  }
+}
+
 }  // namespace qwen3

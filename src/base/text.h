@@ -24,4 +24,7 @@ bool python_is_space(char32_t c);
 // repr(float): 1.0, 123456789012345.0, 1e+16, 1e-05, 1.5e-07, inf, -inf, nan.
 std::string python_float_repr(double value);
 
+// One ASCII character inside a JSON string, as json.dumps(ensure_ascii=False) writes it.
+void append_python_json(std::string& out, char c);
+
 }  // namespace qwen3

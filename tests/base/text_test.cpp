@@ -37,6 +37,13 @@ TEST(Text, Base64) {
   EXPECT_EQ(base64(std::vector<uint8_t>{0xFF, 0xFE, 0xFD, 0}), "//79AA==");
 }
 
+TEST(Text, JsonStringsAsPythonWritesThem) {
+  std::string out;
+  for (const char c : std::string_view("a\"\\/\n\r\t\b\f\x01\x1F\x7F\0", 13))
+    append_python_json(out, c);
+  EXPECT_EQ(out, "a\\\"\\\\/\\n\\r\\t\\b\\f\\u0001\\u001f\x7F\\u0000");
+}
+
 // What repr() of CPython 3.11 prints.
 TEST(Text, FloatsAsPythonPrintsThem) {
   EXPECT_EQ(python_float_repr(0), "0.0");

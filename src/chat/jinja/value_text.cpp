@@ -205,36 +205,11 @@ class JsonWriter {
   }
 
   void append_ascii(std::string& piece, char c) const {
-    switch (c) {
-      case '"':
-        piece += "\\\"";
-        return;
-      case '\\':
-        piece += "\\\\";
-        return;
-      case '\n':
-        piece += "\\n";
-        return;
-      case '\r':
-        piece += "\\r";
-        return;
-      case '\t':
-        piece += "\\t";
-        return;
-      case '\b':
-        piece += "\\b";
-        return;
-      case '\f':
-        piece += "\\f";
-        return;
-      default:
-        break;
+    if (c == 0x7F && style_.ensure_ascii) {
+      piece += "\\u007f";
+    } else {
+      append_python_json(piece, c);
     }
-    const auto code = static_cast<unsigned char>(c);
-    if (code < 0x20 || (code == 0x7F && style_.ensure_ascii))
-      piece += fmt::format("\\u{:04x}", code);
-    else
-      piece += c;
   }
 
   static void append_escaped(std::string& piece, std::string_view run, size_t at) {

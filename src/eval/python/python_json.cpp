@@ -74,7 +74,6 @@ bool lists_equal(const PyList& a, const PyList& b) {
 }
 
 void append_string(std::string& out, std::string_view text) {
-  static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
   size_t copied = 0;
   for (size_t at = 0; at < text.size(); ++at) {
@@ -82,31 +81,7 @@ void append_string(std::string& out, std::string_view text) {
     if (c >= 0x20 && c != '"' && c != '\\') continue;
     out.append(text, copied, at - copied);
     copied = at + 1;
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      case '\f':
-        out += "\\f";
-        break;
-      case '\b':
-        out += "\\b";
-        break;
-      default:
-        out.append("\\u00").append(1, kHex[c >> 4]).append(1, kHex[c & 15]);
-    }
+    append_python_json(out, text[at]);
   }
   out.append(text, copied).append(1, '"');
 }
