@@ -22,18 +22,19 @@ class Tap;  // a listener on the tensors of a forward pass (docs/tracing.md); no
 // output, frequency and presence penalties over the output, temperature, min_p, top_k, top_p, draw.
 // The draw depends on the seed and on how many tokens were drawn before, on nothing else: a request
 // gives the same tokens alone, in any company, and after a preemption.
+// What each number means and its range: sampling.h.
 struct SamplingParams {
-  double temperature = 0.0;         // [0, 100]; below 1e-5: greedy, the lowest id wins ties
-  int64_t top_k = 0;                // <= 0: off; ties with the k-th value are kept
-  double top_p = 1.0;               // (0, 1]; of equal tokens at the edge the lower ids stay
-  double min_p = 0.0;               // [0, 1]
-  double presence_penalty = 0.0;    // [-2, 2]
-  double frequency_penalty = 0.0;   // [-2, 2]
-  double repetition_penalty = 1.0;  // [0.01, 100]
+  double temperature = 0.0;  // below 1e-5: greedy, the lowest id wins ties
+  int64_t top_k = 0;         // <= 0: off; ties with the k-th value are kept
+  double top_p = 1.0;        // of equal tokens at the edge the lower ids stay
+  double min_p = 0.0;
+  double presence_penalty = 0.0;
+  double frequency_penalty = 0.0;
+  double repetition_penalty = 1.0;
   std::vector<std::pair<int32_t, double>> logit_bias = {};  // added, each in [-100, 100]
   std::vector<int32_t> allowed_token_ids = {};              // not empty: nothing else is sampled
   std::optional<uint64_t> seed = {};                        // absent: a fresh one per request
-  int64_t max_tokens = -1;  // >= 1, or -1: until the context is full (which always ends it)
+  int64_t max_tokens = -1;  // -1: until the context is full (which always ends it)
   int64_t min_tokens = 0;   // end tokens are not sampled before
   std::vector<int32_t> stop_token_ids = {};
   bool ignore_eos = false;

@@ -67,26 +67,6 @@ bool utf8_valid(std::string_view text) {
   return utf8_first_invalid(text) == std::string_view::npos;
 }
 
-char32_t utf8_decode(std::string_view text, size_t& pos) {
-  const auto byte = [&](size_t i) {
-    return static_cast<char32_t>(static_cast<unsigned char>(text[i]));
-  };
-  const size_t length = utf8_sequence_length(text, pos);
-  const size_t p = pos;
-  pos += length;
-  switch (length) {
-    case 1:
-      return byte(p);
-    case 2:
-      return (byte(p) & 0x1F) << 6 | (byte(p + 1) & 0x3F);
-    case 3:
-      return (byte(p) & 0x0F) << 12 | (byte(p + 1) & 0x3F) << 6 | (byte(p + 2) & 0x3F);
-    default:
-      return (byte(p) & 0x07) << 18 | (byte(p + 1) & 0x3F) << 12 | (byte(p + 2) & 0x3F) << 6 |
-             (byte(p + 3) & 0x3F);
-  }
-}
-
 void utf8_append(std::string& out, char32_t c) {
   const auto put = [&](char32_t b) { out.push_back(static_cast<char>(b)); };
   if (c < 0x80) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "chat/json_text.h"
 #include "chat/partial_match.h"
 
@@ -21,20 +22,8 @@ constexpr std::string_view kParameterEnd = "</parameter>";
 // White space allowed between <tool_call> and <function=; bounds what is held back.
 constexpr size_t kMaxGap = 64;
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
-  }
-  return out;
-}
-
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n\f\v";
-  const size_t start = std::min(text.find_first_not_of(kSpace), text.size());
-  text.remove_prefix(start);
-  return text.substr(0, text.find_last_not_of(kSpace) + 1);
-}
+// Without what C counts as white space at either end.
+std::string_view strip(std::string_view text) { return trim(text, " \t\r\n\f\v"); }
 
 std::optional<Json> try_json(std::string_view text) {
   try {
@@ -46,7 +35,7 @@ std::optional<Json> try_json(std::string_view text) {
 
 template <typename T>
 std::optional<T> parse_number(std::string_view text) {
-  text = trim(text);
+  text = strip(text);
   if (text.starts_with('+')) text.remove_prefix(1);
   T value{};
   const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -71,14 +60,14 @@ Json convert(std::string_view text, std::string_view type) {
   const auto is = [&](std::initializer_list<std::string_view> names) {
     return std::find(names.begin(), names.end(), type) != names.end();
   };
-  if (lower(text) == "null") return Json();
+  if (ascii_lower(text) == "null") return Json();
   if (is({"string", "str", "text", "varchar", "char", "enum"})) return Json(std::string(text));
   if (starts({"int", "uint", "long", "short", "unsigned"})) {
     const auto value = parse_number<int64_t>(text);
     return value ? Json(*value) : Json(std::string(text));
   }
   if (starts({"num", "float"})) return float_value(text);
-  if (is({"boolean", "bool", "binary"})) return Json(lower(text) == "true");
+  if (is({"boolean", "bool", "binary"})) return Json(ascii_lower(text) == "true");
   if (is({"object", "array", "arr"}) || starts({"dict", "list"})) {
     if (auto value = try_json(text)) return *std::move(value);
   }
@@ -166,7 +155,7 @@ class CoderStream final : public ToolCallStream {
     const size_t tag = before_function ? std::min(opener_start(text), text.size()) : text.size();
     opener_ = text.substr(tag);
     if (!any_call_) out.content += text.substr(0, tag);
-    first_text_ &= trim(text.substr(0, tag)).empty();
+    first_text_ &= strip(text.substr(0, tag)).empty();
   }
 
   bool read_function(ToolDelta& out) {
@@ -181,7 +170,7 @@ class CoderStream final : public ToolCallStream {
   void end_function(ToolDelta& out, size_t size, size_t tag_size, bool whole) {
     const std::string_view body = std::string_view(pending_).substr(0, size);
     const size_t name_end = body.find('>');
-    const bool named = whole && name_end != body.npos && !trim(body.substr(0, name_end)).empty();
+    const bool named = whole && name_end != body.npos && !strip(body.substr(0, name_end)).empty();
     ToolCall call;
     if (named) {
       call.name = body.substr(0, name_end);
@@ -233,8 +222,9 @@ class CoderStream final : public ToolCallStream {
       if (name == nullptr || *name != function) continue;
       const Json* property = member(member(member(spec, "parameters"), "properties"), parameter);
       const Json* type = member(property, "type");
-      return type != nullptr && type->is_string() ? lower(trim(type->get_ref<const std::string&>()))
-                                                  : "string";
+      return type != nullptr && type->is_string()
+                 ? ascii_lower(strip(type->get_ref<const std::string&>()))
+                 : "string";
     }
     return "string";
   }

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "base/utf8.h"
-#include "chat/jinja/unicode.h"
 
 namespace qwen3 {
 namespace {
@@ -179,12 +179,12 @@ std::string_view strip_space(std::string_view text, bool left, bool right) {
     size_t at = text.size() - 1;
     while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
     size_t next = at;
-    if (!jinja::is_space(utf8_decode(text, next))) break;
+    if (!python_is_space(utf8_decode(text, next))) break;
     text.remove_suffix(text.size() - at);
   }
   while (left && !text.empty()) {
     size_t next = 0;
-    if (!jinja::is_space(utf8_decode(text, next))) break;
+    if (!python_is_space(utf8_decode(text, next))) break;
     text.remove_prefix(next);
   }
   return text;

@@ -16,7 +16,7 @@ constexpr size_t kMaxLeadingSpace = 64;
 
 }  // namespace
 
-PromptThinking prompt_thinking(const std::vector<Segment>& prompt) {
+PromptState prompt_state(const std::vector<Segment>& prompt) {
   std::string turn;
   for (const Segment& segment : prompt) {
     const size_t start = segment.trusted ? segment.text.rfind(kTurn) : std::string::npos;
@@ -27,16 +27,17 @@ PromptThinking prompt_thinking(const std::vector<Segment>& prompt) {
   }
   const size_t open = turn.rfind(kOpen);
   const size_t close = turn.rfind(kClose);
-  if (open == turn.npos && close == turn.npos) return PromptThinking::none;
-  if (close == turn.npos || (open != turn.npos && open > close)) return PromptThinking::open;
-  return PromptThinking::closed;
+  if (open == turn.npos && close == turn.npos) return PromptState::plain;
+  if (close == turn.npos || (open != turn.npos && open > close))
+    return PromptState::inside_thinking;
+  return PromptState::thinking_is_over;
 }
 
-ReasoningSplitter::ReasoningSplitter(ReasoningMode mode, PromptThinking prompt, bool trim_newlines)
+ReasoningSplitter::ReasoningSplitter(ReasoningMode mode, PromptState prompt, bool trim_newlines)
     : without_tag_(State::content), trim_newlines_(trim_newlines) {
-  if (mode == ReasoningMode::never || prompt == PromptThinking::closed) {
+  if (mode == ReasoningMode::never || prompt == PromptState::thinking_is_over) {
     state_ = State::content;
-  } else if (mode == ReasoningMode::always || prompt == PromptThinking::open) {
+  } else if (mode == ReasoningMode::always || prompt == PromptState::inside_thinking) {
     without_tag_ = State::reasoning;
   }
 }

@@ -15,14 +15,12 @@
 #include <vector>
 
 #include "chat/template.h"
+#include "qwen3/text.h"
 
 namespace qwen3 {
 
-// How the prompt left the assistant's turn.
-enum class PromptThinking { none, open, closed };
-
-// Looks at the text behind the last <|im_start|> that the template itself wrote.
-PromptThinking prompt_thinking(const std::vector<Segment>& prompt);
+// Looks at the text after the last <|im_start|> that the template itself wrote.
+PromptState prompt_state(const std::vector<Segment>& prompt);
 
 enum class ReasoningMode {
   automatic,  // by the prompt; when that tells nothing, by whether the output begins with <think>
@@ -37,7 +35,7 @@ struct ReasoningDelta {
 
 class ReasoningSplitter {
  public:
-  ReasoningSplitter(ReasoningMode mode, PromptThinking prompt, bool trim_newlines = false);
+  ReasoningSplitter(ReasoningMode mode, PromptState prompt, bool trim_newlines = false);
 
   // Takes text cut anywhere; the concatenated results do not depend on the cuts. Text is held back
   // only while it may be part of a tag (at most 7 bytes, or white space at the very start).

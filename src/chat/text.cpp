@@ -17,30 +17,6 @@ Json parse_option(const std::string& json, std::string_view where, Json absent) 
   return json.empty() ? std::move(absent) : parse_json(json, where);
 }
 
-PromptState state_of(PromptThinking thinking) {
-  switch (thinking) {
-    case PromptThinking::none:
-      return PromptState::plain;
-    case PromptThinking::open:
-      return PromptState::inside_thinking;
-    case PromptThinking::closed:
-      return PromptState::thinking_is_over;
-  }
-  return PromptState::plain;
-}
-
-PromptThinking thinking_of(PromptState state) {
-  switch (state) {
-    case PromptState::plain:
-      return PromptThinking::none;
-    case PromptState::inside_thinking:
-      return PromptThinking::open;
-    case PromptState::thinking_is_over:
-      return PromptThinking::closed;
-  }
-  return PromptThinking::none;
-}
-
 }  // namespace
 
 // Tokens become text, the text is split, and stop strings end its content: a thought that happens
@@ -53,7 +29,7 @@ struct AnswerStream::State {
                                            : Tokenizer::SpecialTokens::keep),
         stop(options.stop, options.include_stop),
         reasoning(options.split_reasoning ? ReasoningMode::automatic : ReasoningMode::never,
-                  thinking_of(options.state),
+                  options.state,
                   options.trim_newlines),
         min_tokens(options.min_tokens) {}
 
@@ -167,7 +143,7 @@ EncodedChat encode_chat(const Text& text,
   const std::vector<Segment> segments = render_chat(chat, messages, tools, options);
   return {.ids = impl.segment_encoder.encode(segments),
           .prompt = join_segments(segments),
-          .state = state_of(prompt_thinking(segments))};
+          .state = prompt_state(segments)};
 }
 
 }  // namespace qwen3

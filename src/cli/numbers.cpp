@@ -11,6 +11,7 @@
 #include <limits>
 #include <system_error>
 
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/input.h"
 
@@ -28,13 +29,6 @@ std::optional<Number> parse_whole(std::string_view word) {
   return value;
 }
 
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const size_t begin = text.find_first_not_of(kSpace);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
-
 std::vector<int64_t> parse_list(std::string_view text,
                                 std::string_view option,
                                 int64_t low,
@@ -48,7 +42,7 @@ std::vector<int64_t> parse_list(std::string_view text,
   size_t begin = 0;
   while (begin <= text.size()) {
     const size_t end = std::min(text.find(',', begin), text.size());
-    const std::string_view word = trim(text.substr(begin, end - begin));
+    const std::string_view word = trim(text.substr(begin, end - begin), " \t\r\n");
     const std::optional<int64_t> value = parse_integer(word);
     if (!value || *value < low || *value > high) {
       throw UsageError(fmt::format(

@@ -6,8 +6,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
-#include <array>
-#include <limits>
+#include <variant>
 
 #include "base/json.h"
 #include "base/utf8.h"
@@ -17,57 +16,10 @@
 namespace qwen3::cli {
 namespace {
 
-// Integers in the table go through double: far above any context, far below 2^53.
-constexpr double kMaxTokens = 1 << 30;
-
-constexpr std::array kSettings = {
-    SamplingSetting{.name = "max_tokens",
-                    .help = "Most new tokens; -1: until the context is full",
-                    .low = -1,
-                    .high = kMaxTokens,
-                    .integer = &SamplingParams::max_tokens},
-    SamplingSetting{.name = "temperature",
-                    .help = "Divides the logits; 0: greedy",
-                    .low = 0,
-                    .high = 100,
-                    .number = &SamplingParams::temperature},
-    SamplingSetting{.name = "top_k",
-                    .help = "Draw from the k most probable tokens only; 0: off",
-                    .low = 0,
-                    .high = kMaxTokens,
-                    .integer = &SamplingParams::top_k},
-    SamplingSetting{.name = "top_p",
-                    .help = "Draw from the smallest set with this probability; 1: off",
-                    .low = 1e-9,
-                    .high = 1,
-                    .number = &SamplingParams::top_p},
-    SamplingSetting{.name = "min_p",
-                    .help = "Drop tokens below this share of the best one's probability; 0: off",
-                    .low = 0,
-                    .high = 1,
-                    .number = &SamplingParams::min_p},
-    SamplingSetting{.name = "presence_penalty",
-                    .help = "Subtracted once from the logit of each generated token; 0: off",
-                    .low = -2,
-                    .high = 2,
-                    .number = &SamplingParams::presence_penalty},
-    SamplingSetting{.name = "frequency_penalty",
-                    .help = "Subtracted per occurrence of each generated token; 0: off",
-                    .low = -2,
-                    .high = 2,
-                    .number = &SamplingParams::frequency_penalty},
-    SamplingSetting{.name = "repetition_penalty",
-                    .help = "Divides the logits of tokens seen in prompt or answer; 1: off",
-                    .low = 0.01,
-                    .high = 100,
-                    .number = &SamplingParams::repetition_penalty},
-};
-
 // What --help shows: the value, or that generation_config.json decides.
-const char* default_text(std::string_view name) {
-  if (name == "max_tokens") return "-1";
-  if (name == "presence_penalty" || name == "frequency_penalty") return "0";
-  return "the model's";
+std::string default_text(const SamplingField& field) {
+  const bool fixed = std::holds_alternative<std::monostate>(field.of_checkpoint);
+  return fixed ? fmt::format("{}", field.get({})) : "the model's";
 }
 
 CLI::Validator known_isa() {
@@ -162,41 +114,30 @@ void add_output_options(CLI::App& command, OutputOptions& options, std::string_v
   add_quiet_option(command, options);
 }
 
-std::string SamplingSetting::option() const {
-  std::string text = std::string("--") + name;
+std::string option_name(const SamplingField& field) {
+  std::string text = fmt::format("--{}", field.name);
   std::replace(text.begin(), text.end(), '_', '-');
   return text;
 }
 
-std::string SamplingSetting::problem(std::string_view word) const {
+std::string problem(const SamplingField& field, std::string_view word) {
   const std::optional<double> value = parse_number(word);
-  const bool whole = integer == nullptr || parse_integer(word).has_value();
-  const bool some = integer != &SamplingParams::max_tokens || value != 0;  // no tokens: no answer
-  if (value && whole && some && *value >= low && *value <= high) return {};
-  return fmt::format("expected {} from {} to {}{}; got \"{}\"",
-                     integer != nullptr ? "an integer" : "a number",
-                     low,
-                     high,
-                     some ? "" : ", not 0",
-                     word);
+  const bool spelled = !field.is_integer() || parse_integer(word).has_value();
+  if (value && spelled && field.accepts(*value)) return {};
+  return fmt::format("expected {}; got \"{}\"", field.what_it_accepts(), word);
 }
-
-std::string SamplingSetting::show(const SamplingParams& sampling) const {
-  return integer != nullptr ? fmt::format("{}", sampling.*integer)
-                            : fmt::format("{}", sampling.*number);
-}
-
-std::span<const SamplingSetting> sampling_settings() { return kSettings; }
 
 void add_sampling_options(CLI::App& command, SamplingOptions& options) {
-  options.values.assign(kSettings.size(), std::nullopt);
-  for (size_t i = 0; i < kSettings.size(); ++i) {
-    const SamplingSetting& setting = kSettings[i];
+  const std::span<const SamplingField> fields = sampling_fields();
+  options.values.assign(fields.size(), std::nullopt);
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const SamplingField& field = fields[i];
     const auto store = [&value = options.values[i]](const double& given) { value = given; };
-    auto* option = command.add_option_function<double>(setting.option(), store, setting.help)
-                       ->default_str(default_text(setting.name));
-    option->type_name(setting.integer != nullptr ? "INT" : "FLOAT");
-    const auto check = [&setting](std::string& word) { return setting.problem(word); };
+    auto* option =
+        command.add_option_function<double>(option_name(field), store, std::string(field.help))
+            ->default_str(default_text(field));
+    option->type_name(field.is_integer() ? "INT" : "FLOAT");
+    const auto check = [&field](std::string& word) { return problem(field, word); };
     option->check(CLI::Validator(check, "", ""));
   }
   command
@@ -214,19 +155,10 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options) {
 
 SamplingParams resolve_sampling(const SamplingOptions& options,
                                 const GenerationDefaults& defaults) {
-  SamplingParams sampling;
-  if (defaults.do_sample.value_or(false)) sampling.temperature = defaults.temperature.value_or(1.0);
-  sampling.top_k = defaults.top_k.value_or(0);
-  sampling.top_p = defaults.top_p.value_or(1.0);
-  sampling.min_p = defaults.min_p.value_or(0.0);
-  sampling.repetition_penalty = defaults.repetition_penalty.value_or(1.0);
-  for (size_t i = 0; i < kSettings.size(); ++i) {
-    if (!options.values[i]) continue;
-    if (kSettings[i].integer != nullptr) {
-      sampling.*kSettings[i].integer = static_cast<int64_t>(*options.values[i]);
-    } else {
-      sampling.*kSettings[i].number = *options.values[i];
-    }
+  SamplingParams sampling = with_defaults(defaults, DoSample::no);
+  const std::span<const SamplingField> fields = sampling_fields();
+  for (size_t i = 0; i < fields.size(); ++i) {
+    if (options.values[i]) fields[i].set(sampling, *options.values[i]);
   }
   sampling.seed = options.seed;
   sampling.ignore_eos = options.ignore_eos;

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "cli/model_path.h"
 #include "qwen3/engine.h"
 #include "qwen3/model.h"
+#include "qwen3/sampling.h"
 
 namespace CLI {
 class App;
@@ -51,23 +51,13 @@ void add_quiet_option(CLI::App& command, OutputOptions& options);
 // --json, explained by json_help, and --quiet.
 void add_output_options(CLI::App& command, OutputOptions& options, std::string_view json_help);
 
-// The number-valued sampling settings: one table serves the options here and /set in a chat.
-struct SamplingSetting {
-  const char* name;  // as in SamplingParams; the option writes it with dashes
-  const char* help;
-  double low, high;
-  double SamplingParams::*number = nullptr;  // exactly one of the two is set
-  int64_t SamplingParams::*integer = nullptr;
-
-  std::string option() const;  // "--top-p"
-  // Why `word` is no value of this setting: "expected …; got …". Empty when it is one.
-  std::string problem(std::string_view word) const;
-  std::string show(const SamplingParams& sampling) const;
-};
-std::span<const SamplingSetting> sampling_settings();
+// How the command line takes a sampling field: as an option, and after /set in a chat.
+std::string option_name(const SamplingField& field);  // "--top-p"
+// Why `word` is no value of this field: "expected …; got …". Empty when it is one.
+std::string problem(const SamplingField& field, std::string_view word);
 
 struct SamplingOptions {
-  // In the order of sampling_settings(); empty: the model's default.
+  // In the order of sampling_fields(); empty: the model's default.
   std::vector<std::optional<double>> values;
   std::optional<uint64_t> seed;
   std::vector<std::string> stop;

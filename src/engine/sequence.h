@@ -1,19 +1,17 @@
 // Sequence: one request inside the engine, from submission to its last event.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "engine/prefix_cache.h"
 #include "qwen3/engine.h"
 
 namespace qwen3 {
-
-using Clock = std::chrono::steady_clock;
 
 struct FairUser;
 

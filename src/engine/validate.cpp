@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "qwen3/sampling.h"
 
 namespace qwen3 {
 namespace {
@@ -103,19 +104,15 @@ void validate(const Request& request, const RequestLimits& limits) {
   check_count("n_prompt_logprobs", request.n_prompt_logprobs, -1, kMaxLogprobs);
 
   const SamplingParams& p = request.sampling;
-  check_range("temperature", p.temperature, 0.0, 100.0);
-  QWEN3_CHECK(p.top_p > 0.0 && p.top_p <= 1.0,
-              ErrorKind::invalid_argument,
-              "top_p: expected a number above 0 and at most 1, got {}",
-              p.top_p);
-  check_range("min_p", p.min_p, 0.0, 1.0);
-  check_range("presence_penalty", p.presence_penalty, -2.0, 2.0);
-  check_range("frequency_penalty", p.frequency_penalty, -2.0, 2.0);
-  check_range("repetition_penalty", p.repetition_penalty, 0.01, 100.0);
-  QWEN3_CHECK(p.max_tokens == -1 || p.max_tokens >= 1,
-              ErrorKind::invalid_argument,
-              "max_tokens: expected at least 1, or -1 for no limit, got {}",
-              p.max_tokens);
+  for (const SamplingField& field : sampling_fields()) {
+    const double value = field.get(p);
+    QWEN3_CHECK(field.accepts(value),
+                ErrorKind::invalid_argument,
+                "{}: expected {}, got {}",
+                field.name,
+                field.what_it_accepts(),
+                value);
+  }
   const int64_t room = limits.max_model_len - n_prompt;
   const int64_t n_new = p.max_tokens < 0 ? room : std::min(room, p.max_tokens);
   check_count("min_tokens", p.min_tokens, 0, request.n_generated_before + n_new);

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/text.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -134,16 +135,11 @@ std::string detect_model_name() {
 
 #endif
 
-std::string trim(std::string text) {
-  text.erase(0, std::min(text.find_first_not_of(' '), text.size()));
-  text.erase(text.find_last_not_of(' ') + 1);
-  return text;
-}
-
 }  // namespace
 
 const CpuInfo& cpu_info() {
-  static const CpuInfo info = {trim(detect_model_name()), count_cores(), detect_isa()};
+  static const CpuInfo info = {
+      std::string(trim(detect_model_name(), " ")), count_cores(), detect_isa()};
   return info;
 }
 

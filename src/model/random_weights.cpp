@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/mix64.h"
 #include "model/parallel_jobs.h"
 #include "model/weight_slots.h"
 #include "model/weights.h"
@@ -23,15 +24,6 @@ using Kind = WeightSlot::Kind;
 
 constexpr double kStandardDeviation = 0.02;  // transformers' initializer_range
 constexpr int kLevels = 4 * 255 + 1;
-
-// The finaliser of splitmix64: a bijection that scatters neighbouring counters.
-uint64_t mix(uint64_t x) {
-  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9;
-  x = (x ^ x >> 27) * 0x94D049BB133111EB;
-  return x ^ x >> 31;
-}
-
-constexpr uint64_t kGolden = 0x9E3779B97F4A7C15;
 
 // The value of each possible sum of four bytes, in `T`'s bits.
 template <typename T>
@@ -49,7 +41,7 @@ template <typename T>
 void fill_row(T* row, int64_t n, uint64_t key, const std::array<T, kLevels>& levels) {
   constexpr uint64_t kEvenBytes = 0x00FF00FF00FF00FF;
   const auto sums = [&](int64_t pair) {
-    const uint64_t word = mix(key + static_cast<uint64_t>(pair) * kGolden);
+    const uint64_t word = scatter64(key + static_cast<uint64_t>(pair) * kGoldenRatio64);
     const uint64_t twos = (word & kEvenBytes) + (word >> 8 & kEvenBytes);
     return twos + (twos >> 16);  // sums of four in bits 0-15 and 32-47
   };
@@ -79,7 +71,7 @@ void draw(const std::vector<Job>& jobs, const Backend& backend, WeightType type,
     for (int64_t row = job.row_begin; row < job.row_end; ++row) {
       fill_row(buffer.data() + (row - job.row_begin) * n,
                n,
-               mix(job.key + static_cast<uint64_t>(row)),
+               scatter64(job.key + static_cast<uint64_t>(row)),
                levels);
     }
     const WeightRows rows = {
@@ -112,7 +104,8 @@ Weights random_weights(
     }
     const int64_t step = rows_per_job(slot, backend, row_bytes(type, slot.row_numel()));
     for (int64_t index = 0; index < slot.n_matrices(); ++index) {
-      const uint64_t key = mix(mix(seed + i * kGolden) + static_cast<uint64_t>(index) * kGolden);
+      const uint64_t key = scatter64(scatter64(seed + i * kGoldenRatio64) +
+                                     static_cast<uint64_t>(index) * kGoldenRatio64);
       for (int64_t row = 0; row < slot.n_rows(); row += step) {
         jobs.push_back({&slot, key, index, row, std::min(row + step, slot.n_rows())});
       }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/utf8.h"
 #include "tokenizer/unicode_classes.h"
 
 namespace qwen3 {
@@ -11,7 +12,7 @@ namespace {
 constexpr int32_t kRoot = 0;
 
 bool has_class(std::string_view text, size_t pos, UnicodeClass wanted) {
-  return (unicode_classes()[next_code_point(text, pos)] & wanted) != 0;
+  return (unicode_classes()[utf8_decode(text, pos)] & wanted) != 0;
 }
 
 // Start of the code point that ends at `end`. REQUIRES: end > 0.
@@ -41,7 +42,7 @@ size_t skip_space_left(std::string_view text, size_t pos, size_t limit) {
 }
 
 size_t skip_space_right(std::string_view text, size_t pos) {
-  while (pos < text.size() && has_class(text, pos, kSpace)) next_code_point(text, pos);
+  while (pos < text.size() && has_class(text, pos, kSpace)) utf8_decode(text, pos);
   return pos;
 }
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 
+#include "base/utf8.h"
 #include "tokenizer/unicode_classes.h"
 
 namespace qwen3 {
@@ -32,7 +33,7 @@ constexpr auto kByteOfCharacter = make_byte_of_character();
 bool append_spelled_bytes(std::string& out, std::string_view spelling) {
   const size_t before = out.size();
   for (size_t pos = 0; pos < spelling.size();) {
-    const char32_t c = next_code_point(spelling, pos);
+    const char32_t c = utf8_decode(spelling, pos);
     if (c >= kAlphabetEnd || kByteOfCharacter[c] < 0) {
       out.resize(before);
       return false;

@@ -29,7 +29,7 @@ Active find_active(std::string_view text, size_t pos) {
     pos = ascii_end;
     if (pos == text.size()) break;
     const size_t at = pos;
-    if (classes[next_code_point(text, pos)] & kNfcActive) return {before, at};
+    if (classes[utf8_decode(text, pos)] & kNfcActive) return {before, at};
     before = at;
   }
   return {text.size(), text.size()};
@@ -40,7 +40,7 @@ size_t active_end(std::string_view text, size_t pos) {
   const UnicodeClassTable& classes = unicode_classes();
   while (pos < text.size()) {
     size_t next = pos;
-    if (!(classes[next_code_point(text, next)] & kNfcActive)) break;
+    if (!(classes[utf8_decode(text, next)] & kNfcActive)) break;
     pos = next;
   }
   return pos;
@@ -48,7 +48,7 @@ size_t active_end(std::string_view text, size_t pos) {
 
 void decompose(std::string_view text, std::vector<utf8proc_int32_t>& out) {
   for (size_t pos = 0; pos < text.size();) {
-    const auto c = static_cast<utf8proc_int32_t>(next_code_point(text, pos));
+    const auto c = static_cast<utf8proc_int32_t>(utf8_decode(text, pos));
     utf8proc_int32_t parts[8];  // the longest canonical decomposition has four
     int boundary = 0;
     const utf8proc_ssize_t n =
@@ -90,7 +90,7 @@ void append_nfc(std::string_view text, std::string& out, std::vector<utf8proc_in
 // Whether the code point in front of an active one may take part. A few dozen marks are newer than
 // the Unicode version of Hugging Face's NFC: it leaves them alone, where utf8proc would sort them.
 bool composes(std::string_view text, size_t before) {
-  const auto c = static_cast<utf8proc_int32_t>(next_code_point(text, before));
+  const auto c = static_cast<utf8proc_int32_t>(utf8_decode(text, before));
   return combining_class(c) == 0;
 }
 

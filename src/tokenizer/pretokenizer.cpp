@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "base/utf8.h"
 #include "tokenizer/unicode_classes.h"
 
 namespace qwen3 {
@@ -26,7 +27,7 @@ class Scanner {
 
   // Class of the code point at pos, whose end goes to *next. REQUIRES: !at_end(pos).
   uint8_t classify(size_t pos, size_t* next) const {
-    const char32_t c = next_code_point(text_, pos);
+    const char32_t c = utf8_decode(text_, pos);
     *next = pos;
     return classes_[c] & kSplitClasses;
   }

@@ -26,29 +26,6 @@ using UnicodeClassTable = std::array<uint8_t, kCodePoints>;
 // One byte of UnicodeClass bits per code point. Thread-safe; made at the first call.
 const UnicodeClassTable& unicode_classes();
 
-// Decodes the code point at text[pos] and advances pos; no checks.
-// REQUIRES: text is well-formed UTF-8 and pos is at the start of a sequence.
-inline char32_t next_code_point(std::string_view text, size_t& pos) {
-  const auto byte = [&](size_t i) {
-    return static_cast<char32_t>(static_cast<unsigned char>(text[pos + i]));
-  };
-  const char32_t b0 = byte(0);
-  char32_t c = b0;
-  size_t length = 1;
-  if (b0 >= 0xF0) {
-    c = (b0 & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F);
-    length = 4;
-  } else if (b0 >= 0xE0) {
-    c = (b0 & 0x0F) << 12 | (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F);
-    length = 3;
-  } else if (b0 >= 0x80) {
-    c = (b0 & 0x1F) << 6 | (byte(1) & 0x3F);
-    length = 2;
-  }
-  pos += length;
-  return c;
-}
-
 // Position of the first byte at or after pos that is not ASCII; text.size() if there is none.
 size_t skip_ascii(std::string_view text, size_t pos);
 

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/html_page.h"
+#include "base/text.h"
 #include "trace/export_json.h"
 #include "trace/report_page.h"
 #include "trace/tap_name.h"
@@ -18,21 +19,6 @@ namespace {
 // What a page can hold and a browser still scrolls through.
 constexpr int64_t kMaxExpertTaps = 2000;
 constexpr int64_t kMaxMapBytes = 900'000;
-
-std::string base64(std::span<const uint8_t> bytes) {
-  constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  text.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t word = 0;
-    for (size_t j = 0; j < 3; ++j) word = word << 8 | (i + j < bytes.size() ? bytes[i + j] : 0u);
-    for (size_t j = 0; j < 4; ++j) {
-      text += i + j <= bytes.size() ? kDigits[word >> (18 - 6 * j) & 63] : '=';
-    }
-  }
-  return text;
-}
 
 uint8_t quantised(float share) {
   return static_cast<uint8_t>(std::lround(std::clamp(share, 0.0f, 1.0f) * 255));

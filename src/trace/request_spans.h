@@ -6,12 +6,12 @@
 // One thread records: the engine's.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <map>
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "qwen3/engine.h"
 
 namespace qwen3 {
@@ -29,8 +29,6 @@ std::string_view kind_name(RequestSpan::Kind kind);
 
 class RequestSpans {
  public:
-  using Clock = std::chrono::steady_clock;
-
   // Times count from `origin`. Beyond max_spans, spans are counted and dropped.
   explicit RequestSpans(Clock::time_point origin, int64_t max_spans = 1 << 18)
       : origin_(origin), max_spans_(max_spans) {}

@@ -135,7 +135,7 @@ struct Split {
 };
 
 Split split(
-    std::string_view text, ReasoningMode mode, PromptThinking prompt, bool trim, size_t chunk) {
+    std::string_view text, ReasoningMode mode, PromptState prompt, bool trim, size_t chunk) {
   ReasoningSplitter splitter(mode, prompt, trim);
   Split all;
   const auto add = [&](const ReasoningDelta& delta) {
@@ -149,36 +149,36 @@ Split split(
 
 TEST(ReasoningTest, Policies) {
   using enum ReasoningMode;
-  using enum PromptThinking;
+  using enum PromptState;
   struct Case {
     ReasoningMode mode;
-    PromptThinking prompt;
+    PromptState prompt;
     bool trim;
     std::string text, reasoning, content;
   };
   const Case cases[] = {
-      {automatic, none, false, "<think>\nR\n</think>\n\nC", "\nR\n", "\n\nC"},
-      {automatic, none, true, "<think>\nR\n\nS\n</think>\n\nC\n", "R\n\nS", "C\n"},
-      {automatic, none, false, "<think>\n\n</think>\n\nC", "\n\n", "\n\nC"},
-      {automatic, none, true, "<think>\n\n</think>\n\nC", "", "C"},
-      {automatic, none, false, "Hi", "", "Hi"},
-      {automatic, none, false, "Hi </think> x", "", "Hi </think> x"},
-      {automatic, none, false, " \n<think>R", "R", ""},
-      {automatic, none, false, "<think>R</thi", "R</thi", ""},
-      {automatic, none, false, "<thinking>", "", "<thinking>"},
-      {automatic, none, false, "<th", "", "<th"},
-      {automatic, open, false, "R\n</think>\n\nC", "R\n", "\n\nC"},
-      {automatic, open, true, "\nR\n</think>\n\nC", "R", "C"},
-      {automatic, open, false, "<think>R</think>C", "R", "C"},
-      {automatic, open, false, "R never closed", "R never closed", ""},
-      {automatic, closed, false, "C </think> C", "", "C </think> C"},
-      {automatic, closed, true, "\n\nC", "", "\n\nC"},
-      {always, none, false, "R</think>C</think>D", "R", "C</think>D"},
-      {always, none, false, "R", "R", ""},
-      {always, closed, false, "C", "", "C"},
-      {never, open, false, "<think>R</think>C", "", "<think>R</think>C"},
-      {always, open, false, "R </think </think>C", "R </think ", "C"},
-      {always, open, false, "", "", ""},
+      {automatic, plain, false, "<think>\nR\n</think>\n\nC", "\nR\n", "\n\nC"},
+      {automatic, plain, true, "<think>\nR\n\nS\n</think>\n\nC\n", "R\n\nS", "C\n"},
+      {automatic, plain, false, "<think>\n\n</think>\n\nC", "\n\n", "\n\nC"},
+      {automatic, plain, true, "<think>\n\n</think>\n\nC", "", "C"},
+      {automatic, plain, false, "Hi", "", "Hi"},
+      {automatic, plain, false, "Hi </think> x", "", "Hi </think> x"},
+      {automatic, plain, false, " \n<think>R", "R", ""},
+      {automatic, plain, false, "<think>R</thi", "R</thi", ""},
+      {automatic, plain, false, "<thinking>", "", "<thinking>"},
+      {automatic, plain, false, "<th", "", "<th"},
+      {automatic, inside_thinking, false, "R\n</think>\n\nC", "R\n", "\n\nC"},
+      {automatic, inside_thinking, true, "\nR\n</think>\n\nC", "R", "C"},
+      {automatic, inside_thinking, false, "<think>R</think>C", "R", "C"},
+      {automatic, inside_thinking, false, "R never closed", "R never closed", ""},
+      {automatic, thinking_is_over, false, "C </think> C", "", "C </think> C"},
+      {automatic, thinking_is_over, true, "\n\nC", "", "\n\nC"},
+      {always, plain, false, "R</think>C</think>D", "R", "C</think>D"},
+      {always, plain, false, "R", "R", ""},
+      {always, thinking_is_over, false, "C", "", "C"},
+      {never, inside_thinking, false, "<think>R</think>C", "", "<think>R</think>C"},
+      {always, inside_thinking, false, "R </think </think>C", "R </think ", "C"},
+      {always, inside_thinking, false, "", "", ""},
   };
   for (const Case& c : cases) {
     for (const size_t chunk : kChunks) {
@@ -196,7 +196,7 @@ TEST(ReasoningTest, CutsDoNotMatter) {
   for (int round = 0; round < 5000; ++round) {
     const std::string text = random_text(random, pieces, 12);
     const auto mode = static_cast<ReasoningMode>(random() % 3);
-    const auto prompt = static_cast<PromptThinking>(random() % 3);
+    const auto prompt = static_cast<PromptState>(random() % 3);
     const bool trim = random() % 2 == 0;
     const Split whole = split(text, mode, prompt, trim, kWhole);
     for (const size_t chunk : kChunks)
@@ -209,21 +209,21 @@ TEST(ReasoningTest, CutsDoNotMatter) {
 
 TEST(ReasoningTest, ReadsTheEndOfThePrompt) {
   const auto state = [](std::string content, std::string tail, std::string continued = "") {
-    return prompt_thinking({{"<|im_start|>user\n", true},
-                            {std::move(content), false},
-                            {"<|im_end|>\n<|im_start|>assistant\n" + tail, true},
-                            {std::move(continued), false}});
+    return prompt_state({{"<|im_start|>user\n", true},
+                         {std::move(content), false},
+                         {"<|im_end|>\n<|im_start|>assistant\n" + tail, true},
+                         {std::move(continued), false}});
   };
-  EXPECT_EQ(state("q", ""), PromptThinking::none);
-  EXPECT_EQ(state("q", "<think>\n"), PromptThinking::open);
-  EXPECT_EQ(state("q", "<think>\n\n</think>\n\n"), PromptThinking::closed);
+  EXPECT_EQ(state("q", ""), PromptState::plain);
+  EXPECT_EQ(state("q", "<think>\n"), PromptState::inside_thinking);
+  EXPECT_EQ(state("q", "<think>\n\n</think>\n\n"), PromptState::thinking_is_over);
   // A user cannot open or close the thought, nor begin a turn.
-  EXPECT_EQ(state("<think>", ""), PromptThinking::none);
-  EXPECT_EQ(state("</think>", "<think>\n"), PromptThinking::open);
-  EXPECT_EQ(prompt_thinking({{"<|im_start|>assistant\n<think>\n", true}, {"<|im_start|>", false}}),
-            PromptThinking::open);
+  EXPECT_EQ(state("<think>", ""), PromptState::plain);
+  EXPECT_EQ(state("</think>", "<think>\n"), PromptState::inside_thinking);
+  EXPECT_EQ(prompt_state({{"<|im_start|>assistant\n<think>\n", true}, {"<|im_start|>", false}}),
+            PromptState::inside_thinking);
   // A continued message carries its own tags.
-  EXPECT_EQ(state("q", "", "<think>\nso far"), PromptThinking::open);
+  EXPECT_EQ(state("q", "", "<think>\nso far"), PromptState::inside_thinking);
 }
 
 // ---- tool calls -----------------------------------------------------------------------------

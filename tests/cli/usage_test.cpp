@@ -53,7 +53,7 @@ TEST(Usage, NumbersAreStrict) {
   for (const char* value : {"abc", "", "nan", "inf", "-0.5", "1e400", "101", "0x10", "1.0x"}) {
     refused("--temperature", value);
   }
-  for (const char* value : {"1.5", "-1", "9999999999999999999", "2k"}) refused("--top-k", value);
+  for (const char* value : {"1.5", "-2", "9999999999999999999", "2k"}) refused("--top-k", value);
   for (const char* value : {"0", "1.01", "-1"}) refused("--top-p", value);
   for (const char* value : {"-2.5", "2.5"}) refused("--presence-penalty", value);
   for (const char* value : {"-1", "18446744073709551616", "x"}) refused("--seed", value);

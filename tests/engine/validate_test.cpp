@@ -29,7 +29,7 @@ TEST(Validate, AcceptsDefaultsAndEdges) {
   EXPECT_EQ(complaint([](Request& r) { r.prompt_ids.assign(49, 99); }), "");
   EXPECT_EQ(complaint([](Request& r) {
               r.sampling = {.temperature = 100,
-                            .top_k = std::numeric_limits<int64_t>::max(),
+                            .top_k = 1 << 30,
                             .top_p = 1e-320,
                             .min_p = 1,
                             .presence_penalty = -2,
@@ -38,7 +38,7 @@ TEST(Validate, AcceptsDefaultsAndEdges) {
                             .logit_bias = {{99, -100.0}, {0, 100.0}},
                             .allowed_token_ids = {0, 99},
                             .seed = std::numeric_limits<uint64_t>::max(),
-                            .max_tokens = std::numeric_limits<int64_t>::max(),
+                            .max_tokens = 1 << 30,
                             .min_tokens = 47,
                             .stop_token_ids = {0, 99},
                             .ignore_eos = true,
@@ -56,8 +56,7 @@ TEST(Validate, AcceptsDefaultsAndEdges) {
               r.n_prompt_logprobs = 20;
             }),
             "");
-  EXPECT_EQ(complaint([](Request& r) { r.sampling.top_k = std::numeric_limits<int64_t>::min(); }),
-            "");
+  EXPECT_EQ(complaint([](Request& r) { r.sampling.top_k = -1; }), "");
 }
 
 // Every number field against every hostile number: refused by name, except where the number is
@@ -106,6 +105,13 @@ TEST(Validate, RefusesIdsAndCountsOutOfRange) {
   }
   for (const int64_t n : {int64_t{0}, int64_t{-2}, std::numeric_limits<int64_t>::min()}) {
     EXPECT_NE(complaint([&](Request& r) { r.sampling.max_tokens = n; }), "");
+  }
+  for (const int64_t k : {int64_t{-2},
+                          (int64_t{1} << 30) + 1,
+                          std::numeric_limits<int64_t>::min(),
+                          std::numeric_limits<int64_t>::max()}) {
+    EXPECT_NE(complaint([&](Request& r) { r.sampling.top_k = k; }), "") << k;
+    EXPECT_NE(complaint([&](Request& r) { r.sampling.max_tokens = k; }), "") << k;
   }
   for (const int64_t n : {int64_t{-1}, int64_t{48}, std::numeric_limits<int64_t>::max()}) {
     EXPECT_NE(complaint([&](Request& r) { r.sampling.min_tokens = n; }), "");

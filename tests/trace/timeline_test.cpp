@@ -14,7 +14,6 @@ namespace qwen3 {
 namespace {
 
 using Kind = RequestSpan::Kind;
-using Clock = RequestSpans::Clock;
 
 const Clock::time_point kOrigin = Clock::now();
 Clock::time_point at(int64_t us) { return kOrigin + std::chrono::microseconds(us); }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "base/text.h"
 #include "chat/jinja/functions.h"
 #include "chat/jinja/strings.h"
 
@@ -36,7 +37,7 @@ Value filter_title(Interpreter& in, const Value& self, Args& args) {
   bool in_word = false;
   return map_code_points(in, in.text(self), [&](std::string& out, char32_t c, size_t) {
     append_case(out, c, in_word ? Case::lower : Case::upper);
-    in_word = !is_space(c) && c != '-' && c != '(' && c != '{' && c != '[' && c != '<';
+    in_word = !python_is_space(c) && c != '-' && c != '(' && c != '{' && c != '[' && c != '<';
   });
 }
 
@@ -224,7 +225,7 @@ std::optional<double> parse_float(Interpreter& in, const Text& text) {
 }
 
 Int truncate(Interpreter& in, double value) {
-  if (!std::isfinite(value)) in.fail("cannot convert {} to an integer", float_text(value));
+  if (!std::isfinite(value)) in.fail("cannot convert {} to an integer", python_float_repr(value));
   if (std::abs(value) > 1e38) in.fail("integer too large");
   return static_cast<Int>(value);
 }

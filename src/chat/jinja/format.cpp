@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/text.h"
 #include "chat/jinja/functions.h"
 #include "chat/jinja/unicode.h"
 
@@ -122,7 +123,7 @@ NumberText format_float(const Spec& spec, double value) {
       break;
     default:
       out.digits = spec.precision < 0
-                       ? float_text(magnitude)
+                       ? python_float_repr(magnitude)
                        : fmt::format("{:.{}g}", magnitude, std::max<int64_t>(1, precision));
   }
   if (spec.comma) insert_commas(out.digits);

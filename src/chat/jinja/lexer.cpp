@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "base/utf8.h"
 #include "chat/jinja/unicode.h"
 
@@ -60,7 +61,7 @@ class Lexer {
   size_t skip_space(size_t at) const {
     while (at < text_.size()) {
       size_t next = at;
-      if (!is_space(utf8_decode(text_, next))) break;
+      if (!python_is_space(utf8_decode(text_, next))) break;
       at = next;
     }
     return at;
@@ -79,7 +80,7 @@ class Lexer {
         size_t at = end - 1;
         while (at > 0 && (static_cast<unsigned char>(data[at]) & 0xC0) == 0x80) --at;
         size_t next = at;
-        if (!is_space(utf8_decode(data, next))) break;
+        if (!python_is_space(utf8_decode(data, next))) break;
         end = at;
       }
       return data.substr(0, end);
@@ -89,7 +90,7 @@ class Lexer {
     const size_t line_start = newline == data.npos ? 0 : newline + 1;
     if (line_start == 0 && !line_starting_) return data;
     for (size_t at = line_start; at < data.size();) {
-      if (!is_space(utf8_decode(data, at))) return data;
+      if (!python_is_space(utf8_decode(data, at))) return data;
     }
     return data.substr(0, line_start);
   }

@@ -1,6 +1,7 @@
 // The methods of str and dict.
 #include <algorithm>
 
+#include "base/text.h"
 #include "chat/jinja/functions.h"
 #include "chat/jinja/strings.h"
 
@@ -17,7 +18,7 @@ Text strip(Interpreter& in, const Text& text, const Value* chars, bool left, boo
   }
   in.meter.charge_bytes(view.size());
   const auto strips = [&](char32_t c) {
-    if (white_space) return is_space(c);
+    if (white_space) return python_is_space(c);
     in.meter.charge_bytes(wanted.size());
     return wanted.find(c) != wanted.npos;
   };
@@ -165,7 +166,7 @@ std::vector<Value> split_space(Interpreter& in, const Text& text, int64_t max, b
   bool inside = false;
   for (size_t at = 0; at < view.size();) {
     const size_t start = at;
-    const bool space = is_space(utf8_decode(view, at));
+    const bool space = python_is_space(utf8_decode(view, at));
     if (!space && !inside) words.push_back({start, at});
     if (!space) words.back().end = at;
     inside = !space;
@@ -480,7 +481,7 @@ constexpr NamedFunction kStringMethods[] = {
     {"rpartition", method_partition<true>},
     {"removeprefix", method_remove_affix<true>},
     {"removesuffix", method_remove_affix<false>},
-    {"isspace", method_every<is_space>},
+    {"isspace", method_every<python_is_space>},
     {"isalpha", method_every<is_alpha>},
     {"isdigit", method_every<is_decimal>},
     {"isdecimal", method_every<is_decimal>},

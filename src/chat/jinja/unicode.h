@@ -1,4 +1,4 @@
-// The parts of Python's str that need Unicode: code points, white space, case, printability.
+// The parts of Python's str that need Unicode: code points, case, printability.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,6 @@ size_t code_point_offset(std::string_view view, size_t index);
 // string_view::find that stays linear on repetitive text (memmem's two-way search).
 size_t find_text(std::string_view text, std::string_view what, size_t from = 0);
 
-bool is_space(char32_t c);  // str.isspace() of one character
 bool is_line_break(char32_t c);
 bool is_printable(char32_t c);
 bool is_upper(char32_t c);

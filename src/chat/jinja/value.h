@@ -203,7 +203,6 @@ Text to_text(const Value& value, Meter& meter);
 void append_repr(TextBuilder& out, const Value& value, Meter& meter, int depth = 0);
 const char* type_name(const Value& value);
 std::string integer_text(Int value);
-std::string float_text(double value);  // repr(): 1.0, 1e-07, inf
 std::string undefined_message(const Undefined& undefined);
 
 // The items that iterating over the value yields. Fails for what is not iterable.

@@ -1,45 +1,13 @@
 // How values print: Python's str(), repr() and json.dumps().
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
+#include "base/text.h"
 #include "chat/jinja/unicode.h"
 #include "chat/jinja/value.h"
 
 namespace qwen3::jinja {
 namespace {
-
-// Python prints 1.0, 123456789012345.0, 1e+16, 1e-05, 1.5e-07.
-std::string shortest_digits(double value) {
-  char digits[32];
-  const auto end =
-      std::to_chars(digits, digits + sizeof digits, value, std::chars_format::scientific);
-  std::string_view text(digits, static_cast<size_t>(end.ptr - digits));
-  std::string out;
-  if (text.front() == '-') {
-    out += '-';
-    text.remove_prefix(1);
-  }
-  const size_t e = text.find('e');
-  int exponent = 0;
-  std::from_chars(
-      text.data() + e + (text[e + 1] == '+' ? 2 : 1), text.data() + text.size(), exponent);
-  std::string mantissa(1, text[0]);
-  if (e > 1) mantissa += text.substr(2, e - 2);
-  if (exponent < -4 || exponent >= 16) {
-    out += mantissa[0];
-    if (mantissa.size() > 1) out.append(".").append(mantissa, 1);
-    return out.append(fmt::format("e{}{:02}", exponent < 0 ? '-' : '+', std::abs(exponent)));
-  }
-  if (exponent < 0) {
-    return out.append("0.").append(static_cast<size_t>(-exponent) - 1, '0').append(mantissa);
-  }
-  const size_t point = static_cast<size_t>(exponent) + 1;
-  if (mantissa.size() <= point) {
-    return out.append(mantissa).append(point - mantissa.size(), '0').append(".0");
-  }
-  return out.append(mantissa, 0, point).append(".").append(mantissa, point);
-}
 
 void append_quoted(TextBuilder& out, const Text& text, Meter& meter) {
   const std::string_view view = text.view();
@@ -150,7 +118,7 @@ class JsonWriter {
   void write_number(double value) {
     if (std::isnan(value)) return raw("NaN");
     if (std::isinf(value)) return raw(value < 0 ? "-Infinity" : "Infinity");
-    raw(float_text(value));
+    raw(python_float_repr(value));
   }
 
   bool pretty() const { return style_.indent >= 0 || !style_.indent_text.empty(); }
@@ -237,36 +205,11 @@ class JsonWriter {
   }
 
   void append_ascii(std::string& piece, char c) const {
-    switch (c) {
-      case '"':
-        piece += "\\\"";
-        return;
-      case '\\':
-        piece += "\\\\";
-        return;
-      case '\n':
-        piece += "\\n";
-        return;
-      case '\r':
-        piece += "\\r";
-        return;
-      case '\t':
-        piece += "\\t";
-        return;
-      case '\b':
-        piece += "\\b";
-        return;
-      case '\f':
-        piece += "\\f";
-        return;
-      default:
-        break;
+    if (c == 0x7F && style_.ensure_ascii) {
+      piece += "\\u007f";
+    } else {
+      append_python_json(piece, c);
     }
-    const auto code = static_cast<unsigned char>(c);
-    if (code < 0x20 || (code == 0x7F && style_.ensure_ascii))
-      piece += fmt::format("\\u{:04x}", code);
-    else
-      piece += c;
   }
 
   static void append_escaped(std::string& piece, std::string_view run, size_t at) {
@@ -300,12 +243,6 @@ std::string integer_text(Int value) {
   return digits;
 }
 
-std::string float_text(double value) {
-  if (std::isnan(value)) return "nan";
-  if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
-  return shortest_digits(value);
-}
-
 void append_repr(TextBuilder& out, const Value& value, Meter& meter, int depth) {
   meter.charge(3);
   meter.check_size(out.size());
@@ -320,7 +257,7 @@ void append_repr(TextBuilder& out, const Value& value, Meter& meter, int depth) 
     case Kind::integer:
       return out.append(integer_text(value.integral()), false);
     case Kind::floating:
-      return out.append(float_text(value.number()), false);
+      return out.append(python_float_repr(value.number()), false);
     case Kind::string:
       return append_quoted(out, value.text(), meter);
     case Kind::sequence:

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "cli/console.h"
 #include "cli/nearest.h"
 #include "cli/numbers.h"
@@ -50,9 +51,9 @@ bool apply_thinking(Context& context, std::string_view word) {
 
 void show_settings(const ChatSession& session) {
   const ChatSettings& settings = session.settings;
-  for (const SamplingSetting& setting : sampling_settings()) {
-    print_note(fmt::format(
-        "{:<20} {:<24} {}", setting.name, setting.show(settings.sampling), setting.help));
+  for (const SamplingField& field : sampling_fields()) {
+    print_note(
+        fmt::format("{:<20} {:<24} {}", field.name, field.get(settings.sampling), field.help));
   }
   const auto& seed = settings.sampling.seed;
   print_note(fmt::format("{:<20} {:<24} {}",
@@ -82,18 +83,12 @@ void set_seed(Context& context, const std::string& word) {
   print_note(fmt::format("seed: {}", *value));
 }
 
-void set_number(Context& context, const SamplingSetting& setting, const std::string& word) {
-  SamplingParams& sampling = context.session.settings.sampling;
-  if (const std::string problem = setting.problem(word); !problem.empty()) {
-    return print_error(fmt::format("/set {}: {}", setting.name, problem));
+void set_number(Context& context, const SamplingField& field, const std::string& word) {
+  if (const std::string why = problem(field, word); !why.empty()) {
+    return print_error(fmt::format("/set {}: {}", field.name, why));
   }
-  const double value = *parse_number(word);
-  if (setting.integer != nullptr) {
-    sampling.*setting.integer = static_cast<int64_t>(value);
-  } else {
-    sampling.*setting.number = value;
-  }
-  print_note(fmt::format("{}: {}", setting.name, setting.show(sampling)));
+  field.set(context.session.settings.sampling, *parse_number(word));
+  print_note(fmt::format("{}: {}", field.name, field.get(context.session.settings.sampling)));
 }
 
 void set_setting(Context& context, const std::string& argument) {
@@ -111,9 +106,9 @@ void set_setting(Context& context, const std::string& argument) {
     return;
   }
   std::vector<std::string> known = {"seed", "thinking"};
-  for (const SamplingSetting& setting : sampling_settings()) {
-    if (name == setting.name) return set_number(context, setting, value);
-    known.emplace_back(setting.name);
+  for (const SamplingField& field : sampling_fields()) {
+    if (name == field.name) return set_number(context, field, value);
+    known.emplace_back(field.name);
   }
   print_error(fmt::format(
       "/set: unknown setting \"{}\"{}; /set lists them", name, did_you_mean(name, known)));
@@ -204,18 +199,12 @@ std::string command_word(std::string_view line) {
   return std::string(line.substr(1, end - 1));
 }
 
-std::string argument_of(std::string_view line, size_t begin) {
-  const size_t first = line.find_first_not_of(kSpace, begin);
-  if (first == line.npos) return {};
-  return std::string(line.substr(first, line.find_last_not_of(kSpace) - first + 1));
-}
-
 }  // namespace
 
 LineKind obey(std::string_view line, ChatSession& session, const ModelInfo& info) {
   const std::string word = command_word(line);
   if (word.empty()) return LineKind::message;
-  const std::string argument = argument_of(line, word.size() + 1);
+  const std::string argument = std::string(trim(line.substr(word.size() + 1)));
   if ((word == "think" || word == "no_think") && !argument.empty()) return LineKind::message;
   if (word == "exit") return LineKind::exit;
   Context context{session, info};

@@ -6,14 +6,12 @@
 // Threads: construct it before others are started; look() from one thread.
 #pragma once
 
-#include <chrono>
+#include "base/clock.h"
 
 namespace qwen3::cli {
 
 class ServeHeap {
  public:
-  using Clock = std::chrono::steady_clock;
-
   // Large blocks come from the kernel and go back to it as soon as they are freed.
   ServeHeap();
 

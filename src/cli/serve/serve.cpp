@@ -58,7 +58,7 @@ void run_until_signal(EndSignals& signals,
       }
     }
     parts.watchdog.look();
-    parts.heap.look(ServeHeap::Clock::now());
+    parts.heap.look(Clock::now());
   }
 }
 

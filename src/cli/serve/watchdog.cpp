@@ -38,8 +38,7 @@ Watchdog::Watchdog(server::Service& service, int64_t limit_seconds)
 void Watchdog::look() {
   const server::ServedModel* model = service_.loaded();
   if (model == nullptr) return;
-  const double seconds =
-      time_.look(model->generator->stats().step_seconds, AwakeTime::Clock::now());
+  const double seconds = time_.look(model->generator->stats().step_seconds, Clock::now());
   const bool hangs = limit_seconds_ > 0 && seconds >= static_cast<double>(limit_seconds_);
   const bool is_long = hangs || seconds >= kReportAfterSeconds;
   if (hangs) alarm(kDumpSeconds);

@@ -8,9 +8,9 @@
 // Threads: one that looks every now and then; the step runs elsewhere.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 
+#include "base/clock.h"
 #include "server/api/service.h"
 
 namespace qwen3::cli {
@@ -18,8 +18,6 @@ namespace qwen3::cli {
 // How long the step that runs has really run.
 class AwakeTime {
  public:
-  using Clock = std::chrono::steady_clock;
-
   // A look at `now`, when the clock says that a step has run for `step_seconds` (0: none runs). Of
   // the time since the last look at most kPortion counts.
   double look(double step_seconds, Clock::time_point now);

@@ -88,7 +88,7 @@ TextSize scored_text_size(const Tokenizer& tokenizer,
   size_t token = 0;
   for (size_t at = 0; at < text.size();) {
     while (token + 1 < ends.size() && ends[token] <= at) ++token;
-    const bool space = (unicode_classes()[next_code_point(text, at)] & kSpace) != 0;
+    const bool space = (unicode_classes()[utf8_decode(text, at)] & kSpace) != 0;
     if (!space && !in_word && scored[token]) ++size.n_words;
     in_word = !space;
   }

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <limits>
 
+#include "base/text.h"
+
 namespace qwen3::eval {
 namespace {
 
@@ -72,7 +74,6 @@ bool lists_equal(const PyList& a, const PyList& b) {
 }
 
 void append_string(std::string& out, std::string_view text) {
-  static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
   size_t copied = 0;
   for (size_t at = 0; at < text.size(); ++at) {
@@ -80,31 +81,7 @@ void append_string(std::string& out, std::string_view text) {
     if (c >= 0x20 && c != '"' && c != '\\') continue;
     out.append(text, copied, at - copied);
     copied = at + 1;
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      case '\f':
-        out += "\\f";
-        break;
-      case '\b':
-        out += "\\b";
-        break;
-      default:
-        out.append("\\u00").append(1, kHex[c >> 4]).append(1, kHex[c & 15]);
-    }
+    append_python_json(out, text[at]);
   }
   out.append(text, copied).append(1, '"');
 }
@@ -115,7 +92,7 @@ void append_float(std::string& out, double value) {
   } else if (std::isinf(value)) {
     out += value > 0 ? "Infinity" : "-Infinity";
   } else {
-    out += py_float_repr(value);
+    out += python_float_repr(value);
   }
 }
 
@@ -259,35 +236,6 @@ bool py_truthy(const PyValue& value) {
   return false;
 }
 
-std::string py_float_repr(double value) {
-  if (std::isnan(value)) return "nan";
-  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  char buffer[32];
-  const auto end =
-      std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific);
-  std::string_view text(buffer, static_cast<size_t>(end.ptr - buffer));
-  const std::string sign = text.front() == '-' ? "-" : "";
-  text.remove_prefix(sign.size());
-  const size_t e = text.find('e');
-  int exponent = 0;
-  const size_t exponent_at = e + (text[e + 1] == '+' ? 2 : 1);
-  std::from_chars(text.data() + exponent_at, text.data() + text.size(), exponent);
-  std::string digits(1, text[0]);
-  if (e > 1) digits += text.substr(2, e - 2);
-  const int n_digits = static_cast<int>(digits.size());
-  if (exponent < -4 || exponent >= 16) {
-    if (n_digits > 1) digits.insert(1, 1, '.');
-    return fmt::format("{}{}e{}{:02}", sign, digits, exponent < 0 ? '-' : '+', std::abs(exponent));
-  }
-  if (exponent < 0) {
-    return sign + "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + digits;
-  }
-  if (n_digits <= exponent + 1) {
-    return sign + digits + std::string(static_cast<size_t>(exponent + 1 - n_digits), '0') + ".0";
-  }
-  return sign + digits.insert(static_cast<size_t>(exponent) + 1, 1, '.');
-}
-
 int py_depth(const PyValue& value) {
   int depth = 0;
   if (const PyList* list = value.list()) {
@@ -305,7 +253,7 @@ std::string py_equality_key(const PyValue& value) {
   if (const auto integer = small_integer(value)) return std::to_string(*integer);
   if (const double* number = value.floating()) {
     const bool whole = std::isfinite(*number) && *number == std::trunc(*number);
-    return !whole ? py_float_repr(*number) : *number == 0 ? "0" : whole_digits(*number);
+    return !whole ? python_float_repr(*number) : *number == 0 ? "0" : whole_digits(*number);
   }
   std::string key;
   if (const PyList* list = value.list()) {

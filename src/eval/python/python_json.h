@@ -137,9 +137,8 @@ std::string py_dumps(const PyValue& value);
 bool py_equal(const PyValue& a, const PyValue& b);  // a == b, for objects made separately
 // Equal texts exactly for values that are == inside a container: what dict keys and counting need.
 std::string py_equality_key(const PyValue& value);
-bool py_truthy(const PyValue& value);     // bool(value)
-std::string py_float_repr(double value);  // 1.0, 1e-07, inf, nan
-int py_depth(const PyValue& value);       // containers inside containers; a scalar is 0
+bool py_truthy(const PyValue& value);  // bool(value)
+int py_depth(const PyValue& value);    // containers inside containers; a scalar is 0
 
 PyValue py_from_json(const Json& value);
 

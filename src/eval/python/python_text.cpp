@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/text.h"
+
 namespace qwen3::eval {
 namespace {
 
@@ -33,8 +35,9 @@ constexpr std::string_view kFence = "```";
 
 bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
-// The code point at text[pos], which moves behind it. Surrogates pass; a byte that begins nothing
-// counts as itself, so that no input leads out of bounds.
+// The code point at text[pos], which moves past it. Unlike utf8_decode() it takes any bytes: answers
+// may hold surrogates and be cut anywhere. A byte that begins nothing counts as itself, so that no
+// input leads out of bounds.
 char32_t decode(std::string_view text, size_t& pos) {
   const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
   const unsigned char lead = byte(pos);
@@ -50,7 +53,7 @@ char32_t decode(std::string_view text, size_t& pos) {
 size_t skip_space(std::string_view text, size_t pos) {
   while (pos < text.size()) {
     size_t next = pos;
-    if (!py_is_space(decode(text, next))) break;
+    if (!python_is_space(decode(text, next))) break;
     pos = next;
   }
   return pos;
@@ -62,19 +65,13 @@ size_t space_before(std::string_view text, size_t from, size_t end) {
     size_t start = end - 1;
     while (start > from && is_continuation(text[start])) --start;
     size_t next = start;
-    if (!py_is_space(decode(text, next)) || next != end) break;
+    if (!python_is_space(decode(text, next)) || next != end) break;
     end = start;
   }
   return end;
 }
 
 }  // namespace
-
-bool py_is_space(char32_t c) {
-  return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 ||
-         c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
-         c == 0x205F || c == 0x3000;
-}
 
 bool py_is_decimal(char32_t c) {
   if (c < 0x80) return c >= '0' && c <= '9';
@@ -94,7 +91,7 @@ std::string_view py_first_word(std::string_view text) {
   size_t pos = 0;
   while (pos < text.size()) {
     size_t next = pos;
-    if (py_is_space(decode(text, next))) break;
+    if (python_is_space(decode(text, next))) break;
     pos = next;
   }
   return text.substr(0, pos);
@@ -138,7 +135,7 @@ std::vector<std::string_view> find_bracketed_arrays(std::string_view text) {
     while (run < text.size()) {
       size_t next = run;
       const char32_t c = decode(text, next);
-      if (c != '[' && c != ']' && c != ',' && !py_is_decimal(c) && !py_is_space(c)) break;
+      if (c != '[' && c != ']' && c != ',' && !py_is_decimal(c) && !python_is_space(c)) break;
       run = next;
     }
     const size_t end = text.substr(pos + 2, run - pos - 2).rfind("]]");

@@ -11,10 +11,9 @@
 
 namespace qwen3::eval {
 
-bool py_is_space(char32_t c);    // \s: str.isspace()
 bool py_is_decimal(char32_t c);  // \d: category Nd (Unicode 14, as in CPython 3.11)
 
-// Without white space (py_is_space) at both ends.
+// Without white space (python_is_space) at both ends.
 std::string_view py_strip(std::string_view text);
 // What stands before the first white space.
 std::string_view py_first_word(std::string_view text);

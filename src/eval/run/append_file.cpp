@@ -10,23 +10,10 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/unique_fd.h"
 
 namespace qwen3::eval {
 namespace {
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  FileDescriptor& operator=(FileDescriptor&&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 // Repeats a system call that a signal interrupted.
 template <typename Call>
@@ -38,8 +25,7 @@ auto without_interrupts(Call&& call) {
 
 class PosixAppendFile final : public AppendFile {
  public:
-  PosixAppendFile(std::string name, FileDescriptor fd)
-      : name_(std::move(name)), fd_(std::move(fd)) {}
+  PosixAppendFile(std::string name, UniqueFd fd) : name_(std::move(name)), fd_(std::move(fd)) {}
 
   const std::string& name() const override { return name_; }
 
@@ -71,7 +57,7 @@ class PosixAppendFile final : public AppendFile {
 
  private:
   std::string name_;
-  FileDescriptor fd_;
+  UniqueFd fd_;
 };
 
 [[noreturn]] void fail_with_errno(const std::string& name, std::string_view what) {
@@ -90,7 +76,7 @@ bool still_named(const std::string& name, const struct stat& opened) {
 std::unique_ptr<AppendFile> open_append_file(const std::filesystem::path& path) {
   const std::string name = path.string();
   const bool existed = ::access(name.c_str(), F_OK) == 0;
-  FileDescriptor fd(without_interrupts([&] {
+  UniqueFd fd(without_interrupts([&] {
     // O_NONBLOCK: what is no regular file is refused soon after, and must not be waited for.
     constexpr int kFlags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
     return ::open(name.c_str(), kFlags, 0666);
@@ -119,7 +105,7 @@ std::unique_ptr<AppendFile> open_append_file(const std::filesystem::path& path) 
 void sync_directory_of(const std::filesystem::path& path) {
   const std::filesystem::path parent = path.parent_path();
   const std::string name = parent.empty() ? "." : parent.string();
-  const FileDescriptor fd(
+  const UniqueFd fd(
       without_interrupts([&] { return ::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
   if (fd.get() < 0) fail_with_errno(name, "cannot open");
   // Some file systems (FUSE, some network mounts) do not know fsync of a directory.

@@ -1,5 +1,7 @@
 #include "eval/run/chat_request.h"
 
+#include "qwen3/sampling.h"
+
 namespace qwen3::eval {
 
 namespace {
@@ -16,16 +18,15 @@ Json scoring_settings(const EvalConfig& config) {
 
 Json request_settings(const EvalConfig& config, Mode mode) {
   if (config.scores_choices()) return scoring_settings(config);
-  Json settings = {{"model", config.model_name},
-                   {"temperature", config.temperature},
-                   {"top_p", config.top_p},
-                   {"max_tokens", config.max_tokens},
-                   {"presence_penalty", config.presence_penalty},
-                   {"top_k", config.top_k}};
+  Json settings = {{"model", config.model_name}};
+  for (const OfficialSampling& one : kOfficialSampling) {
+    settings[one.name] = config.sampling.at(one.name);
+  }
   if (mode == Mode::strict) return settings;
-  if (config.min_p) settings["min_p"] = *config.min_p;
-  if (config.frequency_penalty) settings["frequency_penalty"] = *config.frequency_penalty;
-  if (config.repetition_penalty) settings["repetition_penalty"] = *config.repetition_penalty;
+  for (const SamplingField& field : sampling_fields()) {  // ours, in the order of the table
+    const auto given = config.sampling.find(std::string(field.name));
+    if (given != config.sampling.end()) settings[std::string(field.name)] = *given;
+  }
   if (!config.stop.empty()) settings["stop"] = config.stop;
   if (!config.chat_template_kwargs.empty()) {
     settings["chat_template_kwargs"] = config.chat_template_kwargs;

@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "eval/run/answer_source.h"
 #include "eval/run/choices.h"
 #include "eval/run/config.h"
@@ -38,8 +39,6 @@ class ChoiceSource final : public AnswerSource {
   std::string condition() const override { return inner_->condition(); }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   // A question whose parts are not all there. Part i is the text with choice i; the last part is
   // the context alone.
   struct Open {

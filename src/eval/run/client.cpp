@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "eval/run/chat_reply.h"
 #include "eval/run/chat_request.h"
@@ -16,7 +17,6 @@
 namespace qwen3::eval {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using Time = Clock::time_point;
 
 constexpr double kOfficialTimeoutSeconds = 99999;

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/input_file.h"
 #include "eval/run/yaml_values.h"
+#include "qwen3/sampling.h"
 
 namespace qwen3::eval {
 namespace {
@@ -134,16 +135,35 @@ void read_choose_delimiter(EvalConfig& config, const Field& field) {
   config.choose_delimiter = field.value.get<std::string>();
 }
 
+Json as_json(const SamplingField& field, double value) {
+  return field.is_integer() ? Json(static_cast<int64_t>(value)) : Json(value);
+}
+
+Read sampling(const SamplingField& field) {
+  return [&field](EvalConfig& config, const Field& given) {
+    const Json& value = given.value;
+    const bool fits = (field.is_integer() ? value.is_number_integer() : value.is_number()) &&
+                      field.in_range(value.get<double>());
+    if (!fits) given.refuse(field.range());
+    config.sampling[std::string(field.name)] = as_json(field, value.get<double>());
+  };
+}
+
 struct Key {
-  const char* name;
+  std::string name;
   Read read;
 };
 
+std::vector<Key> with_sampling(std::vector<Key> keys) {
+  for (const SamplingField& field : sampling_fields()) {
+    keys.push_back({std::string(field.name), sampling(field)});
+  }
+  return keys;
+}
+
 const std::vector<Key>& key_table() {
-  constexpr double kTinyShare = 1e-9;
   constexpr double kLongSeconds = 1e9;
-  constexpr int64_t kManyTokens = int64_t{1} << 30;
-  static const std::vector<Key> keys = {
+  static const std::vector<Key> keys = with_sampling({
       {"input_file", text(&EvalConfig::input_file)},
       {"output_file", text(&EvalConfig::output_file)},
       {"n_samples", integer(&EvalConfig::n_samples, 1, 1'000'000)},
@@ -151,18 +171,10 @@ const std::vector<Key>& key_table() {
       {"base_url", texts(&EvalConfig::base_urls)},
       {"base_urls", texts(&EvalConfig::base_urls)},
       {"model_name", text(&EvalConfig::model_name)},
-      {"top_p", number(&EvalConfig::top_p, kTinyShare, 1)},
-      {"temperature", number(&EvalConfig::temperature, 0, 100)},
-      {"top_k", integer(&EvalConfig::top_k, -1, kManyTokens)},
-      {"max_tokens", integer(&EvalConfig::max_tokens, 1, kManyTokens)},
-      {"presence_penalty", number(&EvalConfig::presence_penalty, -2, 2)},
       {"eval_input_path", text(&EvalConfig::eval_input_path)},
       {"details_path", text(&EvalConfig::details_path)},
       {"task_name", text(&EvalConfig::task_name)},
       {"seed", integer(&EvalConfig::seed, 0, int64_t{1} << 62)},
-      {"min_p", number(&EvalConfig::min_p, 0, 1)},
-      {"frequency_penalty", number(&EvalConfig::frequency_penalty, -2, 2)},
-      {"repetition_penalty", number(&EvalConfig::repetition_penalty, 0.01, 100)},
       {"stop", texts(&EvalConfig::stop)},
       {"thinking", boolean(&EvalConfig::thinking)},
       {"chat_template_kwargs", object(&EvalConfig::chat_template_kwargs)},
@@ -178,7 +190,7 @@ const std::vector<Key>& key_table() {
       {"deadline", number(&EvalConfig::deadline_seconds, 0.001, kLongSeconds)},
       {"server_wait", number(&EvalConfig::server_wait_seconds, 0, kLongSeconds)},
       {"max_response_bytes", integer(&EvalConfig::max_response_bytes, 1024, int64_t{1} << 27)},
-  };
+  });
   return keys;
 }
 
@@ -256,6 +268,14 @@ void refuse_non_finite(const Json& value, const std::string& where) {
 }
 
 }  // namespace
+
+Json official_sampling() {
+  Json values = Json::object();
+  for (const auto& [name, value] : kOfficialSampling) {
+    values[name] = as_json(*find_sampling_field(name), value);
+  }
+  return values;
+}
 
 std::string_view choose_by_name(ChooseBy by) {
   switch (by) {

@@ -27,6 +27,19 @@ enum class ChooseBy {
 // Where choose_prompt takes the row's prompt in.
 inline constexpr std::string_view kPromptPlace = "{prompt}";
 
+// The sampling that the official scripts send, in their order, and their defaults.
+struct OfficialSampling {
+  const char* name;
+  double value;
+};
+inline constexpr OfficialSampling kOfficialSampling[] = {{"temperature", 0.8},
+                                                         {"top_p", 0.7},
+                                                         {"max_tokens", 32768},
+                                                         {"presence_penalty", 1.0},
+                                                         {"top_k", 20}};
+
+Json official_sampling();  // {"temperature":0.8, …}
+
 struct EvalConfig {
   std::string name;  // of the file, for messages
 
@@ -36,15 +49,13 @@ struct EvalConfig {
   int64_t max_workers = 128;
   std::vector<std::string> base_urls = {"http://10.77.249.36:8030/v1"};  // base_url
   std::string model_name = "Qwen/QwQ-32B";
-  double top_p = 0.7, temperature = 0.8;
-  int64_t top_k = 20;
-  int64_t max_tokens = 32768;
-  double presence_penalty = 1.0;
   std::string eval_input_path, details_path, task_name;  // of the scorer; "": not given
+
+  // Fields of sampling_fields() by name: the official five, always, and those that the file has.
+  Json sampling = official_sampling();
 
   // Ours, part of every request.
   std::optional<int64_t> seed;  // sample k asks with seed + k
-  std::optional<double> min_p, frequency_penalty, repetition_penalty;
   std::vector<std::string> stop;
   std::optional<bool> thinking;  // chat_template_kwargs.enable_thinking
   Json chat_template_kwargs = Json::object();

@@ -8,17 +8,17 @@
 #include <optional>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/embedded_files.h"
 #include "base/error.h"
 #include "base/input_file.h"
 #include "base/sha256.h"
 #include "eval/run/chat_request.h"
+#include "qwen3/sampling.h"
 #include "qwen3/text.h"
 
 namespace qwen3::eval {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kMostSequences = 64;
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
@@ -30,7 +30,7 @@ struct Settings {
   std::string template_kwargs;
 };
 
-[[noreturn]] void refuse(const std::string& key, const char* expected, const Json& value) {
+[[noreturn]] void refuse(const std::string& key, std::string_view expected, const Json& value) {
   fail(ErrorKind::invalid_argument,
        "{}: expected {}; got {}",
        key,
@@ -58,21 +58,13 @@ void read_stop(Settings& settings, const Json& value) {
 
 void read_setting(Settings& settings, const std::string& key, const Json& value) {
   SamplingParams& sampling = settings.sampling;
-  static const std::map<std::string, double SamplingParams::*> numbers = {
-      {"temperature", &SamplingParams::temperature},
-      {"top_p", &SamplingParams::top_p},
-      {"min_p", &SamplingParams::min_p},
-      {"presence_penalty", &SamplingParams::presence_penalty},
-      {"frequency_penalty", &SamplingParams::frequency_penalty},
-      {"repetition_penalty", &SamplingParams::repetition_penalty}};
-  static const std::map<std::string, int64_t SamplingParams::*> integers = {
-      {"top_k", &SamplingParams::top_k},
-      {"max_tokens", &SamplingParams::max_tokens},
-      {"min_tokens", &SamplingParams::min_tokens}};
-  if (const auto found = numbers.find(key); found != numbers.end()) {
-    sampling.*found->second = number_of(key, value);
-  } else if (const auto whole = integers.find(key); whole != integers.end()) {
-    sampling.*whole->second = integer_of(key, value);
+  if (const SamplingField* field = find_sampling_field(key)) {
+    const double number =
+        field->is_integer() ? static_cast<double>(integer_of(key, value)) : number_of(key, value);
+    if (!field->accepts(number)) refuse(key, field->what_it_accepts(), value);
+    field->set(sampling, number);
+  } else if (key == "min_tokens") {
+    sampling.min_tokens = integer_of(key, value);
   } else if (key == "seed") {
     sampling.seed = static_cast<uint64_t>(integer_of(key, value));
   } else if (key == "ignore_eos") {
@@ -93,9 +85,8 @@ void read_setting(Settings& settings, const std::string& key, const Json& value)
 
 // A server fills what a request leaves open from generation_config.json; so does this.
 Settings read_settings(const Json& request, const GenerationDefaults& defaults) {
-  Settings settings;
-  settings.sampling.min_p = defaults.min_p.value_or(0.0);
-  settings.sampling.repetition_penalty = defaults.repetition_penalty.value_or(1.0);
+  Settings settings{
+      .sampling = with_defaults(defaults, DoSample::yes), .stop = {}, .template_kwargs = {}};
   for (const auto& [key, value] : request.items()) read_setting(settings, key, value);
   return settings;
 }

@@ -1,12 +1,12 @@
 #include "eval/run/sample_line.h"
 
 #include <fmt/format.h>
+#include <zlib.h>
 
 #include <charconv>
 
 #include "base/error.h"
 #include "eval/python/python_json.h"
-#include "eval/run/crc32.h"
 #include "eval/run/sample_key.h"
 
 namespace qwen3::eval {
@@ -22,6 +22,14 @@ constexpr std::string_view kCrc = ", \"crc32\": \"";
 constexpr size_t kCrcDigits = 8;
 constexpr std::string_view kEnd = "\"}}";
 constexpr size_t kTailBytes = kCrc.size() + kCrcDigits + kEnd.size();
+
+// Of a line that ends after `head` and two braces.
+uint32_t crc_of(std::string_view head) {
+  const auto add = [](uLong before, std::string_view bytes) {
+    return crc32_z(before, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+  };
+  return static_cast<uint32_t>(add(add(0, head), "}}"));
+}
 
 std::string count_text(int64_t count) { return count < 0 ? "null" : std::to_string(count); }
 
@@ -95,7 +103,7 @@ std::string sample_line(std::string_view row_json,
     const PyList values(answer.loglikelihoods.begin(), answer.loglikelihoods.end());
     line += ", \"loglikelihoods\": " + py_dumps(values);
   }
-  const uint32_t crc = crc32("}}", crc32(line));
+  const uint32_t crc = crc_of(line);
   line += kCrc;
   line += fmt::format("{:08x}", crc);
   line += kEnd;
@@ -108,7 +116,7 @@ std::optional<SampleFacts> read_sample_line(std::string_view line) {
   const std::string_view tail = line.substr(head.size());
   if (!tail.starts_with(kCrc)) return std::nullopt;
   const std::string_view written = tail.substr(kCrc.size(), kCrcDigits);
-  if (written != fmt::format("{:08x}", crc32("}}", crc32(head)))) return std::nullopt;
+  if (written != fmt::format("{:08x}", crc_of(head))) return std::nullopt;
 
   const size_t member = head.rfind(kMember);
   if (member == head.npos) return std::nullopt;

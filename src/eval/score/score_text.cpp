@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/text.h"
 #include "base/utf8.h"
 #include "eval/run/sample_line.h"
 
@@ -102,7 +103,7 @@ std::vector<Measured> times_of(const ScoreResult& result) {
 }
 
 std::string official_line(const ScoreResult& result) {
-  return fmt::format("Task: {}, Accuracy: {}", result.task, py_float_repr(result.accuracy));
+  return fmt::format("Task: {}, Accuracy: {}", result.task, python_float_repr(result.accuracy));
 }
 
 std::string score_summary(const ScoreResult& result) {

@@ -5,19 +5,19 @@
 #include <numeric>
 #include <vector>
 
+#include "base/mix64.h"
+
 namespace qwen3::eval {
 namespace {
 
-// SplitMix64 (Steele, Lea, Flood 2014): one multiply-xor-shift chain per number, any seed is good.
+// A stream of random numbers; any seed is good.
 class SplitMix64 {
  public:
   explicit SplitMix64(uint64_t seed) : state_(seed) {}
 
   uint64_t next() {
-    uint64_t z = state_ += 0x9E3779B97F4A7C15U;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9U;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBU;
-    return z ^ z >> 31;
+    state_ += kGoldenRatio64;
+    return scatter64(state_);
   }
 
   // From 0 to n - 1. The high half of the product is uneven by less than n / 2^32 for the 32 bits

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "eval/python/python_text.h"
 
 namespace qwen3::eval {
@@ -29,14 +30,6 @@ void replace_all(std::string& text, std::string_view what, std::string_view by) 
     copied = at + what.size();
   }
   text = out.append(text, copied);
-}
-
-std::string ascii_lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
 }
 
 // One pass with the open braces on a stack: a box inside a box does not make it quadratic.

@@ -26,9 +26,6 @@ std::optional<std::string_view> last_line(std::string_view text);
 
 void replace_all(std::string& text, std::string_view what, std::string_view by);
 
-// Letters A to Z made small; other bytes stay.
-std::string ascii_lower(std::string_view text);
-
 // The acceptable answers of a row: its "answer", or each element when that is a list. Numbers and
 // booleans as Python's JSON writes them.
 std::vector<std::string> accepted_answers(const PyValue& row);

@@ -4,6 +4,7 @@
 // or behind "the answer is" is tried.
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "eval/python/python_text.h"
 #include "eval/tasks/answer_text.h"
 

@@ -2,11 +2,13 @@
 // first values are an embedding by themselves) and scaled to length 1.
 #include <fmt/format.h>
 
+#include <bit>
 #include <cmath>
+#include <span>
 #include <utility>
 
+#include "base/text.h"
 #include "server/api/answer_json.h"
-#include "server/api/base64.h"
 #include "server/api/completion_request.h"
 #include "server/api/generation.h"
 #include "server/api/handlers.h"
@@ -17,6 +19,18 @@ namespace {
 
 constexpr size_t kWindow = 32;
 constexpr size_t kTextOfFloat = 12;
+
+// The little-endian bytes of the floats.
+std::string base64_floats(std::span<const float> values) {
+  std::vector<uint8_t> bytes;
+  bytes.reserve(values.size() * 4);
+  for (const float value : values) {
+    const auto bits = std::bit_cast<uint32_t>(value);
+    for (int shift = 0; shift < 32; shift += 8)
+      bytes.push_back(static_cast<uint8_t>(bits >> shift));
+  }
+  return base64(bytes);
+}
 
 struct EmbeddingRequest {
   std::vector<std::vector<int32_t>> inputs;

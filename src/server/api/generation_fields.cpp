@@ -7,6 +7,8 @@
 #include <random>
 #include <utility>
 
+#include "qwen3/sampling.h"
+
 namespace qwen3::server {
 namespace {
 
@@ -77,32 +79,30 @@ void refuse_what_we_cannot(Fields& fields) {
   for (const char* name : kIgnored) fields.value(name);
 }
 
-SamplingParams model_defaults(const GenerationDefaults& defaults) {
-  SamplingParams p;
-  // OpenAI's default where the checkpoint has none. One that says do_sample: false is greedy.
-  p.temperature = defaults.do_sample.value_or(true) ? defaults.temperature.value_or(1.0) : 0.0;
-  p.top_k = defaults.top_k.value_or(0);
-  p.top_p = defaults.top_p.value_or(1.0);
-  p.min_p = defaults.min_p.value_or(0.0);
-  p.repetition_penalty = defaults.repetition_penalty.value_or(1.0);
-  return p;
+// llama.cpp's spelling of a field; the field's own name where it has no other.
+std::string_view other_name(const SamplingField& field) {
+  return field.name == "repetition_penalty" ? "repeat_penalty" : field.name;
+}
+
+// What this server allows: all of the range, but OpenAI ends temperature at 2 (and what lies above
+// is noise), and includes 0 in top_p.
+double highest(const SamplingField& field, const ApiLimits& limits) {
+  return field.name == "temperature" ? std::min(field.high, limits.max_temperature) : field.high;
 }
 
 void read_numbers(Fields& fields, SamplingParams& p, const ApiLimits& limits) {
-  const auto number = [&](const char* name, double low, double high, double& target) {
-    target = fields.number(name, low, high).value_or(target);
-  };
-  number("temperature", 0, limits.max_temperature, p.temperature);
-  number("top_p", 0, 1, p.top_p);
-  p.top_p = std::max(p.top_p, 1e-9);  // OpenAI allows 0: the likeliest token
-  number("min_p", 0, 1, p.min_p);
-  number("presence_penalty", -2, 2, p.presence_penalty);
-  number("frequency_penalty", -2, 2, p.frequency_penalty);
-  const std::string_view repetition = fields.one_of({"repetition_penalty", "repeat_penalty"});
-  if (!repetition.empty()) {
-    p.repetition_penalty = *fields.number(repetition, 0.01, 10);
+  for (const SamplingField& field : sampling_fields()) {
+    if (field.name == "max_tokens") continue;  // it has several names, and must fit the context
+    const std::string_view name = fields.one_of({field.name, other_name(field)});
+    if (name.empty()) continue;
+    const double high = highest(field, limits);
+    field.set(p,
+              field.is_integer()
+                  ? static_cast<double>(*fields.integer(
+                        name, static_cast<int64_t>(field.low), static_cast<int64_t>(high)))
+                  : *fields.number(name, field.low, high));
   }
-  p.top_k = fields.integer("top_k", -1, kMaxTokens).value_or(p.top_k);
+  p.top_p = std::max(p.top_p, 1e-9);  // 0: the likeliest token
   p.min_tokens = fields.integer("min_tokens", 0, kMaxTokens).value_or(0);
   p.ignore_eos = fields.boolean("ignore_eos").value_or(false);
 }
@@ -212,7 +212,7 @@ GenerationFields read_generation_fields(Fields& fields,
                                         const ServedModel& model,
                                         const ServiceOptions& options) {
   const ApiLimits& limits = options.limits;
-  GenerationFields out{.sampling = model_defaults(model.defaults)};
+  GenerationFields out{.sampling = with_defaults(model.defaults, DoSample::yes)};  // as OpenAI
   refuse_what_we_cannot(fields);
   read_limits(fields, out, limits);
   read_numbers(fields, out.sampling, limits);

@@ -5,6 +5,7 @@
 
 #include "base/embedded_files.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "server/api/tool_choice.h"
 
 namespace qwen3::server {
@@ -14,13 +15,6 @@ namespace {
 constexpr std::string_view kClosing =
     "\n\nConsidering the limited time by the user, I have to give the solution based on the "
     "thinking directly now.\n</think>\n\n";
-
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return text;
-}
 
 bool writes_xml_calls(const ChatConfig& chat) {
   const auto says = [](const std::optional<ChatTemplate>& t) {
@@ -34,7 +28,7 @@ bool writes_xml_calls(const ChatConfig& chat) {
 Task detect_task(const std::filesystem::path& directory) {
   const std::filesystem::path clean = directory.lexically_normal();
   const std::string name =
-      lower((clean.has_filename() ? clean : clean.parent_path()).filename().string());
+      ascii_lower((clean.has_filename() ? clean : clean.parent_path()).filename().string());
   if (name.find("reranker") != name.npos) return Task::rerank;
   if (name.find("embedding") != name.npos) return Task::embed;
   // What sentence-transformers puts beside a checkpoint that makes embeddings.

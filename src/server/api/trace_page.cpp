@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/html_page.h"
+#include "base/text.h"
 #include "base/utc_time.h"
 #include "server/api/api_error.h"
 #include "server/http/response.h"

@@ -7,7 +7,6 @@
 // Thread safe. A recording ends, kept or dropped, before its store does.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -16,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "qwen3/request.h"
 #include "server/api/options.h"
 #include "server/http/http.h"
@@ -59,8 +59,6 @@ class TraceRecording {
 
 class TraceStore {
  public:
-  using Clock = std::chrono::steady_clock;
-
   explicit TraceStore(const TraceOptions& options) : options_(options) {}
 
   // Throws ApiError{429} when as many requests are recorded as may be at a time.

@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/unique_fd.h"
 #include "server/http/access_log.h"
 #include "server/http/admission.h"
 #include "server/http/exchange.h"

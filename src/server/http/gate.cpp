@@ -5,6 +5,7 @@
 #include <random>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "server/http/response.h"
 
 namespace qwen3::server {
@@ -145,7 +146,7 @@ bool is_json_content_type(std::string_view value) {
   const size_t semicolon = value.find(';');
   if (!equals_ignoring_case(trim(value.substr(0, semicolon)), "application/json")) return false;
   if (semicolon == std::string_view::npos) return true;
-  const std::string parameter = to_lower(trim(value.substr(semicolon + 1)));
+  const std::string parameter = ascii_lower(trim(value.substr(semicolon + 1)));
   return parameter.empty() || parameter == "charset=utf-8" || parameter == "charset=\"utf-8\"" ||
          parameter == "charset=utf8";
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/unique_fd.h"
 #include "server/http/admission.h"
 #include "server/http/connection.h"
 #include "server/http/gate.h"

@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "base/input_file.h"
 #include "base/sha256.h"
+#include "base/text.h"
 #include "server/http/auth.h"
-#include "server/http/response.h"
 
 namespace qwen3::server {
 

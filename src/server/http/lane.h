@@ -17,11 +17,10 @@
 #include <span>
 #include <vector>
 
-#include "server/http/socket_address.h"
+#include "base/clock.h"
+#include "base/unique_fd.h"
 
 namespace qwen3::server {
-
-using Clock = std::chrono::steady_clock;
 
 // What a lane calls. All on the lane's thread.
 class Resident {

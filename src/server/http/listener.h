@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "server/http/lane.h"
 #include "server/http/socket_address.h"
 

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "server/http/response.h"
 
 namespace qwen3::server {
@@ -33,7 +34,7 @@ bool is_origin_text(std::string_view origin) {
 
 // As browsers write it: in lower case, without the scheme's own port.
 std::string canonical_origin(std::string_view origin) {
-  std::string out = to_lower(origin);
+  std::string out = ascii_lower(origin);
   const auto drop = [&out](std::string_view scheme, std::string_view port) {
     if (out.starts_with(scheme) && out.ends_with(port)) out.resize(out.size() - port.size());
   };
@@ -83,13 +84,13 @@ OriginRules::OriginRules(std::vector<std::string> allow_hosts,
                 ErrorKind::invalid_argument,
                 "--allow-host {}: expected a name such as llm.example.org or llm.example.org:8443",
                 quote_for_message(host));
-    names.push_back(to_lower(host));
+    names.push_back(ascii_lower(host));
     std::string bare = without_default_port(names.back());
     if (!bare.empty()) names.push_back(std::move(bare));
   }
   allow_hosts_ = std::move(names);
   for (std::string& origin : allow_origins_) {
-    QWEN3_CHECK(is_origin_text(to_lower(origin)),
+    QWEN3_CHECK(is_origin_text(ascii_lower(origin)),
                 ErrorKind::invalid_argument,
                 "--allow-origin {}: expected scheme and host such as https://app.example.org, "
                 "without a path",
@@ -100,7 +101,7 @@ OriginRules::OriginRules(std::vector<std::string> allow_hosts,
 
 bool OriginRules::host_allowed(std::string_view host_as_sent, const SocketAddress& local) const {
   if (any_host_) return true;
-  const std::string host = to_lower(host_as_sent);
+  const std::string host = ascii_lower(host_as_sent);
   const std::string port = ":" + std::to_string(local.port);
   const bool default_port = local.port == (tls_ ? 443 : 80);
   const auto is = [&](std::string_view name) {

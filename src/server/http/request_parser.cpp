@@ -5,6 +5,7 @@
 #include <cctype>
 #include <charconv>
 
+#include "base/text.h"
 #include "server/http/response.h"
 
 namespace qwen3::server {
@@ -61,7 +62,7 @@ class RequestParser::Grammar final : public http::basic_parser<true> {
       error = http::error::bad_field;  // a trailer: no client of ours needs them
       return;
     }
-    head_.headers.emplace_back(to_lower({name.data(), name.size()}), to_string(value));
+    head_.headers.emplace_back(ascii_lower({name.data(), name.size()}), to_string(value));
   }
 
   void on_header_impl(error_code&) override { header_done_ = true; }

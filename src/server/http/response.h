@@ -40,8 +40,5 @@ std::string_view reason_phrase(int status);
 bool is_token(std::string_view text);
 
 bool equals_ignoring_case(std::string_view a, std::string_view b);
-std::string to_lower(std::string_view text);
-// Without spaces and tabs at either end.
-std::string_view trim(std::string_view text);
 
 }  // namespace qwen3::server

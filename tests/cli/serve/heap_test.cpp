@@ -85,13 +85,13 @@ TEST(ServeHeap, GivesPagesBetweenBlocksBackWhenItLooks) {
   const std::vector<Block> kept = leave_holes(kHoles, kHoleBytes);
   ASSERT_GT(anonymous_mib() - before, kKeptMib + 20)
       << "the allocator keeps nothing: nothing shown";
-  heap.look(ServeHeap::Clock::time_point() + std::chrono::hours(1));
+  heap.look(Clock::time_point() + std::chrono::hours(1));
   EXPECT_LT(anonymous_mib() - before, kKeptMib + 8);
 }
 
 TEST(ServeHeap, LooksAtMostEveryTwoSeconds) {
   ServeHeap heap;
-  const auto start = ServeHeap::Clock::time_point() + std::chrono::hours(1);
+  const auto start = Clock::time_point() + std::chrono::hours(1);
   heap.look(start);
   const double before = anonymous_mib();
   const std::vector<Block> kept = leave_holes(kHoles, kHoleBytes);

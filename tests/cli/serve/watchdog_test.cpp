@@ -108,9 +108,8 @@ std::vector<double> looks(const std::vector<double>& seconds) {
   std::vector<double> out;
   for (const double now : seconds) {
     const auto since_start = std::chrono::duration<double>(now);
-    const cli::AwakeTime::Clock::time_point at{
-        std::chrono::duration_cast<cli::AwakeTime::Clock::duration>(since_start +
-                                                                    std::chrono::hours(1))};
+    const Clock::time_point at{
+        std::chrono::duration_cast<Clock::duration>(since_start + std::chrono::hours(1))};
     out.push_back(time.look(now, at));
   }
   return out;
@@ -136,7 +135,7 @@ TEST(AwakeTime, APauseIsNoWork) {
 
 TEST(AwakeTime, ANewStepBeginsAnew) {
   cli::AwakeTime time;
-  const cli::AwakeTime::Clock::time_point start{std::chrono::hours(1)};
+  const Clock::time_point start{std::chrono::hours(1)};
   const auto at = [&](int ms) { return start + std::chrono::milliseconds(ms); };
   time.look(0.2, at(200));
   EXPECT_NEAR(time.look(0.4, at(400)), 0.4, 1e-6);

@@ -37,11 +37,11 @@ TEST(EvalConfig, ReadsTheOfficialFile) {
   EXPECT_EQ(config.n_samples, 1);
   EXPECT_EQ(config.base_urls, std::vector<std::string>{"http://127.0.0.1:8030/v1"});
   EXPECT_EQ(config.model_name, "Qwen/Qwen3-235B-A22B-Instruct-2507");
-  EXPECT_EQ(config.top_p, 0.8);
-  EXPECT_EQ(config.temperature, 0.7);
-  EXPECT_EQ(config.top_k, 20);
-  EXPECT_EQ(config.max_tokens, 32768);
-  EXPECT_EQ(config.presence_penalty, 1.5);
+  EXPECT_EQ(config.sampling["top_p"], 0.8);
+  EXPECT_EQ(config.sampling["temperature"], 0.7);
+  EXPECT_EQ(config.sampling["top_k"], 20);
+  EXPECT_EQ(config.sampling["max_tokens"], 32768);
+  EXPECT_EQ(config.sampling["presence_penalty"], 1.5);
   EXPECT_EQ(config.task_name, "arc_agi_1");
   EXPECT_EQ(config.details_path, "output/ARCAGI_details.jsonl");
   EXPECT_EQ(config.eval_input_path, "output/ARCAGI.jsonl");
@@ -54,11 +54,11 @@ TEST(EvalConfig, HasTheOfficialDefaults) {
   EXPECT_EQ(config.max_workers, 128);
   EXPECT_EQ(config.base_urls, std::vector<std::string>{"http://10.77.249.36:8030/v1"});
   EXPECT_EQ(config.model_name, "Qwen/QwQ-32B");
-  EXPECT_EQ(config.top_p, 0.7);
-  EXPECT_EQ(config.temperature, 0.8);
-  EXPECT_EQ(config.top_k, 20);
-  EXPECT_EQ(config.max_tokens, 32768);
-  EXPECT_EQ(config.presence_penalty, 1.0);
+  EXPECT_EQ(config.sampling["top_p"], 0.7);
+  EXPECT_EQ(config.sampling["temperature"], 0.8);
+  EXPECT_EQ(config.sampling["top_k"], 20);
+  EXPECT_EQ(config.sampling["max_tokens"], 32768);
+  EXPECT_EQ(config.sampling["presence_penalty"], 1.0);
 }
 
 TEST(EvalConfig, ReadsOurKeys) {
@@ -78,7 +78,7 @@ server_wait: 0
                                               "c.yaml");
   EXPECT_EQ(config.base_urls, (std::vector<std::string>{"http://a/v1", "http://b/v1"}));
   EXPECT_EQ(config.seed, 7);
-  EXPECT_EQ(config.min_p, 0.05);
+  EXPECT_EQ(config.sampling["min_p"], 0.05);
   EXPECT_EQ(config.stop, (std::vector<std::string>{"\n\n", "END"}));
   EXPECT_EQ(config.thinking, false);
   EXPECT_EQ(dump_json(config.chat_template_kwargs),

@@ -257,13 +257,13 @@ TEST_F(Generate, RefusesToMixRunsAndNamesTheDifference) {
     EXPECT_EQ(read_file(out("out.jsonl")), before);
   };
   GenerateOptions changed = options_;
-  changed.config.temperature = 0.5;
+  changed.config.sampling["temperature"] = 0.5;
   refused(changed, {"out.jsonl", "identity.request.temperature", "was 0.8", "is 0.5"});
   changed = options_;
   changed.config.model_name = "other";
   refused(changed, {"identity.request.model", "other"});
   changed = options_;
-  changed.config.min_p = 0.1;
+  changed.config.sampling["min_p"] = 0.1;
   refused(changed, {"identity.request.min_p", "was absent", "is 0.1"});
   changed = options_;
   changed.config.seed = 2;
@@ -304,7 +304,7 @@ TEST_F(Generate, RefusesSamplesOfAnUnknownRun) {
   std::filesystem::remove(out("out.jsonl.manifest.json"));
   EXPECT_TRUE(run().complete()) << "the keys say that it is the same run";
   std::filesystem::remove(out("out.jsonl.manifest.json"));
-  options_.config.temperature = 0.1;
+  options_.config.sampling["temperature"] = 0.1;
   EXPECT_ERROR(run(), ErrorKind::invalid_argument, "another run", "manifest");
 }
 
@@ -415,7 +415,7 @@ TEST_F(Generate, ShardsMergeToTheWhole) {
   EXPECT_ERROR(merge_shards(merge), ErrorKind::invalid_argument, "1 lines are no samples");
   dir_.write("parts.shard-1-of-3.jsonl", first);
   MergeOptions other = merge;
-  other.config.temperature = 0.1;
+  other.config.sampling["temperature"] = 0.1;
   EXPECT_ERROR(merge_shards(other), ErrorKind::invalid_argument, "temperature");
   std::filesystem::remove(out("parts.shard-2-of-3.jsonl"));
   EXPECT_ERROR(merge_shards(merge), ErrorKind::not_found, "shard-2-of-3", "missing");

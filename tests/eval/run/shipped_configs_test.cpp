@@ -74,11 +74,11 @@ TEST(ShippedConfigs, TheOfficialOneHasItsSamplingAndNothingElse) {
   EXPECT_EQ(config.model_name, "Qwen/Qwen3-235B-A22B-Instruct-2507");
   EXPECT_EQ(config.n_samples, 1);
   EXPECT_EQ(config.max_workers, 128);
-  EXPECT_EQ(config.top_p, 0.8);
-  EXPECT_EQ(config.temperature, 0.7);
-  EXPECT_EQ(config.top_k, 20);
-  EXPECT_EQ(config.max_tokens, 32768);
-  EXPECT_EQ(config.presence_penalty, 1.5);
+  EXPECT_EQ(config.sampling["top_p"], 0.8);
+  EXPECT_EQ(config.sampling["temperature"], 0.7);
+  EXPECT_EQ(config.sampling["top_k"], 20);
+  EXPECT_EQ(config.sampling["max_tokens"], 32768);
+  EXPECT_EQ(config.sampling["presence_penalty"], 1.5);
   EXPECT_FALSE(config.seed);
 }
 

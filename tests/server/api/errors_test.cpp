@@ -155,7 +155,7 @@ TEST_F(ApiErrors, TP5_PairsOfFeatures) {
                                       {{"temperature", 2}},
                                       {{"top_k", 1}},
                                       {{"min_p", 1}},
-                                      {{"repetition_penalty", 10}},
+                                      {{"repetition_penalty", 100}},
                                       {{"presence_penalty", 2}},
                                       {{"frequency_penalty", -2}},
                                       {{"logit_bias", {{"5", -100}}}},

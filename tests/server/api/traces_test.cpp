@@ -13,7 +13,6 @@
 namespace qwen3::server {
 namespace {
 
-using Clock = TraceStore::Clock;
 using std::chrono::seconds;
 
 const Client kOwner{"owner", "salt-1"}, kOther{"other", "salt-2"};

@@ -21,6 +21,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/text.h"
 #include "server/http/http_server.h"
 #include "server/http/response.h"
 
@@ -160,7 +161,7 @@ class RawClient {
       const std::string_view line = text.substr(start, pos - start);
       const size_t colon = line.find(':');
       if (colon == std::string_view::npos) continue;
-      out.headers[to_lower(line.substr(0, colon))] = trim(line.substr(colon + 1));
+      out.headers[ascii_lower(line.substr(0, colon))] = trim(line.substr(colon + 1));
     }
     return out;
   }

@@ -1,0 +1,91 @@
+#include "base/text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+
+namespace qwen3 {
+
+std::string ascii_lower(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
+std::string_view trim(std::string_view text, std::string_view characters) {
+  text.remove_prefix(std::min(text.find_first_not_of(characters), text.size()));
+  return text.substr(0, text.find_last_not_of(characters) + 1);
+}
+
+std::string base64(std::span<const uint8_t> bytes) {
+  constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t word = 0;
+    for (size_t j = 0; j < 3; ++j) word = word << 8 | (i + j < bytes.size() ? bytes[i + j] : 0u);
+    for (size_t j = 0; j < 4; ++j) {
+      text += i + j <= bytes.size() ? kDigits[word >> (18 - 6 * j) & 63] : '=';
+    }
+  }
+  return text;
+}
+
+bool python_is_space(char32_t c) {
+  return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 ||
+         c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
+         c == 0x205F || c == 0x3000;
+}
+
+std::string python_float_repr(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+  char buffer[32];
+  const auto end =
+      std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific);
+  std::string_view text(buffer, static_cast<size_t>(end.ptr - buffer));
+  const std::string sign = text.front() == '-' ? "-" : "";
+  text.remove_prefix(sign.size());
+  const size_t e = text.find('e');
+  int exponent = 0;
+  const size_t exponent_at = e + (text[e + 1] == '+' ? 2 : 1);
+  std::from_chars(text.data() + exponent_at, text.data() + text.size(), exponent);
+  std::string digits(1, text[0]);
+  if (e > 1) digits += text.substr(2, e - 2);
+  const int n_digits = static_cast<int>(digits.size());
+  if (exponent < -4 || exponent >= 16) {
+    if (n_digits > 1) digits.insert(1, 1, '.');
+    return fmt::format("{}{}e{}{:02}", sign, digits, exponent < 0 ? '-' : '+', std::abs(exponent));
+  }
+  if (exponent < 0) {
+    return sign + "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + digits;
+  }
+  if (n_digits <= exponent + 1) {
+    return sign + digits + std::string(static_cast<size_t>(exponent + 1 - n_digits), '0') + ".0";
+  }
+  return sign + digits.insert(static_cast<size_t>(exponent) + 1, 1, '.');
+}
+
+void append_python_json(std::string& out, char c) {
+  constexpr std::string_view kSpecial = "\"\\\n\r\t\b\f";
+  constexpr std::string_view kLetters = "\"\\nrtbf";
+  const auto code = static_cast<unsigned char>(c);
+  if (code >= 0x20 && c != '"' && c != '\\') {
+    out += c;
+    return;
+  }
+  const size_t special = kSpecial.find(c);
+  if (special != kSpecial.npos) {
+    out.append(1, '\\').append(1, kLetters[special]);
+  } else {
+    out += fmt::format("\\u{:04x}", code);
+  }
+}
+
+}  // namespace qwen3
