@@ -60,7 +60,8 @@ Engine::Engine(std::shared_ptr<Model> model, const EngineOptions& options) {
       {.kv = {.dtype = plan.kv_dtype, .n_blocks = plan.n_blocks, .block_size = plan.block_size},
        .max_batch_tokens = options.max_batch_tokens,
        .max_logit_rows = max_logit_rows(options),
-       .max_model_len = plan.max_model_len});
+       .max_model_len = plan.max_model_len,
+       .operations = options.operations});
   impl_.reset(new Impl{{std::move(runner), std::move(core)}});
 }
 

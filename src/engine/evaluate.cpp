@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "engine/model_impl.h"
 #include "engine/plan.h"
+#include "trace/tracing_backend.h"
 
 namespace qwen3 {
 namespace {
@@ -41,20 +42,20 @@ int64_t affordable_rows(const HfConfig& c) {
 
 }  // namespace
 
-Evaluation::Evaluation(Model& model, std::span<const int32_t> ids, Tap* tap, int64_t first_row)
-    : model_(model), ids_(ids), tap_(tap), first_row_(first_row) {
+Evaluation::Evaluation(Model& model, std::span<const int32_t> ids, const EvaluationOptions& options)
+    : model_(model), ids_(ids), tap_(options.tap), first_row_(options.first_row) {
   Model::Impl& m = model.impl();
   check_generates(m);
   check_ids(m.config, ids);
   const auto n_tokens = static_cast<int64_t>(ids.size());
-  QWEN3_CHECK(first_row >= 0 && first_row < n_tokens,
+  QWEN3_CHECK(first_row_ >= 0 && first_row_ < n_tokens,
               ErrorKind::invalid_argument,
               "first_row: expected 0 to {}, got {}",
               n_tokens - 1,
-              first_row);
+              first_row_);
   logit_chunk_ =
-      tap != nullptr ? n_tokens : std::min(n_tokens - first_row, affordable_rows(m.config));
-  token_chunk_ = std::max(logit_chunk_, std::min(first_row, kMaxChunk));
+      tap_ != nullptr ? n_tokens : std::min(n_tokens - first_row_, affordable_rows(m.config));
+  token_chunk_ = std::max(logit_chunk_, std::min(first_row_, kMaxChunk));
   shape_ = {
       .dtype = DType::f32, .n_blocks = ceil_div(n_tokens, kBlockSize), .block_size = kBlockSize};
   const int64_t needed = KvCache::bytes(m.config, *m.backend, shape_) +
@@ -66,8 +67,12 @@ Evaluation::Evaluation(Model& model, std::span<const int32_t> ids, Tap* tap, int
               format_bytes(needed),
               format_bytes(available_memory_bytes()));
   const std::lock_guard lock(m.backend_mutex);
-  kv_.emplace(m.config, *m.backend, shape_);
-  qwen3_.emplace(m.config, m.weights, *m.backend, token_chunk_, logit_chunk_, n_tokens);
+  if (options.operations != nullptr) {
+    timed_ = make_tracing_backend(*m.backend, *options.operations);
+  }
+  Backend& backend = timed_ ? *timed_ : *m.backend;
+  kv_.emplace(m.config, backend, shape_);
+  qwen3_.emplace(m.config, m.weights, backend, token_chunk_, logit_chunk_, n_tokens);
   positions_.resize(ids.size());
   blocks_.resize(static_cast<size_t>(shape_.n_blocks));
   slots_.resize(ids.size());
@@ -110,8 +115,11 @@ std::optional<Evaluation::Rows> Evaluation::next() {
   return rows;
 }
 
-void evaluate(Model& model, std::span<const int32_t> ids, Tap* tap, const OnLogits& on_logits) {
-  Evaluation evaluation(model, ids, tap, 0);
+void evaluate(Model& model,
+              std::span<const int32_t> ids,
+              const EvaluationOptions& options,
+              const OnLogits& on_logits) {
+  Evaluation evaluation(model, ids, options);
   while (const auto rows = evaluation.next()) on_logits(rows->first_row, rows->logits);
 }
 

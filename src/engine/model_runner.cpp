@@ -6,24 +6,28 @@
 
 #include "engine/model_impl.h"
 #include "model/qwen3.h"
+#include "trace/tracing_backend.h"
 
 namespace qwen3 {
 namespace {
 
 class Qwen3Runner final : public ModelRunner {
  public:
-  Qwen3Runner(std::shared_ptr<Model> model, const RunnerShape& shape)
+  Qwen3Runner(std::shared_ptr<Model> model, const RunnerOptions& options)
       : model_(std::move(model)),
         impl_(model_->impl()),
         n_threads_(impl_.backend->info().n_threads),
-        kv_(impl_.config, *impl_.backend, shape.kv) {
+        kv_(impl_.config, *impl_.backend, options.kv) {
     const std::lock_guard lock(impl_.backend_mutex);
+    if (options.operations != nullptr) {
+      timed_ = make_tracing_backend(*impl_.backend, *options.operations);
+    }
     qwen3_.emplace(impl_.config,
                    impl_.weights,
-                   *impl_.backend,
-                   shape.max_batch_tokens,
-                   shape.max_logit_rows,
-                   shape.max_model_len);
+                   timed_ ? *timed_ : *impl_.backend,
+                   options.max_batch_tokens,
+                   options.max_logit_rows,
+                   options.max_model_len);
   }
 
   int64_t vocab_size() const override { return impl_.config.vocab_size; }
@@ -51,6 +55,7 @@ class Qwen3Runner final : public ModelRunner {
   std::shared_ptr<Model> model_;
   Model::Impl& impl_;
   const int n_threads_;
+  std::unique_ptr<Backend> timed_;  // around the model's; null: nobody wants the time
   KvCache kv_;
   std::optional<Qwen3> qwen3_;
 };
@@ -58,8 +63,8 @@ class Qwen3Runner final : public ModelRunner {
 }  // namespace
 
 std::unique_ptr<ModelRunner> make_model_runner(std::shared_ptr<Model> model,
-                                               const RunnerShape& shape) {
-  return std::make_unique<Qwen3Runner>(std::move(model), shape);
+                                               const RunnerOptions& options) {
+  return std::make_unique<Qwen3Runner>(std::move(model), options);
 }
 
 }  // namespace qwen3

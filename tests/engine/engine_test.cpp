@@ -226,7 +226,7 @@ TEST(Engine, PromptLogprobsAreThoseOfEvaluate) {
   std::vector<PromptLogprobs> expected(1);
   Sampler sampler(model->info().vocab_size, kReal);
   double worst = 0;
-  evaluate(*model, ids, nullptr, [&](int64_t first_row, const Tensor& logits) {
+  evaluate(*model, ids, {}, [&](int64_t first_row, const Tensor& logits) {
     for (int64_t r = 0; r < logits.dim(0) && first_row + r + 1 < 150; ++r) {
       const std::span<const float> row(logits.f32_row(r), vocab_size);
       const int32_t next = ids[static_cast<size_t>(first_row + r + 1)];
@@ -277,7 +277,7 @@ TEST(Engine, EmbeddingIsTheNormOfTheLastToken) {
   for (const int32_t n : {1, 20, 100}) {
     const std::vector<int32_t> ids = counting_ids(n);
     KeepNorm tap;
-    evaluate(*model, ids, &tap, [](int64_t, const Tensor&) {});
+    evaluate(*model, ids, {.tap = &tap}, [](int64_t, const Tensor&) {});
     auto company = engine.submit({.prompt_ids = {1, 2, 3}, .sampling = {.max_tokens = 4}});
     auto stream = engine.submit({.prompt_ids = ids, .embed = true});
     const auto event = stream.next();
@@ -343,7 +343,7 @@ TEST(Evaluate, ChunksGiveTheSameLogitsAsOneBatch) {
   const auto collect = [&](Tap* tap, int64_t& n_chunks) {
     std::vector<float> sums;
     n_chunks = 0;
-    evaluate(*model, ids, tap, [&](int64_t first_row, const Tensor& logits) {
+    evaluate(*model, ids, {.tap = tap}, [&](int64_t first_row, const Tensor& logits) {
       EXPECT_EQ(first_row, static_cast<int64_t>(sums.size()));
       ++n_chunks;
       for (int64_t row = 0; row < logits.dim(0); ++row) {
@@ -363,9 +363,9 @@ TEST(Evaluate, ChunksGiveTheSameLogitsAsOneBatch) {
   EXPECT_EQ(tap.n_rows, 250);
   ASSERT_EQ(chunked.size(), 250u);
   EXPECT_EQ(chunked, tapped);
-  EXPECT_THROW(evaluate(*model, {}, nullptr, [](int64_t, const Tensor&) {}), Error);
+  EXPECT_THROW(evaluate(*model, {}, {}, [](int64_t, const Tensor&) {}), Error);
   ids[3] = 151936;
-  EXPECT_THROW(evaluate(*model, ids, nullptr, [](int64_t, const Tensor&) {}), Error);
+  EXPECT_THROW(evaluate(*model, ids, {}, [](int64_t, const Tensor&) {}), Error);
 }
 
 TEST(Evaluate, AgreesWithTheEngineAndMayRunBesideIt) {
@@ -375,7 +375,7 @@ TEST(Evaluate, AgreesWithTheEngineAndMayRunBesideIt) {
   std::vector<EventStream> busy;
   for (int i = 0; i < 8; ++i) busy.push_back(engine.submit({.prompt_ids = {i}}));
   int32_t best = -1;
-  evaluate(*model, ids, nullptr, [&](int64_t first_row, const Tensor& logits) {
+  evaluate(*model, ids, {}, [&](int64_t first_row, const Tensor& logits) {
     EXPECT_EQ(first_row, 0);
     EXPECT_EQ(logits.dim(0), 4);
     const float* row = logits.f32_row(3);

@@ -129,7 +129,7 @@ TEST(RequestTap, SeesWhatEvaluateShows) {
       std::vector<int32_t> ids = tapped.prompt_ids;  // the last token was drawn, but never run
       ids.insert(ids.end(), answer.ids.begin(), answer.ids.end() - 1);
       KeepAll whole;
-      evaluate(*model, ids, &whole, [](int64_t, const Tensor&) {});
+      evaluate(*model, ids, {.tap = &whole}, [](int64_t, const Tensor&) {});
       EXPECT_EQ(whole.n_steps, 1);
       EXPECT_GT(tap->n_steps, 30);
       EXPECT_EQ(tap->positions, whole.positions);
@@ -198,8 +198,8 @@ TEST(Evaluate, ATapChangesNoBit) {
           out.insert(out.end(), logits.f32(), logits.f32() + logits.numel());
         };
       };
-      evaluate(*model, ids, nullptr, into(plain));
-      evaluate(*model, ids, &tap, into(tapped));
+      evaluate(*model, ids, {}, into(plain));
+      evaluate(*model, ids, {.tap = &tap}, into(tapped));
       EXPECT_EQ(plain, tapped) << entry.path().filename() << " on " << backend;
     }
   }

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -13,13 +14,13 @@
 
 #include "engine/evaluate.h"
 #include "engine/model_impl.h"
+#include "qwen3/engine.h"
 #include "trace/glob.h"
 #include "trace/levels.h"
 #include "trace/logit_lens.h"
 #include "trace/routing.h"
 #include "trace/tap_list.h"
 #include "trace/tap_name.h"
-#include "trace/tracing_backend.h"
 
 namespace qwen3 {
 namespace {
@@ -31,19 +32,15 @@ using ::testing::Not;
 const std::filesystem::path kModels = QWEN3_SOURCE_DIR "/tests/data/models";
 const std::vector<int32_t> kIds{36, 55, 27, 1, 9};
 
-// A model whose operations are written down.
+// A model whose operations are written down, pass by pass.
 struct Recorded {
-  SpanLog log;  // outlives the model's backend, which writes it
   std::shared_ptr<Model> model;
 
   Recorded(const std::string& name, const std::string& backend)
-      : model(Model::load(kModels / name, {.backend = backend, .n_threads = 2})) {
-    Model::Impl& impl = model->impl();
-    impl.backend = make_tracing_backend(std::move(impl.backend), log);
-  }
+      : model(Model::load(kModels / name, {.backend = backend, .n_threads = 2})) {}
   std::vector<std::string> operations(Tap* tap) {
-    log.clear();
-    evaluate(*model, kIds, tap, [](int64_t, const Tensor&) {});
+    SpanLog log;
+    evaluate(*model, kIds, {.tap = tap, .operations = &log}, [](int64_t, const Tensor&) {});
     std::vector<std::string> names;
     for (const Span& span : log.spans()) names.emplace_back(span.op);
     return names;
@@ -138,6 +135,33 @@ TEST(WantedTaps, OneIntermediateUnfoldsItsOperation) {
             static_cast<size_t>(recorded.model->impl().config.num_hidden_layers));
   Wants experts("*.mlp.experts.*");
   EXPECT_THAT(recorded.operations(&experts), Contains("scatter_add_rows"));
+}
+
+// Who wants the time of one pass, or of one engine, gets it and nobody else's.
+TEST(WantedTaps, OperationsAreThoseOfWhoAsked) {
+  const std::shared_ptr<Model> model =
+      Model::load(kModels / "moe", {.backend = "cpu", .n_threads = 2});
+  const auto nothing = [](int64_t, const Tensor&) {};
+  const auto n_embeds = [](const SpanLog& log) {
+    return std::ranges::count(log.spans(), std::string_view("embed"), &Span::op);
+  };
+  SpanLog pass, served;
+  {
+    Engine timed(model, {.max_model_len = 16, .operations = &served});
+    Engine untimed(model, {.max_model_len = 16});
+    for (Engine* engine : {&timed, &untimed}) {
+      Request request{.prompt_ids = kIds, .sampling = {}};
+      request.sampling.max_tokens = 3;
+      request.sampling.ignore_eos = true;
+      EventStream stream = engine->submit(std::move(request));
+      while (stream.next()) continue;
+    }
+    evaluate(*model, kIds, {}, nothing);
+    evaluate(*model, kIds, {.operations = &pass}, nothing);
+    evaluate(*model, kIds, {}, nothing);
+  }
+  EXPECT_EQ(n_embeds(pass), 1);
+  EXPECT_EQ(n_embeds(served), 3);  // the prompt, and two of the tokens after it
 }
 
 // A listener that throws leaves a backend that listens to nobody.

@@ -24,7 +24,8 @@ std::vector<float> counting(int64_t n) {
 
 TEST(TracingBackend, RecordsBytesAndOperations) {
   SpanLog log;
-  const auto traced = make_tracing_backend(make_reference_backend(), log);
+  const auto inner = make_reference_backend();
+  const auto traced = make_tracing_backend(*inner, log);
   const auto plain = make_reference_backend();
   std::vector<float> x = counting(6), w = counting(12), out(8), expected(8);
   traced->linear(Tensor::view(out, {2, 4}), Tensor::view(x, {2, 3}), Tensor::view(w, {4, 3}));
@@ -42,7 +43,8 @@ TEST(TracingBackend, RecordsBytesAndOperations) {
 // Rows go to the threads of what it decorates: two rows meet, which one thread could not arrange.
 TEST(TracingBackend, LendsTheThreadsThatItDecorates) {
   SpanLog log;
-  const auto traced = make_tracing_backend(make_cpu_backend(2, CpuIsa::baseline), log);
+  const auto inner = make_cpu_backend(2, CpuIsa::baseline);
+  const auto traced = make_tracing_backend(*inner, log);
   std::atomic<int> n_here = 0, n_met = 0;
   const auto deadline = SpanLog::Clock::now() + std::chrono::seconds(10);
   traced->for_each_row(2, [&](int64_t, int) {
@@ -57,7 +59,8 @@ TEST(TracingBackend, LendsTheThreadsThatItDecorates) {
 // A fused operation is one span; while someone watches, it is its primitive parts.
 TEST(TracingBackend, FusedOrPrimitive) {
   SpanLog log;
-  const auto traced = make_tracing_backend(make_reference_backend(), log);
+  const auto inner = make_reference_backend();
+  const auto traced = make_tracing_backend(*inner, log);
   std::vector<float> q = counting(8), k = counting(4), norm = counting(4), angles(4, .5f);
   const QkNormRope options{.q_norm = Tensor::view(norm, {4}),
                            .k_norm = Tensor::view(norm, {4}),

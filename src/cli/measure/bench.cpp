@@ -29,7 +29,6 @@
 #include "engine/plan.h"
 #include "qwen3/engine.h"
 #include "trace/timeline.h"
-#include "trace/tracing_backend.h"
 
 namespace qwen3::cli {
 namespace {
@@ -123,13 +122,19 @@ class TimedRequest {
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
+// What the engine did.
+struct Timeline {
+  SpanLog operations;
+  RequestSpans requests{operations.origin()};
+};
+
 class Bench {
  public:
   // `timeline` may be null.
   Bench(const BenchOptions& options,
         const Plan& plan,
         std::shared_ptr<Model> model,
-        RequestSpans* timeline)
+        Timeline* timeline)
       : options_(options),
         model_(std::move(model)),
         info_(model_->info()),
@@ -190,10 +195,11 @@ class Bench {
   static EngineOptions engine_options(const BenchOptions& options,
                                       const Plan& plan,
                                       const ModelInfo& info,
-                                      RequestSpans* timeline) {
+                                      Timeline* timeline) {
     EngineOptions engine;
     if (timeline != nullptr) {
-      engine.on_step = [timeline](const StepReport& step) { timeline->add(step); };
+      engine.on_step = [timeline](const StepReport& step) { timeline->requests.add(step); };
+      engine.operations = &timeline->operations;
     }
     const int64_t batch = largest(plan.batches);
     const int64_t context = std::max<int64_t>(1, largest(plan.contexts));
@@ -290,14 +296,9 @@ ExitCode bench(BenchOptions options) {
   check_lengths(options, plan, model->impl().config);
   const int n_threads = model->impl().backend->info().n_threads;
   const double read_bandwidth = measure_read_bandwidth(n_threads);
-  SpanLog operations;
-  RequestSpans requests(operations.origin());
-  if (!options.timeline.empty()) {
-    check_writable(options.timeline);
-    Model::Impl& impl = model->impl();
-    impl.backend = make_tracing_backend(std::move(impl.backend), operations);
-  }
-  Bench run(options, plan, model, options.timeline.empty() ? nullptr : &requests);
+  if (!options.timeline.empty()) check_writable(options.timeline);
+  Timeline timeline;
+  Bench run(options, plan, model, options.timeline.empty() ? nullptr : &timeline);
   const bool text = !options.output.json;
   if (options.output.talk()) {
     print_note(model_line(model->info(), run.engine()));
@@ -320,7 +321,7 @@ ExitCode bench(BenchOptions options) {
   }
   if (!options.timeline.empty()) {
     OutputFile file(options.timeline);
-    file.write(timeline_json(model->info().name, operations, &requests));
+    file.write(timeline_json(model->info().name, timeline.operations, &timeline.requests));
     file.commit();
   }
   if (options.output.json) {

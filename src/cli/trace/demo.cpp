@@ -375,7 +375,7 @@ std::string dimension_flow_demo(bool english) {
   say(out, w.mask, fmt::format("(1, 1, {}, {})", n_tokens, n_tokens));
   out += rule + '\n';
   DemoTap tap(facts, w, out);
-  evaluate(*model, kIds, &tap, [](int64_t, const Tensor&) {});
+  evaluate(*model, kIds, {.tap = &tap}, [](int64_t, const Tensor&) {});
   out += rule + '\n';
   say(out, w.logits, tuple_of(tap.at("logits")));
   say(out, w.logits_sample, sample_text(tap.at("logits")));

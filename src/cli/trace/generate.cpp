@@ -63,6 +63,7 @@ void run_timed_generation(const TraceOptions& options, Trace& trace) {
   RequestSpans& spans = trace.requests.emplace(trace.time.origin());
   EngineOptions settings = engine_options(options, trace);
   settings.on_step = [&spans](const StepReport& step) { spans.add(step); };
+  settings.operations = &trace.time;
   Engine engine(trace.model, settings);
   Request warm_up = greedy_request(trace, 1);
   warm_up.cache_salt = "warm-up";  // the timed request must not find its prompt in the cache

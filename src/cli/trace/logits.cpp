@@ -136,7 +136,7 @@ ExitCode logits(const LogitsOptions& options) {
 
   const auto begin = std::chrono::steady_clock::now();
   LogitsBuffer buffer(static_cast<int64_t>(ids.size()), config.vocab_size);
-  evaluate(*model, ids, tap, [&](int64_t first_row, const Tensor& rows) {
+  evaluate(*model, ids, {.tap = tap}, [&](int64_t first_row, const Tensor& rows) {
     buffer.store(first_row, rows);
   });
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;

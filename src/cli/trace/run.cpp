@@ -22,7 +22,6 @@
 #include "model/losses.h"
 #include "trace/tap_list.h"
 #include "trace/tap_name.h"
-#include "trace/tracing_backend.h"
 
 namespace qwen3::cli {
 namespace {
@@ -137,17 +136,14 @@ void check_map_length(const TraceOptions& options, int64_t n_tokens) {
 // A pass without taps under the clock; the first one warms caches and page tables.
 void run_timed(const TraceOptions& options, Trace& trace) {
   if (!options.wants_time()) return;
-  Model::Impl& impl = trace.model->impl();
-  impl.backend = make_tracing_backend(std::move(impl.backend), trace.time);
   if (options.generate > 0) {
     run_timed_generation(options, trace);
     return;
   }
   const auto nothing = [](int64_t, const Tensor&) {};
-  evaluate(*trace.model, trace.ids, nullptr, nothing);
-  trace.time.clear();
+  evaluate(*trace.model, trace.ids, {}, nothing);
   const auto begin = Clock::now();
-  evaluate(*trace.model, trace.ids, nullptr, nothing);
+  evaluate(*trace.model, trace.ids, {.operations = &trace.time}, nothing);
   trace.time.add_outer(fmt::format("forward pass of {} tokens", trace.ids.size()), begin);
   trace.seconds = seconds_since(begin);
 }
@@ -251,7 +247,7 @@ void run_trace(const TraceOptions& options, Trace& trace) {
       if (labels.empty() || !lines) return;
       print_losses(*lines, impl.config, labels, logits, trace.routing ? &*trace.routing : nullptr);
     };
-    evaluate(*trace.model, trace.ids, taps.empty() ? nullptr : &taps, on_logits);
+    evaluate(*trace.model, trace.ids, {.tap = taps.empty() ? nullptr : &taps}, on_logits);
   }
   trace.traced_seconds = seconds_since(begin);
   print.flush();

@@ -33,7 +33,7 @@ struct Trace {
   std::optional<LogitLens> lens;
   std::optional<CompareTap> compare;
   int64_t n_dumped = 0;
-  SpanLog time;                            // of a pass without taps
+  SpanLog time;                            // of a pass without taps, and of no other
   std::optional<RequestSpans> requests;    // of that pass, when it was a request in an engine
   double seconds = 0, traced_seconds = 0;  // of that pass, and of the traced one
 

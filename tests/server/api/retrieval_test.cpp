@@ -59,7 +59,7 @@ class ApiRetrieval : public ApiTest {
   // The final state of the last token, scaled to length 1.
   std::vector<float> last_state(const std::vector<int32_t>& ids) const {
     LastState state;
-    evaluate(*library, ids, &state, [](int64_t, const Tensor&) {});
+    evaluate(*library, ids, {.tap = &state}, [](int64_t, const Tensor&) {});
     double sum = 0;
     for (const float value : state.row) sum += double{value} * value;
     for (float& value : state.row) value = static_cast<float>(value / std::sqrt(sum));
@@ -70,7 +70,7 @@ class ApiRetrieval : public ApiTest {
     const int32_t yes = *text->impl().tokenizer.token_to_id("yes");
     const int32_t no = *text->impl().tokenizer.token_to_id("no");
     double p = NAN;
-    evaluate(*library, ids, nullptr, [&](int64_t, const Tensor& logits) {
+    evaluate(*library, ids, {}, [&](int64_t, const Tensor& logits) {
       const float* row = logits.f32() + (logits.dim(0) - 1) * logits.row_stride();
       p = std::exp(double{row[yes]}) / (std::exp(double{row[yes]}) + std::exp(double{row[no]}));
     });
