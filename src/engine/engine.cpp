@@ -29,7 +29,7 @@ CoreOptions core_options(const Model& model, const EngineOptions& o, const Memor
                         .prefix_cache = o.prefix_cache},
           .limits = {.n_real_tokens = o.n_real_tokens > 0 ? o.n_real_tokens : vocab_size,
                      .max_model_len = plan.max_model_len,
-                     .has_head = static_cast<bool>(model.impl().weights.lm_head)},
+                     .has_head = static_cast<bool>(impl_of(model).weights.lm_head)},
           .max_waiting = o.max_waiting,
           .max_waiting_tokens = o.max_waiting_tokens,
           .eos_token_ids = model.generation_defaults().eos_token_ids,
@@ -44,8 +44,8 @@ struct Engine::Impl {
 
 Engine::Engine(std::shared_ptr<Model> model, const EngineOptions& options) {
   validate(options);
-  const Model::Impl& m = model->impl();
-  const int64_t context = model_context_length(m.config);
+  const Model::Impl& m = impl_of(*model);
+  const int64_t context = m.config.context_length();
   QWEN3_CHECK(options.max_model_len <= context,
               ErrorKind::invalid_argument,
               "max_model_len: expected at most the model's {} tokens, got {}",

@@ -19,7 +19,7 @@ constexpr int64_t kMaxChunk = 512;
 constexpr int64_t kMaxLogitBytes = 64 << 20;
 
 void check_ids(const HfConfig& c, std::span<const int32_t> ids) {
-  const int64_t context = model_context_length(c);
+  const int64_t context = c.context_length();
   QWEN3_CHECK(!ids.empty() && static_cast<int64_t>(ids.size()) <= context,
               ErrorKind::invalid_argument,
               "ids: expected 1 to {} tokens, got {}",
@@ -44,7 +44,7 @@ int64_t affordable_rows(const HfConfig& c) {
 
 Evaluation::Evaluation(Model& model, std::span<const int32_t> ids, const EvaluationOptions& options)
     : model_(model), ids_(ids), tap_(options.tap), first_row_(options.first_row) {
-  Model::Impl& m = model.impl();
+  Model::Impl& m = impl_of(model);
   check_generates(m);
   check_ids(m.config, ids);
   const auto n_tokens = static_cast<int64_t>(ids.size());
@@ -102,7 +102,7 @@ Tensor Evaluation::forward(int64_t begin, int64_t n_tokens, int64_t n_logit_rows
 std::optional<Evaluation::Rows> Evaluation::next() {
   const auto n_tokens = static_cast<int64_t>(ids_.size());
   if (at_ == n_tokens) return std::nullopt;
-  const std::lock_guard lock(model_.impl().backend_mutex);
+  const std::lock_guard lock(impl_of(model_).backend_mutex);
   while (at_ < first_row_) {
     const int64_t count = std::min(token_chunk_, first_row_ - at_);
     forward(at_, count, 0);

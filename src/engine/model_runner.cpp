@@ -15,7 +15,7 @@ class Qwen3Runner final : public ModelRunner {
  public:
   Qwen3Runner(std::shared_ptr<Model> model, const RunnerOptions& options)
       : model_(std::move(model)),
-        impl_(model_->impl()),
+        impl_(impl_of(*model_)),
         n_threads_(impl_.backend->info().n_threads),
         kv_(impl_.config, *impl_.backend, options.kv) {
     const std::lock_guard lock(impl_.backend_mutex);

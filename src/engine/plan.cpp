@@ -38,16 +38,6 @@ int64_t default_blocks(int64_t wanted_len,
 
 }  // namespace
 
-int64_t model_context_length(const HfConfig& c) {
-  const RopeScaling& r = c.rope_scaling;
-  if (r.type == RopeScaling::Type::none || r.original_max_position_embeddings == 0) {
-    return c.max_position_embeddings;
-  }
-  const double stretched = static_cast<double>(r.original_max_position_embeddings) * r.factor;
-  return std::max(c.max_position_embeddings,
-                  static_cast<int64_t>(std::min(stretched, static_cast<double>(1 << 30))));
-}
-
 DType kv_dtype_of(const EngineOptions& options, DType weight_dtype) {
   if (options.kv_dtype == "float32") return DType::f32;
   if (options.kv_dtype == "bfloat16") return DType::bf16;
@@ -73,7 +63,7 @@ MemoryPlan plan_memory(const HfConfig& c,
       KvCache::bytes(c, backend, {.dtype = p.kv_dtype, .n_blocks = 1, .block_size = o.block_size});
   p.kv_bytes_per_token = block_bytes / o.block_size;
   const int64_t left = available_bytes - weight_bytes - p.activation_bytes - p.margin_bytes;
-  const int64_t context = model_context_length(c);
+  const int64_t context = c.context_length();
   const int64_t wanted_len = o.max_model_len > 0 ? o.max_model_len : context;
   p.longest_context = std::clamp<int64_t>(left / block_bytes * o.block_size, 0, context);
 

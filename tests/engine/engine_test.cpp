@@ -300,7 +300,7 @@ TEST(Engine, ModelWithoutAHeadOnlyEmbeds) {
   std::vector<float> expected;
   for (const bool has_head : {true, false}) {
     const auto model = load("dense", "cpu");
-    if (!has_head) model->impl().weights.lm_head = Tensor();
+    if (!has_head) impl_of(*model).weights.lm_head = Tensor();
     Engine engine(model, {});
     auto stream = engine.submit({.prompt_ids = ids, .embed = true});
     const auto event = stream.next();

@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "engine/evaluate.h"
-#include "engine/model_impl.h"
 #include "qwen3/engine.h"
 #include "trace/glob.h"
 #include "trace/levels.h"
@@ -63,16 +62,6 @@ class Wants final : public Tap {
   std::string pattern_;
 };
 
-ModelFacts facts_of(const HfConfig& c) {
-  ModelFacts facts;
-  facts.moe = c.model_type == ModelType::qwen3_moe;
-  facts.num_hidden_layers = c.num_hidden_layers;
-  facts.hidden_size = c.hidden_size;
-  facts.num_experts = c.num_experts;
-  facts.layer_is_sparse = c.layer_is_sparse;
-  return facts;
-}
-
 TEST(WantedTaps, NobodySeesWhatHeDoesNotWant) {
   for (const char* backend : {"reference", "cpu"}) {
     Recorded recorded("moe_sparse_step", backend);
@@ -97,16 +86,16 @@ TEST(WantedTaps, ListenersThatNeedNothingMoreCostNoOperation) {
     Recorded recorded(name, "cpu");
     const std::vector<std::string> plain = recorded.operations(nullptr);
     EXPECT_THAT(plain, Contains("qk_norm_rope"));
-    const ModelFacts facts = facts_of(recorded.model->impl().config);
+    const ModelShape& shape = recorded.model->shape();
     for (const TraceLevel level : {TraceLevel::input_flow, TraceLevel::compact}) {
       int64_t n_lines = 0;
-      LevelTap lines(level, facts, TraceLanguage::english, [&](std::string_view) { ++n_lines; });
+      LevelTap lines(level, shape, TraceLanguage::english, [&](std::string_view) { ++n_lines; });
       EXPECT_EQ(recorded.operations(&lines), plain) << name;
-      EXPECT_GT(n_lines, 3 * facts.num_hidden_layers);
+      EXPECT_GT(n_lines, 3 * shape.num_hidden_layers);
     }
     RoutingRecorder routing;
     EXPECT_EQ(recorded.operations(&routing), plain) << name;
-    EXPECT_EQ(routing.layers().empty(), !facts.moe);
+    EXPECT_EQ(routing.layers().empty(), !shape.moe());
     std::vector<float> logits(16 * 8);
     LogitLens lens(
         [&](const Tensor& rows) {
@@ -116,7 +105,7 @@ TEST(WantedTaps, ListenersThatNeedNothingMoreCostNoOperation) {
         2,
         0);
     EXPECT_EQ(recorded.operations(&lens), plain) << name;
-    EXPECT_EQ(lens.layers().size(), static_cast<size_t>(facts.num_hidden_layers));
+    EXPECT_EQ(lens.layers().size(), static_cast<size_t>(shape.num_hidden_layers));
   }
 }
 
@@ -131,8 +120,7 @@ TEST(WantedTaps, OneIntermediateUnfoldsItsOperation) {
   EXPECT_THAT(names, Not(Contains("scatter_add_rows")));
   Wants product("layers.*.self_attn.o_proj");
   EXPECT_THAT(recorded.operations(&product), Not(Contains("rope_rotate_half")));
-  EXPECT_EQ(product.seen.size(),
-            static_cast<size_t>(recorded.model->impl().config.num_hidden_layers));
+  EXPECT_EQ(product.seen.size(), static_cast<size_t>(recorded.model->shape().num_hidden_layers));
   Wants experts("*.mlp.experts.*");
   EXPECT_THAT(recorded.operations(&experts), Contains("scatter_add_rows"));
 }

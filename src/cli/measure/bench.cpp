@@ -22,11 +22,9 @@
 #include "cli/console.h"
 #include "cli/generation.h"
 #include "cli/measure/bandwidth.h"
-#include "cli/measure/step_cost.h"
 #include "cli/numbers.h"
 #include "cli/options.h"
-#include "engine/model_impl.h"
-#include "engine/plan.h"
+#include "engine/step_cost.h"
 #include "qwen3/engine.h"
 #include "trace/timeline.h"
 
@@ -70,8 +68,8 @@ int64_t sequence_length(const BenchOptions& options, const Plan& plan) {
   return context + std::max(options.prompt_tokens, options.decode_tokens) + 2;
 }
 
-void check_lengths(const BenchOptions& options, const Plan& plan, const HfConfig& config) {
-  const int64_t longest = model_context_length(config);
+void check_lengths(const BenchOptions& options, const Plan& plan, const ModelShape& shape) {
+  const int64_t longest = shape.context_length();
   const int64_t wanted = sequence_length(options, plan);
   QWEN3_CHECK(
       wanted <= longest,
@@ -138,7 +136,7 @@ class Bench {
       : options_(options),
         model_(std::move(model)),
         info_(model_->info()),
-        config_(model_->impl().config),
+        shape_(model_->shape()),
         engine_(model_, engine_options(options, plan, info_, timeline)) {}
 
   const Engine& engine() const { return engine_; }
@@ -158,7 +156,7 @@ class Bench {
       rates.push_back(static_cast<double>(usage.prompt_tokens - usage.cached_tokens) /
                       usage.prefill_seconds);
     }
-    const double flops = prefill_flops(config_, options_.prompt_tokens, context);
+    const double flops = prefill_flops(shape_, info_, options_.prompt_tokens, context);
     return {
         {"context", context},
         {"prompt_tokens", options_.prompt_tokens},
@@ -179,7 +177,7 @@ class Bench {
     const double step = median(step_seconds);
     const double kv_len =
         static_cast<double>(context) + static_cast<double>(options_.decode_tokens) / 2;
-    const double bandwidth = decode_bytes(config_, info_, batch, kv_len) / step;
+    const double bandwidth = decode_bytes(shape_, info_, batch, kv_len) / step;
     return {{"batch", batch},
             {"context", context},
             {"decode_tokens", options_.decode_tokens},
@@ -260,7 +258,7 @@ class Bench {
   const BenchOptions& options_;
   std::shared_ptr<Model> model_;
   const ModelInfo& info_;
-  const HfConfig& config_;
+  const ModelShape& shape_;
   Engine engine_;
   std::mt19937 random_{12345};
 };
@@ -293,8 +291,8 @@ ExitCode bench(BenchOptions options) {
   if (random) options.model.model = options.random_weights;
   const std::shared_ptr<Model> model = load_model(
       options.model, options.output, random ? WeightsFrom::random : WeightsFrom::checkpoint);
-  check_lengths(options, plan, model->impl().config);
-  const int n_threads = model->impl().backend->info().n_threads;
+  check_lengths(options, plan, model->shape());
+  const int n_threads = model->info().n_threads;
   const double read_bandwidth = measure_read_bandwidth(n_threads);
   if (!options.timeline.empty()) check_writable(options.timeline);
   Timeline timeline;

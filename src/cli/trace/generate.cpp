@@ -7,8 +7,6 @@
 
 #include "base/error.h"
 #include "cli/generation.h"
-#include "engine/model_impl.h"
-#include "engine/plan.h"
 
 namespace qwen3::cli {
 namespace {
@@ -37,7 +35,7 @@ bool go_on(int32_t, bool) { return true; }
 
 void check_generated_length(const TraceOptions& options, const Trace& trace) {
   if (options.generate == 0) return;
-  const int64_t context = model_context_length(trace.model->impl().config);
+  const int64_t context = trace.model->shape().context_length();
   QWEN3_CHECK(
       longest_sequence(options, trace) <= context,
       ErrorKind::invalid_argument,

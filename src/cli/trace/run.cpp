@@ -14,11 +14,9 @@
 #include "cli/model_path.h"
 #include "cli/numbers.h"
 #include "cli/trace/generate.h"
-#include "cli/trace/model_facts.h"
 #include "cli/trace/npy_taps.h"
 #include "engine/evaluate.h"
-#include "engine/model_impl.h"
-#include "model/logit_projection.h"
+#include "engine/head_projection.h"
 #include "model/losses.h"
 #include "trace/tap_list.h"
 #include "trace/tap_name.h"
@@ -104,26 +102,6 @@ class LinePrinter {
   std::string buffer_;
 };
 
-// Buffers of the logit lens, and the way from rows to logits.
-struct Projection {
-  Model::Impl& model;
-  Storage normed_storage, logits_storage;
-
-  explicit Projection(Model::Impl& impl)
-      : model(impl),
-        normed_storage(LogitLens::kChunkRows * impl.config.hidden_size * 4),
-        logits_storage(LogitLens::kChunkRows * impl.config.vocab_size * 4) {}
-
-  Tensor operator()(const Tensor& rows) const {
-    const int64_t n = rows.dim(0);
-    const HfConfig& c = model.config;
-    const Tensor normed(normed_storage.data(), DType::f32, {n, c.hidden_size});
-    const Tensor logits(logits_storage.data(), DType::f32, {n, c.vocab_size});
-    project_logits(logits, normed, rows, model.weights, c, *model.backend);
-    return logits;
-  }
-};
-
 void check_map_length(const TraceOptions& options, int64_t n_tokens) {
   QWEN3_CHECK(options.attention_out.empty() || n_tokens <= kMaxMapTokens,
               ErrorKind::invalid_argument,
@@ -149,12 +127,12 @@ void run_timed(const TraceOptions& options, Trace& trace) {
 }
 
 void print_losses(LevelTap& level,
-                  const HfConfig& config,
+                  const ModelShape& shape,
                   const std::vector<int32_t>& labels,
                   const Tensor& logits,
                   const RoutingRecorder* routing) {
   level.cross_entropy(cross_entropy(logits, labels));
-  if (config.model_type == ModelType::qwen3_moe && routing != nullptr) {
+  if (shape.moe() && routing != nullptr) {
     level.router_aux_loss(auxiliary_losses(routing->layers()).educational);
   }
 }
@@ -169,10 +147,10 @@ std::vector<int32_t> chosen_labels(const TraceOptions& options, const Trace& tra
                     labels.size()));
   }
   for (const int32_t label : labels) {
-    QWEN3_CHECK(label == -100 || (label >= 0 && label < trace.facts.vocab_size),
+    QWEN3_CHECK(label == -100 || (label >= 0 && label < trace.model->shape().vocab_size),
                 ErrorKind::invalid_argument,
                 "qwen3 trace: --labels: expected -100 or an id below {}; got {}",
-                trace.facts.vocab_size,
+                trace.model->shape().vocab_size,
                 label);
   }
   return labels;
@@ -190,10 +168,9 @@ void run_trace(const TraceOptions& options, Trace& trace) {
   check_writable(options.html);
   check_writable(options.timeline);
   trace.model = load_model(options.model, options.output);
-  Model::Impl& impl = trace.model->impl();
+  const ModelShape& shape = trace.model->shape();
   if (options.output.talk()) print_note(model_line(trace.model->info()));
-  trace.facts = facts_of(impl.config, trace.model->info().name);
-  const std::vector<std::string> names = all_tap_names(trace.facts);
+  const std::vector<std::string> names = all_tap_names(shape);
   check_patterns(options.taps, names);
   const std::filesystem::path directory = resolve_model(options.model.model);
   if (Text::available(directory)) trace.text.emplace(Text::load(directory));
@@ -208,7 +185,7 @@ void run_trace(const TraceOptions& options, Trace& trace) {
   LinePrinter print(options.output.json);
   std::optional<LevelTap> lines;
   if (level) {
-    lines.emplace(*level, trace.facts, trace_language(options), std::ref(print));
+    lines.emplace(*level, shape, trace_language(options), std::ref(print));
     taps.add(*lines);
   }
   std::optional<FilterTap> filtered_statistics, filtered_dumps;
@@ -229,11 +206,11 @@ void run_trace(const TraceOptions& options, Trace& trace) {
   if (trace.compare) taps.add(*trace.compare);
   if (options.wants_routing() || options.labels) taps.add(trace.routing.emplace());
   if (options.wants_attention()) {
-    taps.add(trace.attention.emplace(trace.facts, kMaxMapTokens));
+    taps.add(trace.attention.emplace(shape, kMaxMapTokens));
   }
-  std::optional<Projection> projection;
+  std::optional<HeadProjection> projection;
   if (options.lens > 0) {
-    projection.emplace(impl);
+    projection.emplace(*trace.model, LogitLens::kChunkRows);
     const int64_t n_real = trace.text ? trace.text->n_tokens() : 0;
     taps.add(trace.lens.emplace(std::cref(*projection), options.lens, kLensBest, n_real));
   }
@@ -245,7 +222,7 @@ void run_trace(const TraceOptions& options, Trace& trace) {
   } else {
     const auto on_logits = [&](int64_t, const Tensor& logits) {
       if (labels.empty() || !lines) return;
-      print_losses(*lines, impl.config, labels, logits, trace.routing ? &*trace.routing : nullptr);
+      print_losses(*lines, shape, labels, logits, trace.routing ? &*trace.routing : nullptr);
     };
     evaluate(*trace.model, trace.ids, {.tap = taps.empty() ? nullptr : &taps}, on_logits);
   }

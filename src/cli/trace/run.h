@@ -13,7 +13,6 @@
 #include "qwen3/text.h"
 #include "trace/attention_recorder.h"
 #include "trace/logit_lens.h"
-#include "trace/model_facts.h"
 #include "trace/request_spans.h"
 #include "trace/routing.h"
 #include "trace/span_log.h"
@@ -24,7 +23,6 @@ namespace qwen3::cli {
 struct Trace {
   std::shared_ptr<Model> model;
   std::optional<Text> text;  // empty: no tokenizer
-  ModelFacts facts;
   std::vector<int32_t> ids;  // the prompt, and after run_trace() what was generated
   int64_t n_prompt = 0;
   std::optional<StatisticsTap> statistics;

@@ -2,7 +2,6 @@
 #include <cmath>
 
 #include "engine/evaluate.h"
-#include "engine/model_impl.h"
 #include "server/api/fixture.h"
 #include "server/api/report_data.h"
 
@@ -27,7 +26,7 @@ class ApiModel : public ApiTest {
                            .generator = std::make_unique<EngineGenerator<Engine>>(loaded, engine),
                            .defaults = loaded->generation_defaults(),
                            .info = loaded->info(),
-                           .hidden_size = loaded->impl().config.hidden_size,
+                           .shape = loaded->shape(),
                            .task = task},
                           service->options()));
     routes = make_routes(*service);
