@@ -118,8 +118,8 @@ TEST(RequestTap, SeesWhatEvaluateShows) {
       std::vector<EventStream> others;
       for (int i = 0; i < 3; ++i) others.push_back(engine.submit(request(i, 20, 60)));
       Request tapped = request(9, 37, 30);
-      const auto tap = std::make_shared<KeepAll>();
-      tapped.tap = tap;
+      KeepAll tap;
+      tapped.tap = &tap;
       auto stream = engine.submit(tapped);
       const Answer answer = read(stream);
       ASSERT_EQ(answer.ids.size(), 30u) << answer.error;
@@ -131,17 +131,17 @@ TEST(RequestTap, SeesWhatEvaluateShows) {
       KeepAll whole;
       evaluate(*model, ids, {.tap = &whole}, [](int64_t, const Tensor&) {});
       EXPECT_EQ(whole.n_steps, 1);
-      EXPECT_GT(tap->n_steps, 30);
-      EXPECT_EQ(tap->positions, whole.positions);
+      EXPECT_GT(tap.n_steps, 30);
+      EXPECT_EQ(tap.positions, whole.positions);
       ASSERT_GT(whole.tensors.size(), 20u);
-      EXPECT_EQ(tap->tensors.size(), whole.tensors.size());
+      EXPECT_EQ(tap.tensors.size(), whole.tensors.size());
       for (const auto& [tensor, values] : whole.tensors) {
         std::vector<float> expected = values;
         if (tensor == "norm" || tensor == "logits") {  // the engine wants those of 30 tokens only
           const auto row_size = static_cast<int64_t>(expected.size() / ids.size());
           expected.erase(expected.begin(), expected.end() - 30 * row_size);
         }
-        EXPECT_EQ(tap->tensors[tensor], expected) << tensor;
+        EXPECT_EQ(tap.tensors[tensor], expected) << tensor;
       }
     }
   }
@@ -162,11 +162,12 @@ TEST(RequestTap, ChangesNoBit) {
       const auto model = load(name, backend);
       const EngineOptions options{.block_size = 16, .max_batch_tokens = 24, .max_sequences = 8};
       const auto answers = [&](std::vector<int> tapped) {
+        std::vector<KeepAll> taps(6);
         Engine engine(model, options);
         std::vector<EventStream> streams;
         for (int i = 0; i < 6; ++i) {
           Request r = request(i / 2, 30 + i, 20);  // pairs that share a prefix
-          if (std::ranges::count(tapped, i) > 0) r.tap = std::make_shared<KeepAll>();
+          if (std::ranges::count(tapped, i) > 0) r.tap = &taps[static_cast<size_t>(i)];
           streams.push_back(engine.submit(std::move(r)));
         }
         std::vector<Answer> all;
@@ -212,12 +213,12 @@ TEST(RequestTap, ReadsNoPrefixCacheButFillsIt) {
   Usage usage;
   auto first = engine.submit(r);
   const Answer untapped = read(first, &usage);
-  const auto tap = std::make_shared<KeepAll>();
-  r.tap = tap;
+  KeepAll tap;
+  r.tap = &tap;
   auto second = engine.submit(r);
   EXPECT_EQ(read(second, &usage), untapped);
   EXPECT_EQ(usage.cached_tokens, 0);
-  EXPECT_EQ(tap->positions.size(), 53u);
+  EXPECT_EQ(tap.positions.size(), 53u);
   r.tap = nullptr;
   auto third = engine.submit(r);
   EXPECT_EQ(read(third, &usage), untapped);
@@ -228,11 +229,12 @@ TEST(RequestTap, ReadsNoPrefixCacheButFillsIt) {
 TEST(RequestTap, PromptLogprobsAndEmbeddings) {
   const auto model = load("moe", "cpu");
   const auto events = [&](bool tapped) {
+    std::vector<KeepAll> taps(2);
     Engine engine(model, {.block_size = 16, .max_batch_tokens = 24, .max_sequences = 8});
     std::vector<EventStream> streams;
     for (const bool embed : {false, true}) {
       Request r = request(2, 60, 3);
-      if (tapped) r.tap = std::make_shared<KeepAll>();
+      if (tapped) r.tap = &taps[embed ? 1 : 0];
       if (embed) r.embed = true;
       if (!embed) r.n_prompt_logprobs = 3;
       streams.push_back(engine.submit(std::move(r)));
@@ -267,17 +269,16 @@ TEST(RequestTap, ThatThrowsEndsItsOwnRequestOnly) {
   Engine engine(model, {.block_size = 16});
   auto reference = engine.submit(request(3, 20, 12));
   const Answer expected = read(reference);
-  const auto tap =
-      std::make_shared<Throws>("layers.0.self_attn.q_norm");  // inside a fused operation
+  Throws tap("layers.0.self_attn.q_norm");  // inside a fused operation
   Request r = request(4, 40, 12);
-  r.tap = tap;
+  r.tap = &tap;
   auto other = engine.submit(request(3, 20, 12));
   auto failing = engine.submit(r);
   const Answer failed = read(failing);
   EXPECT_EQ(failed.finish, FinishReason::error);
   EXPECT_THAT(failed.error, HasSubstr("its tap failed: the disk is full"));
   EXPECT_TRUE(failed.ids.empty());
-  EXPECT_LT(tap->n_calls, 12);
+  EXPECT_LT(tap.n_calls, 12);
   EXPECT_EQ(read(other), expected);
   const EngineStats stats = engine.stats();
   EXPECT_EQ(stats.n_free_blocks, stats.n_blocks);
@@ -292,6 +293,7 @@ TEST(RequestTap, ThatThrowsEndsItsOwnRequestOnly) {
 // The scheduler's and the core's side on the model that checks every slot, with blocks conserved.
 TEST(RequestTap, MockModelSeesSoundBatches) {
   MockModel::Knobs knobs;
+  std::vector<KeepAll> taps(8);
   EngineCore core(
       std::make_unique<MockModel>(12, 4, 50, knobs),
       {.scheduler = {.n_blocks = 12, .block_size = 4, .max_batch_tokens = 8, .max_sequences = 4},
@@ -303,7 +305,7 @@ TEST(RequestTap, MockModelSeesSoundBatches) {
   for (int i = 0; i < 8; ++i) {
     Request r = request(i, 6 + i, 14);
     for (int32_t& id : r.prompt_ids) id %= 50;
-    if (i % 3 == 0) r.tap = std::make_shared<KeepAll>();
+    if (i % 3 == 0) r.tap = &taps[static_cast<size_t>(i)];
     requests.push_back(r);
     streams.push_back(core.submit(r));
   }

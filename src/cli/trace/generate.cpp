@@ -50,8 +50,7 @@ void check_generated_length(const TraceOptions& options, const Trace& trace) {
 std::vector<int32_t> run_generation(const TraceOptions& options, const Trace& trace, Tap& tap) {
   Engine engine(trace.model, engine_options(options, trace));
   Request request = greedy_request(trace, options.generate + 1);
-  request.tap =
-      std::shared_ptr<Tap>(std::shared_ptr<void>(), &tap);  // borrowed: the engine ends first
+  request.tap = &tap;  // the engine ends first
   Outcome outcome = run_request(engine, std::move(request), nullptr, go_on);
   if (!outcome.ids.empty()) outcome.ids.pop_back();
   return std::move(outcome.ids);
