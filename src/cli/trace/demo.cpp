@@ -262,7 +262,7 @@ class DemoTap final : public Tap {
 
   void norm(const std::string& module, std::string_view purpose, const Kept& in, const Kept& out) {
     step(module, purpose, in, out);
-    detail(words_.parameters, fmt::format("eps={}", "1e-06"));
+    detail(words_.parameters, fmt::format("eps={}", shape_.rms_norm_eps));
   }
 
   void attention(const std::string& module) {
