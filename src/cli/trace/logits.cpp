@@ -18,10 +18,12 @@
 #include "cli/generation.h"
 #include "cli/numbers.h"
 #include "cli/options.h"
-#include "cli/trace/npy_taps.h"
+#include "cli/trace/files.h"
 #include "engine/evaluate.h"
 #include "formats/npy.h"
 #include "model/losses.h"
+#include "trace/routing.h"
+#include "trace/tap_list.h"
 
 namespace qwen3::cli {
 namespace {
@@ -98,10 +100,14 @@ Json losses(const LogitsOptions& options,
             const ModelShape& shape,
             const Tensor& logits,
             const std::vector<int32_t>& labels,
-            const std::vector<Tensor>& router_logits) {
+            std::vector<LayerRouting> layers) {
   const double ce_loss = cross_entropy(logits, labels);
   if (!shape.moe()) {
     return {{"ce_loss", ce_loss}, {"aux_loss", nullptr}, {"loss", ce_loss}};
+  }
+  std::vector<Tensor> router_logits;
+  for (LayerRouting& layer : layers) {
+    router_logits.push_back(Tensor::view(layer.router_logits, {layer.n_tokens, layer.n_experts}));
   }
   const double aux_loss =
       options.aux == "educational"
@@ -129,20 +135,22 @@ ExitCode logits(const LogitsOptions& options) {
   check_ids(ids, shape.vocab_size, "--ids");
   check_labels(labels, shape.vocab_size);
 
-  Tap* tap = files ? &*files : nullptr;
-  RouterLogitsTap router(tap);
-  if (options.labels && shape.moe()) tap = &router;
+  TapList taps;
+  RoutingRecorder routing;
+  if (files) taps.add(*files);
+  if (options.labels && shape.moe()) taps.add(routing);
 
   const auto begin = std::chrono::steady_clock::now();
   LogitsBuffer buffer(static_cast<int64_t>(ids.size()), shape.vocab_size);
-  evaluate(*model, ids, {.tap = tap}, [&](int64_t first_row, const Tensor& rows) {
-    buffer.store(first_row, rows);
-  });
+  evaluate(*model,
+           ids,
+           {.tap = taps.empty() ? nullptr : &taps},
+           [&](int64_t first_row, const Tensor& rows) { buffer.store(first_row, rows); });
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
 
   if (!options.out.empty()) write_npy(options.out, buffer.tensor());
   if (options.labels) {
-    print_json(losses(options, shape, buffer.tensor(), labels, router.layers()));
+    print_json(losses(options, shape, buffer.tensor(), labels, routing.layers()));
   }
   if (options.output.talk()) {
     std::string line = fmt::format("{} tokens in {:.3f} s, {:.1f} tok/s",

@@ -13,11 +13,12 @@
 #include "cli/generation.h"
 #include "cli/model_path.h"
 #include "cli/numbers.h"
+#include "cli/trace/files.h"
 #include "cli/trace/generate.h"
-#include "cli/trace/npy_taps.h"
 #include "engine/evaluate.h"
 #include "engine/head_projection.h"
 #include "model/losses.h"
+#include "trace/filter_tap.h"
 #include "trace/tap_list.h"
 #include "trace/tap_name.h"
 
@@ -164,7 +165,10 @@ std::string Trace::token_text(int32_t id) const {
 
 void run_trace(const TraceOptions& options, Trace& trace) {
   const std::optional<TraceLevel> level = chosen_level(options);
-  if (!options.compare.empty()) trace.compare.emplace(options.compare, options.tolerance);
+  if (!options.compare.empty()) {
+    trace.compare.emplace(
+        npy_names(options.compare), npy_reader(options.compare), options.tolerance);
+  }
   check_writable(options.html);
   check_writable(options.timeline);
   trace.model = load_model(options.model, options.output);

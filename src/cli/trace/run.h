@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "cli/trace/files.h"
 #include "cli/trace/options.h"
 #include "qwen3/model.h"
 #include "qwen3/text.h"
 #include "trace/attention_recorder.h"
+#include "trace/compare_tap.h"
 #include "trace/logit_lens.h"
 #include "trace/request_spans.h"
 #include "trace/routing.h"
