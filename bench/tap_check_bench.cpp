@@ -19,7 +19,6 @@
 #include <string_view>
 
 #include "engine/evaluate.h"
-#include "engine/model_impl.h"
 #include "model/run.h"
 
 namespace qwen3 {
@@ -59,8 +58,8 @@ void measure(const char* directory, double token_seconds) {
   const std::shared_ptr<Model> model = Model::load(directory, {});
   Counter counter;
   const int32_t id = 5;
-  evaluate(*model, {&id, 1}, &counter, [](int64_t, const Tensor&) {});
-  const double check = check_seconds(*model->impl().backend);
+  evaluate(*model, {&id, 1}, {.tap = &counter}, [](int64_t, const Tensor&) {});
+  const double check = check_seconds(*make_backend({}));
   const double total = static_cast<double>(counter.n) * kChecksPerTensor * check;
   fmt::print("{}: {} tensors a token, {:.2f} ns a check: {:.3f} us a token\n",
              directory,

@@ -18,6 +18,8 @@
 
 namespace qwen3 {
 
+class SpanLog;  // the time of operations (docs/tracing.md); not part of this API
+
 // What one step of the engine did, for timelines (EngineOptions::on_step).
 struct StepReport {
   using Time = std::chrono::steady_clock::time_point;
@@ -55,6 +57,9 @@ struct EngineOptions {
   // Called on the engine thread after every step, before its events. It must be quick and must not
   // throw. Empty: nothing is reported, and nothing spent on it.
   std::function<void(const StepReport&)> on_step = {};
+  // Gets the time of every operation of this engine's steps, on the engine thread. Borrowed: it
+  // must outlive the engine. Null: nothing is timed, and nothing spent on it.
+  SpanLog* operations = nullptr;
 };
 
 class EventStream {

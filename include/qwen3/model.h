@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "qwen3/error.h"
+#include "qwen3/shape.h"
 
 namespace qwen3 {
 
@@ -32,6 +33,7 @@ struct ModelInfo {
   std::string model_type;  // "qwen3" or "qwen3_moe"
   std::string dtype;       // of the weight matrices
   std::string backend;     // "cpu (avx512_bf16, 2 threads, AMD EPYC)"
+  int n_threads = 1;       // of the backend
   int64_t n_parameters = 0;
   int64_t n_active_parameters = 0;
   int64_t weight_bytes = 0;
@@ -60,12 +62,14 @@ class Model {
   const ModelInfo& info() const;
   const GenerationDefaults& generation_defaults() const;
 
-  // Inside libqwen3 only.
+  const ModelShape& shape() const;
+
+  // Inside libqwen3 only: engine/model_impl.h.
   struct Impl;
   explicit Model(std::unique_ptr<Impl> impl);
-  Impl& impl() const { return *impl_; }
 
  private:
+  friend Impl& impl_of(const Model& model);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -85,9 +85,10 @@ struct Request {
   // Sees the tensors of this request's tokens and of no other's, every token once: the prompt is
   // computed whole, no prefix cache. Its rows run apart from the rest of the step, so every result,
   // its own too, stays the same to the bit; a step takes one more pass for each such request. It is
-  // called on the engine thread until the finishing event; if it throws, the request ends with
-  // FinishReason::error. One tap listens to one request.
-  std::shared_ptr<Tap> tap = {};
+  // called on the engine thread; if it throws, the request ends with FinishReason::error. One tap
+  // listens to one request. Borrowed: it must live until the finishing event has been delivered,
+  // which cancel() only hastens, or until the engine is gone. Null: nobody listens.
+  Tap* tap = nullptr;
 };
 
 enum class FinishReason { stop, length, cancelled, timeout, error };

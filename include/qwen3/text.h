@@ -120,10 +120,10 @@ class Text {
   int64_t n_tokens() const;
   bool has_chat_template() const;
 
-  struct Impl;  // inside libqwen3 only
-  const Impl& impl() const { return *impl_; }
+  struct Impl;  // inside chat/ only
 
  private:
+  friend const Impl& impl_of(const Text& text);
   explicit Text(std::shared_ptr<const Impl> impl);
   std::shared_ptr<const Impl> impl_;
 };

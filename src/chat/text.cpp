@@ -5,6 +5,7 @@
 #include "base/embedded_files.h"
 #include "base/error.h"
 #include "chat/reasoning.h"
+#include "chat/segment_encoder.h"
 #include "chat/text_stream.h"
 #include "tokenizer/decode_stream.h"
 
@@ -18,6 +19,21 @@ Json parse_option(const std::string& json, std::string_view where, Json absent) 
 }
 
 }  // namespace
+
+struct Text::Impl {
+  explicit Impl(const fs::path& directory)
+      : tokenizer(Tokenizer::load(directory)),
+        chat_config(load_chat_config(directory)),
+        segment_encoder(tokenizer) {}
+
+  Tokenizer tokenizer;
+  ChatConfig chat_config;
+  SegmentEncoder segment_encoder;
+};
+
+const Text::Impl& impl_of(const Text& text) { return *text.impl_; }
+const Tokenizer& tokenizer_of(const Text& text) { return impl_of(text).tokenizer; }
+const ChatConfig& chat_config_of(const Text& text) { return impl_of(text).chat_config; }
 
 // Tokens become text, the text is split, and stop strings end its content: a thought that happens
 // to say one goes on, and none is found in <think> or </think>.
@@ -79,11 +95,6 @@ bool AnswerStream::stopped() const { return state_->stop.stopped(); }
 
 int AnswerStream::matched_stop() const { return state_->stop.matched(); }
 
-Text::Impl::Impl(const fs::path& directory)
-    : tokenizer(Tokenizer::load(directory)),
-      chat_config(load_chat_config(directory)),
-      segment_encoder(tokenizer) {}
-
 Text::Text(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
 Text::Text(Text&&) noexcept = default;
 Text& Text::operator=(Text&&) noexcept = default;
@@ -136,7 +147,7 @@ EncodedChat encode_chat(const Text& text,
                         const std::vector<Message>& messages,
                         const Json& tools,
                         PromptOptions options) {
-  const Text::Impl& impl = text.impl();
+  const Text::Impl& impl = impl_of(text);
   options.special_tokens = impl.chat_config.special_tokens;
   const bool with_tools = tools.is_array() && !tools.empty();
   const ChatTemplate& chat = impl.chat_config.template_for(with_tools);

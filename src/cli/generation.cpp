@@ -10,8 +10,7 @@
 #include "base/available_memory.h"
 #include "base/error.h"
 #include "cli/console.h"
-#include "engine/model_impl.h"
-#include "engine/plan.h"
+#include "engine/step_cost.h"
 
 namespace qwen3::cli {
 namespace {
@@ -26,17 +25,6 @@ struct Speed {
   double decode_bytes_per_second = 0;
 };
 
-// Bytes that one decode step of one sequence reads: the weights that a token is multiplied with,
-// and the keys and values of `kv_len` tokens.
-double bytes_per_decode_step(const ModelInfo& info, double kv_len) {
-  const double bytes_per_parameter =
-      info.n_parameters > 0
-          ? static_cast<double>(info.weight_bytes) / static_cast<double>(info.n_parameters)
-          : 0;
-  return static_cast<double>(info.n_active_parameters) * bytes_per_parameter +
-         static_cast<double>(info.kv_bytes_per_token) * kv_len;
-}
-
 Speed speed_of(const Outcome& outcome, const ModelInfo& info) {
   const Usage& usage = outcome.usage;
   Speed speed;
@@ -48,7 +36,7 @@ Speed speed_of(const Outcome& outcome, const ModelInfo& info) {
     speed.decode_tokens_per_second = steps / usage.decode_seconds;
     const double mean_kv_len = static_cast<double>(usage.prompt_tokens) + steps / 2;
     speed.decode_bytes_per_second =
-        bytes_per_decode_step(info, mean_kv_len) * speed.decode_tokens_per_second;
+        decode_bytes(info, mean_kv_len) * speed.decode_tokens_per_second;
   }
   return speed;
 }
@@ -69,7 +57,7 @@ std::shared_ptr<Model> load_model(const ModelOptions& options,
 std::unique_ptr<Engine> start_engine(const std::shared_ptr<Model>& model,
                                      const ModelOptions& options,
                                      int64_t n_real_tokens) {
-  check_context(options, model->impl().config);
+  check_context(options, model->shape());
   EngineOptions engine;
   engine.max_model_len = options.context;
   engine.max_sequences = 1;
@@ -77,8 +65,8 @@ std::unique_ptr<Engine> start_engine(const std::shared_ptr<Model>& model,
   return std::make_unique<Engine>(model, engine);
 }
 
-void check_context(const ModelOptions& options, const HfConfig& config) {
-  const int64_t longest = model_context_length(config);
+void check_context(const ModelOptions& options, const ModelShape& shape) {
+  const int64_t longest = shape.context_length();
   QWEN3_CHECK(
       options.context <= longest,
       ErrorKind::invalid_argument,

@@ -12,7 +12,6 @@
 #include "base/json.h"
 #include "cli/options.h"
 #include "cli/signals.h"
-#include "formats/hf_config.h"
 #include "qwen3/engine.h"
 #include "qwen3/model.h"
 
@@ -26,7 +25,7 @@ std::shared_ptr<Model> load_model(const ModelOptions& options,
                                   WeightsFrom from = WeightsFrom::checkpoint);
 
 // Throws Error{invalid_argument} when --context asks for more than the model was made for.
-void check_context(const ModelOptions& options, const HfConfig& config);
+void check_context(const ModelOptions& options, const ModelShape& shape);
 
 // Throws Error{invalid_argument} for an id that is not in [0, n_tokens). `option` gave the ids.
 void check_ids(std::span<const int32_t> ids, int64_t n_tokens, std::string_view option);

@@ -28,7 +28,7 @@ CoreOptions core_options(const Model& model, const EngineOptions& o, const Memor
                         .prefix_cache = o.prefix_cache},
           .limits = {.n_real_tokens = o.n_real_tokens > 0 ? o.n_real_tokens : vocab_size,
                      .max_model_len = plan.max_model_len,
-                     .has_head = static_cast<bool>(model.impl().weights.lm_head.weight)},
+                     .has_head = static_cast<bool>(impl_of(model).weights.lm_head.weight)},
           .max_waiting = o.max_waiting,
           .max_waiting_tokens = o.max_waiting_tokens,
           .eos_token_ids = model.generation_defaults().eos_token_ids,
@@ -43,8 +43,8 @@ struct Engine::Impl {
 
 Engine::Engine(std::shared_ptr<Model> model, const EngineOptions& options) {
   validate(options);
-  const Model::Impl& m = model->impl();
-  const int64_t context = model_context_length(m.config);
+  const Model::Impl& m = impl_of(*model);
+  const int64_t context = m.config.context_length();
   QWEN3_CHECK(options.max_model_len <= context,
               ErrorKind::invalid_argument,
               "max_model_len: expected at most the model's {} tokens, got {}",
@@ -59,7 +59,8 @@ Engine::Engine(std::shared_ptr<Model> model, const EngineOptions& options) {
       {.kv = {.dtype = plan.kv_dtype, .n_blocks = plan.n_blocks, .block_size = plan.block_size},
        .max_batch_tokens = options.max_batch_tokens,
        .max_logit_rows = max_logit_rows(options),
-       .max_model_len = plan.max_model_len});
+       .max_model_len = plan.max_model_len,
+       .operations = options.operations});
   impl_.reset(new Impl{{std::move(runner), std::move(core)}});
 }
 

@@ -74,7 +74,7 @@ std::unique_ptr<Sequence> EngineCore::make_sequence(Request request) {
   s->id = ++last_id_;
   s->sampling = std::move(request.sampling);
   s->cache_salt = std::move(request.cache_salt);
-  s->tap = std::move(request.tap);
+  s->tap = request.tap;
   s->fair_key = std::move(request.fair_key);
   s->priority = request.priority;
   s->seed = s->sampling.seed.value_or(mix64(seed_base_ + s->id));

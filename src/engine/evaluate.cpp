@@ -4,11 +4,12 @@
 #include <mutex>
 #include <numeric>
 
-#include "base/checked.h"
 #include "base/available_memory.h"
+#include "base/checked.h"
 #include "base/error.h"
 #include "engine/model_impl.h"
 #include "engine/plan.h"
+#include "trace/tracing_backend.h"
 
 namespace qwen3 {
 namespace {
@@ -18,7 +19,7 @@ constexpr int64_t kMaxChunk = 512;
 constexpr int64_t kMaxLogitBytes = 64 << 20;
 
 void check_ids(const HfConfig& c, std::span<const int32_t> ids) {
-  const int64_t context = model_context_length(c);
+  const int64_t context = c.context_length();
   QWEN3_CHECK(!ids.empty() && static_cast<int64_t>(ids.size()) <= context,
               ErrorKind::invalid_argument,
               "ids: expected 1 to {} tokens, got {}",
@@ -41,20 +42,20 @@ int64_t affordable_rows(const HfConfig& c) {
 
 }  // namespace
 
-Evaluation::Evaluation(Model& model, std::span<const int32_t> ids, Tap* tap, int64_t first_row)
-    : model_(model), ids_(ids), tap_(tap), first_row_(first_row) {
-  Model::Impl& m = model.impl();
+Evaluation::Evaluation(Model& model, std::span<const int32_t> ids, const EvaluationOptions& options)
+    : model_(model), ids_(ids), tap_(options.tap), first_row_(options.first_row) {
+  Model::Impl& m = impl_of(model);
   check_generates(m);
   check_ids(m.config, ids);
   const auto n_tokens = static_cast<int64_t>(ids.size());
-  QWEN3_CHECK(first_row >= 0 && first_row < n_tokens,
+  QWEN3_CHECK(first_row_ >= 0 && first_row_ < n_tokens,
               ErrorKind::invalid_argument,
               "first_row: expected 0 to {}, got {}",
               n_tokens - 1,
-              first_row);
+              first_row_);
   logit_chunk_ =
-      tap != nullptr ? n_tokens : std::min(n_tokens - first_row, affordable_rows(m.config));
-  token_chunk_ = std::max(logit_chunk_, std::min(first_row, kMaxChunk));
+      tap_ != nullptr ? n_tokens : std::min(n_tokens - first_row_, affordable_rows(m.config));
+  token_chunk_ = std::max(logit_chunk_, std::min(first_row_, kMaxChunk));
   shape_ = {
       .dtype = DType::f32, .n_blocks = ceil_div(n_tokens, kBlockSize), .block_size = kBlockSize};
   const int64_t needed =
@@ -67,8 +68,12 @@ Evaluation::Evaluation(Model& model, std::span<const int32_t> ids, Tap* tap, int
               format_bytes(needed),
               format_bytes(m.backend->available_bytes()));
   const std::lock_guard lock(m.backend_mutex);
-  kv_.emplace(m.config, *m.backend, shape_);
-  qwen3_.emplace(m.config, m.weights, *m.backend, token_chunk_, logit_chunk_, n_tokens);
+  if (options.operations != nullptr) {
+    timed_ = make_tracing_backend(*m.backend, *options.operations);
+  }
+  Backend& backend = timed_ ? *timed_ : *m.backend;
+  kv_.emplace(m.config, backend, shape_);
+  qwen3_.emplace(m.config, m.weights, backend, token_chunk_, logit_chunk_, n_tokens);
   positions_.resize(ids.size());
   blocks_.resize(static_cast<size_t>(shape_.n_blocks));
   slots_.resize(ids.size());
@@ -92,13 +97,13 @@ Tensor Evaluation::forward(int64_t begin, int64_t n_tokens, int64_t n_logit_rows
                     .logit_rows = std::span<const int32_t>(positions_)
                                       .subspan(count - static_cast<size_t>(n_logit_rows),
                                                static_cast<size_t>(n_logit_rows))};
-  return model_.impl().backend->to_host(qwen3_->forward(batch, kv_->layers(), tap_), logits_);
+  return impl_of(model_).backend->to_host(qwen3_->forward(batch, kv_->layers(), tap_), logits_);
 }
 
 std::optional<Evaluation::Rows> Evaluation::next() {
   const auto n_tokens = static_cast<int64_t>(ids_.size());
   if (at_ == n_tokens) return std::nullopt;
-  const std::lock_guard lock(model_.impl().backend_mutex);
+  const std::lock_guard lock(impl_of(model_).backend_mutex);
   while (at_ < first_row_) {
     const int64_t count = std::min(token_chunk_, first_row_ - at_);
     forward(at_, count, 0);
@@ -111,8 +116,11 @@ std::optional<Evaluation::Rows> Evaluation::next() {
   return rows;
 }
 
-void evaluate(Model& model, std::span<const int32_t> ids, Tap* tap, const OnLogits& on_logits) {
-  Evaluation evaluation(model, ids, tap, 0);
+void evaluate(Model& model,
+              std::span<const int32_t> ids,
+              const EvaluationOptions& options,
+              const OnLogits& on_logits) {
+  Evaluation evaluation(model, ids, options);
   while (const auto rows = evaluation.next()) on_logits(rows->first_row, rows->logits);
 }
 

@@ -5,14 +5,17 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "engine/kv_cache.h"
+#include "kernels/backend.h"
 #include "model/qwen3.h"
 #include "qwen3/model.h"
 #include "tensor/tensor.h"
+#include "trace/span_log.h"
 #include "trace/tap.h"
 
 namespace qwen3 {
@@ -21,18 +24,28 @@ namespace qwen3 {
 // call.
 using OnLogits = std::function<void(int64_t first_row, const Tensor& logits)>;
 
-// Calls on_logits with consecutive chunks. With a tap the whole sequence is one chunk, so that
-// every tapped tensor has all rows. `tap` may be null. Throws Error{invalid_argument} for ids out
-// of the vocabulary, no ids, or more than the context length; Error{out_of_memory} when buffers and
-// cache do not fit.
-void evaluate(Model& model, std::span<const int32_t> ids, Tap* tap, const OnLogits& on_logits);
+// Who listens is borrowed for the pass, and may be null.
+struct EvaluationOptions {
+  // Sees the tensors. The whole sequence is then one chunk, so that each of them has all rows.
+  Tap* tap = nullptr;
+  // Gets the time of every operation of this pass, and of no other pass of the model.
+  SpanLog* operations = nullptr;
+  int64_t first_row = 0;  // logits are wanted from here on; a tap wants all: REQUIRES 0 with it
+};
 
-// The same, pulled chunk by chunk, with logits of the rows from first_row on only. What evaluate()
-// and LogitStream (qwen3/logits.h) are made of.
+// Calls on_logits with consecutive chunks. Throws Error{invalid_argument} for ids out of the
+// vocabulary, no ids, or more than the context length; Error{out_of_memory} when buffers and cache
+// do not fit.
+void evaluate(Model& model,
+              std::span<const int32_t> ids,
+              const EvaluationOptions& options,
+              const OnLogits& on_logits);
+
+// The same, pulled chunk by chunk. What evaluate() and LogitStream (qwen3/logits.h) are made of.
 class Evaluation {
  public:
-  // Borrows everything. A tap wants all rows: REQUIRES first_row == 0 with it.
-  Evaluation(Model& model, std::span<const int32_t> ids, Tap* tap, int64_t first_row);
+  // Borrows model, ids, and who listens.
+  Evaluation(Model& model, std::span<const int32_t> ids, const EvaluationOptions& options);
 
   struct Rows {
     int64_t first_row;
@@ -49,6 +62,7 @@ class Evaluation {
   int64_t first_row_, logit_chunk_, token_chunk_;
   int64_t at_ = 0;  // tokens done
   KvCacheShape shape_;
+  std::unique_ptr<Backend> timed_;  // around the model's; null: nobody wants the time
   std::optional<KvCache> kv_;
   std::optional<Qwen3> qwen3_;
   std::vector<int32_t> positions_, blocks_;

@@ -8,7 +8,7 @@ namespace qwen3 {
 
 struct LogitStream::State {
   State(std::shared_ptr<Model> m, std::vector<int32_t> i, int64_t first_row)
-      : model(std::move(m)), ids(std::move(i)), evaluation(*model, ids, nullptr, first_row) {}
+      : model(std::move(m)), ids(std::move(i)), evaluation(*model, ids, {.first_row = first_row}) {}
 
   std::shared_ptr<Model> model;
   std::vector<int32_t> ids;

@@ -4,43 +4,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
-#include "base/input_file.h"
+#include "engine/load_plan.h"
 #include "engine/model_impl.h"
 #include "engine/plan.h"
 #include "formats/checkpoint.h"
 
 namespace qwen3 {
 namespace {
-
-constexpr size_t kMaxConfigBytes = 16 << 20;
-
-WeightsDType parse_dtype(const std::string& name) {
-  if (name == "auto") return WeightsDType::as_stored;
-  if (name == "float32") return WeightsDType::f32;
-  if (name == "bfloat16") return WeightsDType::bf16;
-  fail(ErrorKind::invalid_argument, "dtype: expected auto, float32 or bfloat16, got \"{}\"", name);
-}
-
-WeightType type_in_memory(WeightsDType wanted, WeightType stored) {
-  switch (wanted) {
-    case WeightsDType::f32:
-      return WeightType::f32;
-    case WeightsDType::bf16:
-      return WeightType::bf16;
-    case WeightsDType::as_stored:
-      break;
-  }
-  return stored;
-}
-
-// The checkpoint's type for its matrices; config.json may say something else.
-WeightType stored_type(const TensorSource& checkpoint) {
-  const SourceTensor* embed = checkpoint.find("model.embed_tokens.weight");
-  return embed != nullptr ? embed->type : weight_type_of(checkpoint.config().dtype);
-}
 
 GenerationDefaults defaults_of(const HfConfig& config, const GenerationConfig& g) {
   GenerationDefaults d{.do_sample = g.do_sample,
@@ -58,11 +32,6 @@ GenerationDefaults defaults_of(const HfConfig& config, const GenerationConfig& g
   return d;
 }
 
-void choose_backend(Model::Impl& impl, const LoadOptions& o) {
-  impl.threads = std::make_unique<ThreadPool>(team_size(o.n_threads));
-  impl.backend = make_backend({.name = o.backend, .isa = o.cpu_isa, .threads = impl.threads.get()});
-}
-
 std::string base_name(const std::filesystem::path& directory) {
   const std::filesystem::path clean = directory.lexically_normal();
   return (clean.has_filename() ? clean.filename() : clean.parent_path().filename()).string();
@@ -74,21 +43,26 @@ Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Model::~Model() = default;
 const ModelInfo& Model::info() const { return impl_->info; }
 const GenerationDefaults& Model::generation_defaults() const { return impl_->generation_defaults; }
+const ModelShape& Model::shape() const { return impl_->config; }
+Model::Impl& impl_of(const Model& model) { return *model.impl_; }
 
-std::shared_ptr<Model> make_model(std::unique_ptr<Model::Impl> impl, std::string name) {
-  const HfConfig& c = impl->config;
+std::shared_ptr<Model> make_model(ModelParts parts, std::string name) {
+  auto impl = std::make_unique<Model::Impl>();
+  static_cast<ModelParts&>(*impl) = std::move(parts);
   if (impl->threads == nullptr) impl->threads = std::make_unique<ThreadPool>(1);
+  const HfConfig& c = impl->config;
   const BackendInfo backend = impl->backend->info();
   const EngineOptions defaults;
   impl->info = {
       .name = std::move(name),
-      .model_type = c.model_type == ModelType::qwen3 ? "qwen3" : "qwen3_moe",
+      .model_type = c.moe() ? "qwen3_moe" : "qwen3",
       .dtype = std::string(weight_type_name(impl->weight_type)),
       .backend = fmt::format("{} ({}, {} thread{})",
                              backend.name,
                              backend.hardware,
                              backend.n_threads,
                              backend.n_threads == 1 ? "" : "s"),
+      .n_threads = backend.n_threads,
       .n_parameters = n_parameters(c),
       .n_active_parameters = n_active_parameters(c),
       .weight_bytes = impl->weights.n_bytes(),
@@ -111,28 +85,23 @@ void check_generates(const Model::Impl& impl) {
 
 std::shared_ptr<Model> Model::load(const std::filesystem::path& directory,
                                    const LoadOptions& options) {
-  const WeightsDType wanted = parse_dtype(options.dtype);
-  auto impl = std::make_unique<Impl>();
-  if (options.random_weights) {
-    const std::filesystem::path path = directory / "config.json";
-    impl->config = parse_hf_config(read_text_file(path, kMaxConfigBytes), path.string());
-    choose_backend(*impl, options);
-    impl->weight_type = type_in_memory(wanted, weight_type_of(impl->config.dtype));
-    impl->weights = random_weights(impl->config,
-                                   *impl->backend,
-                                   impl->weight_type,
-                                   options.random_seed,
-                                   impl->backend->info().n_threads);
+  const WeightsDType wanted = parse_weights_dtype(options.dtype);
+  std::optional<Checkpoint> checkpoint;
+  if (!options.random_weights) checkpoint.emplace(Checkpoint::open(directory));
+  LoadPlan plan = checkpoint ? plan_load(*checkpoint, options) : plan_load(directory, options);
+  const int n_threads = plan.backend->info().n_threads;
+  ModelParts parts{.config = std::move(plan.config),
+                   .threads = std::move(plan.threads),
+                   .backend = std::move(plan.backend),
+                   .weight_type = plan.weight_type};
+  if (checkpoint) {
+    parts.generation_defaults = defaults_of(parts.config, checkpoint->generation_config());
+    parts.weights = load_weights(*checkpoint, *parts.backend, wanted, n_threads, options.progress);
   } else {
-    const Checkpoint checkpoint = Checkpoint::open(directory);
-    impl->config = checkpoint.config();
-    impl->generation_defaults = defaults_of(impl->config, checkpoint.generation_config());
-    choose_backend(*impl, options);
-    impl->weight_type = type_in_memory(wanted, stored_type(checkpoint));
-    impl->weights = load_weights(
-        checkpoint, *impl->backend, wanted, impl->backend->info().n_threads, options.progress);
+    parts.weights = random_weights(
+        parts.config, *parts.backend, parts.weight_type, options.random_seed, n_threads);
   }
-  return make_model(std::move(impl), base_name(directory));
+  return make_model(std::move(parts), base_name(directory));
 }
 
 }  // namespace qwen3

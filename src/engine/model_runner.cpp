@@ -6,23 +6,27 @@
 
 #include "engine/model_impl.h"
 #include "model/qwen3.h"
+#include "trace/tracing_backend.h"
 
 namespace qwen3 {
 namespace {
 
 class Qwen3Runner final : public ModelRunner {
  public:
-  Qwen3Runner(std::shared_ptr<Model> model, const RunnerShape& shape)
+  Qwen3Runner(std::shared_ptr<Model> model, const RunnerOptions& options)
       : model_(std::move(model)),
-        impl_(model_->impl()),
-        kv_(impl_.config, *impl_.backend, shape.kv) {
+        impl_(impl_of(*model_)),
+        kv_(impl_.config, *impl_.backend, options.kv) {
     const std::lock_guard lock(impl_.backend_mutex);
+    if (options.operations != nullptr) {
+      timed_ = make_tracing_backend(*impl_.backend, *options.operations);
+    }
     qwen3_.emplace(impl_.config,
                    impl_.weights,
-                   *impl_.backend,
-                   shape.max_batch_tokens,
-                   shape.max_logit_rows,
-                   shape.max_model_len);
+                   timed_ ? *timed_ : *impl_.backend,
+                   options.max_batch_tokens,
+                   options.max_logit_rows,
+                   options.max_model_len);
   }
 
   int64_t vocab_size() const override { return impl_.config.vocab_size; }
@@ -50,6 +54,7 @@ class Qwen3Runner final : public ModelRunner {
  private:
   std::shared_ptr<Model> model_;
   Model::Impl& impl_;
+  std::unique_ptr<Backend> timed_;  // around the model's; null: nobody wants the time
   KvCache kv_;
   std::optional<Qwen3> qwen3_;
   HostBuffer logits_, hidden_;
@@ -58,8 +63,8 @@ class Qwen3Runner final : public ModelRunner {
 }  // namespace
 
 std::unique_ptr<ModelRunner> make_model_runner(std::shared_ptr<Model> model,
-                                               const RunnerShape& shape) {
-  return std::make_unique<Qwen3Runner>(std::move(model), shape);
+                                               const RunnerOptions& options) {
+  return std::make_unique<Qwen3Runner>(std::move(model), options);
 }
 
 }  // namespace qwen3

@@ -13,6 +13,7 @@
 #include "qwen3/error.h"
 #include "qwen3/model.h"
 #include "tensor/tensor.h"
+#include "trace/span_log.h"
 #include "trace/tap.h"
 
 namespace qwen3 {
@@ -40,15 +41,16 @@ class ModelRunner {
   virtual int n_threads() const { return 1; }
 };
 
-struct RunnerShape {
+struct RunnerOptions {
   KvCacheShape kv;
   int64_t max_batch_tokens = 0;
   int64_t max_logit_rows = 0;
   int64_t max_model_len = 0;
+  SpanLog* operations = nullptr;  // as EngineOptions'
 };
 
 // Runs the model's forward pass over a KV cache of its own. Keeps the model alive.
 std::unique_ptr<ModelRunner> make_model_runner(std::shared_ptr<Model> model,
-                                               const RunnerShape& shape);
+                                               const RunnerOptions& options);
 
 }  // namespace qwen3

@@ -38,16 +38,6 @@ int64_t default_blocks(int64_t wanted_len,
 
 }  // namespace
 
-int64_t model_context_length(const HfConfig& c) {
-  const RopeScaling& r = c.rope_scaling;
-  if (r.type == RopeScaling::Type::none || r.original_max_position_embeddings == 0) {
-    return c.max_position_embeddings;
-  }
-  const double stretched = static_cast<double>(r.original_max_position_embeddings) * r.factor;
-  return std::max(c.max_position_embeddings,
-                  static_cast<int64_t>(std::min(stretched, static_cast<double>(1 << 30))));
-}
-
 DType kv_dtype_of(const EngineOptions& options, WeightType weight_type) {
   if (options.kv_dtype == "float32") return DType::f32;
   if (options.kv_dtype == "bfloat16") return DType::bf16;
@@ -65,7 +55,7 @@ MemoryPlan plan_memory(const HfConfig& c,
   MemoryPlan p;
   p.available_bytes = available_bytes;
   p.weight_bytes = weight_bytes;
-  const int64_t context = model_context_length(c);
+  const int64_t context = c.context_length();
   const int64_t wanted_len = o.max_model_len > 0 ? o.max_model_len : context;
   p.activation_bytes = Qwen3::buffer_bytes(
       c, backend, o.max_batch_tokens, max_logit_rows(o), std::min(wanted_len, context));

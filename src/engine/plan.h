@@ -26,9 +26,6 @@ struct MemoryPlan {
   std::string problem;          // empty: it fits
 };
 
-// Longest sequence that the position embedding was made for (YaRN stretches it).
-int64_t model_context_length(const HfConfig& config);
-
 // "auto" is bfloat16 for 16-bit weights, else float32.
 DType kv_dtype_of(const EngineOptions& options, WeightType weight_type);
 

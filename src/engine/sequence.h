@@ -52,8 +52,8 @@ struct Sequence {
   PrefixCache::Serial last_known = PrefixCache::kRoot;  // the entry of the last of them
   int64_t refused_at = -1;  // BlockPool::n_frees() when it last found no room
 
-  std::shared_ptr<Tap> tap;  // may be null
-  int64_t n_shown = 0;       // leading tokens that the tap has seen; a preemption keeps it
+  Tap* tap = nullptr;   // borrowed; may be null
+  int64_t n_shown = 0;  // leading tokens that the tap has seen; a preemption keeps it
 
   Usage usage;
   Clock::time_point submitted, admitted, first_token;

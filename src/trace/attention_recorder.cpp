@@ -148,13 +148,13 @@ void AttentionRecorder::from_probabilities(Layer& layer, const Tensor& p) {
 }
 
 void AttentionRecorder::compute(Layer& layer) {
-  const int64_t n_heads = facts_.num_attention_heads, head_dim = facts_.head_dim;
-  const int64_t n_kv_heads = facts_.num_key_value_heads;
+  const int64_t n_heads = shape_.num_attention_heads, head_dim = shape_.head_dim;
+  const int64_t n_kv_heads = shape_.num_key_value_heads;
   const int64_t n_rows = static_cast<int64_t>(q_.size()) / (n_heads * head_dim);
   const int64_t n_keys = static_cast<int64_t>(layer.keys.size()) / (n_kv_heads * head_dim);
-  const int64_t window = facts_.layer_sliding_window.empty()
+  const int64_t window = shape_.layer_sliding_window.empty()
                              ? 0
-                             : facts_.layer_sliding_window[static_cast<size_t>(layer.layer)];
+                             : shape_.layer_sliding_window[static_cast<size_t>(layer.layer)];
   const double scale = 1 / std::sqrt(static_cast<double>(head_dim));
   const int64_t stride = n_keys <= max_map_tokens_ ? 1 : query_stride(n_rows);
   add_tokens(layer, n_heads, n_keys);

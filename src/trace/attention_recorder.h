@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "trace/model_facts.h"
+#include "qwen3/shape.h"
 #include "trace/tap.h"
 
 namespace qwen3 {
@@ -40,9 +40,9 @@ class AttentionRecorder final : public Tap {
  public:
   static constexpr int64_t kTop = 5;
 
-  // Maps are kept for sequences of up to max_map_tokens. `facts` is borrowed.
-  AttentionRecorder(const ModelFacts& facts, int64_t max_map_tokens)
-      : facts_(facts), max_map_tokens_(max_map_tokens) {}
+  // Maps are kept for sequences of up to max_map_tokens. `shape` is borrowed.
+  AttentionRecorder(const ModelShape& shape, int64_t max_map_tokens)
+      : shape_(shape), max_map_tokens_(max_map_tokens) {}
 
   // One sequence, its tokens in order, from the first.
   bool wants(std::string_view name) const override;
@@ -67,10 +67,10 @@ class AttentionRecorder final : public Tap {
   // The names of queries and keys as the scores see them. With the order of the educational model
   // the norm comes last.
   std::string_view query_name() const {
-    return facts_.qk_norm_after_rope ? "self_attn.q_norm" : "self_attn.q_rope";
+    return shape_.qk_norm_after_rope ? "self_attn.q_norm" : "self_attn.q_rope";
   }
   std::string_view key_name() const {
-    return facts_.qk_norm_after_rope ? "self_attn.k_norm" : "self_attn.k_rope";
+    return shape_.qk_norm_after_rope ? "self_attn.k_norm" : "self_attn.k_rope";
   }
   Layer& layer_at(int64_t index);
   void append(std::vector<float>& copy, const Tensor& value) const;
@@ -79,7 +79,7 @@ class AttentionRecorder final : public Tap {
   void add_tokens(Layer& layer, int64_t n_heads, int64_t n_tokens) const;
   void add_query(Head& head, std::span<const float> row) const;
 
-  const ModelFacts& facts_;
+  const ModelShape& shape_;
   int64_t max_map_tokens_;
   std::vector<float> q_;  // [n_rows, heads, head_dim] of the layer that runs
   std::vector<Layer> layers_;

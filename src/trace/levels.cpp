@@ -50,11 +50,11 @@ std::string_view trace_level_name(TraceLevel level) {
   return "?";
 }
 
-LevelTap::LevelTap(TraceLevel level, const ModelFacts& facts, TraceLanguage language, Print print)
+LevelTap::LevelTap(TraceLevel level, const ModelShape& shape, TraceLanguage language, Print print)
     : level_(level),
-      facts_(facts),
+      shape_(shape),
       chinese_(language == TraceLanguage::chinese ||
-               (language == TraceLanguage::as_original && !facts.moe)),
+               (language == TraceLanguage::as_original && !shape.moe())),
       print_(std::move(print)) {}
 
 // A token's pass has dozens of lines, so a line must cost little beside a small model's operations:
@@ -78,7 +78,7 @@ void LevelTap::layer_tensor(std::string_view part, std::string_view shape) {
 }
 
 std::string LevelTap::heads(int64_t n_heads) const {
-  return tuple(1, n_heads, n_tokens_, facts_.head_dim);
+  return tuple(1, n_heads, n_tokens_, shape_.head_dim);
 }
 
 std::string LevelTap::flat(int64_t features) const { return tuple(1, n_tokens_, features); }
@@ -86,7 +86,7 @@ std::string LevelTap::flat(int64_t features) const { return tuple(1, n_tokens_, 
 void LevelTap::begin_step(std::span<const int32_t> positions) {
   n_tokens_ = static_cast<int64_t>(positions.size());
   n_keys_ = positions.empty() ? 0 : int64_t{positions.back()} + 1;
-  hidden_ = flat(facts_.hidden_size);
+  hidden_ = flat(shape_.hidden_size);
   const std::string ids = tuple(1, n_tokens_), mask = tuple(1, 1, n_tokens_, n_keys_);
   always({"Trace level=",
           trace_level_name(level_),
@@ -97,7 +97,7 @@ void LevelTap::begin_step(std::span<const int32_t> positions) {
                    : "position_ids was not provided, generated from input_ids"});
   tensor_line("model.position_ids", ids, kIds);
   tensor_line("model.attention_mask", mask, kFloat);
-  if (facts_.moe) return;
+  if (shape_.moe()) return;
   line(TraceLevel::input_flow,
        {"model.inputs: input_ids", ids, " + attention_mask", mask, " -> position_ids", ids});
   line(TraceLevel::compact,
@@ -133,19 +133,19 @@ void LevelTap::tensor(std::string_view name, const Tensor& value) {
 
 void LevelTap::of_model(std::string_view part, const Tensor& value) {
   // The rows of the last two are those whose logits are wanted.
-  const std::string hidden = tuple(1, value.dim(0), facts_.hidden_size);
+  const std::string hidden = tuple(1, value.dim(0), shape_.hidden_size);
   if (part == "embed_tokens") {
     line(TraceLevel::input_flow, {"model.embedding: input_ids -> hidden_states", hidden});
     line(TraceLevel::compact, {"model.embedding: ", hidden});
     tensor_line("model.embedding_output", hidden, kFloat);
-    if (!facts_.moe) return;
-    const std::string ids = tuple(1, n_tokens_), angles = flat(facts_.head_dim);
+    if (!shape_.moe()) return;
+    const std::string ids = tuple(1, n_tokens_), angles = flat(shape_.head_dim);
     line(TraceLevel::input_flow, {"model.rotary_emb: position_ids", ids, " -> cos/sin", angles});
   } else if (part == "norm") {
     if (level_ != TraceLevel::verbose) always({"model.final_norm: ", hidden});
     tensor_line("model.final_norm_output", hidden, kFloat);
   } else if (part == "logits") {
-    const std::string logits = tuple(1, value.dim(0), facts_.vocab_size);
+    const std::string logits = tuple(1, value.dim(0), shape_.vocab_size);
     line(TraceLevel::input_flow, {"lm_head.flow: hidden_states", hidden, " -> logits", logits});
     line(TraceLevel::compact, {"lm_head.flow: hidden", hidden, " -> logits", logits});
     tensor_line("lm_head.logits", logits, kFloat);
@@ -167,9 +167,9 @@ void LevelTap::of_layer(const TapName& tap) {
     layer_tensor(".after_attn_residual", hidden_);
   } else if (tap.part == "post_attention_layernorm") {
     layer_tensor(".after_post_attn_layernorm", hidden_);
-    layer_tensor(facts_.is_sparse(tap.layer) ? ".moe.input" : ".mlp.input", hidden_);
+    layer_tensor(shape_.is_sparse(tap.layer) ? ".moe.input" : ".mlp.input", hidden_);
   } else if (tap.part == "output") {
-    flow_of_layer(facts_.is_sparse(tap.layer));
+    flow_of_layer(shape_.is_sparse(tap.layer));
     layer_tensor(".output", hidden_);
     line(TraceLevel::verbose, {chinese_ ? "离开 Decoder Layer " : "leave decoder layer ", number});
   }
@@ -182,7 +182,7 @@ void LevelTap::flow_of_layer(bool sparse) {
     flow_of_experts();
     line(TraceLevel::input_flow, {layer_, ".moe.flow: in", h, " -> out", h});
   } else {
-    flow_of_mlp(layer_ + ".", h, flat(facts_.intermediate_size));
+    flow_of_mlp(layer_ + ".", h, flat(shape_.intermediate_size));
   }
   line(TraceLevel::input_flow, {layer_, ".flow: in", h, " -> attn", h, " -> mlp", h, " -> out", h});
   line(TraceLevel::compact,
@@ -196,10 +196,10 @@ void LevelTap::flow_of_experts() {
   for (const int64_t n_rows : histogram_) {
     loads.append(loads.empty() ? "" : ", ").append(std::to_string(n_rows));
     if (n_rows == 0) continue;
-    const std::string inner = tuple(n_rows, facts_.moe_intermediate_size);
-    flow_of_mlp("", tuple(n_rows, facts_.hidden_size), inner);
+    const std::string inner = tuple(n_rows, shape_.moe_intermediate_size);
+    flow_of_mlp("", tuple(n_rows, shape_.hidden_size), inner);
   }
-  const std::string top_k = std::to_string(facts_.num_experts_per_tok);
+  const std::string top_k = std::to_string(shape_.num_experts_per_tok);
   line(TraceLevel::compact, {layer_, ".moe.routing: top_k=", top_k, " expert_hist=[", loads, "]"});
 }
 
@@ -210,7 +210,7 @@ void LevelTap::flow_of_mlp(std::string_view where, std::string_view outer, std::
 }
 
 void LevelTap::of_attention(std::string_view part) {
-  const std::string q = heads(facts_.num_attention_heads), k = heads(facts_.num_key_value_heads);
+  const std::string q = heads(shape_.num_attention_heads), k = heads(shape_.num_key_value_heads);
   if (part == "self_attn.v_proj") {
     projections(q, k);
   } else if (part == "self_attn.q_norm") {
@@ -229,8 +229,8 @@ void LevelTap::of_attention(std::string_view part) {
 }
 
 void LevelTap::projections(std::string_view q_heads, std::string_view k_heads) {
-  const std::string q = flat(facts_.num_attention_heads * facts_.head_dim);
-  const std::string k = flat(facts_.num_key_value_heads * facts_.head_dim);
+  const std::string q = flat(shape_.num_attention_heads * shape_.head_dim);
+  const std::string k = flat(shape_.num_key_value_heads * shape_.head_dim);
   line(TraceLevel::compact, {layer_, ".attn.qkv_proj: q", q, " k", k, " v", k});
   line(TraceLevel::compact, {layer_, ".attn.qkv_head: q", q_heads, " k", k_heads, " v", k_heads});
   layer_tensor(".attn.q_proj", q);
@@ -243,9 +243,9 @@ void LevelTap::projections(std::string_view q_heads, std::string_view k_heads) {
 
 // Our attention repeats no keys and keeps no scores; the lines say the shapes of the mathematics.
 void LevelTap::scores(std::string_view q) {
-  const std::string keys = tuple(1, facts_.num_attention_heads, n_keys_, facts_.head_dim);
-  const std::string shape = tuple(1, facts_.num_attention_heads, n_tokens_, n_keys_);
-  const std::string_view after = facts_.qk_norm_after_rope ? ".attn.after_rope_qknorm_gqa: q"
+  const std::string keys = tuple(1, shape_.num_attention_heads, n_keys_, shape_.head_dim);
+  const std::string shape = tuple(1, shape_.num_attention_heads, n_tokens_, n_keys_);
+  const std::string_view after = shape_.qk_norm_after_rope ? ".attn.after_rope_qknorm_gqa: q"
                                                            : ".attn.after_qknorm_rope_gqa: q";
   line(TraceLevel::compact, {layer_, after, q, " k", keys, " v", keys});
   line(TraceLevel::compact, {layer_, ".attn.score_to_context: scores", shape, " -> context", q});
@@ -259,18 +259,18 @@ void LevelTap::scores(std::string_view q) {
 
 void LevelTap::of_mlp(std::string_view part, const Tensor& value) {
   if (part == "mlp.selected_experts") {
-    histogram_.assign(static_cast<size_t>(facts_.num_experts), 0);
+    histogram_.assign(static_cast<size_t>(shape_.num_experts), 0);
     for (int64_t i = 0; i < value.numel(); ++i) ++histogram_[static_cast<size_t>(value.i32()[i])];
   } else if (part == "mlp.router_logits") {
     layer_tensor(".moe.router_logits", tuple(value.dim(0), value.dim(1)));
   } else if (part == "mlp.output") {
     layer_tensor(".moe.output", hidden_);
   } else if (part == "mlp.gate_proj") {
-    layer_tensor(".mlp.gate_proj", flat(facts_.intermediate_size));
+    layer_tensor(".mlp.gate_proj", flat(shape_.intermediate_size));
   } else if (part == "mlp.up_proj") {
-    layer_tensor(".mlp.up_proj", flat(facts_.intermediate_size));
+    layer_tensor(".mlp.up_proj", flat(shape_.intermediate_size));
   } else if (part == "mlp.act") {
-    layer_tensor(".mlp.swiglu_hidden", flat(facts_.intermediate_size));
+    layer_tensor(".mlp.swiglu_hidden", flat(shape_.intermediate_size));
   } else if (part == "mlp.down_proj") {
     layer_tensor(".mlp.output", hidden_);
   }
@@ -292,7 +292,7 @@ void LevelTap::of_expert(std::string_view step, const Tensor& value) {
 }
 
 void LevelTap::cross_entropy(double loss) {
-  always({"lm_head.", facts_.moe ? "ce_loss" : "loss", "=", fmt::format("{:.6f}", loss)});
+  always({"lm_head.", shape_.moe() ? "ce_loss" : "loss", "=", fmt::format("{:.6f}", loss)});
 }
 
 void LevelTap::router_aux_loss(double loss) {

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-#include "trace/model_facts.h"
+#include "qwen3/shape.h"
 #include "trace/tap.h"
 #include "trace/tap_name.h"
 
@@ -34,8 +34,8 @@ class LevelTap final : public Tap {
  public:
   using Print = std::function<void(std::string_view line)>;  // without a line end
 
-  // `facts` is borrowed.
-  LevelTap(TraceLevel level, const ModelFacts& facts, TraceLanguage language, Print print);
+  // `shape` is borrowed.
+  LevelTap(TraceLevel level, const ModelShape& shape, TraceLanguage language, Print print);
 
   // Every pass has its lines, as a call of the original has: one sequence, with the keys of the
   // tokens before.
@@ -69,7 +69,7 @@ class LevelTap final : public Tap {
   std::string flat(int64_t features) const;  // "(1, S, features)"
 
   TraceLevel level_;
-  const ModelFacts& facts_;
+  const ModelShape& shape_;
   bool chinese_;
   Print print_;
   std::string text_;  // of the line that is made

@@ -24,9 +24,9 @@ uint8_t quantised(float share) {
   return static_cast<uint8_t>(std::lround(std::clamp(share, 0.0f, 1.0f) * 255));
 }
 
-Json facts_json(const ModelFacts& f) {
-  return {{"name", f.name},
-          {"moe", f.moe},
+Json model_json(const std::string& name, const ModelShape& f) {
+  return {{"name", name},
+          {"moe", f.moe()},
           {"layers", f.num_hidden_layers},
           {"sparse", f.layer_is_sparse},
           {"vocab_size", f.vocab_size},
@@ -140,7 +140,7 @@ std::string html_report(const ReportInput& input) {
   Json data{
       {"lang", input.chinese ? "zh" : "en"},
       {"subtitle", input.subtitle},
-      {"model", facts_json(*input.facts)},
+      {"model", model_json(input.model_name, *input.shape)},
       {"tokens", tokens_json(input.tokens)},
       {"n_prompt", input.n_prompt < 0 ? static_cast<int64_t>(input.tokens.size()) : input.n_prompt},
       {"tokens_not_recorded", input.n_not_recorded},

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "qwen3/shape.h"
 #include "trace/attention_recorder.h"
 #include "trace/logit_lens.h"
-#include "trace/model_facts.h"
 #include "trace/routing.h"
 #include "trace/span_log.h"
 #include "trace/statistics.h"
@@ -21,14 +21,15 @@ struct ReportToken {
   std::string text;
 };
 
-// Borrows what was recorded. Pointers may be null: that part of the page says so.
+// Borrows what was recorded. Other pointers may be null: that part of the page says so.
 struct ReportInput {
-  const ModelFacts* facts = nullptr;
-  std::string subtitle;             // model, parameters, backend
-  std::vector<ReportToken> tokens;  // of the prompt, then generated
-  int64_t n_prompt = -1;            // tokens from here on were generated; -1: none
-  int64_t n_not_recorded = 0;       // tokens behind them that ran, but were not recorded
-  std::vector<ReportToken> named;   // texts of the ids that the lens predicts
+  std::string model_name;
+  const ModelShape* shape = nullptr;  // not null
+  std::string subtitle;               // model, parameters, backend
+  std::vector<ReportToken> tokens;    // of the prompt, then generated
+  int64_t n_prompt = -1;              // tokens from here on were generated; -1: none
+  int64_t n_not_recorded = 0;         // tokens behind them that ran, but were not recorded
+  std::vector<ReportToken> named;     // texts of the ids that the lens predicts
   const std::vector<TapRecord>* taps = nullptr;
   const std::vector<LayerRouting>* routing = nullptr;
   const LogitLens* lens = nullptr;

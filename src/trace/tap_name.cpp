@@ -36,27 +36,27 @@ TapName parse_tap_name(std::string_view name) {
   return parsed;
 }
 
-std::vector<std::string> all_tap_names(const ModelFacts& facts) {
+std::vector<std::string> all_tap_names(const ModelShape& shape) {
   std::vector<std::string> names{"rotary_cos", "rotary_sin", "embed_tokens"};
-  for (int64_t i = 0; i < facts.num_hidden_layers; ++i) {
+  for (int64_t i = 0; i < shape.num_hidden_layers; ++i) {
     const std::string layer = "layers." + std::to_string(i) + ".";
     const auto add = [&](const std::string& block, std::initializer_list<const char*> parts) {
       for (const char* part : parts) names.push_back(layer + block + part);
     };
     add("", {"input_layernorm"});
     add("self_attn.", {"q_proj", "k_proj", "v_proj"});
-    if (facts.qk_norm_after_rope) {
+    if (shape.qk_norm_after_rope) {
       add("self_attn.", {"q_rope", "k_rope", "q_norm", "k_norm"});
     } else {
       add("self_attn.", {"q_norm", "k_norm", "q_rope", "k_rope"});
     }
     add("self_attn.", {"probs", "mix", "o_proj"});
     add("", {"attn_residual", "post_attention_layernorm"});
-    if (!facts.is_sparse(i)) {
+    if (!shape.is_sparse(i)) {
       add("mlp.", {"gate_proj", "up_proj", "act", "down_proj"});
     } else {
       add("mlp.", {"router_logits", "routing_weights", "selected_experts"});
-      for (int64_t e = 0; e < facts.num_experts; ++e) {
+      for (int64_t e = 0; e < shape.num_experts; ++e) {
         add("mlp.experts." + std::to_string(e), {".input", ".gate_proj", ".up_proj", ".act", ""});
       }
       add("mlp.", {"output"});

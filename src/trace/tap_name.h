@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "trace/model_facts.h"
+#include "qwen3/shape.h"
 
 namespace qwen3 {
 
@@ -28,6 +28,6 @@ TapName parse_tap_name(std::string_view name);
 
 // Every name that a forward pass of this model can show, in order. Of the experts, those that no
 // token chooses will not come; "probs" comes from the reference backend only.
-std::vector<std::string> all_tap_names(const ModelFacts& facts);
+std::vector<std::string> all_tap_names(const ModelShape& shape);
 
 }  // namespace qwen3

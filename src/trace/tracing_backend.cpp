@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <set>
-#include <utility>
 
 namespace qwen3 {
 namespace {
@@ -24,8 +23,7 @@ double n_experts_used(const Backend& backend, const Routing& routing) {
 
 class TracingBackend final : public Backend {
  public:
-  TracingBackend(std::unique_ptr<Backend> inner, SpanLog& log)
-      : inner_(std::move(inner)), log_(log) {}
+  TracingBackend(Backend& inner, SpanLog& log) : inner_(&inner), log_(log) {}
 
   BackendInfo info() const override { return inner_->info(); }
   WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const override {
@@ -233,14 +231,14 @@ class TracingBackend final : public Backend {
     return work;
   }
 
-  std::unique_ptr<Backend> inner_;
+  Backend* const inner_;
   SpanLog& log_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> make_tracing_backend(std::unique_ptr<Backend> inner, SpanLog& log) {
-  return std::make_unique<TracingBackend>(std::move(inner), log);
+std::unique_ptr<Backend> make_tracing_backend(Backend& inner, SpanLog& log) {
+  return std::make_unique<TracingBackend>(inner, log);
 }
 
 }  // namespace qwen3

@@ -9,8 +9,8 @@
 
 namespace qwen3 {
 
-// `log` is borrowed and must outlive the backend. An operation that an observer listens to runs as
-// its definition, and the primitive ones are recorded instead.
-std::unique_ptr<Backend> make_tracing_backend(std::unique_ptr<Backend> inner, SpanLog& log);
+// Borrows both, for as long as it lives; who calls `inner` may call it, one at a time. An operation
+// that an observer listens to runs as its definition, and the primitive ones are recorded instead.
+std::unique_ptr<Backend> make_tracing_backend(Backend& inner, SpanLog& log);
 
 }  // namespace qwen3

@@ -104,9 +104,11 @@ std::unique_ptr<ServedModel> make_model(InjectedServer::Brain brain,
   info.name = "nano";
   info.vocab_size = kVocab;
   info.max_position_embeddings = kContext;
-  return make_served_model(
-      {.text = std::move(text), .generator = std::move(generator), .info = info, .hidden_size = 64},
-      options);
+  return make_served_model({.text = std::move(text),
+                            .generator = std::move(generator),
+                            .info = info,
+                            .shape = {.hidden_size = 64}},
+                           options);
 }
 
 // Turns what has no memory into the client's fault.

@@ -16,6 +16,7 @@
 #include "engine/evaluate.h"
 #include "engine/model_impl.h"
 #include "engine/sampler.h"
+#include "support/load_model.h"
 #include "support/temp_dir.h"
 
 namespace qwen3 {
@@ -24,7 +25,7 @@ namespace {
 const std::filesystem::path kModels = QWEN3_SOURCE_DIR "/tests/data/models";
 
 std::shared_ptr<Model> load(const std::string& name, const std::string& backend) {
-  return Model::load(kModels / name, {.backend = backend, .n_threads = 2});
+  return test::load_model(kModels / name, {.backend = backend, .n_threads = 2});
 }
 
 struct Answer {
@@ -59,10 +60,10 @@ TEST(Engine, ContinuesGreedilyAsTransformersDoes) {
         parse_json(read_text_file(entry.path() / "golden.json", 1 << 20), "golden.json");
     if (!golden.contains("greedy")) continue;
     ++n_models;
-    for (const char* backend : {"reference", "cpu"}) {
+    for (const char* backend : {"reference", "cpu", "far"}) {
       // float32 throughout, as the goldens were made: 16-bit products round activations.
       Engine engine(
-          Model::load(entry.path(), {.backend = backend, .dtype = "float32", .n_threads = 2}),
+          test::load_model(entry.path(), {.backend = backend, .dtype = "float32", .n_threads = 2}),
           {.kv_dtype = "float32", .block_size = 16, .max_batch_tokens = 64});
       for (const Json& g : golden["greedy"]) {
         const auto expected = g["ids"].get<std::vector<int32_t>>();
@@ -105,7 +106,7 @@ Request random_request(std::mt19937& random, int64_t vocab_size) {
 // in a pool that holds few of them, with chunks of several sizes, with and without prefix cache.
 TEST(Engine, CompanyChunksPreemptionAndCacheChangeNoBit) {
   for (const char* name : {"dense", "dense_bf16", "moe", "dense_sliding"}) {
-    for (const char* backend : {"reference", "cpu"}) {
+    for (const char* backend : {"reference", "cpu", "far"}) {
       const auto model = load(name, backend);
       std::mt19937 random(31);
       std::vector<Request> requests;
@@ -206,9 +207,9 @@ TEST(Model, TellsWhatItIs) {
   EXPECT_EQ(model->info().backend, "reference (float32 loops, 1 thread)");
   EXPECT_GT(model->info().n_parameters, model->info().n_active_parameters);
   EXPECT_FALSE(model->generation_defaults().eos_token_ids.empty());
-  EXPECT_THROW(Model::load(kModels / "no_such_model"), Error);
-  EXPECT_THROW(Model::load(kModels / "dense", {.backend = "abacus"}), Error);
-  EXPECT_THROW(Model::load(kModels / "dense", {.dtype = "float8"}), Error);
+  EXPECT_THROW(test::load_model(kModels / "no_such_model"), Error);
+  EXPECT_THROW(test::load_model(kModels / "dense", {.backend = "abacus"}), Error);
+  EXPECT_THROW(test::load_model(kModels / "dense", {.dtype = "float8"}), Error);
 }
 
 std::vector<int32_t> counting_ids(int32_t n) {
@@ -226,7 +227,7 @@ TEST(Engine, PromptLogprobsAreThoseOfEvaluate) {
   std::vector<PromptLogprobs> expected(1);
   Sampler sampler(model->info().vocab_size, kReal);
   double worst = 0;
-  evaluate(*model, ids, nullptr, [&](int64_t first_row, const Tensor& logits) {
+  evaluate(*model, ids, {}, [&](int64_t first_row, const Tensor& logits) {
     for (int64_t r = 0; r < logits.dim(0) && first_row + r + 1 < 150; ++r) {
       const std::span<const float> row(logits.f32_row(r), vocab_size);
       const int32_t next = ids[static_cast<size_t>(first_row + r + 1)];
@@ -277,7 +278,7 @@ TEST(Engine, EmbeddingIsTheNormOfTheLastToken) {
   for (const int32_t n : {1, 20, 100}) {
     const std::vector<int32_t> ids = counting_ids(n);
     KeepNorm tap;
-    evaluate(*model, ids, &tap, [](int64_t, const Tensor&) {});
+    evaluate(*model, ids, {.tap = &tap}, [](int64_t, const Tensor&) {});
     auto company = engine.submit({.prompt_ids = {1, 2, 3}, .sampling = {.max_tokens = 4}});
     auto stream = engine.submit({.prompt_ids = ids, .embed = true});
     const auto event = stream.next();
@@ -300,7 +301,7 @@ TEST(Engine, ModelWithoutAHeadOnlyEmbeds) {
   std::vector<float> expected;
   for (const bool has_head : {true, false}) {
     const auto model = load("dense", "cpu");
-    if (!has_head) model->impl().weights.lm_head = Linear();
+    if (!has_head) impl_of(*model).weights.lm_head = Linear();
     Engine engine(model, {});
     auto stream = engine.submit({.prompt_ids = ids, .embed = true});
     const auto event = stream.next();
@@ -343,7 +344,7 @@ TEST(Evaluate, ChunksGiveTheSameLogitsAsOneBatch) {
   const auto collect = [&](Tap* tap, int64_t& n_chunks) {
     std::vector<float> sums;
     n_chunks = 0;
-    evaluate(*model, ids, tap, [&](int64_t first_row, const Tensor& logits) {
+    evaluate(*model, ids, {.tap = tap}, [&](int64_t first_row, const Tensor& logits) {
       EXPECT_EQ(first_row, static_cast<int64_t>(sums.size()));
       ++n_chunks;
       for (int64_t row = 0; row < logits.dim(0); ++row) {
@@ -363,9 +364,9 @@ TEST(Evaluate, ChunksGiveTheSameLogitsAsOneBatch) {
   EXPECT_EQ(tap.n_rows, 250);
   ASSERT_EQ(chunked.size(), 250u);
   EXPECT_EQ(chunked, tapped);
-  EXPECT_THROW(evaluate(*model, {}, nullptr, [](int64_t, const Tensor&) {}), Error);
+  EXPECT_THROW(evaluate(*model, {}, {}, [](int64_t, const Tensor&) {}), Error);
   ids[3] = 151936;
-  EXPECT_THROW(evaluate(*model, ids, nullptr, [](int64_t, const Tensor&) {}), Error);
+  EXPECT_THROW(evaluate(*model, ids, {}, [](int64_t, const Tensor&) {}), Error);
 }
 
 TEST(Evaluate, AgreesWithTheEngineAndMayRunBesideIt) {
@@ -375,7 +376,7 @@ TEST(Evaluate, AgreesWithTheEngineAndMayRunBesideIt) {
   std::vector<EventStream> busy;
   for (int i = 0; i < 8; ++i) busy.push_back(engine.submit({.prompt_ids = {i}}));
   int32_t best = -1;
-  evaluate(*model, ids, nullptr, [&](int64_t first_row, const Tensor& logits) {
+  evaluate(*model, ids, {}, [&](int64_t first_row, const Tensor& logits) {
     EXPECT_EQ(first_row, 0);
     EXPECT_EQ(logits.dim(0), 4);
     const float* row = logits.f32_row(3);

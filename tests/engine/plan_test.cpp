@@ -69,7 +69,7 @@ TEST_F(Plan, YarnStretchesTheContext) {
   config_.rope_scaling.type = RopeScaling::Type::yarn;
   config_.rope_scaling.factor = 4;
   config_.rope_scaling.original_max_position_embeddings = 32768;
-  EXPECT_EQ(model_context_length(config_), 131072);
+  EXPECT_EQ(config_.context_length(), 131072);
 }
 
 }  // namespace

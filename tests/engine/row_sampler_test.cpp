@@ -216,7 +216,7 @@ TEST(ModelRunner, LendsThreadsOnlyWhileNobodyElseHasTheBackend) {
   };
   std::promise<void> taken, done;
   std::thread other([&] {
-    const std::lock_guard lock(model->impl().backend_mutex);
+    const std::lock_guard lock(impl_of(*model).backend_mutex);
     taken.set_value();
     done.get_future().wait();
   });

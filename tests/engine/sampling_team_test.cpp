@@ -18,8 +18,8 @@
 #include <vector>
 
 #include "engine/engine_core.h"
-#include "engine/model_impl.h"
 #include "mock_model.h"
+#include "qwen3/model.h"
 
 namespace qwen3 {
 namespace {

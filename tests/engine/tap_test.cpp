@@ -6,16 +6,24 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/engine_core.h"
 #include "engine/evaluate.h"
+#include "engine/head_projection.h"
 #include "engine/mock_model.h"
 #include "qwen3/engine.h"
+#include "support/load_model.h"
+#include "trace/attention_recorder.h"
+#include "trace/logit_lens.h"
+#include "trace/routing.h"
+#include "trace/tap_list.h"
 
 namespace qwen3 {
 namespace {
@@ -25,7 +33,7 @@ using ::testing::HasSubstr;
 const std::filesystem::path kModels = QWEN3_SOURCE_DIR "/tests/data/models";
 
 std::shared_ptr<Model> load(const std::string& name, const std::string& backend) {
-  return Model::load(kModels / name, {.backend = backend, .n_threads = 2});
+  return test::load_model(kModels / name, {.backend = backend, .n_threads = 2});
 }
 
 // All tensors by name, the rows of all passes one behind the other. Experts' rows come in the order
@@ -104,7 +112,7 @@ TEST(RequestTap, SeesWhatEvaluateShows) {
   int64_t n_preemptions = 0;
   for (const char* name :
        {"dense", "dense_bf16", "dense_after_rope", "dense_sliding", "moe", "moe_sparse_step"}) {
-    for (const char* backend : {"reference", "cpu"}) {
+    for (const char* backend : {"reference", "cpu", "far"}) {
       SCOPED_TRACE(std::string(name) + " on " + backend);
       const auto model = load(name, backend);
       const int64_t kv_bytes = model->info().kv_bytes_per_token;
@@ -118,8 +126,8 @@ TEST(RequestTap, SeesWhatEvaluateShows) {
       std::vector<EventStream> others;
       for (int i = 0; i < 3; ++i) others.push_back(engine.submit(request(i, 20, 60)));
       Request tapped = request(9, 37, 30);
-      const auto tap = std::make_shared<KeepAll>();
-      tapped.tap = tap;
+      KeepAll tap;
+      tapped.tap = &tap;
       auto stream = engine.submit(tapped);
       const Answer answer = read(stream);
       ASSERT_EQ(answer.ids.size(), 30u) << answer.error;
@@ -129,19 +137,19 @@ TEST(RequestTap, SeesWhatEvaluateShows) {
       std::vector<int32_t> ids = tapped.prompt_ids;  // the last token was drawn, but never run
       ids.insert(ids.end(), answer.ids.begin(), answer.ids.end() - 1);
       KeepAll whole;
-      evaluate(*model, ids, &whole, [](int64_t, const Tensor&) {});
+      evaluate(*model, ids, {.tap = &whole}, [](int64_t, const Tensor&) {});
       EXPECT_EQ(whole.n_steps, 1);
-      EXPECT_GT(tap->n_steps, 30);
-      EXPECT_EQ(tap->positions, whole.positions);
+      EXPECT_GT(tap.n_steps, 30);
+      EXPECT_EQ(tap.positions, whole.positions);
       ASSERT_GT(whole.tensors.size(), 20u);
-      EXPECT_EQ(tap->tensors.size(), whole.tensors.size());
+      EXPECT_EQ(tap.tensors.size(), whole.tensors.size());
       for (const auto& [tensor, values] : whole.tensors) {
         std::vector<float> expected = values;
         if (tensor == "norm" || tensor == "logits") {  // the engine wants those of 30 tokens only
           const auto row_size = static_cast<int64_t>(expected.size() / ids.size());
           expected.erase(expected.begin(), expected.end() - 30 * row_size);
         }
-        EXPECT_EQ(tap->tensors[tensor], expected) << tensor;
+        EXPECT_EQ(tap.tensors[tensor], expected) << tensor;
       }
     }
   }
@@ -157,16 +165,17 @@ TEST(RequestTap, ChangesNoBit) {
                            "moe",
                            "moe_small",
                            "moe_norm_topk_false"}) {
-    for (const char* backend : {"reference", "cpu"}) {
+    for (const char* backend : {"reference", "cpu", "far"}) {
       SCOPED_TRACE(std::string(name) + " on " + backend);
       const auto model = load(name, backend);
       const EngineOptions options{.block_size = 16, .max_batch_tokens = 24, .max_sequences = 8};
       const auto answers = [&](std::vector<int> tapped) {
+        std::vector<KeepAll> taps(6);
         Engine engine(model, options);
         std::vector<EventStream> streams;
         for (int i = 0; i < 6; ++i) {
           Request r = request(i / 2, 30 + i, 20);  // pairs that share a prefix
-          if (std::ranges::count(tapped, i) > 0) r.tap = std::make_shared<KeepAll>();
+          if (std::ranges::count(tapped, i) > 0) r.tap = &taps[static_cast<size_t>(i)];
           streams.push_back(engine.submit(std::move(r)));
         }
         std::vector<Answer> all;
@@ -181,16 +190,46 @@ TEST(RequestTap, ChangesNoBit) {
   }
 }
 
+// What listens gets host memory, and the same bits, wherever the model computes; and the lens, which
+// takes rows back to the model, too.
+TEST(Evaluate, ListenersSeeTheSameOnMemoryOutOfTheHostsReach) {
+  const std::vector<int32_t> ids{36, 55, 27, 1, 9, 3, 3};
+  for (const char* name : {"dense", "moe"}) {
+    const auto see = [&](const std::string& backend) {
+      const auto model = load(name, backend);
+      HeadProjection projection(*model, LogitLens::kChunkRows);
+      KeepAll all;
+      LogitLens lens(std::ref(projection), 4, 3, 0);
+      RoutingRecorder routing;
+      AttentionRecorder attention(model->shape(), 16);
+      TapList taps;
+      for (Tap* tap : std::initializer_list<Tap*>{&all, &lens, &routing, &attention})
+        taps.add(*tap);
+      evaluate(*model, ids, {.tap = &taps}, [](int64_t, const Tensor&) {});
+      std::vector<std::vector<float>> lens_logits;
+      for (const auto& layer : lens.layers()) {
+        for (const auto& row : layer) {
+          auto& kept = lens_logits.emplace_back();
+          for (const auto& best : row) kept.push_back(best.probability);
+        }
+      }
+      EXPECT_FALSE(lens_logits.empty());
+      return std::pair(all.tensors, lens_logits);
+    };
+    EXPECT_EQ(see("far"), see("reference")) << name;
+  }
+}
+
 // Logits of every row, bit for bit, with and without a listener.
 TEST(Evaluate, ATapChangesNoBit) {
   std::vector<int32_t> ids;
   for (int32_t i = 0; i < 50; ++i) ids.push_back((i * 7 + 3) % 60);
   for (const auto& entry : std::filesystem::directory_iterator(kModels)) {
     if (!entry.is_directory()) continue;
-    for (const char* backend : {"reference", "cpu", "baseline"}) {
+    for (const char* backend : {"reference", "cpu", "baseline", "far"}) {
       LoadOptions options{.backend = backend, .n_threads = 2};
       if (options.backend == "baseline") options = {.backend = "cpu", .cpu_isa = backend};
-      const auto model = Model::load(entry.path(), options);
+      const auto model = test::load_model(entry.path(), options);
       KeepAll tap;
       std::vector<float> plain, tapped;
       const auto into = [](std::vector<float>& out) {
@@ -198,8 +237,8 @@ TEST(Evaluate, ATapChangesNoBit) {
           out.insert(out.end(), logits.f32(), logits.f32() + logits.numel());
         };
       };
-      evaluate(*model, ids, nullptr, into(plain));
-      evaluate(*model, ids, &tap, into(tapped));
+      evaluate(*model, ids, {}, into(plain));
+      evaluate(*model, ids, {.tap = &tap}, into(tapped));
       EXPECT_EQ(plain, tapped) << entry.path().filename() << " on " << backend;
     }
   }
@@ -212,12 +251,12 @@ TEST(RequestTap, ReadsNoPrefixCacheButFillsIt) {
   Usage usage;
   auto first = engine.submit(r);
   const Answer untapped = read(first, &usage);
-  const auto tap = std::make_shared<KeepAll>();
-  r.tap = tap;
+  KeepAll tap;
+  r.tap = &tap;
   auto second = engine.submit(r);
   EXPECT_EQ(read(second, &usage), untapped);
   EXPECT_EQ(usage.cached_tokens, 0);
-  EXPECT_EQ(tap->positions.size(), 53u);
+  EXPECT_EQ(tap.positions.size(), 53u);
   r.tap = nullptr;
   auto third = engine.submit(r);
   EXPECT_EQ(read(third, &usage), untapped);
@@ -228,11 +267,12 @@ TEST(RequestTap, ReadsNoPrefixCacheButFillsIt) {
 TEST(RequestTap, PromptLogprobsAndEmbeddings) {
   const auto model = load("moe", "cpu");
   const auto events = [&](bool tapped) {
+    std::vector<KeepAll> taps(2);
     Engine engine(model, {.block_size = 16, .max_batch_tokens = 24, .max_sequences = 8});
     std::vector<EventStream> streams;
     for (const bool embed : {false, true}) {
       Request r = request(2, 60, 3);
-      if (tapped) r.tap = std::make_shared<KeepAll>();
+      if (tapped) r.tap = &taps[embed ? 1 : 0];
       if (embed) r.embed = true;
       if (!embed) r.n_prompt_logprobs = 3;
       streams.push_back(engine.submit(std::move(r)));
@@ -267,17 +307,16 @@ TEST(RequestTap, ThatThrowsEndsItsOwnRequestOnly) {
   Engine engine(model, {.block_size = 16});
   auto reference = engine.submit(request(3, 20, 12));
   const Answer expected = read(reference);
-  const auto tap =
-      std::make_shared<Throws>("layers.0.self_attn.q_norm");  // inside a fused operation
+  Throws tap("layers.0.self_attn.q_norm");  // inside a fused operation
   Request r = request(4, 40, 12);
-  r.tap = tap;
+  r.tap = &tap;
   auto other = engine.submit(request(3, 20, 12));
   auto failing = engine.submit(r);
   const Answer failed = read(failing);
   EXPECT_EQ(failed.finish, FinishReason::error);
   EXPECT_THAT(failed.error, HasSubstr("its tap failed: the disk is full"));
   EXPECT_TRUE(failed.ids.empty());
-  EXPECT_LT(tap->n_calls, 12);
+  EXPECT_LT(tap.n_calls, 12);
   EXPECT_EQ(read(other), expected);
   const EngineStats stats = engine.stats();
   EXPECT_EQ(stats.n_free_blocks, stats.n_blocks);
@@ -292,6 +331,7 @@ TEST(RequestTap, ThatThrowsEndsItsOwnRequestOnly) {
 // The scheduler's and the core's side on the model that checks every slot, with blocks conserved.
 TEST(RequestTap, MockModelSeesSoundBatches) {
   MockModel::Knobs knobs;
+  std::vector<KeepAll> taps(8);
   EngineCore core(
       std::make_unique<MockModel>(12, 4, 50, knobs),
       {.scheduler = {.n_blocks = 12, .block_size = 4, .max_batch_tokens = 8, .max_sequences = 4},
@@ -303,7 +343,7 @@ TEST(RequestTap, MockModelSeesSoundBatches) {
   for (int i = 0; i < 8; ++i) {
     Request r = request(i, 6 + i, 14);
     for (int32_t& id : r.prompt_ids) id %= 50;
-    if (i % 3 == 0) r.tap = std::make_shared<KeepAll>();
+    if (i % 3 == 0) r.tap = &taps[static_cast<size_t>(i)];
     requests.push_back(r);
     streams.push_back(core.submit(r));
   }

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -12,14 +13,14 @@
 #include <vector>
 
 #include "engine/evaluate.h"
-#include "engine/model_impl.h"
+#include "qwen3/engine.h"
+#include "support/load_model.h"
 #include "trace/glob.h"
 #include "trace/levels.h"
 #include "trace/logit_lens.h"
 #include "trace/routing.h"
 #include "trace/tap_list.h"
 #include "trace/tap_name.h"
-#include "trace/tracing_backend.h"
 
 namespace qwen3 {
 namespace {
@@ -31,19 +32,15 @@ using ::testing::Not;
 const std::filesystem::path kModels = QWEN3_SOURCE_DIR "/tests/data/models";
 const std::vector<int32_t> kIds{36, 55, 27, 1, 9};
 
-// A model whose operations are written down.
+// A model whose operations are written down, pass by pass.
 struct Recorded {
-  SpanLog log;  // outlives the model's backend, which writes it
   std::shared_ptr<Model> model;
 
   Recorded(const std::string& name, const std::string& backend)
-      : model(Model::load(kModels / name, {.backend = backend, .n_threads = 2})) {
-    Model::Impl& impl = model->impl();
-    impl.backend = make_tracing_backend(std::move(impl.backend), log);
-  }
+      : model(test::load_model(kModels / name, {.backend = backend, .n_threads = 2})) {}
   std::vector<std::string> operations(Tap* tap) {
-    log.clear();
-    evaluate(*model, kIds, tap, [](int64_t, const Tensor&) {});
+    SpanLog log;
+    evaluate(*model, kIds, {.tap = tap, .operations = &log}, [](int64_t, const Tensor&) {});
     std::vector<std::string> names;
     for (const Span& span : log.spans()) names.emplace_back(span.op);
     return names;
@@ -66,18 +63,8 @@ class Wants final : public Tap {
   std::string pattern_;
 };
 
-ModelFacts facts_of(const HfConfig& c) {
-  ModelFacts facts;
-  facts.moe = c.model_type == ModelType::qwen3_moe;
-  facts.num_hidden_layers = c.num_hidden_layers;
-  facts.hidden_size = c.hidden_size;
-  facts.num_experts = c.num_experts;
-  facts.layer_is_sparse = c.layer_is_sparse;
-  return facts;
-}
-
 TEST(WantedTaps, NobodySeesWhatHeDoesNotWant) {
-  for (const char* backend : {"reference", "cpu"}) {
+  for (const char* backend : {"reference", "cpu", "far"}) {
     Recorded recorded("moe_sparse_step", backend);
     Wants outputs("layers.*.attn_residual"), experts("layers.1.mlp.experts.*");
     TapList both;
@@ -100,16 +87,16 @@ TEST(WantedTaps, ListenersThatNeedNothingMoreCostNoOperation) {
     Recorded recorded(name, "cpu");
     const std::vector<std::string> plain = recorded.operations(nullptr);
     EXPECT_THAT(plain, Contains("qk_norm_rope"));
-    const ModelFacts facts = facts_of(recorded.model->impl().config);
+    const ModelShape& shape = recorded.model->shape();
     for (const TraceLevel level : {TraceLevel::input_flow, TraceLevel::compact}) {
       int64_t n_lines = 0;
-      LevelTap lines(level, facts, TraceLanguage::english, [&](std::string_view) { ++n_lines; });
+      LevelTap lines(level, shape, TraceLanguage::english, [&](std::string_view) { ++n_lines; });
       EXPECT_EQ(recorded.operations(&lines), plain) << name;
-      EXPECT_GT(n_lines, 3 * facts.num_hidden_layers);
+      EXPECT_GT(n_lines, 3 * shape.num_hidden_layers);
     }
     RoutingRecorder routing;
     EXPECT_EQ(recorded.operations(&routing), plain) << name;
-    EXPECT_EQ(routing.layers().empty(), !facts.moe);
+    EXPECT_EQ(routing.layers().empty(), !shape.moe());
     std::vector<float> logits(16 * 8);
     LogitLens lens(
         [&](const Tensor& rows) {
@@ -119,7 +106,7 @@ TEST(WantedTaps, ListenersThatNeedNothingMoreCostNoOperation) {
         2,
         0);
     EXPECT_EQ(recorded.operations(&lens), plain) << name;
-    EXPECT_EQ(lens.layers().size(), static_cast<size_t>(facts.num_hidden_layers));
+    EXPECT_EQ(lens.layers().size(), static_cast<size_t>(shape.num_hidden_layers));
   }
 }
 
@@ -134,10 +121,36 @@ TEST(WantedTaps, OneIntermediateUnfoldsItsOperation) {
   EXPECT_THAT(names, Not(Contains("scatter_add_rows")));
   Wants product("layers.*.self_attn.o_proj");
   EXPECT_THAT(recorded.operations(&product), Not(Contains("rope_rotate_half")));
-  EXPECT_EQ(product.seen.size(),
-            static_cast<size_t>(recorded.model->impl().config.num_hidden_layers));
+  EXPECT_EQ(product.seen.size(), static_cast<size_t>(recorded.model->shape().num_hidden_layers));
   Wants experts("*.mlp.experts.*");
   EXPECT_THAT(recorded.operations(&experts), Contains("scatter_add_rows"));
+}
+
+// Who wants the time of one pass, or of one engine, gets it and nobody else's.
+TEST(WantedTaps, OperationsAreThoseOfWhoAsked) {
+  const std::shared_ptr<Model> model =
+      test::load_model(kModels / "moe", {.backend = "cpu", .n_threads = 2});
+  const auto nothing = [](int64_t, const Tensor&) {};
+  const auto n_embeds = [](const SpanLog& log) {
+    return std::ranges::count(log.spans(), std::string_view("embed"), &Span::op);
+  };
+  SpanLog pass, served;
+  {
+    Engine timed(model, {.max_model_len = 16, .operations = &served});
+    Engine untimed(model, {.max_model_len = 16});
+    for (Engine* engine : {&timed, &untimed}) {
+      Request request{.prompt_ids = kIds, .sampling = {}};
+      request.sampling.max_tokens = 3;
+      request.sampling.ignore_eos = true;
+      EventStream stream = engine->submit(std::move(request));
+      while (stream.next()) continue;
+    }
+    evaluate(*model, kIds, {}, nothing);
+    evaluate(*model, kIds, {.operations = &pass}, nothing);
+    evaluate(*model, kIds, {}, nothing);
+  }
+  EXPECT_EQ(n_embeds(pass), 1);
+  EXPECT_EQ(n_embeds(served), 3);  // the prompt, and two of the tokens after it
 }
 
 // A listener that throws leaves a backend that listens to nobody.

@@ -98,14 +98,16 @@ Json cases() {
   return parse_json(read_text_file(file, 1 << 20), file.string());
 }
 
-class FormulaModel : public ::testing::TestWithParam<size_t> {};
+// Case, and whether the memory is out of the host's reach.
+class FormulaModel : public ::testing::TestWithParam<std::tuple<size_t, bool>> {};
 
 TEST_P(FormulaModel, AgreesWithFloat64) {
-  const Json golden = cases().at(GetParam());
+  const Json golden = cases().at(std::get<0>(GetParam()));
   SCOPED_TRACE(dump_json(golden["config"]));
   const TempDir directory;
   write_formula_checkpoint(directory, golden["config"]);
-  const std::unique_ptr<Backend> backend = make_test_backend();
+  std::unique_ptr<Backend> backend = make_reference_backend();
+  if (std::get<1>(GetParam())) backend = std::make_unique<FarBackend>();
   TestModel model(directory.path(), *backend);
   TestSequence sequence;
   TapCollector taps;
@@ -133,11 +135,16 @@ TEST_P(FormulaModel, AgreesWithFloat64) {
               kTolerance);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Formula, FormulaModel, ::testing::Range(size_t{0}, cases().size()), [](const auto& param) {
-      const Json golden = cases().at(param.param);
-      return golden["model"].get<std::string>() + "_" + golden["variant"].get<std::string>();
-    });
+INSTANTIATE_TEST_SUITE_P(Formula,
+                         FormulaModel,
+                         ::testing::Combine(::testing::Range(size_t{0}, cases().size()),
+                                            ::testing::Bool()),
+                         [](const auto& param) {
+                           const Json golden = cases().at(std::get<0>(param.param));
+                           return golden["model"].get<std::string>() + "_" +
+                                  golden["variant"].get<std::string>() +
+                                  (std::get<1>(param.param) ? "_far" : "");
+                         });
 
 }  // namespace
 }  // namespace qwen3::test

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -263,11 +262,5 @@ class FarBackend final : public Backend {
   std::vector<Storage> inputs_;  // of the step
   int64_t n_rows_ = 0, n_true_rows_ = 0;
 };
-
-// The reference backend, or in a run of the tests with QWEN3_TEST_FAR set the same behind far memory.
-inline std::unique_ptr<Backend> make_test_backend() {
-  if (std::getenv("QWEN3_TEST_FAR") != nullptr) return std::make_unique<FarBackend>();
-  return make_reference_backend();
-}
 
 }  // namespace qwen3::test

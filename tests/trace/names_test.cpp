@@ -30,11 +30,11 @@ TEST(TapName, TakesNamesApart) {
 }
 
 TEST(TapName, ListsEveryName) {
-  ModelFacts facts;
-  facts.num_hidden_layers = 2;
-  facts.num_experts = 3;
-  facts.layer_is_sparse = {false, true};
-  const std::vector<std::string> names = all_tap_names(facts);
+  ModelShape shape;
+  shape.num_hidden_layers = 2;
+  shape.num_experts = 3;
+  shape.layer_is_sparse = {false, true};
+  const std::vector<std::string> names = all_tap_names(shape);
   const auto has = [&](const char* name) { return std::ranges::count(names, name) == 1; };
   EXPECT_TRUE(has("layers.0.mlp.down_proj"));
   EXPECT_FALSE(has("layers.1.mlp.down_proj"));

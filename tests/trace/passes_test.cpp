@@ -82,15 +82,15 @@ class FakeRun {
   }
 };
 
-ModelFacts facts() {
-  ModelFacts f;
+ModelShape shape() {
+  ModelShape f;
   f.num_hidden_layers = 2;
   f.num_attention_heads = kHeads;
   f.num_key_value_heads = kKvHeads;
   f.head_dim = kHeadDim;
   f.layer_sliding_window = {0, 4};
   f.layer_is_sparse = {true, true};
-  f.moe = true;
+  f.model_type = ModelType::qwen3_moe;
   return f;
 }
 
@@ -175,7 +175,7 @@ void expect_same_attention(const AttentionRecorder& a, const AttentionRecorder& 
 
 TEST(Passes, AttentionIsThatOfOnePass) {
   FakeRun run;
-  const ModelFacts f = facts();
+  const ModelShape f = shape();
   for (const int64_t max_map_tokens : {kTokens, kTokens - 1}) {
     AttentionRecorder whole(f, max_map_tokens), parts(f, max_map_tokens);
     run.show(whole, {9});
@@ -186,7 +186,7 @@ TEST(Passes, AttentionIsThatOfOnePass) {
 
 // The probabilities of the reference backend: [heads, rows, keys], wider with every pass.
 TEST(Passes, ShownProbabilitiesGrow) {
-  ModelFacts f = facts();
+  ModelShape f = shape();
   f.num_attention_heads = 1;
   AttentionRecorder recorder(f, 8);
   std::vector<float> first{1, 0, .5f, .5f}, second{.25f, .25f, .5f};
@@ -228,8 +228,8 @@ TEST(Passes, TheLensKeepsTheLastTokens) {
 
 // A decoded token: one row that sees all keys before it.
 TEST(Passes, LevelLinesOfADecodedToken) {
-  ModelFacts f = facts();
-  f.moe = false;
+  ModelShape f = shape();
+  f.model_type = ModelType::qwen3;
   f.layer_is_sparse = {false, false};
   std::string text;
   LevelTap lines(TraceLevel::compact, f, TraceLanguage::english, [&](std::string_view line) {

@@ -109,26 +109,26 @@ TEST(Routing, RecordsLayers) {
   EXPECT_NEAR(auxiliary_losses(recorder.layers()).transformers, json["aux_loss"].get<double>(), 0);
 }
 
-ModelFacts one_head() {
-  ModelFacts facts;
-  facts.num_attention_heads = 1;
-  facts.num_key_value_heads = 1;
-  facts.head_dim = 1;
-  facts.num_hidden_layers = 1;
-  facts.layer_sliding_window = {0};
-  return facts;
+ModelShape one_head() {
+  ModelShape shape;
+  shape.num_attention_heads = 1;
+  shape.num_key_value_heads = 1;
+  shape.head_dim = 1;
+  shape.num_hidden_layers = 1;
+  shape.layer_sliding_window = {0};
+  return shape;
 }
 
 // Equal keys: the token attends evenly to what it sees. The same from shown probabilities.
 TEST(Attention, ComputedAndShownAgree) {
-  const ModelFacts facts = one_head();
+  const ModelShape shape = one_head();
   std::vector<float> q{1, 1, 1}, k{2, 2, 2}, v{0, 0, 0};
-  AttentionRecorder computed(facts, 8);
+  AttentionRecorder computed(shape, 8);
   computed.tensor("layers.0.self_attn.q_rope", Tensor::view(q, {3, 1, 1}));
   computed.tensor("layers.0.self_attn.k_rope", Tensor::view(k, {3, 1, 1}));
   computed.tensor("layers.0.self_attn.mix", Tensor::view(v, {3, 1}));
   std::vector<float> probs{1, 0, 0, .5f, .5f, 0, 1 / 3.f, 1 / 3.f, 1 / 3.f};
-  AttentionRecorder shown(facts, 8);
+  AttentionRecorder shown(shape, 8);
   shown.tensor("layers.0.self_attn.q_rope", Tensor::view(q, {3, 1, 1}));
   shown.tensor("layers.0.self_attn.k_rope", Tensor::view(k, {3, 1, 1}));
   shown.tensor("layers.0.self_attn.probs", Tensor::view(probs, {1, 3, 3}));
@@ -149,10 +149,10 @@ TEST(Attention, ComputedAndShownAgree) {
 }
 
 TEST(Attention, SeesTheSlidingWindowAndDropsLongMaps) {
-  ModelFacts facts = one_head();
-  facts.layer_sliding_window = {2};
+  ModelShape shape = one_head();
+  shape.layer_sliding_window = {2};
   std::vector<float> q{1, 1, 1}, k{9, 2, 2}, v{0, 0, 0};
-  AttentionRecorder recorder(facts, 2);
+  AttentionRecorder recorder(shape, 2);
   recorder.tensor("layers.0.self_attn.q_rope", Tensor::view(q, {3, 1, 1}));
   recorder.tensor("layers.0.self_attn.k_rope", Tensor::view(k, {3, 1, 1}));
   recorder.tensor("layers.0.self_attn.mix", Tensor::view(v, {3, 1}));

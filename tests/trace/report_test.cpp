@@ -20,10 +20,10 @@ using ::testing::Not;
 class Report : public ::testing::Test {
  protected:
   Report() {
-    facts_.name = "</script><script>alert(1)</script>";
-    facts_.num_hidden_layers = 1;
-    facts_.layer_is_sparse = {true};
-    input_.facts = &facts_;
+    input_.model_name = "</script><script>alert(1)</script>";
+    shape_.num_hidden_layers = 1;
+    shape_.layer_is_sparse = {true};
+    input_.shape = &shape_;
     input_.subtitle = "<img src=x onerror=alert(2)> /*SCRIPT*/ & more";
     input_.tokens = {{5, "<!-- \xff</script>"}, {6, "/*DATA*/\xe2\x80\xa8"}};
   }
@@ -35,7 +35,7 @@ class Report : public ::testing::Test {
     return page.substr(begin, page.find("</script>", begin) - begin);
   }
 
-  ModelFacts facts_;
+  ModelShape shape_;
   ReportInput input_;
 };
 
@@ -49,7 +49,7 @@ TEST_F(Report, TextStaysData) {
   }
   EXPECT_EQ(n_scripts, 2u);
   const Json data = parse_json(data_of(page), "report");
-  EXPECT_EQ(data["model"]["name"], facts_.name);
+  EXPECT_EQ(data["model"]["name"], input_.model_name);
   EXPECT_EQ(data["subtitle"], input_.subtitle);
   EXPECT_EQ(data["tokens"][0][1], "<!-- \xef\xbf\xbd</script>");
   EXPECT_EQ(data["tokens"][1][1], "/*DATA*/\xe2\x80\xa8");
@@ -87,11 +87,11 @@ TEST_F(Report, CarriesRoutingCompactly) {
 TEST_F(Report, KnowsEveryTap) {
   const std::string page = html_report(input_);
   for (const bool rope_first : {false, true}) {
-    facts_.num_hidden_layers = 2;
-    facts_.layer_is_sparse = {true, false};
-    facts_.num_experts = 1;
-    facts_.qk_norm_after_rope = rope_first;
-    for (const std::string& name : all_tap_names(facts_)) {
+    shape_.num_hidden_layers = 2;
+    shape_.layer_is_sparse = {true, false};
+    shape_.num_experts = 1;
+    shape_.qk_norm_after_rope = rope_first;
+    for (const std::string& name : all_tap_names(shape_)) {
       const TapName tap = parse_tap_name(name);
       if (tap.expert >= 0) continue;  // found by their beginning
       std::string part(tap.part);

@@ -21,7 +21,8 @@ std::vector<float> counting(int64_t n) {
 
 TEST(TracingBackend, RecordsBytesAndOperations) {
   SpanLog log;
-  const auto traced = make_tracing_backend(make_reference_backend(), log);
+  const auto inner = make_reference_backend();
+  const auto traced = make_tracing_backend(*inner, log);
   const auto plain = make_reference_backend();
   std::vector<float> x = counting(6), w = counting(12), out(8), expected(8);
   const Linear linear{test::reference_weight(w, {4, 3}), {}};
@@ -40,7 +41,8 @@ TEST(TracingBackend, RecordsBytesAndOperations) {
 // A fused operation is one span; while someone watches, it is its primitive parts.
 TEST(TracingBackend, FusedOrPrimitive) {
   SpanLog log;
-  const auto traced = make_tracing_backend(make_reference_backend(), log);
+  const auto inner = make_reference_backend();
+  const auto traced = make_tracing_backend(*inner, log);
   std::vector<float> q = counting(8), k = counting(4), norm = counting(4), angles(4, .5f);
   const QkNormRope options{.q_norm = Tensor::view(norm, {4}),
                            .k_norm = Tensor::view(norm, {4}),

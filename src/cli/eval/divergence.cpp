@@ -72,8 +72,8 @@ Json model_json(const ModelInfo& info) {
 ExitCode divergence(const DivergenceOptions& options) {
   const ModelOptions other = options.other_model();
   const Text text = load_text(options.model);
-  const Tokenizer& tokenizer = text.impl().tokenizer;
-  if (options.other) check_same_vocabulary(tokenizer, load_text(other).impl().tokenizer);
+  const Tokenizer& tokenizer = tokenizer_of(text);
+  if (options.other) check_same_vocabulary(tokenizer, tokenizer_of(load_text(other)));
   const std::vector<int32_t> ids = read_text_ids(options.text.file, tokenizer);
   const std::shared_ptr<Model> p = load_model(options.model, options.output);
   if (options.output.talk()) print_note("P: " + model_line(p->info()));

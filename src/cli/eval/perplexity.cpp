@@ -56,7 +56,7 @@ void print_result(const Perplexity& result) {
 
 ExitCode perplexity(const PerplexityOptions& options) {
   const Text text = load_text(options.model);
-  const Tokenizer& tokenizer = text.impl().tokenizer;
+  const Tokenizer& tokenizer = tokenizer_of(text);
   const std::vector<int32_t> ids = read_text_ids(options.text.file, tokenizer);
   const std::shared_ptr<Model> model = load_model(options.model, options.output);
   if (options.output.talk()) print_note(model_line(model->info()));

@@ -22,14 +22,11 @@
 #include "cli/console.h"
 #include "cli/generation.h"
 #include "cli/measure/bandwidth.h"
-#include "cli/measure/step_cost.h"
 #include "cli/numbers.h"
 #include "cli/options.h"
-#include "engine/model_impl.h"
-#include "engine/plan.h"
+#include "engine/step_cost.h"
 #include "qwen3/engine.h"
 #include "trace/timeline.h"
-#include "trace/tracing_backend.h"
 
 namespace qwen3::cli {
 namespace {
@@ -71,8 +68,8 @@ int64_t sequence_length(const BenchOptions& options, const Plan& plan) {
   return context + std::max(options.prompt_tokens, options.decode_tokens) + 2;
 }
 
-void check_lengths(const BenchOptions& options, const Plan& plan, const HfConfig& config) {
-  const int64_t longest = model_context_length(config);
+void check_lengths(const BenchOptions& options, const Plan& plan, const ModelShape& shape) {
+  const int64_t longest = shape.context_length();
   const int64_t wanted = sequence_length(options, plan);
   QWEN3_CHECK(
       wanted <= longest,
@@ -123,17 +120,23 @@ class TimedRequest {
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
+// What the engine did.
+struct Timeline {
+  SpanLog operations;
+  RequestSpans requests{operations.origin()};
+};
+
 class Bench {
  public:
   // `timeline` may be null.
   Bench(const BenchOptions& options,
         const Plan& plan,
         std::shared_ptr<Model> model,
-        RequestSpans* timeline)
+        Timeline* timeline)
       : options_(options),
         model_(std::move(model)),
         info_(model_->info()),
-        config_(model_->impl().config),
+        shape_(model_->shape()),
         engine_(model_, engine_options(options, plan, info_, timeline)) {}
 
   const Engine& engine() const { return engine_; }
@@ -153,7 +156,7 @@ class Bench {
       rates.push_back(static_cast<double>(usage.prompt_tokens - usage.cached_tokens) /
                       usage.prefill_seconds);
     }
-    const double flops = prefill_flops(config_, options_.prompt_tokens, context);
+    const double flops = prefill_flops(shape_, info_, options_.prompt_tokens, context);
     return {
         {"context", context},
         {"prompt_tokens", options_.prompt_tokens},
@@ -174,7 +177,7 @@ class Bench {
     const double step = median(step_seconds);
     const double kv_len =
         static_cast<double>(context) + static_cast<double>(options_.decode_tokens) / 2;
-    const double bandwidth = decode_bytes(config_, info_, batch, kv_len) / step;
+    const double bandwidth = decode_bytes(shape_, info_, batch, kv_len) / step;
     return {{"batch", batch},
             {"context", context},
             {"decode_tokens", options_.decode_tokens},
@@ -190,10 +193,11 @@ class Bench {
   static EngineOptions engine_options(const BenchOptions& options,
                                       const Plan& plan,
                                       const ModelInfo& info,
-                                      RequestSpans* timeline) {
+                                      Timeline* timeline) {
     EngineOptions engine;
     if (timeline != nullptr) {
-      engine.on_step = [timeline](const StepReport& step) { timeline->add(step); };
+      engine.on_step = [timeline](const StepReport& step) { timeline->requests.add(step); };
+      engine.operations = &timeline->operations;
     }
     const int64_t batch = largest(plan.batches);
     const int64_t context = std::max<int64_t>(1, largest(plan.contexts));
@@ -254,7 +258,7 @@ class Bench {
   const BenchOptions& options_;
   std::shared_ptr<Model> model_;
   const ModelInfo& info_;
-  const HfConfig& config_;
+  const ModelShape& shape_;
   Engine engine_;
   std::mt19937 random_{12345};
 };
@@ -287,17 +291,12 @@ ExitCode bench(BenchOptions options) {
   if (random) options.model.model = options.random_weights;
   const std::shared_ptr<Model> model = load_model(
       options.model, options.output, random ? WeightsFrom::random : WeightsFrom::checkpoint);
-  check_lengths(options, plan, model->impl().config);
-  const int n_threads = model->impl().backend->info().n_threads;
+  check_lengths(options, plan, model->shape());
+  const int n_threads = model->info().n_threads;
   const double read_bandwidth = measure_read_bandwidth(n_threads);
-  SpanLog operations;
-  RequestSpans requests(operations.origin());
-  if (!options.timeline.empty()) {
-    check_writable(options.timeline);
-    Model::Impl& impl = model->impl();
-    impl.backend = make_tracing_backend(std::move(impl.backend), operations);
-  }
-  Bench run(options, plan, model, options.timeline.empty() ? nullptr : &requests);
+  if (!options.timeline.empty()) check_writable(options.timeline);
+  Timeline timeline;
+  Bench run(options, plan, model, options.timeline.empty() ? nullptr : &timeline);
   const bool text = !options.output.json;
   if (options.output.talk()) {
     print_note(model_line(model->info(), run.engine()));
@@ -320,7 +319,7 @@ ExitCode bench(BenchOptions options) {
   }
   if (!options.timeline.empty()) {
     OutputFile file(options.timeline);
-    file.write(timeline_json(model->info().name, operations, &requests));
+    file.write(timeline_json(model->info().name, timeline.operations, &timeline.requests));
     file.commit();
   }
   if (options.output.json) {

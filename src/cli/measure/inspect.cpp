@@ -17,18 +17,14 @@
 #include "cli/console.h"
 #include "cli/generation.h"
 #include "cli/options.h"
-#include "cli/planned_dtype.h"
-#include "engine/plan.h"
+#include "engine/load_plan.h"
 #include "formats/checkpoint.h"
-#include "kernels/backend.h"
 #include "model/weights.h"
 
 namespace qwen3::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr size_t kMaxConfigBytes = 16 << 20;
 
 struct InspectOptions {
   ModelOptions model;
@@ -38,10 +34,8 @@ struct InspectOptions {
 
 struct Inspection {
   std::string directory;
-  HfConfig config;
   std::optional<Checkpoint> checkpoint;  // empty: config.json only
-  BackendInfo backend;
-  WeightType weight_type = WeightType::f32;  // in memory
+  LoadPlan load;
   MemoryPlan plan;
 };
 
@@ -54,29 +48,19 @@ Inspection look_at(const InspectOptions& options) {
   Inspection result;
   const fs::path directory = resolve_model(options.model.model);
   result.directory = directory.string();
+  LoadOptions load = load_options(options.model);
   if (has_weights(directory)) {
     result.checkpoint.emplace(Checkpoint::open(directory));
-    result.config = result.checkpoint->config();
+    result.load = plan_load(*result.checkpoint, load);
   } else {
-    const fs::path path = directory / "config.json";
-    result.config = parse_hf_config(read_text_file(path, kMaxConfigBytes), path.string());
+    load.random_weights = true;
+    result.load = plan_load(directory, load);
   }
-  check_context(options.model, result.config);
-  const std::unique_ptr<Backend> backend = make_backend({.name = options.model.backend,
-                                                         .n_threads = options.model.threads,
-                                                         .isa = options.model.cpu_isa});
-  result.backend = backend->info();
-  result.weight_type = planned_dtype(
-      options.model.dtype, result.config, result.checkpoint ? &*result.checkpoint : nullptr);
+  check_context(options.model, result.load.config);
   EngineOptions engine;
   engine.max_model_len = options.model.context;
   engine.max_sequences = 1;
-  result.plan = plan_memory(result.config,
-                            *backend,
-                            result.weight_type,
-                            weights_bytes(result.config, *backend, result.weight_type),
-                            available_memory_bytes(),
-                            engine);
+  result.plan = result.load.memory(result.load.backend->available_bytes(), engine);
   return result;
 }
 
@@ -144,20 +128,21 @@ Json tensors_json(const Checkpoint& checkpoint) {
 
 Json inspection_json(const Inspection& it) {
   const MemoryPlan& plan = it.plan;
+  const BackendInfo backend = it.load.backend->info();
   Json json = {{"directory", it.directory},
-               {"config", config_json(it.config)},
-               {"n_parameters", n_parameters(it.config)},
-               {"n_active_parameters", n_active_parameters(it.config)}};
+               {"config", config_json(it.load.config)},
+               {"n_parameters", n_parameters(it.load.config)},
+               {"n_active_parameters", n_active_parameters(it.load.config)}};
   json["checkpoint"] = nullptr;
   if (it.checkpoint) {
     json["checkpoint"] = {{"files", it.checkpoint->files().size()},
                           {"bytes", it.checkpoint->n_bytes()},
                           {"tensors", tensors_json(*it.checkpoint)}};
   }
-  json["plan"] = {{"backend", it.backend.name},
-                  {"hardware", it.backend.hardware},
-                  {"n_threads", it.backend.n_threads},
-                  {"dtype", weight_type_name(it.weight_type)},
+  json["plan"] = {{"backend", backend.name},
+                  {"hardware", backend.hardware},
+                  {"n_threads", backend.n_threads},
+                  {"dtype", weight_type_name(it.load.weight_type)},
                   {"available_bytes", plan.available_bytes},
                   {"weight_bytes", plan.weight_bytes},
                   {"activation_bytes", plan.activation_bytes},
@@ -189,15 +174,16 @@ void print_tensors(const Checkpoint& checkpoint) {
 
 void print_inspection(const Inspection& it, bool with_tensors) {
   const MemoryPlan& plan = it.plan;
+  const BackendInfo backend = it.load.backend->info();
   print_row("model", it.directory);
-  const Json config = config_json(it.config);
+  const Json config = config_json(it.load.config);
   for (const auto& [key, value] : config.items()) {
     print_row(key, value.is_string() ? value.get<std::string>() : dump_json(value));
   }
   print_row("parameters",
             fmt::format("{}, {} of them multiplied with each token",
-                        format_count(n_parameters(it.config)),
-                        format_count(n_active_parameters(it.config))));
+                        format_count(n_parameters(it.load.config)),
+                        format_count(n_active_parameters(it.load.config))));
   if (it.checkpoint) {
     print_row("checkpoint",
               fmt::format("{} tensors in {} file(s), {}",
@@ -210,12 +196,12 @@ void print_inspection(const Inspection& it, bool with_tensors) {
   }
   print_row(
       "backend",
-      fmt::format(
-          "{} ({}), {} thread(s)", it.backend.name, it.backend.hardware, it.backend.n_threads));
+      fmt::format("{} ({}), {} thread(s)", backend.name, backend.hardware, backend.n_threads));
   print_row("memory available", format_bytes(plan.available_bytes));
   print_row(
       "  weights",
-      fmt::format("{} as {}", format_bytes(plan.weight_bytes), weight_type_name(it.weight_type)));
+      fmt::format(
+          "{} as {}", format_bytes(plan.weight_bytes), weight_type_name(it.load.weight_type)));
   print_row("  activations", format_bytes(plan.activation_bytes));
   print_row("  KV cache",
             fmt::format("{} for {} tokens, {} per token as {}",

@@ -14,10 +14,7 @@
 #include "base/error.h"
 #include "cli/generation.h"
 #include "cli/numbers.h"
-#include "cli/planned_dtype.h"
-#include "formats/checkpoint.h"
-#include "kernels/backend.h"
-#include "model/weights.h"
+#include "engine/load_plan.h"
 #include "server/http/request_memory.h"
 
 namespace qwen3::cli {
@@ -97,30 +94,24 @@ int64_t unused(const MemoryPlan& p) {
 ServeMemory plan_serve_memory(const std::filesystem::path& directory,
                               const ServeOptions& options,
                               const EngineOptions& engine) {
-  const Checkpoint checkpoint = Checkpoint::open(directory);
-  const HfConfig& config = checkpoint.config();
-  check_context(options.model, config);
-  const std::unique_ptr<Backend> backend = make_backend({.name = options.model.backend,
-                                                         .n_threads = options.model.threads,
-                                                         .isa = options.model.cpu_isa});
-  const WeightType dtype = planned_dtype(options.model.dtype, config, &checkpoint);
+  const LoadPlan load = plan_load(directory, load_options(options.model));
+  check_context(options.model, load.config);
   ServeMemory memory{.plan = {},
                      .program_bytes = own_memory_bytes(),
-                     .model_context = model_context_length(config)};
+                     .model_context = load.config.context_length()};
   int64_t available = available_memory_bytes();
   if (options.memory_limit > 0) {
     available = std::clamp<int64_t>(options.memory_limit - memory.program_bytes, 0, available);
   }
   memory.trace_bytes = options.service.traces.count > 0 ? options.service.traces.bytes : 0;
   available -= server::RequestMemory::kLeast + memory.trace_bytes;
-  const int64_t weight_bytes = weights_bytes(config, *backend, dtype);
-  memory.plan = plan_memory(config, *backend, dtype, weight_bytes, available, engine);
+  memory.plan = load.memory(available, engine);
   check_sum(memory, engine, options.memory_limit);
   if (memory.plan.max_model_len < least_tokens(memory, engine)) {
     // Half of what is left is too little for a useful context, more is to be had.
     EngineOptions least = engine;
     least.kv_cache_bytes = least_tokens(memory, engine) * memory.plan.kv_bytes_per_token;
-    memory.plan = plan_memory(config, *backend, dtype, weight_bytes, available, least);
+    memory.plan = load.memory(available, least);
   }
   QWEN3_CHECK(memory.plan.problem.empty(), ErrorKind::out_of_memory, "{}", memory.plan.problem);
   memory.request_bytes = std::min(

@@ -8,8 +8,6 @@
 #include "base/error.h"
 #include "cli/generation.h"
 #include "cli/serve/memory.h"
-#include "cli/trace/model_facts.h"
-#include "engine/model_impl.h"
 
 namespace qwen3::cli {
 namespace {
@@ -37,10 +35,9 @@ LoadedModel load_served_model(const ServeOptions& options) {
       .generator = std::make_unique<server::EngineGenerator<Engine>>(model, engine),
       .defaults = model->generation_defaults(),
       .info = model->info(),
-      .hidden_size = model->impl().config.hidden_size,
+      .shape = model->shape(),
       .task = options.service.task == server::Task::automatic ? server::detect_task(directory)
-                                                              : options.service.task,
-      .facts = facts_of(model->impl().config, model->info().name)};
+                                                              : options.service.task};
   return {server::make_served_model(std::move(parts), options.service),
           memory.request_bytes,
           model_line(model->info()) + "\n" + memory_line(memory, options.engine.max_sequences)};

@@ -11,9 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "cli/trace/model_facts.h"
 #include "engine/evaluate.h"
-#include "engine/model_impl.h"
+#include "engine/model_parts.h"
 #include "kernels/reference/reference_backend.h"
 #include "trace/statistics.h"
 #include "trace/tap_name.h"
@@ -182,8 +181,8 @@ void say(std::string& out, std::string_view format, const Args&... args) {
 // Watches the pass and writes one step per module, in order of execution.
 class DemoTap final : public Tap {
  public:
-  DemoTap(const ModelFacts& facts, const Words& words, std::string& out)
-      : facts_(facts), words_(words), out_(out) {
+  DemoTap(const ModelShape& shape, const Words& words, std::string& out)
+      : shape_(shape), words_(words), out_(out) {
     std::vector<int32_t> ids(kIds.begin(), kIds.end());
     ids_ = keep(Tensor(ids.data(), DType::i32, {static_cast<int64_t>(ids.size())}));
   }
@@ -212,7 +211,7 @@ class DemoTap final : public Tap {
     } else if (tap.part == "logits") {
       step("lm_head", words_.head, at("norm"), at("logits"));
       detail(words_.parameters,
-             fmt::format("hidden_size={}, vocab_size={}", facts_.hidden_size, facts_.vocab_size));
+             fmt::format("hidden_size={}, vocab_size={}", shape_.hidden_size, shape_.vocab_size));
     }
   }
 
@@ -238,11 +237,11 @@ class DemoTap final : public Tap {
     stream_ = at("embed_tokens");
     step("model.embed_tokens", words_.embed, ids_, stream_);
     detail(words_.parameters,
-           fmt::format("vocab_size={}, hidden_size={}", facts_.vocab_size, facts_.hidden_size));
+           fmt::format("vocab_size={}, hidden_size={}", shape_.vocab_size, shape_.hidden_size));
     // transformers' cos has every angle twice, once for each half of the head.
     Kept cos = at("rotary_cos");
     cos.shape.back() *= 2;
-    const size_t half = static_cast<size_t>(facts_.head_dim / 2);
+    const size_t half = static_cast<size_t>(shape_.head_dim / 2);
     std::vector<float> doubled;
     for (size_t begin = 0; begin < cos.values.size(); begin += half) {
       for (int copy = 0; copy < 2; ++copy) {
@@ -255,15 +254,15 @@ class DemoTap final : public Tap {
     step("model.rotary_emb", words_.rotary, stream_, cos);
     detail(words_.parameters,
            fmt::format("head_dim={}, max_position_embeddings={}, rope_theta={:.1f}",
-                       facts_.head_dim,
-                       facts_.max_position_embeddings,
-                       facts_.rope_theta));
+                       shape_.head_dim,
+                       shape_.max_position_embeddings,
+                       shape_.rope_theta));
     detail(words_.outputs, fmt::format("cos{}, sin{}", tuple_of(cos), tuple_of(cos)));
   }
 
   void norm(const std::string& module, std::string_view purpose, const Kept& in, const Kept& out) {
     step(module, purpose, in, out);
-    detail(words_.parameters, fmt::format("eps={}", "1e-06"));
+    detail(words_.parameters, fmt::format("eps={}", shape_.rms_norm_eps));
   }
 
   void attention(const std::string& module) {
@@ -271,32 +270,32 @@ class DemoTap final : public Tap {
     step(module, words_.attention, at("input_layernorm"), at("self_attn.o_proj"));
     detail(words_.parameters,
            fmt::format("num_heads={}, num_kv_heads={}, head_dim={}",
-                       facts_.num_attention_heads,
-                       facts_.num_key_value_heads,
-                       facts_.head_dim));
+                       shape_.num_attention_heads,
+                       shape_.num_key_value_heads,
+                       shape_.head_dim));
     detail(words_.inner_steps, std::string(words_.attention_steps));
     detail(words_.inner_shapes,
            fmt::format("Q=(1,{0},{1},{2}), K/V=(1,{0},{3},{2}), AttnScore=(1,{1},{0},{0})",
                        n_tokens,
-                       facts_.num_attention_heads,
-                       facts_.head_dim,
-                       facts_.num_key_value_heads));
+                       shape_.num_attention_heads,
+                       shape_.head_dim,
+                       shape_.num_key_value_heads));
   }
 
   void moe(const std::string& module) {
     step(module, words_.mlp, at("post_attention_layernorm"), at("mlp.output"));
     detail(words_.parameters,
            fmt::format("num_experts={}, top_k={}, norm_topk_prob={}",
-                       facts_.num_experts,
-                       facts_.num_experts_per_tok,
-                       facts_.norm_topk_prob ? "True" : "False"));
+                       shape_.num_experts,
+                       shape_.num_experts_per_tok,
+                       shape_.norm_topk_prob ? "True" : "False"));
     detail(words_.inner_steps, std::string(words_.moe_steps));
     const Kept &experts = at("mlp.selected_experts"), &weights = at("mlp.routing_weights");
-    std::vector<int64_t> histogram(static_cast<size_t>(facts_.num_experts));
+    std::vector<int64_t> histogram(static_cast<size_t>(shape_.num_experts));
     for (const float expert : experts.values) ++histogram[static_cast<size_t>(expert)];
     detail(words_.histogram, fmt::format("expert_hist=[{}]", fmt::join(histogram, ", ")));
     std::string ids, probs;
-    for (size_t k = 0; k < static_cast<size_t>(facts_.num_experts_per_tok); ++k) {
+    for (size_t k = 0; k < static_cast<size_t>(shape_.num_experts_per_tok); ++k) {
       const char* comma = k == 0 ? "" : ", ";
       ids += fmt::format("{}{}", comma, static_cast<int64_t>(experts.values[k]));
       probs += fmt::format(
@@ -309,7 +308,7 @@ class DemoTap final : public Tap {
     say(out_, words_.extra_meaning);
   }
 
-  const ModelFacts& facts_;
+  const ModelShape& shape_;
   const Words& words_;
   std::string& out_;
   Kept ids_, stream_;
@@ -350,12 +349,10 @@ void rescale(const Backend& backend, const Weights& weights) {
 }
 
 std::shared_ptr<Model> demo_model() {
-  auto impl = std::make_unique<Model::Impl>();
-  impl->config = parse_hf_config(kConfig, "demo");
-  impl->backend = make_reference_backend();
-  impl->weights = random_weights(impl->config, *impl->backend, WeightType::f32, kSeed, 1);
-  rescale(*impl->backend, impl->weights);
-  return make_model(std::move(impl), "demo");
+  ModelParts parts{.config = parse_hf_config(kConfig, "demo"), .backend = make_reference_backend()};
+  parts.weights = random_weights(parts.config, *parts.backend, WeightType::f32, kSeed, 1);
+  rescale(*parts.backend, parts.weights);
+  return make_model(std::move(parts), "demo");
 }
 
 }  // namespace
@@ -364,7 +361,6 @@ std::string dimension_flow_demo(bool english) {
   const Words& w = english ? kEnglish : kChinese;
   const std::string rule(60, '-');
   const std::shared_ptr<Model> model = demo_model();
-  const ModelFacts facts = facts_of(model->impl().config, "demo");
   const auto n_tokens = static_cast<int64_t>(kIds.size());
   std::string out;
   say(out, w.device);
@@ -377,8 +373,8 @@ std::string dimension_flow_demo(bool english) {
   say(out, w.ids, fmt::format("(1, {})", n_tokens), fmt::format("[[{}]]", fmt::join(kIds, ", ")));
   say(out, w.mask, fmt::format("(1, 1, {}, {})", n_tokens, n_tokens));
   out += rule + '\n';
-  DemoTap tap(facts, w, out);
-  evaluate(*model, kIds, &tap, [](int64_t, const Tensor&) {});
+  DemoTap tap(model->shape(), w, out);
+  evaluate(*model, kIds, {.tap = &tap}, [](int64_t, const Tensor&) {});
   out += rule + '\n';
   say(out, w.logits, tuple_of(tap.at("logits")));
   say(out, w.logits_sample, sample_text(tap.at("logits")));

@@ -22,7 +22,7 @@ void write_routing(const Trace& trace, const fs::path& directory) {
   QWEN3_CHECK(!layers.empty(),
               ErrorKind::invalid_argument,
               "qwen3 trace: --routing-out: expected a model with experts; got {}, which is dense",
-              trace.facts.name);
+              trace.model->info().name);
   make_folder(directory);
   Json json = routing_export(layers);
   json["prompt_tokens"] = trace.n_prompt;
@@ -54,7 +54,8 @@ void write_attention(const Trace& trace, const fs::path& directory) {
 
 void write_report(const TraceOptions& options, const Trace& trace) {
   ReportInput input;
-  input.facts = &trace.facts;
+  input.model_name = trace.model->info().name;
+  input.shape = &trace.model->shape();
   input.subtitle = model_line(trace.model->info());
   std::set<int32_t> named;
   for (const int32_t id : trace.ids) input.tokens.push_back({id, trace.token_text(id)});
@@ -80,7 +81,7 @@ void write_report(const TraceOptions& options, const Trace& trace) {
 
 void write_timeline(const Trace& trace, const fs::path& file) {
   const RequestSpans* requests = trace.requests ? &*trace.requests : nullptr;
-  write_file(file, timeline_json(trace.facts.name, trace.time, requests));
+  write_file(file, timeline_json(trace.model->info().name, trace.time, requests));
 }
 
 }  // namespace qwen3::cli

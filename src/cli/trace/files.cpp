@@ -1,10 +1,11 @@
 #include "cli/trace/files.h"
 
 #include <algorithm>
-#include <cmath>
 #include <system_error>
+#include <utility>
 
 #include "base/error.h"
+#include "base/output_file.h"
 #include "cli/nearest.h"
 #include "formats/npy.h"
 #include "trace/glob.h"
@@ -46,42 +47,7 @@ std::vector<std::string> nearest_names(std::string_view pattern,
   return found;
 }
 
-std::string shape_text(const std::vector<int64_t>& shape) {
-  return fmt::format("[{}]", fmt::join(shape, ", "));
-}
-
-// Leading dimensions of 1 (a batch of one) do not count.
-std::vector<int64_t> without_batch(std::vector<int64_t> shape, size_t rank) {
-  while (shape.size() > rank && shape.front() == 1) shape.erase(shape.begin());
-  return shape;
-}
-
 }  // namespace
-
-bool TapNames::wants(std::string_view name) const {
-  if (!name.ends_with(".experts")) return contains(name);
-  const std::string inside = std::string(name) + ".";
-  const auto first = names_.lower_bound(inside);
-  return first != names_.end() && first->starts_with(inside);
-}
-
-FilterTap::FilterTap(const std::vector<std::string>& patterns,
-                     std::span<const std::string> names,
-                     Tap& next)
-    : all_(patterns.empty()), next_(next) {
-  for (const std::string& name : names) {
-    const auto matches = [&](const std::string& pattern) { return glob_match(pattern, name); };
-    if (std::ranges::any_of(patterns, matches)) matching_.add(name);
-  }
-}
-
-bool FilterTap::wants(std::string_view name) const {
-  return (all_ || matching_.wants(name)) && next_.wants(name);
-}
-
-void FilterTap::tensor(std::string_view name, const Tensor& value) {
-  if (all_ || matching_.contains(name)) next_.tensor(name, value);
-}
 
 void check_patterns(const std::vector<std::string>& patterns, std::span<const std::string> names) {
   for (const std::string& pattern : patterns) {
@@ -96,58 +62,40 @@ void check_patterns(const std::vector<std::string>& patterns, std::span<const st
   }
 }
 
-CompareTap::CompareTap(std::filesystem::path directory, double tolerance)
-    : directory_(std::move(directory)), tolerance_(tolerance) {
+TapNames npy_names(const std::filesystem::path& directory) {
   std::error_code ignored;
-  QWEN3_CHECK(std::filesystem::is_directory(directory_, ignored),
+  QWEN3_CHECK(std::filesystem::is_directory(directory, ignored),
               ErrorKind::not_found,
               "{}: no such directory; expected reference dumps named <tap>.npy",
-              directory_.string());
+              directory.string());
+  TapNames names;
   std::error_code error;
-  std::filesystem::directory_iterator file(directory_, error), end;
+  std::filesystem::directory_iterator file(directory, error), end;
   for (; !error && file != end; file.increment(error)) {
-    if (file->path().extension() == ".npy") files_.add(file->path().stem().string());
+    if (file->path().extension() == ".npy") names.add(file->path().stem().string());
   }
   QWEN3_CHECK(!error,
               ErrorKind::device,
               "{}: cannot list the directory: {}",
-              directory_.string(),
+              directory.string(),
               error.message());
+  return names;
 }
 
-void CompareTap::tensor(std::string_view name, const Tensor& value) {
-  if (!files_.contains(name)) return;
-  const NpyFile reference(directory_ / (std::string(name) + ".npy"));
-  ++n_compared_;
-  Difference difference{.name = std::string(name), .shape_problem = {}};
-  std::vector<int64_t> shape;
-  for (int i = 0; i < value.rank(); ++i) shape.push_back(value.dim(i));
-  if (without_batch(reference.shape(), shape.size()) != shape) {
-    difference.shape_problem =
-        fmt::format("expected {}, got {}", shape_text(reference.shape()), shape_text(shape));
-    diverging_.push_back(std::move(difference));
-    return;
-  }
-  const std::vector<float> values = reference.values();
-  const int64_t row_size = value.dim(0) == 0 ? 0 : value.numel() / value.dim(0);
-  double square_difference = 0, square = 0;
-  for (int64_t i = 0; i < value.numel(); ++i) {
-    const int64_t at = i / row_size * value.row_stride() + i % row_size;
-    const double got =
-        value.dtype() == DType::i32 ? value.i32()[at] : static_cast<double>(value.f32()[at]);
-    const double want = values[static_cast<size_t>(i)];
-    const double delta = got == want ? 0 : std::abs(got - want);  // equal infinities agree
-    square_difference += delta * delta;
-    square += want * want;
-    if (delta > difference.largest || !std::isfinite(delta)) {
-      difference.largest = delta;
-      difference.at = i;
-    }
-  }
-  difference.relative = square_difference == 0 ? 0 : std::sqrt(square_difference / square);
-  const bool agrees = difference.relative <= tolerance_;  // false for NaN
-  if (agrees && (worst_.name.empty() || difference.relative > worst_.relative)) worst_ = difference;
-  if (!agrees) diverging_.push_back(std::move(difference));
+CompareTap::Read npy_reader(std::filesystem::path directory) {
+  return [directory = std::move(directory)](std::string_view name) {
+    const NpyFile file(directory / (std::string(name) + ".npy"));
+    return ReferenceTensor{file.shape(), file.values()};
+  };
+}
+
+NpyTaps::NpyTaps(std::filesystem::path directory) : directory_(std::move(directory)) {
+  make_folder(directory_);
+}
+
+void NpyTaps::tensor(std::string_view name, const Tensor& value) {
+  write_npy(directory_ / (std::string(name) + ".npy"), value);
+  ++n_files_;
 }
 
 }  // namespace qwen3::cli

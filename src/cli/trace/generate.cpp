@@ -7,8 +7,6 @@
 
 #include "base/error.h"
 #include "cli/generation.h"
-#include "engine/model_impl.h"
-#include "engine/plan.h"
 
 namespace qwen3::cli {
 namespace {
@@ -37,7 +35,7 @@ bool go_on(int32_t, bool) { return true; }
 
 void check_generated_length(const TraceOptions& options, const Trace& trace) {
   if (options.generate == 0) return;
-  const int64_t context = model_context_length(trace.model->impl().config);
+  const int64_t context = trace.model->shape().context_length();
   QWEN3_CHECK(
       longest_sequence(options, trace) <= context,
       ErrorKind::invalid_argument,
@@ -52,8 +50,7 @@ void check_generated_length(const TraceOptions& options, const Trace& trace) {
 std::vector<int32_t> run_generation(const TraceOptions& options, const Trace& trace, Tap& tap) {
   Engine engine(trace.model, engine_options(options, trace));
   Request request = greedy_request(trace, options.generate + 1);
-  request.tap =
-      std::shared_ptr<Tap>(std::shared_ptr<void>(), &tap);  // borrowed: the engine ends first
+  request.tap = &tap;  // the engine ends first
   Outcome outcome = run_request(engine, std::move(request), nullptr, go_on);
   if (!outcome.ids.empty()) outcome.ids.pop_back();
   return std::move(outcome.ids);
@@ -63,6 +60,7 @@ void run_timed_generation(const TraceOptions& options, Trace& trace) {
   RequestSpans& spans = trace.requests.emplace(trace.time.origin());
   EngineOptions settings = engine_options(options, trace);
   settings.on_step = [&spans](const StepReport& step) { spans.add(step); };
+  settings.operations = &trace.time;
   Engine engine(trace.model, settings);
   Request warm_up = greedy_request(trace, 1);
   warm_up.cache_salt = "warm-up";  // the timed request must not find its prompt in the cache

@@ -20,7 +20,7 @@ void check_generated_length(const TraceOptions& options, const Trace& trace);
 std::vector<int32_t> run_generation(const TraceOptions& options, const Trace& trace, Tap& tap);
 
 // The same without a tap and under the clock, after a warm-up: operations into trace.time, spans of
-// the request into trace.requests. REQUIRES: the model's backend records into trace.time.
+// the request into trace.requests.
 void run_timed_generation(const TraceOptions& options, Trace& trace);
 
 }  // namespace qwen3::cli

@@ -18,11 +18,12 @@
 #include "cli/generation.h"
 #include "cli/numbers.h"
 #include "cli/options.h"
-#include "cli/trace/npy_taps.h"
+#include "cli/trace/files.h"
 #include "engine/evaluate.h"
-#include "engine/model_impl.h"
 #include "formats/npy.h"
 #include "model/losses.h"
+#include "trace/routing.h"
+#include "trace/tap_list.h"
 
 namespace qwen3::cli {
 namespace {
@@ -96,21 +97,25 @@ class LogitsBuffer {
 };
 
 Json losses(const LogitsOptions& options,
-            const HfConfig& config,
+            const ModelShape& shape,
             const Tensor& logits,
             const std::vector<int32_t>& labels,
-            const std::vector<Tensor>& router_logits) {
+            std::vector<LayerRouting> layers) {
   const double ce_loss = cross_entropy(logits, labels);
-  if (config.model_type != ModelType::qwen3_moe) {
+  if (!shape.moe()) {
     return {{"ce_loss", ce_loss}, {"aux_loss", nullptr}, {"loss", ce_loss}};
+  }
+  std::vector<Tensor> router_logits;
+  for (LayerRouting& layer : layers) {
+    router_logits.push_back(Tensor::view(layer.router_logits, {layer.n_tokens, layer.n_experts}));
   }
   const double aux_loss =
       options.aux == "educational"
-          ? educational_load_balancing_loss(router_logits, config.num_experts_per_tok)
-          : load_balancing_loss(router_logits, config.num_experts_per_tok);
+          ? educational_load_balancing_loss(router_logits, shape.num_experts_per_tok)
+          : load_balancing_loss(router_logits, shape.num_experts_per_tok);
   return {{"ce_loss", ce_loss},
           {"aux_loss", aux_loss},
-          {"loss", ce_loss + config.router_aux_loss_coef * aux_loss}};
+          {"loss", ce_loss + shape.router_aux_loss_coef * aux_loss}};
 }
 
 ExitCode logits(const LogitsOptions& options) {
@@ -125,25 +130,27 @@ ExitCode logits(const LogitsOptions& options) {
   std::optional<NpyTaps> files;
   if (!options.taps.empty()) files.emplace(options.taps);
   const std::shared_ptr<Model> model = load_model(options.model, options.output);
-  const HfConfig& config = model->impl().config;
+  const ModelShape& shape = model->shape();
   if (options.output.talk()) print_note(model_line(model->info()));
-  check_ids(ids, config.vocab_size, "--ids");
-  check_labels(labels, config.vocab_size);
+  check_ids(ids, shape.vocab_size, "--ids");
+  check_labels(labels, shape.vocab_size);
 
-  Tap* tap = files ? &*files : nullptr;
-  RouterLogitsTap router(tap);
-  if (options.labels && config.model_type == ModelType::qwen3_moe) tap = &router;
+  TapList taps;
+  RoutingRecorder routing;
+  if (files) taps.add(*files);
+  if (options.labels && shape.moe()) taps.add(routing);
 
   const auto begin = std::chrono::steady_clock::now();
-  LogitsBuffer buffer(static_cast<int64_t>(ids.size()), config.vocab_size);
-  evaluate(*model, ids, tap, [&](int64_t first_row, const Tensor& rows) {
-    buffer.store(first_row, rows);
-  });
+  LogitsBuffer buffer(static_cast<int64_t>(ids.size()), shape.vocab_size);
+  evaluate(*model,
+           ids,
+           {.tap = taps.empty() ? nullptr : &taps},
+           [&](int64_t first_row, const Tensor& rows) { buffer.store(first_row, rows); });
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
 
   if (!options.out.empty()) write_npy(options.out, buffer.tensor());
   if (options.labels) {
-    print_json(losses(options, config, buffer.tensor(), labels, router.layers()));
+    print_json(losses(options, shape, buffer.tensor(), labels, routing.layers()));
   }
   if (options.output.talk()) {
     std::string line = fmt::format("{} tokens in {:.3f} s, {:.1f} tok/s",

@@ -205,13 +205,13 @@ ExitCode say_comparison(const TraceOptions& options, const CompareTap& compare) 
     print_json({{"compare",
                  {{"tensors", compare.n_compared()},
                   {"diverging", n_diverging},
-                  {"files_without_tensor", compare.n_unused_files()},
+                  {"files_without_tensor", compare.n_unused()},
                   {n_diverging == 0 ? "worst" : "first", difference_json(telling)}}}});
   }
-  const std::string unused = compare.n_unused_files() == 0
-                                 ? ""
-                                 : fmt::format("; files there without a tensor of their name: {}",
-                                               compare.n_unused_files());
+  const std::string unused =
+      compare.n_unused() == 0
+          ? ""
+          : fmt::format("; files there without a tensor of their name: {}", compare.n_unused());
   if (n_diverging == 0) {
     if (!options.output.json) {
       print_out(fmt::format("{} tensors agree to {:g}; the worst is {} with {:.3g}{}\n",

@@ -13,16 +13,14 @@
 #include "cli/generation.h"
 #include "cli/model_path.h"
 #include "cli/numbers.h"
+#include "cli/trace/files.h"
 #include "cli/trace/generate.h"
-#include "cli/trace/model_facts.h"
-#include "cli/trace/npy_taps.h"
 #include "engine/evaluate.h"
-#include "engine/model_impl.h"
-#include "model/logit_projection.h"
+#include "engine/head_projection.h"
 #include "model/losses.h"
+#include "trace/filter_tap.h"
 #include "trace/tap_list.h"
 #include "trace/tap_name.h"
-#include "trace/tracing_backend.h"
 
 namespace qwen3::cli {
 namespace {
@@ -105,39 +103,6 @@ class LinePrinter {
   std::string buffer_;
 };
 
-// Buffers of the logit lens, and the way from rows that a tap has seen to logits.
-class Projection {
- public:
-  explicit Projection(Model::Impl& impl)
-      : model_(impl),
-        hidden_(take(impl.config.hidden_size)),
-        normed_(take(impl.config.hidden_size)),
-        logits_(take(impl.config.vocab_size)) {}
-
-  Tensor operator()(const Tensor& rows) {
-    const int64_t n = rows.dim(0);
-    const HfConfig& c = model_.config;
-    const auto view = [n](const Storage& storage, int64_t features) {
-      return Tensor(storage.data(), DType::f32, {n, features}, storage.place());
-    };
-    const Tensor hidden = view(hidden_, c.hidden_size);
-    const Tensor logits = view(logits_, c.vocab_size);
-    model_.backend->upload(hidden, rows.data());
-    project_logits(
-        logits, view(normed_, c.hidden_size), hidden, model_.weights, c, *model_.backend);
-    return model_.backend->to_host(logits, on_host_);
-  }
-
- private:
-  Storage take(int64_t features) const {
-    return model_.backend->allocate(LogitLens::kChunkRows * features * 4);
-  }
-
-  Model::Impl& model_;
-  Storage hidden_, normed_, logits_;
-  HostBuffer on_host_;
-};
-
 void check_map_length(const TraceOptions& options, int64_t n_tokens) {
   QWEN3_CHECK(options.attention_out.empty() || n_tokens <= kMaxMapTokens,
               ErrorKind::invalid_argument,
@@ -150,28 +115,26 @@ void check_map_length(const TraceOptions& options, int64_t n_tokens) {
 // A pass without taps under the clock; the first one warms caches and page tables.
 void run_timed(const TraceOptions& options, Trace& trace) {
   if (!options.wants_time()) return;
-  Model::Impl& impl = trace.model->impl();
-  impl.backend = make_tracing_backend(std::move(impl.backend), trace.time);
   if (options.generate > 0) {
     run_timed_generation(options, trace);
     return;
   }
   const auto nothing = [](int64_t, const Tensor&) {};
-  evaluate(*trace.model, trace.ids, nullptr, nothing);
-  trace.time.clear();
+  evaluate(*trace.model, trace.ids, {}, nothing);
+  Evaluation pass(*trace.model, trace.ids, {.operations = &trace.time});
   const auto begin = Clock::now();
-  evaluate(*trace.model, trace.ids, nullptr, nothing);
+  while (pass.next()) continue;
   trace.time.add_outer(fmt::format("forward pass of {} tokens", trace.ids.size()), begin);
   trace.seconds = seconds_since(begin);
 }
 
 void print_losses(LevelTap& level,
-                  const HfConfig& config,
+                  const ModelShape& shape,
                   const std::vector<int32_t>& labels,
                   const Tensor& logits,
                   const RoutingRecorder* routing) {
   level.cross_entropy(cross_entropy(logits, labels));
-  if (config.model_type == ModelType::qwen3_moe && routing != nullptr) {
+  if (shape.moe() && routing != nullptr) {
     level.router_aux_loss(auxiliary_losses(routing->layers()).educational);
   }
 }
@@ -186,10 +149,10 @@ std::vector<int32_t> chosen_labels(const TraceOptions& options, const Trace& tra
                     labels.size()));
   }
   for (const int32_t label : labels) {
-    QWEN3_CHECK(label == -100 || (label >= 0 && label < trace.facts.vocab_size),
+    QWEN3_CHECK(label == -100 || (label >= 0 && label < trace.model->shape().vocab_size),
                 ErrorKind::invalid_argument,
                 "qwen3 trace: --labels: expected -100 or an id below {}; got {}",
-                trace.facts.vocab_size,
+                trace.model->shape().vocab_size,
                 label);
   }
   return labels;
@@ -203,14 +166,16 @@ std::string Trace::token_text(int32_t id) const {
 
 void run_trace(const TraceOptions& options, Trace& trace) {
   const std::optional<TraceLevel> level = chosen_level(options);
-  if (!options.compare.empty()) trace.compare.emplace(options.compare, options.tolerance);
+  if (!options.compare.empty()) {
+    trace.compare.emplace(
+        npy_names(options.compare), npy_reader(options.compare), options.tolerance);
+  }
   check_writable(options.html);
   check_writable(options.timeline);
   trace.model = load_model(options.model, options.output);
-  Model::Impl& impl = trace.model->impl();
+  const ModelShape& shape = trace.model->shape();
   if (options.output.talk()) print_note(model_line(trace.model->info()));
-  trace.facts = facts_of(impl.config, trace.model->info().name);
-  const std::vector<std::string> names = all_tap_names(trace.facts);
+  const std::vector<std::string> names = all_tap_names(shape);
   check_patterns(options.taps, names);
   const std::filesystem::path directory = resolve_model(options.model.model);
   if (Text::available(directory)) trace.text.emplace(Text::load(directory));
@@ -225,7 +190,7 @@ void run_trace(const TraceOptions& options, Trace& trace) {
   LinePrinter print(options.output.json);
   std::optional<LevelTap> lines;
   if (level) {
-    lines.emplace(*level, trace.facts, trace_language(options), std::ref(print));
+    lines.emplace(*level, shape, trace_language(options), std::ref(print));
     taps.add(*lines);
   }
   std::optional<FilterTap> filtered_statistics, filtered_dumps;
@@ -246,11 +211,11 @@ void run_trace(const TraceOptions& options, Trace& trace) {
   if (trace.compare) taps.add(*trace.compare);
   if (options.wants_routing() || options.labels) taps.add(trace.routing.emplace());
   if (options.wants_attention()) {
-    taps.add(trace.attention.emplace(trace.facts, kMaxMapTokens));
+    taps.add(trace.attention.emplace(shape, kMaxMapTokens));
   }
-  std::optional<Projection> projection;
+  std::optional<HeadProjection> projection;
   if (options.lens > 0) {
-    projection.emplace(impl);
+    projection.emplace(*trace.model, LogitLens::kChunkRows);
     const int64_t n_real = trace.text ? trace.text->n_tokens() : 0;
     taps.add(trace.lens.emplace(std::ref(*projection), options.lens, kLensBest, n_real));
   }
@@ -262,9 +227,9 @@ void run_trace(const TraceOptions& options, Trace& trace) {
   } else {
     const auto on_logits = [&](int64_t, const Tensor& logits) {
       if (labels.empty() || !lines) return;
-      print_losses(*lines, impl.config, labels, logits, trace.routing ? &*trace.routing : nullptr);
+      print_losses(*lines, shape, labels, logits, trace.routing ? &*trace.routing : nullptr);
     };
-    evaluate(*trace.model, trace.ids, taps.empty() ? nullptr : &taps, on_logits);
+    evaluate(*trace.model, trace.ids, {.tap = taps.empty() ? nullptr : &taps}, on_logits);
   }
   trace.traced_seconds = seconds_since(begin);
   print.flush();

@@ -7,13 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "cli/trace/files.h"
 #include "cli/trace/options.h"
 #include "qwen3/model.h"
 #include "qwen3/text.h"
 #include "trace/attention_recorder.h"
+#include "trace/compare_tap.h"
 #include "trace/logit_lens.h"
-#include "trace/model_facts.h"
 #include "trace/request_spans.h"
 #include "trace/routing.h"
 #include "trace/span_log.h"
@@ -24,7 +23,6 @@ namespace qwen3::cli {
 struct Trace {
   std::shared_ptr<Model> model;
   std::optional<Text> text;  // empty: no tokenizer
-  ModelFacts facts;
   std::vector<int32_t> ids;  // the prompt, and after run_trace() what was generated
   int64_t n_prompt = 0;
   std::optional<StatisticsTap> statistics;
@@ -33,7 +31,7 @@ struct Trace {
   std::optional<LogitLens> lens;
   std::optional<CompareTap> compare;
   int64_t n_dumped = 0;
-  SpanLog time;                            // of a pass without taps
+  SpanLog time;                            // of a pass without taps, and of no other
   std::optional<RequestSpans> requests;    // of that pass, when it was a request in an engine
   double seconds = 0, traced_seconds = 0;  // of that pass, and of the traced one
 

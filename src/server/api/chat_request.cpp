@@ -220,7 +220,7 @@ std::string field_at_fault(const ServedModel& model, const ChatPromptFields& cha
 [[noreturn]] void refuse_render(const ServedModel& model,
                                 const ChatPromptFields& chat,
                                 const Error& error) {
-  const ChatConfig& config = model.text.impl().chat_config;
+  const ChatConfig& config = chat_config_of(model.text);
   const bool with_tools = chat.tools.is_array() && !chat.tools.empty();
   const std::string file = config.template_for(with_tools).where() + ": ";
   const std::string_view message = error.what();

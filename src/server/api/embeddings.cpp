@@ -156,7 +156,8 @@ EmbeddingRequest read_embedding_request(Fields& fields,
            fmt::format("expected \"float\" or \"base64\", got \"{}\"", quote_for_message(format)));
   }
   out.base64 = format == "base64";
-  out.dimensions = fields.integer("dimensions", 1, model.hidden_size).value_or(model.hidden_size);
+  out.dimensions =
+      fields.integer("dimensions", 1, model.shape.hidden_size).value_or(model.shape.hidden_size);
   fields.value("user");
   if (fields.used("truncate_prompt_tokens")) {
     refuse_unsupported("truncate_prompt_tokens", "inputs are never cut silently");

@@ -37,7 +37,7 @@ void append_model(std::string& out,
                  task_name(model.task),
                  model.info.vocab_size,
                  model.info.max_position_embeddings,
-                 model.hidden_size,
+                 model.shape.hidden_size,
                  model.info.n_parameters,
                  model.info.weight_bytes);
 }

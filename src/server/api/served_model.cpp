@@ -43,24 +43,23 @@ std::unique_ptr<ServedModel> make_served_model(ModelParts parts, const ServiceOp
                                                          .generator = std::move(parts.generator),
                                                          .defaults = std::move(parts.defaults),
                                                          .info = std::move(parts.info),
-                                                         .facts = std::move(parts.facts),
-                                                         .hidden_size = parts.hidden_size,
+                                                         .shape = std::move(parts.shape),
+                                                         .name = options.model_names.front(),
                                                          .task = parts.task});
-  model->facts.name = options.model_names.front();
-  const Text::Impl& text = model->text.impl();
+  const Tokenizer& tokenizer = model->tokenizer();
   const auto id_of = [&](std::string_view token) {
-    return text.tokenizer.token_to_id(token).value_or(-1);
+    return tokenizer.token_to_id(token).value_or(-1);
   };
   model->max_model_len = model->generator->max_model_len();
   model->n_tokens = std::min(model->text.n_tokens(), model->info.vocab_size);
   for (int32_t id = 0; id < model->n_tokens; ++id) {
-    const auto length = static_cast<int64_t>(text.tokenizer.token_bytes(id).size());
+    const auto length = static_cast<int64_t>(tokenizer.token_bytes(id).size());
     model->longest_token_bytes = std::max(model->longest_token_bytes, length);
   }
   model->think_open = id_of("<think>");
   model->think_close = id_of("</think>");
   model->closing_ids = model->text.encode(kClosing);
-  model->argument_tokens = argument_tokens(text.tokenizer, model->n_tokens);
+  model->argument_tokens = argument_tokens(tokenizer, model->n_tokens);
   model->yes = id_of("yes");
   model->no = id_of("no");
   QWEN3_CHECK(model->task != Task::rerank || (model->yes >= 0 && model->no >= 0),
@@ -68,7 +67,7 @@ std::unique_ptr<ServedModel> make_served_model(ModelParts parts, const ServiceOp
               "tokenizer: expected the tokens \"yes\" and \"no\", which a reranker answers with; "
               "serve this checkpoint with --task generate");
   model->tool_format = options.tool_format.value_or(
-      writes_xml_calls(text.chat_config) ? ToolFormat::qwen3_coder : ToolFormat::hermes);
+      writes_xml_calls(chat_config_of(model->text)) ? ToolFormat::qwen3_coder : ToolFormat::hermes);
   return model;
 }
 

@@ -15,7 +15,6 @@
 #include "server/api/generator.h"
 #include "server/api/options.h"
 #include "server/api/steering.h"
-#include "trace/model_facts.h"
 
 namespace qwen3::server {
 
@@ -24,8 +23,8 @@ struct ServedModel {
   std::unique_ptr<Generator> generator;
   GenerationDefaults defaults;
   ModelInfo info;
-  ModelFacts facts;  // by its served name
-  int64_t hidden_size = 0;
+  ModelShape shape;
+  std::string name;            // it is served by
   Task task = Task::generate;  // never automatic
   ToolFormat tool_format = ToolFormat::hermes;
 
@@ -37,7 +36,7 @@ struct ServedModel {
   std::vector<int32_t> closing_ids = {};  // ends a thought whose budget is used up
   std::shared_ptr<const ArgumentTokens> argument_tokens = {};
 
-  const Tokenizer& tokenizer() const { return text.impl().tokenizer; }
+  const Tokenizer& tokenizer() const { return tokenizer_of(text); }
 };
 
 // What the files of a checkpoint say it was made for.
@@ -48,9 +47,8 @@ struct ModelParts {
   std::unique_ptr<Generator> generator;
   GenerationDefaults defaults = {};
   ModelInfo info = {};
-  int64_t hidden_size = 0;
+  ModelShape shape = {};
   Task task = Task::generate;
-  ModelFacts facts = {};  // for the pages of traces
 };
 
 // Throws Error{unsupported} when the tokenizer lacks what the task needs.

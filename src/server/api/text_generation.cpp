@@ -14,7 +14,7 @@ TextGeneration::TextGeneration(Service& service,
 
 void TextGeneration::trace(const std::string& id, const Client& client, Request& first) {
   recording_ = service().traces().begin(id, client);
-  first.tap = recording_->recorder();
+  first.tap = recording_->recorder().get();  // lives until note_event sees the finishing event
   for (const int32_t token : first.prompt_ids) recording_->add(token);
 }
 

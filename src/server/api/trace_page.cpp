@@ -61,9 +61,10 @@ HttpResponse trace_page(const StoredTrace& trace, const ServedModel& model, Page
               trace.ids.size());
   const std::chrono::system_clock::time_point created{std::chrono::seconds(trace.created)};
   ReportInput input;
-  input.facts = &model.facts;
-  input.subtitle = fmt::format(
-      "{}, {}, {}", model.facts.name, trace.id, utc_text(created, UtcPrecision::seconds));
+  input.model_name = model.name;
+  input.shape = &model.shape;
+  input.subtitle =
+      fmt::format("{}, {}, {}", model.name, trace.id, utc_text(created, UtcPrecision::seconds));
   for (const int32_t id : trace.ids) input.tokens.push_back({id, model.text.decode({&id, 1})});
   input.n_prompt = trace.usage.prompt_tokens;
   input.n_not_recorded = recorder.n_tokens() - recorder.n_recorded();

@@ -372,6 +372,36 @@ TEST(Trace, ReportAndTimeline) {
   EXPECT_EQ(lines_of(full.err).size(), 1u);
 }
 
+// The times are those of one pass without taps: the passes around it, which warm up and which are
+// traced, are not among its operations.
+TEST(Trace, OperationsAreThoseOfTheTimedPass) {
+  const TempDir directory;
+  const std::string html = (directory.path() / "trace.html").string();
+  const std::string timeline = (directory.path() / "timeline.json").string();
+  const auto check = [&](const std::vector<std::string>& more, int64_t n_passes) {
+    std::vector<std::string> arguments{
+        "--ids", "36,55,27,1,9", "--html", html, "--timeline", timeline};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProgramResult result = trace(arguments, "moe_small");
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    const Json events = parse_json(read_text_file(timeline, 4 << 20), "timeline");
+    int64_t n_embeds = 0;
+    for (const Json& event : events["traceEvents"]) n_embeds += event["name"] == "embed" ? 1 : 0;
+    EXPECT_EQ(n_embeds, n_passes);
+    const std::string page = read_text_file(html, 4 << 20);
+    const std::string mark = R"(id="data">)";
+    const size_t begin = page.find(mark) + mark.size();
+    const Json time =
+        parse_json(page.substr(begin, page.find("</script>", begin) - begin), "report")["time"];
+    double sum = 0;
+    for (const Json& operation : time["ops"]) sum += operation["seconds"].get<double>();
+    EXPECT_GT(sum, 0);
+    EXPECT_LE(sum, time["seconds"].get<double>() * (1 + 1e-9));
+  };
+  check({}, 1);
+  check({"--generate", "4"}, 5);  // the prompt, and each generated token
+}
+
 // Prompt and generated tokens through an engine are what one pass over all of them shows.
 TEST(Trace, GeneratedTokensToo) {
   const TempDir directory;

@@ -118,7 +118,7 @@ class ApiControlTokens : public ApiTest {
   static int64_t count(const Ids& ids, int32_t id) { return std::ranges::count(ids, id); }
 
   static const std::vector<AddedToken>& tokens() {
-    static const auto all = nano_text().impl().tokenizer.added_tokens();
+    static const auto all = tokenizer_of(nano_text()).added_tokens();
     static const std::vector<AddedToken> kAll(all.begin(), all.end());
     return kAll;
   }

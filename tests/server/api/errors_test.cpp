@@ -407,8 +407,8 @@ Json history_with(const Json& function) {
 
 // The served model with another template.
 void use_template(const ServedModel& model, const std::string& source) {
-  auto& impl = const_cast<Text::Impl&>(model.text.impl());
-  impl.chat_config.chat = ChatTemplate::parse(source, "/srv/models/q/chat_template.jinja");
+  const_cast<ChatConfig&>(chat_config_of(model.text)).chat =
+      ChatTemplate::parse(source, "/srv/models/q/chat_template.jinja");
 }
 
 TEST_F(ApiErrors, CallsOfTheHistoryWithoutArguments) {

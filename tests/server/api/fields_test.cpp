@@ -112,8 +112,8 @@ TEST_F(ApiFields, TemplateVariables) {
   EXPECT_FALSE(reply.notes.contains("ignored_fields"));
   ASSERT_EQ(generator->requests.size(), 2u);
   EXPECT_EQ(generator->requests[0].prompt_ids, generator->requests[1].prompt_ids);
-  auto& impl = const_cast<Text::Impl&>(service->loaded()->text.impl());
-  impl.chat_config.chat = ChatTemplate::parse("{{ custom.a[0] }}", "t");
+  const_cast<ChatConfig&>(chat_config_of(service->loaded()->text)).chat =
+      ChatTemplate::parse("{{ custom.a[0] }}", "t");
   const Json asked{{"messages", {{{"role", "user"}, {"content", "a"}}}},
                    {"chat_template_kwargs", variables}};
   EXPECT_EQ(post("/apply-template", asked).json["prompt"], "1");

@@ -211,7 +211,7 @@ class ApiTest : public testing::Test {
                                     .generator = std::move(of),
                                     .defaults = defaults,
                                     .info = info,
-                                    .hidden_size = ScriptedGenerator::kHidden,
+                                    .shape = {.hidden_size = ScriptedGenerator::kHidden},
                                     .task = task == Task::rerank ? Task::generate : task},
                                    service->options());
     // nano has no tokens for the answers of a reranker: any two do.

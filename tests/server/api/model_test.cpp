@@ -2,7 +2,6 @@
 #include <cmath>
 
 #include "engine/evaluate.h"
-#include "engine/model_impl.h"
 #include "server/api/fixture.h"
 #include "server/api/report_data.h"
 
@@ -27,7 +26,7 @@ class ApiModel : public ApiTest {
                            .generator = std::make_unique<EngineGenerator<Engine>>(loaded, engine),
                            .defaults = loaded->generation_defaults(),
                            .info = loaded->info(),
-                           .hidden_size = loaded->impl().config.hidden_size,
+                           .shape = loaded->shape(),
                            .task = task},
                           service->options()));
     routes = make_routes(*service);
@@ -70,7 +69,7 @@ TEST_F(ApiModel, LogLikelihoodOfAPromptIsThatOfItsTokens) {
   ASSERT_EQ(lp["tokens"].size(), ids.size());
   // The first token has none; the others' are those of one forward pass of the library.
   EXPECT_TRUE(lp["token_logprobs"][0].is_null());
-  evaluate(*model_, ids, nullptr, [&](int64_t first, const Tensor& logits) {
+  evaluate(*model_, ids, {}, [&](int64_t first, const Tensor& logits) {
     for (int64_t row = 0; row < logits.dim(0); ++row) {
       const size_t next = static_cast<size_t>(first + row) + 1;
       if (next >= ids.size()) break;

@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "engine/evaluate.h"
-#include "engine/model_impl.h"
 #include "server/api/fixture.h"
 #include "server/api/random_checkpoint.h"
 #include "support/temp_dir.h"
@@ -50,7 +49,7 @@ class ApiRetrieval : public ApiTest {
                            .generator = std::make_unique<EngineGenerator<Engine>>(served, engine),
                            .defaults = served->generation_defaults(),
                            .info = served->info(),
-                           .hidden_size = served->impl().config.hidden_size,
+                           .shape = served->shape(),
                            .task = detect_task(directory)},
                           service->options()));
     routes = make_routes(*service);
@@ -59,7 +58,7 @@ class ApiRetrieval : public ApiTest {
   // The final state of the last token, scaled to length 1.
   std::vector<float> last_state(const std::vector<int32_t>& ids) const {
     LastState state;
-    evaluate(*library, ids, &state, [](int64_t, const Tensor&) {});
+    evaluate(*library, ids, {.tap = &state}, [](int64_t, const Tensor&) {});
     double sum = 0;
     for (const float value : state.row) sum += double{value} * value;
     for (float& value : state.row) value = static_cast<float>(value / std::sqrt(sum));
@@ -67,10 +66,10 @@ class ApiRetrieval : public ApiTest {
   }
 
   double yes_probability(const std::vector<int32_t>& ids) const {
-    const int32_t yes = *text->impl().tokenizer.token_to_id("yes");
-    const int32_t no = *text->impl().tokenizer.token_to_id("no");
+    const int32_t yes = *tokenizer_of(*text).token_to_id("yes");
+    const int32_t no = *tokenizer_of(*text).token_to_id("no");
     double p = NAN;
-    evaluate(*library, ids, nullptr, [&](int64_t, const Tensor& logits) {
+    evaluate(*library, ids, {}, [&](int64_t, const Tensor& logits) {
       const float* row = logits.f32() + (logits.dim(0) - 1) * logits.row_stride();
       p = std::exp(double{row[yes]}) / (std::exp(double{row[yes]}) + std::exp(double{row[no]}));
     });

@@ -1,0 +1,40 @@
+// LoadPlan: what a checkpoint will be in memory, from its headers, or from a config.json alone.
+// Model::load begins with one; commands ask one before anything large is read.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string_view>
+
+#include "engine/plan.h"
+#include "formats/checkpoint.h"
+#include "formats/hf_config.h"
+#include "hardware/thread_pool.h"
+#include "kernels/backend.h"
+#include "model/weights.h"
+#include "qwen3/model.h"
+
+namespace qwen3 {
+
+struct LoadPlan {
+  HfConfig config;
+  std::unique_ptr<ThreadPool> threads;  // the backend's
+  std::unique_ptr<Backend> backend;
+  WeightType weight_type = WeightType::f32;  // of the matrices in memory
+  int64_t weight_bytes = 0;                  // that loading will take
+
+  MemoryPlan memory(int64_t available_bytes, const EngineOptions& options) const {
+    return plan_memory(config, *backend, weight_type, weight_bytes, available_bytes, options);
+  }
+};
+
+// Throw what Model::load would for these files and options, as far as it can be known. Weights that
+// would be random need no checkpoint: config.json says what their dtype will be.
+LoadPlan plan_load(const std::filesystem::path& directory, const LoadOptions& options);
+LoadPlan plan_load(const Checkpoint& checkpoint, const LoadOptions& options);
+
+// LoadOptions::dtype. Throws Error{invalid_argument} for another word.
+WeightsDType parse_weights_dtype(std::string_view name);
+
+}  // namespace qwen3

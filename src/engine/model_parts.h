@@ -1,0 +1,29 @@
+// A model from parts that already exist. Model::load makes one of what it reads; tests, and the demo
+// of `qwen3 trace`, of what they make.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "formats/hf_config.h"
+#include "hardware/thread_pool.h"
+#include "kernels/backend.h"
+#include "model/weights.h"
+#include "qwen3/model.h"
+
+namespace qwen3 {
+
+struct ModelParts {
+  HfConfig config;
+  // Of the backend, and between its steps of the sampler; null: the sampler has one thread.
+  std::unique_ptr<ThreadPool> threads = {};
+  std::unique_ptr<Backend> backend;
+  Weights weights = {};                      // packed for that backend
+  WeightType weight_type = WeightType::f32;  // of the matrices in memory
+  GenerationDefaults generation_defaults = {};
+};
+
+// Fills the model's info, and missing end tokens, from the config.
+std::shared_ptr<Model> make_model(ModelParts parts, std::string name);
+
+}  // namespace qwen3
