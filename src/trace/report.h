@@ -28,7 +28,7 @@ struct ReportInput {
   std::string subtitle;               // model, parameters, backend
   std::vector<ReportToken> tokens;    // of the prompt, then generated
   int64_t n_prompt = -1;              // tokens from here on were generated; -1: none
-  int64_t n_not_recorded = 0;         // tokens behind them that ran, but were not recorded
+  int64_t n_not_recorded = 0;         // tokens after them that ran, but were not recorded
   std::vector<ReportToken> named;     // texts of the ids that the lens predicts
   const std::vector<TapRecord>* taps = nullptr;
   const std::vector<LayerRouting>* routing = nullptr;
