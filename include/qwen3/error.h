@@ -13,7 +13,8 @@ enum class ErrorKind {
   unsupported,       // valid, but beyond what this build can do
   out_of_memory,     // does not fit; nothing was changed
   busy,              // the queue is full now; the same request may succeed later
-  device,            // hardware or operating system failed
+  io,                // the operating system failed: a disk, a socket, a pipe
+  device,            // what computes failed, and may fail again
   internal,          // a defect of ours
 };
 

@@ -112,7 +112,7 @@ void InputFile::read(int64_t offset, std::span<std::byte> out) const {
                               out.size() - done,
                               static_cast<off_t>(offset) + static_cast<off_t>(done));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail(ErrorKind::device, "{}: cannot read: {}", name_, std::strerror(errno));
+    if (n < 0) fail(ErrorKind::io, "{}: cannot read: {}", name_, std::strerror(errno));
     if (n == 0) {
       fail(ErrorKind::corrupt_file,
            "{}: ends before byte {}; expected {} bytes; did the file shrink while it was open?",
@@ -128,7 +128,7 @@ void InputFile::check_unchanged() const {
   if (fd_ < 0) return;
   struct stat now {};
   if (::fstat(fd_, &now) != 0) {
-    fail(ErrorKind::device, "{}: cannot read: {}", name_, std::strerror(errno));
+    fail(ErrorKind::io, "{}: cannot read: {}", name_, std::strerror(errno));
   }
   QWEN3_CHECK(int64_t{now.st_size} == size_,
               ErrorKind::corrupt_file,

@@ -41,7 +41,7 @@ class InputFile {
   int descriptor() const { return fd_; }
 
   // Fills `out` with the bytes from `offset` on. A file that is now shorter gives
-  // Error{corrupt_file}, a disk that fails Error{device}. Thread-safe.
+  // Error{corrupt_file}, a disk that fails Error{io}. Thread-safe.
   void read(int64_t offset, std::span<std::byte> out) const;
   // Throws Error{corrupt_file} when the file has another size, or was written to, since it was
   // opened: what was read may be half of the old and half of the new.

@@ -40,7 +40,7 @@ OutputFile::OutputFile(const std::filesystem::path& path)
   struct stat info {};
   if (::stat(path_.c_str(), &info) == 0) {
     if (S_ISDIR(info.st_mode)) {
-      fail(ErrorKind::device, "{}: is a directory; expected the name of a file", path_);
+      fail(ErrorKind::io, "{}: is a directory; expected the name of a file", path_);
     }
     if (!S_ISREG(info.st_mode)) {
       fd_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
@@ -103,7 +103,7 @@ void OutputFile::close_or_fail() {
 }
 
 void OutputFile::fail_with_errno(std::string_view what) const {
-  fail(ErrorKind::device, "{}: {}: {}", path_, what, std::strerror(errno));
+  fail(ErrorKind::io, "{}: {}: {}", path_, what, std::strerror(errno));
 }
 
 void write_file(const std::filesystem::path& path, std::string_view text) {
@@ -117,7 +117,7 @@ void make_folder(const std::filesystem::path& folder) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   QWEN3_CHECK(!error,
-              ErrorKind::device,
+              ErrorKind::io,
               "{}: cannot make the folder: {}",
               folder.string(),
               error.message());

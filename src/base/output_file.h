@@ -16,16 +16,16 @@ namespace qwen3 {
 
 class OutputFile {
  public:
-  // Throws Error{device} naming the path and the system's reason.
+  // Throws Error{io} naming the path and the system's reason.
   explicit OutputFile(const std::filesystem::path& path);
   ~OutputFile();  // nothing is left unless committed
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
 
-  void write(std::span<const std::byte> bytes);  // throws Error{device}
+  void write(std::span<const std::byte> bytes);  // throws Error{io}
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
-  void sync();    // waits until what was written is on the disk; throws Error{device}
-  void commit();  // throws Error{device}; call once, last
+  void sync();    // waits until what was written is on the disk; throws Error{io}
+  void commit();  // throws Error{io}; call once, last
 
  private:
   void close_or_fail();
@@ -43,7 +43,7 @@ class OutputFile {
 void write_file(const std::filesystem::path& path, std::string_view text);
 
 // Makes a folder, or the folder of a file, and those above it that are missing; an empty path needs
-// none. Throws Error{device} naming the folder and the system's reason.
+// none. Throws Error{io} naming the folder and the system's reason.
 void make_folder(const std::filesystem::path& folder);
 void make_folder_of(const std::filesystem::path& file);
 

@@ -69,7 +69,7 @@ void print_out(std::string_view text) {
     signal(SIGPIPE, SIG_DFL);
     raise(SIGPIPE);
   }
-  fail(ErrorKind::device, "stdout: cannot write: {}; the output is incomplete", strerror(error));
+  fail(ErrorKind::io, "stdout: cannot write: {}; the output is incomplete", strerror(error));
 }
 
 void print_json(const Json& value) { print_out(dump_json(value) + "\n"); }

@@ -25,7 +25,7 @@ bool stdin_is_terminal();
 bool stdout_is_terminal();
 bool stderr_is_terminal();
 
-// Writes to stdout at once (an answer is streamed). Throws Error{device} when nobody takes it: a
+// Writes to stdout at once (an answer is streamed). Throws Error{io} when nobody takes it: a
 // full disk must not look like success. A closed pipe ends the program by SIGPIPE.
 void print_out(std::string_view text);
 // One JSON text per line.
@@ -63,7 +63,7 @@ struct NotesFlushedAtEnd {
   NotesFlushedAtEnd& operator=(const NotesFlushedAtEnd&) = delete;
 };
 
-// A report's page: written, and its size said when `output` allows. Throws Error{device}.
+// A report's page: written, and its size said when `output` allows. Throws Error{io}.
 void write_page(const std::filesystem::path& path,
                 std::string_view page,
                 const OutputOptions& output);

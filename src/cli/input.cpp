@@ -17,7 +17,7 @@ namespace {
 constexpr const char* kStdin = "standard input";
 
 [[noreturn]] void cannot(std::string_view what, std::string_view where) {
-  fail(ErrorKind::device, "{}: cannot {}: {}", where, what, std::strerror(errno));
+  fail(ErrorKind::io, "{}: cannot {}: {}", where, what, std::strerror(errno));
 }
 
 void check_room(size_t bytes, size_t max_bytes, std::string_view where) {

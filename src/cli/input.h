@@ -15,7 +15,7 @@ namespace qwen3::cli {
 // The most that is taken from standard input, as one text or as one line of many.
 inline constexpr size_t kMaxInputBytes = size_t{256} << 20;
 
-// All of standard input. Throws Error{invalid_argument} beyond kMaxInputBytes, Error{device} when
+// All of standard input. Throws Error{invalid_argument} beyond kMaxInputBytes, Error{io} when
 // it cannot be read.
 std::string read_stdin();
 

@@ -16,7 +16,7 @@
 namespace qwen3 {
 
 // Writes a dense row-major f32 or i32 tensor. Written aside and renamed. Throws
-// Error{invalid_argument} for another dtype, Error{device} when the disk refuses.
+// Error{invalid_argument} for another dtype, Error{io} when the disk refuses.
 void write_npy(const std::filesystem::path& path, const Tensor& tensor);
 
 // An array in a file, of which at first only the header is read: a caller that knows what shape it

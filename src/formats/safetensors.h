@@ -50,7 +50,7 @@ struct SafetensorsTensor {
   std::vector<int64_t> shape;
   std::span<const std::byte> bytes;
 };
-// Throws Error{corrupt_file} when bytes do not match shapes or a name is given twice, Error{device}
+// Throws Error{corrupt_file} when bytes do not match shapes or a name is given twice, Error{io}
 // when the disk refuses.
 void write_safetensors(const std::string& path,
                        std::span<const SafetensorsTensor> tensors,

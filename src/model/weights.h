@@ -74,7 +74,7 @@ int64_t n_active_parameters(const HfConfig& config);
 // or without ".weight"), tied models that still store lm_head (ignored), a missing "model." prefix.
 // A tensor that the model has no place for is an Error{corrupt_file} (model/unused_tensors.h).
 // `progress` counts bytes read and is called on the calling thread.
-// Throws Error{not_found, corrupt_file, unsupported, out_of_memory, device}. A file that shrinks
+// Throws Error{not_found, corrupt_file, unsupported, out_of_memory, io}. A file that shrinks
 // meanwhile is an Error{corrupt_file}.
 Weights load_weights(const TensorSource& source,
                      const Backend& backend,

@@ -250,7 +250,7 @@ TEST(OutputFile, LongNamesAreReplacedOrRefusedAtOnce) {
   }
   EXPECT_EQ(n_entries(dir.path()), 1u);
   EXPECT_ERROR(OutputFile(dir.path() / std::string(256, 'n')),
-               ErrorKind::device,
+               ErrorKind::io,
                "cannot create: File name too long");
 }
 
@@ -266,9 +266,9 @@ TEST(OutputFile, HasTheModeThatTheUserWishesForNewFiles) {
 TEST(OutputFile, NamesPathAndReason) {
   const test::TempDir dir;
   EXPECT_ERROR(
-      OutputFile(dir.path() / "no" / "f"), ErrorKind::device, "no/f: cannot create: No such");
+      OutputFile(dir.path() / "no" / "f"), ErrorKind::io, "no/f: cannot create: No such");
   fs::create_directories(dir.path() / "d" / "inside");
-  EXPECT_ERROR(OutputFile(dir.path() / "d"), ErrorKind::device, "d: is a directory");
+  EXPECT_ERROR(OutputFile(dir.path() / "d"), ErrorKind::io, "d: is a directory");
 }
 
 TEST(OutputFile, WritesThroughALinkAndKeepsIt) {
@@ -305,7 +305,7 @@ TEST(OutputFile, AFullDeviceIsAnError) {
   const test::TempDir dir;
   fs::create_symlink("/dev/full", dir.path() / "full");
   OutputFile out(dir.path() / "full");
-  EXPECT_ERROR(out.write("x"), ErrorKind::device, "full: cannot write: No space left on device");
+  EXPECT_ERROR(out.write("x"), ErrorKind::io, "full: cannot write: No space left on device");
 }
 
 TEST(OutputFile, CanBeAskedBefore) {
@@ -314,8 +314,8 @@ TEST(OutputFile, CanBeAskedBefore) {
   EXPECT_NO_THROW(check_writable(""));
   EXPECT_NO_THROW(check_writable(dir.path() / "f"));
   EXPECT_NO_THROW(check_writable(dir.path() / "new"));
-  EXPECT_ERROR(check_writable(dir.path()), ErrorKind::device, "is a directory");
-  EXPECT_ERROR(check_writable(dir.path() / "no" / "f"), ErrorKind::device, "cannot create");
+  EXPECT_ERROR(check_writable(dir.path()), ErrorKind::io, "is a directory");
+  EXPECT_ERROR(check_writable(dir.path() / "no" / "f"), ErrorKind::io, "cannot create");
   EXPECT_EQ(read_text_file(dir.path() / "f", 100), "old");
   EXPECT_EQ(n_entries(dir.path()), 1u);
 }
@@ -328,7 +328,7 @@ TEST(OutputFile, FoldersAreMadeWhenMissing) {
   EXPECT_NO_THROW(make_folder(dir.path() / "a"));
   EXPECT_NO_THROW(make_folder_of("f"));
   EXPECT_NO_THROW(make_folder_of(""));
-  EXPECT_ERROR(make_folder(dir.path() / "f" / "g"), ErrorKind::device, "cannot make the folder");
+  EXPECT_ERROR(make_folder(dir.path() / "f" / "g"), ErrorKind::io, "cannot make the folder");
 }
 
 TEST(OutputFile, AFullDiskIsAnErrorAndLeavesNothing) {
@@ -341,7 +341,7 @@ TEST(OutputFile, AFullDiskIsAnErrorAndLeavesNothing) {
   {
     OutputFile out(dir.path() / "f");
     EXPECT_ERROR(
-        out.write(std::string(5000, 'x')), ErrorKind::device, "f: cannot write: File too large");
+        out.write(std::string(5000, 'x')), ErrorKind::io, "f: cannot write: File too large");
   }
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &old), 0);
   EXPECT_EQ(n_entries(dir.path()), 0u);

@@ -73,7 +73,7 @@ TEST(Npy, WritesIntegers) {
                "b.npy",
                "bfloat16");
   EXPECT_ERROR(write_npy(dir.path() / "no" / "b.npy", Tensor(values.data(), DType::i32, {2})),
-               ErrorKind::device,
+               ErrorKind::io,
                "b.npy",
                "No such");
 }

@@ -138,7 +138,7 @@ ExitCode converse(Chat& chat, LineReader& reader, bool on_terminal) {
       if (kind == LineKind::command) continue;
       if (!answer(chat, message_text(line)) && !on_terminal) return kFailed;
     } catch (const Error& error) {
-      if (error.kind() == ErrorKind::device) throw;  // nobody listens any more
+      if (error.kind() == ErrorKind::io) throw;  // nobody listens any more
       print_error(error.what());
       if (!on_terminal) code = kFailed;
     }

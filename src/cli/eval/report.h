@@ -22,7 +22,7 @@ struct EvalReportOptions {
 
 void add_eval_report_options(CLI::App& command, EvalReportOptions& options);
 
-// Makes the page's folder. Throws Error{device} when the page could not be written: to be said
+// Makes the page's folder. Throws Error{io} when the page could not be written: to be said
 // before any work begins.
 void check_report_path(const EvalReportOptions& options);
 

@@ -50,7 +50,7 @@ WindowOptions window_options(const TextOptions& options, ProgressBar& bar, Inter
                           std::string_view what, int64_t done, int64_t total) {
             if (draw) draw(what, done, total);
             QWEN3_CHECK(!guard.interrupted(),
-                        ErrorKind::device,
+                        ErrorKind::io,
                         "interrupted after {} of {} tokens; nothing was measured",
                         done,
                         total);

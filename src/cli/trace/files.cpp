@@ -75,7 +75,7 @@ TapNames npy_names(const std::filesystem::path& directory) {
     if (file->path().extension() == ".npy") names.add(file->path().stem().string());
   }
   QWEN3_CHECK(!error,
-              ErrorKind::device,
+              ErrorKind::io,
               "{}: cannot list the directory: {}",
               directory.string(),
               error.message());

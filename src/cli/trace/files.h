@@ -23,7 +23,7 @@ TapNames npy_names(const std::filesystem::path& directory);
 CompareTap::Read npy_reader(std::filesystem::path directory);
 
 // Writes each tensor to DIRECTORY/<tap name>.npy. Tap names are plain words with dots
-// (trace/tap.h). Throws Error{device} when the disk refuses.
+// (trace/tap.h). Throws Error{io} when the disk refuses.
 class NpyTaps final : public Tap {
  public:
   // Makes the directory when it is missing.

@@ -68,7 +68,7 @@ class AnswerSource {
   virtual ~AnswerSource() = default;
 
   virtual void ask(Question question) = 0;
-  // What has come in; waits up to `patience` for the first. Throws Error{device} when nobody is
+  // What has come in; waits up to `patience` for the first. Throws Error{io} when nobody is
   // there to answer any more; what was in flight is then lost.
   virtual std::vector<Reply> wait(std::chrono::milliseconds patience) = 0;
   // Facts that answers depend on, such as the server's version: a JSON array of objects. They are

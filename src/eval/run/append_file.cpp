@@ -61,7 +61,7 @@ class PosixAppendFile final : public AppendFile {
 };
 
 [[noreturn]] void fail_with_errno(const std::string& name, std::string_view what) {
-  fail(ErrorKind::device, "{}: {}: {}", name, what, std::strerror(errno));
+  fail(ErrorKind::io, "{}: {}: {}", name, what, std::strerror(errno));
 }
 
 // A file that was renamed away between open and lock would be locked in vain.
@@ -85,7 +85,7 @@ std::unique_ptr<AppendFile> open_append_file(const std::filesystem::path& path) 
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) fail_with_errno(name, "cannot stat");
   QWEN3_CHECK(S_ISREG(info.st_mode),
-              ErrorKind::device,
+              ErrorKind::io,
               "{}: expected a regular file; got something else; name another output_file",
               name);
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {

@@ -29,12 +29,12 @@ class AppendFile {
 };
 
 // Opens or creates a regular file and locks it until the object goes. Throws Error{busy} when
-// another process has it, Error{device} when it cannot be opened. A file that had to be created is
+// another process has it, Error{io} when it cannot be opened. A file that had to be created is
 // known to its directory on disk when this returns.
 std::unique_ptr<AppendFile> open_append_file(const std::filesystem::path& path);
 
 // fsync of the directory that holds `path`, so that a new or renamed name survives a power loss.
-// Throws Error{device}.
+// Throws Error{io}.
 void sync_directory_of(const std::filesystem::path& path);
 
 }  // namespace qwen3::eval

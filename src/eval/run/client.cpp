@@ -82,7 +82,7 @@ struct HttpClient::Impl {
         pool(given.base_urls.size(), backoff, Clock::now()),
         multi(curl_multi_init()) {
     for (const std::string& url : config.base_urls) servers.push_back(parse_server_address(url));
-    QWEN3_CHECK(multi != nullptr, ErrorKind::device, "libcurl: cannot start");
+    QWEN3_CHECK(multi != nullptr, ErrorKind::io, "libcurl: cannot start");
     curl_multi_setopt(multi.get(), CURLMOPT_MAXCONNECTS, static_cast<long>(config.max_workers + 8));
   }
 
@@ -161,14 +161,14 @@ void HttpClient::Impl::start(Job job, size_t server, Time now) {
   curl_easy_setopt(curl, CURLOPT_POSTFIELDS, transfer->job.body.data());
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, std::max<long>(1, static_cast<long>(limit.count())));
   const CURLMcode code = curl_multi_add_handle(multi.get(), curl);
-  QWEN3_CHECK(code == CURLM_OK, ErrorKind::device, "libcurl: {}", curl_multi_strerror(code));
+  QWEN3_CHECK(code == CURLM_OK, ErrorKind::io, "libcurl: {}", curl_multi_strerror(code));
   transfers.emplace(curl, std::move(transfer));
 }
 
 void HttpClient::Impl::collect(Time now, std::vector<Reply>& replies) {
   int n_running = 0;
   const CURLMcode code = curl_multi_perform(multi.get(), &n_running);
-  QWEN3_CHECK(code == CURLM_OK, ErrorKind::device, "libcurl: {}", curl_multi_strerror(code));
+  QWEN3_CHECK(code == CURLM_OK, ErrorKind::io, "libcurl: {}", curl_multi_strerror(code));
   int n_left = 0;
   while (const CURLMsg* message = curl_multi_info_read(multi.get(), &n_left)) {
     if (message->msg != CURLMSG_DONE) continue;
@@ -284,7 +284,7 @@ void HttpClient::Impl::check_servers(Time now) const {
   if (!pool.all_away() || !transfers.empty()) return;
   const auto silence = now - pool.last_answer();
   QWEN3_CHECK(silence < as_duration(config.server_wait_seconds),
-              ErrorKind::device,
+              ErrorKind::io,
               "no server answers since {:.0f} s ({}); start the server and run the same command "
               "again to go on, or set server_wait (seconds) to wait longer",
               as_seconds(silence),
@@ -332,7 +332,7 @@ std::vector<Reply> HttpClient::wait(std::chrono::milliseconds patience) {
     const auto sleep = impl_->sleep_time(now, until);
     const CURLMcode code =
         curl_multi_poll(impl_->multi.get(), nullptr, 0, static_cast<int>(sleep.count()), nullptr);
-    QWEN3_CHECK(code == CURLM_OK, ErrorKind::device, "libcurl: {}", curl_multi_strerror(code));
+    QWEN3_CHECK(code == CURLM_OK, ErrorKind::io, "libcurl: {}", curl_multi_strerror(code));
   }
 }
 
@@ -408,7 +408,7 @@ void HttpClient::find_servers(const std::function<bool()>& stopped,
     }
     if (any) break;
     QWEN3_CHECK(as_seconds(Clock::now() - start) < impl_->config.server_wait_seconds,
-                ErrorKind::device,
+                ErrorKind::io,
                 "{}; no server answers; start it, or correct base_url",
                 impl_->last_problem);
     if (first) note("waiting for a server");

@@ -29,7 +29,7 @@ class HttpClient final : public AnswerSource {
   ~HttpClient() override;
 
   // Asks the servers for their version and models until one answers, in any way. Throws
-  // Error{device} when none does for server_wait; returns early when `stopped` says so. `note` is
+  // Error{io} when none does for server_wait; returns early when `stopped` says so. `note` is
   // told what is worth knowing.
   void find_servers(const std::function<bool()>& stopped,
                     const std::function<void(const std::string&)>& note);

@@ -22,7 +22,7 @@ namespace qwen3::eval {
 
 class FailureLog {
  public:
-  // Reads what an earlier run left. Throws Error{corrupt_file, device}.
+  // Reads what an earlier run left. Throws Error{corrupt_file, io}.
   explicit FailureLog(const std::filesystem::path& output);
 
   void add(const std::string& key,
@@ -31,7 +31,7 @@ class FailureLog {
            const Failure& failure,
            int attempts);
   void forget(const std::string& key);  // the sample has an answer now
-  // Writes the file anew. Throws Error{device}.
+  // Writes the file anew. Throws Error{io}.
   void finish();
 
   const std::map<std::string, std::string>& lines() const { return lines_; }  // by key

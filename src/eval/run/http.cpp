@@ -20,7 +20,7 @@ size_t on_body(char* data, size_t size, size_t n, void* user) {
 
 void start_curl() {
   static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
-  QWEN3_CHECK(started == CURLE_OK, ErrorKind::device, "libcurl: cannot start");
+  QWEN3_CHECK(started == CURLE_OK, ErrorKind::io, "libcurl: cannot start");
 }
 
 struct UrlFree {
@@ -72,7 +72,7 @@ CurlEasy make_request_handle(const ServerAddress& server,
                              ReplyBody& reply) {
   start_curl();
   CurlEasy handle(curl_easy_init());
-  QWEN3_CHECK(handle != nullptr, ErrorKind::device, "libcurl: cannot make a request");
+  QWEN3_CHECK(handle != nullptr, ErrorKind::io, "libcurl: cannot make a request");
   CURL* curl = handle.get();
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");

@@ -41,7 +41,7 @@ struct ReplyBody {
 };
 
 // A handle for requests to `server`: no redirections, HTTP only, no proxy for loopback. `headers`
-// and `reply` must outlive its transfers. Throws Error{device} when libcurl cannot start.
+// and `reply` must outlive its transfers. Throws Error{io} when libcurl cannot start.
 CurlEasy make_request_handle(const ServerAddress& server,
                              const curl_slist* headers,
                              ReplyBody& reply);

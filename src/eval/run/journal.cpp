@@ -11,7 +11,7 @@ namespace qwen3::eval {
 namespace {
 
 [[noreturn]] void fail_read(const std::string& name, int64_t negative_errno) {
-  fail(ErrorKind::device,
+  fail(ErrorKind::io,
        "{}: cannot read: {}",
        name,
        std::strerror(static_cast<int>(-negative_errno)));
@@ -111,7 +111,7 @@ void Journal::commit() {
 
 void Journal::check_usable() const {
   QWEN3_CHECK(!failed_,
-              ErrorKind::device,
+              ErrorKind::io,
               "{}: an earlier write failed; nothing more is written",
               file_->name());
 }
@@ -120,7 +120,7 @@ void Journal::fail_write(int error, std::string_view what, int64_t keep) {
   failed_ = true;
   // If this fails too, the next start repairs the file.
   const bool whole = file_->truncate(keep) == 0;
-  fail(ErrorKind::device,
+  fail(ErrorKind::io,
        "{}: {}: {}; {}; mend the cause and run the same command again to go on",
        file_->name(),
        what,

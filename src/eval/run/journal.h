@@ -37,13 +37,13 @@ class Journal {
   using Visit = std::function<bool(std::string_view line, int64_t number)>;
 
   // Reads the whole file through `visit` in constant memory and repairs its end. Throws
-  // Error{corrupt_file} as above and Error{device} when the disk fails.
+  // Error{corrupt_file} as above and Error{io} when the disk fails.
   Journal(std::unique_ptr<AppendFile> file, BadLines bad_lines, const Visit& visit);
 
-  // `line` has no '\n'. Throws Error{device} when the line could not be written whole; the file
+  // `line` has no '\n'. Throws Error{io} when the line could not be written whole; the file
   // then ends at the last whole line.
   void append(std::string_view line);
-  // Throws Error{device} when the disk did not take it; the file then ends at the last committed
+  // Throws Error{io} when the disk did not take it; the file then ends at the last committed
   // line.
   void commit();
 

@@ -51,7 +51,7 @@ std::string identity_hash(const Json& identity);
 
 Json make_manifest(const RunFacts& facts);
 std::optional<Json> read_manifest(const std::filesystem::path& path);  // empty: no such file
-// To disk, whole or not at all. Throws Error{device}.
+// To disk, whole or not at all. Throws Error{io}.
 void write_manifest(const std::filesystem::path& path, const Json& manifest);
 
 // The first difference that forbids to go on: "identity.request.temperature: was 0.7, is 0.8".

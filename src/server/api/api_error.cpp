@@ -89,6 +89,7 @@ ApiError from_library(const Error& error) {
     case ErrorKind::out_of_memory:
       return no_memory();
     case ErrorKind::not_found:
+    case ErrorKind::io:
     case ErrorKind::device:
     case ErrorKind::internal:
       break;

@@ -20,7 +20,7 @@ constexpr size_t kMaxNetworks = 4096;
 std::string random_hex() {
   std::array<unsigned char, 32> bytes{};
   QWEN3_CHECK(RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) == 1,
-              ErrorKind::device,
+              ErrorKind::io,
               "no random bytes from the system");
   return sha256_hex(std::as_bytes(std::span(bytes)));
 }

@@ -33,6 +33,7 @@ std::string describe(const std::exception& exception) {
   if (error == nullptr) return exception.what();
   switch (error->kind()) {
     case ErrorKind::internal:
+    case ErrorKind::io:
     case ErrorKind::device:
     case ErrorKind::out_of_memory:
       return error->what();

@@ -64,7 +64,7 @@ struct HttpCounters {
 class HttpServer {
  public:
   // Binds, starts the threads and accepts. Throws Error{invalid_argument} for options that are not
-  // safe or make no sense, Error{device} when an address cannot be bound.
+  // safe or make no sense, Error{io} when an address cannot be bound.
   HttpServer(HttpOptions options, std::vector<Route> routes);
   // stop(0).
   ~HttpServer();

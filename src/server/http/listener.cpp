@@ -83,7 +83,7 @@ std::vector<ListeningSocket> bind_once(std::vector<SocketAddress> addresses,
     if (!fd && is_missing_ipv6(address, error) && addresses.size() > 1) continue;
     if (!fd && options.port == 0 && error == EADDRINUSE) return {};
     QWEN3_CHECK(fd,
-                ErrorKind::device,
+                ErrorKind::io,
                 "{} {}: cannot listen on port {}: {}",
                 options.address_option,
                 address.address,
@@ -103,7 +103,7 @@ std::vector<ListeningSocket> bind_listeners(const HttpOptions& options) {
     auto sockets = bind_once(addresses, options);
     if (!sockets.empty()) return sockets;
   }
-  fail(ErrorKind::device, "{}: no port is free on all addresses", options.address_option);
+  fail(ErrorKind::io, "{}: no port is free on all addresses", options.address_option);
 }
 
 Listener::Listener(Lane& lane, UniqueFd fd, Events events)

@@ -139,8 +139,8 @@ TEST_F(Measured, ReportsProgressAndStops) {
           model_,
           *tokenizer_,
           ids,
-          {.progress = [](auto, int64_t, int64_t) { throw Error(ErrorKind::device, "stop"); }}),
-      ErrorKind::device,
+          {.progress = [](auto, int64_t, int64_t) { throw Error(ErrorKind::io, "stop"); }}),
+      ErrorKind::io,
       "stop");
 }
 

@@ -143,10 +143,10 @@ TEST(Journal, DiskFullAtEveryByte) {
     const auto write_both = [&] {
       for (int i = 0; i < 2; ++i) run.journal->append(line_number(i));
     };
-    EXPECT_ERROR(write_both(), ErrorKind::device, "memory.jsonl", "No space left");
+    EXPECT_ERROR(write_both(), ErrorKind::io, "memory.jsonl", "No space left");
     ASSERT_EQ(disk.bytes, capacity < first.size() ? "" : first);
-    EXPECT_ERROR(run.journal->append(line_number(2)), ErrorKind::device, "earlier");
-    EXPECT_ERROR(run.journal->commit(), ErrorKind::device, "earlier");
+    EXPECT_ERROR(run.journal->append(line_number(2)), ErrorKind::io, "earlier");
+    EXPECT_ERROR(run.journal->commit(), ErrorKind::io, "earlier");
     disk.capacity = 1 << 20;
     Opened again = open_journal(disk);
     for (int i = static_cast<int>(again.lines.size()); i < 2; ++i) {
@@ -181,7 +181,7 @@ TEST_P(FailedSync, IsNeverTakenForSuccess) {
     }
     ASSERT_TRUE(failed);
     const int n_syncs = disk.n_syncs;
-    EXPECT_ERROR(run.journal->commit(), ErrorKind::device, "earlier");
+    EXPECT_ERROR(run.journal->commit(), ErrorKind::io, "earlier");
     EXPECT_EQ(disk.n_syncs, n_syncs) << "a failed sync must not be tried again";
     EXPECT_EQ(disk.bytes, counted) << "the line whose sync failed must not be found later";
     EXPECT_EQ(disk.synced, counted);
@@ -248,9 +248,9 @@ TEST(AppendFile, TheSecondWriterIsSentAwayAtOnce) {
 
 TEST(AppendFile, RefusesWhatIsNoFile) {
   const test::TempDir dir;
-  EXPECT_ERROR(open_append_file(dir.path()), ErrorKind::device, dir.path().string());
-  EXPECT_ERROR(open_append_file("/dev/null"), ErrorKind::device, "regular file");
-  EXPECT_ERROR(open_append_file(dir.path() / "no" / "such"), ErrorKind::device, "No such file");
+  EXPECT_ERROR(open_append_file(dir.path()), ErrorKind::io, dir.path().string());
+  EXPECT_ERROR(open_append_file("/dev/null"), ErrorKind::io, "regular file");
+  EXPECT_ERROR(open_append_file(dir.path() / "no" / "such"), ErrorKind::io, "No such file");
 }
 
 TEST(AppendFile, AppendsReadsAndTruncates) {

@@ -381,6 +381,7 @@ TEST_F(ApiErrors, NoMessageBeginsWithAFile) {
                                  ErrorKind::busy,
                                  ErrorKind::not_found,
                                  ErrorKind::out_of_memory,
+                                 ErrorKind::io,
                                  ErrorKind::device,
                                  ErrorKind::internal}) {
       const ApiError error = to_api_error(Error(kind, std::string(file) + ": line 3: is odd"));

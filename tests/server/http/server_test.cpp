@@ -279,7 +279,7 @@ TEST(HttpServer, NamesAPortThatIsTaken) {
     HttpServer second(options, basic_routes());
     FAIL() << "bound twice";
   } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::device);
+    EXPECT_EQ(error.kind(), ErrorKind::io);
     EXPECT_NE(std::string(error.what()).find(std::to_string(options.port)), std::string::npos);
   }
 }
