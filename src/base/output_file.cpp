@@ -116,11 +116,8 @@ void make_folder(const std::filesystem::path& folder) {
   if (folder.empty()) return;
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  QWEN3_CHECK(!error,
-              ErrorKind::io,
-              "{}: cannot make the folder: {}",
-              folder.string(),
-              error.message());
+  QWEN3_CHECK(
+      !error, ErrorKind::io, "{}: cannot make the folder: {}", folder.string(), error.message());
 }
 
 void make_folder_of(const std::filesystem::path& file) { make_folder(file.parent_path()); }

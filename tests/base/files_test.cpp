@@ -265,8 +265,7 @@ TEST(OutputFile, HasTheModeThatTheUserWishesForNewFiles) {
 
 TEST(OutputFile, NamesPathAndReason) {
   const test::TempDir dir;
-  EXPECT_ERROR(
-      OutputFile(dir.path() / "no" / "f"), ErrorKind::io, "no/f: cannot create: No such");
+  EXPECT_ERROR(OutputFile(dir.path() / "no" / "f"), ErrorKind::io, "no/f: cannot create: No such");
   fs::create_directories(dir.path() / "d" / "inside");
   EXPECT_ERROR(OutputFile(dir.path() / "d"), ErrorKind::io, "d: is a directory");
 }

@@ -11,10 +11,8 @@ namespace qwen3::eval {
 namespace {
 
 [[noreturn]] void fail_read(const std::string& name, int64_t negative_errno) {
-  fail(ErrorKind::io,
-       "{}: cannot read: {}",
-       name,
-       std::strerror(static_cast<int>(-negative_errno)));
+  fail(
+      ErrorKind::io, "{}: cannot read: {}", name, std::strerror(static_cast<int>(-negative_errno)));
 }
 
 LineScanner lines_of(AppendFile& file) {

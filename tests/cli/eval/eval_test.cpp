@@ -17,10 +17,10 @@
 #include <vector>
 
 #include "base/sha256.h"
-#include "eval/python/python_json.h"
-#include "eval/run/mock_server.h"
 #include "cli/run_program.h"
 #include "cli/serve/running_server.h"
+#include "eval/python/python_json.h"
+#include "eval/run/mock_server.h"
 #include "support/temp_dir.h"
 
 namespace qwen3 {

@@ -240,9 +240,8 @@ TEST(HttpClient, EndsWhenNoServerIsThere) {
   config.server_wait_seconds = 0.05;
   HttpClient client(config, Mode::standard, "EMPTY");
   EXPECT_ERROR(ask_all(client, 3), ErrorKind::io, "no server answers", gone, "again");
-  EXPECT_ERROR(client.find_servers([] { return false; }, [](const std::string&) {}),
-               ErrorKind::io,
-               gone);
+  EXPECT_ERROR(
+      client.find_servers([] { return false; }, [](const std::string&) {}), ErrorKind::io, gone);
 }
 
 TEST(HttpClient, SurvivesRestartsOfTheServer) {
