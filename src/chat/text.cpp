@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "chat/reasoning.h"
 #include "chat/segment_encoder.h"
-#include "chat/text_stream.h"
+#include "chat/stop_stream.h"
 #include "tokenizer/decode_stream.h"
 
 namespace qwen3 {

@@ -8,7 +8,7 @@
 #include "base/utf8.h"
 #include "chat/json_text.h"
 #include "chat/reasoning.h"
-#include "chat/text_stream.h"
+#include "chat/stop_stream.h"
 #include "chat/tool_calls.h"
 
 namespace qwen3 {

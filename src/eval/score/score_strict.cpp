@@ -19,7 +19,7 @@
 #include "eval/python/python_text.h"
 #include "eval/run/line_scanner.h"
 #include "eval/score/score_rows.h"
-#include "eval/tasks/grid_answer.h"
+#include "eval/tasks/arc_grid.h"
 
 namespace qwen3::eval {
 namespace {

@@ -1,5 +1,5 @@
 // ARC-AGI-1, and any other data set of grids in the same form.
-#include "eval/tasks/grid_answer.h"
+#include "eval/tasks/arc_grid.h"
 
 namespace qwen3::eval {
 namespace {

@@ -3,7 +3,7 @@
 // objects, as in submission files, counts as well when it has one element).
 #include <fmt/format.h>
 
-#include "eval/tasks/grid_answer.h"
+#include "eval/tasks/arc_grid.h"
 
 namespace qwen3::eval {
 namespace {

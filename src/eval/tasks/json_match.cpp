@@ -9,7 +9,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "eval/tasks/grid_answer.h"
+#include "eval/tasks/arc_grid.h"
 
 namespace qwen3::eval {
 namespace {

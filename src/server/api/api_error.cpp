@@ -6,28 +6,12 @@
 
 #include "base/utf8.h"
 #include "server/api/json_writer.h"
+#include "server/http/response.h"
 
 namespace qwen3::server {
 namespace {
 
 constexpr size_t kMaxMessageBytes = 2000;
-
-std::string_view type_of(int status) {
-  switch (status) {
-    case 401:
-      return "authentication_error";
-    case 403:
-      return "permission_error";
-    case 408:
-      return "timeout_error";
-    case 429:
-      return "rate_limit_error";
-    case 503:
-      return "service_unavailable_error";
-    default:
-      return status >= 500 ? "server_error" : "invalid_request_error";
-  }
-}
 
 bool is_path(std::string_view text) {
   return !text.empty() && text.find_first_not_of(
@@ -161,7 +145,7 @@ std::string error_json(const ApiError& error) {
   std::string out = R"({"error":{"message":)";
   append_json_string(out, message);
   out += R"(,"type":)";
-  append_json_string(out, type_of(error.status));
+  append_json_string(out, error_type(error.status));
   out += R"(,"param":)";
   if (error.param.empty()) {
     out += "null";

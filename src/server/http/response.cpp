@@ -65,21 +65,6 @@ std::string http_date() {
                      utc.tm_sec);
 }
 
-std::string_view error_type(int status) {
-  switch (status) {
-    case 401:
-      return "authentication_error";
-    case 403:
-    case 421:
-      return "permission_error";
-    case 429:
-      return "rate_limit_error";
-    default:
-      return status >= 500 && status != 501 && status != 505 ? "server_error"
-                                                             : "invalid_request_error";
-  }
-}
-
 Json error_object(std::string_view message, std::string_view type, std::string_view code) {
   Json error = Json::object();
   error["message"] = message;
@@ -103,6 +88,25 @@ void add_body_headers(std::string& out,
 }
 
 }  // namespace
+
+std::string_view error_type(int status) {
+  switch (status) {
+    case 401:
+      return "authentication_error";
+    case 403:
+    case 421:
+      return "permission_error";
+    case 408:
+      return "timeout_error";
+    case 429:
+      return "rate_limit_error";
+    case 503:
+      return "service_unavailable_error";
+    default:
+      return status >= 500 && status != 501 && status != 505 ? "server_error"
+                                                             : "invalid_request_error";
+  }
+}
 
 std::string_view HttpRequest::header(std::string_view name) const {
   std::string_view found;

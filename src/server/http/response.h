@@ -26,6 +26,9 @@ std::string format_head(const HttpResponse& response,
                         const AnswerFrame& frame,
                         std::optional<size_t> content_length);
 
+// The type of an error in OpenAI's shape, for its status.
+std::string_view error_type(int status);
+
 // {"error":{"message","type","param":null,"code"}}; the type follows from the status. An empty
 // `code` becomes null.
 HttpResponse error_response(int status, std::string_view message, std::string_view code = {});

@@ -13,7 +13,7 @@
 #include "eval/run/line_scanner.h"
 #include "eval/score/score.h"
 #include "eval/score/score_text.h"
-#include "eval/tasks/grid_answer.h"
+#include "eval/tasks/arc_grid.h"
 #include "qwen3/error.h"
 #include "support/temp_dir.h"
 

@@ -1,4 +1,4 @@
-#include "eval/tasks/grid_answer.h"
+#include "eval/tasks/arc_grid.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "chat/text_stream.h"
+#include "chat/stop_stream.h"
 
 #include <utility>
 
