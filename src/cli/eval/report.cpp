@@ -103,7 +103,7 @@ ExitCode score_and_report(const eval::ScoreOptions& score,
       result, comparison ? &*comparison : nullptr, other ? &*other : nullptr, options, output.json);
   if (result.complete()) return kDone;
   if (output.talk()) {
-    print_note(fmt::format("qwen3 eval: the score is not of everything: {}; the exit code is 1",
+    print_note(fmt::format("qwen3 eval: the score is incomplete: {}; the exit code is 1",
                            what_is_missing(result)));
   }
   return kFailed;

@@ -66,7 +66,7 @@ DatasetRow Dataset::row(int64_t index) const {
   QWEN3_CHECK(bytes_of_key(sha256_hex(row.json)) == line.hash,
               ErrorKind::corrupt_file,
               "{}: line {}: changed since the run began; expected the row that was there then; "
-              "restore the file, or start anew with another output_file",
+              "restore the file, or start over with another output_file",
               file_.name(),
               index + 1);
   return row;

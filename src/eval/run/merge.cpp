@@ -107,7 +107,7 @@ MergeReport Merge::run() {
   for (int64_t i = 1; i <= report_.n_shards; ++i) read_shard({i, report_.n_shards});
   QWEN3_CHECK(options_.partial || report_.there == report_.wanted,
               ErrorKind::invalid_argument,
-              "{}: {} of {} samples are missing; finish the shards, or say --partial to merge what "
+              "{}: {} of {} samples are missing; finish the shards, or use --partial to merge what "
               "is there",
               output_.string(),
               report_.wanted - report_.there,

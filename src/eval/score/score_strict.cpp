@@ -3,7 +3,7 @@
 //
 //   1. the folder of the details file is made
 //   2. every line is read as JSON (a blank line is no JSON)
-//   3. in every row, gen[0] is cut behind the first "\n</think>\n\n"
+//   3. in every row, gen[0] is cut after the first "\n</think>\n\n"
 //   4. row by row: exactly one gen, its answer read and compared, "acc" set, counted for task_id
 //   5. the details file is written
 //   6. there must be 400 tasks
@@ -32,7 +32,7 @@ template <typename... Args>
                        fmt::format_string<Args...> format,
                        Args&&... args) {
   fail(ErrorKind::corrupt_file,
-       "{}:{}: {}; the official scorer ends here, score without --strict to go on",
+       "{}:{}: {}; the official scorer stops here; score without --strict to continue",
        path.string(),
        row,
        fmt::format(format, std::forward<Args>(args)...));
@@ -67,7 +67,7 @@ std::vector<PyValue> read_rows(const std::filesystem::path& path) {
   return rows;
 }
 
-// Leaves in gen[0] what stands behind the thinking, and returns the thinking.
+// Leaves in gen[0] what follows the thinking, and returns the thinking.
 std::string cut_thinking(const std::filesystem::path& path, size_t number, PyValue& row) {
   if (row.dict() == nullptr) {
     dies(path, number, "TypeError: the row is no object but {}", row.type_name());

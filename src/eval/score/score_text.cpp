@@ -53,7 +53,7 @@ std::string failures_line(const ScoreResult& result) {
 std::string spread_line(const char* title, const char* unit, const std::vector<Measured>& values) {
   const std::optional<Spread> spread = spread_of(values);
   if (!spread) return {};
-  return fmt::format("{:<10} {}: median {:.4g}, nine of ten up to {:.4g}, most {:.4g}\n",
+  return fmt::format("{:<10} {}: median {:.4g}, 90th percentile {:.4g}, maximum {:.4g}\n",
                      title,
                      unit,
                      spread->median,

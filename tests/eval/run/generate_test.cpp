@@ -60,7 +60,7 @@ class FakeSource final : public AnswerSource {
     size_t n = 1 + random_() % 3;
     std::vector<Reply> replies;
     while (n-- > 0 && !waiting_.empty()) {
-      if (behaviour_.dies_after == 0) fail(ErrorKind::io, "no server answers");
+      if (behaviour_.dies_after == 0) fail(ErrorKind::io, "no server has answered");
       if (behaviour_.dies_after > 0) --behaviour_.dies_after;
       Reply reply;
       reply.tag = waiting_.back().tag;
@@ -190,7 +190,7 @@ TEST_F(Generate, AnyHistoryEndsTheSame) {
         report = run();
         over = true;
       } catch (const Error& error) {
-        ASSERT_STREQ(error.what(), "no server answers");
+        ASSERT_STREQ(error.what(), "no server has answered");
       }
       if (over) break;
       // What a kill or a power loss leaves of the line in flight.
