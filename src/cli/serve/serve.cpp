@@ -110,7 +110,7 @@ ExitCode serve(ServeOptions& options) {
     flush_notes();
     std::_Exit(kDone);
   }
-  if (!options.output.quiet) print_note("shutting down; a second signal does not wait");
+  if (!options.output.quiet) print_note("shutting down; a second signal stops at once");
   end_service(front,
               service,
               watchdog,

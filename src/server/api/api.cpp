@@ -89,9 +89,10 @@ void hold(Exchange& exchange, int64_t bytes) {
 
 void require_task(const ServedModel& model, Task task, const char* endpoint) {
   if (model.task == task) return;
-  throw ApiError(400,
-                 "unsupported_endpoint",
-                 fmt::format("{}: the model of this server was not made for that", endpoint));
+  throw ApiError(
+      400,
+      "unsupported_endpoint",
+      fmt::format("{}: the model of this server does not support this endpoint", endpoint));
 }
 
 std::vector<Route> make_routes(Service& service) {

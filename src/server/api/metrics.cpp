@@ -56,7 +56,7 @@ std::vector<MetricFamily> engine_families(const EngineStats& s) {
       gauge("kv_cache_blocks", "Blocks of the KV cache", static_cast<double>(s.n_blocks)),
       gauge("step_seconds", "How long the running step has taken so far", s.step_seconds),
       counter("engine_steps_total", "Steps of the engine", s.n_steps),
-      counter("num_preemptions_total", "Requests put back for want of memory", s.n_preemptions),
+      counter("num_preemptions_total", "Requests put back for lack of memory", s.n_preemptions),
       counter("prompt_tokens_total", "Prompt tokens taken in", s.prompt_tokens),
       counter("generation_tokens_total", "Tokens generated", s.generated_tokens),
       counter("prefix_cache_queries_total",

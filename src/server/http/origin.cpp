@@ -129,7 +129,7 @@ OriginRules::Finding OriginRules::check_host(const RequestHead& head,
   }
   if (!any_host && !host_allowed(host, local)) {
     return {421,
-            fmt::format("host: this server does not go by that name; to allow it start with "
+            fmt::format("host: not an allowed name of this server; to allow it, start with "
                         "--allow-host {}",
                         host),
             {}};
