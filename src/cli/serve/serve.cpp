@@ -42,7 +42,7 @@ struct Parts {
   ServeHeap& heap;
 };
 
-// Told what becomes of loading; returns when a signal comes.
+// Told how loading ends; returns when a signal comes.
 void run_until_signal(EndSignals& signals,
                       std::future<LoadedModel>& loading,
                       const Parts& parts,

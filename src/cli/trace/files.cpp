@@ -30,7 +30,7 @@ std::vector<std::string> nearest_names(std::string_view pattern,
   for (const std::string& name : names) {
     if (name.find(".experts.") != name.npos) continue;
     candidates.push_back(name);
-    // The ends of the name after each dot: what may stand behind a star.
+    // The ends of the name after each dot: what may follow a star.
     for (size_t dot = name.find('.'); dot != name.npos; dot = name.find('.', dot + 1)) {
       candidates.push_back(name.substr(dot + 1));
     }

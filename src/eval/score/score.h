@@ -49,7 +49,7 @@ struct SampleScore {
   Verdict verdict;
   PyValue truth;
   std::string prompt_text;
-  std::string text;           // as it was judged: behind the thinking
+  std::string text;           // as it was judged: after the thinking
   std::string reasoning;      // the thinking, from the text or as the server told it apart
   std::string finish_reason;  // "": not told
   std::optional<int64_t> prompt_tokens, completion_tokens;

@@ -47,7 +47,7 @@ std::string owner_of(const Client& client, const SocketAddress& remote) {
   return client.name.empty() ? "network " + remote.network() : "key " + client.name;
 }
 
-// What is decided about a body that has come whole, by the worker that goes on with it.
+// What is decided about a body that has come whole, by the worker that continues with it.
 std::optional<HttpResponse> check_whole_body(const std::string& body, int64_t most_work) {
   if (const size_t bad = utf8_first_invalid(body); bad != std::string::npos) {
     return error_response(400, fmt::format("the body is not UTF-8 at byte {}", bad));
@@ -110,7 +110,7 @@ Connection::Connection(
       parser_(front.options.limits) {}
 
 Connection::~Connection() {
-  // A lane that stopped under it: the count must come right all the same.
+  // A lane that stopped under it: the count must come right even so.
   if (phase_ != Phase::closed) front_.admission.release(peer_.remote, admitted_);
 }
 
