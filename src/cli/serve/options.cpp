@@ -38,18 +38,17 @@ void add_front_options(CLI::App& command, ServeOptions& options) {
   command
       .add_option("--host",
                   options.http.addresses,
-                  "Numeric addresses to listen on; others than loopback need --api-key-file")
+                  "Numeric addresses to listen on; all but loopback need --api-key-file")
       ->default_str("127.0.0.1 ::1");
   command.add_option("--port", options.port, "Port; 0: a free one")
       ->check(integer_in(0, 65535))
       ->capture_default_str();
   command.add_option("--api-key-file",
                      options.key_file,
-                     "File of keys, one a line (KEY or NAME:KEY), readable by its owner alone");
-  command.add_option(
-      "--allow-host",
-      options.http.allow_hosts,
-      "Further names to accept in the Host header, with their port if it is another");
+                     "File of keys, one per line (KEY or NAME:KEY), readable by its owner alone");
+  command.add_option("--allow-host",
+                     options.http.allow_hosts,
+                     "Further names to accept in the Host header, with their port if it differs");
   command.add_option("--allow-origin",
                      options.http.allow_origins,
                      "Origins of web pages that may call this server");

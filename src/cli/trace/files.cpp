@@ -57,7 +57,7 @@ void check_patterns(const std::vector<std::string>& patterns, std::span<const st
     fail(ErrorKind::not_found,
          "qwen3 trace: --taps \"{}\": matches no tap of this model; {}",
          pattern,
-         near.empty() ? "known are embed_tokens, layers.0.self_attn.q_proj, … (docs/model.md)"
+         near.empty() ? "examples are embed_tokens, layers.0.self_attn.q_proj, … (docs/model.md)"
                       : fmt::format("the nearest names are {}", fmt::join(near, ", ")));
   }
 }

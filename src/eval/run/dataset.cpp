@@ -37,7 +37,7 @@ Dataset::Dataset(const std::filesystem::path& path, Mode mode) : file_(path), mo
   }
   QWEN3_CHECK(!lines_.empty(),
               ErrorKind::corrupt_file,
-              "{}: expected one JSON object a line; got an empty file",
+              "{}: expected one JSON object per line; got an empty file",
               file_.name());
   sha256_ = file_.sha256();
   file_.check_unchanged();

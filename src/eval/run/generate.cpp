@@ -283,7 +283,7 @@ GenerateReport Generation::run(const MakeSource& make_source) {
     try {
       close_books();
     } catch (const Error&) {
-      note(fmt::format("{}: could not be brought up to date", manifest_path(output_).string()));
+      note(fmt::format("{}: could not be updated", manifest_path(output_).string()));
     }
     throw;
   }

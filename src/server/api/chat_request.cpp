@@ -135,7 +135,7 @@ void read_template_variables(const Json& kwargs, PromptOptions& prompt) {
   }
   for (const auto& [name, value] : kwargs.items()) {
     if (std::ranges::find(kReservedVariables, name) != kReservedVariables.end()) {
-      refuse(fields.path(name), "is no variable that a request may set");
+      refuse(fields.path(name), "is not a variable that a request may set");
     }
     // null counts as absent here as everywhere; the budget is the steering's.
     if (!value.is_null() && name != "enable_thinking" && name != "thinking_budget") {

@@ -330,7 +330,7 @@ void Connection::check_deadlines(Clock::time_point now) {
         if (now - phase_start_ >= limits.idle_time) close();
       } else if (now - request_start_ >= limits.head_time) {
         if (input_.empty()) return close();
-        answer_now(error_response(408, "the request's head did not come in time"), false);
+        answer_now(error_response(408, "the request's head did not arrive in time"), false);
       }
       break;
     case Phase::body:
@@ -357,7 +357,7 @@ void Connection::check_body_pace(Clock::time_point now) {
     const auto counted = static_cast<size_t>((elapsed - limits.body_grace).count());
     too_slow = too_slow || parser_.body_bytes() < counted * limits.body_bytes_per_second / 1000;
   }
-  if (too_slow) answer_now(error_response(408, "the request's body did not come in time"), false);
+  if (too_slow) answer_now(error_response(408, "the request's body did not arrive in time"), false);
 }
 
 void Connection::on_drain() {
