@@ -137,7 +137,7 @@ class CoderStream final : public ToolCallStream {
     const size_t function = partial_suffix(text, kFunction);
     const std::string_view before = text.substr(0, text.size() - function);
     const size_t tag = opener_start(before);
-    // With more white space after it than fits, it is no opener whatever follows.
+    // With more white space after it than fits, it is not an opener, whatever follows.
     if (tag == before.npos || pending_.size() - tag > kCall.size() + kMaxGap + kFunction.size())
       return partial;
     return std::max(partial, pending_.size() - tag);

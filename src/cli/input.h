@@ -1,5 +1,5 @@
 // What a person gives to read: standard input, and files named on the command line. Bounded, and
-// a failure to read is told apart from the end: a directory or a bad disk is no empty text.
+// a failure to read is told apart from the end: a directory or a bad disk is not an empty text.
 #pragma once
 
 #include <array>

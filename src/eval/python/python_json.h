@@ -93,7 +93,7 @@ class PyValue {
   const PyDict* dict() const { return std::get_if<PyDict>(&data_); }
   PyDict* dict() { return std::get_if<PyDict>(&data_); }
 
-  // Member `key` of a dict; nullptr when there is none or this is no dict.
+  // Member `key` of a dict; nullptr when there is none or this is not a dict.
   const PyValue* find(std::string_view key) const;
 
  private:

@@ -40,7 +40,7 @@ enum class FailureKind {
   deadline,      // all attempts together took too long
   busy,          // 429
   server,        // 5xx
-  bad_reply,     // a reply that is no complete answer
+  bad_reply,     // a reply that is not a complete answer
   model,         // the engine in this process failed, or the model gave no probabilities
   no_logprobs,   // the server does not give those of a prompt: no request can succeed
 };

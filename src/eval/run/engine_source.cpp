@@ -23,7 +23,7 @@ namespace {
 constexpr int64_t kMostSequences = 64;
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
-// What a request asks for beside its messages, in the engine's terms.
+// What a request asks for besides its messages, in the engine's terms.
 struct Settings {
   SamplingParams sampling;
   std::vector<std::string> stop;

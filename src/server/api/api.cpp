@@ -55,7 +55,7 @@ constexpr Row kRows[] = {
     {.method = "POST", .path = "/apply-template", .endpoint = apply_template, .one_prompt = true},
 };
 
-// For names, schemas and settings beside the prompt, and the JSON around all of it.
+// For names, schemas and settings besides the prompt, and the JSON around all of it.
 constexpr int64_t kBesidePrompt = 512 << 10;
 
 // A longer body holds more than the context can, whatever stands in it.

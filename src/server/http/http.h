@@ -86,7 +86,7 @@ class Exchange {
   // Memory is what was lacking, should the last handle go without an answer.
   virtual void no_memory() noexcept {}
 
-  // Says how many bytes the handler keeps for this request from now on, beside what the front
+  // Says how many bytes the handler keeps for this request from now on, besides what the front
   // counts itself: the body while the handler runs, and what is on its way to the client. False
   // when they are not available; the earlier number stands then, and the handler should give up
   // with 503.

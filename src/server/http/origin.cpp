@@ -108,7 +108,7 @@ bool OriginRules::host_allowed(std::string_view host_as_sent, const SocketAddres
     return host == std::string(name) + port || (default_port && host == name);
   };
   if (is("localhost") || is("127.0.0.1") || is("[::1]")) return true;
-  // An address is no name that DNS could rebind.
+  // An address is not a name that DNS could rebind.
   if (!local.address.empty() && is(local.host())) return true;
   return std::any_of(allow_hosts_.begin(), allow_hosts_.end(), [&](const std::string& name) {
     return host == name || (!has_port(name) && host == name + port);
