@@ -64,7 +64,7 @@ class PosixAppendFile final : public AppendFile {
   fail(ErrorKind::io, "{}: {}: {}", name, what, std::strerror(errno));
 }
 
-// A file that was renamed away between open and lock would be locked in vain.
+// A file that was renamed away between open and lock would be locked for nothing.
 bool still_named(const std::string& name, const struct stat& opened) {
   struct stat named {};
   return ::stat(name.c_str(), &named) == 0 && named.st_dev == opened.st_dev &&
