@@ -334,7 +334,7 @@ int main(int argc, char** argv) {
   count("--step-us", options.step_us, "Time of one forward pass, asleep");
   count("--context", options.context, "Tokens of the longest sequence");
   count("--blocks", options.n_blocks, "KV blocks");
-  count("--max-batch-tokens", options.max_batch_tokens, "Tokens of one step");
+  count("--max-batch-tokens", options.max_batch_tokens, "Most tokens of one step");
   count("--max-sequences", options.max_sequences, "Requests that run together");
   count("--max-waiting", options.max_waiting, "Requests that may wait");
   count("--max-waiting-tokens", options.max_waiting_tokens, "Prompt tokens that may wait; 0: any");

@@ -35,7 +35,7 @@ class LogitStream {
  public:
   // Logits are computed for rows first_row … ids.size() - 1 only; the tokens before are context.
   // Throws Error{invalid_argument} for ids out of the vocabulary, no ids, more than the context
-  // length, or a first_row that is no row; Error{out_of_memory} when buffers and cache do not fit.
+  // length, or a first_row out of range; Error{out_of_memory} when buffers and cache do not fit.
   LogitStream(std::shared_ptr<Model> model, std::vector<int32_t> ids, int64_t first_row = 0);
   ~LogitStream();
   LogitStream(LogitStream&&) noexcept;

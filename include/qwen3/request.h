@@ -69,7 +69,7 @@ struct Request {
   // then computed whole: no prefix cache.
   int n_prompt_logprobs = -1;
 
-  // The request is no generation: its only event carries the final hidden state of the last prompt
+  // The request does not generate: its only event carries the final hidden state of the last prompt
   // token (after the last norm, before the head; float32) and finishes with FinishReason::stop. Its
   // prompt may fill the whole context, and `sampling` says nothing to it.
   bool embed = false;

@@ -63,7 +63,7 @@ struct AnswerPiece {
   std::string text;  // well-formed UTF-8, never empty
 };
 
-// One answer in the making. Keeps its Text alive. Fed token by token; gives text as soon as it is
+// One answer in progress. Keeps its Text alive. Fed token by token; gives text as soon as it is
 // certain: whole UTF-8 characters, nothing that might still become a stop string or a tag.
 class AnswerStream {
  public:

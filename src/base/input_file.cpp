@@ -38,7 +38,7 @@ int open_to_read(const std::string& name) {
        "{}: cannot open: {}{}; is the path right and readable?",
        name,
        std::strerror(error),
-       leads_nowhere ? " (a symbolic link that leads nowhere)" : "");
+       leads_nowhere ? " (a broken symbolic link)" : "");
 }
 
 // A pipe between programs has an end: its writer's. A FIFO with a name may wait for ever for one.

@@ -1,5 +1,5 @@
 // A file to read: the one way in which commands open what a person or another program gave them.
-// Nothing waits (a FIFO without a writer), nothing that is no file is read (a directory, a device,
+// Nothing waits (a FIFO without a writer), nothing but a file is read (a directory, a device,
 // a socket), and nothing is parsed from memory that another process can take away: bytes are read
 // into the caller's, never mapped, so that a file that shrinks is an error and no SIGBUS. Paths
 // "embedded:…" name the files inside the program (base/embedded_files.h).

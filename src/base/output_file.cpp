@@ -81,7 +81,7 @@ void OutputFile::write(std::span<const std::byte> bytes) {
 }
 
 void OutputFile::sync() {
-  if (::fsync(fd_) != 0) fail_with_errno("cannot bring to disk");
+  if (::fsync(fd_) != 0) fail_with_errno("cannot sync to disk");
 }
 
 void OutputFile::commit() {

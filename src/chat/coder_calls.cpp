@@ -128,7 +128,7 @@ class CoderStream final : public ToolCallStream {
     return false;
   }
 
-  // Bytes at the end that are <tool_call> with white space behind, or the beginning of that.
+  // Bytes at the end that are <tool_call> with white space after, or the beginning of that.
   size_t held_tag() const {
     const size_t partial = partial_suffix(pending_, kCall);
     const size_t end = pending_.find_last_not_of(" \t\r\n");
@@ -137,7 +137,7 @@ class CoderStream final : public ToolCallStream {
     const size_t function = partial_suffix(text, kFunction);
     const std::string_view before = text.substr(0, text.size() - function);
     const size_t tag = opener_start(before);
-    // With more white space behind it than fits, it is no opener whatever follows.
+    // With more white space after it than fits, it is not an opener, whatever follows.
     if (tag == before.npos || pending_.size() - tag > kCall.size() + kMaxGap + kFunction.size())
       return partial;
     return std::max(partial, pending_.size() - tag);

@@ -153,7 +153,7 @@ class Reader {
 
 constexpr std::string_view kContinueTag = "CONTINUE_FINAL_MESSAGE_TAG ";
 
-// Puts the tag behind the text of the last message; returns that text.
+// Puts the tag after the text of the last message; returns that text.
 std::string tag_last_message(Json& messages) {
   QWEN3_CHECK(!messages.empty(),
               ErrorKind::invalid_argument,

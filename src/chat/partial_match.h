@@ -16,7 +16,7 @@ inline size_t partial_suffix(std::string_view text, std::string_view tag) {
 }
 
 // Whether output that was cut with the first `n` bytes of an opening tag at its end was about to
-// open it: a lone "<" of prose is no tag yet.
+// open it: a lone "<" of prose is not a tag yet.
 inline bool opens_tag(size_t n, bool first_text) { return n >= 6 || (n > 0 && first_text); }
 
 }  // namespace qwen3

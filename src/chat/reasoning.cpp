@@ -11,7 +11,7 @@ namespace {
 constexpr std::string_view kOpen = "<think>";
 constexpr std::string_view kClose = "</think>";
 constexpr std::string_view kTurn = "<|im_start|>";
-// Behind more white space than this a <think> is ordinary text; bounds what is held back.
+// After more white space than this a <think> is ordinary text; bounds what is held back.
 constexpr size_t kMaxLeadingSpace = 64;
 
 }  // namespace

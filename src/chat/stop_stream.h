@@ -25,7 +25,7 @@ class StopStream {
 
   // Takes a piece of well-formed UTF-8 and returns what may be shown, also well-formed. The stream
   // stops where the first stop string ends (of several that end there, the longest counts); from
-  // then on nothing is released. A stop string that ends in text with `may_stop` false is no end.
+  // then on nothing is released. One that ends in text with `may_stop` false does not count.
   std::string push(std::string_view text, bool may_stop = true);
   // The end of the text: releases what was held back.
   std::string finish();

@@ -91,7 +91,7 @@ class HermesStream final : public ToolCallStream {
         ++depth_;
       else if (c == '}' || c == ']')
         complete_ = --depth_ == 0;
-      // A body that is no object, or goes on behind it, is searched for the tag as plain text.
+      // A body that is not one object alone is searched for the tag as plain text.
       if (depth_ <= 0 && kSpace.find(c) == kSpace.npos && !(complete_ && c == '}')) {
         plain_ = true;
         in_string_ = false;

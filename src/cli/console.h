@@ -31,7 +31,7 @@ void print_out(std::string_view text);
 // One JSON text per line.
 void print_json(const Json& value);
 
-// A line for people on stderr. Nobody listening is no error.
+// A line for people on stderr. Nobody listening is not an error.
 void print_note(std::string_view line);
 // The same without a line's end: parts of a terminal's screen.
 void print_raw_note(std::string_view text);

@@ -30,7 +30,7 @@ Speed speed_of(const Outcome& outcome, const ModelInfo& info) {
   Speed speed;
   const auto computed = static_cast<double>(usage.prompt_tokens - usage.cached_tokens);
   if (usage.prefill_seconds > 0) speed.prefill_tokens_per_second = computed / usage.prefill_seconds;
-  // The first new token is the fruit of the prefill.
+  // The first new token comes from the prefill.
   const auto steps = static_cast<double>(usage.completion_tokens - 1);
   if (usage.decode_seconds > 0 && steps > 0) {
     speed.decode_tokens_per_second = steps / usage.decode_seconds;

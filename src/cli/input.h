@@ -1,5 +1,5 @@
 // What a person gives to read: standard input, and files named on the command line. Bounded, and
-// a failure to read is told apart from the end: a directory or a bad disk is no empty text.
+// a failure to read is told apart from the end: a directory or a bad disk is not an empty text.
 #pragma once
 
 #include <array>
@@ -19,7 +19,7 @@ inline constexpr size_t kMaxInputBytes = size_t{256} << 20;
 // it cannot be read.
 std::string read_stdin();
 
-// All of a file, which may be a pipe (`<(…)` of a shell; a FIFO with a name is refused, for it may
+// All of a file, which may be a pipe (`<(…)` of a shell; a FIFO with a name is refused: it may
 // never have a writer) or come with the program ("embedded:…"). Throws Error naming it: not_found,
 // invalid_argument beyond `max_bytes`, corrupt_file when it changes meanwhile, device.
 std::string read_input_file(const std::filesystem::path& path, size_t max_bytes);

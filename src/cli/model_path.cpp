@@ -20,7 +20,7 @@ std::filesystem::path resolve_model(const std::string& name) {
               "--model",
               name);
   fail(ErrorKind::not_found,
-       "{}: no such model directory, nor a model inside the program; give a Hugging Face model "
+       "{}: no such model directory or built-in model; give a Hugging Face model "
        "directory with --model",
        name);
 }

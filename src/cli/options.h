@@ -19,7 +19,7 @@ class Validator;
 
 namespace qwen3::cli {
 
-// Validators for CLI11 options: what is no text at all is wrong usage, wherever it would fail
+// Validators for CLI11 options: what is not text at all is wrong usage, wherever it would fail
 // later.
 CLI::Validator any_text();   // well-formed UTF-8
 CLI::Validator some_text();  // the same, and not empty
@@ -53,7 +53,7 @@ void add_output_options(CLI::App& command, OutputOptions& options, std::string_v
 
 // How the command line takes a sampling field: as an option, and after /set in a chat.
 std::string option_name(const SamplingField& field);  // "--top-p"
-// Why `word` is no value of this field: "expected …; got …". Empty when it is one.
+// Why `word` is not a value of this field: "expected …; got …". Empty when it is one.
 std::string problem(const SamplingField& field, std::string_view word);
 
 struct SamplingOptions {

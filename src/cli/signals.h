@@ -9,7 +9,7 @@ namespace qwen3::cli {
 // While it lives, a signal is counted and does nothing else.
 class CountedSignal {
  public:
-  // What becomes of a system call that the signal meets.
+  // What happens to a system call that the signal meets.
   enum class SystemCall { goes_on, returns };  // with EINTR
 
   CountedSignal(int signal_number, SystemCall call);

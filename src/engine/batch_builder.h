@@ -18,7 +18,7 @@ class BatchBuilder {
   // The batch points into this object until the next call.
   Batch build(std::span<const Slice> slices);
 
-  // Whose the logit rows are: logits that follow the token at `position`.
+  // The sequence of a logit row: logits that follow the token at `position`.
   struct LogitRow {
     Sequence* sequence;
     int64_t position;
@@ -27,7 +27,7 @@ class BatchBuilder {
     bool scores() const { return position < sequence->n_to_score; }
   };
   std::span<const LogitRow> logit_rows() const { return logit_owners_; }
-  // Whose the hidden rows are.
+  // The sequences that the hidden rows belong to.
   std::span<Sequence* const> hidden_rows() const { return hidden_owners_; }
 
  private:

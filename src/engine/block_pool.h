@@ -29,7 +29,7 @@ class BlockPool {
   std::optional<int32_t> take();
   // One more reference; a free block becomes used.
   void share(int32_t block);
-  // What becomes of the block's content when its last user leaves.
+  // What happens to the block's content when its last user leaves.
   enum class Content { forget, keep };
   // One reference less. REQUIRES: references(block) >= 1.
   void release(int32_t block, Content content);

@@ -24,19 +24,20 @@ void Inbox::submit(std::unique_ptr<Sequence> sequence) {
   QWEN3_CHECK(closed_.empty(), ErrorKind::device, "engine: {}", closed_);
   QWEN3_CHECK(n_waiting_ < max_waiting_,
               ErrorKind::busy,
-              "engine: the queue is full: {} requests wait; try again later",
+              "engine: the queue is full: {} requests are waiting; try again later",
               n_waiting_);
   const uint64_t id = sequence->id;
   const int64_t n_tokens = sequence->n_prompt;
   // An empty queue takes a prompt of any length, or the longest would never be served.
-  QWEN3_CHECK(max_waiting_tokens_ == 0 || n_waiting_ == 0 ||
-                  n_tokens <= max_waiting_tokens_ - n_waiting_tokens_,
-              ErrorKind::busy,
-              "engine: the queue is full: prompts of {} tokens wait, this one has {}, the limit is "
-              "{}; try again later",
-              n_waiting_tokens_,
-              n_tokens,
-              max_waiting_tokens_);
+  QWEN3_CHECK(
+      max_waiting_tokens_ == 0 || n_waiting_ == 0 ||
+          n_tokens <= max_waiting_tokens_ - n_waiting_tokens_,
+      ErrorKind::busy,
+      "engine: the queue is full: prompts of {} tokens are waiting, this one has {}, the limit is "
+      "{}; try again later",
+      n_waiting_tokens_,
+      n_tokens,
+      max_waiting_tokens_);
   const auto place = live_.insert(id).first;
   try {
     commands_.submitted.push_back(std::move(sequence));

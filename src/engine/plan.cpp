@@ -81,16 +81,14 @@ MemoryPlan plan_memory(const HfConfig& c,
         "max_position_embeddings or max_model_len a mistake?",
         wanted_len);
   } else if (left < 0) {
-    p.problem = fmt::format(
-        "memory: {} too little: {}; a smaller model may fit, or a machine with "
-        "more memory",
-        format_bytes(-left),
-        sum_in_words(p));
+    p.problem =
+        fmt::format("memory: short of {}: {}; use a smaller model, or a machine with more memory",
+                    format_bytes(-left),
+                    sum_in_words(p));
   } else if (p.n_blocks < 1 || p.max_model_len < 2 || p.kv_cache_bytes > left) {
     p.problem = fmt::format(
-        "memory: the KV cache needs {} ({} for each block of {} tokens), {} are left ({}); a "
-        "smaller "
-        "kv_cache_bytes, max_batch_tokens or model may fit",
+        "memory: the KV cache needs {} ({} for each block of {} tokens), {} is left ({}); a "
+        "smaller kv_cache_bytes, max_batch_tokens or model may fit",
         format_bytes(std::max(p.kv_cache_bytes, block_bytes)),
         format_bytes(block_bytes),
         o.block_size,
@@ -98,8 +96,8 @@ MemoryPlan plan_memory(const HfConfig& c,
         sum_in_words(p));
   } else if (p.max_model_len < o.max_model_len) {
     p.problem = fmt::format(
-        "memory: a sequence of {} tokens needs {} of KV cache, {} is to be had for {} tokens ({}); "
-        "choose a shorter max_model_len",
+        "memory: a sequence of {} tokens needs {} of KV cache; {} is available, for {} tokens "
+        "({}); choose a shorter max_model_len",
         o.max_model_len,
         format_bytes(ceil_div(o.max_model_len, o.block_size) * block_bytes),
         format_bytes(p.kv_cache_bytes),

@@ -1,5 +1,5 @@
 // RowSampler: chooses the tokens of a step's rows. It reads sequences and changes none: the engine
-// decides what becomes of a choice, row by row, so that events keep their order whichever row was
+// decides what happens to a choice, row by row, so that events keep their order whichever row was
 // done first.
 #pragma once
 

@@ -99,7 +99,7 @@ void Scheduler::admit_waiting() {
   }
 }
 
-// Tokens that come before those of a newcomer of this priority.
+// Tokens that come before those of a new sequence of this priority.
 int64_t Scheduler::n_to_prefill(int32_t priority) const {
   int64_t n = 0;
   for (const Sequence* s : running_) {
@@ -109,7 +109,7 @@ int64_t Scheduler::n_to_prefill(int32_t priority) const {
   return n;
 }
 
-// Who runs will end and leave memory: they need not suffer for a newcomer. With nobody running
+// Running sequences end and free memory: none need suffer for a new one. With none running
 // there is nothing to wait for.
 bool Scheduler::admit_if_memory(Sequence& s) {
   try {
@@ -124,7 +124,7 @@ bool Scheduler::admit(Sequence& s) {
   if (s.refused_at == pool_.n_frees()) return false;
   s.blocks.reserve(static_cast<size_t>(ceil_div(n_tokens(s), block_size())));
   adopt_cached_blocks(s);
-  // Room for one more block of each running sequence, so that a newcomer is not preempted at once.
+  // Room for one more block of each running sequence, so that a new one is not preempted at once.
   const int64_t n_missing =
       ceil_div(n_tokens(s), block_size()) - static_cast<int64_t>(s.blocks.size());
   if (pool_.n_free() < n_missing + n_running()) {

@@ -1,6 +1,6 @@
 // TappedPasses: the sequences of a step that somebody taps. Each runs as a batch of its own, while
 // the tap listens; the others stay the one fused batch that they always were. What the passes
-// compute is kept until the step is committed, for the next pass writes over the model's buffers.
+// compute is kept until the step is committed: the next pass overwrites the model's buffers.
 #pragma once
 
 #include <span>

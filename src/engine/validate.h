@@ -1,4 +1,4 @@
-// Checks a request before it enters the engine: nothing behind this line meets a value out of
+// Checks a request before it enters the engine: nothing after this check meets a value out of
 // range.
 #pragma once
 

@@ -125,7 +125,7 @@ void read_rope(HfConfig& c, const JsonFields& f) {
   const Json* scaling = f.find("rope_scaling");
   const Json* parameters = f.find("rope_parameters");
   if (scaling != nullptr && parameters != nullptr && *scaling != *parameters) {
-    f.refuse("rope_scaling", "nothing beside rope_parameters");
+    f.refuse("rope_scaling", "nothing besides rope_parameters");
   }
   static const Json kNone = Json::object();
   const std::string_view name = parameters != nullptr ? "rope_parameters" : "rope_scaling";
@@ -176,7 +176,7 @@ void read_sliding_window(HfConfig& c, const JsonFields& f) {
   const int64_t first =
       f.optional_int("max_window_layers", {0, kMaxLayers}, Null::refused).value_or(28);
   if (use && !window && !f.has("sliding_window")) {
-    f.refuse("sliding_window", "a size or null beside use_sliding_window true");
+    f.refuse("sliding_window", "a size or null with use_sliding_window true");
   }
   const int64_t size = use ? window.value_or(0) : 0;
   c.layer_sliding_window.assign(n_layers, size);
@@ -230,7 +230,7 @@ void read_experts(HfConfig& c, const JsonFields& f) {
   const auto normalise = f.optional_bool("norm_topk_prob");
   if (!normalise && educational) {
     f.refuse("norm_topk_prob",
-             "true or false (beside moe_layer_freq or use_moe its default is not clear)");
+             "true or false (with moe_layer_freq or use_moe its default is not clear)");
   }
   c.norm_topk_prob = normalise.value_or(false);
   const bool use_moe = f.optional_bool("use_moe").value_or(true);

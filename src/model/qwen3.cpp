@@ -75,10 +75,9 @@ Tensor Qwen3::forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap)
               "forward: batch of {} tokens, at most {}",
               batch.n_tokens(),
               buffers_.x.dim(0));
-  QWEN3_CHECK(
-      kTaps || tap == nullptr,
-      ErrorKind::unsupported,
-      "forward: expected nobody to listen in a program built with QWEN3_TAPS=OFF; got a tap");
+  QWEN3_CHECK(kTaps || tap == nullptr,
+              ErrorKind::unsupported,
+              "forward: expected no tap in a program built with QWEN3_TAPS=OFF; got one");
   QWEN3_CHECK(batch.logit_rows.empty() || weights_.lm_head.weight,
               ErrorKind::internal,
               "forward: {} rows of logits asked of a model without a head",

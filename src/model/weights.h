@@ -65,7 +65,7 @@ int64_t n_parameters(const HfConfig& config);
 int64_t n_active_parameters(const HfConfig& config);
 
 // Loads and packs every tensor, in parallel over `n_threads`; resident memory stays near one copy
-// of the model, for the files are read piece by piece and not through their mapping. Each tensor's
+// of the model: the files are read piece by piece and not through their mapping. Each tensor's
 // presence, dtype and shape is checked against the config, and the total against the memory this
 // process may use, before anything is allocated. as_stored keeps bf16, f16 and f32 tensor by tensor
 // (experts of one layer stored in different types become f32); other choices convert (f32 is exact;

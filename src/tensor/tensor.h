@@ -2,7 +2,7 @@
 //
 // Row-major, PyTorch order, last dimension contiguous. Only the stride of the first dimension may be
 // larger than dense ("row stride"), which is enough for a column slice of a wider buffer. The matrices
-// of a model are no tensors but weights (weight.h).
+// of a model are not tensors but weights (weight.h).
 #pragma once
 
 #include <algorithm>

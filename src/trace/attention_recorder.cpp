@@ -31,8 +31,8 @@ HeadSummary summary_of(HeadSummary sums, std::span<const float> last_row, int64_
   return sums;
 }
 
-// Rows between two queries that a summary looks at: long passes are sampled, for the work grows
-// with the square. The last query is always among them.
+// Rows between two queries that a summary looks at: long passes are sampled, because the work
+// grows with the square. The last query is always among them.
 int64_t query_stride(int64_t n_rows) {
   constexpr int64_t kMaxQueries = 256;
   return (n_rows + kMaxQueries - 1) / kMaxQueries;

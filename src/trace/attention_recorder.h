@@ -55,7 +55,7 @@ class AttentionRecorder final : public Tap {
   struct Head {
     HeadSummary sums;
     std::vector<float> last_row;
-    std::vector<float> rows;  // of all queries, one behind the other; while maps are kept
+    std::vector<float> rows;  // of all queries, one after the other; while maps are kept
   };
   struct Layer {
     int64_t layer = 0;

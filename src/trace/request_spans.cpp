@@ -65,7 +65,7 @@ void RequestSpans::add(const StepReport& step) {
   }
   for (const StepReport::Ended& ended : step.ended) {
     const Running& request = running(ended.request_id, ended.submitted, step.end);
-    // Of the generated tokens the last one is never computed, the first is the prefill's fruit.
+    // Of the generated tokens the last one is never computed, the first comes from the prefill.
     const bool has_drawn = request.n_computed > 0 && request.n_computed >= request.n_prompt;
     const int64_t n_generated = has_drawn ? request.n_computed - request.n_prompt + 1 : 0;
     keep({.request_id = ended.request_id,

@@ -7,7 +7,7 @@ namespace qwen3 {
 namespace {
 
 double bytes_of(const Tensor& t) { return static_cast<double>(t.numel() * dtype_size(t.dtype())); }
-// As files store it: padding is no work.
+// As files store it: padding is not work.
 double bytes_of(const Weight& w) {
   return static_cast<double>(w.n_matrices() * w.n_out() * row_bytes(w.type(), w.n_in()));
 }

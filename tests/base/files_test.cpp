@@ -76,7 +76,7 @@ TEST(InputFile, RefusesWhatIsNoRegularFileWhoeverAsks) {
       {"/dev/null", "expected a regular file; got a device"},
       {dir.path() / "socket", "cannot open: No such device"},
       {dir.path() / "loop", "cannot open: Too many levels of symbolic links"},
-      {dir.path() / "dangling", "(a symbolic link that leads nowhere)"},
+      {dir.path() / "dangling", "(a broken symbolic link)"},
       {dir.path() / std::string(300, 'n'), "cannot open: File name too long"},
   };
   for (const auto& [named, reason] : cases) {

@@ -162,7 +162,8 @@ TEST(EngineCore, RefusesMoreThanMaxWaitingTokensButNeverAnEmptyQueue) {
     ADD_FAILURE() << "the queue was full";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::busy);
-    EXPECT_NE(std::string(error.what()).find("150 tokens wait"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("150 tokens are waiting"), std::string::npos)
+        << error.what();
   }
   longer_than_the_limit.cancel();
   drain(longer_than_the_limit);

@@ -64,7 +64,7 @@ Value filter_indent(Interpreter& in, const Value& self, Args& args) {
     unit = Text(std::string(static_cast<size_t>(width), ' '), true);
   }
   const bool blank = flag_argument(given[2], false);
-  // A newline is put behind the text before it is split, so a last empty line counts as a line.
+  // A newline is put after the text before it is split, so a last empty line counts as a line.
   const auto lines = split_lines(in, concat(text, Text("\n", true)), false);
   TextBuilder out;
   for (size_t i = 0; i < lines.size(); ++i) {

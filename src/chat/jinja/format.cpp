@@ -407,7 +407,7 @@ Text format_percent(Interpreter& in, const Text& format, const Value& arguments)
   return PercentFormat(in, format, arguments).run();
 }
 
-// Fields are {}, {0}, {name} with .attribute and [index] behind, !s or !r, and a flat specifier.
+// Fields are {}, {0}, {name} with .attribute and [index] after, !s or !r, and a flat specifier.
 Text format_braces(Interpreter& in, const Text& format, Args& args) {
   const std::string_view view = format.view();  // nothing below grows its buffer
   in.meter.charge_bytes(4 * view.size());

@@ -128,7 +128,7 @@ class Lexer {
     lex_expression(kind == '{');
   }
 
-  // Steps over "-%}" with the white space behind it, or "%}" with one newline, or "+%}".
+  // Steps over "-%}" with the white space after it, or "%}" with one newline, or "+%}".
   // `at` points to the sign or to the closing bracket.
   void close_tag(size_t at, bool trim) {
     const char sign = sign_at(at);

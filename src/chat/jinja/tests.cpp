@@ -90,13 +90,13 @@ bool test_case(Interpreter& in, const Value& self, Args& args) {
 
 bool test_filter_name(Interpreter& in, const Value& self, Args& args) {
   no_arguments(in, args);
-  if (!is_hashable(self)) in.fail("a {} is no name of a filter", type_name(self));
+  if (!is_hashable(self)) in.fail("a {} is not the name of a filter", type_name(self));
   return self.is_string() && find_filter(self.view()) != nullptr;
 }
 
 bool test_test_name(Interpreter& in, const Value& self, Args& args) {
   no_arguments(in, args);
-  if (!is_hashable(self)) in.fail("a {} is no name of a test", type_name(self));
+  if (!is_hashable(self)) in.fail("a {} is not the name of a test", type_name(self));
   return self.is_string() && find_test(self.view()) != nullptr;
 }
 

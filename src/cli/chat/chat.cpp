@@ -90,7 +90,7 @@ bool answer(Chat& chat, const std::string& question) {
   const bool complete = result.outcome.finish != FinishReason::cancelled;
   if (!complete) print_note("stopped");
   if (result.outcome.finish == FinishReason::length) {
-    print_note("the answer was cut at its greatest length (--max-tokens, --context)");
+    print_note("the answer stopped at the length limit (see --max-tokens and --context)");
   }
   chat.interrupt.clear();
   return complete;
@@ -186,7 +186,7 @@ ExitCode run_chat(const ChatCliOptions& options) {
 
 void add_chat(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand(
-      "chat", "Answer TEXT; without TEXT hold a conversation, or answer each line of a pipe");
+      "chat", "Answer TEXT; without it, chat interactively, or answer each line read from a pipe");
   const auto options = std::make_shared<ChatCliOptions>();
   command->add_option("TEXT", options->text, "The message to answer")->check(any_text());
   add_model_option(*command, options->model);

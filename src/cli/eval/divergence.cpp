@@ -103,8 +103,8 @@ ExitCode divergence(const DivergenceOptions& options) {
 void add_eval_divergence(CLI::App& eval, Action& action) {
   CLI::App* command = eval.add_subcommand(
       "divergence",
-      "How far a model Q (--other, --other-dtype) is from a model P (--model) on a text: KL "
-      "divergence, agreement, perplexities");
+      "How much a model Q (--other, --other-dtype) diverges from a model P (--model) on a text: "
+      "KL divergence, agreement, perplexities");
   const auto options = std::make_shared<DivergenceOptions>();
   add_model_option(*command, options->model);
   command->add_option("--other", options->other, "The model that is judged")

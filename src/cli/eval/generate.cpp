@@ -96,9 +96,10 @@ void say_how_it_went(const eval::GenerateReport& report,
     progress.note(fmt::format("ended early, because no request can succeed: {}", report.ended_by));
   }
   if (report.complete()) return;
-  progress.note(fmt::format("not complete{}; run the same command again to go on (output file: {})",
-                            report.stopped ? ": stopped" : "",
-                            config.output_file));
+  progress.note(
+      fmt::format("not complete{}; run the same command again to resume (output file: {})",
+                  report.stopped ? ": stopped" : "",
+                  config.output_file));
 }
 
 // Scores the output file as `eval score` does with the same config.
@@ -149,7 +150,7 @@ ExitCode run_generate(const EvalOptions& options, const eval::EvalConfig& given)
   hooks.stop = [&] {
     const eval::StopWish wish = wish_of(signals);
     if (wish == eval::StopWish::finish && !std::exchange(said, true)) {
-      progress.note("waiting for the answers under way; Ctrl-C again drops them");
+      progress.note("waiting for the answers in progress; press Ctrl-C again to drop them");
     }
     return wish;
   };

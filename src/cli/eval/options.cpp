@@ -17,7 +17,7 @@ void add_eval_config_options(CLI::App& command, EvalOptions& options) {
   command.add_option("--config", options.config, "The evaluation's YAML file")->required();
   command.add_flag("--strict",
                    options.strict,
-                   "Files and numbers as the official scripts have them; keys of ours are ignored");
+                   "Reproduce the files and numbers of the official scripts; ignore our own keys");
   command.add_option("--output", options.output, "Instead of the config's output_file");
   command.add_option("--input", options.input, "Instead of the config's input_file");
 }
@@ -33,7 +33,7 @@ void add_eval_generate_options(CLI::App& command, EvalOptions& options) {
       ->capture_default_str();
   command.add_flag("--accept-changed-server",
                    options.accept_changed_server,
-                   "Go on although the servers name another version or model than before");
+                   "Resume although the servers report another version or model than before");
   add_eval_model_option(
       command,
       options,

@@ -39,7 +39,8 @@ void add_eval_prepare(CLI::App& eval, Action& action) {
     if (command->get_subcommands().empty()) {
       action = []() -> ExitCode {
         throw UsageError(
-            "qwen3 eval prepare: no data set given; known is arc (qwen3 eval prepare arc --help)");
+            "qwen3 eval prepare: no data set given; available: arc (qwen3 eval prepare arc "
+            "--help)");
       };
     }
   });

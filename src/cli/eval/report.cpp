@@ -48,7 +48,7 @@ void print_score(const eval::ScoreResult& result,
   print_out(text);
 }
 
-// "samples that failed: 2, lines that are no rows: 1": why the score is not of everything.
+// "samples that failed: 2, lines that are not rows: 1": why the score is incomplete.
 std::string what_is_missing(const eval::ScoreResult& result) {
   std::string text;
   const auto add = [&](int64_t n, const char* what) {
@@ -57,7 +57,7 @@ std::string what_is_missing(const eval::ScoreResult& result) {
   const auto size = [](const auto& list) { return static_cast<int64_t>(list.size()); };
   add(result.count(eval::Outcome::failed), "samples that failed");
   add(result.n_expected.value_or(result.n_samples) - result.n_samples, "samples that are missing");
-  add(size(result.unreadable_lines) + (result.torn_line ? 1 : 0), "lines that are no rows");
+  add(size(result.unreadable_lines) + (result.torn_line ? 1 : 0), "lines that are not rows");
   add(size(result.lines_without_gen), "rows without \"gen\"");
   add(size(result.lines_without_answer), "rows without \"answer\"");
   return text;
@@ -103,7 +103,7 @@ ExitCode score_and_report(const eval::ScoreOptions& score,
       result, comparison ? &*comparison : nullptr, other ? &*other : nullptr, options, output.json);
   if (result.complete()) return kDone;
   if (output.talk()) {
-    print_note(fmt::format("qwen3 eval: the score is not of everything: {}; the exit code is 1",
+    print_note(fmt::format("qwen3 eval: the score is incomplete: {}; the exit code is 1",
                            what_is_missing(result)));
   }
   return kFailed;

@@ -59,7 +59,7 @@ void add_task_options(CLI::App& command, eval::TaskOptions& task) {
   command.add_flag("--ignore-articles", task.ignore_articles, "exact_match: without a, an, the");
   command.add_option(
       "--path", task.paths, "json_match: compare this part only, a JSON pointer; may be repeated");
-  command.add_option("--tolerance", task.tolerance, "json_match: numbers may differ by so much")
+  command.add_option("--tolerance", task.tolerance, "json_match: numbers may differ by this much")
       ->check(number_in(0, 1e300));
   command.add_option("--choices", task.choices, "multiple_choice: how many letters there are (4)")
       ->check(integer_in(2, 26));
@@ -87,11 +87,12 @@ void add_eval_score(CLI::App& eval, Action& action) {
   command->add_option("--n-samples", score_options.n_samples, "Samples wanted for each prompt (1)")
       ->check(integer_in(1, kMaxPassAt));
   command->add_option("--pass-at", options->pass_at, "The k of pass@k, as 1,5,10 (1,2,4,8…)");
-  command->add_option("--confidence", score_options.confidence, "Of the interval (0.95)")
+  command->add_option("--confidence", score_options.confidence, "Level of the interval (0.95)")
       ->check(number_in(0.01, 0.9999));
-  command->add_option("--resamples", score_options.resamples, "Of the bootstrap (10000)")
+  command->add_option("--resamples", score_options.resamples, "Resamples of the bootstrap (10000)")
       ->check(integer_in(1, 10'000'000));
-  command->add_option("--seed", score_options.seed, "Of the bootstrap (1)")->check(any_unsigned());
+  command->add_option("--seed", score_options.seed, "Seed of the bootstrap (1)")
+      ->check(any_unsigned());
   add_task_options(*command, score_options.task_options);
   add_eval_report_options(*command, options->report);
   add_output_options(*command, options->output, "One JSON object with the score of every task");

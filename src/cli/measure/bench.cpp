@@ -1,7 +1,7 @@
 // qwen3 bench: how fast a model runs here, through the engine that serves requests too.
 //
 // Prefill: one prompt of --prompt-tokens after a context that the prefix cache already holds.
-// Decode: a batch of sequences, each behind its own context, timed from the moment all of them have
+// Decode: a batch of sequences, each after its own context, timed from the moment all of them have
 // their first token until the first of them ends. Medians over --repeat runs.
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -189,7 +189,7 @@ class Bench {
   }
 
  private:
-  // KV memory for the largest batch behind the longest context, and for the prefill runs.
+  // KV memory for the largest batch after the longest context, and for the prefill runs.
   static EngineOptions engine_options(const BenchOptions& options,
                                       const Plan& plan,
                                       const ModelInfo& info,

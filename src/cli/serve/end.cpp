@@ -66,9 +66,9 @@ void EndGuard::run() {
       continue;
     }
     if (std::chrono::steady_clock::now() >= *end_) {
-      print_error(answered_ ? "qwen3 serve: every request is answered, but the engine does not end "
+      print_error(answered_ ? "qwen3 serve: every request is answered, but the engine did not stop "
                               "in time; the process ends without it"
-                            : "qwen3 serve: requests under way do not end in time; the process "
+                            : "qwen3 serve: requests in progress did not end in time; the process "
                               "ends without them");
       flush_notes();
       std::_Exit(answered_ ? kDone : kFailed);

@@ -54,7 +54,7 @@ class ReadyThread {
   ReadyThread(const ReadyThread&) = delete;
   ReadyThread& operator=(const ReadyThread&) = delete;
 
-  // Once. Allocates nothing beside what `work` does.
+  // Once. Allocates nothing besides what `work` does.
   void start(std::function<void()> work);
   bool is_done() const;
   void join();  // throws what `work` threw

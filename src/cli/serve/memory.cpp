@@ -69,7 +69,7 @@ void check_sum(const ServeMemory& m, const EngineOptions& engine, int64_t limit)
               "{}: program {} + weights {} + work buffers {} + reserve {} + requests {} + KV cache "
               "{} for {} "
               "tokens = "
-              "{}; expected at most {}, {} less; {}",
+              "{}; expected at most {}; short of {}; {}",
               limit > 0 ? "--memory-limit" : "memory",
               format_bytes(m.program_bytes),
               format_bytes(p.weight_bytes),
@@ -108,7 +108,7 @@ ServeMemory plan_serve_memory(const std::filesystem::path& directory,
   memory.plan = load.memory(available, engine);
   check_sum(memory, engine, options.memory_limit);
   if (memory.plan.max_model_len < least_tokens(memory, engine)) {
-    // Half of what is left is too little for a useful context, more is to be had.
+    // Half of what is left is too little for a useful context, and more is available.
     EngineOptions least = engine;
     least.kv_cache_bytes = least_tokens(memory, engine) * memory.plan.kv_bytes_per_token;
     memory.plan = load.memory(available, least);

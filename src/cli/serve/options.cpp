@@ -38,18 +38,17 @@ void add_front_options(CLI::App& command, ServeOptions& options) {
   command
       .add_option("--host",
                   options.http.addresses,
-                  "Numeric addresses to listen on; others than loopback need --api-key-file")
+                  "Numeric addresses to listen on; all but loopback need --api-key-file")
       ->default_str("127.0.0.1 ::1");
   command.add_option("--port", options.port, "Port; 0: a free one")
       ->check(integer_in(0, 65535))
       ->capture_default_str();
   command.add_option("--api-key-file",
                      options.key_file,
-                     "File of keys, one a line (KEY or NAME:KEY), readable by its owner alone");
-  command.add_option(
-      "--allow-host",
-      options.http.allow_hosts,
-      "Further names to accept in the Host header, with their port if it is another");
+                     "File of keys, one per line (KEY or NAME:KEY), readable by its owner alone");
+  command.add_option("--allow-host",
+                     options.http.allow_hosts,
+                     "Further names to accept in the Host header, with their port if it differs");
   command.add_option("--allow-origin",
                      options.http.allow_origins,
                      "Origins of web pages that may call this server");
@@ -97,7 +96,7 @@ void add_api_options(CLI::App& command, ServeOptions& options) {
   command
       .add_option("--served-model-name",
                   options.service.model_names,
-                  "Names that requests may use; the first stands in answers")
+                  "Model names that clients may use; answers report the first")
       ->default_str("the model's");
   command.add_flag("--any-model-name",
                    options.service.any_model_name,
@@ -122,7 +121,7 @@ void add_api_options(CLI::App& command, ServeOptions& options) {
   command
       .add_option("--default-max-tokens",
                   options.service.default_max_tokens,
-                  "Of requests that name none; 0: what the context has left")
+                  "max_tokens for requests that set none; 0: the rest of the context")
       ->check(integer_in(0, int64_t{1} << 30))
       ->capture_default_str();
   command.add_flag("--clamp-max-tokens",
@@ -131,11 +130,12 @@ void add_api_options(CLI::App& command, ServeOptions& options) {
   command
       .add_option("--loop-guard",
                   options.service.loop_guard.min_tokens,
-                  "End an answer that repeats itself for so many tokens; 0: never")
+                  "End an answer that repeats itself for this many tokens; 0: never")
       ->check(integer_in(0, 1 << 20))
       ->capture_default_str();
   command
-      .add_option("--max-stops", options.service.limits.max_stops, "Stop strings of one request")
+      .add_option(
+          "--max-stops", options.service.limits.max_stops, "Most stop strings of one request")
       ->check(integer_in(0, 256))
       ->capture_default_str();
   command
@@ -144,7 +144,8 @@ void add_api_options(CLI::App& command, ServeOptions& options) {
                   "Let requests ask for a trace and keep the last N; 0: none")
       ->check(integer_in(0, 1000))
       ->capture_default_str();
-  add_size(command, "--trace-memory", options.service.traces.bytes, "Memory for traces together")
+  add_size(
+      command, "--trace-memory", options.service.traces.bytes, "Memory for all traces together")
       ->default_str("64M");
   command
       .add_option_function<int64_t>(
@@ -152,11 +153,13 @@ void add_api_options(CLI::App& command, ServeOptions& options) {
           [&options](int64_t seconds) {
             options.service.traces.max_age = std::chrono::seconds(seconds);
           },
-          "Traces older than this are gone")
+          "Traces older than this are dropped")
       ->check(integer_in(1, 1'000'000))
       ->default_str("3600");
   command.add_flag("--metrics", options.service.metrics, "Serve /metrics (Prometheus)");
-  command.add_flag("--metrics-compat", options.service.metrics_compat, "Give vLLM's names too");
+  command.add_flag("--metrics-compat",
+                   options.service.metrics_compat,
+                   "Also export the metrics under vLLM's names");
   command
       .add_option("--metrics-host",
                   options.metrics_host,
@@ -170,16 +173,17 @@ void add_engine_options(CLI::App& command, ServeOptions& options) {
       ->capture_default_str();
   command
       .add_option(
-          "--max-waiting", options.engine.max_waiting, "Requests that may wait; beyond, 429")
+          "--max-waiting", options.engine.max_waiting, "Requests that may wait; more get 429")
       ->check(integer_in(1, 1'000'000))
       ->capture_default_str();
   command
       .add_option("--max-waiting-tokens",
                   options.max_waiting_tokens,
-                  "Prompt tokens that may wait together; beyond, 429; 0: no limit")
+                  "Prompt tokens that may wait together; more get 429; 0: no limit")
       ->check(integer_in(0, int64_t{1} << 40))
       ->default_str("4 contexts");
-  command.add_option("--max-batch-tokens", options.engine.max_batch_tokens, "Tokens of one step")
+  command
+      .add_option("--max-batch-tokens", options.engine.max_batch_tokens, "Most tokens of one step")
       ->check(integer_in(16, 65'536))
       ->capture_default_str();
   command

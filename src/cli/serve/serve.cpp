@@ -42,7 +42,7 @@ struct Parts {
   ServeHeap& heap;
 };
 
-// Told what becomes of loading; returns when a signal comes.
+// Told how loading ends; returns when a signal comes.
 void run_until_signal(EndSignals& signals,
                       std::future<LoadedModel>& loading,
                       const Parts& parts,
@@ -110,7 +110,7 @@ ExitCode serve(ServeOptions& options) {
     flush_notes();
     std::_Exit(kDone);
   }
-  if (!options.output.quiet) print_note("shutting down; a second signal does not wait");
+  if (!options.output.quiet) print_note("shutting down; a second signal stops at once");
   end_service(front,
               service,
               watchdog,

@@ -19,7 +19,7 @@ EndSignals::EndSignals() {
   sigemptyset(&set_);
   sigaddset(&set_, SIGTERM);
   sigaddset(&set_, SIGINT);
-  if (!is_ignored(SIGHUP)) sigaddset(&set_, SIGHUP);  // blocked, it would come all the same
+  if (!is_ignored(SIGHUP)) sigaddset(&set_, SIGHUP);  // blocked, it would still come
   pthread_sigmask(SIG_BLOCK, &set_, nullptr);
 }
 

@@ -3,8 +3,8 @@
 // it twice (the kernel and the shell), and a session's end sends it after SIGTERM. Under nohup,
 // which ignores SIGHUP, it stays ignored.
 //
-// Threads: one object, made before any other thread, for these inherit that the signals are
-// blocked.
+// Threads: one object, made before any other thread, so that these inherit the blocked
+// signals.
 #pragma once
 
 #include <signal.h>

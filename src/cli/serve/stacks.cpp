@@ -58,7 +58,7 @@ void collect(int) {
 
 enum class Reply {
   complete,
-  none,   // the thread does not run its handler, or is no more
+  none,   // the thread does not run its handler, or has ended
   stuck,  // it has begun to answer, and may go on at any time: nobody else can be asked
 };
 
@@ -99,7 +99,7 @@ std::string file_of(pid_t thread, std::string_view name) {
   return text;
 }
 
-// "R (running)" from the kernel; "" when the thread is no more.
+// "R (running)" from the kernel; "" when the thread has ended.
 std::string state_of(pid_t thread) {
   constexpr std::string_view kKey = "State:\t";
   const std::string status = file_of(thread, "status");

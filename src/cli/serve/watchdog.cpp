@@ -52,7 +52,7 @@ void Watchdog::look() {
 void Watchdog::report(double seconds, bool hangs) {
   service_.metrics().stalled();
   print_error(fmt::format(
-      "qwen3 serve: a step of the engine runs for {:.0f} s; {}; the stacks of all "
+      "qwen3 serve: a step of the engine has run for {:.0f} s; {}; the stacks of all "
       "threads follow",
       seconds,
       hangs ? fmt::format("expected at most {} s (--step-seconds); the process ends so that a "

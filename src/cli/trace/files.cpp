@@ -30,7 +30,7 @@ std::vector<std::string> nearest_names(std::string_view pattern,
   for (const std::string& name : names) {
     if (name.find(".experts.") != name.npos) continue;
     candidates.push_back(name);
-    // The ends of the name after each dot: what may stand behind a star.
+    // The ends of the name after each dot: what may follow a star.
     for (size_t dot = name.find('.'); dot != name.npos; dot = name.find('.', dot + 1)) {
       candidates.push_back(name.substr(dot + 1));
     }
@@ -57,7 +57,7 @@ void check_patterns(const std::vector<std::string>& patterns, std::span<const st
     fail(ErrorKind::not_found,
          "qwen3 trace: --taps \"{}\": matches no tap of this model; {}",
          pattern,
-         near.empty() ? "known are embed_tokens, layers.0.self_attn.q_proj, … (docs/model.md)"
+         near.empty() ? "examples are embed_tokens, layers.0.self_attn.q_proj, … (docs/model.md)"
                       : fmt::format("the nearest names are {}", fmt::join(near, ", ")));
   }
 }

@@ -43,8 +43,8 @@ void check_generate(const TraceOptions& options) {
                                     std::pair(options.labels.has_value(), "--labels")}) {
     if (!given) continue;
     throw UsageError(fmt::format(
-        "qwen3 trace: {}: expected it without --generate, for it is about a single pass; got both; "
-        "run trace again with --ids of all tokens",
+        "qwen3 trace: {}: expected it without --generate, because it is about a single pass; "
+        "got both; run trace again with --ids of all tokens",
         name));
   }
 }

@@ -42,7 +42,7 @@ WindowOptions resolve_windows(WindowOptions options, int64_t model_limit);
 std::vector<TextWindow> sliding_windows(int64_t n_tokens, const WindowOptions& options);
 
 // A text file as token ids. Control tokens spelled in the text are recognised, as transformers'
-// tokenizers do. Throws Error{not_found, invalid_argument} for what is no regular file, is not
+// tokenizers do. Throws Error{not_found, invalid_argument} for what is not a regular file, not
 // UTF-8, or has fewer than two tokens.
 std::vector<int32_t> read_text_ids(const std::filesystem::path& file, const Tokenizer& tokenizer);
 

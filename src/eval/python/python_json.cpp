@@ -41,7 +41,7 @@ std::optional<int64_t> small_integer(const PyValue& value) {
   return std::nullopt;
 }
 
-// Nothing when one of them is no number.
+// Nothing when one of them is not a number.
 std::optional<bool> numbers_equal(const PyValue& a, const PyValue& b) {
   const auto small_a = small_integer(a), small_b = small_integer(b);
   if (small_a && small_b) return *small_a == *small_b;

@@ -11,7 +11,7 @@
 //
 // Strings are UTF-8 in which surrogates may stand as three bytes each (so "\ud83d" followed by
 // "\ude00" is not U+1F600, as in Python). Values are plain data: no threads, no sharing.
-// The model is CPython 3.11. Later versions accept deeper nesting and word some errors anew.
+// The model is CPython 3.11. Later versions accept deeper nesting and word some errors differently.
 #pragma once
 
 #include <cstddef>
@@ -93,7 +93,7 @@ class PyValue {
   const PyDict* dict() const { return std::get_if<PyDict>(&data_); }
   PyDict* dict() { return std::get_if<PyDict>(&data_); }
 
-  // Member `key` of a dict; nullptr when there is none or this is no dict.
+  // Member `key` of a dict; nullptr when there is none or this is not a dict.
   const PyValue* find(std::string_view key) const;
 
  private:

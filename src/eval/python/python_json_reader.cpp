@@ -71,7 +71,7 @@ class Reader {
   bool read_string(std::string& out);  // at the opening quote
   bool read_escape(std::string& out, size_t quote);
   bool read_hex(char32_t& unit);  // at the u
-  // Puts a complete value where it belongs and closes what ends behind it.
+  // Puts a complete value where it belongs and closes what ends after it.
   Step place(PyValue& value);
 
   void skip_space() {
@@ -330,7 +330,7 @@ bool Reader::read_escape(std::string& out, size_t quote) {
 
 bool Reader::read_hex(char32_t& unit) {
   const size_t u = at_;
-  // Python wants a character behind the four digits: the closing quote, at least.
+  // Python wants a character after the four digits: the closing quote, at least.
   if (text_.size() - u <= 5) return refuse("Invalid \\uXXXX escape", u);
   for (size_t i = 1; i <= 4; ++i) {
     const int digit = hex_digit(text_[u + i]);

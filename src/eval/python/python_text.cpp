@@ -104,7 +104,7 @@ std::string_view after_official_thinking(std::string_view text) {
 }
 
 // The opening \s* takes all the white space there is. The lazy group then ends before the first
-// fence behind it, less the white space in front of that fence; when there is no such fence, fewer
+// fence after it, less the white space in front of that fence; when there is no such fence, fewer
 // spaces would not help, and neither would a later opening.
 std::vector<std::string_view> find_fenced_blocks(std::string_view text) {
   std::vector<std::string_view> blocks;

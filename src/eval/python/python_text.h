@@ -18,7 +18,7 @@ std::string_view py_strip(std::string_view text);
 // What stands before the first white space.
 std::string_view py_first_word(std::string_view text);
 
-// What stands behind the first "\n</think>\n\n"; everything when there is none.
+// What follows the first "\n</think>\n\n"; everything when there is none.
 std::string_view after_official_thinking(std::string_view text);
 
 // re.findall(r"```(?:json|python)\s*(.*?)\s*```", text, re.DOTALL)

@@ -40,7 +40,7 @@ enum class FailureKind {
   deadline,      // all attempts together took too long
   busy,          // 429
   server,        // 5xx
-  bad_reply,     // a reply that is no complete answer
+  bad_reply,     // a reply that is not a complete answer
   model,         // the engine in this process failed, or the model gave no probabilities
   no_logprobs,   // the server does not give those of a prompt: no request can succeed
 };
@@ -72,7 +72,7 @@ class AnswerSource {
   // there to answer any more; what was in flight is then lost.
   virtual std::vector<Reply> wait(std::chrono::milliseconds patience) = 0;
   // Facts that answers depend on, such as the server's version: a JSON array of objects. They are
-  // written down with the run, and compared when it goes on.
+  // written down with the run, and compared when it resumes.
   virtual Json served() const = 0;
   // A line about what is going on, such as a server that is away; "" for nothing special.
   virtual std::string condition() const { return {}; }

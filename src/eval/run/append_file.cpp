@@ -64,7 +64,7 @@ class PosixAppendFile final : public AppendFile {
   fail(ErrorKind::io, "{}: {}: {}", name, what, std::strerror(errno));
 }
 
-// A file that was renamed away between open and lock would be locked in vain.
+// A file that was renamed away between open and lock would be locked for nothing.
 bool still_named(const std::string& name, const struct stat& opened) {
   struct stat named {};
   return ::stat(name.c_str(), &named) == 0 && named.st_dev == opened.st_dev &&
@@ -77,7 +77,7 @@ std::unique_ptr<AppendFile> open_append_file(const std::filesystem::path& path) 
   const std::string name = path.string();
   const bool existed = ::access(name.c_str(), F_OK) == 0;
   UniqueFd fd(without_interrupts([&] {
-    // O_NONBLOCK: what is no regular file is refused soon after, and must not be waited for.
+    // O_NONBLOCK: what is not a regular file is refused soon after, and must not be waited for.
     constexpr int kFlags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
     return ::open(name.c_str(), kFlags, 0666);
   }));

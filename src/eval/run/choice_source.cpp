@@ -113,9 +113,10 @@ std::variant<Answer, Failure> ChoiceSource::decide(const Open& question) const {
     const auto first = part.token_logprobs.begin() + static_cast<std::ptrdiff_t>(context.size());
     const double sum = std::accumulate(first, part.token_logprobs.end(), 0.0);
     if (!std::isfinite(sum)) {
-      return Failure{FailureKind::model,
-                     0,
-                     fmt::format("the log-likelihood of choice {} is no finite number", letter(i))};
+      return Failure{
+          FailureKind::model,
+          0,
+          fmt::format("the log-likelihood of choice {} is not a finite number", letter(i))};
     }
     answer.loglikelihoods.push_back(sum);
     answer.prompt_tokens += part.prompt_tokens;

@@ -62,7 +62,7 @@ std::vector<std::string> read_choices(const EvalConfig& config,
   check_answer(row, *list, where);
   QWEN3_CHECK(!choice_texts(config, row.prompt, {}).context.empty(),
               ErrorKind::corrupt_file,
-              "{}: prompt: expected more than white space, for a choice to follow; got {}",
+              "{}: prompt: expected more than white space before the choices; got {}",
               where,
               quote_for_message(row.prompt));
   return choices;

@@ -5,7 +5,7 @@
 //   context         choose_prompt with the row's prompt in its place; white space at its end goes
 //                   over to the continuation
 //   continuation    choose_delimiter, then the text of the choice
-//   its tokens      those of context + continuation, behind those that the context has alone
+//   its tokens      those of context + continuation, after those that the context has alone
 //   log-likelihood  Σ ln p(token | all tokens before it), over the continuation's tokens
 //
 //   choose_by                      the answer is the choice with the largest      there called

@@ -285,8 +285,8 @@ void HttpClient::Impl::check_servers(Time now) const {
   const auto silence = now - pool.last_answer();
   QWEN3_CHECK(silence < as_duration(config.server_wait_seconds),
               ErrorKind::io,
-              "no server answers since {:.0f} s ({}); start the server and run the same command "
-              "again to go on, or set server_wait (seconds) to wait longer",
+              "no server has answered for {:.0f} s ({}); start the server and run the same "
+              "command again to resume, or set server_wait (seconds) to wait longer",
               as_seconds(silence),
               last_problem);
 }
@@ -409,7 +409,7 @@ void HttpClient::find_servers(const std::function<bool()>& stopped,
     if (any) break;
     QWEN3_CHECK(as_seconds(Clock::now() - start) < impl_->config.server_wait_seconds,
                 ErrorKind::io,
-                "{}; no server answers; start it, or correct base_url",
+                "{}; no server answered; start one, or correct base_url",
                 impl_->last_problem);
     if (first) note("waiting for a server");
     std::this_thread::sleep_for(kPause);

@@ -216,31 +216,32 @@ void lay_thinking_into_kwargs(EvalConfig& config) {
   kwargs["enable_thinking"] = *config.thinking;
 }
 
-// A choice is scored behind a plain text, once: what only a chat or a draw heeds would say nothing.
+// A choice is scored after a plain text, once: a key that matters to chats or sampling is an error.
 void check_choosing(const EvalConfig& config) {
   const bool scores = config.scores_choices();
   for (const auto& [key, line] : config.lines) {
     const bool of_choices = key == "choose_prompt" || key == "choose_delimiter";
     QWEN3_CHECK(scores || !of_choices,
                 ErrorKind::corrupt_file,
-                "{}: line {}: {}: has a meaning only with choose_by: loglikelihood (or one of its "
-                "kin); add that, or take this out",
+                "{}: line {}: {}: has a meaning only with choose_by: loglikelihood (or a variant "
+                "of it); add that, or remove this",
                 config.name,
                 line,
                 key);
     const bool of_chats = key == "system" || key == "thinking" || key == "chat_template_kwargs";
-    QWEN3_CHECK(!scores || !of_chats,
-                ErrorKind::corrupt_file,
-                "{}: line {}: {}: means nothing with choose_by: {}, which renders no chat; take it "
-                "out, and write what the model shall read into choose_prompt",
-                config.name,
-                line,
-                key,
-                choose_by_name(config.choose_by));
+    QWEN3_CHECK(
+        !scores || !of_chats,
+        ErrorKind::corrupt_file,
+        "{}: line {}: {}: has no effect with choose_by: {}, which renders no chat; remove it, "
+        "and put what the model should read into choose_prompt",
+        config.name,
+        line,
+        key,
+        choose_by_name(config.choose_by));
     QWEN3_CHECK(!scores || key != "n_samples" || config.n_samples == 1,
                 ErrorKind::corrupt_file,
-                "{}: line {}: n_samples: expected 1 with choose_by: {}, which draws nothing; got "
-                "{}",
+                "{}: line {}: n_samples: expected 1 with choose_by: {}, which samples nothing; "
+                "got {}",
                 config.name,
                 line,
                 choose_by_name(config.choose_by),

@@ -67,7 +67,7 @@ struct EvalConfig {
   std::string choose_prompt{kPromptPlace};  // the context, made of the row's prompt
   std::string choose_delimiter = " ";       // between it and a choice
 
-  // Ours, for the way there.
+  // Ours, about the requests.
   int64_t attempts = 10;             // of one sample
   double retry_base_seconds = 1;     // waits grow from this,
   double retry_max_seconds = 60;     // up to this

@@ -37,7 +37,7 @@ Dataset::Dataset(const std::filesystem::path& path, Mode mode) : file_(path), mo
   }
   QWEN3_CHECK(!lines_.empty(),
               ErrorKind::corrupt_file,
-              "{}: expected one JSON object a line; got an empty file",
+              "{}: expected one JSON object per line; got an empty file",
               file_.name());
   sha256_ = file_.sha256();
   file_.check_unchanged();
@@ -66,7 +66,7 @@ DatasetRow Dataset::row(int64_t index) const {
   QWEN3_CHECK(bytes_of_key(sha256_hex(row.json)) == line.hash,
               ErrorKind::corrupt_file,
               "{}: line {}: changed since the run began; expected the row that was there then; "
-              "restore the file, or start anew with another output_file",
+              "restore the file, or start over with another output_file",
               file_.name(),
               index + 1);
   return row;

@@ -15,7 +15,7 @@
 namespace qwen3::eval {
 
 // strict: files in, files out and numbers as the official scripts have them.
-// standard: the same with their defects mended.
+// standard: the same with their defects fixed.
 enum class Mode { standard, strict };
 
 struct DatasetRow {

@@ -23,7 +23,7 @@ namespace {
 constexpr int64_t kMostSequences = 64;
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
-// What a request asks for beside its messages, in the engine's terms.
+// What a request asks for besides its messages, in the engine's terms.
 struct Settings {
   SamplingParams sampling;
   std::vector<std::string> stop;
@@ -77,7 +77,7 @@ void read_setting(Settings& settings, const std::string& key, const Json& value)
     settings.template_kwargs = dump_json(value);
   } else if (key != "model") {
     fail(ErrorKind::invalid_argument,
-         "extra_body: {}: the engine in this process does not know this key; take it out, or use a "
+         "extra_body: {}: the engine in this process does not know this key; remove it, or use a "
          "server (base_url)",
          quote_for_message(key));
   }

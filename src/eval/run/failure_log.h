@@ -4,7 +4,7 @@
 //   {"id": …, "task_id": …, "sample": 0, "kind": "timeout", "status": 0, "message": …,
 //    "attempts": 10}
 //
-// While a run goes on the file grows; its end writes it anew: one line for each sample that still
+// While a run goes on the file grows; its end rewrites it: one line for each sample that still
 // has no answer, sorted, however often the run was interrupted. It is removed when it is empty.
 #pragma once
 
@@ -31,7 +31,7 @@ class FailureLog {
            const Failure& failure,
            int attempts);
   void forget(const std::string& key);  // the sample has an answer now
-  // Writes the file anew. Throws Error{io}.
+  // Rewrites the file. Throws Error{io}.
   void finish();
 
   const std::map<std::string, std::string>& lines() const { return lines_; }  // by key

@@ -16,7 +16,7 @@ bool FoundSamples::read(std::string_view line, int64_t number) {
   uint32_t& seen = by_key_[short_key(facts->key)];
   QWEN3_CHECK(seen == 0,
               ErrorKind::corrupt_file,
-              "line {}: the sample {} stands in the file twice; were two files joined? Remove one "
+              "line {}: the sample {} is in the file twice; were two files joined? Remove one "
               "of the lines, or join shards with qwen3 eval merge",
               number,
               facts->key);

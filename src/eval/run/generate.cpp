@@ -179,14 +179,14 @@ void Generation::check_manifest(const Json& served) {
   const std::string difference = manifest_difference(*manifest_before_, manifest_);
   if (difference.empty()) return;
   if (options_.accept_served && difference.starts_with("served")) {
-    note(fmt::format("going on although {}", difference));
+    note(fmt::format("resuming although {}", difference));
     return;
   }
   fail(ErrorKind::invalid_argument,
        "{}: made by a different run: {}; give another output_file, or {}",
        output_.string(),
        difference,
-       difference.starts_with("served") ? "say --accept-changed-server to go on all the same"
+       difference.starts_with("served") ? "add --accept-changed-server to resume anyway"
                                         : "change that back");
 }
 
@@ -197,7 +197,7 @@ void Generation::plan() {
   QWEN3_CHECK(!options_.config.scores_choices() || found_.n_keyed() == found_.n_lines(),
               ErrorKind::invalid_argument,
               "{}: holds lines without \"qwen3\", which were generated; give another output_file, "
-              "or take choose_by out of {}",
+              "or remove choose_by from {}",
               output_.string(),
               options_.config.name);
   Tally& tally = report_.tally;
@@ -279,11 +279,11 @@ GenerateReport Generation::run(const MakeSource& make_source) {
   try {
     ask_until_done();
   } catch (const std::exception&) {
-    // The answers are safe, and the next run writes these files anew.
+    // The answers are safe, and the next run writes these files again.
     try {
       close_books();
     } catch (const Error&) {
-      note(fmt::format("{}: could not be brought up to date", manifest_path(output_).string()));
+      note(fmt::format("{}: could not be updated", manifest_path(output_).string()));
     }
     throw;
   }

@@ -29,7 +29,7 @@ struct GenerateOptions {
   Mode mode = Mode::standard;
   Shard shard;
   int64_t max_rows = 0;        // 0: all; else the first ones only
-  bool accept_served = false;  // go on although the servers say other things about themselves
+  bool accept_served = false;  // resume although the servers say other things about themselves
   std::string version;         // of this program, for the manifest
 };
 

@@ -33,7 +33,7 @@ struct ServerAddress {
 // Throws Error{invalid_argument} for anything but http:// and https:// with a host.
 ServerAddress parse_server_address(const std::string& url);
 
-// The body of a reply in the making, bounded.
+// The body of a reply in progress, bounded.
 struct ReplyBody {
   std::string text;
   int64_t max_bytes = 0;

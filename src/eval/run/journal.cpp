@@ -43,7 +43,7 @@ void Journal::recover(BadLines bad_lines, const Visit& visit) {
     const bool good = visit(line.text, line.number);
     QWEN3_CHECK(!good || first_bad == 0,
                 ErrorKind::corrupt_file,
-                "{}: line {}: damaged, with good lines behind it, so this is not the trace of an "
+                "{}: line {}: damaged, with good lines after it, so this is not the trace of an "
                 "interrupted run; expected a line as it was written; restore the file, or delete "
                 "that line to have its sample generated again",
                 file_->name(),
@@ -58,7 +58,7 @@ void Journal::recover(BadLines bad_lines, const Visit& visit) {
   repair(good_end, size, unterminated);
 }
 
-// What was read may never have been synced by the process that wrote it: it counts only behind a
+// What was read may never have been synced by the process that wrote it: it counts only after a
 // sync of ours.
 void Journal::repair(int64_t good_end, int64_t size, bool unterminated) {
   end_ = good_end;
@@ -66,7 +66,7 @@ void Journal::repair(int64_t good_end, int64_t size, bool unterminated) {
   cut_bytes_ = size - good_end;
   if (cut_bytes_ > 0) {
     const int error = file_->truncate(good_end);
-    if (error != 0) fail_write(error, "cannot cut off the torn last line", size);
+    if (error != 0) fail_write(error, "cannot cut off the incomplete last line", size);
   }
   if (unterminated) {
     const int64_t n = file_->append("\n");
@@ -75,7 +75,7 @@ void Journal::repair(int64_t good_end, int64_t size, bool unterminated) {
   }
   if (size == 0) return;
   const int error = file_->sync();
-  if (error != 0) fail_write(error, "cannot bring the file to disk", good_end);
+  if (error != 0) fail_write(error, "cannot sync the file to disk", good_end);
   committed_ = end_;
 }
 
@@ -103,14 +103,14 @@ void Journal::commit() {
   check_usable();
   if (committed_ == end_) return;
   const int error = file_->sync();
-  if (error != 0) fail_write(error, "cannot bring the file to disk", committed_);
+  if (error != 0) fail_write(error, "cannot sync the file to disk", committed_);
   committed_ = end_;
 }
 
 void Journal::check_usable() const {
   QWEN3_CHECK(!failed_,
               ErrorKind::io,
-              "{}: an earlier write failed; nothing more is written",
+              "{}: an earlier write failed; nothing more will be written",
               file_->name());
 }
 
@@ -119,11 +119,11 @@ void Journal::fail_write(int error, std::string_view what, int64_t keep) {
   // If this fails too, the next start repairs the file.
   const bool whole = file_->truncate(keep) == 0;
   fail(ErrorKind::io,
-       "{}: {}: {}; {}; mend the cause and run the same command again to go on",
+       "{}: {}: {}; {}; fix the problem and run the same command again to resume",
        file_->name(),
        what,
        std::strerror(error),
-       whole ? "the file holds whole lines only" : "its last line may be torn");
+       whole ? "the file holds complete lines only" : "its last line may be incomplete");
 }
 
 }  // namespace qwen3::eval

@@ -5,8 +5,8 @@
 //
 // What can be on disk after an accident is therefore: the committed lines, whole, then a tail of
 // uncommitted bytes, cut or filled with zeros anywhere. Opening repairs that: good lines of the
-// tail are kept (and synced, so that they count from now on), bytes behind the last good line are
-// cut. A bad line with a good one behind it is no accident of ours: somebody changed the file, and
+// tail are kept (and synced, so that they count from now on), bytes after the last good line are
+// cut. A bad line with a good one after it is not our doing: somebody changed the file, and
 // opening refuses; a line longer than any that is written is refused likewise, wherever it stands.
 //
 // After a failed write or sync the journal takes the file back to its last whole or committed line

@@ -70,7 +70,7 @@ std::filesystem::path shard_path(const std::filesystem::path& output, const Shar
 Json run_identity(const EvalConfig& config, Mode mode) {
   QWEN3_CHECK(mode == Mode::standard || !config.scores_choices(),
               ErrorKind::invalid_argument,
-              "{}: choose_by: {}: the official scripts know no such thing; take --strict away",
+              "{}: choose_by: {}: the official scripts do not support it; remove --strict",
               config.name,
               choose_by_name(config.choose_by));
   Json identity = {{"mode", mode == Mode::strict ? "strict" : "standard"},
@@ -122,7 +122,7 @@ std::optional<Json> read_manifest(const std::filesystem::path& path) {
   QWEN3_CHECK(known,
               ErrorKind::corrupt_file,
               "{}: expected a manifest of format {}; restore it, or move the output file and its "
-              "companions away to start anew",
+              "companions away to start over",
               name,
               kFormat);
   return manifest;

@@ -1,4 +1,4 @@
-// OUTPUT.manifest.json: what made the answers of a file. A run goes on only where all that shapes
+// OUTPUT.manifest.json: what made the answers of a file. A run resumes only where all that shapes
 // an answer is still the same; otherwise it refuses and names the difference.
 //
 //   {"format": 1,
@@ -54,7 +54,7 @@ std::optional<Json> read_manifest(const std::filesystem::path& path);  // empty:
 // To disk, whole or not at all. Throws Error{io}.
 void write_manifest(const std::filesystem::path& path, const Json& manifest);
 
-// The first difference that forbids to go on: "identity.request.temperature: was 0.7, is 0.8".
+// The first difference that forbids resuming: "identity.request.temperature: was 0.7, is 0.8".
 // Empty: none. Facts about servers that are new (not merely absent) are a difference.
 std::string manifest_difference(const Json& before, const Json& now);
 

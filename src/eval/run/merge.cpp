@@ -100,14 +100,14 @@ class Merge {
 MergeReport Merge::run() {
   QWEN3_CHECK(!file_exists(output_),
               ErrorKind::invalid_argument,
-              "{}: already there; move it away, or delete it, to merge the shards again",
+              "{}: already exists; move it away, or delete it, to merge the shards again",
               output_.string());
   report_.output = output_.string();
   report_.n_shards = find_count(output_);
   for (int64_t i = 1; i <= report_.n_shards; ++i) read_shard({i, report_.n_shards});
   QWEN3_CHECK(options_.partial || report_.there == report_.wanted,
               ErrorKind::invalid_argument,
-              "{}: {} of {} samples are missing; finish the shards, or say --partial to merge what "
+              "{}: {} of {} samples are missing; finish the shards, or use --partial to merge what "
               "is there",
               output_.string(),
               report_.wanted - report_.there,
@@ -153,7 +153,7 @@ void Merge::check_manifest(const Shard& shard, const std::filesystem::path& path
   const std::optional<Json> manifest = read_manifest(manifest_path(path));
   QWEN3_CHECK(manifest.has_value(),
               ErrorKind::not_found,
-              "{}: missing; expected the manifest beside the shard",
+              "{}: missing; expected the manifest next to the shard",
               manifest_path(path).string());
   Json now = make_manifest({.config = options_.config,
                             .mode = options_.mode,
@@ -228,7 +228,7 @@ void Merge::place_by_key(const Shard& shard, std::vector<Line> lines) {
   }
   QWEN3_CHECK(n_placed == static_cast<int64_t>(lines.size()),
               ErrorKind::invalid_argument,
-              "{}: {} lines are no samples of this shard; was n_samples made smaller, or were "
+              "{}: {} lines are not samples of this shard; was n_samples made smaller, or were "
               "files joined by hand?",
               paths_.back().string(),
               static_cast<int64_t>(lines.size()) - n_placed);

@@ -45,7 +45,7 @@ std::string_view take_sign(std::string_view text, bool& negative) {
   return text;
 }
 
-// "1:30:05" as whole minutes and seconds of base 60; each part behind the first below 60.
+// "1:30:05" as whole minutes and seconds of base 60; each part after the first below 60.
 std::optional<double> sexagesimal(std::string_view text) {
   double value = 0;
   bool first = true;

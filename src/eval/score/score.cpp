@@ -66,7 +66,7 @@ Verdict no_text(const PyValue* gen) {
 }
 
 // Seconds by the id of the sample, from the timings file when there is one. It is no more than a
-// log: lines that are no rows of it are passed over.
+// log: lines that are not rows of it are passed over.
 std::unordered_map<std::string, double> read_seconds(const std::filesystem::path& path) {
   std::unordered_map<std::string, double> seconds_of;
   if (!file_exists(path)) return seconds_of;

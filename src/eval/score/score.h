@@ -49,7 +49,7 @@ struct SampleScore {
   Verdict verdict;
   PyValue truth;
   std::string prompt_text;
-  std::string text;           // as it was judged: behind the thinking
+  std::string text;           // as it was judged: after the thinking
   std::string reasoning;      // the thinking, from the text or as the server told it apart
   std::string finish_reason;  // "": not told
   std::optional<int64_t> prompt_tokens, completion_tokens;
@@ -85,7 +85,7 @@ struct ScoreResult {
   std::vector<TaskScore> tasks;               // by name; strict: in the order of first appearance
   std::vector<SampleScore> samples;           // in the order of the file, failed ones last
   bool torn_line = false;                     // the file ends inside a line: left out
-  std::vector<int64_t> unreadable_lines;      // lines before the last that are no rows: left out
+  std::vector<int64_t> unreadable_lines;      // lines before the last that are not rows: left out
   std::vector<int64_t> lines_without_gen;     // rows that nobody answered: scored as no_text
   std::vector<int64_t> lines_without_answer;  // rows without the key "answer": no truth to match
   std::vector<std::string> notes;             // what else a reader should know

@@ -3,7 +3,7 @@
 //
 //   1. the folder of the details file is made
 //   2. every line is read as JSON (a blank line is no JSON)
-//   3. in every row, gen[0] is cut behind the first "\n</think>\n\n"
+//   3. in every row, gen[0] is cut after the first "\n</think>\n\n"
 //   4. row by row: exactly one gen, its answer read and compared, "acc" set, counted for task_id
 //   5. the details file is written
 //   6. there must be 400 tasks
@@ -32,7 +32,7 @@ template <typename... Args>
                        fmt::format_string<Args...> format,
                        Args&&... args) {
   fail(ErrorKind::corrupt_file,
-       "{}:{}: {}; the official scorer ends here, score without --strict to go on",
+       "{}:{}: {}; the official scorer stops here; score without --strict to continue",
        path.string(),
        row,
        fmt::format(format, std::forward<Args>(args)...));
@@ -57,7 +57,7 @@ std::vector<PyValue> read_rows(const std::filesystem::path& path) {
   LineScanner::Line line;
   while (lines.next(line)) {
     const size_t number = rows.size() + 1;
-    if (!utf8_valid(line.text)) dies(path, number, "UnicodeDecodeError: the line is no UTF-8");
+    if (!utf8_valid(line.text)) dies(path, number, "UnicodeDecodeError: the line is not UTF-8");
     PyJsonProblem problem;
     // Read a call nearer to the top of the program than answers are: one level more fits.
     auto row = py_loads(line.text, &problem, kPyMaxDepth + 1);
@@ -67,10 +67,10 @@ std::vector<PyValue> read_rows(const std::filesystem::path& path) {
   return rows;
 }
 
-// Leaves in gen[0] what stands behind the thinking, and returns the thinking.
+// Leaves in gen[0] what follows the thinking, and returns the thinking.
 std::string cut_thinking(const std::filesystem::path& path, size_t number, PyValue& row) {
   if (row.dict() == nullptr) {
-    dies(path, number, "TypeError: the row is no object but {}", row.type_name());
+    dies(path, number, "TypeError: the row is not an object but {}", row.type_name());
   }
   PyValue* gen = row.dict()->find("gen");
   if (gen == nullptr) dies(path, number, "KeyError: the row has no \"gen\"");
@@ -81,11 +81,11 @@ std::string cut_thinking(const std::filesystem::path& path, size_t number, PyVal
   }
   if (texts == nullptr) {
     const char* exception = gen->dict() != nullptr ? "KeyError" : "TypeError";
-    dies(path, number, "{}: \"gen\" is no list but {}", exception, gen->type_name());
+    dies(path, number, "{}: \"gen\" is not a list but {}", exception, gen->type_name());
   }
   PyValue& text = texts->front();
   if (text.string() == nullptr) {
-    dies(path, number, "AttributeError: gen[0] is no text but {}", text.type_name());
+    dies(path, number, "AttributeError: gen[0] is not text but {}", text.type_name());
   }
   const std::string_view rest = after_official_thinking(*text.string());
   const bool cut = rest.size() < text.string()->size();
@@ -159,7 +159,7 @@ ScoreResult StrictScorer::run() {
 ScoreResult score_strict(const ScoreOptions& options) {
   QWEN3_CHECK(options.task == "arc_agi_1",
               ErrorKind::invalid_argument,
-              "task: the official scorer knows arc_agi_1 only; got {}; score without --strict",
+              "task: the official scorer supports arc_agi_1 only; got {}; score without --strict",
               quote_for_message(options.task));
   return StrictScorer(options).run();
 }

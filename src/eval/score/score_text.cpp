@@ -53,7 +53,7 @@ std::string failures_line(const ScoreResult& result) {
 std::string spread_line(const char* title, const char* unit, const std::vector<Measured>& values) {
   const std::optional<Spread> spread = spread_of(values);
   if (!spread) return {};
-  return fmt::format("{:<10} {}: median {:.4g}, nine of ten up to {:.4g}, most {:.4g}\n",
+  return fmt::format("{:<10} {}: median {:.4g}, 90th percentile {:.4g}, maximum {:.4g}\n",
                      title,
                      unit,
                      spread->median,
@@ -124,7 +124,7 @@ std::string score_summary(const ScoreResult& result) {
   }
   text += samples_line(result) + outcomes_line(result) + failures_line(result);
   text += spread_line("lengths", "completion tokens", lengths_of(result));
-  text += spread_line("times", "seconds a request", times_of(result));
+  text += spread_line("times", "seconds per request", times_of(result));
   text += cut_line(result);
   if (result.n_expected && result.n_samples < *result.n_expected) {
     text += fmt::format("note       {} still to come: this is the score so far\n",
@@ -132,7 +132,7 @@ std::string score_summary(const ScoreResult& result) {
   }
   if (result.torn_line) text += "note       the file ends inside a line, which was left out\n";
   text += lines_note(
-      result.unreadable_lines, "is no row and was left out", "are no rows and were left out");
+      result.unreadable_lines, "is not a row and was left out", "are not rows and were left out");
   text += lines_note(result.lines_without_gen, "lacks the key \"gen\"", "lack the key \"gen\"");
   text += lines_note(
       result.lines_without_answer, "lacks the key \"answer\"", "lack the key \"answer\"");

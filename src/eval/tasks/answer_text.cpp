@@ -13,7 +13,7 @@ std::string_view to_line_end(std::string_view text, size_t from) {
   return py_strip(rest.substr(0, rest.find('\n')));
 }
 
-// Behind the white space and the emphasis at text[pos...].
+// After the white space and the emphasis at text[pos...].
 size_t skip_decoration(std::string_view text, size_t pos) {
   const size_t next = text.find_first_not_of(" \t*_", pos);
   return std::min(next, text.size());

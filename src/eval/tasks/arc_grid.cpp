@@ -22,7 +22,7 @@ GridAnswer read_as(std::string_view text, const char* found) {
 
 GridAnswer read_grid_answer(std::string_view text) {
   GridAnswer whole = read_as(text, kWhole);
-  // Python raises another kind of error for the two that are no syntax errors, and looks no
+  // Python raises another kind of error for the two that are not syntax errors, and looks no
   // further.
   if (whole.value || whole.problem.kind != PyJsonProblem::Kind::syntax) return whole;
   const auto blocks = find_fenced_blocks(text);

@@ -1,7 +1,7 @@
 // The text itself is the answer: white space at the ends does not count, and runs of it count as
 // one space. Case, ASCII punctuation and English articles are ignored when asked. A row's answer
 // may be a list of acceptable texts. When the whole text is not one of them, the text in \boxed{}
-// or behind "the answer is" is tried.
+// or after "the answer is" is tried.
 #include <fmt/format.h>
 
 #include "base/text.h"

@@ -104,7 +104,7 @@ class NumberReader {
     return value;
   }
 
-  // a/b behind a; the second number has neither sign nor exponent.
+  // a/b after a; the second number has neither sign nor exponent.
   std::optional<Rational> divided(const Rational& numerator) {
     const auto denominator = decimal();
     if (!denominator || *denominator == 0) return std::nullopt;
@@ -248,7 +248,7 @@ std::string_view last_number_in(std::string_view text) {
   };
   while (start > 0 && part(start - 1)) --start;
   if (start > 0 && text[start - 1] == '.') --start;  // .5
-  // A minus behind a digit or a letter subtracts or joins: "7-3", "covid-19".
+  // A minus after a digit or a letter subtracts or joins: "7-3", "covid-19".
   const auto joins = [](char c) {
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == ')';
   };

@@ -1,8 +1,8 @@
 // Mathematics with a short answer. Where the answer stands, the first that is there:
-//   1. the last \boxed{…};   2. behind the last "####";   3. behind the last "the answer is";
+//   1. the last \boxed{…};   2. after the last "####";   3. after the last "the answer is";
 //   4. the whole text, when it is one line;   5. the last number in the text.
 // Numbers are compared exactly (exact_number.h). Tuples and sets are compared part by part. What
-// is no number is compared as LaTeX with its spelling evened out: spaces, \left, \dfrac, \text{…}.
+// is not a number is compared as LaTeX with spelling evened out: spaces, \left, \dfrac, \text{…}.
 #include <fmt/format.h>
 
 #include <algorithm>

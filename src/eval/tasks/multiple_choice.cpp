@@ -23,7 +23,7 @@ std::optional<int> as_letter(char c, int n_choices) {
   return upper;
 }
 
-// The letter at the start of text[at...], brackets and emphasis aside, with no word behind it.
+// The letter at the start of text[at...], brackets and emphasis aside, with no word after it.
 std::optional<int> leading_letter(std::string_view text, int n_choices) {
   for (const std::string_view wrapper : {"\\text{", "\\textbf{", "\\mathrm{", "\\mathbf{"}) {
     if (text.starts_with(wrapper)) text.remove_prefix(wrapper.size());

@@ -1,5 +1,5 @@
 // What an evaluation asks and how an answer is judged. One task, one file in this folder; the list
-// of them is in task.cpp. A task is told the row of the data set and the text behind the thinking,
+// of them is in task.cpp. A task is told the row of the data set and the text after the thinking,
 // and never throws for what a model wrote: a bad answer is a verdict, not an error.
 //
 // Tasks are immutable once made, and safe to use from several threads.
@@ -41,7 +41,7 @@ struct Verdict {
   std::optional<PyValue> prediction = {};  // what was read from the text
 };
 
-// How a task may be told to be more forgiving. Each task says which of these it heeds.
+// How a task may be told to be more forgiving. Each task says which of these it uses.
 struct TaskOptions {
   bool lenient = false;                 // grids: look further where the official rules give up
   bool ignore_case = false;             // exact_match

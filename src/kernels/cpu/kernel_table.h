@@ -12,7 +12,7 @@ namespace qwen3::cpu {
 // Outputs in a panel, keys in a group: the lanes of one AVX-512 register.
 constexpr int64_t kPanel = 16;
 
-// What becomes of a product y = x · wᵀ.
+// What is done with a product y = x · wᵀ.
 enum class Write : uint8_t {
   store,       // out[row] = y + bias
   add,         // out[row] += y

@@ -178,7 +178,7 @@ void Products::experts_add(const Tensor& x,
   const WeightType type = experts.gate_proj.type();
   const bool bf16 = wants_bf16(type);
   groups_.build(routing, experts.gate_proj.n_matrices());
-  // Rounded rows are laid down in the order of the groups, for tile loads want them in a row.
+  // Rounded rows are laid down in the order of the groups, because tile loads want them in a row.
   const Activations input =
       bf16 ? rounded(h, groups_.rows()) : Activations{h.data(), h.row_stride()};
   const auto groups = groups_.groups();

@@ -97,7 +97,7 @@ void Answer::take_content(AnswerDelta& out, const std::string& text) {
   }
 }
 
-// White space that only leads to a call is no content.
+// White space that only leads to a call is not content.
 void Answer::take_tools(AnswerDelta& out, ToolDelta delta) {
   if (delta.cut_call) held_space_.clear();
   if (!any_shown_) {

@@ -55,7 +55,7 @@ constexpr Row kRows[] = {
     {.method = "POST", .path = "/apply-template", .endpoint = apply_template, .one_prompt = true},
 };
 
-// For names, schemas and settings beside the prompt, and the JSON around all of it.
+// For names, schemas and settings besides the prompt, and the JSON around all of it.
 constexpr int64_t kBesidePrompt = 512 << 10;
 
 // A longer body holds more than the context can, whatever stands in it.
@@ -89,9 +89,10 @@ void hold(Exchange& exchange, int64_t bytes) {
 
 void require_task(const ServedModel& model, Task task, const char* endpoint) {
   if (model.task == task) return;
-  throw ApiError(400,
-                 "unsupported_endpoint",
-                 fmt::format("{}: the model of this server was not made for that", endpoint));
+  throw ApiError(
+      400,
+      "unsupported_endpoint",
+      fmt::format("{}: the model of this server does not support this endpoint", endpoint));
 }
 
 std::vector<Route> make_routes(Service& service) {

@@ -117,7 +117,7 @@ void read_tool_choice(Fields& fields, ChatRequest& out) {
   out.tool_choice = Choice::required;
 }
 
-// Variables that are no client's to set: the request has fields for them, or they would change what
+// Variables that clients may not set: the request has fields for them, or they would change what
 // the template is.
 constexpr std::array<std::string_view, 7> kReservedVariables = {"messages",
                                                                 "tools",
@@ -135,7 +135,7 @@ void read_template_variables(const Json& kwargs, PromptOptions& prompt) {
   }
   for (const auto& [name, value] : kwargs.items()) {
     if (std::ranges::find(kReservedVariables, name) != kReservedVariables.end()) {
-      refuse(fields.path(name), "is no variable that a request may set");
+      refuse(fields.path(name), "is not a variable that a request may set");
     }
     // null counts as absent here as everywhere; the budget is the steering's.
     if (!value.is_null() && name != "enable_thinking" && name != "thinking_budget") {
@@ -183,7 +183,7 @@ std::optional<int64_t> read_max_tokens(Fields& fields) {
   return tokens && *tokens > 0 ? tokens : std::nullopt;
 }
 
-// The first call in the history whose arguments are no JSON object and stayed text; "" for none.
+// The first call in the history whose arguments are not a JSON object and stayed text; "" for none.
 // `messages` has them all replaced then.
 std::string replace_broken_arguments(std::vector<Message>& messages) {
   std::string first;
@@ -215,7 +215,7 @@ std::string field_at_fault(const ServedModel& model, const ChatPromptFields& cha
   }
 }
 
-// Errors of a render begin with the template's file, which is no client's business. Called while
+// Errors of a render begin with the template's file, which is not a client's business. Called while
 // `error` is handled; passes on those in which the template or the library speaks to the client.
 [[noreturn]] void refuse_render(const ServedModel& model,
                                 const ChatPromptFields& chat,

@@ -97,7 +97,7 @@ class Completion final : public TextGeneration {
     }
     if (!request_.with_logprobs() || !event.logprob) return;
     // An end token too, although it is no text, as vLLM does: lm-evaluation-harness asks for one
-    // token behind a text and takes the last entry, whatever it is, off the text's own.
+    // token after a text and takes the last entry, whatever it is, off the text's own.
     choice.logprobs.add(event.token_id, event.logprob, event.top_logprobs);
   }
 

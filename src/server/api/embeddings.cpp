@@ -121,7 +121,7 @@ class Embeddings final : public Generation {
   TokenUsage usage_;
 };
 
-// Texts get the end token that the checkpoint's tokenizer puts behind them: its state is the
+// Texts get the end token that the checkpoint's tokenizer puts after them: its state is the
 // embedding. Token ids are taken as they are.
 std::vector<std::vector<int32_t>> read_inputs(Fields& fields,
                                               const ServedModel& model,

@@ -100,7 +100,7 @@ void Generation::submit_more() {
 bool Generation::submit(size_t index) {
   Child& child = children_[index];
   try {
-    // A copy, for the engine may refuse it now and take it later.
+    // A copy, because the engine may refuse it now and take it later.
     Request request = children_.size() > 1 ? child.request : std::move(child.request);
     child.id = model_.generator->submit(
         std::move(request),

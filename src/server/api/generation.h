@@ -1,5 +1,5 @@
 // Generation: the requests to the engine that make one answer, and the way of their events to the
-// connection's thread. What becomes of them is the derived class's business.
+// connection's thread. What happens to them is the derived class's business.
 //
 //   worker thread        start() ── post ─┐
 //   connection's thread                   └> submit … on_event … on_event … complete | failed

@@ -32,7 +32,7 @@ void metrics(Service& service, const HttpRequest& http, const ExchangePtr& excha
 // The body as JSON. Throws ApiError{400}.
 Json request_body(const HttpRequest& http);
 // Counts `bytes` as what this request keeps (Exchange::hold). Throws ApiError{503} when they are
-// not to be had.
+// not available.
 void hold(Exchange& exchange, int64_t bytes);
 // 400 unless the model was made for `task`.
 void require_task(const ServedModel& model, Task task, const char* endpoint);

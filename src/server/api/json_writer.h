@@ -16,7 +16,7 @@ void append_json_string(std::string& out, std::string_view text);
 
 void append_json_number(std::string& out, int64_t value);
 
-// A log probability: never below -9999, never NaN or infinite, for JSON has neither.
+// A log probability: never below -9999, never NaN or infinite, because JSON has neither.
 void append_json_logprob(std::string& out, float logprob);
 
 // [1,2,3]

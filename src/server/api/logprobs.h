@@ -11,7 +11,7 @@
 
 namespace qwen3::server {
 
-// The text of one token: its characters, or bytes:\xe2\x82 when they are no whole characters, so
+// The text of one token: its characters, or bytes:\xe2\x82 when they are not whole characters, so
 // that different tokens have different texts.
 std::string token_text(const Tokenizer& tokenizer, int32_t id);
 

@@ -65,7 +65,7 @@ struct ServiceOptions {
 
   TraceOptions traces = {};
   bool metrics = false;
-  bool metrics_compat = false;  // vLLM's names beside our own
+  bool metrics_compat = false;  // vLLM's names besides our own
   // Of the access log, for /metrics; absent: nobody counts. Any thread.
   std::function<int64_t()> n_lost_log_lines = {};
   std::string version = {};

@@ -53,7 +53,7 @@ std::vector<int32_t> prompt_ids(const ServedModel& model,
   return ids;
 }
 
-// What becomes of the scores.
+// What is done with the scores.
 using Shape = std::function<std::string(const std::vector<double>& scores, int64_t n_tokens)>;
 
 class Scores final : public Generation {

@@ -33,7 +33,7 @@ std::vector<int32_t> ids_of(Fields& fields,
                      : model.tokenizer().encode(text, control);
 }
 
-// llama.cpp's with_pieces: a token's text, or its bytes when they are no whole characters.
+// llama.cpp's with_pieces: a token's text, or its bytes when they are not whole characters.
 void append_pieces(std::string& out, const Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
   out += '[';
   for (size_t i = 0; i < ids.size(); ++i) {

@@ -19,7 +19,7 @@
 namespace qwen3::server {
 namespace {
 
-// The page's own policy, for its style and scripts are in it, and the rest of what every answer
+// The page's own policy, because its style and scripts are in it, and the rest of what every answer
 // gets (response.cpp), which is stricter than what a page may say of itself.
 std::string policy() {
   return fmt::format(

@@ -79,7 +79,7 @@ std::unique_ptr<TraceRecording> TraceStore::begin(std::string id, const Client& 
   if (n_recording_ >= options_.max_recording) {
     ApiError error(429,
                    "trace_busy",
-                   fmt::format("{} requests are being traced, as many as may be at a time; try "
+                   fmt::format("{} requests are being traced, the most at a time; try "
                                "again, or leave trace out",
                                n_recording_));
     error.param = "trace";

@@ -47,7 +47,7 @@ std::string owner_of(const Client& client, const SocketAddress& remote) {
   return client.name.empty() ? "network " + remote.network() : "key " + client.name;
 }
 
-// What is decided about a body that has come whole, by the worker that goes on with it.
+// What is decided about a body that has come whole, by the worker that continues with it.
 std::optional<HttpResponse> check_whole_body(const std::string& body, int64_t most_work) {
   if (const size_t bad = utf8_first_invalid(body); bad != std::string::npos) {
     return error_response(400, fmt::format("the body is not UTF-8 at byte {}", bad));
@@ -110,7 +110,7 @@ Connection::Connection(
       parser_(front.options.limits) {}
 
 Connection::~Connection() {
-  // A lane that stopped under it: the count must come right all the same.
+  // A lane that stopped under it: the count must come right even so.
   if (phase_ != Phase::closed) front_.admission.release(peer_.remote, admitted_);
 }
 
@@ -330,7 +330,7 @@ void Connection::check_deadlines(Clock::time_point now) {
         if (now - phase_start_ >= limits.idle_time) close();
       } else if (now - request_start_ >= limits.head_time) {
         if (input_.empty()) return close();
-        answer_now(error_response(408, "the request's head did not come in time"), false);
+        answer_now(error_response(408, "the request's head did not arrive in time"), false);
       }
       break;
     case Phase::body:
@@ -357,7 +357,7 @@ void Connection::check_body_pace(Clock::time_point now) {
     const auto counted = static_cast<size_t>((elapsed - limits.body_grace).count());
     too_slow = too_slow || parser_.body_bytes() < counted * limits.body_bytes_per_second / 1000;
   }
-  if (too_slow) answer_now(error_response(408, "the request's body did not come in time"), false);
+  if (too_slow) answer_now(error_response(408, "the request's body did not arrive in time"), false);
 }
 
 void Connection::on_drain() {

@@ -4,7 +4,7 @@
 //     │        │          └───────> lingering ──> closed
 //     └────────┴── refusal: an answer that is known already, then lingering
 //
-// While an answer is in the making the socket stays watched: an end or a reset of the client's side
+// While an answer is in progress the socket stays watched: an end or a reset of the client's side
 // reaches the handler at once, and pipelined requests are kept, up to a limit, for their turn.
 #pragma once
 
@@ -69,7 +69,7 @@ class Connection final : public Resident, public std::enable_shared_from_this<Co
 
   // The server is stopping: an idle connection closes, others after their answer.
   void on_drain();
-  // The grace is over: what is in the making ends now.
+  // The grace is over: what is in progress ends now.
   void on_grace_over();
   void close_now();
 

@@ -13,7 +13,7 @@ constexpr size_t kMaxLinger = 8 * 1024 * 1024;
 constexpr size_t kKeptCapacity = 4 * 1024;  // of an empty buffer
 // At a time while a body comes in, so that many that come slowly need little.
 constexpr size_t kBodyRead = 32 * 1024;
-// What a connection takes beside its buffers, measured: 1,024 idle ones, one request each.
+// What a connection takes besides its buffers, measured: 1,024 idle ones, one request each.
 constexpr int64_t kPlainBytes = 8 * 1024;
 constexpr int64_t kTlsBytes = 56 * 1024;
 

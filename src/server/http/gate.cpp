@@ -81,10 +81,8 @@ std::optional<HttpResponse> Gate::find_route(const RequestHead& head, Verdict& v
   if (match.allowed.empty()) return error_response(404, "no such path", "unknown_url");
   if (is_preflight(head, verdict)) return preflight_answer(match.allowed);
   if (match.route == nullptr) {
-    HttpResponse response =
-        error_response(405,
-                       "this path does not take that method; it takes " + match.allowed,
-                       "method_not_allowed");
+    HttpResponse response = error_response(
+        405, "this path does not allow that method; use " + match.allowed, "method_not_allowed");
     response.headers.emplace_back("allow", match.allowed);
     return response;
   }
@@ -113,7 +111,7 @@ std::optional<HttpResponse> Gate::check_key(const RequestHead& head,
 
 std::optional<HttpResponse> Gate::check_body(const RequestHead& head, Verdict& verdict) const {
   if (head.count("content-encoding") > 0 && head.value("content-encoding") != "identity") {
-    return error_response(415, "content-encoding: compressed requests are not taken");
+    return error_response(415, "content-encoding: compressed requests are not supported");
   }
   if (!takes_body(head.method)) {
     if (head.has_body()) return error_response(400, "a " + head.method + " request has no body");

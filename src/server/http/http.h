@@ -48,7 +48,7 @@ struct HttpResponse {
   std::string body = {};
 };
 
-// One answer in the making. Every function may be called from any thread, never blocks, and does
+// One answer in progress. Every function may be called from any thread, never blocks, and does
 // nothing once the client is gone; calls of one thread keep their order. Exactly one of send() and
 // start_stream() is called, once (a second one throws Error{internal}); a handler that drops its
 // Exchange without either, or by an exception, gets a 500 sent, and a stream that is dropped before
@@ -57,7 +57,7 @@ struct HttpResponse {
 // A client that closes its sending side is taken for gone, as it cannot be told apart from one that
 // closed altogether: streams end and on_disconnect is called. An answer by send() is still tried.
 // (The difference would show when something is written, but a whole answer is written at its end,
-// and computing it for nobody is what is to be avoided.)
+// and computing it for nobody is what we want to avoid.)
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -86,9 +86,9 @@ class Exchange {
   // Memory is what was lacking, should the last handle go without an answer.
   virtual void no_memory() noexcept {}
 
-  // Says how many bytes the handler keeps for this request from now on, beside what the front
+  // Says how many bytes the handler keeps for this request from now on, besides what the front
   // counts itself: the body while the handler runs, and what is on its way to the client. False
-  // when they are not to be had; the earlier number stands then, and the handler should give up
+  // when they are not available; the earlier number stands then, and the handler should give up
   // with 503.
   virtual bool hold(int64_t bytes) = 0;
 
@@ -110,7 +110,7 @@ struct Route {
   enum class Access { open, keyed };  // open: needs no key (health)
 
   std::string method;  // a row for GET answers HEAD as well
-  std::string path;    // exact, or ending in "/*" with one non-empty segment or more behind it
+  std::string path;    // exact, or ending in "/*" with one non-empty segment or more after it
   Access access = Access::keyed;
   Handler handler;
   // The handler neither blocks nor computes (health, metrics): it runs on the connection's thread,

@@ -61,7 +61,7 @@ std::vector<Route> checked(std::vector<Route> routes, const HttpOptions& options
       !options.keyless_network ||
           std::all_of(routes.begin(), routes.end(), [](const Route& r) { return r.any_host; }),
       ErrorKind::internal,
-      "routes of a listener without keys: expected only such as show nothing of anybody");
+      "routes of a listener without keys: expected only routes that show nothing private");
   return routes;
 }
 

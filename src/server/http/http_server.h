@@ -53,7 +53,7 @@ struct HttpCounters {
   int64_t connections_accepted = 0;
   int64_t connections_refused = 0;  // over a limit, or no descriptor left
   int64_t requests = 0;             // answered, by a handler or by the front
-  int64_t exchanges_open = 0;       // handlers' answers in the making
+  int64_t exchanges_open = 0;       // handlers' answers in progress
   int64_t bytes_sent = 0;
   int64_t disconnects = 0;            // clients that left before their answer was complete
   int64_t request_bytes = 0;          // that requests hold now
@@ -80,7 +80,7 @@ class HttpServer {
   bool draining() const;
   HttpCounters counters() const;
 
-  // Closes the listeners at once and idle connections with them; requests in flight go on for
+  // Closes the listeners at once and idle connections with them; requests in flight continue for
   // `grace`, new ones get 503. What is not over by then gets a last error event or 503. Returns
   // when every connection and thread is gone; handlers must return for that. A second call, by
   // another thread, can only shorten the grace. Not from a handler.

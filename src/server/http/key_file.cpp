@@ -35,7 +35,7 @@ InputFile open_private_file(const std::filesystem::path& name) {
               info.st_uid);
   QWEN3_CHECK((info.st_mode & 077) == 0,
               ErrorKind::invalid_argument,
-              "{}: key file: mode {:04o} lets others at it; expected 0600 (chmod 600)",
+              "{}: key file: mode {:04o} gives other users access; expected 0600 (chmod 600)",
               path,
               info.st_mode & 07777);
   QWEN3_CHECK(file.size() <= kMaxFileBytes,
@@ -102,7 +102,7 @@ std::vector<ApiKey> read_key_file(const std::filesystem::path& path) {
     for (const ApiKey& other : keys) {
       QWEN3_CHECK(other.name != key.name && other.digest != key.digest,
                   ErrorKind::invalid_argument,
-                  "{}:{}: key {}: its name or the key itself is there twice",
+                  "{}:{}: key {}: its name or the key itself appears twice",
                   name,
                   number,
                   key.name);

@@ -145,7 +145,7 @@ void Lane::wake(const std::weak_ptr<Resident>& resident) noexcept {
   loop_->context.stop();
 }
 
-// A resident's links are its own again, and it can be woken anew, before it is called.
+// A resident's links are its own again, and it can be woken again, before it is called.
 void Lane::call_woken() {
   std::unique_lock lock(mutex_);
   last_woken_ = nullptr;

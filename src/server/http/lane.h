@@ -33,7 +33,7 @@ class Resident {
   virtual void on_later() {}                  // see Lane::call_later
   virtual void on_tick(Clock::time_point) {}  // by Lane::now()
   // One of the above threw half-way, so what this resident knows of itself may be wrong. It must
-  // end, or begin anew, without allocating.
+  // end, or start over, without allocating.
   virtual void on_failure() noexcept = 0;
 
  private:

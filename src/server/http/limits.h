@@ -15,7 +15,7 @@ struct ServerLimits {
   size_t header_bytes = 16 * 1024;  // request line and header lines together
   int header_lines = 64;
   size_t body_bytes = 4 * 1024 * 1024;
-  size_t pipelined_bytes = 64 * 1024;  // read ahead while an answer is in the making
+  size_t pipelined_bytes = 64 * 1024;  // read ahead while an answer is in progress
   size_t output_bytes = 256 * 1024;    // of one stream, unread by its client; then it is cut
 
   // Time. Each phase has one deadline in total, not one per read.

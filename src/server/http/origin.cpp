@@ -108,7 +108,7 @@ bool OriginRules::host_allowed(std::string_view host_as_sent, const SocketAddres
     return host == std::string(name) + port || (default_port && host == name);
   };
   if (is("localhost") || is("127.0.0.1") || is("[::1]")) return true;
-  // An address is no name that DNS could rebind.
+  // An address is not a name that DNS could rebind.
   if (!local.address.empty() && is(local.host())) return true;
   return std::any_of(allow_hosts_.begin(), allow_hosts_.end(), [&](const std::string& name) {
     return host == name || (!has_port(name) && host == name + port);
@@ -129,7 +129,7 @@ OriginRules::Finding OriginRules::check_host(const RequestHead& head,
   }
   if (!any_host && !host_allowed(host, local)) {
     return {421,
-            fmt::format("host: this server does not go by that name; to allow it start with "
+            fmt::format("host: not an allowed name of this server; to allow it, start with "
                         "--allow-host {}",
                         host),
             {}};

@@ -59,8 +59,8 @@ class RequestMemory {
     Holding(const Holding&) = delete;
     Holding& operator=(const Holding&) = delete;
 
-    // Sets what one part takes. False when that is not to be had now: nothing has changed then.
-    // Less can always be had. Does not allocate.
+    // Sets what one part takes. False when that is not available now: nothing has changed then.
+    // Less is always available. Does not allocate.
     bool set(Part part, int64_t bytes) noexcept;
 
    private:

@@ -82,7 +82,7 @@ class RequestParser::Grammar final : public http::basic_parser<true> {
   }
   void on_finish_impl(error_code&) override {}
 
-  // How many stand before `end`, which is just behind them in the input.
+  // How many stand before `end`, which comes right after them in the input.
   size_t size_digits(const char* end) const {
     const char* begin = end;
     while (begin > input_begin && std::isxdigit(static_cast<unsigned char>(begin[-1]))) --begin;

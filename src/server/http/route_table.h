@@ -12,7 +12,7 @@
 namespace qwen3::server {
 
 // A request target taken apart. The path is percent-decoded once and never normalised: a spelling
-// with "//", "." or ".." segments, a backslash or a control character is no path at all.
+// with "//", "." or ".." segments, a backslash or a control character is not a path at all.
 struct Target {
   std::string path;
   std::string query;      // raw, without '?'

@@ -136,7 +136,7 @@ bool use_chain(SSL_CTX* context, const std::string& pem) {
     X509_free(next);
     return false;
   }
-  const unsigned long why = ERR_peek_last_error();  // the end of the text is no error
+  const unsigned long why = ERR_peek_last_error();  // the end of the text is not an error
   return ERR_GET_LIB(why) == ERR_LIB_PEM && ERR_GET_REASON(why) == PEM_R_NO_START_LINE;
 }
 

@@ -150,7 +150,7 @@ TEST_F(Chat, SettingsAreShownAndChanged) {
                            "thinking             off"}) {
     EXPECT_THAT(result.err, HasSubstr(line));
   }
-  EXPECT_THAT(result.err, HasSubstr("cut at its greatest length"));
+  EXPECT_THAT(result.err, HasSubstr("stopped at the length limit"));
 }
 
 TEST_F(Chat, SettingsOutOfRangeAreRefused) {

@@ -212,7 +212,7 @@ TEST_F(Eval, AFullDiskEndsItAndItGoesOn) {
     const std::string output = "full" + std::to_string(most_bytes) + ".jsonl";
     const int code = wait_for(start(command(output), path("log"), most_bytes));
     EXPECT_EQ(code, 1) << read_file(path("log"));
-    EXPECT_NE(read_file(path("log")).find("again to go on"), std::string::npos)
+    EXPECT_NE(read_file(path("log")).find("again to resume"), std::string::npos)
         << read_file(path("log"));
     const std::string text = read_file(path(output));
     EXPECT_TRUE(text.empty() || text.ends_with('\n'));
@@ -359,7 +359,8 @@ TEST_F(Eval, SignalsStopItAndItGoesOn) {
     wait_for_content(path(output));
     kill(child, signal_number);
     EXPECT_EQ(wait_for(child), 1) << read_file(path("log"));
-    EXPECT_NE(read_file(path("log")).find("run the same command again to go on"), std::string::npos)
+    EXPECT_NE(read_file(path("log")).find("run the same command again to resume"),
+              std::string::npos)
         << read_file(path("log"));
     const size_t n_lines = sorted_lines(path(output)).size();
     EXPECT_LT(n_lines, 40u);

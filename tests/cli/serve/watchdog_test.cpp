@@ -99,7 +99,7 @@ TEST(WatchdogDeathTest, AStepThatHangsEndsTheProcess) {
         }
       },
       testing::ExitedWithCode(1),
-      "runs for [0-9]+ s; expected at most 1 s.*stacks.*thread.*cli_tests");
+      "has run for [0-9]+ s; expected at most 1 s.*stacks.*thread.*cli_tests");
 }
 
 // Looks at a step that began at 0 and at a clock that stood at `seconds` each time.

@@ -140,7 +140,7 @@ TEST_F(EvalReport, ThePageCarriesTheRun) {
   const std::string summary = score_summary(ours);
   EXPECT_THAT(summary, HasSubstr("failures   timeout 1\n"));
   EXPECT_THAT(summary, HasSubstr("lengths    completion tokens: median 16"));
-  EXPECT_THAT(summary, HasSubstr("times      seconds a request: median 1.5"));
+  EXPECT_THAT(summary, HasSubstr("times      seconds per request: median 1.5"));
 }
 
 TEST_F(EvalReport, ThePageCarriesBothRuns) {

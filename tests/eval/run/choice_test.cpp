@@ -285,7 +285,7 @@ class WordSource final : public AnswerSource {
 
   std::vector<Reply> wait(std::chrono::milliseconds) override {
     if (questions_.empty()) return {};
-    if (dies_after_ == 0) fail(ErrorKind::io, "no server answers");
+    if (dies_after_ == 0) fail(ErrorKind::io, "no server has answered");
     --dies_after_;
     const Question question = std::move(questions_.back());
     questions_.pop_back();
@@ -374,7 +374,7 @@ TEST_F(ChoiceRun, AnyInterruptionEndsTheSame) {
   const auto whole = sorted_lines();
   for (int dies_after = 0; dies_after < 9; ++dies_after) {
     remove_output();
-    EXPECT_ERROR(run(dies_after), ErrorKind::io, "no server answers");
+    EXPECT_ERROR(run(dies_after), ErrorKind::io, "no server has answered");
     EXPECT_TRUE(run().complete());
     EXPECT_EQ(sorted_lines(), whole) << dies_after;
   }

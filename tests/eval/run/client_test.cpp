@@ -239,7 +239,7 @@ TEST(HttpClient, EndsWhenNoServerIsThere) {
   EvalConfig config = config_for({gone});
   config.server_wait_seconds = 0.05;
   HttpClient client(config, Mode::standard, "EMPTY");
-  EXPECT_ERROR(ask_all(client, 3), ErrorKind::io, "no server answers", gone, "again");
+  EXPECT_ERROR(ask_all(client, 3), ErrorKind::io, "no server has answered", gone, "again");
   EXPECT_ERROR(
       client.find_servers([] { return false; }, [](const std::string&) {}), ErrorKind::io, gone);
 }

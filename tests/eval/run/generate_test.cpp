@@ -60,7 +60,7 @@ class FakeSource final : public AnswerSource {
     size_t n = 1 + random_() % 3;
     std::vector<Reply> replies;
     while (n-- > 0 && !waiting_.empty()) {
-      if (behaviour_.dies_after == 0) fail(ErrorKind::io, "no server answers");
+      if (behaviour_.dies_after == 0) fail(ErrorKind::io, "no server has answered");
       if (behaviour_.dies_after > 0) --behaviour_.dies_after;
       Reply reply;
       reply.tag = waiting_.back().tag;
@@ -190,7 +190,7 @@ TEST_F(Generate, AnyHistoryEndsTheSame) {
         report = run();
         over = true;
       } catch (const Error& error) {
-        ASSERT_STREQ(error.what(), "no server answers");
+        ASSERT_STREQ(error.what(), "no server has answered");
       }
       if (over) break;
       // What a kill or a power loss leaves of the line in flight.
@@ -405,14 +405,14 @@ TEST_F(Generate, ShardsMergeToTheWhole) {
   EXPECT_EQ(report.there, 2 * kRows);
   EXPECT_EQ(sorted_lines(out("parts.jsonl")), whole);
   EXPECT_TRUE(run().complete()) << "the merged file is a file like any other";
-  EXPECT_ERROR(merge_shards(merge), ErrorKind::invalid_argument, "already there");
+  EXPECT_ERROR(merge_shards(merge), ErrorKind::invalid_argument, "already exists");
 
   // Lines that are not this shard's, and shards of another run.
   std::filesystem::remove(out("parts.jsonl"));
   const std::string first = read_file(out("parts.shard-1-of-3.jsonl"));
   const std::string second = read_file(out("parts.shard-2-of-3.jsonl"));
   dir_.write("parts.shard-1-of-3.jsonl", first + second.substr(0, second.find('\n') + 1));
-  EXPECT_ERROR(merge_shards(merge), ErrorKind::invalid_argument, "1 lines are no samples");
+  EXPECT_ERROR(merge_shards(merge), ErrorKind::invalid_argument, "1 lines are not samples");
   dir_.write("parts.shard-1-of-3.jsonl", first);
   MergeOptions other = merge;
   other.config.sampling["temperature"] = 0.1;

@@ -215,7 +215,7 @@ TEST_F(Scoring, BrokenLinesAreSaid) {
   EXPECT_FALSE(result.torn_line);
   EXPECT_EQ(result.accuracy, 1);
   EXPECT_FALSE(result.complete());
-  EXPECT_THAT(score_summary(result), testing::HasSubstr("3 lines are no rows"));
+  EXPECT_THAT(score_summary(result), testing::HasSubstr("3 lines are not rows"));
 }
 
 TEST_F(Scoring, RowsThatLackAKeyAreNamed) {

@@ -197,8 +197,8 @@ QWEN3_INLINE ChunkGroups<W> find_groups(const AttentionArgs& args,
 }
 
 // Asks for a chunk ahead of its use. Groups are scattered pieces of 4 KiB, so the processor's own
-// prefetchers start anew on each: without this a decode step reads keys at 14 GB/s of 38. All lines
-// at once is right, for the requests queue up in L2. AMD EPYC (Zen 4), 2 cores, 2026-11-24.
+// prefetchers start over on each: without this a decode step reads keys at 14 GB/s of 38. All lines
+// at once is right, because the requests queue up in L2. AMD EPYC (Zen 4), 2 cores, 2026-11-24.
 template <typename W>
 QWEN3_INLINE void prefetch_groups(const ChunkGroups<W>& groups, int64_t head_dim) {
   constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(W));

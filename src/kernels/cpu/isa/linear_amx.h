@@ -113,7 +113,7 @@ QWEN3_INLINE void amx_tile(float* c, const AmxOperands& in) {
   _tile_zero(3);
   const int64_t stride = in.x_stride * 2;
   const int64_t whole = in.n / kAmxColumns * kAmxColumns;
-  // What follows a panel of a pair in the stream lies behind the other one.
+  // What follows a panel of a pair in the stream lies after the other one.
   const int64_t skip = in.w[1] - in.w[0];
   for (int64_t k = 0; k < whole; k += kAmxColumns) {
     const int64_t ahead = k + kAmxAhead<kPanels>;

@@ -157,7 +157,7 @@ QWEN3_INLINE f32x16 bf16_odd(i32x16 pairs) {
 }
 
 // The low half of each dword as binary16. Moving exponent and mantissa into a float's place leaves
-// the exponent 112 too small; one multiplication by 2^112 mends it and is exact for subnormals too.
+// the exponent 112 too small; one multiplication by 2^112 fixes it and is exact for subnormals too.
 QWEN3_INLINE f32x16 f16_low(i32x16 x) {
 #if defined(__AVX512F__)
   return {{(Reg)_mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)x.r[0]))}};
