@@ -1,9 +1,9 @@
-#include "qwen3/sampling.h"
-
 #include <fmt/format.h>
 
 #include <array>
 #include <cmath>
+
+#include "qwen3/sampling.h"
 
 namespace qwen3 {
 namespace {

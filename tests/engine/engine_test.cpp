@@ -207,9 +207,9 @@ TEST(Model, TellsWhatItIs) {
   EXPECT_EQ(model->info().backend, "reference (float32 loops, 1 thread)");
   EXPECT_GT(model->info().n_parameters, model->info().n_active_parameters);
   EXPECT_FALSE(model->generation_defaults().eos_token_ids.empty());
-  EXPECT_THROW(test::load_model(kModels / "no_such_model"), Error);
-  EXPECT_THROW(test::load_model(kModels / "dense", {.backend = "abacus"}), Error);
-  EXPECT_THROW(test::load_model(kModels / "dense", {.dtype = "float8"}), Error);
+  EXPECT_THROW(Model::load(kModels / "no_such_model"), Error);
+  EXPECT_THROW(Model::load(kModels / "dense", {.backend = "abacus"}), Error);
+  EXPECT_THROW(Model::load(kModels / "dense", {.dtype = "float8"}), Error);
 }
 
 std::vector<int32_t> counting_ids(int32_t n) {
