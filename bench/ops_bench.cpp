@@ -269,6 +269,9 @@ void bench_kv_store(Backend& backend, Report& report, int64_t n_tokens) {
   const Floats rows({n_tokens, kKvHeads, kHeadDim});
   std::vector<int64_t> slots(static_cast<size_t>(n_tokens));
   int64_t next = 0;
+  Batch batch;
+  batch.slot_mapping = slots;
+  const BoundBatch bound = backend.bind(batch, Backend::Watched::no);
   report.add(name, 0, static_cast<double>(n_tokens * kKvHeads * kHeadDim) * 4, [&] {
     for (int64_t i = 0; i < n_tokens; ++i) {
       slots[static_cast<size_t>(i)] = (next + i) % (kBlocks * kBlock);
@@ -277,7 +280,7 @@ void bench_kv_store(Backend& backend, Report& report, int64_t n_tokens) {
     backend.kv_store({Tensor(k.data(), DType::bf16, shape), Tensor(v.data(), DType::bf16, shape)},
                      rows.tensor,
                      rows.tensor,
-                     {.batch = {.slot_mapping = slots}});
+                     bound);
   });
 }
 
@@ -418,7 +421,7 @@ void run(const Options& options) {
   Machine machine(n_threads, isa);
   const Ceilings c = machine.measure();
   const auto backend = make_cpu_backend(n_threads, isa);
-  backend->reserve(512, 4096, 8192);
+  backend->reserve({.n_tokens = 512, .n_logit_rows = 512, .n_features = 4096, .kv_len = 8192});
   if (!options.json) {
     fmt::print("{}, {} threads: {:.1f} GB/s read, {:.0f} GFLOP/s BF16, {:.0f} GFLOP/s float32\n",
                backend->info().hardware,

@@ -37,8 +37,10 @@ class Counter final : public Tap {
 // Seconds of one check, the least of several rounds. The compiler must take the Run from memory
 // each time, as it has to between operations.
 double check_seconds(Backend& backend) {
+  const HfConfig config;
+  const BoundBatch batch;
   const Buffers buffers;
-  Run run(backend, buffers, nullptr);
+  Run run(backend, config, batch, buffers, nullptr);
   Run* opaque = &run;
   const Tensor nothing;
   double least = std::numeric_limits<double>::infinity();

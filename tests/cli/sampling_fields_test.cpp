@@ -70,7 +70,8 @@ std::string by_json(const SamplingField& field, double value, SamplingParams& p)
                                          .generator = nullptr,
                                          .defaults = {},
                                          .info = {},
-                                         .facts = {},
+                                         .shape = {},
+                                         .name = {},
                                          .n_tokens = 2560};
   try {
     p = server::read_generation_fields(fields, model, {}).sampling;

@@ -30,7 +30,7 @@ LoadedModel load_served_model(const ServeOptions& options) {
 
   const std::shared_ptr<Model> model = load_model(options.model, options.output);
   engine.n_real_tokens = std::min(text.n_tokens(), model->info().vocab_size);
-  server::ModelParts parts{
+  server::ServedParts parts{
       .text = std::move(text),
       .generator = std::make_unique<server::EngineGenerator<Engine>>(model, engine),
       .defaults = model->generation_defaults(),

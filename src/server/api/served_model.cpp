@@ -38,7 +38,7 @@ Task detect_task(const std::filesystem::path& directory) {
   return Task::generate;
 }
 
-std::unique_ptr<ServedModel> make_served_model(ModelParts parts, const ServiceOptions& options) {
+std::unique_ptr<ServedModel> make_served_model(ServedParts parts, const ServiceOptions& options) {
   auto model = std::make_unique<ServedModel>(ServedModel{.text = std::move(parts.text),
                                                          .generator = std::move(parts.generator),
                                                          .defaults = std::move(parts.defaults),

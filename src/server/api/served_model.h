@@ -42,7 +42,7 @@ struct ServedModel {
 // What the files of a checkpoint say it was made for.
 Task detect_task(const std::filesystem::path& directory);
 
-struct ModelParts {
+struct ServedParts {
   Text text;
   std::unique_ptr<Generator> generator;
   GenerationDefaults defaults = {};
@@ -52,6 +52,6 @@ struct ModelParts {
 };
 
 // Throws Error{unsupported} when the tokenizer lacks what the task needs.
-std::unique_ptr<ServedModel> make_served_model(ModelParts parts, const ServiceOptions& options);
+std::unique_ptr<ServedModel> make_served_model(ServedParts parts, const ServiceOptions& options);
 
 }  // namespace qwen3::server
