@@ -1,7 +1,6 @@
 #include "engine/head_projection.h"
 
 #include "engine/model_impl.h"
-#include "model/logit_projection.h"
 
 namespace qwen3 {
 
@@ -24,10 +23,11 @@ Tensor HeadProjection::operator()(const Tensor& rows) {
     return Tensor(storage.data(), DType::f32, {n, features}, storage.place());
   };
   const Tensor hidden = view(hidden_, m.config.hidden_size);
+  const Tensor normed = view(normed_, m.config.hidden_size);
   const Tensor logits = view(logits_, m.config.vocab_size);
   m.backend->upload(hidden, rows.data());
-  project_logits(
-      logits, view(normed_, m.config.hidden_size), hidden, m.weights, m.config, *m.backend);
+  m.backend->rms_norm(normed, hidden, m.weights.norm, static_cast<float>(m.config.rms_norm_eps));
+  m.backend->linear(logits, normed, m.weights.lm_head);
   return m.backend->to_host(logits, on_host_);
 }
 

@@ -146,7 +146,7 @@ class Backend {
   virtual void synchronize() {}
 
   // ---- steps --------------------------------------------------------------------------------
-  // Once for each user of the backend, before its first step: nothing is allocated after that.
+  // Once for each user of the backend, before its first step. Later only scratch() allocates.
   virtual void reserve(const BatchLimits& limits) = 0;
   // Brings a step's inputs to where operations read them. The batch's spans are borrowed until the
   // step is over. Watched: the host will look at tensors half-way, so nothing is padded or replayed.

@@ -38,7 +38,7 @@ class MoeBlock : public ::testing::Test {
     weights_.assign(static_cast<size_t>(n_tokens * kTopK), 0);
     experts_.assign(static_cast<size_t>(n_tokens * kTopK), 0);
     const Tensor logits = Tensor::view(logits_, {n_tokens, kExperts});
-    backend_->linear(logits, x(), {test::reference_weight(router_, {kExperts, kHidden}), {}});
+    backend_->linear(logits, x(), {reference_weight(router_, {kExperts, kHidden}), {}});
     backend_->route_top_k(routing(), logits, Backend::Renormalise::yes);
     EXPECT_LE(relative_error(logits_, flat(golden["router_logits"])), 1e-6);
     EXPECT_LE(relative_error(weights_, flat(golden["routing_weights"])), 1e-6);
@@ -69,7 +69,7 @@ TEST_F(MoeBlock, LinearExperts) {
     const Tensor expert = Tensor::view(product, x().shape());
     std::vector<int32_t> rows(x_.size() / kHidden);
     std::iota(rows.begin(), rows.end(), 0);
-    backend_->linear(expert, x(), {test::reference_weight(ones, {kHidden, kHidden}), {}});
+    backend_->linear(expert, x(), {reference_weight(ones, {kHidden, kHidden}), {}});
     for (size_t rank = 0; rank < kTopK; ++rank) {
       std::vector<float> scales;
       for (size_t t = 0; t < rows.size(); ++t) scales.push_back(weights_[t * kTopK + rank]);
@@ -85,7 +85,7 @@ TEST_F(MoeBlock, LinearExperts) {
 // transformers' own SwiGLU experts, every weight one; and the sum lands on top of what was there.
 TEST_F(MoeBlock, SwigluExperts) {
   std::vector<float> ones(kExperts * kHidden * kHidden, 1.0f);
-  const Weight matrices = test::reference_weight(ones, {kExperts, kHidden, kHidden});
+  const Weight matrices = reference_weight(ones, {kExperts, kHidden, kHidden});
   for (const Json& golden : data_["cases"]) {
     route(golden);
     std::vector<float> sum(x_.size(), 0.25f), expected = flat(golden["swiglu_output"]);

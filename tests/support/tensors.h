@@ -12,7 +12,6 @@
 #include "base/input_file.h"
 #include "formats/safetensors.h"
 #include "tensor/tensor.h"
-#include "tensor/weight.h"
 
 namespace qwen3::test {
 
@@ -20,13 +19,6 @@ struct Array {
   std::vector<int64_t> shape;
   std::vector<float> values;
 };
-
-// Rows of float32 as a weight of the reference backend, which keeps them as they are.
-inline Weight reference_weight(std::vector<float>& rows, Shape shape) {
-  const int64_t bytes =
-      row_bytes(WeightType::f32, shape[shape.rank() - 2] * shape[shape.rank() - 1]);
-  return {reinterpret_cast<std::byte*>(rows.data()), WeightType::f32, shape, {.bytes = bytes}};
-}
 
 // A dense copy of an f32 or i32 tensor whose rows may be strided.
 inline Array copy_of(const Tensor& tensor) {

@@ -7,7 +7,6 @@
 
 #include "base/json.h"
 #include "kernels/reference/reference_backend.h"
-#include "support/tensors.h"
 #include "trace/timeline.h"
 
 namespace qwen3 {
@@ -25,7 +24,7 @@ TEST(TracingBackend, RecordsBytesAndOperations) {
   const auto traced = make_tracing_backend(*inner, log);
   const auto plain = make_reference_backend();
   std::vector<float> x = counting(6), w = counting(12), out(8), expected(8);
-  const Linear linear{test::reference_weight(w, {4, 3}), {}};
+  const Linear linear{reference_weight(w, {4, 3}), {}};
   traced->linear(Tensor::view(out, {2, 4}), Tensor::view(x, {2, 3}), linear);
   plain->linear(Tensor::view(expected, {2, 4}), Tensor::view(x, {2, 3}), linear);
   EXPECT_EQ(out, expected);

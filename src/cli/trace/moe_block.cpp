@@ -124,13 +124,7 @@ MoeBlockResult run_moe_block(const MoeBlockCase& input) {
   const Tensor logits = Tensor::view(result.router_logits, {n_tokens, kExperts});
   const Routing routing{Tensor::view(result.weights, {n_tokens, kTopK}),
                         Tensor(result.experts.data(), DType::i32, {n_tokens, kTopK})};
-  // The reference backend keeps rows as they are.
-  const auto linear = [&](std::vector<float>& rows, int64_t n_out) {
-    const WeightFormat format = backend->weight_format(WeightType::f32, n_out, kHidden);
-    auto* bytes = reinterpret_cast<std::byte*>(rows.data());
-    return Linear{Weight(bytes, WeightType::f32, {n_out, kHidden}, format), {}};
-  };
-  backend->linear(logits, flat, linear(router, kExperts));
+  backend->linear(logits, flat, {reference_weight(router, {kExperts, kHidden}), {}});
   backend->route_top_k(routing, logits, Backend::Renormalise::yes);
 
   ExpertGroups groups;
@@ -142,7 +136,7 @@ MoeBlockResult run_moe_block(const MoeBlockCase& input) {
     const Tensor output = Tensor::view(outputs, {n_rows, kHidden});
     const Tensor rows = Tensor::view(group.rows);
     backend->gather_rows(state, flat, rows);
-    backend->linear(output, state, linear(ones, kHidden));
+    backend->linear(output, state, {reference_weight(ones, {kHidden, kHidden}), {}});
     std::vector<float> scales(group.weights.begin(), group.weights.end());
     backend->scatter_add_rows(Tensor::view(result.output, {n_tokens, kHidden}),
                               output,

@@ -26,13 +26,17 @@ float dot(const float* a, const float* b, int64_t n) {
   return total;
 }
 
+// Rows as the file has them.
+WeightFormat dense_format(WeightType type, int64_t n_out, int64_t n_in) {
+  return {.bytes = n_out * row_bytes(type, n_in)};
+}
+
 class ReferenceBackend final : public Backend {
  public:
   BackendInfo info() const override { return {"reference", "float32 loops", 1}; }
 
-  // Rows as the file has them.
   WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const override {
-    return {.bytes = n_out * row_bytes(type, n_in)};
+    return dense_format(type, n_out, n_in);
   }
 
   void pack_weight(const Weight& to,
@@ -266,5 +270,14 @@ class ReferenceBackend final : public Backend {
 }  // namespace
 
 std::unique_ptr<Backend> make_reference_backend() { return std::make_unique<ReferenceBackend>(); }
+
+Weight reference_weight(std::span<float> rows, Shape shape) {
+  assert(static_cast<int64_t>(rows.size()) >= shape.numel());
+  const int rank = shape.rank();
+  return {reinterpret_cast<std::byte*>(rows.data()),
+          WeightType::f32,
+          shape,
+          dense_format(WeightType::f32, shape[rank - 2], shape[rank - 1])};
+}
 
 }  // namespace qwen3
