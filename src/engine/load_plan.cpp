@@ -4,52 +4,46 @@
 
 #include "base/error.h"
 #include "base/input_file.h"
+#include "formats/checkpoint.h"
 
 namespace qwen3 {
 namespace {
 
 constexpr size_t kMaxConfigBytes = 16 << 20;
 
-WeightType type_in_memory(WeightsDType wanted, WeightType stored) {
-  switch (wanted) {
-    case WeightsDType::f32:
-      return WeightType::f32;
-    case WeightsDType::bf16:
-      return WeightType::bf16;
-    case WeightsDType::as_stored:
-      break;
-  }
-  return stored;
-}
-
-// The checkpoint's type for its matrices; config.json may say something else.
-WeightType stored_type(const TensorSource& checkpoint) {
-  const SourceTensor* embed = checkpoint.find("model.embed_tokens.weight");
-  return embed != nullptr ? embed->type : weight_type_of(checkpoint.config().dtype);
-}
-
-LoadPlan plan_load(HfConfig config, WeightType stored, const LoadOptions& o) {
+LoadPlan begin_plan(HfConfig config, const LoadOptions& o) {
   LoadPlan plan{.config = std::move(config),
                 .threads = std::make_unique<ThreadPool>(team_size(o.n_threads)),
-                .backend = nullptr,
-                .weight_type = type_in_memory(parse_weights_dtype(o.dtype), stored)};
+                .backend = nullptr};
   plan.backend = make_backend({.name = o.backend, .isa = o.cpu_isa, .threads = plan.threads.get()});
-  plan.weight_bytes = weights_bytes(plan.config, *plan.backend, plan.weight_type);
   return plan;
+}
+
+WeightType random_type(WeightsDType wanted, const HfConfig& config) {
+  if (wanted == WeightsDType::f32) return WeightType::f32;
+  if (wanted == WeightsDType::bf16) return WeightType::bf16;
+  return weight_type_of(config.dtype);
 }
 
 }  // namespace
 
-LoadPlan plan_load(const Checkpoint& checkpoint, const LoadOptions& options) {
-  return plan_load(checkpoint.config(), stored_type(checkpoint), options);
+LoadPlan plan_load(const TensorSource& source, const LoadOptions& options) {
+  LoadPlan plan = begin_plan(source.config(), options);
+  const auto [bytes, type] =
+      weights_in_memory(source, *plan.backend, parse_weights_dtype(options.dtype));
+  plan.weight_bytes = bytes;
+  plan.weight_type = type;
+  return plan;
 }
 
 LoadPlan plan_load(const std::filesystem::path& directory, const LoadOptions& options) {
   if (!options.random_weights) return plan_load(Checkpoint::open(directory), options);
   const std::filesystem::path path = directory / "config.json";
-  HfConfig config = parse_hf_config(read_text_file(path, kMaxConfigBytes), path.string());
-  const WeightType stored = weight_type_of(config.dtype);
-  return plan_load(std::move(config), stored, options);
+  LoadPlan plan =
+      begin_plan(parse_hf_config(read_text_file(path, kMaxConfigBytes), path.string()), options);
+  plan.weight_type = random_type(parse_weights_dtype(options.dtype), plan.config);
+  plan.weight_bytes = weights_bytes(plan.config, *plan.backend, plan.weight_type);
+  return plan;
 }
 
 WeightsDType parse_weights_dtype(std::string_view name) {

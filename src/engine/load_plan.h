@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "engine/plan.h"
-#include "formats/checkpoint.h"
+#include "formats/tensor_source.h"
 #include "formats/hf_config.h"
 #include "hardware/thread_pool.h"
 #include "kernels/backend.h"
@@ -21,7 +21,7 @@ struct LoadPlan {
   HfConfig config;
   std::unique_ptr<ThreadPool> threads;  // the backend's
   std::unique_ptr<Backend> backend;
-  WeightType weight_type = WeightType::f32;  // of the matrices in memory
+  WeightType weight_type = WeightType::f32;  // of most numbers of the matrices in memory
   int64_t weight_bytes = 0;                  // that loading will take
 
   MemoryPlan memory(int64_t available_bytes, const EngineOptions& options) const {
@@ -32,7 +32,7 @@ struct LoadPlan {
 // Throw what Model::load would for these files and options, as far as it can be known. Weights that
 // would be random need no checkpoint: config.json says what their dtype will be.
 LoadPlan plan_load(const std::filesystem::path& directory, const LoadOptions& options);
-LoadPlan plan_load(const Checkpoint& checkpoint, const LoadOptions& options);
+LoadPlan plan_load(const TensorSource& source, const LoadOptions& options);
 
 // LoadOptions::dtype. Throws Error{invalid_argument} for another word.
 WeightsDType parse_weights_dtype(std::string_view name);

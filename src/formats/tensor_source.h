@@ -14,12 +14,26 @@
 
 namespace qwen3 {
 
+// Rows that lie in no file as their type has them: their scales are a tensor of their own, or columns
+// come first. Implementations are called by several threads at once.
+class RowReader {
+ public:
+  virtual ~RowReader() = default;
+  // Rows [first_row, first_row + n_rows) into `to`, row_bytes each. Throws Error naming file and
+  // tensor: corrupt_file for what is only seen in the data, io.
+  virtual void read(int64_t first_row, int64_t n_rows, std::byte* to) const = 0;
+  // How many rows to ask for at least, since fewer would cost as much.
+  virtual int64_t row_step() const { return 1; }
+};
+
 struct SourceTensor {
   WeightType type;              // only where the file's type is one of them; find() reports others
   std::string_view file_dtype;  // as written, for ever
   std::vector<int64_t> shape;   // PyTorch's order
   int64_t begin = 0, n_bytes = 0;  // in `file`, rows one after the other
   const InputFile* file = nullptr;
+  const RowReader* rows =
+      nullptr;  // if there is one, `begin` only says where most of the data lies
 };
 
 class TensorSource {

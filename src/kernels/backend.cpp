@@ -21,6 +21,10 @@ Storage Backend::allocate(int64_t bytes) const { return Storage(bytes); }
 
 int64_t Backend::available_bytes() const { return available_memory_bytes(); }
 
+WeightType Backend::kept_type(WeightType stored, int64_t) const {
+  return is_plain(stored) ? stored : WeightType::f32;
+}
+
 void Backend::upload(const Tensor& to, const void* from) const {
   std::memcpy(to.data(), from, static_cast<size_t>(to.numel() * dtype_size(to.dtype())));
 }

@@ -157,7 +157,11 @@ class Backend {
   virtual void step(const BoundBatch& batch, const std::function<void()>& forward);
 
   // ---- weights ------------------------------------------------------------------------------
-  // What pack_weight makes of a matrix [out, in] of that type.
+  // The type in which this backend keeps a matrix that a file stores in `stored`, unless told
+  // otherwise: the same where an operation can compute with it, and else one that holds every number
+  // of it. As defined in backend.cpp plain numbers stay and blocks become float32.
+  virtual WeightType kept_type(WeightType stored, int64_t n_in) const;
+  // What pack_weight makes of a matrix [out, in] of that type. REQUIRES: kept_type(type) is `type`.
   virtual WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const = 0;
   // Rearranges `rows` (of the weight's type) into rows [row_begin, row_begin + n_rows) of matrix
   // number `index` of `to`. row_begin is a multiple of the format's row_step, and so is n_rows but for

@@ -8,15 +8,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <tuple>
 #include <unordered_set>
 #include <utility>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "model/parallel_jobs.h"
 #include "model/unused_tensors.h"
 #include "model/weight_slots.h"
+#include "tensor/blocks.h"
 #include "tensor/convert.h"
 
 namespace qwen3 {
@@ -34,8 +37,22 @@ struct Job {
   const WeightSlot* slot;
   int64_t index;  // of the matrix
   const SourceTensor* tensor;
-  int64_t file_offset;
+  int64_t first_row;  // of row_begin, in `tensor`
   int64_t row_begin, row_end;
+
+  int64_t n_rows() const { return row_end - row_begin; }
+  int64_t numel() const { return n_rows() * slot->row_numel(); }
+  int64_t bytes() const { return n_rows() * row_bytes(tensor->type, slot->row_numel()); }
+  int64_t file_offset() const {
+    return tensor->begin + first_row * row_bytes(tensor->type, slot->row_numel());
+  }
+};
+
+// Everything that loading is going to do, known from the headers.
+struct LoadList {
+  std::vector<WeightSlot> slots;
+  std::vector<std::vector<Source>> sources;  // of each slot
+  std::vector<WeightType> types;             // that each slot is kept in
 };
 
 std::string to_text(const std::vector<int64_t>& shape) {
@@ -111,15 +128,36 @@ std::unordered_set<const SourceTensor*> tensors_of(
   return tensors;
 }
 
-WeightType packed_type(WeightsDType wanted, const std::vector<Source>& sources) {
+WeightType kept_type(WeightsDType wanted,
+                     const WeightSlot& slot,
+                     const std::vector<Source>& sources,
+                     const Backend& backend) {
   if (wanted == WeightsDType::f32) return WeightType::f32;
   if (wanted == WeightsDType::bf16) return WeightType::bf16;
   const WeightType first = sources.front().tensor->type;
   const bool same = std::all_of(sources.begin(), sources.end(), [&](const Source& source) {
     return source.tensor->type == first;
   });
-  return same ? first
-              : WeightType::f32;  // experts stored in different types: float32 holds them all
+  // Experts stored in different types: float32 holds them all.
+  return same ? backend.kept_type(first, slot.row_numel()) : WeightType::f32;
+}
+
+// REQUIRES: `weights` stays where it is while the list is used.
+LoadList list_loads(const TensorSource& files,
+                    const Backend& backend,
+                    WeightsDType dtype,
+                    Weights& weights) {
+  LoadList list{.slots = weight_slots(files.config(), weights), .sources = {}, .types = {}};
+  std::vector<WeightSlot>& slots = list.slots;
+  if (slots.back().weight == &weights.lm_head.weight && files.find(slots.back().name) == nullptr) {
+    slots.pop_back();  // an embedding model
+  }
+  for (const WeightSlot& slot : slots) {
+    list.sources.push_back(find_sources(files, slot));
+    list.types.push_back(kept_type(dtype, slot, list.sources.back(), backend));
+  }
+  check_all_used(files, tensors_of(list.sources));
+  return list;
 }
 
 void add_jobs(std::vector<Job>& jobs,
@@ -128,13 +166,13 @@ void add_jobs(std::vector<Job>& jobs,
               const Backend& backend) {
   for (size_t index = 0; index < sources.size(); ++index) {
     const auto& [tensor, first_row] = sources[index];
-    const int64_t bytes = row_bytes(tensor->type, slot.row_numel());
-    const int64_t step = rows_per_job(slot, backend, bytes);
+    int64_t step = rows_per_job(slot, backend, row_bytes(tensor->type, slot.row_numel()));
+    if (tensor->rows != nullptr) step *= ceil_div(tensor->rows->row_step(), step);
     for (int64_t row = 0; row < slot.n_rows(); row += step) {
       jobs.push_back({&slot,
                       static_cast<int64_t>(index),
                       tensor,
-                      tensor->begin + (first_row + row) * bytes,
+                      first_row + row,
                       row,
                       std::min(row + step, slot.n_rows())});
     }
@@ -142,8 +180,8 @@ void add_jobs(std::vector<Job>& jobs,
 }
 
 // Found here it is named and ends the work; later it would only turn every answer into NaN.
-void check_finite(const Job& job, const std::byte* rows, DType type, int64_t numel) {
-  if (all_finite(rows, type, numel)) return;
+void check_finite(const Job& job, const std::byte* rows, WeightType type) {
+  if (all_finite(type, rows, job.numel())) return;
   const WeightSlot& slot = *job.slot;
   const std::string name =
       slot.kind == Kind::experts
@@ -157,7 +195,7 @@ void check_finite(const Job& job, const std::byte* rows, DType type, int64_t num
       name,
       job.row_begin,
       job.row_end - 1,
-      dtype_name(type));
+      weight_type_name(type));
 }
 
 // One thread's buffers, reused from job to job.
@@ -167,35 +205,49 @@ class Loader {
 
   void load(const Job& job) {
     const WeightSlot& slot = *job.slot;
-    const int64_t numel = (job.row_end - job.row_begin) * slot.row_numel();
-    const DType stored = dtype_of(job.tensor->type);
-    std::byte* rows = grow(raw_, n_bytes(job));
-    job.tensor->file->read(job.file_offset, std::span(rows, static_cast<size_t>(n_bytes(job))));
-    check_finite(job, rows, stored, numel);
+    std::byte* rows = read(job);
+    check_finite(job, rows, job.tensor->type);
     if (slot.kind == Kind::vector) {
-      std::byte* floats = grow(converted_, numel * dtype_size(DType::f32));
-      convert_elements(floats, DType::f32, rows, stored, numel);
-      backend_->upload(*slot.vector, floats);
+      backend_->upload(*slot.vector, converted(job, rows, WeightType::f32));
       return;
     }
     const WeightType type = slot.weight->type();
     if (type != job.tensor->type) {
-      const std::byte* from = rows;
-      rows = grow(converted_, row_bytes(type, numel));
-      convert_elements(rows, dtype_of(type), from, stored, numel);
-      check_finite(job, rows, dtype_of(type), numel);  // float32 reaches a little further than bf16
+      rows = converted(job, rows, type);
+      check_finite(job, rows, type);  // float32 reaches a little further than bf16
     }
-    backend_->pack_weight(*slot.weight,
-                          job.index,
-                          {type, rows, job.row_end - job.row_begin, slot.row_numel()},
-                          job.row_begin);
-  }
-
-  static int64_t n_bytes(const Job& job) {
-    return (job.row_end - job.row_begin) * row_bytes(job.tensor->type, job.slot->row_numel());
+    backend_->pack_weight(
+        *slot.weight, job.index, {type, rows, job.n_rows(), slot.row_numel()}, job.row_begin);
   }
 
  private:
+  std::byte* read(const Job& job) {
+    std::byte* rows = grow(raw_, job.bytes());
+    if (job.tensor->rows != nullptr) {
+      job.tensor->rows->read(job.first_row, job.n_rows(), rows);
+    } else {
+      job.tensor->file->read(job.file_offset(), std::span(rows, static_cast<size_t>(job.bytes())));
+    }
+    return rows;
+  }
+
+  // The numbers of `rows` as `type`, which is plain.
+  std::byte* converted(const Job& job, const std::byte* rows, WeightType type) {
+    const int64_t numel = job.numel();
+    const WeightType stored = job.tensor->type;
+    std::byte* to = grow(converted_, row_bytes(type, numel));
+    if (is_plain(stored)) {
+      convert_elements(to, dtype_of(type), rows, dtype_of(stored), numel);
+    } else if (type == WeightType::f32) {
+      widen(reinterpret_cast<float*>(to), stored, rows, numel);
+    } else {
+      widened_.resize(static_cast<size_t>(numel));
+      widen(widened_.data(), stored, rows, numel);
+      convert_elements(to, dtype_of(type), widened_.data(), DType::f32, numel);
+    }
+    return to;
+  }
+
   static std::byte* grow(std::vector<std::byte>& buffer, int64_t bytes) {
     if (buffer.size() < static_cast<size_t>(bytes)) buffer.resize(static_cast<size_t>(bytes));
     return buffer.data();
@@ -203,16 +255,17 @@ class Loader {
 
   const Backend* backend_;
   std::vector<std::byte> raw_, converted_;
+  std::vector<float> widened_;
 };
 
 void run(std::vector<Job>& jobs, const Backend& backend, int n_threads, const Progress& progress) {
   // In the order of the files, so that a cold disk is read forwards.
   std::sort(jobs.begin(), jobs.end(), [](const Job& a, const Job& b) {
     if (a.tensor->file != b.tensor->file) return std::less<>()(a.tensor->file, b.tensor->file);
-    return a.file_offset < b.file_offset;
+    return a.file_offset() < b.file_offset();
   });
   int64_t total = 0;
-  for (const Job& job : jobs) total += Loader::n_bytes(job);
+  for (const Job& job : jobs) total += job.bytes();
   std::atomic<int64_t> done{0};
   const auto report = [&](int64_t bytes) {
     if (progress) progress("loading weights", bytes, total);
@@ -225,7 +278,7 @@ void run(std::vector<Job>& jobs, const Backend& backend, int n_threads, const Pr
       [&](int64_t i, int thread) {
         const Job& job = jobs[static_cast<size_t>(i)];
         loaders[static_cast<size_t>(thread)].load(job);
-        done.fetch_add(Loader::n_bytes(job));
+        done.fetch_add(job.bytes());
       },
       [&] {
         if (const int64_t bytes = done.load(); bytes < total) report(bytes);
@@ -241,6 +294,22 @@ int64_t weights_bytes(const HfConfig& config, const Backend& backend, WeightType
   Arena measure;
   carve(measure, slots, std::vector<WeightType>(slots.size(), type), backend);
   return measure.used();
+}
+
+WeightsInMemory weights_in_memory(const TensorSource& files,
+                                  const Backend& backend,
+                                  WeightsDType dtype) {
+  Weights weights;
+  const LoadList list = list_loads(files, backend, dtype, weights);
+  Arena measure;
+  carve(measure, list.slots, list.types, backend);
+  int64_t numel[kWeightTypes] = {};
+  for (size_t i = 0; i < list.slots.size(); ++i) {
+    if (list.slots[i].kind == Kind::vector) continue;
+    numel[static_cast<size_t>(list.types[i])] += list.slots[i].shape.numel();
+  }
+  const auto most = std::max_element(std::begin(numel), std::end(numel)) - std::begin(numel);
+  return {measure.used(), static_cast<WeightType>(most)};
 }
 
 int64_t n_parameters(const HfConfig& config) {
@@ -270,26 +339,16 @@ Weights load_weights(const TensorSource& files,
                      const Progress& progress) {
   QWEN3_CHECK(
       n_threads >= 1, ErrorKind::invalid_argument, "threads: expected >= 1, got {}", n_threads);
-  const HfConfig& config = files.config();
   Weights weights;
-  std::vector<WeightSlot> slots = weight_slots(config, weights);
-  if (slots.back().weight == &weights.lm_head.weight && files.find(slots.back().name) == nullptr) {
-    slots.pop_back();  // an embedding model
-  }
-
-  std::vector<std::vector<Source>> sources;
-  std::vector<WeightType> types;
-  for (const WeightSlot& slot : slots) {
-    sources.push_back(find_sources(files, slot));
-    types.push_back(packed_type(dtype, sources.back()));
-  }
-  check_all_used(files, tensors_of(sources));
-  allocate(weights, slots, types, backend, files.name());
+  const LoadList list = list_loads(files, backend, dtype, weights);
+  allocate(weights, list.slots, list.types, backend, files.name());
   std::vector<Job> jobs;
-  for (size_t i = 0; i < slots.size(); ++i) add_jobs(jobs, slots[i], sources[i], backend);
+  for (size_t i = 0; i < list.slots.size(); ++i) {
+    add_jobs(jobs, list.slots[i], list.sources[i], backend);
+  }
   run(jobs, backend, n_threads, progress);
   files.check_unchanged();
-  if (config.tie_word_embeddings) weights.lm_head.weight = weights.embed_tokens;
+  if (files.config().tie_word_embeddings) weights.lm_head.weight = weights.embed_tokens;
   return weights;
 }
 

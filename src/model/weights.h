@@ -54,8 +54,16 @@ struct Weights {
 
 enum class WeightsDType { as_stored, f32, bf16 };
 
-// Bytes that load_weights will allocate: from the config alone, nothing is read.
-// `type` is that of all matrices; a head is counted even if the checkpoint will lack it.
+struct WeightsInMemory {
+  int64_t bytes;
+  WeightType type;  // that most numbers of the matrices are kept in
+};
+// What load_weights will allocate, from the headers. Throws what load_weights would throw for them.
+WeightsInMemory weights_in_memory(const TensorSource& source,
+                                  const Backend& backend,
+                                  WeightsDType dtype);
+
+// What random_weights will allocate: from the config alone. `type` is that of all matrices.
 int64_t weights_bytes(const HfConfig& config, const Backend& backend, WeightType type);
 
 // Total number of parameters, a tied head counted once.
@@ -67,9 +75,9 @@ int64_t n_active_parameters(const HfConfig& config);
 // Loads and packs every tensor, in parallel over `n_threads`; resident memory stays near one copy
 // of the model: the files are read piece by piece and not through their mapping. Each tensor's
 // presence, dtype and shape is checked against the config, and the total against the memory this
-// process may use, before anything is allocated. as_stored keeps bf16, f16 and f32 tensor by tensor
-// (experts of one layer stored in different types become f32); other choices convert (f32 is exact;
-// bf16 rounds to nearest even). Norms and biases become float32.
+// process may use, before anything is allocated. as_stored keeps what the backend can compute with
+// (Backend::kept_type) tensor by tensor (experts of one layer stored in different types become f32);
+// other choices convert (f32 is exact; bf16 rounds to nearest even). Norms and biases become float32.
 // Accepts per-expert tensors and transformers 5's fused mlp.experts.gate_up_proj / down_proj (with
 // or without ".weight"), tied models that still store lm_head (ignored), a missing "model." prefix.
 // A tensor that the model has no place for is an Error{corrupt_file} (model/unused_tensors.h).

@@ -8,6 +8,7 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string_view>
 
 #include "tensor/dtype.h"
@@ -15,8 +16,31 @@
 
 namespace qwen3 {
 
-// How the numbers of a weight are stored.
-enum class WeightType : uint8_t { f32, bf16, f16 };
+// How the numbers of a weight are stored: plain, or in blocks of a row that share scales. What the
+// bits of a block mean stands in tensor/blocks.h.
+enum class WeightType : uint8_t {
+  f32,
+  bf16,
+  f16,
+  // GGUF's (ggml's) blocks, byte for byte
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q8_0,
+  q2_k,
+  q3_k,
+  q4_k,
+  q5_k,
+  q6_k,
+  iq4_nl,
+  iq4_xs,
+  mxfp4,
+  // blocks of 32 in which sources put together what safetensors hold as tensors of their own
+  affine4,
+  affine8,
+  fp8,
+};
 
 // The least piece of a row that can stand by itself.
 struct WeightBlock {
@@ -24,7 +48,27 @@ struct WeightBlock {
   int32_t bytes;
 };
 
-constexpr WeightBlock block_of(WeightType type) { return {1, type == WeightType::f32 ? 4 : 2}; }
+struct WeightTypeInfo {
+  std::string_view name;
+  WeightBlock block;
+};
+
+inline constexpr WeightTypeInfo kWeightTypeInfo[] = {
+    {"float32", {1, 4}},  {"bfloat16", {1, 2}}, {"float16", {1, 2}},       {"Q4_0", {32, 18}},
+    {"Q4_1", {32, 20}},   {"Q5_0", {32, 22}},   {"Q5_1", {32, 24}},        {"Q8_0", {32, 34}},
+    {"Q2_K", {256, 84}},  {"Q3_K", {256, 110}}, {"Q4_K", {256, 144}},      {"Q5_K", {256, 176}},
+    {"Q6_K", {256, 210}}, {"IQ4_NL", {32, 18}}, {"IQ4_XS", {256, 136}},    {"MXFP4", {32, 17}},
+    {"int4", {32, 28}},   {"int8", {32, 44}},   {"float8_e4m3", {32, 36}},
+};
+constexpr int kWeightTypes = static_cast<int>(std::size(kWeightTypeInfo));
+
+constexpr WeightBlock block_of(WeightType type) {
+  return kWeightTypeInfo[static_cast<size_t>(type)].block;
+}
+constexpr std::string_view weight_type_name(WeightType type) {
+  return kWeightTypeInfo[static_cast<size_t>(type)].name;
+}
+constexpr bool is_plain(WeightType type) { return type <= WeightType::f16; }
 
 // Bytes of a row of `n` elements as files store it. REQUIRES: whole blocks.
 constexpr int64_t row_bytes(WeightType type, int64_t n) {
@@ -39,20 +83,11 @@ constexpr WeightType weight_type_of(DType type) {
                                : WeightType::f16;
 }
 
-// The element type of a weight whose blocks are plain numbers.
+// The element type of a weight of plain numbers.
 constexpr DType dtype_of(WeightType type) {
-  switch (type) {
-    case WeightType::f32:
-      return DType::f32;
-    case WeightType::bf16:
-      return DType::bf16;
-    case WeightType::f16:
-      return DType::f16;
-  }
-  return DType::f32;
+  assert(is_plain(type));
+  return type == WeightType::f32 ? DType::f32 : type == WeightType::bf16 ? DType::bf16 : DType::f16;
 }
-
-constexpr std::string_view weight_type_name(WeightType type) { return dtype_name(dtype_of(type)); }
 
 // What a backend makes of a matrix of some type and shape (Backend::weight_format).
 struct WeightFormat {
@@ -95,7 +130,8 @@ class Weight {
   WeightType type_ = WeightType::f32;
 };
 
-// Rows of a matrix as a file stores them: dense, `n_in` elements each, aligned to an element.
+// Rows of a matrix as a file stores them: dense, `n_in` elements each; plain numbers are aligned to
+// an element, blocks to nothing.
 struct WeightRows {
   WeightType type;
   const std::byte* data;

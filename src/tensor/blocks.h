@@ -1,0 +1,30 @@
+// What the numbers of a weight are: the one place that knows the blocks of every WeightType.
+//
+// GGUF's blocks are those of ggml (ggml-common.h, ggml-quants.c). The blocks of 32 into which sources
+// put what safetensors spread over several tensors begin with what the 32 elements share:
+//
+//   affine4   float32 scale, float32 offset, int32 zero, 16 bytes: element i is the low nibble of byte
+//             i for i < 16, the high nibble of byte i - 16 above
+//   affine8   float32 scale, float32 offset, int32 zero, 32 bytes of unsigned numbers
+//   fp8       float32 scale, 32 bytes of e4m3 (bias 7, no infinities, 0x7F and 0xFF are NaN)
+//
+// An affine number is scale * (q - zero) + offset, a number of fp8 scale * e4m3(q). In every type a
+// number is a product of short factors and at most one addition: rounded once, to the same float32 in
+// whatever order and with or without fused multiply-adds.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tensor/weight.h"
+
+namespace qwen3 {
+
+// out[i] = the i-th number of `from`, exactly, for i in [0, n). REQUIRES: whole blocks.
+void widen(float* out, WeightType type, const std::byte* from, int64_t n);
+
+// Whether all of these n numbers are finite: plain ones are looked at one by one, blocks by what they
+// share (and e4m3 for its NaN). REQUIRES: whole blocks.
+bool all_finite(WeightType type, const std::byte* from, int64_t n);
+
+}  // namespace qwen3
