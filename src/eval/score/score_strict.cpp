@@ -50,7 +50,7 @@ const char* exception_of(const PyJsonProblem& problem) {
   }
 }
 
-std::vector<PyValue> read_rows(const std::filesystem::path& path) {
+std::vector<PyValue> read_values(const std::filesystem::path& path) {
   const InputFile file(path);
   std::vector<PyValue> rows;
   LineScanner lines(file, kMaxLineBytes, LineScanner::Ends::python);
@@ -135,7 +135,7 @@ void StrictScorer::score_row(size_t number, PyValue& row, std::string reasoning)
 
 ScoreResult StrictScorer::run() {
   make_folder_of(options_.details_file);
-  std::vector<PyValue> rows = read_rows(options_.input_file);
+  std::vector<PyValue> rows = read_values(options_.input_file);
   std::vector<std::string> reasonings;
   for (size_t i = 0; i < rows.size(); ++i) {
     reasonings.push_back(cut_thinking(options_.input_file, i + 1, rows[i]));

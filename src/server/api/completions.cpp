@@ -12,9 +12,6 @@
 namespace qwen3::server {
 namespace {
 
-// More requests than this of one batch do not crowd the queue; the rest follows as these finish.
-constexpr size_t kWindow = 32;
-
 class Completion final : public TextGeneration {
  public:
   Completion(Service& service,
@@ -214,7 +211,7 @@ void completions(Service& service, const HttpRequest& http, const ExchangePtr& e
   const auto answer =
       std::make_shared<Completion>(service, model, http, exchange, std::move(request));
   if (traced) answer->trace("cmpl-" + http.id, http.client, requests.front());
-  answer->start(std::move(requests), kWindow);
+  answer->start(std::move(requests), kRequestsAtOnce);
 }
 
 }  // namespace qwen3::server

@@ -17,7 +17,6 @@
 namespace qwen3::server {
 namespace {
 
-constexpr size_t kWindow = 32;
 constexpr size_t kTextOfFloat = 12;
 
 // The little-endian bytes of the floats.
@@ -182,7 +181,7 @@ void embeddings(Service& service, const HttpRequest& http, const ExchangePtr& ex
     requests.push_back(std::move(one));
   }
   std::make_shared<Embeddings>(service, model, http, exchange, request)
-      ->start(std::move(requests), kWindow);
+      ->start(std::move(requests), kRequestsAtOnce);
 }
 
 }  // namespace qwen3::server

@@ -27,6 +27,9 @@
 
 namespace qwen3::server {
 
+// More requests than this of one batch do not crowd the queue; the rest follow as these finish.
+inline constexpr size_t kRequestsAtOnce = 32;
+
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
   Generation(Service& service,

@@ -22,8 +22,6 @@
 namespace qwen3::server {
 namespace {
 
-constexpr size_t kWindow = 32;
-
 constexpr std::string_view kPromptBegin =
     "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and "
     "the Instruct provided. Note that the answer can only be \"yes\" or \"no\".<|im_end|>\n"
@@ -125,7 +123,7 @@ void start_scores(Service& service,
     requests.push_back(std::move(one));
   }
   std::make_shared<Scores>(service, model, http, exchange, table, std::move(shape))
-      ->start(std::move(requests), kWindow);
+      ->start(std::move(requests), kRequestsAtOnce);
 }
 
 // A text, or {"text":…} as Cohere and Jina allow.

@@ -32,7 +32,7 @@ std::string escape(char32_t c) {
 }
 
 // Cut between characters, marked by "...", so that escapes stay whole.
-std::string quoted(std::string_view text) {
+std::string json_quoted(std::string_view text) {
   std::string out = "\"";
   for (size_t pos = 0; pos < text.size();) {
     const bool well_formed = utf8_sequence_length(text, pos) > 0;
@@ -56,21 +56,21 @@ std::string access_line(const AccessRecord& r) {
       fmt::format(R"({{"time":"{}","id":{},"peer":{},"key":{},"method":{},"path":{},"status":{},)"
                   R"("request_bytes":{},"response_bytes":{},"ms":{:.3f},"outcome":{})",
                   utc_text(r.time, UtcPrecision::milliseconds),
-                  quoted(r.id),
-                  quoted(r.peer),
-                  quoted(r.key),
-                  quoted(r.method),
-                  quoted(path),
+                  json_quoted(r.id),
+                  json_quoted(r.peer),
+                  json_quoted(r.key),
+                  json_quoted(r.method),
+                  json_quoted(path),
                   r.status,
                   r.request_bytes,
                   r.response_bytes,
                   r.milliseconds,
-                  quoted(r.outcome));
+                  json_quoted(r.outcome));
   // Notes keep to an object of their own, so that none can take the place of a field above.
   std::string notes;
   for (const auto& [key, value] : r.notes) {
     const std::string note =
-        fmt::format("{}{}:{}", notes.empty() ? "" : ",", quoted(key), quoted(value));
+        fmt::format("{}{}:{}", notes.empty() ? "" : ",", json_quoted(key), json_quoted(value));
     if (line.size() + notes.size() + note.size() + 16 <= kMaxLogLine) notes += note;
   }
   if (!notes.empty()) line += ",\"notes\":{" + notes + "}";

@@ -23,7 +23,7 @@ HttpResponse unavailable(std::string_view message, std::string_view code) {
   return response;
 }
 
-HttpResponse no_memory() {
+HttpResponse out_of_memory() {
   return unavailable("the server has no memory for this request now", "out_of_memory");
 }
 
@@ -123,7 +123,7 @@ void Connection::start() {
     return;
   }
   if (front_.draining) return close();
-  if (!hold_input()) return answer_now(no_memory(), false);
+  if (!hold_input()) return answer_now(out_of_memory(), false);
   await_reading();
 }
 
@@ -154,7 +154,7 @@ bool Connection::step() {
   switch (progress) {
     case RequestParser::Progress::needs_more:
       if (in_head || !parser_.head().chunked || hold_body()) return false;
-      answer_now(no_memory(), false);
+      answer_now(out_of_memory(), false);
       break;
     case RequestParser::Progress::failed:
       refuse_parse(parser_.failure());
@@ -185,7 +185,7 @@ void Connection::on_head() {
   }
   owner_ = owner_of(verdict.client, peer_.remote);
   request_held_ = std::make_shared<RequestMemory::Holding>(front_.memory, owner_);
-  if (!hold_body()) return answer_now(no_memory(), false);
+  if (!hold_body()) return answer_now(out_of_memory(), false);
   parser_.expect_body(verdict.most_body_bytes);
   close_after_ = !keep_alive;
   route_ = verdict.route;
