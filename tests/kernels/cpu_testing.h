@@ -110,6 +110,8 @@ inline StoredWeight make_weight(const Backend& backend,
       case WeightType::f16:
         u16[i] = f32_to_f16(w.values[i]);
         break;
+      default:
+        ADD_FAILURE() << "blocks are made in cpu_blocks_test.cpp";
     }
     w.values[i] = load_f32(w.file.data(), dtype_of(type), static_cast<int64_t>(i));
   }

@@ -11,6 +11,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "hardware/thread_pool.h"
+#include "kernels/cpu/block_panels.h"
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/kv_cache.h"
 #include "kernels/cpu/paged_attention.h"
@@ -40,15 +41,25 @@ class CpuBackend : public Backend {
 
   // ---- weights and memory -------------------------------------------------------------------
 
+  WeightType kept_type(WeightType stored, int64_t n_in) const override {
+    return cpu::block_layout(stored) != nullptr ? stored : Backend::kept_type(stored, n_in);
+  }
+
   WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const override {
-    return cpu::panel_format(type, n_out, n_in);
+    return is_plain(type) ? cpu::panel_format(type, n_out, n_in)
+                          : cpu::block_format(type, n_out, n_in);
   }
 
   void pack_weight(const Weight& to,
                    int64_t index,
                    const WeightRows& rows,
                    int64_t row_begin) const override {
-    cpu::pack_panels(to.matrix(index), rows, row_begin);
+    const Weight matrix = to.matrix(index);
+    if (is_plain(rows.type)) {
+      cpu::pack_panels(matrix, rows, row_begin);
+    } else {
+      cpu::pack_blocks(matrix, rows, row_begin);
+    }
   }
 
   void unpack_rows(const Tensor& out,
@@ -56,7 +67,7 @@ class CpuBackend : public Backend {
                    int64_t index,
                    int64_t row_begin) const override {
     const Weight matrix = from.matrix(index);
-    for (int64_t r = 0; r < out.dim(0); ++r) cpu::read_row(out.f32_row(r), matrix, row_begin + r);
+    for (int64_t r = 0; r < out.dim(0); ++r) read_row(out.f32_row(r), matrix, row_begin + r);
   }
 
   int64_t kv_bytes(DType type,
@@ -79,7 +90,7 @@ class CpuBackend : public Backend {
 
   void embed(const Tensor& out, const Tensor& ids, const Weight& table) override {
     for_rows(ids.dim(0), table.n_in(), [&](int64_t t) {
-      cpu::read_row(out.f32_row(t), table, ids.i32()[t]);
+      read_row(out.f32_row(t), table, ids.i32()[t]);
     });
   }
 
@@ -231,13 +242,21 @@ class CpuBackend : public Backend {
                    const Tensor& h,
                    const ExpertWeights& experts,
                    const Routing& routing) override {
-    const WeightType type = experts.gate_proj.type();
-    const bool one_type = experts.up_proj.type() == type && experts.down_proj.type() == type;
-    if (observer() != nullptr || !one_type) return Backend::experts_add(x, h, experts, routing);
+    if (observer() != nullptr || !products_.can_fuse(experts)) {
+      return Backend::experts_add(x, h, experts, routing);
+    }
     products_.experts_add(x, h, experts, routing);
   }
 
  private:
+  static void read_row(float* out, const Weight& matrix, int64_t row) {
+    if (is_plain(matrix.type())) {
+      cpu::read_row(out, matrix, row);
+    } else {
+      cpu::read_block_row(out, matrix, row);
+    }
+  }
+
   // body(row, thread) for all rows, on the team if there is enough to do. row_cost is in elements.
   template <typename Body>
   void for_rows_with_thread(int64_t n_rows, int64_t row_cost, const Body& body) {

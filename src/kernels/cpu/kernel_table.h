@@ -43,6 +43,12 @@ using LinearKernel = void (*)(const LinearArgs& args,
                               int64_t panel_begin,
                               int64_t panel_end);
 
+// Products with quantised weights (block_layout.h). x is rows of activation_row_bytes, x_stride bytes
+// apart; silu_mul writes floats.
+struct BlockKernels {
+  LinearKernel q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k, q6_k, affine4, affine8;
+};
+
 // Keys and values of one layer; see kv_cache.h for the arrangement.
 struct KvArgs {
   void* k = nullptr;
@@ -99,6 +105,7 @@ struct KernelTable {
   // Matrix products by weight type; linear_bf16 takes activations in bfloat16 if bf16_dot.
   bool bf16_dot;
   LinearKernel linear_f32, linear_bf16, linear_f16;
+  BlockKernels blocks;
   // Up to so many rows panels are taken one after the other; more rows want several abreast.
   int64_t stream_rows, stream_rows_bf16;
 
@@ -111,6 +118,8 @@ struct KernelTable {
 
   // out = round(x): n floats to bfloat16, then zeros up to a multiple of 16.
   void (*round_row)(uint16_t* out, const float* x, int64_t n);
+  // out = x as int8 in groups of 32 (block_layout.h). n is a multiple of 32.
+  void (*quantise_row)(uint8_t* out, const float* x, int64_t n);
   void (*rms_norm_row)(float* out, const float* x, const float* w, int64_t n, float eps);
   // One head: x [2 * half] in place, cos and sin [half].
   void (*rope_head)(float* x, const float* cos, const float* sin, int64_t half);

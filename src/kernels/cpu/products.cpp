@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "base/checked.h"
+#include "kernels/cpu/block_layout.h"
 
 namespace qwen3::cpu {
 namespace {
@@ -31,6 +32,12 @@ int64_t rounded_stride(int64_t n_in) {
   return (ceil_div(n_in, kLine) | 1) * kLine;
 }
 
+// The same of quantised activations, in bytes.
+int64_t quantised_stride(int64_t n_in) {
+  constexpr int64_t kLine = 64;
+  return (ceil_div(activation_row_bytes(n_in), kLine) | 1) * kLine;
+}
+
 }  // namespace
 
 LinearKernel Products::kernel(WeightType type) const {
@@ -41,8 +48,29 @@ LinearKernel Products::kernel(WeightType type) const {
       return kernels_.linear_bf16;
     case WeightType::f16:
       return kernels_.linear_f16;
+    case WeightType::q4_0:
+      return kernels_.blocks.q4_0;
+    case WeightType::q4_1:
+      return kernels_.blocks.q4_1;
+    case WeightType::q5_0:
+      return kernels_.blocks.q5_0;
+    case WeightType::q5_1:
+      return kernels_.blocks.q5_1;
+    case WeightType::q8_0:
+      return kernels_.blocks.q8_0;
+    case WeightType::q4_k:
+      return kernels_.blocks.q4_k;
+    case WeightType::q5_k:
+      return kernels_.blocks.q5_k;
+    case WeightType::q6_k:
+      return kernels_.blocks.q6_k;
+    case WeightType::affine4:
+      return kernels_.blocks.affine4;
+    case WeightType::affine8:
+      return kernels_.blocks.affine8;
+    default:
+      return nullptr;  // Backend::kept_type keeps no other
   }
-  return nullptr;
 }
 
 // Panels of a decode task at least. With few rows memory decides, and one panel streams as well as
@@ -59,20 +87,29 @@ void Products::reserve(int64_t max_tokens, int64_t max_features) {
   if (kernels_.bf16_dot) rounded_.get<uint16_t>(max_tokens * rounded_stride(max_features));
 }
 
-Products::Activations Products::rounded(const Tensor& x, std::span<const int32_t> from) {
-  const int64_t n_rows = from.empty() ? x.dim(0) : static_cast<int64_t>(from.size());
-  const int64_t n_in = x.dim(1);
-  const int64_t stride = rounded_stride(n_in);
-  auto* rows = rounded_.get<uint16_t>(n_rows * stride);
+Products::Activations Products::converted(Input input,
+                                          const float* x,
+                                          int64_t x_stride,
+                                          int64_t n_rows,
+                                          int64_t n_in,
+                                          const int32_t* from) {
+  const bool bf16 = input == Input::bf16;
+  const int64_t stride = bf16 ? rounded_stride(n_in) : quantised_stride(n_in);
+  uint16_t* const rounded = bf16 ? rounded_.get<uint16_t>(n_rows * stride) : nullptr;
+  uint8_t* const quantised = bf16 ? nullptr : quantised_.get<uint8_t>(n_rows * stride);
   constexpr int64_t kRowsPerTask = 16;
   pool_.parallel_for(ceil_div(n_rows, kRowsPerTask), [&](int64_t task, int) {
     const int64_t end = std::min(n_rows, (task + 1) * kRowsPerTask);
     for (int64_t row = task * kRowsPerTask; row < end; ++row) {
-      const int64_t source = from.empty() ? row : from[static_cast<size_t>(row)];
-      kernels_.round_row(rows + row * stride, x.f32_row(source), n_in);
+      const float* source = x + (from == nullptr ? row : from[row]) * x_stride;
+      if (bf16) {
+        kernels_.round_row(rounded + row * stride, source, n_in);
+      } else {
+        kernels_.quantise_row(quantised + row * stride, source, n_in);
+      }
     }
   });
-  return {rows, stride};
+  return {bf16 ? static_cast<const void*>(rounded) : quantised, stride};
 }
 
 // Cuts n_panels into ranges for tasks: large ones first, for long unbroken streams, small ones at
@@ -107,14 +144,18 @@ void Products::run(std::span<const Product> products, const Tensor& x) {
   const int64_t n_rows = x.dim(0);
   const int64_t n_in = x.dim(1);
   if (n_rows == 0) return;
-  bool any_bf16 = false;
   int64_t smallest = 1;
+  Prepared inputs{.f32 = {x.data(), x.row_stride()}, .bf16 = {}, .int8 = {}};
+  const auto prepare = [&](Input input, Activations& to) {
+    if (to.data == nullptr) to = converted(input, x.f32(), x.row_stride(), n_rows, n_in);
+  };
   for (const Product& product : products) {
     const WeightType type = product.w.weight.type();
-    any_bf16 = any_bf16 || wants_bf16(type);
+    const Input input = input_of(type);
+    if (input == Input::bf16) prepare(input, inputs.bf16);
+    if (input == Input::int8) prepare(input, inputs.int8);
     smallest = std::max(smallest, smallest_task(type, n_rows, n_in));
   }
-  const Activations bf16 = any_bf16 ? rounded(x, {}) : Activations{};
   int64_t n_panels = 0;
   int64_t n_outputs = 0;
   for (const Product& product : products) {
@@ -135,8 +176,9 @@ void Products::run(std::span<const Product> products, const Tensor& x) {
       if (own_begin >= own_end) continue;
       const WeightType type = w.type();
       LinearArgs args;
-      args.x = wants_bf16(type) ? bf16.data : x.data();
-      args.x_stride = wants_bf16(type) ? bf16.stride : x.row_stride();
+      const Activations& input = inputs.of(input_of(type));
+      args.x = input.data;
+      args.x_stride = input.stride;
       args.w = w.data();
       args.n_in = n_in;
       args.n_out = w.n_out();
@@ -167,6 +209,12 @@ void Products::run(std::span<const Product> products, const Tensor& x) {
   pool_.parallel_for(n_row_tasks * n_panel_tasks, body);
 }
 
+bool Products::can_fuse(const ExpertWeights& experts) const {
+  const Input up = input_of(experts.gate_proj.type());
+  return experts.gate_proj.type() == experts.up_proj.type() &&
+         (up != Input::bf16 || input_of(experts.down_proj.type()) == Input::bf16);
+}
+
 void Products::experts_add(const Tensor& x,
                            const Tensor& h,
                            const ExpertWeights& experts,
@@ -175,19 +223,25 @@ void Products::experts_add(const Tensor& x,
   const int64_t hidden_size = h.dim(1);
   const int64_t intermediate_size = experts.gate_proj.n_out();
   if (n_tokens == 0) return;
-  const WeightType type = experts.gate_proj.type();
-  const bool bf16 = wants_bf16(type);
+  const WeightType type = experts.gate_proj.type(), down_type = experts.down_proj.type();
+  const Input up_input = input_of(type), down_input = input_of(down_type);
   groups_.build(routing, experts.gate_proj.n_matrices());
-  // Rounded rows are laid down in the order of the groups, because tile loads want them in a row.
+  // Converted rows are laid down in the order of the groups, because tile loads want them in a row.
+  const bool in_order = up_input != Input::f32;
+  const auto n_rows = static_cast<int64_t>(groups_.rows().size());
   const Activations input =
-      bf16 ? rounded(h, groups_.rows()) : Activations{h.data(), h.row_stride()};
+      in_order
+          ? converted(up_input, h.f32(), h.row_stride(), n_rows, hidden_size, groups_.rows().data())
+          : Activations{h.data(), h.row_stride()};
   const auto groups = groups_.groups();
   const int64_t n_pairs = routing.experts.numel();
   const int64_t n_products = n_pairs * hidden_size * intermediate_size;
 
-  // hidden[pair] = silu(gate) * up, in the type the down projection reads.
+  // hidden[pair] = silu(gate) * up, in bfloat16 if the kernel reads that.
   const int64_t stride = rounded_stride(intermediate_size);
+  const bool bf16 = up_input == Input::bf16;
   const int64_t element = bf16 ? 2 : 4;
+  const int64_t input_element = up_input == Input::int8 ? 1 : element;
   auto* hidden = hidden_.get<std::byte>(n_pairs * stride * element);
   const int64_t n_up_panels = n_panels_of(intermediate_size);
   const auto n_groups = static_cast<int64_t>(groups.size());
@@ -197,10 +251,10 @@ void Products::experts_add(const Tensor& x,
     for (int64_t g = begin / n_up_panels; g * n_up_panels < end; ++g) {
       const ExpertGroups::Group& group = groups[static_cast<size_t>(g)];
       LinearArgs args;
-      args.x =
-          bf16 ? static_cast<const uint16_t*>(input.data) + group.begin * input.stride : input.data;
+      args.x = static_cast<const std::byte*>(input.data) +
+               (in_order ? group.begin * input.stride * input_element : 0);
       args.x_stride = input.stride;
-      args.x_rows = bf16 ? nullptr : group.rows.data();
+      args.x_rows = in_order ? nullptr : group.rows.data();
       args.w = experts.gate_proj.matrix(group.expert).data();
       args.w_up = experts.up_proj.matrix(group.expert).data();
       args.n_in = hidden_size;
@@ -216,14 +270,23 @@ void Products::experts_add(const Tensor& x,
     }
   });
 
+  Activations down_rows{hidden, stride};
+  int64_t down_element = element;
+  if (down_input != (bf16 ? Input::bf16 : Input::f32)) {
+    down_rows = converted(
+        down_input, reinterpret_cast<const float*>(hidden), stride, n_pairs, intermediate_size);
+    down_element = down_input == Input::bf16 ? 2 : 1;
+  }
+
   // A task owns some output features and adds every expert's share to them, in ascending order of
   // the expert: deterministic, and no two tasks touch the same element of x.
-  const int64_t smallest_down = smallest_task(type, rows_per_expert, intermediate_size);
+  const int64_t smallest_down = smallest_task(down_type, rows_per_expert, intermediate_size);
   for_ranges(n_panels_of(hidden_size), smallest_down, n_products, [&](int64_t begin, int64_t end) {
     for (const ExpertGroups::Group& group : groups) {
       LinearArgs args;
-      args.x = hidden + group.begin * stride * element;
-      args.x_stride = stride;
+      args.x = static_cast<const std::byte*>(down_rows.data) +
+               group.begin * down_rows.stride * down_element;
+      args.x_stride = down_rows.stride;
       args.w = experts.down_proj.matrix(group.expert).data();
       args.n_in = intermediate_size;
       args.n_out = hidden_size;
@@ -232,7 +295,7 @@ void Products::experts_add(const Tensor& x,
       args.out_rows = group.rows.data();
       args.scales = group.weights.data();
       args.write = Write::add_scaled;
-      kernel(type)(args, 0, static_cast<int64_t>(group.rows.size()), begin, end);
+      kernel(down_type)(args, 0, static_cast<int64_t>(group.rows.size()), begin, end);
     }
   });
 }

@@ -27,24 +27,40 @@ class Products {
   void reserve(int64_t max_tokens, int64_t max_features);
   // All products of one input, in one parallel loop.
   void run(std::span<const Product> products, const Tensor& x);
-  // Backend::experts_add. REQUIRES: the three weights have one type.
+  // Whether experts_add can do it: the down projection can read what the kernel of the other two writes.
+  bool can_fuse(const ExpertWeights& experts) const;
+  // Backend::experts_add. REQUIRES: can_fuse(experts), and gate_proj and up_proj have one type.
   void experts_add(const Tensor& x,
                    const Tensor& h,
                    const ExpertWeights& experts,
                    const Routing& routing);
 
  private:
+  // What a kernel wants its activations in.
+  enum class Input { f32, bf16, int8 };
   struct Activations {
-    const void* data;
-    int64_t stride;
+    const void* data = nullptr;
+    int64_t stride = 0;  // elements; of int8 bytes
+  };
+  struct Prepared {
+    Activations f32, bf16, int8;
+    const Activations& of(Input input) const {
+      return input == Input::f32 ? f32 : input == Input::bf16 ? bf16 : int8;
+    }
   };
 
   LinearKernel kernel(WeightType type) const;
-  bool wants_bf16(WeightType weight) const {
-    return weight == WeightType::bf16 && kernels_.bf16_dot;
+  Input input_of(WeightType weight) const {
+    if (!is_plain(weight)) return Input::int8;
+    return weight == WeightType::bf16 && kernels_.bf16_dot ? Input::bf16 : Input::f32;
   }
-  // Rows `from` of x in bfloat16, one after the other; all of x where `from` is empty.
-  Activations rounded(const Tensor& x, std::span<const int32_t> from);
+  // n_rows rows of x, or of those that `from` lists, converted one after the other.
+  Activations converted(Input input,
+                        const float* x,
+                        int64_t x_stride,
+                        int64_t n_rows,
+                        int64_t n_in,
+                        const int32_t* from = nullptr);
   int64_t smallest_task(WeightType weight, int64_t n_rows, int64_t n_in) const;
   void cut_for_decode(int64_t n_panels, int64_t smallest);
   template <typename Body>
@@ -53,6 +69,7 @@ class Products {
   const KernelTable& kernels_;
   ThreadPool& pool_;
   Scratch rounded_;            // activations in bfloat16
+  Scratch quantised_;          // activations in int8
   Scratch hidden_;             // silu(gate) * up of every (token, expert) pair
   std::vector<int64_t> cuts_;  // panel ranges: task i has [cuts_[i], cuts_[i + 1])
   ExpertGroups groups_;

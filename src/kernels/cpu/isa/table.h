@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cpu/isa/attention_kernel.h"
+#include "kernels/cpu/isa/block_kernel.h"
 #include "kernels/cpu/isa/dot_tile.h"
 #include "kernels/cpu/isa/linear_kernel.h"
 #include "kernels/cpu/isa/row_kernels.h"
@@ -32,6 +33,7 @@ constexpr KernelTable kTable = {
     .linear_f32 = linear<F32Product>,
     .linear_bf16 = kLinearBf16,
     .linear_f16 = linear<F16Product>,
+    .blocks = kBlockKernels,
     .stream_rows = kStreamRows,
     .stream_rows_bf16 = kStreamRowsBf16,
     .kv_store_f32 = kv_store<float>,
@@ -41,6 +43,7 @@ constexpr KernelTable kTable = {
     .merge_states = merge_states,
     .finish_state = finish_state,
     .round_row = round_row,
+    .quantise_row = quantise_row,
     .rms_norm_row = rms_norm_row,
     .rope_head = rope_head,
     .silu_mul = silu_mul,

@@ -1,0 +1,77 @@
+// The layout of quantised weights on processors, which block_panels.cpp writes and isa/block_kernel.h
+// reads. A panel of 16 outputs has two regions, each padded to a cache line: first what blocks of
+// inputs share (heads), then the codes, 32 inputs after 32. Both keep the bits of the file, in an
+// order in which one register holds the same inputs of 16 outputs:
+//
+//   bytes     8 steps of [16 outputs][4 inputs], a byte each
+//   nibbles   4 steps of [16][4]: the low nibble is one of inputs 8j … 8j + 3, the high one the input
+//             four further on
+//   bit 4     of 5 and 6 bits: [16][4] bytes, bit s (two bits from 2s on, in two halves of 16 inputs)
+//             belongs to input 4s + byte
+//
+// A code is unsigned; the number is scale * (code - bias) + offset. Heads, for 16 outputs each:
+//   half scale [, half offset]                                            Q4_0 Q4_1 Q5_0 Q5_1 Q8_0
+//   half d, half dmin, then for each of 8 groups a byte of scale and of minimum            Q4_K Q5_K
+//   half d, 32 bytes of nothing, then for each of 16 groups a signed byte of scale              Q6_K
+//   float scale, float offset                                                        affine4 affine8
+#pragma once
+
+#include <cstdint>
+
+namespace qwen3::cpu {
+
+constexpr int64_t kBlockGroup = 32;  // inputs whose activations share a scale
+
+enum class Codes : uint8_t { bytes, nibbles, nibbles_and_bit, nibbles_and_two_bits };
+enum class Heads : uint8_t { half, half_offset, k_with_minimum, k_signed, single_offset };
+
+struct BlockLayout {
+  Codes codes;
+  Heads heads;
+  int32_t bias;
+  int32_t head_inputs;  // that share a head
+};
+
+static constexpr int64_t code_bytes(Codes codes) {
+  return codes == Codes::bytes             ? 512
+         : codes == Codes::nibbles         ? 256
+         : codes == Codes::nibbles_and_bit ? 320
+                                           : 384;
+}
+static constexpr int64_t head_bytes(Heads heads) {
+  return heads == Heads::half            ? 32
+         : heads == Heads::half_offset   ? 64
+         : heads == Heads::single_offset ? 128
+                                         : 320;
+}
+
+constexpr BlockLayout kQ4_0{Codes::nibbles, Heads::half, 8, 32};
+constexpr BlockLayout kQ4_1{Codes::nibbles, Heads::half_offset, 0, 32};
+constexpr BlockLayout kQ5_0{Codes::nibbles_and_bit, Heads::half, 16, 32};
+constexpr BlockLayout kQ5_1{Codes::nibbles_and_bit, Heads::half_offset, 0, 32};
+constexpr BlockLayout kQ8_0{Codes::bytes, Heads::half, 128, 32};
+constexpr BlockLayout kQ4_K{Codes::nibbles, Heads::k_with_minimum, 0, 256};
+constexpr BlockLayout kQ5_K{Codes::nibbles_and_bit, Heads::k_with_minimum, 0, 256};
+constexpr BlockLayout kQ6_K{Codes::nibbles_and_two_bits, Heads::k_signed, 32, 256};
+constexpr BlockLayout kAffine4{Codes::nibbles, Heads::single_offset, 0, 32};
+constexpr BlockLayout kAffine8{Codes::bytes, Heads::single_offset, 0, 32};
+
+static constexpr int64_t head_region(const BlockLayout& layout, int64_t n_in) {
+  return (n_in / layout.head_inputs * head_bytes(layout.heads) + 63) / 64 * 64;
+}
+static constexpr int64_t block_panel_bytes(const BlockLayout& layout, int64_t n_in) {
+  return head_region(layout, n_in) + n_in / kBlockGroup * code_bytes(layout.codes);
+}
+
+// Activations for quantised weights: a row of int8, then what each 32 of them share. A row's numbers
+// depend on that row alone.
+struct ActivationGroup {
+  float scale;       // largest magnitude / 127
+  float scaled_sum;  // scale * (sum[0] + sum[1])
+  int32_t sum[2];    // of each 16
+};
+static constexpr int64_t activation_row_bytes(int64_t n_in) {
+  return n_in + n_in / kBlockGroup * int64_t{sizeof(ActivationGroup)};
+}
+
+}  // namespace qwen3::cpu

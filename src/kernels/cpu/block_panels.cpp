@@ -1,0 +1,273 @@
+#include "kernels/cpu/block_panels.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cstring>
+
+#include "base/checked.h"
+#include "tensor/dtype.h"
+
+namespace qwen3::cpu {
+namespace {
+
+constexpr int64_t kPanelRows = 16;
+
+template <typename T>
+T read_at(const uint8_t* p) {
+  T value;
+  std::memcpy(&value, p, sizeof value);
+  return value;
+}
+
+// One output of a panel: where its share of heads and codes lies.
+struct Lane {
+  uint8_t* heads;
+  uint8_t* codes;
+  int64_t lane;
+
+  void set_half(int64_t at, uint16_t bits) const { std::memcpy(heads + at + 2 * lane, &bits, 2); }
+  void set_single(int64_t at, float value) const { std::memcpy(heads + at + 4 * lane, &value, 4); }
+  void set_byte(int64_t at, uint8_t value) const { heads[at + lane] = value; }
+};
+
+using CodesOf32 = std::array<uint8_t, 32>;
+
+uint32_t four(const CodesOf32& q, int64_t step) { return read_at<uint32_t>(q.data() + 4 * step); }
+
+void put_codes(Codes layout, uint8_t* to, int64_t lane, const CodesOf32& q) {
+  const auto put = [&](int64_t step, uint32_t dword) {
+    std::memcpy(to + 64 * step + 4 * lane, &dword, 4);
+  };
+  if (layout == Codes::bytes) {
+    for (int64_t step = 0; step < 8; ++step) put(step, four(q, step));
+    return;
+  }
+  constexpr uint32_t kNibbles = 0x0F0F0F0F;
+  for (int64_t j = 0; j < 4; ++j) {
+    put(j, (four(q, 2 * j) & kNibbles) | (four(q, 2 * j + 1) & kNibbles) << 4);
+  }
+  if (layout == Codes::nibbles_and_bit) {
+    uint32_t bits = 0;
+    for (int s = 0; s < 8; ++s) bits |= (four(q, s) >> 4 & 0x01010101) << s;
+    put(4, bits);
+  } else if (layout == Codes::nibbles_and_two_bits) {
+    for (int half = 0; half < 2; ++half) {
+      uint32_t bits = 0;
+      for (int s = 0; s < 4; ++s) bits |= (four(q, 4 * half + s) >> 4 & 0x03030303) << (2 * s);
+      put(4 + half, bits);
+    }
+  }
+}
+
+uint8_t get_code(Codes layout, const uint8_t* from, int64_t lane, int64_t i) {
+  const int64_t step = i / 4;
+  const uint8_t* at = from + 4 * lane + i % 4;
+  if (layout == Codes::bytes) return at[64 * step];
+  int code = at[64 * (step / 2)] >> (4 * (step % 2)) & 15;
+  if (layout == Codes::nibbles_and_bit) code |= (at[256] >> step & 1) << 4;
+  if (layout == Codes::nibbles_and_two_bits) {
+    code |= (at[256 + 64 * (step / 4)] >> (2 * (step % 4)) & 3) << 4;
+  }
+  return static_cast<uint8_t>(code);
+}
+
+CodesOf32 nibbles_of(const uint8_t* q) {
+  CodesOf32 out;
+  for (size_t i = 0; i < 16; ++i) {
+    out[i] = q[i] & 15;
+    out[i + 16] = q[i] >> 4;
+  }
+  return out;
+}
+
+void add_fifth_bits(CodesOf32& q, uint32_t bits) {
+  for (size_t i = 0; i < 32; ++i) q[i] = static_cast<uint8_t>(q[i] | (bits >> i & 1) << 4);
+}
+
+// ---- one block of a file (tensor/blocks.h) into a lane, its heads at `head`, its codes at `codes`
+
+void pack_32(WeightType type, const BlockLayout& layout, const uint8_t* b, const Lane& to) {
+  CodesOf32 q;
+  switch (type) {
+    case WeightType::q8_0:
+      for (size_t i = 0; i < 32; ++i) q[i] = static_cast<uint8_t>(b[2 + i] ^ 0x80);
+      break;
+    case WeightType::q4_0:
+      q = nibbles_of(b + 2);
+      break;
+    case WeightType::q4_1:
+      q = nibbles_of(b + 4);
+      break;
+    case WeightType::q5_0:
+      q = nibbles_of(b + 6);
+      add_fifth_bits(q, read_at<uint32_t>(b + 2));
+      break;
+    case WeightType::q5_1:
+      q = nibbles_of(b + 8);
+      add_fifth_bits(q, read_at<uint32_t>(b + 4));
+      break;
+    case WeightType::affine4:
+      q = nibbles_of(b + 12);
+      break;
+    default:
+      assert(type == WeightType::affine8);
+      std::memcpy(q.data(), b + 12, 32);
+  }
+  put_codes(layout.codes, to.codes, to.lane, q);
+  if (layout.heads == Heads::single_offset) {
+    const auto scale = read_at<float>(b);
+    const auto zero = static_cast<float>(read_at<int32_t>(b + 8));
+    to.set_single(0, scale);
+    to.set_single(64, read_at<float>(b + 4) - scale * zero);
+    return;
+  }
+  to.set_half(0, read_at<uint16_t>(b));
+  if (layout.heads == Heads::half_offset) to.set_half(32, read_at<uint16_t>(b + 2));
+}
+
+void pack_q45_k(const BlockLayout& layout, const uint8_t* b, const Lane& to) {
+  const bool five = layout.codes == Codes::nibbles_and_bit;
+  const uint8_t* const s = b + 4;
+  const uint8_t* const qh = five ? b + 16 : nullptr;
+  const uint8_t* const qs = b + (five ? 48 : 16);
+  to.set_half(0, read_at<uint16_t>(b));
+  to.set_half(32, read_at<uint16_t>(b + 2));
+  for (int g = 0; g < 8; ++g) {
+    const int scale = g < 4 ? s[g] & 63 : (s[g + 4] & 15) | s[g - 4] >> 6 << 4;
+    const int min = g < 4 ? s[g + 4] & 63 : s[g + 4] >> 4 | s[g] >> 6 << 4;
+    to.set_byte(64 + 32 * g, static_cast<uint8_t>(scale));
+    to.set_byte(64 + 32 * g + 16, static_cast<uint8_t>(min));
+    CodesOf32 q;
+    for (size_t l = 0; l < 32; ++l) {
+      int code = qs[32 * static_cast<size_t>(g / 2) + l] >> (4 * (g % 2)) & 15;
+      if (five) code |= (qh[l] >> g & 1) << 4;
+      q[l] = static_cast<uint8_t>(code);
+    }
+    put_codes(layout.codes, to.codes + g * code_bytes(layout.codes), to.lane, q);
+  }
+}
+
+void pack_q6_k(const BlockLayout& layout, const uint8_t* b, const Lane& to) {
+  to.set_half(0, read_at<uint16_t>(b + 208));
+  for (int g = 0; g < 16; ++g) to.set_byte(64 + 16 * g, b[192 + g]);
+  for (size_t g = 0; g < 8; ++g) {
+    const size_t h = g / 4, k = g % 4;
+    CodesOf32 q;
+    for (size_t l = 0; l < 32; ++l) {
+      const int low = b[64 * h + 32 * (k % 2) + l] >> (4 * (k / 2)) & 15;
+      const int high = b[128 + 32 * h + l] >> (2 * k) & 3;
+      q[l] = static_cast<uint8_t>(low | high << 4);
+    }
+    put_codes(
+        layout.codes, to.codes + static_cast<int64_t>(g) * code_bytes(layout.codes), to.lane, q);
+  }
+}
+
+// Scale and offset of input i's group.
+struct ScaleOffset {
+  float scale, offset;
+};
+
+ScaleOffset scale_of(const BlockLayout& layout, const uint8_t* heads, int64_t lane, int64_t i) {
+  const uint8_t* const head = heads + i / layout.head_inputs * head_bytes(layout.heads);
+  const auto half = [&](int64_t at) { return f16_to_f32(read_at<uint16_t>(head + at + 2 * lane)); };
+  const int64_t within = i % layout.head_inputs;
+  switch (layout.heads) {
+    case Heads::half:
+      return {half(0), 0.0f};
+    case Heads::half_offset:
+      return {half(0), half(32)};
+    case Heads::single_offset:
+      return {read_at<float>(head + 4 * lane), read_at<float>(head + 64 + 4 * lane)};
+    case Heads::k_with_minimum: {
+      const uint8_t* const bytes = head + 64 + 32 * (within / 32) + lane;
+      return {half(0) * static_cast<float>(bytes[0]), -half(32) * static_cast<float>(bytes[16])};
+    }
+    case Heads::k_signed:
+      break;
+  }
+  const auto scale = static_cast<int8_t>(head[64 + 16 * (within / 16) + lane]);
+  return {half(0) * static_cast<float>(scale), 0.0f};
+}
+
+}  // namespace
+
+const BlockLayout* block_layout(WeightType type) {
+  switch (type) {
+    case WeightType::q4_0:
+      return &kQ4_0;
+    case WeightType::q4_1:
+      return &kQ4_1;
+    case WeightType::q5_0:
+      return &kQ5_0;
+    case WeightType::q5_1:
+      return &kQ5_1;
+    case WeightType::q8_0:
+      return &kQ8_0;
+    case WeightType::q4_k:
+      return &kQ4_K;
+    case WeightType::q5_k:
+      return &kQ5_K;
+    case WeightType::q6_k:
+      return &kQ6_K;
+    case WeightType::affine4:
+      return &kAffine4;
+    case WeightType::affine8:
+      return &kAffine8;
+    default:
+      return nullptr;
+  }
+}
+
+WeightFormat block_format(WeightType type, int64_t n_out, int64_t n_in) {
+  return {.bytes = ceil_div(n_out, kPanelRows) * block_panel_bytes(*block_layout(type), n_in),
+          .row_step = kPanelRows};
+}
+
+void pack_blocks(const Weight& matrix, const WeightRows& rows, int64_t row_begin) {
+  assert(matrix.type() == rows.type && matrix.n_in() == rows.n_in && row_begin % kPanelRows == 0);
+  const BlockLayout& layout = *block_layout(rows.type);
+  const auto [elements, bytes] = block_of(rows.type);
+  const int64_t panel_bytes = block_panel_bytes(layout, rows.n_in);
+  const int64_t n_blocks = rows.n_in / elements;
+  const int64_t codes_of_block = elements / kBlockGroup * code_bytes(layout.codes);
+  for (int64_t row = 0; row < rows.n_rows; ++row) {
+    const int64_t lane = row % kPanelRows;
+    auto* const panel =
+        reinterpret_cast<uint8_t*>(matrix.data()) + (row_begin + row) / kPanelRows * panel_bytes;
+    // Also the padding of heads, and the lanes of outputs that there are not.
+    if (lane == 0) std::memset(panel, 0, static_cast<size_t>(panel_bytes));
+    const auto* block = reinterpret_cast<const uint8_t*>(rows.data) + row * n_blocks * bytes;
+    Lane to{panel, panel + head_region(layout, rows.n_in), lane};
+    for (int64_t i = 0; i < n_blocks; ++i, block += bytes) {
+      if (elements == 32) {
+        pack_32(rows.type, layout, block, to);
+      } else if (rows.type == WeightType::q6_k) {
+        pack_q6_k(layout, block, to);
+      } else {
+        pack_q45_k(layout, block, to);
+      }
+      to.heads += head_bytes(layout.heads);
+      to.codes += codes_of_block;
+    }
+  }
+}
+
+void read_block_row(float* out, const Weight& matrix, int64_t row) {
+  const BlockLayout& layout = *block_layout(matrix.type());
+  const int64_t n = matrix.n_in();
+  const int64_t lane = row % kPanelRows;
+  const auto* const panel = reinterpret_cast<const uint8_t*>(matrix.data()) +
+                            row / kPanelRows * block_panel_bytes(layout, n);
+  const uint8_t* const codes = panel + head_region(layout, n);
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t group = i / kBlockGroup;
+    const int code =
+        get_code(layout.codes, codes + group * code_bytes(layout.codes), lane, i % kBlockGroup);
+    const auto [scale, offset] = scale_of(layout, panel, lane, i);
+    out[i] = scale * static_cast<float>(code - layout.bias) + offset;
+  }
+}
+
+}  // namespace qwen3::cpu

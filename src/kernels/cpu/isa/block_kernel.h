@@ -1,0 +1,381 @@
+// Linear layers over quantised panels (block_layout.h): integer dot products of 32 inputs at a time,
+// scaled and added up in float32.
+//
+// For each output, groups ascending:  y = fma(float(Σ code·a - bias·Σa), scale_w · scale_a, y), then
+// y = fma(offset_w, scale_a·Σa, y) where the format has offsets. The integer sums are exact, so their
+// order is free, and the float steps are the same for every tile: a row's bits depend on nothing but
+// the row, the weight, and whether the instruction set has a fused multiply-add.
+#pragma once
+
+#include "kernels/cpu/block_layout.h"
+#include "kernels/cpu/isa/linear_kernel.h"
+#include "kernels/cpu/isa/simd.h"
+#include "kernels/cpu/kernel_table.h"
+
+namespace qwen3::cpu {
+namespace {
+
+// ---- integers -----------------------------------------------------------------------------------
+
+QWEN3_INLINE i32x16 shift_right(i32x16 a, int n) {  // copies the sign in
+  i32x16 out;
+  for (int i = 0; i < kRegisters; ++i) out.r[i] = a.r[i] >> n;
+  return out;
+}
+
+QWEN3_INLINE f32x16 to_float(i32x16 a) {
+  f32x16 out;
+  for (int i = 0; i < kRegisters; ++i) out.r[i] = __builtin_convertvector(a.r[i], Reg);
+  return out;
+}
+
+using UnsignedBytes = uint8_t __attribute__((vector_size(kLanes), aligned(1), may_alias));
+using SignedBytes = int8_t __attribute__((vector_size(kLanes), aligned(1), may_alias));
+
+// Sixteen bytes as dwords.
+QWEN3_INLINE i32x16 load_unsigned(const uint8_t* p) {
+  const auto* bytes = reinterpret_cast<const UnsignedBytes*>(p);
+  i32x16 out;
+  for (int i = 0; i < kRegisters; ++i) out.r[i] = __builtin_convertvector(bytes[i], RegInt);
+  return out;
+}
+QWEN3_INLINE i32x16 load_signed(const uint8_t* p) {
+  const auto* bytes = reinterpret_cast<const SignedBytes*>(p);
+  i32x16 out;
+  for (int i = 0; i < kRegisters; ++i) out.r[i] = __builtin_convertvector(bytes[i], RegInt);
+  return out;
+}
+
+QWEN3_INLINE f32x16 load_halves(const uint8_t* p) {
+#if defined(__AVX512F__)
+  return {{(Reg)_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}};
+#elif defined(__F16C__)
+  const auto* halves = reinterpret_cast<const __m128i*>(p);
+  return {{(Reg)_mm256_cvtph_ps(_mm_loadu_si128(halves)),
+           (Reg)_mm256_cvtph_ps(_mm_loadu_si128(halves + 1))}};
+#else
+  alignas(64) int32_t lane[16];
+  for (int i = 0; i < 16; ++i) {
+    uint16_t bits;
+    __builtin_memcpy(&bits, p + 2 * i, 2);
+    lane[i] = bits;
+  }
+  return f16_low(load_int(lane));
+#endif
+}
+
+// Four activations of one row in every lane, in the form that dot() wants.
+#if defined(__AVX512VNNI__)
+struct FourInputs {
+  i32x16 bytes;
+};
+QWEN3_INLINE FourInputs broadcast(int32_t four) { return {splat_int(four)}; }
+// acc + Σ of four products of an unsigned code and a signed activation, in every lane.
+QWEN3_INLINE i32x16 dot(i32x16 acc, i32x16 codes, const FourInputs& x) {
+  return {
+      {(RegInt)_mm512_dpbusd_epi32((__m512i)acc.r[0], (__m512i)codes.r[0], (__m512i)x.bytes.r[0])}};
+}
+#elif defined(__x86_64__)
+// Without such an instruction the even and the odd bytes become pairs of 16 bits, whose products
+// cannot overflow.
+struct FourInputs {
+  i32x16 even, odd;
+};
+QWEN3_INLINE FourInputs broadcast(int32_t four) {
+  const auto byte = [&](int i) {
+    return static_cast<int32_t>(static_cast<int8_t>(four >> (8 * i)));
+  };
+  return {
+      splat_int((byte(0) & 0xFFFF) | static_cast<int32_t>(static_cast<uint32_t>(byte(2)) << 16)),
+      splat_int((byte(1) & 0xFFFF) | static_cast<int32_t>(static_cast<uint32_t>(byte(3)) << 16))};
+}
+QWEN3_INLINE RegInt multiply_pairs(RegInt a, RegInt b) {
+#if defined(__AVX512BW__)
+  return (RegInt)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+  return (RegInt)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#else
+  return (RegInt)_mm_madd_epi16((__m128i)a, (__m128i)b);
+#endif
+}
+QWEN3_INLINE i32x16 dot(i32x16 acc, i32x16 codes, const FourInputs& x) {
+  for (int i = 0; i < kRegisters; ++i) {
+    acc.r[i] += multiply_pairs(codes.r[i] & 0x00FF00FF, x.even.r[i]) +
+                multiply_pairs((codes.r[i] >> 8) & 0x00FF00FF, x.odd.r[i]);
+  }
+  return acc;
+}
+#else
+struct FourInputs {
+  int32_t bytes[4];
+};
+QWEN3_INLINE FourInputs broadcast(int32_t four) {
+  FourInputs x;
+  for (int i = 0; i < 4; ++i) x.bytes[i] = static_cast<int8_t>(four >> (8 * i));
+  return x;
+}
+QWEN3_INLINE i32x16 dot(i32x16 acc, i32x16 codes, const FourInputs& x) {
+  for (int i = 0; i < kRegisters; ++i) {
+    for (int b = 0; b < 4; ++b) acc.r[i] += ((codes.r[i] >> (8 * b)) & 0xFF) * x.bytes[b];
+  }
+  return acc;
+}
+#endif
+
+// ---- formats ------------------------------------------------------------------------------------
+
+// The four codes of step `step` (of eight) of 32 inputs. Unrolled, steps share their loads.
+template <Codes kCodes>
+QWEN3_INLINE i32x16 load_codes(const uint8_t* c, int step) {
+  if constexpr (kCodes == Codes::bytes) return load_int(c + 64 * step);
+  const i32x16 pair = load_int(c + 64 * (step / 2));
+  const i32x16 low = (step % 2 == 0 ? pair : shift_right(pair, 4)) & splat_int(0x0F0F0F0F);
+  if constexpr (kCodes == Codes::nibbles_and_bit) {
+    const i32x16 bits = load_int(c + 256);
+    return low | shift_left(shift_right(bits, step) & splat_int(0x01010101), 4);
+  }
+  if constexpr (kCodes == Codes::nibbles_and_two_bits) {
+    const i32x16 bits = load_int(c + 256 + 64 * (step / 4));
+    return low | shift_left(shift_right(bits, 2 * (step % 4)) & splat_int(0x03030303), 4);
+  }
+  return low;
+}
+
+// What 16 outputs share in part `part` of group `group` of 32 inputs.
+template <const BlockLayout& kLayout>
+struct BlockFormat {
+  static constexpr Codes kCodes = kLayout.codes;
+  static constexpr int kBias = kLayout.bias;
+  static constexpr int kParts = kLayout.heads == Heads::k_signed ? 2 : 1;
+  static constexpr bool kOffsets = kLayout.heads == Heads::half_offset ||
+                                   kLayout.heads == Heads::k_with_minimum ||
+                                   kLayout.heads == Heads::single_offset;
+  static constexpr int64_t kGroupsOfHead = kLayout.head_inputs / kBlockGroup;
+
+  static QWEN3_INLINE const uint8_t* head(const uint8_t* heads, int64_t group) {
+    return heads + group / kGroupsOfHead * head_bytes(kLayout.heads);
+  }
+  static QWEN3_INLINE f32x16 scale(const uint8_t* heads, int64_t group, int part) {
+    const uint8_t* const h = head(heads, group);
+    if constexpr (kLayout.heads == Heads::single_offset) {
+      return load(reinterpret_cast<const float*>(h));
+    } else if constexpr (kLayout.heads == Heads::k_with_minimum) {
+      return load_halves(h) * to_float(load_unsigned(h + 64 + group % 8 * 32));
+    } else if constexpr (kLayout.heads == Heads::k_signed) {
+      return load_halves(h) * to_float(load_signed(h + 64 + (group % 8 * 2 + part) * 16));
+    } else {
+      return load_halves(h);
+    }
+  }
+  static QWEN3_INLINE f32x16 offset(const uint8_t* heads, int64_t group) {
+    const uint8_t* const h = head(heads, group);
+    if constexpr (kLayout.heads == Heads::single_offset) {
+      return load(reinterpret_cast<const float*>(h + 64));
+    } else if constexpr (kLayout.heads == Heads::k_with_minimum) {
+      const f32x16 min = to_float(load_unsigned(h + 64 + group % 8 * 32 + 16));
+      return zero() - load_halves(h + 32) * min;
+    } else {
+      return load_halves(h + 32);
+    }
+  }
+};
+
+// ---- tiles --------------------------------------------------------------------------------------
+
+// body(Index<0>{}), body(Index<1>{}), … : unrolled whatever the compiler thinks of it.
+template <int kIndex>
+struct Index {
+  static constexpr int value = kIndex;
+};
+template <int kCount, typename Body>
+QWEN3_INLINE void unrolled(const Body& body) {
+  if constexpr (kCount > 1) unrolled<kCount - 1>(body);
+  body(Index<kCount - 1>{});
+}
+
+// Registers of a tile: rows x panels of integer and as many of float sums, the codes of a step and one
+// broadcast.
+#if defined(__AVX512F__)
+constexpr int kBlockRows = 6, kBlockPanels = 2;
+#elif defined(__AVX2__) || defined(__aarch64__)
+constexpr int kBlockRows = 2, kBlockPanels = 1;
+#else
+constexpr int kBlockRows = 1, kBlockPanels = 1;
+#endif
+
+template <typename F, int kRows, int kPanels>
+__attribute__((noinline)) void block_tile(float* c,
+                                          const uint8_t* const* x,
+                                          const uint8_t* const* heads,
+                                          const uint8_t* const* codes,
+                                          int64_t n_in) {
+  // With few sums an addition waits for the one before: two chains each.
+  constexpr int kChains = kRows * kPanels <= 4 ? 2 : 1;
+  constexpr int kSteps = 8 / F::kParts;
+  f32x16 acc[kRows][kPanels];
+  for (int r = 0; r < kRows; ++r) {
+    for (int p = 0; p < kPanels; ++p) acc[r][p] = zero();
+  }
+  for (int64_t g = 0; g < n_in / kBlockGroup; ++g) {
+    const int64_t at = g * code_bytes(F::kCodes);
+    unrolled<F::kParts>([&](auto part_index) __attribute__((always_inline)) {
+      constexpr int part = decltype(part_index)::value;
+      i32x16 dots[kChains][kRows][kPanels];
+      for (int r = 0; r < kRows; ++r) {
+        for (int p = 0; p < kPanels; ++p) {
+          for (int k = 0; k < kChains; ++k) dots[k][r][p] = splat_int(0);
+        }
+      }
+      unrolled<kSteps>([&](auto step_index) __attribute__((always_inline)) {
+        constexpr int s = decltype(step_index)::value;
+        constexpr int step = part * kSteps + s;
+        i32x16 w[kPanels];
+        for (int p = 0; p < kPanels; ++p) w[p] = load_codes<F::kCodes>(codes[p] + at, step);
+        for (int r = 0; r < kRows; ++r) {
+          int32_t four;
+          __builtin_memcpy(&four, x[r] + g * kBlockGroup + 4 * step, 4);
+          const FourInputs inputs = broadcast(four);
+          for (int p = 0; p < kPanels; ++p) {
+            dots[s % kChains][r][p] = dot(dots[s % kChains][r][p], w[p], inputs);
+          }
+        }
+      });
+      for (int p = 0; p < kPanels; ++p) {
+        const f32x16 scale = F::scale(heads[p], g, part);
+        f32x16 offset = zero();
+        if constexpr (F::kOffsets) offset = F::offset(heads[p], g);
+        for (int r = 0; r < kRows; ++r) {
+          const auto* group = reinterpret_cast<const ActivationGroup*>(x[r] + n_in) + g;
+          i32x16 sum = dots[0][r][p];
+          if constexpr (kChains == 2) sum = sum + dots[1][r][p];
+          if constexpr (F::kBias != 0) {
+            const int32_t inputs =
+                F::kParts == 2 ? group->sum[part] : group->sum[0] + group->sum[1];
+            sum = sum - splat_int(F::kBias * inputs);
+          }
+          acc[r][p] = fma(to_float(sum), scale * splat(group->scale), acc[r][p]);
+          if constexpr (F::kOffsets) acc[r][p] = fma(offset, splat(group->scaled_sum), acc[r][p]);
+        }
+      }
+    });
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int p = 0; p < kPanels; ++p) store(c + (r * kPanels + p) * kPanel, acc[r][p]);
+  }
+}
+
+template <typename F, int kPanels, int kRows = kBlockRows>
+QWEN3_INLINE void block_rows(int64_t rows,
+                             float* c,
+                             const uint8_t* const* x,
+                             const uint8_t* const* heads,
+                             const uint8_t* const* codes,
+                             int64_t n_in) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) {
+      block_rows<F, kPanels, kRows - 1>(rows, c, x, heads, codes, n_in);
+      return;
+    }
+  }
+  block_tile<F, kRows, kPanels>(c, x, heads, codes, n_in);
+}
+
+// All rows times kPanels panels.
+template <const BlockLayout& kLayout, int kPanels>
+void block_panels(const LinearArgs& args, int64_t row_begin, int64_t row_end, int64_t panel) {
+  using F = BlockFormat<kLayout>;
+  const int64_t panel_bytes = block_panel_bytes(kLayout, args.n_in);
+  const int64_t heads_bytes = head_region(kLayout, args.n_in);
+  const uint8_t* heads[2][kPanels];
+  const uint8_t* codes[2][kPanels];
+  const int n_matrices = args.w_up != nullptr ? 2 : 1;
+  for (int m = 0; m < n_matrices; ++m) {
+    for (int p = 0; p < kPanels; ++p) {
+      heads[m][p] =
+          static_cast<const uint8_t*>(m == 0 ? args.w : args.w_up) + (panel + p) * panel_bytes;
+      codes[m][p] = heads[m][p] + heads_bytes;
+    }
+  }
+  const int64_t n_rows = row_end - row_begin;
+  const int64_t n_tiles = (n_rows + kBlockRows - 1) / kBlockRows;
+  for (int64_t tile = 0; tile < n_tiles; ++tile) {
+    const int64_t first = row_begin + n_rows * tile / n_tiles;
+    const int64_t count = row_begin + n_rows * (tile + 1) / n_tiles - first;
+    const uint8_t* x[kBlockRows];
+    for (int64_t r = 0; r < count; ++r) {
+      x[r] = static_cast<const uint8_t*>(args.x) + (first + r) * args.x_stride;
+    }
+    alignas(64) float c[2][kBlockRows * kPanels * kPanel];
+    for (int m = 0; m < n_matrices; ++m) {
+      block_rows<F, kPanels>(count, c[m], x, heads[m], codes[m], args.n_in);
+    }
+    for (int64_t r = 0; r < count; ++r) {
+      for (int64_t p = 0; p < kPanels; ++p) {
+        const int64_t at = (r * kPanels + p) * kPanel;
+        const f32x16 up = n_matrices == 2 ? load(c[1] + at) : zero();
+        write_panel<F32Product>(args, first + r, (panel + p) * kPanel, load(c[0] + at), up);
+      }
+    }
+  }
+}
+
+template <const BlockLayout& kLayout>
+void block_linear(const LinearArgs& args,
+                  int64_t row_begin,
+                  int64_t row_end,
+                  int64_t panel_begin,
+                  int64_t panel_end) {
+  int64_t panel = panel_begin;
+  for (; panel + kBlockPanels <= panel_end; panel += kBlockPanels) {
+    block_panels<kLayout, kBlockPanels>(args, row_begin, row_end, panel);
+  }
+  for (; panel < panel_end; ++panel) block_panels<kLayout, 1>(args, row_begin, row_end, panel);
+}
+
+constexpr BlockKernels kBlockKernels = {
+    .q4_0 = block_linear<kQ4_0>,
+    .q4_1 = block_linear<kQ4_1>,
+    .q5_0 = block_linear<kQ5_0>,
+    .q5_1 = block_linear<kQ5_1>,
+    .q8_0 = block_linear<kQ8_0>,
+    .q4_k = block_linear<kQ4_K>,
+    .q5_k = block_linear<kQ5_K>,
+    .q6_k = block_linear<kQ6_K>,
+    .affine4 = block_linear<kAffine4>,
+    .affine8 = block_linear<kAffine8>,
+};
+
+// ---- activations --------------------------------------------------------------------------------
+
+// A row of floats as activation_row_bytes(n_in) says. n is a multiple of 32. Rounded to nearest, ties
+// to even. What is NaN or infinite makes the scale of its 32 NaN.
+void quantise_row(uint8_t* out, const float* x, int64_t n) {
+  auto* groups = reinterpret_cast<ActivationGroup*>(out + n);
+  const f32x16 magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  for (int64_t g = 0; g < n / kBlockGroup; ++g) {
+    const f32x16 a = load(x + g * kBlockGroup), b = load(x + g * kBlockGroup + 16);
+    const f32x16 largest = max_of(max_of(a, zero() - a), max_of(b, zero() - b));
+    const float invalid = sum(a * zero() + b * zero());  // 0, or NaN
+    const float maximum = max_lane(largest);
+    const float inverse = maximum > 0 ? 127.0f / maximum : 0.0f;
+    ActivationGroup group;
+    group.scale = maximum / 127.0f + invalid;
+    const f32x16 halves[2] = {a, b};
+    for (int h = 0; h < 2; ++h) {
+      const i32x16 q = as_int(fma(halves[h], splat(inverse), magic)) - as_int(magic);
+      alignas(64) int32_t lane[16];
+      store_int(lane, q);
+      int32_t total = 0;
+      for (int i = 0; i < 16; ++i) {
+        total += static_cast<int8_t>(lane[i]);
+        out[g * kBlockGroup + 16 * h + i] = static_cast<uint8_t>(lane[i]);
+      }
+      group.sum[h] = total;
+    }
+    group.scaled_sum = group.scale * static_cast<float>(group.sum[0] + group.sum[1]);
+    groups[g] = group;
+  }
+}
+
+}  // namespace
+}  // namespace qwen3::cpu
