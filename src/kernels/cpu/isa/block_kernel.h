@@ -29,21 +29,24 @@ QWEN3_INLINE f32x16 to_float(i32x16 a) {
   return out;
 }
 
-using UnsignedBytes = uint8_t __attribute__((vector_size(kLanes), aligned(1), may_alias));
-using SignedBytes = int8_t __attribute__((vector_size(kLanes), aligned(1), may_alias));
-
 // Sixteen bytes as dwords.
 QWEN3_INLINE i32x16 load_unsigned(const uint8_t* p) {
-  const auto* bytes = reinterpret_cast<const UnsignedBytes*>(p);
-  i32x16 out;
-  for (int i = 0; i < kRegisters; ++i) out.r[i] = __builtin_convertvector(bytes[i], RegInt);
-  return out;
+#if defined(__AVX512F__)
+  return {{(RegInt)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))}};
+#else
+  alignas(64) int32_t lane[16];
+  for (int i = 0; i < 16; ++i) lane[i] = p[i];
+  return load_int(lane);
+#endif
 }
 QWEN3_INLINE i32x16 load_signed(const uint8_t* p) {
-  const auto* bytes = reinterpret_cast<const SignedBytes*>(p);
-  i32x16 out;
-  for (int i = 0; i < kRegisters; ++i) out.r[i] = __builtin_convertvector(bytes[i], RegInt);
-  return out;
+#if defined(__AVX512F__)
+  return {{(RegInt)_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))}};
+#else
+  alignas(64) int32_t lane[16];
+  for (int i = 0; i < 16; ++i) lane[i] = static_cast<int8_t>(p[i]);
+  return load_int(lane);
+#endif
 }
 
 QWEN3_INLINE f32x16 load_halves(const uint8_t* p) {
@@ -221,11 +224,6 @@ __attribute__((noinline)) void block_tile(float* c,
     unrolled<F::kParts>([&](auto part_index) __attribute__((always_inline)) {
       constexpr int part = decltype(part_index)::value;
       i32x16 dots[kChains][kRows][kPanels];
-      for (int r = 0; r < kRows; ++r) {
-        for (int p = 0; p < kPanels; ++p) {
-          for (int k = 0; k < kChains; ++k) dots[k][r][p] = splat_int(0);
-        }
-      }
       unrolled<kSteps>([&](auto step_index) __attribute__((always_inline)) {
         constexpr int s = decltype(step_index)::value;
         constexpr int step = part * kSteps + s;
@@ -236,7 +234,8 @@ __attribute__((noinline)) void block_tile(float* c,
           __builtin_memcpy(&four, x[r] + g * kBlockGroup + 4 * step, 4);
           const FourInputs inputs = broadcast(four);
           for (int p = 0; p < kPanels; ++p) {
-            dots[s % kChains][r][p] = dot(dots[s % kChains][r][p], w[p], inputs);
+            const i32x16 before = s < kChains ? splat_int(0) : dots[s % kChains][r][p];
+            dots[s % kChains][r][p] = dot(before, w[p], inputs);
           }
         }
       });
