@@ -92,8 +92,21 @@ const SourceTensor* find_fused(const TensorSource& files, const std::string& nam
   return tensor != nullptr ? tensor : files.find(name + ".weight");
 }
 
+// mlx-lm stores all experts of a projection in one tensor beside the router: "mlp.switch_mlp.up_proj".
+std::string stacked_name(const WeightSlot& slot) {
+  const std::string mlp = slot.name.substr(0, slot.name.rfind('.'));
+  return fmt::format("{}.switch_mlp.{}.weight", mlp, slot.projection);
+}
+
 std::vector<Source> expert_sources(const TensorSource& files, const WeightSlot& slot) {
   const int64_t n_experts = slot.shape[0], out = slot.shape[1], in = slot.shape[2];
+  const std::string stacked = stacked_name(slot);
+  if (const SourceTensor* all = files.find(stacked)) {
+    check_shape(*all, stacked, {n_experts, out, in});
+    std::vector<Source> sources;
+    for (int64_t e = 0; e < n_experts; ++e) sources.push_back({all, e * out});
+    return sources;
+  }
   const bool down = slot.projection == "down_proj";
   std::vector<Source> sources;
   const std::string fused_name = slot.name + (down ? ".down_proj" : ".gate_up_proj");
