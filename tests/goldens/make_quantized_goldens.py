@@ -204,11 +204,13 @@ def awq():
     for name, group, more in (("awq", 32, {}), ("awq_old_spelling", 64, {"w_bit": 4, "q_group_size": 64}),
                               ("awq_group16", 16, {})):
         tensors, matrices = {}, {}
-        for module, shape in {"a": (48, 128), "b": (8, 64)}.items():
+        for module, shape in {"a": (64, 128), "b": (32, 64)}.items():
             weight = draw(name + module, shape)
             scales, zeros = grid(weight, group, 4, 0, 15)
+            s, z = (x.repeat_interleave(group, 1) for x in (scales, zeros))
+            weight = ((weight / s + z).round().clamp(0, 15) - z) * s  # from_linear does not clamp
             made = gemm.WQLinear_GEMM.from_linear(
-                linear_of(weight.half()), 4, group, scales=scales.T.contiguous(),
+                linear_of(weight), 4, group, scales=scales.T.contiguous(),
                 zeros=zeros.T.contiguous())
             values = gemm.dequantize_gemm(made.qweight, made.qzeros, made.scales.float(), 4, group).T
             tensors |= {f"{module}.{part}": getattr(made, part) for part in ("qweight", "qzeros", "scales")}
@@ -309,7 +311,6 @@ def mlx():
 
     for bits in (2, 3, 4, 5, 6, 8):
         tensors, matrices = {}, {}
-        other = {"group_size": 32, "bits": 8}
         modules = {"a": ((20, 128), 64, bits), "own": ((8, 64), 32, 8)}
         if bits == 4:
             modules["stack"] = ((3, 10, 64), 64, 4)
@@ -323,7 +324,7 @@ def mlx():
                 tensors[f"{module}.{part}"] = to_torch(array)
             kind = "int4" if n <= 4 else "int8"
             matrices[module] = (np.array(values), kind)
-        entry = {"group_size": 64, "bits": bits, "mode": "affine", "own": other}
+        entry = {"group_size": 64, "bits": bits, "mode": "affine", "own": {"group_size": 32, "bits": 8}}
         config = {"quantization": entry}
         if bits != 4:
             config["quantization_config"] = entry
