@@ -64,6 +64,11 @@ std::map<std::string, std::vector<std::string>> read_index(const fs::path& path)
   return tensors_of_file;
 }
 
+bool is_head(std::string_view name) {
+  if (name.starts_with(kPrefix)) name.remove_prefix(kPrefix.size());
+  return name == "lm_head.weight";
+}
+
 // Takes the entry's shape.
 SourceTensor make_tensor(SafetensorsEntry& entry, const InputFile& file) {
   return {parse_dtype(entry.dtype).value_or(WeightType::f32),
@@ -127,6 +132,8 @@ void Checkpoint::add_file(const fs::path& path, const std::vector<std::string>* 
   for (SafetensorsEntry& entry : entries) by_name.emplace(entry.name, &entry);
   for (const std::string& name : *wanted) {
     const auto it = by_name.find(name);
+    // Tools that untie and tie again leave it in the index; a tied model does not need it.
+    if (it == by_name.end() && config_.tie_word_embeddings && is_head(name)) continue;
     QWEN3_CHECK(it != by_name.end(),
                 ErrorKind::corrupt_file,
                 "{}: expected tensor {} as the index says, got none; are index and shards from the "
