@@ -19,7 +19,7 @@ namespace {
 
 constexpr int64_t kBlock = 32;
 // Of rows put together in one go where a file has columns first.
-constexpr int64_t kStripBytes = int64_t{16} << 20;
+constexpr int64_t kStripBytes = int64_t{4} << 20;
 // Columns turned at a time: 64 bytes of a row are a cache line.
 constexpr int64_t kTile = 64;
 // Element j of a word of AWQ is this nibble of it.
@@ -109,6 +109,14 @@ std::byte* put_block(std::byte* to, WeightType type, const Shared& shared, const
 void unpack_bits(uint8_t* to, const uint8_t* stream, int64_t n, int bits) {
   if (bits == 8) {
     std::memcpy(to, stream, size_of(n));
+    return;
+  }
+  if (bits == 4) {
+    for (int64_t i = 0; i < n / 2; ++i) {
+      to[2 * i] = stream[i] & 15;
+      to[2 * i + 1] = stream[i] >> 4;
+    }
+    if (n % 2 != 0) to[n - 1] = stream[n / 2] & 15;
     return;
   }
   const int mask = (1 << bits) - 1;
@@ -294,22 +302,7 @@ void ColumnMajor::read_numbers(int64_t first_row, int64_t n_rows, uint8_t* to) c
   const int64_t n_columns = matrix().n_columns;
   const int bits = matrix().bits, per_word = 32 / bits;
   const uint32_t mask = (1u << bits) - 1;
-  if (layout_.awq) {
-    const WordRange range = words_of(first_row, n_rows, per_word);
-    const auto words = read_strip(layout_.numbers, n_columns, matrix().n_rows / per_word, range);
-    for (int64_t tile = 0; tile < n_columns; tile += kTile) {
-      const int64_t end = std::min(tile + kTile, n_columns);
-      for (int64_t row = 0; row < n_rows; ++row) {
-        const int64_t at = first_row + row - range.begin * per_word;
-        const int shift = 4 * kAwqNibble[size_of(at % per_word)];
-        const uint32_t* word = words.data() + at / per_word;
-        for (int64_t i = tile; i < end; ++i) {
-          to[row * n_columns + i] = static_cast<uint8_t>(word[i * range.count] >> shift & 15);
-        }
-      }
-    }
-    return;
-  }
+  if (layout_.awq) return read_awq_numbers(first_row, n_rows, to);
   const int64_t n_words = n_columns / per_word;
   const auto words = read_strip(layout_.numbers, n_words, matrix().n_rows, {first_row, n_rows});
   for (int64_t tile = 0; tile < n_words; tile += kTile / per_word) {
@@ -319,6 +312,28 @@ void ColumnMajor::read_numbers(int64_t first_row, int64_t n_rows, uint8_t* to) c
       for (int64_t i = tile; i < end; ++i) {
         const uint32_t word = words[size_of(i * n_rows + row)];
         for (int j = 0; j < per_word; ++j) *q++ = static_cast<uint8_t>(word >> (bits * j) & mask);
+      }
+    }
+  }
+}
+
+// A word has a column of eight rows: they are turned in tiles of 8 rows.
+void ColumnMajor::read_awq_numbers(int64_t first_row, int64_t n_rows, uint8_t* to) const {
+  const int64_t n_columns = matrix().n_columns;
+  const WordRange range = words_of(first_row, n_rows, 8);
+  const auto words = read_strip(layout_.numbers, n_columns, matrix().n_rows / 8, range);
+  for (int64_t tile = 0; tile < n_columns; tile += kTile) {
+    const int64_t n = std::min(kTile, n_columns - tile);
+    for (int64_t w = 0; w < range.count; ++w) {
+      uint8_t turned[8][kTile];
+      for (int64_t i = 0; i < n; ++i) {
+        const uint32_t word = words[size_of((tile + i) * range.count + w)];
+        for (size_t j = 0; j < 8; ++j) turned[j][i] = word >> (4 * kAwqNibble[j]) & 15;
+      }
+      for (int64_t j = 0; j < 8; ++j) {
+        const int64_t row = (range.begin + w) * 8 + j - first_row;
+        if (row < 0 || row >= n_rows) continue;
+        std::memcpy(to + row * n_columns + tile, turned[j], size_of(n));
       }
     }
   }

@@ -108,6 +108,7 @@ class ColumnMajor final : public QuantizedRows {
 
  private:
   void read_numbers(int64_t first_row, int64_t n_rows, uint8_t* to) const override;
+  void read_awq_numbers(int64_t first_row, int64_t n_rows, uint8_t* to) const;
   Groups read_groups(int64_t first_row, int64_t n_rows) const override;
 
   Layout layout_;
