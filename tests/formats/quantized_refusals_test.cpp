@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "formats/quantized_fixture.h"
@@ -244,6 +246,60 @@ TEST(QuantizedRefusals, ModulesOfMlxThatContradictTheirEntry) {
                kCorrupt,
                "tensor plain.weight: expected quantised numbers, as",
                "got BF16");
+}
+
+// Files changed at random: refused, or read to the end; never anything else.
+TEST(QuantizedRefusals, DamagedFilesAreRefusedOrRead) {
+  uint64_t state = 1;
+  const auto below = [&](size_t n) {
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    return static_cast<size_t>(state >> 33) % n;
+  };
+  constexpr const char* kDtypes[] = {
+      "I8", "U8", "F8_E4M3", "F8_E8M0", "BF16", "F16", "I32", "F32", "I64"};
+  constexpr int64_t kBytes[] = {1, 1, 1, 1, 2, 2, 4, 4, 8};
+  int n_refused = 0, n_read = 0;
+  const QuantizedDir dir;
+  for (int round = 0; round < 3000; ++round) {
+    QuantizedGolden golden = quantized_goldens()[below(quantized_goldens().size())];
+    auto it = golden.tensors.begin();
+    std::advance(it, below(golden.tensors.size()));
+    RawTensor& tensor = it->second;
+    const size_t dtype = below(std::size(kDtypes));
+    switch (below(4)) {
+      case 0:  // other numbers
+        for (int i = 0; i < 8; ++i)
+          tensor.bytes[below(tensor.bytes.size())] = static_cast<char>(below(256));
+        break;
+      case 1:  // another dtype and, for it, another shape
+        tensor.dtype = kDtypes[dtype];
+        tensor.bytes.resize(tensor.bytes.size() / 8 * 8);
+        tensor.shape = {static_cast<int64_t>(tensor.bytes.size()) / kBytes[dtype]};
+        if (below(2) == 0) tensor.shape.insert(tensor.shape.begin(), 1);
+        break;
+      case 2:  // a row fewer
+        if (tensor.shape.empty() || tensor.shape[0] < 2) continue;
+        tensor.bytes.resize(tensor.bytes.size() / static_cast<size_t>(tensor.shape[0]) *
+                            static_cast<size_t>(tensor.shape[0] - 1));
+        --tensor.shape[0];
+        break;
+      default:  // dimensions changed about
+        if (tensor.shape.size() < 2) continue;
+        std::swap(tensor.shape[0], tensor.shape[1]);
+    }
+    try {
+      const Checkpoint checkpoint = dir.open(golden);
+      for (const auto& [name, found] : checkpoint.tensors()) {
+        if (found.rows != nullptr) numbers_of(found);
+      }
+      ++n_read;
+    } catch (const Error& e) {
+      EXPECT_EQ(static_cast<int>(e.kind()), static_cast<int>(kCorrupt)) << e.what();
+      ++n_refused;
+    }
+  }
+  EXPECT_GT(n_refused, 1000);
+  EXPECT_GT(n_read, 300);
 }
 
 }  // namespace
