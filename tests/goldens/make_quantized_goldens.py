@@ -316,10 +316,12 @@ def mlx():
             modules["stack"] = ((3, 10, 64), 64, 4)
         for module, (shape, group, n) in modules.items():
             weight = mx.array(draw(f"mlx{bits}{module}", shape).numpy())
-            dtype = {2: mx.float16, 3: mx.float32}.get(bits, mx.bfloat16)
+            dtype = mx.float16 if bits == 2 else mx.bfloat16
             w, scales, biases = mx.quantize(weight.astype(dtype), group_size=group, bits=n)
             values = mx.dequantize(w, scales.astype(mx.float32), biases.astype(mx.float32),
                                    group_size=group, bits=n)
+            if bits == 3:  # the same numbers, stored wider: with longer ones a fused multiply-add would show
+                scales, biases = scales.astype(mx.float32), biases.astype(mx.float32)
             for part, array in (("weight", w), ("scales", scales), ("biases", biases)):
                 tensors[f"{module}.{part}"] = to_torch(array)
             kind = "int4" if n <= 4 else "int8"
