@@ -17,6 +17,22 @@ void require(bool condition) {
   if (!condition) std::abort();
 }
 
+void check_quantization(const QuantizationConfig& q) {
+  require(q.bits == 4 || q.bits == 8);
+  require(q.group_size == kWholeRow || (q.group_size >= 1 && q.group_size <= 1 << 20));
+  require((q.block_rows == 0) == (q.block_columns == 0));
+  require(q.block_rows >= 0 && q.block_rows <= 1 << 20 && q.block_columns <= 1 << 20);
+  require(q.method == QuantMethod::none || q.refusal.empty());
+  require(q.refusal.find('\n') == q.refusal.npos && q.refusal.size() <= 1000);
+  const auto check = [](const MlxParameters& p) {
+    require(p.bits >= 2 && p.bits <= 8 && p.bits != 7 && p.group_size >= 1);
+  };
+  if (q.method == QuantMethod::mlx) check(q.mlx);
+  for (const auto& [module, parameters] : q.mlx_modules) {
+    if (q.method == QuantMethod::mlx && parameters) check(*parameters);
+  }
+}
+
 void check_config(std::string_view text) {
   const HfConfig c = parse_hf_config(text, "fuzz");
   const auto n_layers = static_cast<size_t>(c.num_hidden_layers);
@@ -29,6 +45,7 @@ void check_config(std::string_view text) {
   require(c.num_experts_per_tok <= c.num_experts);
   require((c.model_type == ModelType::qwen3_moe) == (c.num_experts > 0));
   for (const int32_t id : c.eos_token_ids) require(id >= 0);
+  check_quantization(c.quantization);
 }
 
 void check_generation_config(std::string_view text) {

@@ -119,6 +119,10 @@ class Text {
   // Ids at and above this are padding rows of the head: pass as EngineOptions::n_real_tokens.
   int64_t n_tokens() const;
   bool has_chat_template() const;
+  // The token that ends a turn, as tokenizer_config.json has it (`eos_token`): finetunes of base models
+  // may have it nowhere else. Pass as EngineOptions::eos_token_ids. Nothing if none is named, or the
+  // name is no token.
+  std::optional<int32_t> eos_token_id() const;
 
   struct Impl;  // inside chat/ only
 

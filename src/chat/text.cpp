@@ -121,6 +121,11 @@ std::string Text::decode(std::span<const int32_t> ids) const {
 
 int64_t Text::n_tokens() const { return impl_->tokenizer.size(); }
 
+std::optional<int32_t> Text::eos_token_id() const {
+  const std::optional<std::string>& token = impl_->chat_config.special_tokens.eos_token;
+  return token ? impl_->tokenizer.token_to_id(*token) : std::nullopt;
+}
+
 bool Text::has_chat_template() const { return impl_->chat_config.chat.has_value(); }
 
 AnswerStream Text::answer(const AnswerOptions& options) const {

@@ -54,14 +54,20 @@ std::shared_ptr<Model> load_model(const ModelOptions& options,
   return Model::load(directory, load);
 }
 
+void tell_engine(EngineOptions& engine, const Text* text) {
+  if (text == nullptr) return;
+  engine.n_real_tokens = text->n_tokens();
+  if (const auto id = text->eos_token_id()) engine.eos_token_ids = {*id};
+}
+
 std::unique_ptr<Engine> start_engine(const std::shared_ptr<Model>& model,
                                      const ModelOptions& options,
-                                     int64_t n_real_tokens) {
+                                     const Text* text) {
   check_context(options, model->shape());
   EngineOptions engine;
   engine.max_model_len = options.context;
   engine.max_sequences = 1;
-  engine.n_real_tokens = n_real_tokens;
+  tell_engine(engine, text);
   return std::make_unique<Engine>(model, engine);
 }
 

@@ -14,6 +14,7 @@
 #include "cli/signals.h"
 #include "qwen3/engine.h"
 #include "qwen3/model.h"
+#include "qwen3/text.h"
 
 namespace qwen3::cli {
 
@@ -30,10 +31,13 @@ void check_context(const ModelOptions& options, const ModelShape& shape);
 // Throws Error{invalid_argument} for an id that is not in [0, n_tokens). `option` gave the ids.
 void check_ids(std::span<const int32_t> ids, int64_t n_tokens, std::string_view option);
 
-// An engine for one sequence at a time. n_real_tokens as in EngineOptions.
+// What the engine has to know of the text that it is for; null: nothing.
+void tell_engine(EngineOptions& engine, const Text* text);
+
+// An engine for one sequence at a time, for that text.
 std::unique_ptr<Engine> start_engine(const std::shared_ptr<Model>& model,
                                      const ModelOptions& options,
-                                     int64_t n_real_tokens);
+                                     const Text* text);
 
 struct Outcome {
   std::vector<int32_t> ids;  // new tokens, end token included

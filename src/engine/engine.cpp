@@ -1,7 +1,9 @@
 // Engine: EngineCore over a Model, sized by the memory plan.
 #include "qwen3/engine.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "engine/engine_core.h"
@@ -11,6 +13,21 @@
 
 namespace qwen3 {
 namespace {
+
+std::vector<int32_t> end_tokens(const Model& model, const EngineOptions& o) {
+  std::vector<int32_t> ids = model.generation_defaults().eos_token_ids;
+  for (const int32_t id : o.eos_token_ids) {
+    QWEN3_CHECK(
+        id >= 0 && id < model.info().vocab_size,
+        ErrorKind::invalid_argument,
+        "eos_token_ids: expected ids below the model's vocab_size {}, got {}; is the tokenizer of "
+        "another model?",
+        model.info().vocab_size,
+        id);
+    if (std::ranges::find(ids, id) == ids.end()) ids.push_back(id);
+  }
+  return ids;
+}
 
 CoreOptions core_options(const Model& model, const EngineOptions& o, const MemoryPlan& plan) {
   const int64_t vocab_size = model.info().vocab_size;
@@ -31,7 +48,7 @@ CoreOptions core_options(const Model& model, const EngineOptions& o, const Memor
                      .has_head = static_cast<bool>(impl_of(model).weights.lm_head.weight)},
           .max_waiting = o.max_waiting,
           .max_waiting_tokens = o.max_waiting_tokens,
-          .eos_token_ids = model.generation_defaults().eos_token_ids,
+          .eos_token_ids = end_tokens(model, o),
           .on_step = o.on_step};
 }
 

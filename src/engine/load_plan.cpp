@@ -41,6 +41,15 @@ LoadPlan plan_load(const std::filesystem::path& directory, const LoadOptions& op
   const std::filesystem::path path = directory / "config.json";
   LoadPlan plan =
       begin_plan(parse_hf_config(read_text_file(path, kMaxConfigBytes), path.string()), options);
+  const QuantizationConfig& quantization = plan.config.quantization;
+  QWEN3_CHECK(
+      !quantization.present(),
+      ErrorKind::unsupported,
+      "{}: {}: what quantised weights take is in their files only, and random ones are never "
+      "quantised; give the whole checkpoint, or take {} out of config.json",
+      path.string(),
+      quantization.key,
+      quantization.key);
   plan.weight_type = random_type(parse_weights_dtype(options.dtype), plan.config);
   plan.weight_bytes = weights_bytes(plan.config, *plan.backend, plan.weight_type);
   return plan;

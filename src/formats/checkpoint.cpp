@@ -7,6 +7,7 @@
 #include "base/embedded_files.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "formats/quantized/assemble.h"
 #include "formats/safetensors.h"
 
 namespace qwen3 {
@@ -63,6 +64,11 @@ std::map<std::string, std::vector<std::string>> read_index(const fs::path& path)
   return tensors_of_file;
 }
 
+bool is_head(std::string_view name) {
+  if (name.starts_with(kPrefix)) name.remove_prefix(kPrefix.size());
+  return name == "lm_head.weight";
+}
+
 // Takes the entry's shape.
 SourceTensor make_tensor(SafetensorsEntry& entry, const InputFile& file) {
   return {parse_dtype(entry.dtype).value_or(WeightType::f32),
@@ -88,25 +94,28 @@ Checkpoint Checkpoint::open(const fs::path& directory) {
   if (const auto text = read_text_file_if_there(generation, kMaxConfigBytes)) {
     checkpoint.generation_config_ = parse_generation_config(*text, generation.string());
   }
+  checkpoint.open_files(directory);
+  checkpoint.readers_ =
+      assemble_quantized(checkpoint.tensors_, checkpoint.config_, config.string());
+  return checkpoint;
+}
 
+void Checkpoint::open_files(const fs::path& directory) {
   const fs::path index = directory / "model.safetensors.index.json";
   if (file_exists(index)) {
     const auto tensors_of_file = read_index(index);
-    checkpoint.files_.reserve(tensors_of_file.size());  // tensors point at the elements
-    for (const auto& [file, tensors] : tensors_of_file) {
-      checkpoint.add_file(directory / file, &tensors);
-    }
-    return checkpoint;
+    files_.reserve(tensors_of_file.size());  // tensors point at the elements
+    for (const auto& [file, tensors] : tensors_of_file) add_file(directory / file, &tensors);
+    return;
   }
   const fs::path single = directory / "model.safetensors";
   QWEN3_CHECK(file_exists(single),
               ErrorKind::not_found,
               "{}: expected model.safetensors or model.safetensors.index.json, got neither; is the "
               "download complete?",
-              checkpoint.name_);
-  checkpoint.files_.reserve(1);
-  checkpoint.add_file(single, nullptr);
-  return checkpoint;
+              name_);
+  files_.reserve(1);
+  add_file(single, nullptr);
 }
 
 void Checkpoint::add_file(const fs::path& path, const std::vector<std::string>* wanted) {
@@ -123,6 +132,8 @@ void Checkpoint::add_file(const fs::path& path, const std::vector<std::string>* 
   for (SafetensorsEntry& entry : entries) by_name.emplace(entry.name, &entry);
   for (const std::string& name : *wanted) {
     const auto it = by_name.find(name);
+    // Tools that untie and tie again leave it in the index; a tied model does not need it.
+    if (it == by_name.end() && config_.tie_word_embeddings && is_head(name)) continue;
     QWEN3_CHECK(it != by_name.end(),
                 ErrorKind::corrupt_file,
                 "{}: expected tensor {} as the index says, got none; are index and shards from the "
@@ -141,7 +152,7 @@ const SourceTensor* Checkpoint::find(std::string_view name) const {
   }
   if (it == tensors_.end()) return nullptr;
   const SourceTensor& tensor = it->second;
-  QWEN3_CHECK(parse_dtype(tensor.file_dtype).has_value(),
+  QWEN3_CHECK(tensor.rows != nullptr || parse_dtype(tensor.file_dtype).has_value(),
               ErrorKind::unsupported,
               "{}: tensor {}: expected dtype BF16, F16 or F32, got {}; use the bfloat16 checkpoint "
               "of this model",

@@ -38,15 +38,7 @@ void read_identity(HfConfig& c, const JsonFields& f) {
     f.unsupported("model_type", "qwen3, qwen3_moe");
   }
   c.architectures = f.string_list("architectures");
-  if (const Json* quantization = f.find("quantization_config")) {
-    if (!quantization->is_object()) f.refuse("quantization_config", "an object or null");
-    const JsonFields q(*quantization, f.where(), "quantization_config.");
-    fail(ErrorKind::unsupported,
-         "{}: quantization_config: weights quantised by {} are not supported; use the bfloat16 "
-         "checkpoint of this model",
-         f.where(),
-         quote_for_message(q.optional_string("quant_method", Null::absent).value_or("?")));
-  }
+  c.quantization = parse_quantization(f);
   if (f.optional_string("hidden_act", Null::refused).value_or("silu") != "silu") {
     f.unsupported("hidden_act", "silu");
   }

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "formats/quantization_config.h"
 #include "qwen3/shape.h"
 #include "tensor/dtype.h"
 
@@ -25,11 +26,13 @@ struct HfConfig : ModelShape {
   DType dtype = DType::bf16;  // torch_dtype / dtype
   std::optional<int32_t> bos_token_id, pad_token_id;
   std::vector<int32_t> eos_token_ids;  // eos_token_id, one or several
+  QuantizationConfig quantization;
 };
 
 // `where` begins every message ("qwen3-8b/config.json"). Throws Error{corrupt_file} for missing,
 // ill-typed, out-of-range or inconsistent values, Error{unsupported} for values we do not implement
-// (hidden_act other than silu, another model_type, an unknown rope type, quantised checkpoints).
+// (hidden_act other than silu, another model_type, an unknown rope type); what is said of quantised
+// weights is held against the weights (QuantizationConfig::refusal).
 HfConfig parse_hf_config(std::string_view json, std::string_view where);
 
 // Sampling defaults that a checkpoint asks for; absent keys stay empty.

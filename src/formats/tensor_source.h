@@ -27,10 +27,11 @@ class RowReader {
 };
 
 struct SourceTensor {
-  WeightType type;              // only where the file's type is one of them; find() reports others
-  std::string_view file_dtype;  // as written, for ever
-  std::vector<int64_t> shape;   // PyTorch's order
-  int64_t begin = 0, n_bytes = 0;  // in `file`, rows one after the other
+  WeightType type;  // only where the file's type is one of them; find() reports others
+  // As written, for ever; of a matrix put together from several tensors, what its numbers are: "INT4".
+  std::string_view file_dtype;
+  std::vector<int64_t> shape;      // PyTorch's order
+  int64_t begin = 0, n_bytes = 0;  // in `file`, rows one after the other; with all its parts
   const InputFile* file = nullptr;
   const RowReader* rows =
       nullptr;  // if there is one, `begin` only says where most of the data lies
@@ -45,7 +46,8 @@ class TensorSource {
   // The tensor of that Hugging Face name, with or without the "model." prefix; nullptr if there is
   // none. Throws Error{unsupported} if its type is none that can be loaded.
   virtual const SourceTensor* find(std::string_view name) const = 0;
-  // All tensors by their names as written in the files.
+  // All tensors by their names as written in the files; what quantised matrices consist of is one
+  // tensor "<module>.weight".
   virtual const std::unordered_map<std::string, SourceTensor>& tensors() const = 0;
   // Throws Error{corrupt_file} if a file is no longer the one that was opened.
   virtual void check_unchanged() const = 0;

@@ -16,7 +16,9 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "model/parallel_jobs.h"
+#include "model/tied_head.h"
 #include "model/unused_tensors.h"
 #include "model/weight_slots.h"
 #include "tensor/blocks.h"
@@ -71,10 +73,32 @@ void check_shape(const SourceTensor& tensor,
               to_text(tensor.shape));
 }
 
+constexpr std::string_view kEmbedTokens =
+    "embed_tokens.weight";  // the first tensor that is looked for
+
+// Programs that save a model from inside another object put that one's name before every tensor's:
+// torch.compile "_orig_mod.", PEFT "base_model.model.".
+void refuse_prefix(const TensorSource& files) {
+  for (const auto& [name, tensor] : files.tensors()) {
+    if (!name.ends_with(fmt::format(".{}", kEmbedTokens))) continue;
+    std::string_view prefix = std::string_view(name).substr(0, name.size() - kEmbedTokens.size());
+    if (prefix.ends_with(".model.")) prefix.remove_suffix(std::string_view("model.").size());
+    fail(ErrorKind::not_found,
+         "{}: tensor {}: expected the name model.{}, got a prefix before it; take \"{}\" off the "
+         "names of "
+         "all tensors, or save the inner model alone",
+         tensor.file->name(),
+         quote_for_message(name),
+         kEmbedTokens,
+         quote_for_message(prefix));
+  }
+}
+
 const SourceTensor& require(const TensorSource& files,
                             const std::string& name,
                             const std::vector<int64_t>& shape) {
   const SourceTensor* tensor = files.find(name);
+  if (tensor == nullptr && name.ends_with(kEmbedTokens)) refuse_prefix(files);
   QWEN3_CHECK(tensor != nullptr,
               ErrorKind::not_found,
               "{}: tensor {}: expected shape {}, got no such tensor; is config.json from another "
@@ -92,8 +116,21 @@ const SourceTensor* find_fused(const TensorSource& files, const std::string& nam
   return tensor != nullptr ? tensor : files.find(name + ".weight");
 }
 
+// mlx-lm stores all experts of a projection in one tensor beside the router: "mlp.switch_mlp.up_proj".
+std::string stacked_name(const WeightSlot& slot) {
+  const std::string mlp = slot.name.substr(0, slot.name.rfind('.'));
+  return fmt::format("{}.switch_mlp.{}.weight", mlp, slot.projection);
+}
+
 std::vector<Source> expert_sources(const TensorSource& files, const WeightSlot& slot) {
   const int64_t n_experts = slot.shape[0], out = slot.shape[1], in = slot.shape[2];
+  const std::string stacked = stacked_name(slot);
+  if (const SourceTensor* all = files.find(stacked)) {
+    check_shape(*all, stacked, {n_experts, out, in});
+    std::vector<Source> sources;
+    for (int64_t e = 0; e < n_experts; ++e) sources.push_back({all, e * out});
+    return sources;
+  }
   const bool down = slot.projection == "down_proj";
   std::vector<Source> sources;
   const std::string fused_name = slot.name + (down ? ".down_proj" : ".gate_up_proj");
@@ -341,6 +378,7 @@ Weights load_weights(const TensorSource& files,
       n_threads >= 1, ErrorKind::invalid_argument, "threads: expected >= 1, got {}", n_threads);
   Weights weights;
   const LoadList list = list_loads(files, backend, dtype, weights);
+  check_tied_head(files, n_threads);
   allocate(weights, list.slots, list.types, backend, files.name());
   std::vector<Job> jobs;
   for (size_t i = 0; i < list.slots.size(); ++i) {

@@ -16,6 +16,7 @@
 #include "engine/evaluate.h"
 #include "engine/model_impl.h"
 #include "engine/sampler.h"
+#include "support/expect_error.h"
 #include "support/load_model.h"
 #include "support/temp_dir.h"
 
@@ -210,6 +211,45 @@ TEST(Model, TellsWhatItIs) {
   EXPECT_THROW(Model::load(kModels / "no_such_model"), Error);
   EXPECT_THROW(Model::load(kModels / "dense", {.backend = "abacus"}), Error);
   EXPECT_THROW(Model::load(kModels / "dense", {.dtype = "float8"}), Error);
+}
+
+// The end token that only the tokenizer knows of.
+TEST(Engine, EndsAtTheEndTokensOfItsOptionsToo) {
+  const auto model = load("dense", "reference");
+  const auto generated = [&](std::vector<int32_t> eos, bool ignore_eos) {
+    Engine engine(model,
+                  {.kv_dtype = "float32", .max_sequences = 1, .eos_token_ids = std::move(eos)});
+    auto stream =
+        engine.submit({.prompt_ids = {15, 3},
+                       .sampling = {.temperature = 0, .max_tokens = 6, .ignore_eos = ignore_eos}});
+    std::vector<int32_t> ids;
+    while (const auto event = stream.next()) {
+      if (event->token_id >= 0) ids.push_back(event->token_id);
+    }
+    return ids;
+  };
+  const std::vector<int32_t> all = generated({}, true);
+  ASSERT_EQ(all.size(), 6u);
+  const int32_t end = all[2];
+  const auto first = std::ranges::find(all, end) - all.begin();
+  const std::vector<int32_t> short_one(all.begin(), all.begin() + first + 1);
+  EXPECT_EQ(generated({end}, false), short_one);
+  EXPECT_EQ(generated({end}, true), all);
+  EXPECT_ERROR(Engine(model, {.eos_token_ids = {static_cast<int32_t>(model->info().vocab_size)}}),
+               ErrorKind::invalid_argument,
+               "eos_token_ids: expected ids below the model's vocab_size");
+}
+
+// Random weights are never quantised: a config that says how others are is no plan for them.
+TEST(Model, RandomWeightsOfAQuantisedConfigAreRefused) {
+  const test::TempDir directory;
+  directory.write("config.json", R"({"model_type": "qwen3", "vocab_size": 64, "hidden_size": 16,
+      "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+      "num_key_value_heads": 1, "head_dim": 8, "max_position_embeddings": 64, "rope_theta": 10000.0,
+      "quantization": {"group_size": 64, "bits": 4}})");
+  EXPECT_ERROR(Model::load(directory.path(), {.backend = "reference", .random_weights = true}),
+               ErrorKind::unsupported,
+               "config.json: quantization: what quantised weights take is in their files only");
 }
 
 std::vector<int32_t> counting_ids(int32_t n) {

@@ -122,6 +122,16 @@ TEST_F(CheckpointTest, WhatIsMissingIsNamed) {
   EXPECT_ERROR(open(), kNotFound, "config.json: cannot open");
 }
 
+// Tools that untie a model and tie it again leave the head in the index.
+TEST_F(CheckpointTest, ATiedModelNeedsNoHeadThatItsIndexLists) {
+  write_weights("shard.safetensors", {floats("a")});
+  write_index(R"({"a":"shard.safetensors","lm_head.weight":"shard.safetensors"})");
+  EXPECT_EQ(open().names(), std::vector<std::string>{"a"});
+  dir_.write("config.json", official_config(official_models()[3], Spelling::transformers_4));
+  ASSERT_FALSE(official_models()[3].tied);
+  EXPECT_ERROR(open(), kCorrupt, "expected tensor lm_head.weight as the index says");
+}
+
 TEST_F(CheckpointTest, BrokenFilesAreNamed) {
   dir_.write("model.safetensors", "short");
   EXPECT_ERROR(open(), kCorrupt, "model.safetensors: expected a safetensors file, got 5 bytes");

@@ -266,14 +266,6 @@ TEST(HfConfig, UnsupportedValuesAreNamed) {
       parse(with(dense(), {{"hidden_act", "gelu"}})), kUnsupported, "hidden_act: \"gelu\"", "silu");
   EXPECT_ERROR(
       parse(with(dense(), {{"torch_dtype", "float64"}})), kUnsupported, "torch_dtype", "float64");
-  EXPECT_ERROR(
-      parse(with(dense(), {{"quantization_config", {{"quant_method", "awq"}, {"bits", 4}}}})),
-      kUnsupported,
-      "quantization_config",
-      "awq");
-  EXPECT_ERROR(parse(with(dense(), {{"quantization_config", Json::object()}})),
-               kUnsupported,
-               "quantization_config");
   EXPECT_ERROR(parse(with(dense(), {{"partial_rotary_factor", 0.5}})),
                kUnsupported,
                "partial_rotary_factor");

@@ -62,8 +62,7 @@ TEST_F(WeightsTest, TensorsWithoutAPlaceAreNamed) {
 TEST_F(WeightsTest, WhatPublishedCheckpointsStoreBesideTheModelIsPassedOver) {
   const StoredModel model{.tied = true};
   Tensors tensors = model.tensors();
-  for (const char* name : {"lm_head.weight",
-                           "model.layers.0.self_attn.rotary_emb.inv_freq",
+  for (const char* name : {"model.layers.0.self_attn.rotary_emb.inv_freq",
                            "model.rotary_emb.inv_freq",
                            "mtp.layers.0.mlp.up_proj.weight",
                            "model.mtp.norm.weight"}) {
@@ -74,6 +73,47 @@ TEST_F(WeightsTest, WhatPublishedCheckpointsStoreBesideTheModelIsPassedOver) {
   tensors["model.vision.weight"] = {{3}, DType::f32, {1, 2, 3}};
   write(model, tensors);
   EXPECT_ERROR(load(), kCorrupt, "tensor model.vision.weight", "has no use for");
+}
+
+// A finetuned head beside a flag that says there is none: neither is taken without a word.
+TEST_F(WeightsTest, AHeadOfATiedModelThatDiffersIsNamed) {
+  const StoredModel model{.tied = true, .vocab = 30'000};  // several pieces
+  const Tensors tensors = model.tensors();
+  for (const int64_t row : {int64_t{0}, int64_t{29'999}}) {
+    for (const DType dtype : {DType::bf16, DType::f32}) {
+      Tensors untied = tensors;
+      FileTensor& head = untied["lm_head.weight"] = tensors.at("model.embed_tokens.weight");
+      head.dtype = dtype;
+      head.values[static_cast<size_t>(row * kHidden + 5)] += 1;
+      write(model, untied);
+      for (const int n_threads : {1, 3}) {
+        EXPECT_ERROR(
+            load(*reference_, WeightsDType::as_stored, n_threads),
+            kCorrupt,
+            "model.safetensors: tensor lm_head.weight: expected the numbers of embed_tokens, as "
+            "tie_word_embeddings is true, got others from row " +
+                std::to_string(row) + " on",
+            "set tie_word_embeddings to false");
+      }
+    }
+  }
+  Tensors other = tensors;
+  other["lm_head.weight"] = {{3}, DType::bf16, {1, 2, 3}};
+  write(model, other);
+  EXPECT_ERROR(load(), kCorrupt, "tensor lm_head.weight", "got shape [3]");
+}
+
+TEST_F(WeightsTest, APrefixBeforeEveryNameIsNamed) {
+  const StoredModel model;
+  for (const std::string prefix : {"_orig_mod.", "base_model.model.", "module."}) {
+    Tensors renamed;
+    for (const auto& [name, tensor] : model.tensors()) renamed[prefix + name] = tensor;
+    write(model, renamed);
+    EXPECT_ERROR(load(),
+                 kNotFound,
+                 "model.safetensors: tensor " + prefix + "model.embed_tokens.weight",
+                 "take \"" + prefix + "\" off the names");
+  }
 }
 
 TEST_F(WeightsTest, EveryWrongShapeIsNamed) {

@@ -154,7 +154,7 @@ ExitCode run_chat(const ChatCliOptions& options) {
               "tokenizer_config.json; use qwen3 generate for a base model",
               directory.string());
   const std::shared_ptr<Model> model = load_model(options.model, options.output);
-  const std::unique_ptr<Engine> engine = start_engine(model, options.model, text.n_tokens());
+  const std::unique_ptr<Engine> engine = start_engine(model, options.model, &text);
   if (options.output.talk()) print_note(model_line(model->info(), *engine));
 
   ChatSettings settings{

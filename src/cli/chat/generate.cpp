@@ -100,7 +100,7 @@ ExitCode generate(const GenerateOptions& options) {
 
   const std::shared_ptr<Model> model = load_model(options.model, options.output);
   const std::unique_ptr<Engine> engine =
-      start_engine(model, options.model, text ? text->n_tokens() : 0);
+      start_engine(model, options.model, text ? &*text : nullptr);
   if (options.output.talk()) print_note(model_line(model->info(), *engine));
   if (options.ids) {
     check_ids(prompt_ids, text ? text->n_tokens() : model->info().vocab_size, "--ids");

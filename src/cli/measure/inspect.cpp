@@ -1,5 +1,6 @@
-// qwen3 inspect: what a checkpoint is and whether it fits, from its headers alone. A directory with
-// a config.json and no weights yet is enough for the plan.
+// qwen3 inspect: what a checkpoint is and whether it fits, from its headers alone (and a head stored
+// beside a flag that there is none, which is compared as loading does). A directory with a config.json
+// and no weights yet is enough for the plan.
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -19,6 +20,7 @@
 #include "cli/options.h"
 #include "engine/load_plan.h"
 #include "formats/checkpoint.h"
+#include "model/tied_head.h"
 #include "model/weights.h"
 
 namespace qwen3::cli {
@@ -52,6 +54,7 @@ Inspection look_at(const InspectOptions& options) {
   if (has_weights(directory)) {
     result.checkpoint.emplace(Checkpoint::open(directory));
     result.load = plan_load(*result.checkpoint, load);
+    check_tied_head(*result.checkpoint, result.load.backend->info().n_threads);
   } else {
     load.random_weights = true;
     result.load = plan_load(directory, load);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "cli/generation.h"
 #include "cli/serve/memory.h"
+#include "server/api/embedding_modules.h"
 
 namespace qwen3::cli {
 namespace {
@@ -20,6 +21,10 @@ constexpr int64_t kWaitingContexts = 4;
 LoadedModel load_served_model(const ServeOptions& options) {
   const std::filesystem::path directory = resolve_model(options.model.model);
   Text text = Text::load(directory);
+  const server::Task task = options.service.task == server::Task::automatic
+                                ? server::detect_task(directory)
+                                : options.service.task;
+  if (task == server::Task::embed) server::check_embedding_modules(directory);
   EngineOptions engine = options.engine;
   engine.max_model_len = options.model.context;
   const ServeMemory memory = plan_serve_memory(directory, options, engine);
@@ -29,15 +34,15 @@ LoadedModel load_served_model(const ServeOptions& options) {
       options.max_waiting_tokens.value_or(kWaitingContexts * memory.plan.max_model_len);
 
   const std::shared_ptr<Model> model = load_model(options.model, options.output);
-  engine.n_real_tokens = std::min(text.n_tokens(), model->info().vocab_size);
+  tell_engine(engine, &text);
+  engine.n_real_tokens = std::min(engine.n_real_tokens, model->info().vocab_size);
   server::ServedParts parts{
       .text = std::move(text),
       .generator = std::make_unique<server::EngineGenerator<Engine>>(model, engine),
       .defaults = model->generation_defaults(),
       .info = model->info(),
       .shape = model->shape(),
-      .task = options.service.task == server::Task::automatic ? server::detect_task(directory)
-                                                              : options.service.task};
+      .task = task};
   return {server::make_served_model(std::move(parts), options.service),
           memory.request_bytes,
           model_line(model->info()) + "\n" + memory_line(memory, options.engine.max_sequences)};

@@ -19,7 +19,7 @@ EngineOptions engine_options(const TraceOptions& options, const Trace& trace) {
   EngineOptions engine;
   engine.max_model_len = longest_sequence(options, trace);
   engine.max_sequences = 1;
-  engine.n_real_tokens = trace.text ? trace.text->n_tokens() : 0;
+  tell_engine(engine, trace.text ? &*trace.text : nullptr);
   return engine;
 }
 

@@ -41,6 +41,12 @@ class ApiModel : public ApiTest {
   std::shared_ptr<Model> model_;
 };
 
+// What a finetune of a base model has nowhere but in tokenizer_config.json.
+TEST(Text, KnowsTheEndTokenOfItsTokenizer) {
+  EXPECT_EQ(nano_text().eos_token_id(), tokenizer_of(nano_text()).token_to_id("<|im_end|>"));
+  EXPECT_TRUE(nano_text().eos_token_id());
+}
+
 TEST_F(ApiModel, AnswersAndUsesThePrefixCache) {
   const Reply first = ask("What is 3 + 4?");
   ASSERT_EQ(first.status, 200) << first.text;
