@@ -105,6 +105,13 @@ std::vector<Source> expert_sources(const TensorSource& files, const WeightSlot& 
     for (int64_t e = 0; e < n_experts; ++e) sources.push_back({fused, e * stride + first});
     return sources;
   }
+  // GGUF stacks gate_proj and up_proj apart.
+  const std::string stacked_name = fmt::format("{}.{}", slot.name, slot.projection);
+  if (const SourceTensor* stacked = find_fused(files, stacked_name)) {
+    check_shape(*stacked, stacked_name, {n_experts, out, in});
+    for (int64_t e = 0; e < n_experts; ++e) sources.push_back({stacked, e * out});
+    return sources;
+  }
   for (int64_t e = 0; e < n_experts; ++e) {
     const std::string name = fmt::format("{}.{}.{}.weight", slot.name, e, slot.projection);
     sources.push_back({&require(files, name, {out, in}), 0});
@@ -116,7 +123,14 @@ std::vector<Source> find_sources(const TensorSource& files, const WeightSlot& sl
   if (slot.kind == Kind::experts) return expert_sources(files, slot);
   std::vector<int64_t> shape;
   for (int i = 0; i < slot.shape.rank(); ++i) shape.push_back(slot.shape[i]);
-  return {{&require(files, slot.name, shape), 0}};
+  const SourceTensor& tensor = require(files, slot.name, shape);
+  QWEN3_CHECK(slot.kind != Kind::vector || is_plain(tensor.type),
+              ErrorKind::unsupported,
+              "{}: tensor {}: expected plain numbers, as norms and biases have them, got {}",
+              tensor.file->name(),
+              slot.name,
+              tensor.file_dtype);
+  return {{&tensor, 0}};
 }
 
 std::unordered_set<const SourceTensor*> tensors_of(

@@ -5,7 +5,6 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +17,8 @@
 #include "cli/generation.h"
 #include "cli/options.h"
 #include "engine/load_plan.h"
-#include "formats/checkpoint.h"
+#include "formats/gguf_path.h"
+#include "formats/open_source.h"
 #include "model/weights.h"
 
 namespace qwen3::cli {
@@ -34,14 +34,14 @@ struct InspectOptions {
 
 struct Inspection {
   std::string directory;
-  std::optional<Checkpoint> checkpoint;  // empty: config.json only
+  std::unique_ptr<TensorSource> checkpoint;  // nullptr: config.json only
   LoadPlan load;
   MemoryPlan plan;
 };
 
-bool has_weights(const fs::path& directory) {
-  return file_exists(directory / "model.safetensors") ||
-         file_exists(directory / "model.safetensors.index.json");
+bool has_weights(const fs::path& path) {
+  return file_exists(path / "model.safetensors") ||
+         file_exists(path / "model.safetensors.index.json") || find_gguf(path).has_value();
 }
 
 Inspection look_at(const InspectOptions& options) {
@@ -50,7 +50,7 @@ Inspection look_at(const InspectOptions& options) {
   result.directory = directory.string();
   LoadOptions load = load_options(options.model);
   if (has_weights(directory)) {
-    result.checkpoint.emplace(Checkpoint::open(directory));
+    result.checkpoint = open_source(directory);
     result.load = plan_load(*result.checkpoint, load);
   } else {
     load.random_weights = true;
@@ -114,7 +114,7 @@ Json config_json(const HfConfig& c) {
   return json;
 }
 
-Json tensors_json(const Checkpoint& checkpoint) {
+Json tensors_json(const TensorSource& checkpoint) {
   Json tensors = Json::array();
   for (const std::string& name : checkpoint.names()) {
     const SourceTensor* tensor = checkpoint.find(name);
@@ -135,7 +135,7 @@ Json inspection_json(const Inspection& it) {
                {"n_active_parameters", n_active_parameters(it.load.config)}};
   json["checkpoint"] = nullptr;
   if (it.checkpoint) {
-    json["checkpoint"] = {{"files", it.checkpoint->files().size()},
+    json["checkpoint"] = {{"files", it.checkpoint->n_files()},
                           {"bytes", it.checkpoint->n_bytes()},
                           {"tensors", tensors_json(*it.checkpoint)}};
   }
@@ -161,7 +161,7 @@ void print_row(std::string_view name, const std::string& value) {
   print_out(fmt::format("{:<24} {}\n", name, value));
 }
 
-void print_tensors(const Checkpoint& checkpoint) {
+void print_tensors(const TensorSource& checkpoint) {
   for (const std::string& name : checkpoint.names()) {
     const SourceTensor* tensor = checkpoint.find(name);
     print_out(fmt::format("  {:<60} {:<5} [{}] {}\n",
@@ -188,7 +188,7 @@ void print_inspection(const Inspection& it, bool with_tensors) {
     print_row("checkpoint",
               fmt::format("{} tensors in {} file(s), {}",
                           it.checkpoint->n_tensors(),
-                          it.checkpoint->files().size(),
+                          it.checkpoint->n_files(),
                           format_bytes(it.checkpoint->n_bytes())));
     if (with_tensors) print_tensors(*it.checkpoint);
   } else {
