@@ -153,7 +153,8 @@ void add_experts(Json& c, const Keys& keys, const GgufFile& file) {
 bool ends_answers(std::string_view text) { return text == "<|im_end|>" || text == "<|endoftext|>"; }
 
 std::optional<int32_t> token_id(const GgufFile& file, std::string_view name, int64_t vocab_size) {
-  const auto id = file.integer(fmt::format("tokenizer.ggml.{}_token_id", name), {0, vocab_size - 1});
+  const auto id =
+      file.integer(fmt::format("tokenizer.ggml.{}_token_id", name), {0, vocab_size - 1});
   return id ? std::optional(static_cast<int32_t>(*id)) : std::nullopt;
 }
 
@@ -166,7 +167,8 @@ void read_token_ids(HfConfig& c, const GgufFile& file) {
     }
   };
   for (const std::string_view name : {"eos", "eot", "eom"}) add(token_id(file, name, c.vocab_size));
-  constexpr std::string_view kTokens = "tokenizer.ggml.tokens", kTypes = "tokenizer.ggml.token_type";
+  constexpr std::string_view kTokens = "tokenizer.ggml.tokens",
+                             kTypes = "tokenizer.ggml.token_type";
   const auto tokens = file.strings(kTokens, kMaxTokensBytes);
   if (!tokens) return;
   const auto n_tokens = static_cast<int64_t>(tokens->size());

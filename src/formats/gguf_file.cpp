@@ -325,9 +325,10 @@ void GgufFile::sort_entries() {
   std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
     return a.key < b.key;
   });
-  const auto twin = std::adjacent_find(entries_.begin(),
-                                       entries_.end(),
-                                       [](const Entry& a, const Entry& b) { return a.key == b.key; });
+  const auto twin =
+      std::adjacent_find(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
+        return a.key == b.key;
+      });
   QWEN3_CHECK(twin == entries_.end(),
               ErrorKind::corrupt_file,
               "{}: {}: expected every key once, got it twice",
@@ -365,24 +366,26 @@ void GgufFile::read_tensor(Cursor& cursor) {
   }
   const auto id = static_cast<uint32_t>(cursor.number(4, what));
   tensor.type = find_type(id);
-  QWEN3_CHECK(tensor.type != nullptr,
-              ErrorKind::unsupported,
-              "{}: {}: expected a type of ggml's, got number {}; use a Q4_K_M, Q6_K or Q8_0 file of "
-              "this model, made by llama.cpp",
-              name(),
-              what,
-              id);
+  QWEN3_CHECK(
+      tensor.type != nullptr,
+      ErrorKind::unsupported,
+      "{}: {}: expected a type of ggml's, got number {}; use a Q4_K_M, Q6_K or Q8_0 file of "
+      "this model, made by llama.cpp",
+      name(),
+      what,
+      id);
   const auto [elements, bytes] = tensor.type->block;
   const std::optional<int64_t> n_bytes = checked_mul(numel.value_or(-1) / elements, bytes);
-  QWEN3_CHECK(numel > 0 && n_bytes && tensor.shape.back() % elements == 0,
-              ErrorKind::corrupt_file,
-              "{}: {}: expected dimensions above 0 whose product fits 63 bits, the first a multiple "
-              "of {} for {}, got {}",
-              name(),
-              what,
-              elements,
-              tensor.type->name,
-              fmt::join(tensor.shape.rbegin(), tensor.shape.rend(), " x "));
+  QWEN3_CHECK(
+      numel > 0 && n_bytes && tensor.shape.back() % elements == 0,
+      ErrorKind::corrupt_file,
+      "{}: {}: expected dimensions above 0 whose product fits 63 bits, the first a multiple "
+      "of {} for {}, got {}",
+      name(),
+      what,
+      elements,
+      tensor.type->name,
+      fmt::join(tensor.shape.rbegin(), tensor.shape.rend(), " x "));
   tensor.n_bytes = *n_bytes;
   tensor.begin = cursor.size(what);  // until place_tensors: from the begin of the data
 }
@@ -458,11 +461,10 @@ const GgufFile::Entry* GgufFile::find(std::string_view key) const {
   return it != entries_.end() && it->key == key ? &*it : nullptr;
 }
 
-int64_t GgufFile::as_integer(const Entry& entry,
-                             uint64_t bits,
-                             Type type,
-                             IntRange range) const {
-  const auto expected = [&] { return fmt::format("an integer from {} to {}", range.low, range.high); };
+int64_t GgufFile::as_integer(const Entry& entry, uint64_t bits, Type type, IntRange range) const {
+  const auto expected = [&] {
+    return fmt::format("an integer from {} to {}", range.low, range.high);
+  };
   int64_t value = 0;
   switch (type) {
     case Type::i8:

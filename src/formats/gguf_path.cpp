@@ -60,7 +60,8 @@ void check_is_gguf(const fs::path& path) {
   }
   for (const std::string_view old : {"lmgg", "fmgg", "tjgg", "algg"}) {
     if (begin.starts_with(old)) {
-      refuse(ErrorKind::unsupported, "a GGML file from before GGUF", "get a newer file of the model");
+      refuse(
+          ErrorKind::unsupported, "a GGML file from before GGUF", "get a newer file of the model");
     }
   }
   refuse(ErrorKind::corrupt_file,

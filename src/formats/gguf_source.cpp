@@ -87,15 +87,16 @@ int64_t part_number(const GgufFile& file, std::string_view key) {
 }
 
 void check_part(const GgufFile& file, int64_t number, int64_t count) {
-  QWEN3_CHECK(part_number(file, "split.no") == number && part_number(file, "split.count") == count,
-              ErrorKind::corrupt_file,
-              "{}: expected part {} of {}, got part {} of {}; are all files from the same download, "
-              "under the names that they had?",
-              file.name(),
-              number + 1,
-              count,
-              part_number(file, "split.no") + 1,
-              part_number(file, "split.count"));
+  QWEN3_CHECK(
+      part_number(file, "split.no") == number && part_number(file, "split.count") == count,
+      ErrorKind::corrupt_file,
+      "{}: expected part {} of {}, got part {} of {}; are all files from the same download, "
+      "under the names that they had?",
+      file.name(),
+      number + 1,
+      count,
+      part_number(file, "split.no") + 1,
+      part_number(file, "split.count"));
 }
 
 }  // namespace
@@ -164,12 +165,13 @@ void GgufSource::add_tensor(const GgufFile& file, const GgufTensor& tensor) {
     return;
   }
   const std::optional<std::string> name = hf_name(tensor.name);
-  QWEN3_CHECK(name.has_value(),
-              ErrorKind::unsupported,
-              "{}: tensor {}: expected the tensors of a Qwen3 model only, got one that it has no use "
-              "for; is it a fine-tune with parts of its own?",
-              file.name(),
-              quote_for_message(tensor.name));
+  QWEN3_CHECK(
+      name.has_value(),
+      ErrorKind::unsupported,
+      "{}: tensor {}: expected the tensors of a Qwen3 model only, got one that it has no use "
+      "for; is it a fine-tune with parts of its own?",
+      file.name(),
+      quote_for_message(tensor.name));
   add_rows(file, tensor, {{*name, tensor.shape.front()}});
 }
 
@@ -208,13 +210,14 @@ void GgufSource::add_rows(const GgufFile& file,
 const SourceTensor* GgufSource::find(std::string_view name) const {
   const SourceTensor* tensor = find_tensor(tensors_, name);
   if (tensor == nullptr) return nullptr;
-  QWEN3_CHECK(find_gguf_type(tensor->file_dtype)->weight_type.has_value(),
-              ErrorKind::unsupported,
-              "{}: tensor {}: numbers of type {} are not supported; use a Q4_K_M, Q6_K or Q8_0 file "
-              "of this model",
-              tensor->file->name(),
-              name,
-              tensor->file_dtype);
+  QWEN3_CHECK(
+      find_gguf_type(tensor->file_dtype)->weight_type.has_value(),
+      ErrorKind::unsupported,
+      "{}: tensor {}: numbers of type {} are not supported; use a Q4_K_M, Q6_K or Q8_0 file "
+      "of this model",
+      tensor->file->name(),
+      name,
+      tensor->file_dtype);
   return tensor;
 }
 

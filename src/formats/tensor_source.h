@@ -55,7 +55,7 @@ class TensorSource {
   virtual void check_unchanged() const = 0;
 
   size_t n_tensors() const { return tensors().size(); }
-  int64_t n_bytes() const;                // of all tensors
+  int64_t n_bytes() const;                 // of all tensors
   std::vector<std::string> names() const;  // of all tensors, sorted
 };
 

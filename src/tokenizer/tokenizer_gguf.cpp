@@ -91,12 +91,11 @@ void read_tokens(TokenizerSpec& spec, const GgufFile& file) {
                    ErrorKind::corrupt_file,
                    "expected every added token once, and none empty");
     }
-    spec.added_tokens.push_back({.id = static_cast<int32_t>(id),
-                                 .content = std::string(text),
-                                 .normalized = false,
-                                 .special = type == kControl &&
-                                            std::ranges::find(kNotSpecial, text) ==
-                                                kNotSpecial.end()});
+    spec.added_tokens.push_back(
+        {.id = static_cast<int32_t>(id),
+         .content = std::string(text),
+         .normalized = false,
+         .special = type == kControl && std::ranges::find(kNotSpecial, text) == kNotSpecial.end()});
   }
   check_added_tokens(spec.added_tokens, file.name());
 }
