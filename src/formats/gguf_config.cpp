@@ -140,11 +140,18 @@ void add_rope(Json& c, const Keys& keys, const GgufFile& file) {
   c["rope_scaling"] = std::move(rope);
 }
 
-void add_experts(Json& c, const Keys& keys, const GgufFile& file) {
+void add_experts(Json& c,
+                 const Keys& keys,
+                 const GgufFile& file,
+                 const std::vector<int32_t>& dense_layers) {
   c["num_experts"] = keys.size("expert_count");
   c["num_experts_per_tok"] = keys.size("expert_used_count");
   c["moe_intermediate_size"] = keys.size("expert_feed_forward_length");
   c["norm_topk_prob"] = file.boolean(keys("expert_weights_norm")).value_or(true);
+  c["mlp_only_layers"] = Json::array();
+  for (const int32_t layer : dense_layers) {
+    if (layer < c["num_hidden_layers"]) c["mlp_only_layers"].push_back(layer);
+  }
   keys.require("expert_shared_count", 0);
   keys.require("expert_gating_func", 1);  // softmax
   keys.require_real("expert_weights_scale", 1);
@@ -206,7 +213,7 @@ HfConfig read_gguf_config(const GgufFile& file, const GgufTensorFacts& facts) {
             {"dtype", dtype_word(facts.dtype)}};
   add_sizes(c, keys, file);
   add_rope(c, keys, file);
-  if (moe) add_experts(c, keys, file);
+  if (moe) add_experts(c, keys, file, facts.dense_layers);
   keys.require("vocab_size", facts.vocab_size);
   HfConfig config = parse_hf_config(dump_json(c), file.name());
   read_token_ids(config, file);

@@ -1,9 +1,12 @@
 // config.json and generation_config.json out of a GGUF file's metadata.
 //
 // The converter writes what llama.cpp asks for and no more. What has no key is what Qwen3's official
-// models say: norm_topk_prob true, experts in every layer, no sliding window. vocab_size, tied
-// embeddings and biases show in the tensors.
+// models say: norm_topk_prob true, no sliding window. vocab_size, tied embeddings, biases and layers
+// without experts show in the tensors.
 #pragma once
+
+#include <cstdint>
+#include <vector>
 
 #include "formats/gguf_file.h"
 #include "formats/hf_config.h"
@@ -14,7 +17,8 @@ struct GgufTensorFacts {
   int64_t vocab_size = 0;  // rows of token_embd.weight; 0: there is none
   bool tie_word_embeddings = false;
   bool attention_bias = false;
-  DType dtype = DType::bf16;  // of plain matrices
+  std::vector<int32_t> dense_layers = {};  // that have an MLP, and not experts
+  DType dtype = DType::bf16;               // of plain matrices
 };
 
 // eos_token_ids is the set that ends an answer: eos, eot, eom, and the control tokens spelled

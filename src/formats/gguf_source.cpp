@@ -138,6 +138,8 @@ void GgufSource::read_config() {
       if (tensor.name == "blk.0.attn_q.bias" || tensor.name == "blk.0.attn_qkv.bias") {
         facts.attention_bias = true;
       }
+      const std::optional<LayerTensor> parts = parse_layer_tensor(tensor.name);
+      if (parts && parts->stem == "ffn_gate") facts.dense_layers.push_back(parts->layer);
     }
   }
   if (embedding != nullptr) {
