@@ -1,9 +1,10 @@
-// qwen3 inspect: what a checkpoint is and whether it fits, from its headers alone. A directory with
-// a config.json and no weights yet is enough for the plan.
+// qwen3 inspect: what a model is and whether it fits, from its headers alone. A directory with a
+// config.json and no weights yet is enough for the plan.
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -126,6 +127,13 @@ Json tensors_json(const TensorSource& checkpoint) {
   return tensors;
 }
 
+// How many tensors there are of each type.
+std::map<std::string, int64_t> count_dtypes(const TensorSource& checkpoint) {
+  std::map<std::string, int64_t> counts;
+  for (const auto& [name, tensor] : checkpoint.tensors()) ++counts[std::string(tensor.file_dtype)];
+  return counts;
+}
+
 Json inspection_json(const Inspection& it) {
   const MemoryPlan& plan = it.plan;
   const BackendInfo backend = it.load.backend->info();
@@ -137,6 +145,7 @@ Json inspection_json(const Inspection& it) {
   if (it.checkpoint) {
     json["checkpoint"] = {{"files", it.checkpoint->n_files()},
                           {"bytes", it.checkpoint->n_bytes()},
+                          {"dtypes", count_dtypes(*it.checkpoint)},
                           {"tensors", tensors_json(*it.checkpoint)}};
   }
   json["plan"] = {{"backend", backend.name},
@@ -164,7 +173,7 @@ void print_row(std::string_view name, const std::string& value) {
 void print_tensors(const TensorSource& checkpoint) {
   for (const std::string& name : checkpoint.names()) {
     const SourceTensor* tensor = checkpoint.find(name);
-    print_out(fmt::format("  {:<60} {:<5} [{}] {}\n",
+    print_out(fmt::format("  {:<60} {:<6} [{}] {}\n",
                           name,
                           tensor->file_dtype,
                           fmt::join(tensor->shape, ", "),
@@ -190,6 +199,11 @@ void print_inspection(const Inspection& it, bool with_tensors) {
                           it.checkpoint->n_tensors(),
                           it.checkpoint->n_files(),
                           format_bytes(it.checkpoint->n_bytes())));
+    std::vector<std::string> dtypes;
+    for (const auto& [dtype, n] : count_dtypes(*it.checkpoint)) {
+      dtypes.push_back(fmt::format("{} {}", n, dtype));
+    }
+    print_row("  stored as", fmt::format("{}", fmt::join(dtypes, ", ")));
     if (with_tensors) print_tensors(*it.checkpoint);
   } else {
     print_row("checkpoint", "no weights in this directory; the plan is from config.json alone");
