@@ -61,6 +61,8 @@ function(qwen3_room name)
     target_link_libraries(qwen3_${name} PRIVATE qwen3_flags)
     if(QWEN3_JOIN AND name IN_LIST qwen3_joined)
       set_target_properties(qwen3_${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+      # A file that is included is no header: nobody else sees the types of its unnamed namespace.
+      target_compile_options(qwen3_${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
     endif()
     if(name IN_LIST qwen3_light)
       target_compile_options(qwen3_${name} PRIVATE $<$<CONFIG:Release>:-O1>)

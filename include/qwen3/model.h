@@ -20,7 +20,7 @@ struct LoadOptions {
   std::string dtype = "auto";    // "auto" (as stored), "float32", "bfloat16"
   int n_threads = 0;             // 0: all cores this process may use
   std::string cpu_isa = {};      // "": the best; else "baseline", "avx2" … "avx512_bf16", "amx"
-  // The directory needs no weights: they are drawn at random (for benchmarks).
+  // A directory needs no weights: they are drawn at random (for benchmarks).
   bool random_weights = false;
   uint64_t random_seed = 0;
   // Told how far loading is, in bytes. May be empty.
@@ -29,7 +29,7 @@ struct LoadOptions {
 
 // Facts about a loaded model.
 struct ModelInfo {
-  std::string name;        // the directory's name
+  std::string name;        // of the directory, or of the GGUF file without its extension
   std::string model_type;  // "qwen3" or "qwen3_moe"
   std::string dtype;       // of the weight matrices
   std::string backend;     // "cpu (avx512_bf16, 2 threads, AMD EPYC)"
@@ -52,9 +52,10 @@ struct GenerationDefaults {
 
 class Model {
  public:
-  // Loads a Hugging Face directory. Throws Error (not_found, corrupt_file, unsupported,
+  // Loads a Hugging Face directory, a GGUF file (the first of a split one), or the only GGUF file of
+  // a directory without config.json. Throws Error (not_found, corrupt_file, unsupported,
   // out_of_memory) before anything large is allocated when the files or the memory do not fit.
-  static std::shared_ptr<Model> load(const std::filesystem::path& directory,
+  static std::shared_ptr<Model> load(const std::filesystem::path& path,
                                      const LoadOptions& options = {});
   ~Model();
   Model(const Model&) = delete;

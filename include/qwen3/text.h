@@ -1,12 +1,12 @@
 // Text: what stands between people's text and the engine's token ids. Tokenizer and chat template
-// of a checkpoint, and the way back: token ids to reasoning and answer.
+// of a model, and the way back: token ids to reasoning and answer.
 //
-//   auto text = qwen3::Text::load(directory);
+//   auto text = qwen3::Text::load(path);  // of a directory or a GGUF file
 //   auto chat = text.encode_chat(R"([{"role":"user","content":"Hello"}])");
 //   auto answer = text.answer({.state = chat.state});
 //   ... for each token of the engine: for (auto& piece : answer.push(id)) use(piece);
 //
-// Needs the tokenizer's files only, no weights. JSON is passed as text so that this header needs no
+// Reads no weights. JSON is passed as text so that this header needs no
 // JSON library; qwen3's own rooms use chat/text.h, which takes parsed values.
 #pragma once
 
@@ -90,12 +90,13 @@ class AnswerStream {
 // Immutable after load; one object may serve several threads.
 class Text {
  public:
-  // True when the directory holds a tokenizer's files.
-  static bool available(const std::filesystem::path& directory);
-  // Reads tokenizer.json, tokenizer_config.json and chat_template.jinja (or the template inside
-  // tokenizer_config.json). A checkpoint without a template can do all but encode_chat.
+  // True when the directory holds a tokenizer's files, or the GGUF file a tokenizer.
+  static bool available(const std::filesystem::path& path);
+  // Of a directory: reads tokenizer.json, tokenizer_config.json and chat_template.jinja (or the
+  // template inside tokenizer_config.json). Of a GGUF file, or the only one in a directory without
+  // config.json: its metadata. A checkpoint without a template can do all but encode_chat.
   // Throws Error{not_found, corrupt_file, unsupported}.
-  static Text load(const std::filesystem::path& directory);
+  static Text load(const std::filesystem::path& path);
   Text(Text&&) noexcept;
   Text& operator=(Text&&) noexcept;
   ~Text();

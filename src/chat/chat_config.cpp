@@ -2,11 +2,14 @@
 
 #include "base/error.h"
 #include "base/input_file.h"
+#include "formats/gguf_file.h"
+#include "formats/gguf_path.h"
 
 namespace qwen3 {
 namespace {
 
 constexpr size_t kMaxConfigBytes = 64 << 20;
+constexpr size_t kMaxTokensBytes = 128 << 20;
 
 std::optional<std::string> token_text(const Json& config,
                                       const char* name,
@@ -39,17 +42,40 @@ void read_named_templates(const Json& list, const std::string& where, ChatConfig
   }
 }
 
-}  // namespace
-
-const ChatTemplate& ChatConfig::template_for(bool with_tools) const {
-  if (with_tools && tool_use) return *tool_use;
-  QWEN3_CHECK(chat.has_value(),
-              ErrorKind::not_found,
-              "the model has no chat template; use plain completion or give a template file");
-  return *chat;
+std::optional<ChatTemplate> gguf_template(const GgufFile& file, const std::string& key) {
+  const auto source = file.string(key, kMaxConfigBytes);
+  if (!source) return std::nullopt;
+  return ChatTemplate::parse(*source, fmt::format("{}: {}", file.name(), key));
 }
 
-ChatConfig load_chat_config(const std::filesystem::path& directory) {
+TemplateTokens gguf_special_tokens(const GgufFile& file) {
+  constexpr std::string_view kTokens = "tokenizer.ggml.tokens";
+  const auto tokens = file.strings(kTokens, kMaxTokensBytes);
+  if (!tokens) return {};
+  const auto text_of = [&](const char* name) -> std::optional<std::string> {
+    const auto n = static_cast<int64_t>(tokens->size());
+    const auto id = file.integer(fmt::format("tokenizer.ggml.{}_token_id", name), {0, n - 1});
+    if (!id) return std::nullopt;
+    return std::string((*tokens)[static_cast<size_t>(*id)]);
+  };
+  const bool has_bos = file.boolean("tokenizer.ggml.add_bos_token").value_or(true);
+  return {.bos_token = has_bos ? text_of("bos") : std::nullopt,
+          .eos_token = text_of("eos"),
+          .pad_token = text_of("padding"),
+          .unk_token = text_of("unknown")};
+}
+
+ChatConfig read_gguf_chat_config(const GgufFile& file) {
+  constexpr const char* kTemplate = "tokenizer.chat_template";
+  ChatConfig out;
+  out.chat = gguf_template(file, kTemplate);
+  if (!out.chat) out.chat = gguf_template(file, std::string(kTemplate) + ".default");
+  out.tool_use = gguf_template(file, std::string(kTemplate) + ".tool_use");
+  out.special_tokens = gguf_special_tokens(file);
+  return out;
+}
+
+ChatConfig load_directory_chat_config(const std::filesystem::path& directory) {
   ChatConfig out;
   const auto jinja_path = directory / "chat_template.jinja";
   const auto config_path = directory / "tokenizer_config.json";
@@ -77,6 +103,21 @@ ChatConfig load_chat_config(const std::filesystem::path& directory) {
               where);
   out.chat = ChatTemplate::parse(source->get_ref<const std::string&>(), where + ": chat_template");
   return out;
+}
+
+}  // namespace
+
+const ChatTemplate& ChatConfig::template_for(bool with_tools) const {
+  if (with_tools && tool_use) return *tool_use;
+  QWEN3_CHECK(chat.has_value(),
+              ErrorKind::not_found,
+              "the model has no chat template; use plain completion or give a template file");
+  return *chat;
+}
+
+ChatConfig load_chat_config(const std::filesystem::path& path) {
+  if (const auto gguf = find_gguf(path)) return read_gguf_chat_config(GgufFile(*gguf));
+  return load_directory_chat_config(path);
 }
 
 }  // namespace qwen3

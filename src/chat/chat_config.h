@@ -21,7 +21,9 @@ struct ChatConfig {
 
 // Reads chat_template.jinja if it is there, else `chat_template` of tokenizer_config.json (a string
 // or a list of {name, template}), and the special tokens of tokenizer_config.json (strings or
-// {"content": ...}). Either file may be absent.
-ChatConfig load_chat_config(const std::filesystem::path& directory);
+// {"content": ...}). Either file may be absent. Of GGUF (formats/gguf_path.h): the templates
+// tokenizer.chat_template and tokenizer.chat_template.tool_use, and the texts of its tokens; bos_token
+// is left out where the file says that none is put before a text.
+ChatConfig load_chat_config(const std::filesystem::path& path);
 
 }  // namespace qwen3

@@ -7,7 +7,10 @@
 #include "chat/reasoning.h"
 #include "chat/segment_encoder.h"
 #include "chat/stop_stream.h"
+#include "formats/gguf_file.h"
+#include "formats/gguf_path.h"
 #include "tokenizer/decode_stream.h"
+#include "tokenizer/tokenizer_gguf.h"
 
 namespace qwen3 {
 namespace {
@@ -21,9 +24,9 @@ Json parse_option(const std::string& json, std::string_view where, Json absent) 
 }  // namespace
 
 struct Text::Impl {
-  explicit Impl(const fs::path& directory)
-      : tokenizer(Tokenizer::load(directory)),
-        chat_config(load_chat_config(directory)),
+  explicit Impl(const fs::path& path)
+      : tokenizer(Tokenizer::load(path)),
+        chat_config(load_chat_config(path)),
         segment_encoder(tokenizer) {}
 
   Tokenizer tokenizer;
@@ -100,12 +103,13 @@ Text::Text(Text&&) noexcept = default;
 Text& Text::operator=(Text&&) noexcept = default;
 Text::~Text() = default;
 
-bool Text::available(const fs::path& directory) {
-  return file_exists(directory / "tokenizer.json") ||
-         (file_exists(directory / "vocab.json") && file_exists(directory / "merges.txt"));
+bool Text::available(const fs::path& path) {
+  if (const auto gguf = find_gguf(path)) return has_gguf_tokenizer(GgufFile(*gguf));
+  return file_exists(path / "tokenizer.json") ||
+         (file_exists(path / "vocab.json") && file_exists(path / "merges.txt"));
 }
 
-Text Text::load(const fs::path& directory) { return Text(std::make_shared<const Impl>(directory)); }
+Text Text::load(const fs::path& path) { return Text(std::make_shared<const Impl>(path)); }
 
 std::vector<int32_t> Text::encode(std::string_view text) const {
   return impl_->tokenizer.encode(text, ControlTokens::parse);

@@ -1,4 +1,4 @@
-// Which directory `--model` means.
+// What `--model` means.
 #pragma once
 
 #include <filesystem>
@@ -10,8 +10,12 @@ namespace qwen3::cli {
 inline constexpr const char* kDefaultModel = "nano";
 
 // "embedded:NAME" for the name of a model inside the program (base/embedded_files.h), otherwise the
-// directory of that path; a directory that happens to be called nano is ./nano.
+// directory or the file of that path; a directory that happens to be called nano is ./nano.
 // Throws Error{not_found} naming what was looked for.
 std::filesystem::path resolve_model(const std::string& name);
+
+// What the model is called in answers: its directory's name, its GGUF file's without the extension,
+// or what it is called inside the program. Well-formed UTF-8.
+std::string name_of_model(const std::string& name);
 
 }  // namespace qwen3::cli

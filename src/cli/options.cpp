@@ -65,7 +65,9 @@ void add_model_option(CLI::App& command, ModelOptions& options) {
   command
       .add_option("-m,--model",
                   options.model,
-                  "Hugging Face model directory, or the name of a model that comes with qwen3")
+                  "Hugging Face model directory, GGUF file (of a split one the first), or the name "
+                  "of a model "
+                  "that comes with qwen3")
       ->check(some_name())
       ->capture_default_str();
 }

@@ -3,13 +3,10 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/input_file.h"
-#include "formats/checkpoint.h"
+#include "formats/open_source.h"
 
 namespace qwen3 {
 namespace {
-
-constexpr size_t kMaxConfigBytes = 16 << 20;
 
 LoadPlan begin_plan(HfConfig config, const LoadOptions& o) {
   LoadPlan plan{.config = std::move(config),
@@ -36,11 +33,9 @@ LoadPlan plan_load(const TensorSource& source, const LoadOptions& options) {
   return plan;
 }
 
-LoadPlan plan_load(const std::filesystem::path& directory, const LoadOptions& options) {
-  if (!options.random_weights) return plan_load(Checkpoint::open(directory), options);
-  const std::filesystem::path path = directory / "config.json";
-  LoadPlan plan =
-      begin_plan(parse_hf_config(read_text_file(path, kMaxConfigBytes), path.string()), options);
+LoadPlan plan_load(const std::filesystem::path& path, const LoadOptions& options) {
+  if (!options.random_weights) return plan_load(*open_source(path), options);
+  LoadPlan plan = begin_plan(open_config(path), options);
   const QuantizationConfig& quantization = plan.config.quantization;
   QWEN3_CHECK(
       !quantization.present(),

@@ -1,4 +1,4 @@
-// LoadPlan: what a checkpoint will be in memory, from its headers, or from a config.json alone.
+// LoadPlan: what a model will be in memory, from its headers, or from its config alone.
 // Model::load begins with one; commands ask one before anything large is read.
 #pragma once
 
@@ -30,8 +30,8 @@ struct LoadPlan {
 };
 
 // Throw what Model::load would for these files and options, as far as it can be known. Weights that
-// would be random need no checkpoint: config.json says what their dtype will be.
-LoadPlan plan_load(const std::filesystem::path& directory, const LoadOptions& options);
+// would be random need none in the directory: config.json says what their dtype will be.
+LoadPlan plan_load(const std::filesystem::path& path, const LoadOptions& options);
 LoadPlan plan_load(const TensorSource& source, const LoadOptions& options);
 
 // LoadOptions::dtype. Throws Error{invalid_argument} for another word.

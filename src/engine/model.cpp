@@ -4,14 +4,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
+#include <memory>
 #include <utility>
 
 #include "base/error.h"
 #include "engine/load_plan.h"
 #include "engine/model_impl.h"
 #include "engine/plan.h"
-#include "formats/checkpoint.h"
+#include "formats/gguf_path.h"
+#include "formats/open_source.h"
 
 namespace qwen3 {
 namespace {
@@ -30,11 +31,6 @@ GenerationDefaults defaults_of(const HfConfig& config, const GenerationConfig& g
     }
   }
   return d;
-}
-
-std::string base_name(const std::filesystem::path& directory) {
-  const std::filesystem::path clean = directory.lexically_normal();
-  return (clean.has_filename() ? clean.filename() : clean.parent_path().filename()).string();
 }
 
 }  // namespace
@@ -83,25 +79,25 @@ void check_generates(const Model::Impl& impl) {
               impl.info.name);
 }
 
-std::shared_ptr<Model> Model::load(const std::filesystem::path& directory,
+std::shared_ptr<Model> Model::load(const std::filesystem::path& path,
                                    const LoadOptions& options) {
   const WeightsDType wanted = parse_weights_dtype(options.dtype);
-  std::optional<Checkpoint> checkpoint;
-  if (!options.random_weights) checkpoint.emplace(Checkpoint::open(directory));
-  LoadPlan plan = checkpoint ? plan_load(*checkpoint, options) : plan_load(directory, options);
+  std::unique_ptr<TensorSource> source;
+  if (!options.random_weights) source = open_source(path);
+  LoadPlan plan = source ? plan_load(*source, options) : plan_load(path, options);
   const int n_threads = plan.backend->info().n_threads;
   ModelParts parts{.config = std::move(plan.config),
                    .threads = std::move(plan.threads),
                    .backend = std::move(plan.backend),
                    .weight_type = plan.weight_type};
-  if (checkpoint) {
-    parts.generation_defaults = defaults_of(parts.config, checkpoint->generation_config());
-    parts.weights = load_weights(*checkpoint, *parts.backend, wanted, n_threads, options.progress);
+  if (source) {
+    parts.generation_defaults = defaults_of(parts.config, source->generation_config());
+    parts.weights = load_weights(*source, *parts.backend, wanted, n_threads, options.progress);
   } else {
     parts.weights = random_weights(
         parts.config, *parts.backend, parts.weight_type, options.random_seed, n_threads);
   }
-  return make_model(std::move(parts), base_name(directory));
+  return make_model(std::move(parts), model_name(path));
 }
 
 }  // namespace qwen3

@@ -1,6 +1,5 @@
 #include "formats/checkpoint.h"
 
-#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -20,7 +19,6 @@ constexpr size_t kMaxConfigBytes = 4 << 20;
 constexpr size_t kMaxIndexBytes = 32 << 20;
 constexpr JsonLimits kIndexLimits = {.max_depth = 8, .max_values = 300'000};
 constexpr size_t kMaxFileNameBytes = 255;
-constexpr std::string_view kPrefix = "model.";
 
 std::optional<WeightType> parse_dtype(std::string_view name) {
   if (name == "BF16") return WeightType::bf16;
@@ -65,8 +63,7 @@ std::map<std::string, std::vector<std::string>> read_index(const fs::path& path)
 }
 
 bool is_head(std::string_view name) {
-  if (name.starts_with(kPrefix)) name.remove_prefix(kPrefix.size());
-  return name == "lm_head.weight";
+  return name == "lm_head.weight" || name == "model.lm_head.weight";
 }
 
 // Takes the entry's shape.
@@ -81,6 +78,11 @@ SourceTensor make_tensor(SafetensorsEntry& entry, const InputFile& file) {
 
 }  // namespace
 
+HfConfig read_hf_config(const fs::path& directory) {
+  const fs::path config = directory / "config.json";
+  return parse_hf_config(read_text_file(config, kMaxConfigBytes), config.string());
+}
+
 Checkpoint Checkpoint::open(const fs::path& directory) {
   Checkpoint checkpoint;
   checkpoint.name_ = directory.string();
@@ -88,15 +90,14 @@ Checkpoint Checkpoint::open(const fs::path& directory) {
               ErrorKind::not_found,
               "{}: expected the directory of a Hugging Face model",
               checkpoint.name_);
-  const fs::path config = directory / "config.json";
-  checkpoint.config_ = parse_hf_config(read_text_file(config, kMaxConfigBytes), config.string());
+  checkpoint.config_ = read_hf_config(directory);
   const fs::path generation = directory / "generation_config.json";
   if (const auto text = read_text_file_if_there(generation, kMaxConfigBytes)) {
     checkpoint.generation_config_ = parse_generation_config(*text, generation.string());
   }
   checkpoint.open_files(directory);
-  checkpoint.readers_ =
-      assemble_quantized(checkpoint.tensors_, checkpoint.config_, config.string());
+  checkpoint.readers_ = assemble_quantized(
+      checkpoint.tensors_, checkpoint.config_, (directory / "config.json").string());
   return checkpoint;
 }
 
@@ -145,39 +146,20 @@ void Checkpoint::add_file(const fs::path& path, const std::vector<std::string>* 
 }
 
 const SourceTensor* Checkpoint::find(std::string_view name) const {
-  auto it = tensors_.find(std::string(name));
-  if (it == tensors_.end()) {
-    it = tensors_.find(name.starts_with(kPrefix) ? std::string(name.substr(kPrefix.size()))
-                                                 : std::string(kPrefix).append(name));
-  }
-  if (it == tensors_.end()) return nullptr;
-  const SourceTensor& tensor = it->second;
-  QWEN3_CHECK(tensor.rows != nullptr || parse_dtype(tensor.file_dtype).has_value(),
+  const SourceTensor* tensor = find_tensor(tensors_, name);
+  if (tensor == nullptr) return nullptr;
+  QWEN3_CHECK(tensor->rows != nullptr || parse_dtype(tensor->file_dtype).has_value(),
               ErrorKind::unsupported,
               "{}: tensor {}: expected dtype BF16, F16 or F32, got {}; use the bfloat16 checkpoint "
               "of this model",
-              tensor.file->name(),
+              tensor->file->name(),
               name,
-              tensor.file_dtype);
-  return &tensor;
+              tensor->file_dtype);
+  return tensor;
 }
 
 void Checkpoint::check_unchanged() const {
   for (const InputFile& file : files_) file.check_unchanged();
-}
-
-int64_t Checkpoint::n_bytes() const {
-  int64_t sum = 0;
-  for (const auto& [name, tensor] : tensors_) sum += tensor.n_bytes;
-  return sum;
-}
-
-std::vector<std::string> Checkpoint::names() const {
-  std::vector<std::string> names;
-  names.reserve(tensors_.size());
-  for (const auto& [name, tensor] : tensors_) names.push_back(name);
-  std::sort(names.begin(), names.end());
-  return names;
 }
 
 }  // namespace qwen3

@@ -18,6 +18,9 @@
 
 namespace qwen3 {
 
+// config.json of a directory. Throws as Checkpoint::open does for it.
+HfConfig read_hf_config(const std::filesystem::path& directory);
+
 class Checkpoint final : public TensorSource {
  public:
   // Throws Error naming the file: not_found (no config.json, no weights, missing shard),
@@ -27,16 +30,13 @@ class Checkpoint final : public TensorSource {
   static Checkpoint open(const std::filesystem::path& directory);
 
   const HfConfig& config() const override { return config_; }
-  const GenerationConfig& generation_config() const { return generation_config_; }
+  const GenerationConfig& generation_config() const override { return generation_config_; }
   const std::string& name() const override { return name_; }  // the directory
   // BF16, F16, F32, or quantised.
   const SourceTensor* find(std::string_view name) const override;
   const std::unordered_map<std::string, SourceTensor>& tensors() const override { return tensors_; }
+  size_t n_files() const override { return files_.size(); }
   void check_unchanged() const override;
-  size_t n_tensors() const { return tensors_.size(); }
-  int64_t n_bytes() const;  // of all tensors
-  // All names, sorted.
-  std::vector<std::string> names() const;
   std::span<const InputFile> files() const { return files_; }
 
  private:

@@ -1,7 +1,9 @@
 // Where a model's numbers come from: named tensors in files of some format, and the config that says
-// what they mean. A Hugging Face directory (checkpoint.h) is one.
+// what they mean. A Hugging Face directory (checkpoint.h) is one, a GGUF file (gguf_source.h) another;
+// open_source.h tells them apart.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -42,15 +44,25 @@ class TensorSource {
   virtual ~TensorSource() = default;
 
   virtual const HfConfig& config() const = 0;
+  virtual const GenerationConfig& generation_config() const = 0;
   virtual const std::string& name() const = 0;  // for messages
   // The tensor of that Hugging Face name, with or without the "model." prefix; nullptr if there is
   // none. Throws Error{unsupported} if its type is none that can be loaded.
   virtual const SourceTensor* find(std::string_view name) const = 0;
-  // All tensors by their names as written in the files; what quantised matrices consist of is one
-  // tensor "<module>.weight".
+  // All tensors by their Hugging Face names, with or without that prefix; what quantised matrices
+  // consist of is one tensor "<module>.weight".
   virtual const std::unordered_map<std::string, SourceTensor>& tensors() const = 0;
+  virtual size_t n_files() const = 0;
   // Throws Error{corrupt_file} if a file is no longer the one that was opened.
   virtual void check_unchanged() const = 0;
+
+  size_t n_tensors() const { return tensors().size(); }
+  int64_t n_bytes() const;                 // of all tensors
+  std::vector<std::string> names() const;  // of all tensors, sorted
 };
+
+// The tensor of that name, with or without the "model." prefix; nullptr if there is none.
+const SourceTensor* find_tensor(const std::unordered_map<std::string, SourceTensor>& tensors,
+                                std::string_view name);
 
 }  // namespace qwen3

@@ -116,23 +116,27 @@ const SourceTensor* find_fused(const TensorSource& files, const std::string& nam
   return tensor != nullptr ? tensor : files.find(name + ".weight");
 }
 
-// mlx-lm stores all experts of a projection in one tensor beside the router: "mlp.switch_mlp.up_proj".
-std::string stacked_name(const WeightSlot& slot) {
+// All experts of one projection in one tensor: beside the router in mlx-lm's files, among the experts
+// in GGUF. nullptr if this file does not have it.
+const SourceTensor* find_stack(const TensorSource& files, const WeightSlot& slot) {
   const std::string mlp = slot.name.substr(0, slot.name.rfind('.'));
-  return fmt::format("{}.switch_mlp.{}.weight", mlp, slot.projection);
+  const SourceTensor* stack =
+      files.find(fmt::format("{}.switch_mlp.{}.weight", mlp, slot.projection));
+  if (stack == nullptr && slot.projection != "down_proj") {
+    stack = find_fused(files, fmt::format("{}.{}", slot.name, slot.projection));
+  }
+  return stack;
 }
 
 std::vector<Source> expert_sources(const TensorSource& files, const WeightSlot& slot) {
   const int64_t n_experts = slot.shape[0], out = slot.shape[1], in = slot.shape[2];
-  const std::string stacked = stacked_name(slot);
-  if (const SourceTensor* all = files.find(stacked)) {
-    check_shape(*all, stacked, {n_experts, out, in});
-    std::vector<Source> sources;
-    for (int64_t e = 0; e < n_experts; ++e) sources.push_back({all, e * out});
+  std::vector<Source> sources;
+  if (const SourceTensor* stack = find_stack(files, slot)) {
+    check_shape(*stack, fmt::format("{} of {}", slot.projection, slot.name), {n_experts, out, in});
+    for (int64_t e = 0; e < n_experts; ++e) sources.push_back({stack, e * out});
     return sources;
   }
   const bool down = slot.projection == "down_proj";
-  std::vector<Source> sources;
   const std::string fused_name = slot.name + (down ? ".down_proj" : ".gate_up_proj");
   if (const SourceTensor* fused = find_fused(files, fused_name)) {
     // gate_up_proj holds the rows of gate_proj, then those of up_proj, expert by expert.
@@ -153,7 +157,14 @@ std::vector<Source> find_sources(const TensorSource& files, const WeightSlot& sl
   if (slot.kind == Kind::experts) return expert_sources(files, slot);
   std::vector<int64_t> shape;
   for (int i = 0; i < slot.shape.rank(); ++i) shape.push_back(slot.shape[i]);
-  return {{&require(files, slot.name, shape), 0}};
+  const SourceTensor& tensor = require(files, slot.name, shape);
+  QWEN3_CHECK(slot.kind != Kind::vector || is_plain(tensor.type),
+              ErrorKind::unsupported,
+              "{}: tensor {}: expected plain numbers, as norms and biases have them, got {}",
+              tensor.file->name(),
+              slot.name,
+              tensor.file_dtype);
+  return {{&tensor, 0}};
 }
 
 std::unordered_set<const SourceTensor*> tensors_of(

@@ -78,9 +78,10 @@ int64_t n_active_parameters(const HfConfig& config);
 // process may use, before anything is allocated. as_stored keeps what the backend can compute with
 // (Backend::kept_type) tensor by tensor (experts of one layer stored in different types become f32);
 // other choices convert (f32 is exact; bf16 rounds to nearest even). Norms and biases become float32.
-// Accepts per-expert tensors, transformers 5's fused mlp.experts.gate_up_proj / down_proj (with or
-// without ".weight"), mlx-lm's mlp.switch_mlp.{gate,up,down}_proj stacks, tied models that still
-// store the table as lm_head (model/tied_head.h), a missing "model." prefix.
+// Accepts per-expert tensors, transformers 5's fused mlp.experts.gate_up_proj / down_proj and stacks
+// of gate_proj and up_proj apart (with or without ".weight"), mlx-lm's
+// mlp.switch_mlp.{gate,up,down}_proj stacks, tied models that still store the table as lm_head
+// (model/tied_head.h), a missing "model." prefix.
 // A tensor that the model has no place for is an Error{corrupt_file} (model/unused_tensors.h).
 // `progress` counts bytes read and is called on the calling thread.
 // Throws Error{not_found, corrupt_file, unsupported, out_of_memory, io}. A file that shrinks

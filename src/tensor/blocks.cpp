@@ -17,8 +17,7 @@ constexpr int kSmall = 32, kSuper = 256;  // elements of a block
 constexpr std::array<float, 16> kNonLinear = {
     -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 // Twice the numbers of e2m1.
-constexpr std::array<float, 16> kE2m1 = {
-    0, 1, 2, 3, 4, 6, 8, 12, -0.0f, -1, -2, -3, -4, -6, -8, -12};
+constexpr std::array<float, 16> kE2m1 = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 float half_at(const uint8_t* p) {
   uint16_t bits;
@@ -93,7 +92,7 @@ void q3_k(float* y, const uint8_t* b) {
     const int high = scales[8 + g % 4] >> (2 * (g / 4)) & 3;
     const bool set = (hmask[i % 32] >> (i / 32) & 1) != 0;
     const int q = two_bits(b + 32, i) - (set ? 0 : 4);
-    y[i] = d * static_cast<float>(((low | high << 4) - 32) * q);
+    y[i] = d * static_cast<float>((low | high << 4) - 32) * static_cast<float>(q);
   }
 }
 
@@ -132,7 +131,7 @@ void q6_k(float* y, const uint8_t* b) {
     const int low = ql[64 * h + 32 * (k % 2) + l] >> (4 * (k / 2)) & 15;
     const int high = qh[32 * h + l] >> (2 * k) & 3;
     const int scale = static_cast<int8_t>(b[192 + i / 16]);
-    y[i] = d * static_cast<float>(scale * ((low | high << 4) - 32));
+    y[i] = d * static_cast<float>(scale) * static_cast<float>((low | high << 4) - 32);
   }
 }
 

@@ -10,7 +10,7 @@
 //
 // An affine number is scale * (q - zero) + offset, a number of fp8 scale * e4m3(q). In every type a
 // number is a product of short factors and at most one addition: rounded once, to the same float32 in
-// whatever order and with or without fused multiply-adds.
+// whatever order and with or without fused multiply-adds. The sign of a zero is ggml's.
 #pragma once
 
 #include <cstddef>

@@ -6,7 +6,10 @@
 #include "base/error.h"
 #include "base/input_file.h"
 #include "base/utf8.h"
+#include "formats/gguf_file.h"
+#include "formats/gguf_path.h"
 #include "tokenizer/normalizer.h"
+#include "tokenizer/tokenizer_gguf.h"
 #include "tokenizer/tokenizer_json.h"
 #include "tokenizer/unicode_classes.h"
 
@@ -136,7 +139,16 @@ Tokenizer::Tokenizer(TokenizerSpec&& spec, std::string_view where)
   }
 }
 
-Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
+Tokenizer Tokenizer::from_gguf(const GgufFile& file) {
+  return Tokenizer(read_tokenizer_gguf(file), file.name());
+}
+
+Tokenizer Tokenizer::load(const std::filesystem::path& path) {
+  if (const auto gguf = find_gguf(path)) return from_gguf(GgufFile(*gguf));
+  return load_directory(path);
+}
+
+Tokenizer Tokenizer::load_directory(const std::filesystem::path& directory) {
   const auto exists = [&](const char* name) { return file_exists(directory / name); };
   TokenizerSpec spec;
   std::string where = (directory / "tokenizer.json").string();

@@ -19,6 +19,7 @@
 
 namespace qwen3 {
 
+class GgufFile;
 struct TokenizerSpec;
 
 // What an added token's content in the text becomes. `as_text`: ordinary characters, so that text
@@ -34,10 +35,13 @@ class Tokenizer {
   using ControlTokens = qwen3::ControlTokens;
   using SpecialTokens = qwen3::SpecialTokens;
 
-  // Reads tokenizer.json, or else vocab.json and merges.txt; and from tokenizer_config.json, if
-  // present, the added tokens that are missing so far.
+  // Of a directory: reads tokenizer.json, or else vocab.json and merges.txt; and from
+  // tokenizer_config.json, if present, the added tokens that are missing so far. Of GGUF
+  // (formats/gguf_path.h): what the file holds.
   // Throws Error{not_found, corrupt_file, unsupported}.
-  static Tokenizer load(const std::filesystem::path& directory);
+  static Tokenizer load(const std::filesystem::path& path);
+
+  static Tokenizer from_gguf(const GgufFile& file);
 
   // One tokenizer.json; `where` begins every message.
   static Tokenizer from_json(std::string_view tokenizer_json, std::string_view where);
@@ -76,6 +80,7 @@ class Tokenizer {
   static constexpr uint8_t kAdded = 1, kSpecial = 2;
 
   Tokenizer(TokenizerSpec&& spec, std::string_view where);
+  static Tokenizer load_directory(const std::filesystem::path& directory);
 
   bool has_flag(int32_t id, uint8_t flag) const {
     return id >= 0 && id < size() && (flags_[static_cast<size_t>(id)] & flag) != 0;

@@ -110,20 +110,6 @@ AddedToken read_added_token(const Field& field, int32_t id) {
   return token;
 }
 
-// Bounds the search automaton, whose nodes number at most the bytes of all contents.
-void check_added_tokens(const std::vector<AddedToken>& tokens, std::string_view where) {
-  size_t n_bytes = 0;
-  for (const AddedToken& token : tokens) n_bytes += token.content.size();
-  QWEN3_CHECK(tokens.size() <= kMaxAddedTokens && n_bytes <= kMaxAddedBytes,
-              ErrorKind::unsupported,
-              "{}: added_tokens: expected at most {} tokens of {} bytes together; got {} of {}",
-              where,
-              kMaxAddedTokens,
-              kMaxAddedBytes,
-              tokens.size(),
-              n_bytes);
-}
-
 void read_added_tokens(TokenizerSpec& spec, const Field& field, std::string_view where) {
   if (field.is_null()) return;
   std::unordered_set<std::string> contents;
@@ -230,6 +216,20 @@ void drop_conflicts(std::vector<AddedToken>& tokens, const BpeText& model) {
 }
 
 }  // namespace
+
+// The search automaton's nodes number at most the bytes of all contents.
+void check_added_tokens(const std::vector<AddedToken>& tokens, std::string_view where) {
+  size_t n_bytes = 0;
+  for (const AddedToken& token : tokens) n_bytes += token.content.size();
+  QWEN3_CHECK(tokens.size() <= kMaxAddedTokens && n_bytes <= kMaxAddedBytes,
+              ErrorKind::unsupported,
+              "{}: added_tokens: expected at most {} tokens of {} bytes together; got {} of {}",
+              where,
+              kMaxAddedTokens,
+              kMaxAddedBytes,
+              tokens.size(),
+              n_bytes);
+}
 
 TokenizerSpec read_tokenizer_json(std::string_view text, std::string_view where) {
   TokenizerSpec spec;

@@ -37,6 +37,9 @@ TokenizerSpec read_tokenizer_json(std::string_view text, std::string_view where)
 TokenizerSpec read_vocab_and_merges(const std::filesystem::path& vocab_json,
                                     const std::filesystem::path& merges_txt);
 
+// Bounds the search for added tokens. Throws Error{unsupported}.
+void check_added_tokens(const std::vector<AddedToken>& tokens, std::string_view where);
+
 // Adds the tokens of tokenizer_config.json's added_tokens_decoder that `spec` does not know yet.
 void add_tokens_of_config(TokenizerSpec& spec, std::string_view text, std::string_view where);
 

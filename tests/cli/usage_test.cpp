@@ -118,7 +118,7 @@ TEST(Usage, MissingModelIsNamed) {
 TEST(Usage, AFileIsNoModel) {
   const TempDir dir;
   const std::string file = dir.write("config.json", "{}").string();
-  expect_refused({"inspect", "--model", file}, 1, "not a directory");
+  expect_refused({"inspect", "--model", file}, 1, "config.json: expected a GGUF file, got");
 }
 
 TEST(Usage, ADirectoryWithoutCheckpointIsNamed) {

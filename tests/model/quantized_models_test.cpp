@@ -10,6 +10,7 @@
 
 #include "base/checked.h"
 #include "base/json.h"
+#include "formats/checkpoint.h"
 #include "kernels/reference/reference_backend.h"
 #include "model/test_model.h"
 #include "support/expect_error.h"

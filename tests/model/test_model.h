@@ -8,13 +8,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
-#include "formats/checkpoint.h"
+#include "formats/open_source.h"
 #include "model/qwen3.h"
 #include "support/tensors.h"
 
@@ -41,8 +42,8 @@ class TestModel {
  public:
   static constexpr int64_t kBlocks = 101, kMaxTokens = 128;
 
-  // Loads the directory for `backend`, which must outlive the model. The cache is float32.
-  TestModel(const std::filesystem::path& directory,
+  // Loads the directory or GGUF file for `backend`, which must outlive the model. The cache is float32.
+  TestModel(const std::filesystem::path& path,
             Backend& backend,
             WeightsDType dtype = WeightsDType::as_stored,
             int64_t block_size = 4);
@@ -62,13 +63,13 @@ class TestModel {
   std::vector<std::vector<int32_t>> greedy(std::span<const std::vector<int32_t>> prompts,
                                            int64_t n_new);
 
-  const HfConfig& config() const { return checkpoint_.config(); }
+  const HfConfig& config() const { return source_->config(); }
 
  private:
   int32_t take_block();
 
   int64_t block_size_;
-  Checkpoint checkpoint_;
+  std::unique_ptr<TensorSource> source_;
   Weights weights_;
   Storage cache_;
   std::vector<KvLayer> kv_;
@@ -77,13 +78,13 @@ class TestModel {
   int64_t n_blocks_taken_ = 0;
 };
 
-inline TestModel::TestModel(const std::filesystem::path& directory,
+inline TestModel::TestModel(const std::filesystem::path& path,
                             Backend& backend,
                             WeightsDType dtype,
                             int64_t block_size)
     : block_size_(block_size),
-      checkpoint_(Checkpoint::open(directory)),
-      weights_(load_weights(checkpoint_, backend, dtype, 1, {})),
+      source_(open_source(path)),
+      weights_(load_weights(*source_, backend, dtype, 1, {})),
       qwen3_(config(), weights_, backend, kMaxTokens, kMaxTokens, kBlocks * block_size_) {
   const HfConfig& c = config();
   const int64_t bytes =

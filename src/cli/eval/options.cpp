@@ -72,7 +72,7 @@ eval::EvalConfig eval_config(const EvalOptions& options) {
   if (!options.output.empty()) config.output_file = options.output;
   if (!options.base_urls.empty()) config.base_urls = options.base_urls;
   if (options.in_process) {
-    config.model_name = resolve_model(options.model.model).filename().string();
+    config.model_name = name_of_model(resolve_model(options.model.model));
   }
   return config;
 }

@@ -1,12 +1,12 @@
-// qwen3 inspect: what a checkpoint is and whether it fits, from its headers alone (and a head stored
-// beside a flag that there is none, which is compared as loading does). A directory with a config.json
-// and no weights yet is enough for the plan.
+// qwen3 inspect: what a model is and whether it fits, from its headers alone (and a head stored beside
+// a flag that there is none, which is compared as loading does). A directory with a config.json and no
+// weights yet is enough for the plan.
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +19,8 @@
 #include "cli/generation.h"
 #include "cli/options.h"
 #include "engine/load_plan.h"
-#include "formats/checkpoint.h"
+#include "formats/gguf_path.h"
+#include "formats/open_source.h"
 #include "model/tied_head.h"
 #include "model/weights.h"
 
@@ -36,14 +37,14 @@ struct InspectOptions {
 
 struct Inspection {
   std::string directory;
-  std::optional<Checkpoint> checkpoint;  // empty: config.json only
+  std::unique_ptr<TensorSource> checkpoint;  // nullptr: config.json only
   LoadPlan load;
   MemoryPlan plan;
 };
 
-bool has_weights(const fs::path& directory) {
-  return file_exists(directory / "model.safetensors") ||
-         file_exists(directory / "model.safetensors.index.json");
+bool has_weights(const fs::path& path) {
+  return file_exists(path / "model.safetensors") ||
+         file_exists(path / "model.safetensors.index.json") || find_gguf(path).has_value();
 }
 
 Inspection look_at(const InspectOptions& options) {
@@ -52,7 +53,7 @@ Inspection look_at(const InspectOptions& options) {
   result.directory = directory.string();
   LoadOptions load = load_options(options.model);
   if (has_weights(directory)) {
-    result.checkpoint.emplace(Checkpoint::open(directory));
+    result.checkpoint = open_source(directory);
     result.load = plan_load(*result.checkpoint, load);
     check_tied_head(*result.checkpoint, result.load.backend->info().n_threads);
   } else {
@@ -117,7 +118,7 @@ Json config_json(const HfConfig& c) {
   return json;
 }
 
-Json tensors_json(const Checkpoint& checkpoint) {
+Json tensors_json(const TensorSource& checkpoint) {
   Json tensors = Json::array();
   for (const std::string& name : checkpoint.names()) {
     const SourceTensor* tensor = checkpoint.find(name);
@@ -129,6 +130,13 @@ Json tensors_json(const Checkpoint& checkpoint) {
   return tensors;
 }
 
+// How many tensors there are of each type.
+std::map<std::string, int64_t> count_dtypes(const TensorSource& checkpoint) {
+  std::map<std::string, int64_t> counts;
+  for (const auto& [name, tensor] : checkpoint.tensors()) ++counts[std::string(tensor.file_dtype)];
+  return counts;
+}
+
 Json inspection_json(const Inspection& it) {
   const MemoryPlan& plan = it.plan;
   const BackendInfo backend = it.load.backend->info();
@@ -138,8 +146,9 @@ Json inspection_json(const Inspection& it) {
                {"n_active_parameters", n_active_parameters(it.load.config)}};
   json["checkpoint"] = nullptr;
   if (it.checkpoint) {
-    json["checkpoint"] = {{"files", it.checkpoint->files().size()},
+    json["checkpoint"] = {{"files", it.checkpoint->n_files()},
                           {"bytes", it.checkpoint->n_bytes()},
+                          {"dtypes", count_dtypes(*it.checkpoint)},
                           {"tensors", tensors_json(*it.checkpoint)}};
   }
   json["plan"] = {{"backend", backend.name},
@@ -164,10 +173,10 @@ void print_row(std::string_view name, const std::string& value) {
   print_out(fmt::format("{:<24} {}\n", name, value));
 }
 
-void print_tensors(const Checkpoint& checkpoint) {
+void print_tensors(const TensorSource& checkpoint) {
   for (const std::string& name : checkpoint.names()) {
     const SourceTensor* tensor = checkpoint.find(name);
-    print_out(fmt::format("  {:<60} {:<5} [{}] {}\n",
+    print_out(fmt::format("  {:<60} {:<6} [{}] {}\n",
                           name,
                           tensor->file_dtype,
                           fmt::join(tensor->shape, ", "),
@@ -191,8 +200,13 @@ void print_inspection(const Inspection& it, bool with_tensors) {
     print_row("checkpoint",
               fmt::format("{} tensors in {} file(s), {}",
                           it.checkpoint->n_tensors(),
-                          it.checkpoint->files().size(),
+                          it.checkpoint->n_files(),
                           format_bytes(it.checkpoint->n_bytes())));
+    std::vector<std::string> dtypes;
+    for (const auto& [dtype, n] : count_dtypes(*it.checkpoint)) {
+      dtypes.push_back(fmt::format("{} {}", n, dtype));
+    }
+    print_row("  stored as", fmt::format("{}", fmt::join(dtypes, ", ")));
     if (with_tensors) print_tensors(*it.checkpoint);
   } else {
     print_row("checkpoint", "no weights in this directory; the plan is from config.json alone");

@@ -239,13 +239,6 @@ server::HttpOptions metrics_listener(const ServeOptions& options) {
   return http;
 }
 
-// The name of the model in answers: its directory's, or what it is called inside the program.
-std::string default_name(const std::string& model) {
-  const std::filesystem::path path = std::filesystem::path(model).lexically_normal();
-  const std::string name = (path.has_filename() ? path : path.parent_path()).filename().string();
-  return utf8_lossy(name.empty() ? model : name);
-}
-
 }  // namespace
 
 std::optional<int64_t> parse_byte_size(std::string_view word) {
@@ -313,7 +306,7 @@ void resolve_serve_options(ServeOptions& options) {
   options.service.version = QWEN3_VERSION;
   for (std::string& name : options.service.model_names) name = utf8_lossy(name);
   if (options.service.model_names.empty()) {
-    options.service.model_names = {default_name(options.model.model)};
+    options.service.model_names = {name_of_model(options.model.model)};
   }
 }
 

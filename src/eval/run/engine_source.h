@@ -17,7 +17,7 @@
 namespace qwen3::eval {
 
 struct EngineSourceOptions {
-  std::filesystem::path directory;  // of the checkpoint
+  std::filesystem::path directory;  // of the checkpoint, or a GGUF file
   LoadOptions load;
   int64_t max_model_len = 0;  // as in EngineOptions
   std::string version;        // of this program
@@ -43,6 +43,6 @@ class EngineSource final : public AnswerSource {
 // Tells checkpoints apart: "sha256:…" over the names, sizes and bytes of the files that shape an
 // answer. Of a file beyond 256 MiB 256 evenly spaced pieces of 64 KiB count, the first and the last
 // among them ("sampled-sha256:…").
-std::string model_fingerprint(const std::filesystem::path& directory);
+std::string model_fingerprint(const std::filesystem::path& path);
 
 }  // namespace qwen3::eval

@@ -1,4 +1,4 @@
-// model_fingerprint: SHA-256 over a list "name size hash" of a checkpoint's files.
+// model_fingerprint: SHA-256 over a list "name size hash" of a model's files.
 #include <algorithm>
 #include <filesystem>
 #include <string>
@@ -10,6 +10,7 @@
 #include "base/input_file.h"
 #include "base/sha256.h"
 #include "eval/run/engine_source.h"
+#include "formats/gguf_path.h"
 
 namespace qwen3::eval {
 namespace {
@@ -31,8 +32,14 @@ std::string sampled_hash(const InputFile& file) {
   return sha256_hex(pieces);
 }
 
-std::vector<std::string> checkpoint_files(const std::filesystem::path& directory) {
+// Of a directory the files that shape an answer, of GGUF its file or files: names, sorted.
+std::vector<std::string> model_files(const std::filesystem::path& path) {
   std::vector<std::string> names;
+  if (const auto gguf = find_gguf(path)) {
+    for (const auto& file : gguf_files(*gguf)) names.push_back(file.filename().string());
+    return names;
+  }
+  const std::filesystem::path& directory = path;
   std::error_code error;
   if (std::filesystem::is_directory(directory, error)) {
     for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
@@ -57,10 +64,11 @@ std::vector<std::string> checkpoint_files(const std::filesystem::path& directory
 
 }  // namespace
 
-std::string model_fingerprint(const std::filesystem::path& directory) {
+std::string model_fingerprint(const std::filesystem::path& path) {
+  const std::filesystem::path directory = folder_exists(path) ? path : path.parent_path();
   std::string list;
   bool sampled = false;
-  for (const std::string& name : checkpoint_files(directory)) {
+  for (const std::string& name : model_files(path)) {
     const InputFile file(directory / name);
     const int64_t size = file.size();
     sampled = sampled || size > kWholeBytes;
