@@ -27,7 +27,7 @@ std::string lower(std::string text) {
 std::string one_of(const JsonFields& f,
                    std::string_view key,
                    std::initializer_list<std::string_view> supported) {
-  const std::string value =
+  std::string value =
       lower(f.optional_string(key, Null::absent).value_or(std::string(*supported.begin())));
   if (std::find(supported.begin(), supported.end(), value) == supported.end()) {
     f.unsupported(key, fmt::format("{}", fmt::join(supported, ", ")));

@@ -231,6 +231,22 @@ TEST(QuantizedRefusals, EmptyMatrices) {
   EXPECT_ERROR(QuantizedDir().open(golden), kCorrupt, "tensor a.qweight: expected 2 dimensions");
 }
 
+// Before anything of that size is read or allocated.
+TEST(QuantizedRefusals, SizesBeyondAnyModel) {
+  constexpr int64_t kMany = (int64_t{1} << 20) + 32;
+  QuantizedGolden golden = quantized_golden("fp8_bf16");
+  golden.tensors["a.weight"] = {"F8_E4M3", {1, kMany}, std::string(kMany, '\0')};
+  EXPECT_ERROR(
+      QuantizedDir().open(golden), kCorrupt, "tensor a.weight: expected at most 1048576 columns");
+  golden.tensors["a.weight"] = {
+      "F8_E4M3", {(1 << 24) + 1, 1}, std::string((size_t{1} << 24) + 1, '\0')};
+  EXPECT_ERROR(QuantizedDir().open(golden), kCorrupt, "each in [1, 16777216]");
+  golden = quantized_golden("gptq4");
+  golden.tensors["a.qweight"] = {"I32", {kMany / 8, 1}, std::string(kMany / 2, '\0')};
+  golden.tensors["a.g_idx"] = {"I32", {kMany}, std::string(kMany * 4, '\0')};
+  EXPECT_ERROR(QuantizedDir().open(golden), kCorrupt, "tensor a.qweight: expected");
+}
+
 TEST(QuantizedRefusals, ModulesOfMlxThatContradictTheirEntry) {
   QuantizedGolden golden = quantized_golden("mlx4");
   golden.config["quantization"]["a"] = false;

@@ -213,7 +213,9 @@ class Assembler {
     const auto it = tensors_.find(module + ".bias");
     const bool wanted = config_.attention_bias && module.find(".self_attn.") != module.npos;
     if (it == tensors_.end() || wanted || !is_plain_dtype(it->second.file_dtype)) return;
+    constexpr int64_t kMaxBiasBytes = int64_t{64} << 20;
     const SourceTensor& bias = it->second;
+    if (bias.n_bytes > kMaxBiasBytes) return;
     std::vector<std::byte> bytes(static_cast<size_t>(bias.n_bytes));
     bias.file->read(bias.begin, bytes);
     const bool zero =

@@ -8,8 +8,8 @@
 namespace qwen3 {
 namespace {
 
-// Beyond any model; products of two of them fit int64_t.
-constexpr int64_t kMaxDimension = int64_t{1} << 31;
+// The largest vocabulary that config.json may name; products of two of them fit int64_t.
+constexpr int64_t kMaxDimension = int64_t{1} << 24;
 
 }  // namespace
 

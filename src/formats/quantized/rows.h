@@ -9,10 +9,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/checked.h"
 #include "formats/tensor_source.h"
 #include "tensor/weight.h"
 
@@ -26,6 +28,11 @@ struct Part {
   int64_t begin = 0;
 
   explicit operator bool() const { return file != nullptr; }
+  // Its elements from number `first` on, into `to`.
+  template <typename T>
+  void read(int64_t first, std::span<T> to) const {
+    file->read(begin + first * static_cast<int64_t>(sizeof(T)), std::as_writable_bytes(to));
+  }
 };
 
 // What both arrangements of a quantised matrix have in common. Columns of a matrix all have a group.
@@ -39,6 +46,15 @@ struct QuantizedMatrix {
   int64_t n_groups = 0;
   Part group_index = {};  // I32 [n_columns]: the group of each column; none: i / group_size
 };
+
+// Which words hold rows [first_row, first_row + n_rows), `per_word` of them each.
+struct WordRange {
+  int64_t begin, count;
+};
+inline WordRange words_of(int64_t first_row, int64_t n_rows, int64_t per_word) {
+  const int64_t begin = first_row / per_word;
+  return {begin, ceil_div(first_row + n_rows, per_word) - begin};
+}
 
 // The type in which rows of it are given. Reads the group index, if there is one. Throws
 // Error{corrupt_file} if that names a group that is not there.
@@ -66,52 +82,6 @@ class QuantizedRows : public RowReader {
  private:
   QuantizedMatrix matrix_;
   WeightType type_;
-};
-
-// Rows lie one after the other, each a dense little-endian stream of bits: compressed-tensors, MLX,
-// FP8. What groups share lies in rows as well.
-class RowMajor final : public QuantizedRows {
- public:
-  struct Layout {
-    Part numbers = {};
-    int64_t row_bytes = 0;
-    bool is_signed = false;  // I8: q + 128 is used in place of q
-    Part scales = {};        // [ceil(n_rows / scale_rows), n_groups]
-    int64_t scale_rows = 1;
-    Part offsets = {};  // as the scales
-    Part zeros =
-        {};  // I8 as the scales, or I32 [ceil(n_rows * bits / 32), n_groups]: packed along rows
-    int32_t zero = 0;  // where there are none
-  };
-  RowMajor(QuantizedMatrix matrix, Layout layout);
-
- private:
-  void read_numbers(int64_t first_row, int64_t n_rows, uint8_t* to) const override;
-  Groups read_groups(int64_t first_row, int64_t n_rows) const override;
-  void read_zeros(int64_t first_row, int64_t n_rows, std::vector<int32_t>& zeros) const;
-
-  Layout layout_;
-};
-
-// Columns come first, eight or four numbers in a word: GPTQ packs along columns, AWQ along rows. What
-// groups share is [n_groups, n_rows]; zeros are packed along rows.
-class ColumnMajor final : public QuantizedRows {
- public:
-  struct Layout {
-    bool awq = false;  // numbers [n_columns, n_rows / 8]; else [n_columns * bits / 32, n_rows]
-    Part numbers = {}, scales = {}, zeros = {};
-    int32_t add_to_zeros = 0;
-  };
-  ColumnMajor(QuantizedMatrix matrix, Layout layout);
-  // A strip of columns of the file is as wide as rows are asked for: a matrix is read once.
-  int64_t row_step() const override;
-
- private:
-  void read_numbers(int64_t first_row, int64_t n_rows, uint8_t* to) const override;
-  void read_awq_numbers(int64_t first_row, int64_t n_rows, uint8_t* to) const;
-  Groups read_groups(int64_t first_row, int64_t n_rows) const override;
-
-  Layout layout_;
 };
 
 }  // namespace qwen3

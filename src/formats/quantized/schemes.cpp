@@ -7,7 +7,9 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "formats/quantized/column_major.h"
 #include "formats/quantized/module.h"
+#include "formats/quantized/row_major.h"
 
 namespace qwen3 {
 namespace {
@@ -19,11 +21,19 @@ constexpr DTypes kFloats = DTypes(kScales).first(3), kFloatsOrE8m0 = DTypes(kSca
 constexpr std::array<std::string_view, 1> kI8 = {"I8"}, kI32 = {"I32"};
 constexpr std::array<std::string_view, 2> kWholeNumbers = {"I64", "I32"};
 
+// As config.json's sizes: beyond it nothing is read, let alone put together.
+void check_columns(const QuantizedModule& module, std::string_view part, int64_t n_columns) {
+  constexpr int64_t kMaxColumns = int64_t{1} << 20;
+  if (n_columns <= kMaxColumns) return;
+  module.refuse(part, fmt::format("expected at most {} columns, got {}", kMaxColumns, n_columns));
+}
+
 // The columns that share a scale, for a row of `n_columns`.
 int64_t columns_of_group(const QuantizedModule& module,
                          std::string_view part,
                          int64_t group_size,
                          int64_t n_columns) {
+  check_columns(module, part, n_columns);
   if (group_size == kWholeRow) return n_columns;
   if (n_columns % group_size != 0) {
     module.refuse(part,
@@ -41,6 +51,7 @@ AssembledMatrix assemble_float8(QuantizedModule& module,
                                 DTypes scale_dtypes) {
   const SourceTensor& weight = module.numbers("weight", "F8_E4M3");
   const int64_t out = weight.shape[0], in = weight.shape[1];
+  check_columns(module, "weight", in);
   QuantizedMatrix m{.module = module.name(), .n_rows = out, .n_columns = in, .is_float = true};
   RowMajor::Layout layout{.numbers = {weight.file, "weight", weight.file_dtype, weight.begin},
                           .row_bytes = in};

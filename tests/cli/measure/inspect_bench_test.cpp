@@ -30,6 +30,30 @@ TEST(Inspect, TextShowsConfigTensorsAndPlan) {
   }
 }
 
+// What loading would say, in its words.
+TEST(Inspect, RefusesWhatLoadingRefuses) {
+  const std::filesystem::path source = golden_model("dense");
+  const std::string config = read_text_file(source / "config.json", 1 << 20);
+  Json tied = parse_json(config, "config"), leftover = tied;
+  tied["tie_word_embeddings"] = true;  // but the file has a head that differs
+  leftover["quantization_config"] = {{"quant_method", "bitsandbytes"}};
+  for (const auto& [changed, part] :
+       {std::pair{tied, "tensor lm_head.weight: expected the numbers"},
+        std::pair{leftover, "remove quantization_config"}}) {
+    const TempDir dir;
+    dir.write("config.json", dump_json(changed));
+    std::filesystem::copy_file(source / "model.safetensors", dir.path() / "model.safetensors");
+    const std::string path = dir.path().string();
+    const ProgramResult inspected = run_qwen3({"inspect", "-m", path});
+    const ProgramResult loaded =
+        run_qwen3({"logits", "-m", path, "--ids", "1", "--out", path + "/x.npy"});
+    EXPECT_EQ(inspected.exit_code, 1);
+    EXPECT_EQ(loaded.exit_code, 1);
+    EXPECT_THAT(inspected.err, HasSubstr(part));
+    EXPECT_EQ(lines_of(inspected.err).back(), lines_of(loaded.err).back());
+  }
+}
+
 TEST(Inspect, JsonCountsBytes) {
   const ProgramResult result =
       run_qwen3({"inspect", "-m", golden_model("dense"), "--json", "--context", "100"});
