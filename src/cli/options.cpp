@@ -66,8 +66,7 @@ void add_model_option(CLI::App& command, ModelOptions& options) {
       .add_option("-m,--model",
                   options.model,
                   "Hugging Face model directory, GGUF file (of a split one the first), or the name "
-                  "of a model "
-                  "that comes with qwen3")
+                  "of a model that comes with qwen3")
       ->check(some_name())
       ->capture_default_str();
 }

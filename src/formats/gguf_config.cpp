@@ -81,6 +81,13 @@ class Keys {
 };
 
 std::string architecture_of(const GgufFile& file) {
+  constexpr std::string_view kType = "general.type", kBlocks = "general.quantization_version";
+  if (file.string(kType, kMaxWordBytes).value_or("model") != "model") {
+    file.unsupported(kType, "model");
+  }
+  if (file.integer(kBlocks, {0, kMaxInt32}).value_or(2) != 2) {
+    file.unsupported(kBlocks, "2, ggml's blocks as they are today");
+  }
   constexpr std::string_view kKey = "general.architecture";
   const auto architecture = file.string(kKey, kMaxWordBytes);
   QWEN3_CHECK(architecture.has_value(),

@@ -66,7 +66,7 @@ TEST_F(CommandsOnGguf, Inspect) {
   EXPECT_EQ(json["config"]["eos_token_id"], Json({2536, 2534}));
   EXPECT_EQ(json["checkpoint"]["tensors"].size(), 90U);
   EXPECT_EQ(json["checkpoint"]["files"], 1);
-  EXPECT_EQ(json["checkpoint"]["dtypes"], Json({{"BF16", 90}}));
+  EXPECT_EQ(json["checkpoint"]["dtypes"], Json({{"BF16", 57}, {"F32", 33}}));
   EXPECT_EQ(json["fits"], true);
   const std::string split = QWEN3_SOURCE_DIR "/tests/data/gguf/moe-00001-of-00003.gguf";
   const ProgramResult mixed = run_qwen3({"inspect", "--model", split});

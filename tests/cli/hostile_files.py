@@ -102,6 +102,15 @@ def cut(share):
     return lambda path: os.truncate(path, int(path.stat().st_size * share))
 
 
+def turned_over(share):
+    """One byte has all bits turned over. What it was may be text that anything could stand in."""
+    def change(path):
+        raw = bytearray(path.read_bytes())
+        raw[int(len(raw) * share)] ^= 0xFF
+        path.write_bytes(raw)
+    return change
+
+
 def make_socket(path):
     with socket.socket(socket.AF_UNIX) as s:
         here = os.open(path.parent, os.O_RDONLY)
@@ -123,7 +132,8 @@ DAMAGED = {
     "half": cut(0.5),
     "huge": lambda path: os.truncate(path, 10 * GIB),  # sparse: one line of zeros
 }
-STILL = {**NO_FILE, **DAMAGED, "last byte": lambda path: os.truncate(path, path.stat().st_size - 1)}
+STILL = {**NO_FILE, **DAMAGED, "last byte": lambda path: os.truncate(path, path.stat().st_size - 1),
+         "a byte early": turned_over(0.002), "a byte within": turned_over(0.3)}
 
 
 # --- the files ----------------------------------------------------------------------------------
@@ -169,8 +179,16 @@ def make_old_tokenizer(at):
     (at / "tokenizer.json").unlink()
 
 
+def make_gguf(root):
+    """A small quantised model, and another in three parts."""
+    (root / "parts").mkdir()
+    for file in (SOURCE / "tests/data/gguf").glob("*.gguf"):
+        shutil.copy(file, root / "parts" if "-of-" in file.name else root)
+
+
 def make_world(root, program):
     """All files of all commands, whole."""
+    make_gguf(root)
     make_model(root / "plain")
     make_sharded(root / "sharded")
     make_old_tokenizer(root / "old")
@@ -250,6 +268,18 @@ def long_header(n_bytes):
     return grow
 
 
+def long_metadata(n_bytes):
+    """A GGUF file with a list of strings more, in front of all other keys."""
+    def grow(path):
+        raw = path.read_bytes()
+        n_keys = struct.unpack("<Q", raw[16:24])[0]
+        key, n = b"a.list.of.words.in.front", n_bytes // 32 * 2  # 16 bytes each: data stays aligned
+        more = struct.pack("<Q", len(key)) + key + struct.pack("<IIQ", 9, 8, n - 1)
+        more += (struct.pack("<Q", 8) + b"eight ch") * (n - 1)
+        path.write_bytes(raw[:16] + struct.pack("<Q", n_keys + 1) + more + raw[24:])
+    return grow
+
+
 GENERATE = "generate --prompt hi --max-tokens 1 --quiet -m "
 EVAL = "eval generate --config eval.yaml -m nano --quiet --limit 1"
 SCORE = "eval score --task exact_match --resamples 10 --quiet"
@@ -268,6 +298,14 @@ CASES = [
     Case(GENERATE + "plain", "plain/model.safetensors", big=long_header(80_000_000)),
     Case(GENERATE + "sharded", "sharded/model.safetensors.index.json", big=padded_json(30_000_000)),
     Case(GENERATE + "sharded", "sharded/part.safetensors"),
+    # Whatever follows the data is a tail.
+    Case(GENERATE + "dense.gguf", "dense.gguf", damage=("empty", "quarter", "half"),
+         big=long_metadata(90_000_000)),
+    Case(GENERATE + "parts", "parts/moe-00002-of-00003.gguf", damage=("empty", "quarter", "half")),
+    Case("tokenize --quiet -m dense.gguf", "dense.gguf", damage=("empty",), stdin=b"hi\n"),
+    Case("inspect -m dense.gguf", "dense.gguf", damage=("empty", "quarter", "half")),
+    Case("serve -m dense.gguf --port 0 --quiet", "dense.gguf", damage=("empty", "quarter", "half"),
+         stop_after=20),
     Case("tokenize --quiet -m plain", "plain/tokenizer.json", stdin=b"hi\n"),
     Case("tokenize --quiet -m old", "old/vocab.json", stdin=b"hi\n"),
     Case("tokenize --quiet -m old", "old/merges.txt", damage=("huge",), stdin=b"hi\n"),

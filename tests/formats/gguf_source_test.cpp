@@ -250,6 +250,14 @@ TEST_F(GgufSourceTest, ConfigsThatAreRefused) {
     EXPECT_ERROR(
         open(tiny().without(full).u32(full, 0x7FFFFFFF)), kCorrupt, "expected", "2147483647");
   }
+  EXPECT_ERROR(open(tiny().string("general.type", "adapter")),
+               kUnsupported,
+               "general.type: expected model, got \"adapter\"");
+  EXPECT_EQ(config(tiny().string("general.type", "model")).hidden_size, 8);
+  EXPECT_ERROR(open(tiny().u32("general.quantization_version", 1)),
+               kUnsupported,
+               "general.quantization_version: expected 2",
+               "got 1");
   const auto changed = [](const char* key, uint32_t value) {
     return tiny().without(key).u32(key, value);
   };

@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "formats/checkpoint.h"
 #include "support/gguf_writer.h"
+#include "tensor/convert.h"
 
 namespace qwen3::test {
 
@@ -84,7 +85,15 @@ inline void write_gguf_tensors(GgufWriter& gguf, const TensorSource& model) {
   for (const std::string& name : model.names()) {
     if (name.find(".experts.") != name.npos) continue;
     const SourceTensor& tensor = *model.find(name);
-    gguf.tensor(gguf_name(name), tensor.shape, type_of(tensor), bytes_of(tensor));
+    const std::string bytes = bytes_of(tensor);
+    if (tensor.shape.size() == 1) {
+      std::string widened(static_cast<size_t>(tensor.shape[0]) * 4, '\0');
+      convert_elements(
+          widened.data(), DType::f32, bytes.data(), dtype_of(tensor.type), tensor.shape[0]);
+      gguf.tensor(gguf_name(name), tensor.shape, kF32, widened);
+    } else {
+      gguf.tensor(gguf_name(name), tensor.shape, type_of(tensor), bytes);
+    }
   }
   for (int64_t layer = 0; layer < c.num_hidden_layers; ++layer) {
     if (!c.is_sparse(layer)) continue;

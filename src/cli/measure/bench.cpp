@@ -36,7 +36,7 @@ using Clock = std::chrono::steady_clock;
 struct BenchOptions {
   ModelOptions model;
   OutputOptions output;
-  std::string random_weights;  // a directory with config.json; "": use --model
+  std::string random_weights;  // a directory with config.json, or GGUF; "": use --model
   int64_t prompt_tokens = 512;
   int64_t decode_tokens = 64;
   std::string context = "0,1024";
@@ -347,10 +347,11 @@ void add_bench(CLI::App& app, Action& action) {
   const auto options = std::make_shared<BenchOptions>();
   add_model_option(*command, options->model);
   command
-      ->add_option("--random-weights",
-                   options->random_weights,
-                   "A directory with a config.json: its weights are drawn at random, no checkpoint "
-                   "is needed")
+      ->add_option(
+          "--random-weights",
+          options->random_weights,
+          "A directory with a config.json, or a GGUF file: weights of those sizes are drawn "
+          "at random")
       ->check(some_name())
       ->excludes("--model");
   command
