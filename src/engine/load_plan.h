@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "engine/plan.h"
-#include "formats/tensor_source.h"
 #include "formats/hf_config.h"
+#include "formats/tensor_source.h"
 #include "hardware/thread_pool.h"
 #include "kernels/backend.h"
 #include "model/weights.h"
