@@ -314,6 +314,7 @@ TEST_F(GgufSourceTest, TokensMustFitTheRows) {
   texts[3] = "<|im_end|>";
   texts[4] = "<|endoftext|>";
   texts[5] = "<|fim_pad|>";
+  texts[9] = "<|im_end|>";  // an ordinary token
   two.strings("tokenizer.ggml.tokens", texts);
   two.array("tokenizer.ggml.token_type",
             GgufValue::i32,
