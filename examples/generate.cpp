@@ -1,4 +1,4 @@
-// Ten lines with libqwen3: generate DIRECTORY ID... prints the ids that follow.
+// Ten lines with libqwen3: generate MODEL ID... prints the ids that follow.
 #include <charconv>
 #include <cstdio>
 #include <cstring>

@@ -79,8 +79,7 @@ void check_generates(const Model::Impl& impl) {
               impl.info.name);
 }
 
-std::shared_ptr<Model> Model::load(const std::filesystem::path& path,
-                                   const LoadOptions& options) {
+std::shared_ptr<Model> Model::load(const std::filesystem::path& path, const LoadOptions& options) {
   const WeightsDType wanted = parse_weights_dtype(options.dtype);
   std::unique_ptr<TensorSource> source;
   if (!options.random_weights) source = open_source(path);

@@ -556,10 +556,10 @@ std::optional<GgufStrings> GgufFile::strings(std::string_view key, size_t max_by
   if (entry->type != Type::array || entry->element != Type::string) {
     refuse(key, "an array of strings");
   }
-  const auto n_bytes = static_cast<size_t>(entry->n_bytes - 8 * entry->count);
-  if (n_bytes > std::min<size_t>(max_bytes, UINT32_MAX)) {
+  if (static_cast<size_t>(entry->n_bytes) > std::min<size_t>(max_bytes, UINT32_MAX)) {
     refuse(key, fmt::format("at most {} bytes of strings", max_bytes));
   }
+  const auto n_bytes = static_cast<size_t>(entry->n_bytes - 8 * entry->count);
   GgufStrings strings;
   strings.text_.reserve(n_bytes);
   strings.ends_.reserve(static_cast<size_t>(entry->count));

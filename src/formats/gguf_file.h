@@ -75,7 +75,8 @@ class GgufFile {
 
   // Metadata. All give nothing for a key that is absent, and throw Error{corrupt_file} naming file
   // and key for a value of another type or out of range. An integer may be of any width, a number
-  // float32 or float64 and is finite. Strings are UTF-8, and no longer than `max_bytes` together.
+  // float32 or float64 and is finite. Strings are UTF-8; those of an array have at most `max_bytes`
+  // in the file, lengths included.
   struct IntRange {
     int64_t low, high;
   };

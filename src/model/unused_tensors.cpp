@@ -61,7 +61,7 @@ void check_all_used(const TensorSource& files,
   }
   if (first == nullptr) return;
   fail(ErrorKind::corrupt_file,
-       "{}: tensor {}: {}; is config.json from another model?",
+       "{}: tensor {}: {}; are config and weights from the same model?",
        files.tensors().at(*first).file->name(),
        quote_for_message(*first),
        objection(*first, config, last_layer));

@@ -64,13 +64,14 @@ std::string to_text(const std::vector<int64_t>& shape) {
 void check_shape(const SourceTensor& tensor,
                  std::string_view name,
                  const std::vector<int64_t>& expected) {
-  QWEN3_CHECK(tensor.shape == expected,
-              ErrorKind::corrupt_file,
-              "{}: tensor {}: expected shape {}, got {}; is config.json from another model?",
-              tensor.file->name(),
-              name,
-              to_text(expected),
-              to_text(tensor.shape));
+  QWEN3_CHECK(
+      tensor.shape == expected,
+      ErrorKind::corrupt_file,
+      "{}: tensor {}: expected shape {}, got {}; are config and weights from the same model?",
+      tensor.file->name(),
+      name,
+      to_text(expected),
+      to_text(tensor.shape));
 }
 
 constexpr std::string_view kEmbedTokens =
@@ -101,8 +102,8 @@ const SourceTensor& require(const TensorSource& files,
   if (tensor == nullptr && name.ends_with(kEmbedTokens)) refuse_prefix(files);
   QWEN3_CHECK(tensor != nullptr,
               ErrorKind::not_found,
-              "{}: tensor {}: expected shape {}, got no such tensor; is config.json from another "
-              "model, or the download incomplete?",
+              "{}: tensor {}: expected shape {}, got no such tensor; are config and weights from "
+              "the same model, and is the download complete?",
               files.name(),
               name,
               to_text(shape));

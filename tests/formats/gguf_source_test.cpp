@@ -314,6 +314,7 @@ TEST_F(GgufSourceTest, TokensMustFitTheRows) {
   texts[3] = "<|im_end|>";
   texts[4] = "<|endoftext|>";
   texts[5] = "<|fim_pad|>";
+  texts[9] = "<|im_end|>";  // an ordinary token
   two.strings("tokenizer.ggml.tokens", texts);
   two.array("tokenizer.ggml.token_type",
             GgufValue::i32,
@@ -465,7 +466,9 @@ TEST(GgufPath, FilesThatAreSomethingElse) {
                "what looks like safetensors; give the directory");
   ASSERT_EQ(::mkfifo((dir.path() / "fifo.gguf").c_str(), 0600), 0);
   EXPECT_ERROR(find_gguf(dir.path() / "fifo.gguf"), kNotFound, "expected a regular file");
-  EXPECT_ERROR(open_source(dir.path() / "none.gguf"), kNotFound, "none.gguf");
+  EXPECT_ERROR(open_source(dir.path() / "none.gguf"),
+               kNotFound,
+               "none.gguf: no such model; expected a Hugging Face model directory or a GGUF file");
 }
 
 }  // namespace

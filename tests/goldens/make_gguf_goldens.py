@@ -2,9 +2,9 @@
 """Makes tests/data/gguf/: two tiny Qwen3 models as the `gguf` package writes and reads them.
 
 Every type of block that this program reads occurs in one of them. Blocks are random bytes with
-scales of a sensible size; their values are what gguf-py's own dequantize says. golden.json has, of each tensor by its
-Hugging Face name, type, shape and the SHA-256 of its float32 values. Run with gguf 0.19.0 and
-numpy:
+scales of a sensible size; their values are what gguf-py's own dequantize says. golden.json has, of
+each tensor by its Hugging Face name, type, shape and the SHA-256 of its float32 values. Run with
+gguf 0.19.0 and numpy:
 
     make_gguf_goldens.py tests/data/gguf
 """

@@ -196,6 +196,17 @@ TEST_F(TokenizerGgufArrays, TokensOfEveryKind) {
   EXPECT_ERROR(load_arrays(no_byte), kCorrupt, "no token for the byte");
 }
 
+// Added tokens are looked for in the text as it comes, before NFC.
+TEST_F(TokenizerGgufArrays, AddedTokensAreRaw) {
+  const auto id = static_cast<size_t>(tiny().size());
+  Arrays more = good_;
+  more.tokens[id] = "e\u0301!";
+  more.types[id] = 4;
+  const Tokenizer tokenizer = load_arrays(more);
+  EXPECT_EQ(tokenizer.encode("e\u0301!"), Ids{static_cast<int32_t>(id)});
+  EXPECT_EQ(tokenizer.encode("\u00e9!"), tiny().encode("\u00e9!"));
+}
+
 TEST_F(TokenizerGgufArrays, Merges) {
   for (const char* merge : {"", " ", "ab", "a b c", "a  b", "zz\u4e2d qq"}) {
     Arrays bad = good_;
