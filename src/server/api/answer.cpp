@@ -8,33 +8,10 @@
 #include "server/api/tool_choice.h"
 
 namespace qwen3::server {
-namespace {
-
-bool is_object(const std::string& json) {
-  try {
-    return parse_json(json, "arguments").is_object();
-  } catch (const Error&) {
-    return false;  // no JSON
-  }
-}
-
-// What a request that asks for a call takes for one.
-AcceptCall accept_for(const AnswerPlan& plan) {
-  if (!plan.must_call) return {};
-  std::vector<std::string> names = tool_names(*plan.tool_schemas);
-  return [names = std::move(names)](const ToolCall& call) {
-    return std::ranges::find(names, call.name) != names.end() && is_object(call.arguments);
-  };
-}
-
-}  // namespace
-
 Answer::Answer(const Text& text, AnswerPlan plan)
     : plan_(std::move(plan)),
       stream_(text.answer(plan_.text)),
-      tools_(plan_.tools
-                 ? make_tool_call_stream(*plan_.tools, plan_.tool_schemas, accept_for(plan_))
-                 : nullptr),
+      tools_(plan_.tools ? make_tool_call_stream(*plan_.tools, plan_.tool_schemas) : nullptr),
       guard_(plan_.loop_guard) {}
 
 AnswerDelta Answer::push(const Event& event) {

@@ -34,7 +34,7 @@ struct AnswerPlan {
   std::optional<ToolFormat> tools = {};           // absent: tool calls are text
   std::shared_ptr<const Json> tool_schemas = {};  // one for all choices of a request; null: none
   bool first_call_only = false;                   // the answer ends with its first call
-  bool must_call = false;  // calls of tools of the request, with arguments that are an object
+  bool must_call = false;  // an answer without a call says so
   std::vector<int32_t> stop_token_ids = {};  // of the request
   bool drop_reasoning = false;               // it is made, and nobody sees it
   bool tags_in_content = false;  // reasoning goes into the content, between <think> and </think>
