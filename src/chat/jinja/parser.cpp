@@ -301,6 +301,7 @@ ExprPtr Parser::parse_name(const Token& token) {
   else if (name != "none" && name != "None") {
     node->kind = ExprKind::name;
     node->symbol = symbol(name);
+    if (!set_.contains(node->symbol)) program_->reads.insert(name);
     node->text = Text(name, true);
     for (Signature* macro : macros_) {
       macro->uses_caller |= name == "caller";
