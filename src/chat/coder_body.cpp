@@ -144,7 +144,9 @@ CoderBody::Found CoderBody::function_end(std::string_view text,
   const std::string_view rest = text.substr(next);
   if (rest.starts_with(kCallClose)) {
     *end = next + kCallClose.size();
-    return rules_.exact_end ? call_end(text, *end, over) : Found::yes;
+    // Without a parameter there is no value that could say so much.
+    const bool exact = rules_.exact_end && (in_value_ || !parameters_.empty());
+    return exact ? call_end(text, *end, over) : Found::yes;
   }
   if (is_beginning(rest, kCallClose)) {
     *end = text.size();

@@ -65,7 +65,8 @@ class CallStream final : public ToolCallStream {
       if (at == kNone) break;
       look(at);
       const bool first = spans_.first_on_line();
-      const bool quoted = spans_.in_span() || !reader_->may_begin(tag, first);
+      const bool opened = std::exchange(quoted_open_, false);
+      const bool quoted = spans_.in_span() || opened || !reader_->may_begin(tag, first);
       if (!quoted && !spans_.in_fence()) {
         give(out, at);
         reader_->reset();
@@ -74,6 +75,7 @@ class CallStream final : public ToolCallStream {
       }
       if (!quoted && held_ == kNone) held_ = at;
       look(at + tag.size());
+      quoted_open_ = tag == kCallOpen;
     }
     if (end == CallReader::End::open) {
       look(std::max(looked_, pending_.size() - partial_tag()));
@@ -119,6 +121,7 @@ class CallStream final : public ToolCallStream {
   void look(size_t to) {
     for (; looked_ < to; ++looked_) {
       spans_.push(pending_[looked_]);
+      quoted_open_ &= kCallSpace.find(pending_[looked_]) != kCallSpace.npos;
       if (held_ != kNone && !spans_.in_fence()) held_ = kNone;
     }
   }
@@ -179,7 +182,8 @@ class CallStream final : public ToolCallStream {
   ToolDelta behind_;  // text behind a call
   bool behind_call_ = false;
   bool in_call_ = false;
-  bool first_text_ = true;  // nothing but white space was given out
+  bool quoted_open_ = false;  // only white space since a <tool_call> that is text
+  bool first_text_ = true;    // nothing but white space was given out
 };
 
 }  // namespace

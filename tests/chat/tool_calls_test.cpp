@@ -163,14 +163,14 @@ TEST(CoderCallsTest, LooserForms) {
       "<tool_call><function=g><parameter=text>v</parameter><parameter=count>3</parameter>"
       "</function></tool_call>";
   const ToolCall call{"g", R"({"text": "v", "count": 3})"};
-  for (const std::string& text :
-       {compact,
-        compact + compact,
-        call_of("v") + "\n" + compact,
-        compact + "\nDone.",
-        call_of("v") + " Done.",
-        "<function=g>\n<parameter=text>\nv\n</parameter>\n<parameter=count>\n3\n</parameter>\n"
-        "</function>\n</tool_call>"}) {
+  for (const std::string& text : std::vector<std::string>{
+           compact,
+           compact + compact,
+           call_of("v") + "\n" + compact,
+           compact + "\nDone.",
+           call_of("v") + " Done.",
+           "<function=g>\n<parameter=text>\nv\n</parameter>\n<parameter=count>\n3\n</parameter>\n"
+           "</function>\n</tool_call>"}) {
     const ToolDelta got = parse_all(ToolFormat::qwen3_coder, text);
     ASSERT_FALSE(got.calls.empty()) << text;
     for (const ToolCall& one : got.calls) EXPECT_EQ(one, call) << text;

@@ -28,6 +28,7 @@ Parser::Parser(std::string_view source, std::string_view where) : where_(where) 
   program_->caller = symbol("caller");
   program_->varargs = symbol("varargs");
   program_->kwargs = symbol("kwargs");
+  set_ = {program_->loop, program_->caller, program_->varargs, program_->kwargs};
   tokens_ = tokenize(source, where_);
 }
 

@@ -66,7 +66,9 @@ class Answer {
 
   // The text of all tokens so far, and what of it no later delta's ranges will touch.
   size_t text_bytes() const { return stream_.text_bytes(); }
-  size_t text_before_content() const { return stream_.content_begin(); }
+  size_t text_before_content() const {
+    return plan_.tags_in_content ? n_tagged_ : stream_.content_begin();
+  }
 
   int64_t n_tokens() const { return n_tokens_; }
   int64_t n_reasoning_tokens() const { return n_reasoning_tokens_; }

@@ -410,7 +410,8 @@ TEST_F(ApiChat, LogprobsSpellTheContent) {
   }
   restart({.model_names = {"nano"}, .reasoning_field = ReasoningField::none});
   say(cases[0].first);
-  EXPECT_EQ(join_whole(chat({{"logprobs", true}}).json).logprobs.size(),
+  const Reply tagged = chat({{"logprobs", true}});
+  EXPECT_EQ(tagged.json["choices"][0]["logprobs"]["content"].size(),
             nano_text().encode(cases[0].first).size());
 }
 

@@ -171,7 +171,8 @@ TEST_F(ApiTools, ACallThatIsCutIsNotShown) {
       }
     }
     say(hermes ? " {\"city\": \"Rome\"}}\n</tool_call>"
-               : "<parameter=city>\nRome\n</parameter>\n</function>\n</tool_call>");
+               : "<tool_call>\n<function=get_weather>\n<parameter=city>\nRome\n</parameter>\n"
+                 "</function>\n</tool_call>");
     for (const Json& choice : {Json("required"), named("get_weather")}) {
       for (int64_t max_tokens = 1; max_tokens < 20; ++max_tokens) {
         std::string detail;
