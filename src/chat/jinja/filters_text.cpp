@@ -23,12 +23,14 @@ Value filter_trim(Interpreter& in, const Value& self, Args& args) {
 template <Case To>
 Value filter_case(Interpreter& in, const Value& self, Args& args) {
   no_arguments(in, args);
-  return change_case(in, in.text(self), To);
+  const Text text = in.text(self);
+  return change_case(in, text, To).marked_as(text);
 }
 
 Value filter_capitalize(Interpreter& in, const Value& self, Args& args) {
   no_arguments(in, args);
-  return capitalize(in, in.text(self));
+  const Text text = in.text(self);
+  return capitalize(in, text).marked_as(text);
 }
 
 // Jinja's title: words start after white space and after any of - ( { [ <

@@ -516,8 +516,8 @@ Value Interpreter::eval_call(const Expr& expr, const Value* caller) {
   if (method != nullptr && method->function != nullptr) {
     Args args = arguments();
     const Value result = method->function(*this, object, args);
-    const bool markup = object.is_string() && object.text().is_markup() && result.is_string();
-    return markup ? Value(result.text().as_markup()) : result;
+    if (!object.is_string() || !result.is_string()) return result;
+    return result.text().marked_as(object.text());
   }
   const Value function = attribute(object, callee.text);
   Args args = arguments();

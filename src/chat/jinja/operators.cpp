@@ -117,7 +117,7 @@ Value repeat(Interpreter& in, const Value& what, Int times) {
     in.meter.charge_bytes(total);
     TextBuilder out;
     for (Int i = 0; i < times; ++i) out.append(what.text());
-    return what.text().is_markup() ? out.finish().as_markup() : out.finish();
+    return out.finish().marked_as(what.text());
   }
   in.meter.charge(2 * total);
   std::vector<Value> items;

@@ -53,6 +53,12 @@ class Text {
     return marked;
   }
 
+  // Markup if `other` is.
+  Text marked_as(const Text& other) const {
+    Text copy = *this;
+    copy.markup_ = other.markup_;
+    return copy;
+  }
   Text as_plain() const {
     Text plain = *this;
     plain.markup_ = false;
