@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "chat/tool_calls.h"
 
 namespace {
@@ -67,11 +68,12 @@ void check(const ToolDelta& whole, std::string_view text, bool cut) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2 || size > 4096) return 0;
-  const std::string_view text(reinterpret_cast<const char*>(data) + 2, size - 2);
+  // Answers are well-formed UTF-8; the pieces below may cut characters.
+  const std::string text = qwen3::utf8_lossy({reinterpret_cast<const char*>(data) + 2, size - 2});
   const bool cut = (data[0] & 0x20) == 0;
   const auto format =
       (data[0] & 1) != 0 ? qwen3::ToolFormat::qwen3_coder : qwen3::ToolFormat::hermes;
-  const ToolDelta whole = parse(format, text, cut, size);
+  const ToolDelta whole = parse(format, text, cut, text.size() + 1);
   check(whole, text, cut);
   require(parse(format, text, cut, 1) == whole);
   require(parse(format, text, cut, 1 + data[1] % 32) == whole);

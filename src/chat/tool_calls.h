@@ -52,6 +52,7 @@ struct ToolDelta {
 class ToolCallStream {
  public:
   virtual ~ToolCallStream() = default;
+  // REQUIRES: all pieces together are well-formed UTF-8.
   virtual ToolDelta push(std::string_view text) = 0;
   // The end of the output, which the model made or a limit (`cut`). A last call that only lacks its
   // closing tag still counts.
