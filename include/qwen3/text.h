@@ -80,6 +80,11 @@ class AnswerStream {
   // Which one; -1 for none.
   int matched_stop() const;
 
+  // In bytes of the text that the tokens stand for, tags and dropped newlines included: how long it
+  // is, and where the content begins, or may begin at the earliest. The content has no gap.
+  size_t text_bytes() const;
+  size_t content_begin() const;
+
   struct State;  // inside libqwen3 only
   explicit AnswerStream(std::unique_ptr<State> state);
 

@@ -38,7 +38,11 @@ void read_named_templates(const Json& list, const std::string& where, ChatConfig
     if (name != "default" && name != "tool_use") continue;
     auto chat = ChatTemplate::parse(entry["template"].get_ref<const std::string&>(),
                                     fmt::format("{}: chat_template[{}]", where, name));
-    (name == "default" ? out.chat : out.tool_use) = std::move(chat);
+    if (name == "default") {
+      out.chat = std::move(chat);
+    } else if (!out.tool_use) {  // a file of its own wins
+      out.tool_use = std::move(chat);
+    }
   }
 }
 
@@ -81,6 +85,10 @@ ChatConfig load_directory_chat_config(const std::filesystem::path& directory) {
   const auto config_path = directory / "tokenizer_config.json";
   if (const auto source = read_text_file_if_there(jinja_path, kMaxConfigBytes)) {
     out.chat = ChatTemplate::parse(*source, jinja_path.string());
+  }
+  const auto tools_path = directory / "additional_chat_templates" / "tool_use.jinja";
+  if (const auto source = read_text_file_if_there(tools_path, kMaxConfigBytes)) {
+    out.tool_use = ChatTemplate::parse(*source, tools_path.string());
   }
   const auto text = read_text_file_if_there(config_path, kMaxConfigBytes);
   if (!text) return out;

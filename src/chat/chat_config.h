@@ -19,7 +19,7 @@ struct ChatConfig {
   const ChatTemplate& template_for(bool with_tools) const;
 };
 
-// Reads chat_template.jinja if it is there, else `chat_template` of tokenizer_config.json (a string
+// Reads chat_template.jinja and additional_chat_templates/tool_use.jinja if they are there, else `chat_template` of tokenizer_config.json (a string
 // or a list of {name, template}), and the special tokens of tokenizer_config.json (strings or
 // {"content": ...}). Either file may be absent. Of GGUF (formats/gguf_path.h): the templates
 // tokenizer.chat_template and tokenizer.chat_template.tool_use, and the texts of its tokens; bos_token

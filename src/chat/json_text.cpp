@@ -1,72 +1,59 @@
 #include "chat/json_text.h"
 
+#include <charconv>
+
 #include "base/error.h"
-#include "chat/jinja/parser.h"
 #include "chat/jinja/value.h"
 
 namespace qwen3 {
 namespace {
 
-using jinja::Expr;
-using jinja::ExprKind;
+constexpr std::string_view kSpace = " \t\r\n";
 
-std::optional<Json> scalar(const jinja::Value& value) {
-  switch (value.kind()) {
-    case jinja::Kind::none:
-      return Json();
-    case jinja::Kind::boolean:
-      return Json(value.boolean());
-    case jinja::Kind::floating:
-      return Json(value.number());
-    case jinja::Kind::string:
-      return Json(std::string(value.view()));
-    case jinja::Kind::integer: {
-      const jinja::Int n = value.integral();
-      if (n < INT64_MIN || n > INT64_MAX) return std::nullopt;
-      return Json(static_cast<int64_t>(n));
-    }
-    default:
-      return std::nullopt;
+std::optional<Json> try_json(std::string_view text) {
+  try {
+    return parse_json(text, "JSON");
+  } catch (const Error&) {
+    return std::nullopt;
   }
 }
 
-// The parser has bounded the depth.
-std::optional<Json> literal(const Expr& expr) {
-  switch (expr.kind) {
-    case ExprKind::constant:
-      return scalar(expr.value);
-    case ExprKind::minus: {
-      const auto value = literal(*expr.parts[0]);
-      if (value && value->is_number_integer() && *value != INT64_MIN)
-        return Json(-value->get<int64_t>());
-      if (value && value->is_number_float()) return Json(-value->get<double>());
-      return std::nullopt;
-    }
-    case ExprKind::list:
-    case ExprKind::tuple: {
-      Json list = Json::array();
-      for (const auto& part : expr.parts) {
-        auto item = literal(*part);
-        if (!item) return std::nullopt;
-        list.push_back(*std::move(item));
-      }
-      return list;
-    }
-    case ExprKind::dict: {
-      std::vector<std::pair<std::string, Json>> entries;
-      for (size_t i = 0; i < expr.parts.size(); i += 2) {
-        const auto key = literal(*expr.parts[i]);
-        auto value = literal(*expr.parts[i + 1]);
-        if (!key || !key->is_string() || !value) return std::nullopt;
-        entries.emplace_back(key->get<std::string>(), *std::move(value));
-      }
-      Json object = Json::object();
-      for (auto& [key, value] : entries) object[key] = std::move(value);
-      return object;
-    }
-    default:
-      return std::nullopt;
+// Behind the quote that closes the string at text[at], or the end of the text.
+size_t string_end(std::string_view text, size_t at) {
+  for (++at; at < text.size() && text[at] != '"'; ++at) {
+    if (text[at] == '\\') ++at;
   }
+  return std::min(at + 1, text.size());
+}
+
+bool begins_number(char c) { return c == '-' || (c >= '0' && c <= '9'); }
+
+size_t number_end(std::string_view text, size_t at) {
+  const size_t end = text.find_first_not_of("+-.eE0123456789", at);
+  return end == text.npos ? text.size() : end;
+}
+
+// The text with the numbers that no double can hold replaced by the largest power of ten.
+std::string with_smaller_numbers(std::string_view text) {
+  std::string out;
+  for (size_t at = 0; at < text.size();) {
+    size_t end = at + 1;
+    if (text[at] == '"') {
+      end = string_end(text, at);
+    } else if (begins_number(text[at])) {
+      end = number_end(text, at);
+      double value = 0;
+      const auto read = std::from_chars(text.data() + at, text.data() + end, value);
+      if (read.ec == std::errc::result_out_of_range && read.ptr == text.data() + end) {
+        out += "1e308";
+        at = end;
+        continue;
+      }
+    }
+    out += text.substr(at, end - at);
+    at = end;
+  }
+  return out;
 }
 
 }  // namespace
@@ -82,18 +69,57 @@ std::string python_json(const Json& value) {
   return std::string(jinja::to_json_text(jinja::from_json(value, meter), style, meter).view());
 }
 
-std::optional<Json> parse_python_literal(std::string_view text) {
-  if (text.find_first_not_of(" \t\r\n") == text.npos) return std::nullopt;
-  // Jinja's literals are Python's; anything else that parses is refused by its shape.
-  try {
-    const auto program = jinja::parse_template("{{ (" + std::string(text) + "\n) }}", "literal");
-    if (program->body.size() != 1 || program->body[0]->kind != jinja::StmtKind::output)
-      return std::nullopt;
-    const auto& exprs = program->body[0]->exprs;
-    return exprs.size() == 1 ? literal(*exprs[0]) : std::nullopt;
-  } catch (const Error&) {
-    return std::nullopt;
+std::optional<Json> read_json(std::string_view text) {
+  if (auto value = try_json(text)) return value;
+  // Only then is it worth a second look.
+  const std::string smaller = with_smaller_numbers(text);
+  return smaller == text ? std::nullopt : try_json(smaller);
+}
+
+std::string python_spelling(std::string_view json) {
+  std::string out;
+  for (size_t at = 0; at < json.size();) {
+    const char c = json[at];
+    if (c == '"') {
+      const size_t end = string_end(json, at);
+      out += python_json(parse_json(json.substr(at, end - at), "string"));
+      at = end;
+      continue;
+    }
+    if (kSpace.find(c) == kSpace.npos) out += c;
+    if (c == ',' || c == ':') out += ' ';
+    ++at;
   }
+  return out;
+}
+
+std::string_view member_text(std::string_view object, std::string_view name) {
+  int depth = 0;
+  bool is_key = true;  // of the object, when its depth is 1
+  bool found = false;
+  size_t begin = 0;
+  for (size_t at = 0; at < object.size();) {
+    const char c = object[at];
+    size_t end = at + 1;
+    if (c == '"') {
+      end = string_end(object, at);
+      if (depth == 1 && is_key) {
+        const Json key = parse_json(object.substr(at, end - at), "key");
+        found = key.get_ref<const std::string&>() == name;
+      }
+    } else if (c == '{' || c == '[') {
+      ++depth;
+    } else if (depth == 1 && (c == ',' || c == '}')) {
+      if (found) return object.substr(begin, at - begin);
+      is_key = true;
+    } else if (depth == 1 && c == ':') {
+      is_key = false;
+      begin = end;
+    }
+    if (c == '}' || c == ']') --depth;
+    at = end;
+  }
+  return {};
 }
 
 }  // namespace qwen3

@@ -128,11 +128,8 @@ class Reader {
     }
     const auto arguments = function.find("arguments");
     if (arguments == function.end()) return;
-    check(arguments->is_string() || arguments->is_object() || arguments->is_null(),
-          field + ".function.arguments",
-          "a JSON text or an object",
-          *arguments);
     if (!options_.parse_tool_arguments || arguments->is_object()) return;
+    if (!arguments->is_string() && !arguments->is_null()) *arguments = dump_json(*arguments);
     const std::string text = arguments->is_null() ? "" : arguments->get<std::string>();
     if (text.empty()) {
       *arguments = Json::object();
@@ -229,6 +226,21 @@ std::vector<Message> parse_messages(const Json& messages, const MessageOptions& 
   for (size_t i = 0; i < messages.size(); ++i)
     parsed.push_back(Reader(i, options).read(messages[i]));
   return parsed;
+}
+
+bool drop_broken_arguments(std::vector<Message>& messages) {
+  bool any = false;
+  for (Message& message : messages) {
+    if (message.tool_calls.empty()) continue;
+    for (Json& call : message.raw["tool_calls"]) {
+      Json& function = call.contains("function") ? call["function"] : call;
+      const auto arguments = function.find("arguments");
+      if (arguments == function.end() || !arguments->is_string()) continue;
+      *arguments = Json::object();
+      any = true;
+    }
+  }
+  return any;
 }
 
 std::vector<Segment> render_chat(const ChatTemplate& chat,

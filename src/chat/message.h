@@ -27,13 +27,18 @@ struct Message {
 struct MessageOptions {
   bool join_text_parts = true;        // a list of text parts becomes one string
   bool null_content_as_empty = true;  // null or absent content becomes ""
-  // Arguments given as a JSON string become the object they spell; absent ones become {}.
+  // Arguments given as a JSON string become the object they spell; absent ones become {}. What is
+  // no object becomes, or stays, text.
   bool parse_tool_arguments = true;
 };
 
 // Checks and reads a `messages` array. Throws Error{invalid_argument} that begins with the place:
-// "messages[2].content: expected ...". Arguments that are not JSON stay strings.
+// "messages[2].content: expected ...".
 std::vector<Message> parse_messages(const Json& messages, const MessageOptions& options = {});
+
+// Calls of the history whose arguments are no JSON object, and so stayed text, get none ({}): for
+// templates that walk the arguments. False when there are none.
+bool drop_broken_arguments(std::vector<Message>& messages);
 
 // Special tokens that templates may print. Absent ones are not defined in the template.
 struct TemplateTokens {

@@ -45,6 +45,7 @@ ReasoningSplitter::ReasoningSplitter(ReasoningMode mode, PromptState prompt, boo
 ReasoningDelta ReasoningSplitter::push(std::string_view text) {
   ReasoningDelta out;
   pending_ += text;
+  n_read_ += text.size();
   if (state_ == State::undecided) decide(false);
   if (state_ != State::undecided) split(out, false);
   return out;
@@ -112,7 +113,7 @@ void ReasoningSplitter::add_content(ReasoningDelta& out, std::string_view text) 
   if (trim_newlines_ && closed_ && !any_content_) {
     text.remove_prefix(std::min(text.find_first_not_of('\n'), text.size()));
   }
-  any_content_ |= !text.empty();
+  if (!text.empty() && !std::exchange(any_content_, true)) content_begin_ = n_read_ - text.size();
   out.content += text;
 }
 

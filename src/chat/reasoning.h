@@ -43,6 +43,10 @@ class ReasoningSplitter {
   // The end of the output: releases what was held back.
   ReasoningDelta finish();
 
+  // Where in the output the content begins, or may begin at the earliest; all from there on is
+  // content, without a gap.
+  size_t content_begin() const { return any_content_ ? content_begin_ : n_read_ - pending_.size(); }
+
   // True once </think> was seen in the output.
   bool closed() const { return closed_; }
 
@@ -60,6 +64,8 @@ class ReasoningSplitter {
   bool closed_ = false;
   bool any_reasoning_ = false;
   bool any_content_ = false;
+  size_t n_read_ = 0;
+  size_t content_begin_ = 0;
   size_t newlines_ = 0;  // at the end of the reasoning so far, when they are trimmed
   std::string pending_;
 };

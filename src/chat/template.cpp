@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "chat/jinja/globals.h"
 #include "chat/jinja/interpreter.h"
 #include "chat/jinja/parser.h"
 
@@ -45,6 +46,10 @@ std::vector<Segment> ChatTemplate::render_segments(const Json& context,
     segments.push_back({std::string(text), trusted});
   });
   return segments;
+}
+
+bool ChatTemplate::reads(std::string_view name) const {
+  return program_->reads.contains(name) && jinja::find_global(name) == nullptr;
 }
 
 const std::string& ChatTemplate::source() const { return program_->source; }

@@ -61,6 +61,10 @@ class ChatTemplate {
   std::vector<Segment> render_segments(const Json& context,
                                        const TemplateLimits& limits = {}) const;
 
+  // Whether a variable of that name in the context can change the render: the template reads it and
+  // does not set it itself before. Names of Jinja's own functions do not count.
+  bool reads(std::string_view name) const;
+
   const std::string& source() const;
   // What begins messages about files and lines, as parse() was told.
   const std::string& where() const;

@@ -21,6 +21,21 @@ Json parse_option(const std::string& json, std::string_view where, Json absent) 
   return json.empty() ? std::move(absent) : parse_json(json, where);
 }
 
+// What the model once wrote as arguments need not be JSON, and the conversation goes on: a template
+// that prints them shows the text, one that walks them, and fails, sees a call without any.
+std::vector<Segment> render_history(const ChatTemplate& chat,
+                                    const std::vector<Message>& messages,
+                                    const Json& tools,
+                                    const PromptOptions& options) {
+  try {
+    return render_chat(chat, messages, tools, options);
+  } catch (const Error&) {
+    std::vector<Message> mended = messages;
+    if (!drop_broken_arguments(mended)) throw;
+    return render_chat(chat, mended, tools, options);
+  }
+}
+
 }  // namespace
 
 struct Text::Impl {
@@ -70,6 +85,7 @@ struct AnswerStream::State {
   ReasoningSplitter reasoning;
   const int64_t min_tokens;
   int64_t n_tokens = 0;
+  size_t text_bytes = 0;
 };
 
 AnswerStream::AnswerStream(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -81,14 +97,18 @@ std::vector<AnswerPiece> AnswerStream::push(int32_t token_id) {
   std::vector<AnswerPiece> pieces;
   if (stopped()) return pieces;
   ++state_->n_tokens;
-  state_->append(pieces, state_->reasoning.push(state_->decode.push(token_id)));
+  const std::string text = state_->decode.push(token_id);
+  state_->text_bytes += text.size();
+  state_->append(pieces, state_->reasoning.push(text));
   return pieces;
 }
 
 std::vector<AnswerPiece> AnswerStream::finish() {
   std::vector<AnswerPiece> pieces;
   if (stopped()) return pieces;
-  state_->append(pieces, state_->reasoning.push(state_->decode.finish()));
+  const std::string text = state_->decode.finish();
+  state_->text_bytes += text.size();
+  state_->append(pieces, state_->reasoning.push(text));
   state_->append(pieces, state_->reasoning.finish());
   State::append_content(pieces, state_->stop.finish());
   return pieces;
@@ -97,6 +117,10 @@ std::vector<AnswerPiece> AnswerStream::finish() {
 bool AnswerStream::stopped() const { return state_->stop.stopped(); }
 
 int AnswerStream::matched_stop() const { return state_->stop.matched(); }
+
+size_t AnswerStream::text_bytes() const { return state_->text_bytes; }
+
+size_t AnswerStream::content_begin() const { return state_->reasoning.content_begin(); }
 
 Text::Text(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
 Text::Text(Text&&) noexcept = default;
@@ -160,7 +184,7 @@ EncodedChat encode_chat(const Text& text,
   options.special_tokens = impl.chat_config.special_tokens;
   const bool with_tools = tools.is_array() && !tools.empty();
   const ChatTemplate& chat = impl.chat_config.template_for(with_tools);
-  const std::vector<Segment> segments = render_chat(chat, messages, tools, options);
+  const std::vector<Segment> segments = render_history(chat, messages, tools, options);
   return {.ids = impl.segment_encoder.encode(segments),
           .prompt = join_segments(segments),
           .state = prompt_state(segments)};

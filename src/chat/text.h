@@ -16,7 +16,8 @@ const Tokenizer& tokenizer_of(const Text& text);
 const ChatConfig& chat_config_of(const Text& text);
 
 // Text::encode_chat without the parsing. The special tokens of `options` are the checkpoint's,
-// whatever it says.
+// whatever it says. Arguments in the history that are no JSON object are shown to the template as
+// text, and as {} when it cannot render that.
 EncodedChat encode_chat(const Text& text,
                         const std::vector<Message>& messages,
                         const Json& tools,

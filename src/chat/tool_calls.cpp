@@ -1,164 +1,234 @@
 #include "chat/tool_calls.h"
 
-#include <optional>
+#include <algorithm>
+#include <unordered_set>
 #include <utility>
 
-#include "base/error.h"
+#include "chat/call_reader.h"
+#include "chat/code_spans.h"
 #include "chat/coder_calls.h"
-#include "chat/json_text.h"
+#include "chat/hermes_calls.h"
 #include "chat/partial_match.h"
 
 namespace qwen3 {
 namespace {
 
-constexpr std::string_view kOpen = "<tool_call>";
-constexpr std::string_view kClose = "</tool_call>";
-constexpr std::string_view kSpace = " \t\r\n";
+bool is_space(std::string_view text) {
+  return text.find_first_not_of(kCallSpace) == std::string_view::npos;
+}
 
-class HermesStream final : public ToolCallStream {
+// Positions are those of pending_, which is cut at the front by shrink() alone.
+class CallStream final : public ToolCallStream {
  public:
-  explicit HermesStream(AcceptCall accept) : accept_(std::move(accept)) {}
+  CallStream(std::unique_ptr<CallReader> reader, const std::shared_ptr<const Json>& tools)
+      : reader_(std::move(reader)), any_name_(tools == nullptr || !tools->is_array()) {
+    if (any_name_) return;
+    for (std::string& name : declared_functions(*tools)) names_.insert(std::move(name));
+  }
 
   ToolDelta push(std::string_view text) override {
     ToolDelta out;
     pending_ += text;
-    while (in_call_ ? read_call(out) : read_text(out, false)) {
-    }
+    scan(out, CallReader::End::open);
+    shrink();
     return out;
   }
 
   ToolDelta finish(bool cut) override {
     ToolDelta out;
-    if (in_call_) {
-      // A complete object without its closing tag is a call; so is one whose tag was cut off.
-      const size_t tag = partial_suffix(pending_, kClose);
-      out.cut_call = cut && !complete_ && !plain_;
-      if (!out.cut_call) end_call(out, pending_.size() - tag, tag);
-    } else {
-      const size_t tag = partial_suffix(pending_, kOpen);
-      out.cut_call = cut && opens_tag(tag, first_text_);
-      if (out.cut_call) pending_.resize(pending_.size() - tag);
-      read_text(out, true);
-    }
+    scan(out, cut ? CallReader::End::cut : CallReader::End::ended);
     return out;
   }
 
  private:
-  // Content up to the next opening tag. True when a call begins.
-  bool read_text(ToolDelta& out, bool at_end) {
-    const size_t open = pending_.find(kOpen);
-    const bool found = open != pending_.npos;
-    const size_t end =
-        found ? open : pending_.size() - (at_end ? 0 : partial_suffix(pending_, kOpen));
-    if (!any_call_) out.content.append(pending_, 0, end);
-    first_text_ &= pending_.find_first_not_of(kSpace) >= end;
-    pending_.erase(0, found ? open + kOpen.size() : end);
-    if (found) {
-      in_call_ = true;
-      scanned_ = 0;
-      depth_ = 0;
-      in_string_ = escaped_ = complete_ = plain_ = false;
+  static constexpr size_t kNone = std::string::npos;
+
+  void scan(ToolDelta& out, CallReader::End end) {
+    while (in_call_ ? read_call(out, end) : read_text(out, end)) {
     }
-    return found;
   }
 
-  // Reads on in the body of a call. The closing tag counts only outside of JSON strings, as long as
-  // the body is JSON. True when the call ended.
-  bool read_call(ToolDelta& out) {
-    for (; scanned_ < pending_.size(); ++scanned_) {
-      const char c = pending_[scanned_];
-      if (in_string_) {
-        if (escaped_)
-          escaped_ = false;
-        else if (c == '\\')
-          escaped_ = true;
-        else if (c == '"')
-          in_string_ = false;
-        continue;
+  void shrink() {
+    pending_.erase(0, begin_);
+    offset_ += begin_;
+    looked_ -= begin_;
+    if (held_ != kNone) held_ -= begin_;
+    begin_ = 0;
+  }
+
+  std::string_view from(size_t at) const { return std::string_view(pending_).substr(at); }
+
+  // Text up to the next call. True when one may begin.
+  bool read_text(ToolDelta& out, CallReader::End end) {
+    for (;;) {
+      const auto [at, tag] = next_tag();
+      if (at == kNone) break;
+      look(at);
+      const bool first = spans_.first_on_line();
+      const bool opened = std::exchange(quoted_open_, false);
+      const bool quoted = spans_.in_span() || opened || !reader_->may_begin(tag, first);
+      if (!quoted && !spans_.in_fence()) {
+        give(out, at);
+        reader_->reset();
+        in_call_ = true;
+        return true;
       }
-      if (c == '<') {
-        const std::string_view rest = std::string_view(pending_).substr(scanned_, kClose.size());
-        if (rest == kClose) {
-          end_call(out, scanned_, kClose.size());
-          return true;
-        }
-        if (kClose.starts_with(rest)) return false;  // wait for the rest of the tag
-      }
-      if (plain_) continue;
-      if (c == '"')
-        in_string_ = true;
-      else if (c == '{' || c == '[')
-        ++depth_;
-      else if (c == '}' || c == ']')
-        complete_ = --depth_ == 0;
-      // A body that is not one object alone is searched for the tag as plain text.
-      if (depth_ <= 0 && kSpace.find(c) == kSpace.npos && !(complete_ && c == '}')) {
-        plain_ = true;
-        in_string_ = false;
-      }
+      if (!quoted && held_ == kNone) held_ = at;
+      look(at + tag.size());
+      quoted_open_ = tag == kCallOpen;
     }
+    if (end == CallReader::End::open) {
+      look(std::max(looked_, pending_.size() - partial_tag()));
+      give(out, std::min(looked_, held_));
+      return false;
+    }
+    return end_text(out, end);
+  }
+
+  // True when there is more to read: a fence that never closed was none.
+  bool end_text(ToolDelta& out, CallReader::End end) {
+    const bool cut = end == CallReader::End::cut;
+    const bool quoted = spans_.in_span() || spans_.in_fence();
+    const size_t tag = quoted ? 0 : partial_suffix(from(begin_), kCallOpen);
+    look(pending_.size());
+    if (!cut && held_ != kNone && spans_.in_fence_at_end()) {
+      spans_ = {};
+      looked_ = std::exchange(held_, kNone);
+      return true;
+    }
+    held_ = kNone;
+    out.cut_call |= cut && opens_tag(tag, first_text_);
+    give(out, pending_.size() - (out.cut_call ? tag : 0));
     return false;
   }
 
-  // The body is pending_[0, size), followed by tag_size bytes of closing tag.
-  void end_call(ToolDelta& out, size_t size, size_t tag_size) {
-    auto call = parse_call(std::string_view(pending_).substr(0, size));
-    if (call && (!accept_ || accept_(*call))) {
-      out.calls.push_back(*std::move(call));
-      any_call_ = true;
-    } else {
-      out.content.append(kOpen).append(pending_, 0, size + tag_size);
+  // The first whole opening tag that was not looked at.
+  std::pair<size_t, std::string_view> next_tag() const {
+    std::pair<size_t, std::string_view> first{kNone, {}};
+    for (size_t at = pending_.find('<', looked_); at != kNone; at = pending_.find('<', at + 1)) {
+      for (const std::string_view tag : {kCallOpen, kFunctionOpen}) {
+        if (from(at).starts_with(tag)) return {at, tag};
+      }
     }
-    pending_.erase(0, size + tag_size);
+    return first;
+  }
+
+  size_t partial_tag() const {
+    return std::max(partial_suffix(from(begin_), kCallOpen),
+                    partial_suffix(from(begin_), kFunctionOpen));
+  }
+
+  void look(size_t to) {
+    for (; looked_ < to; ++looked_) {
+      spans_.push(pending_[looked_]);
+      quoted_open_ &= kCallSpace.find(pending_[looked_]) != kCallSpace.npos;
+      if (held_ != kNone && !spans_.in_fence()) held_ = kNone;
+    }
+  }
+
+  // Text that no call is: content, but behind a call only if another call or what looks like one
+  // follows.
+  void give(ToolDelta& out, size_t to) {
+    const std::string_view text = from(begin_).substr(0, to - begin_);
+    first_text_ &= is_space(text);
+    ToolDelta& to_whom = behind_call_ ? behind_ : out;
+    to_whom.add_content(text, offset_ + begin_);
+    begin_ = to;
+    looked_ = std::max(looked_, begin_);
+  }
+
+  void give_behind(ToolDelta& out) {
+    ToolDelta behind = std::exchange(behind_, {});
+    if (!is_space(behind.content)) out.append(std::move(behind));
+    behind_call_ = false;
+  }
+
+  bool read_call(ToolDelta& out, CallReader::End end) {
+    CallReading reading = reader_->read(from(begin_), end);
+    if (reading.state == CallReading::State::more) {
+      if (end == CallReader::End::open) return false;
+      // Cut inside a call: what there is of it is nothing to show.
+      out.cut_call = true;
+      begin_ = pending_.size();
+      return false;
+    }
     in_call_ = false;
-  }
-
-  static std::optional<ToolCall> parse_call(std::string_view body) {
-    try {
-      const Json json = parse_json(body, "tool call");
-      if (!json.is_object() || !json.contains("name") || !json["name"].is_string())
-        return std::nullopt;
-      if (!json.contains("arguments")) return std::nullopt;
-      const Json& arguments = json["arguments"];
-      ToolCall call{json["name"].get<std::string>(), {}};
-      call.arguments = arguments.is_null()     ? "{}"
-                       : arguments.is_string() ? arguments.get<std::string>()
-                                               : python_json(arguments);
-      if (call.name.empty()) return std::nullopt;
-      return call;
-    } catch (const Error&) {
-      return std::nullopt;  // not JSON: the caller shows it as text
+    if (reading.state == CallReading::State::call && accepted(reading.call)) {
+      give_behind(out);
+      out.calls.push_back(std::move(reading.call));
+      behind_call_ = true;
+      begin_ += reading.size;
+      looked_ = begin_;
+      spans_ = {};
+      return true;
     }
+    give_behind(out);
+    look(begin_ + reading.size);
+    give(out, begin_ + reading.size);
+    return true;
   }
 
-  const AcceptCall accept_;
-  std::string pending_;  // text not yet given out; the body when in a call
-  size_t scanned_ = 0;   // bytes of the body already read
-  int64_t depth_ = 0;
+  bool accepted(const ToolCall& call) const { return any_name_ || names_.contains(call.name); }
+
+  const std::unique_ptr<CallReader> reader_;
+  const bool any_name_;
+  std::unordered_set<std::string> names_;
+  std::string pending_;
+  size_t offset_ = 0;    // of pending_ in the whole text
+  size_t begin_ = 0;     // what lies before was given out
+  size_t looked_ = 0;    // what lies before was shown to spans_, and holds no call that counts
+  size_t held_ = kNone;  // where a call may begin that the fence around it quotes, if it closes
+  CodeSpans spans_;
+  ToolDelta behind_;  // text behind a call
+  bool behind_call_ = false;
   bool in_call_ = false;
-  bool any_call_ = false;
-  bool first_text_ = true;  // nothing but white space was given out
-  bool in_string_ = false;
-  bool escaped_ = false;
-  bool complete_ = false;  // the object has ended
-  bool plain_ = false;
+  bool quoted_open_ = false;  // only white space since a <tool_call> that is text
+  bool first_text_ = true;    // nothing but white space was given out
 };
 
 }  // namespace
 
+void ToolDelta::add_content(std::string_view text, size_t at) {
+  if (text.empty()) return;
+  content += text;
+  if (!ranges.empty() && ranges.back().end == at) {
+    ranges.back().end += text.size();
+  } else {
+    ranges.push_back({at, at + text.size()});
+  }
+}
+
 void ToolDelta::append(ToolDelta more) {
   content += more.content;
+  for (const TextRange& range : more.ranges) {
+    if (!ranges.empty() && ranges.back().end == range.begin) {
+      ranges.back().end = range.end;
+    } else {
+      ranges.push_back(range);
+    }
+  }
   for (ToolCall& call : more.calls) calls.push_back(std::move(call));
   cut_call |= more.cut_call;
 }
 
-std::unique_ptr<ToolCallStream> make_tool_call_stream(ToolFormat format,
-                                                      std::shared_ptr<const Json> tools,
-                                                      AcceptCall accept) {
-  if (format == ToolFormat::qwen3_coder) {
-    return make_coder_call_stream(std::move(tools), std::move(accept));
+std::vector<std::string> declared_functions(const Json& tools) {
+  std::vector<std::string> names;
+  for (const Json& tool : tools) {
+    if (!tool.is_object()) continue;
+    const auto wrapped = tool.find("function");
+    const Json& function = wrapped != tool.end() && wrapped->is_object() ? *wrapped : tool;
+    const auto name = function.find("name");
+    if (name != function.end() && name->is_string()) names.push_back(name->get<std::string>());
   }
-  return std::make_unique<HermesStream>(std::move(accept));
+  std::ranges::sort(names);
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
+std::unique_ptr<ToolCallStream> make_tool_call_stream(ToolFormat format,
+                                                      std::shared_ptr<const Json> tools) {
+  auto reader = format == ToolFormat::qwen3_coder ? make_coder_reader(tools) : make_hermes_reader();
+  return std::make_unique<CallStream>(std::move(reader), tools);
 }
 
 ToolDelta parse_tool_calls(ToolFormat format, std::string_view text, const Json& tools, bool cut) {

@@ -276,7 +276,7 @@ TEST(ToolCallsTest, Hermes) {
        {"<tool_call>{\"name\":\"f\",\"arguments\":{\"x\":\"é<&\",\"y\":[1.0,1e-7,true,null]}}</"
         "tool_call>",
         "",
-        {{"f", "{\"x\": \"é<&\", \"y\": [1.0, 1e-07, true, null]}"}}},
+        {{"f", "{\"x\": \"é<&\", \"y\": [1.0, 1e-7, true, null]}"}}},
        // The closing tag inside of a string does not end the call.
        {"<tool_call>{\"name\": \"f\", \"arguments\": {\"t\": \"</tool_call> \\\" "
         "<tool_call>\"}}</tool_call>",
@@ -310,13 +310,13 @@ TEST(ToolCallsTest, Coder) {
          {"Hi\n" + open + close, "Hi\n", {{"f", "{}"}}},
          {one("s", "a\n b "), "", {{"f", "{\"s\": \"a\\n b \"}"}}},
          {one("s", "12"), "", {{"f", "{\"s\": \"12\"}"}}},
-         {one("s", "NULL"), "", {{"f", "{\"s\": null}"}}},
+         {one("s", "NULL"), "", {{"f", "{\"s\": \"NULL\"}"}}},
          {one("i", " 12 "), "", {{"f", "{\"i\": 12}"}}},
-         {one("i", "1.5"), "", {{"f", "{\"i\": \"1.5\"}"}}},
-         {one("n", "3.0"), "", {{"f", "{\"n\": 3}"}}},
+         {one("i", "1.5"), "", {{"f", "{\"i\": 1.5}"}}},
+         {one("n", "3.0"), "", {{"f", "{\"n\": 3.0}"}}},
          {one("n", "2.5"), "", {{"f", "{\"n\": 2.5}"}}},
          {one("b", "True"), "", {{"f", "{\"b\": true}"}}},
-         {one("b", "yes"), "", {{"f", "{\"b\": false}"}}},
+         {one("b", "yes"), "", {{"f", "{\"b\": \"yes\"}"}}},
          {one("o", "{\"k\": [1, \"</tool_call>\"]}"),
           "",
           {{"f", "{\"o\": {\"k\": [1, \"</tool_call>\"]}}"}}},
@@ -328,12 +328,14 @@ TEST(ToolCallsTest, Coder) {
          {one("x", "1) }}{{ (2"), "", {{"f", "{\"x\": \"1) }}{{ (2\"}"}}},
          {one("y", "5"), "", {{"f", "{\"y\": \"5\"}"}}},
          {one("unknown", "5"), "", {{"f", "{\"unknown\": \"5\"}"}}},
-         {open + "<parameter=s>a<parameter=i>3" + close, "", {{"f", "{\"s\": \"a\", \"i\": 3}"}}},
+         {open + "<parameter=s>\na\n<parameter=i>\n3\n" + close,
+          "",
+          {{"f", "{\"s\": \"a\", \"i\": 3}"}}},
          {one("s", "a") + "\n" + one("i", "1") + "tail",
           "",
           {{"f", "{\"s\": \"a\"}"}, {"f", "{\"i\": 1}"}}},
-         {"<function=g>" + close, "", {{"g", "{}"}}},
-         {open + "<parameter=s>\na\n</parameter>\n", "", {{"f", "{\"s\": \"a\"}"}}},
+         {"<function=f>" + close, "", {{"f", "{}"}}},
+         {open + "<parameter=s>\na\n</parameter>\n", open + "<parameter=s>\na\n</parameter>\n", {}},
          {"x" + open + "<parameter=s>\ncut of", "x" + open + "<parameter=s>\ncut of", {}},
          {"a <tool_call> b", "a <tool_call> b", {}},
          {"a <tool_call>\n", "a <tool_call>\n", {}}});
@@ -370,24 +372,6 @@ TEST(ToolCallsTest, OutputThatWasCut) {
         EXPECT_EQ(parse_cut(format, text, chunk).content, text);
         EXPECT_FALSE(parse_cut(format, text, chunk).cut_call) << text;
       }
-    }
-  }
-}
-
-TEST(ToolCallsTest, CallsThatAreNotAccepted) {
-  for (const auto& [format, text] :
-       {std::pair{ToolFormat::hermes,
-                  std::string("<tool_call>{\"name\": \"g\", \"arguments\": {}}</tool_call>")},
-        {ToolFormat::qwen3_coder, std::string("<tool_call>\n<function=g>\n</function>")}}) {
-    for (const bool accepted : {false, true}) {
-      const auto stream = make_tool_call_stream(
-          format, std::make_shared<const Json>(tools()), [&](const ToolCall& call) {
-            return accepted && call.name == "g";
-          });
-      ToolDelta got = stream->push(text);
-      got.append(stream->finish());
-      EXPECT_EQ(got.calls.size(), accepted ? 1u : 0u);
-      EXPECT_EQ(got.content, accepted ? "" : text);
     }
   }
 }
@@ -451,14 +435,46 @@ TEST(ToolCallsTest, TimeIsLinear) {
 }
 
 TEST(JsonTextTest, PythonLiterals) {
-  EXPECT_EQ(parse_python_literal("{'a': (1, 2.5), 'b': None}"),
-            parse_json("{\"a\": [1, 2.5], \"b\": null}", ""));
-  EXPECT_EQ(parse_python_literal("-3"), Json(-3));
-  EXPECT_EQ(parse_python_literal("'x'"), Json("x"));
-  for (const char* text :
-       {"", "a", "f()", "1 + 2", "[1", "'a'|upper", "1) }}x{{ (2", "{1: 2}", "x.y", "# {#", "{%"}) {
-    EXPECT_FALSE(parse_python_literal(text).has_value()) << text;
+  const std::pair<const char*, const char*> cases[] = {
+      {"{'a': (1, 2.5), 'b': None}", R"({"a": [1, 2.5], "b": null})"},
+      {"-3", "-3"},
+      {" ( 1e22 ) ", "1e22"},
+      {"(1,)", "[1]"},
+      {"()", "[]"},
+      {"[12345678901234567890123, True, ]", "[12345678901234567890123, true]"},
+      {R"('x\'\n\x41\u00e9\101\q')", R"("x'\nAéA\\q")"}};
+  for (const auto& [python, json] : cases) EXPECT_EQ(python_literal(python), json) << python;
+  for (const char* text : {"",
+                           "a",
+                           "f()",
+                           "1 + 2",
+                           "[1",
+                           "[,]",
+                           "'a'|upper",
+                           "'a' 'b'",
+                           "1) }}x{{ (2",
+                           "{1: 2}",
+                           "{'a': 1, 'a': 2}",
+                           "x.y",
+                           "01",
+                           "Nonee",
+                           R"('\ud800')",
+                           "# {#",
+                           "{%"}) {
+    EXPECT_FALSE(python_literal(text).has_value()) << text;
   }
+  EXPECT_FALSE(python_literal(std::string(100000, '[')).has_value());
+}
+
+TEST(JsonTextTest, NumbersKeepTheirDigits) {
+  const std::string digits(400, '7');
+  for (const std::string number : {"1e22", "12345678901234567890123", "0.1", "1.0", "-0", "5E-3"}) {
+    EXPECT_EQ(python_spelling("[" + number + ",\"a,b\\u00e9\\/\"]"), "[" + number + ", \"a,bé/\"]");
+  }
+  ASSERT_TRUE(read_json("{\"a\":" + digits + "}").has_value());
+  EXPECT_FALSE(read_json("{\"a\":" + digits).has_value());
+  EXPECT_EQ(member_text(R"({"x": {"a": 1}, "\u0061": [2, {"a": "}"}] , "b": 3})", "a"),
+            " [2, {\"a\": \"}\"}] ");
 }
 
 }  // namespace

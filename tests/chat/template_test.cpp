@@ -74,6 +74,38 @@ TEST(TemplateTest, OperatorsOnAllPairsOfTypes) {
   }
 }
 
+// What Jinja2 3.1.6 with markupsafe 3.0.3 makes of them, autoescape being off.
+TEST(TemplateTest, WhatIsAddedToSafeTextIsEscaped) {
+  const Json context = {{"user", "<c>"}};
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({{ "x" | safe + "<b>" }})", "x&lt;b&gt;"},
+      {R"({{ "<b>" + ("x" | safe) }})", "&lt;b&gt;x"},
+      {R"({{ ("<i>" | safe) + ("<b>" | e) }})", "<i>&lt;b&gt;"},
+      {R"({{ ("<i>" | safe) ~ "<b>" }})", "<i><b>"},
+      {R"({{ "a" + "<" }})", "a<"},
+      {R"({{ ("<i>" | safe)[1:] + "<" }})", "i>&lt;"},
+      {R"({{ ("<i>" | safe).upper() + "<" }})", "<I>&lt;"},
+      {R"({{ ("a" | safe | upper) + "<" }})", "A&lt;"},
+      {R"({{ ("<" | safe) * 2 + "<" }})", "<<&lt;"},
+      {R"({{ ("" | safe) + "<" }})", "&lt;"},
+      {R"({{ ("a" | safe) + "" + "<" }})", "a&lt;"},
+      {R"({{ "<" | e | e }})", "&lt;"},
+      {R"({{ "<" | e | forceescape }})", "&amp;lt;"},
+      {R"({{ "<" is escaped }}{{ ("<" | safe) is escaped }})", "FalseTrue"},
+      {R"({% set x = "a" | safe %}{{ x + user }})", "a&lt;c&gt;"},
+      {R"({% set y %}{{ "a" | safe }}{% endset %}{{ y + "<" }})", "a<"}};
+  for (const auto& [source, wanted] : cases) {
+    std::string error;
+    EXPECT_EQ(try_render(source, context, &error), std::optional<std::string>(wanted))
+        << source << " " << error;
+  }
+  // Escaping does not make the context's text trusted.
+  const auto segments =
+      ChatTemplate::parse(R"({{ ("<" | safe) + user }})", "t").render_segments(context);
+  ASSERT_EQ(segments.size(), 2u);
+  EXPECT_EQ(segments[1], (Segment{"&lt;c&gt;", false}));
+}
+
 void check_renders(const std::string& name,
                    const ChatTemplate& chat,
                    const Json& contexts,

@@ -23,12 +23,14 @@ Value filter_trim(Interpreter& in, const Value& self, Args& args) {
 template <Case To>
 Value filter_case(Interpreter& in, const Value& self, Args& args) {
   no_arguments(in, args);
-  return change_case(in, in.text(self), To);
+  const Text text = in.text(self);
+  return change_case(in, text, To).marked_as(text);
 }
 
 Value filter_capitalize(Interpreter& in, const Value& self, Args& args) {
   no_arguments(in, args);
-  return capitalize(in, in.text(self));
+  const Text text = in.text(self);
+  return capitalize(in, text).marked_as(text);
 }
 
 // Jinja's title: words start after white space and after any of - ( { [ <
@@ -105,29 +107,16 @@ Value filter_tojson(Interpreter& in, const Value& self, Args& args) {
   return to_json_text(self, style, in.meter);
 }
 
+template <bool kForce>
 Value filter_escape(Interpreter& in, const Value& self, Args& args) {
   no_arguments(in, args);
-  return map_code_points(in, in.text(self), [](std::string& out, char32_t c, size_t) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      case '"':
-        out += "&#34;";
-        break;
-      default:
-        utf8_append(out, c);
-    }
-  });
+  const Text text = in.text(self);
+  return escape_markup(in, kForce ? text.as_plain() : text);
+}
+
+Value filter_safe(Interpreter& in, const Value& self, Args& args) {
+  no_arguments(in, args);
+  return in.text(self).as_markup();
 }
 
 Value filter_format(Interpreter& in, const Value& self, Args& args) {
@@ -330,17 +319,16 @@ constexpr NamedFunction kTextFilters[] = {
     {"trim", filter_trim},
     {"tojson", filter_tojson},
     {"string", filter_string},
-    // Without autoescape the mark "safe" has no effect on what is printed.
-    {"safe", filter_string},
+    {"safe", filter_safe},
     {"upper", filter_case<Case::upper>},
     {"lower", filter_case<Case::lower>},
     {"capitalize", filter_capitalize},
     {"title", filter_title},
     {"replace", filter_replace},
     {"indent", filter_indent},
-    {"escape", filter_escape},
-    {"e", filter_escape},
-    {"forceescape", filter_escape},
+    {"escape", filter_escape<false>},
+    {"e", filter_escape<false>},
+    {"forceescape", filter_escape<true>},
     {"format", filter_format},
     {"wordcount", filter_wordcount},
     {"default", filter_default},
@@ -352,6 +340,32 @@ constexpr NamedFunction kNumberFilters[] = {
     {"int", filter_int}, {"float", filter_float}, {"abs", filter_abs}, {"round", filter_round}};
 
 }  // namespace
+
+Text escape_markup(Interpreter& in, const Text& text) {
+  if (text.is_markup()) return text;
+  const Text escaped = map_code_points(in, text, [](std::string& out, char32_t c, size_t) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      default:
+        utf8_append(out, c);
+    }
+  });
+  return escaped.as_markup();
+}
 
 std::span<const NamedFunction> text_filters() { return kTextFilters; }
 std::span<const NamedFunction> number_filters() { return kNumberFilters; }

@@ -32,6 +32,9 @@ std::span<const NamedFunction> sequence_filters();
 std::span<const NamedFunction> string_methods();
 std::span<const NamedFunction> dict_methods();
 
+// What escape of markupsafe makes of a text: Markup, which it leaves alone.
+Text escape_markup(Interpreter& in, const Text& text);
+
 // `template % args` of Python (also the filter "format"), and str.format.
 Text format_percent(Interpreter& in, const Text& format, const Value& arguments);
 Text format_braces(Interpreter& in, const Text& format, Args& args);

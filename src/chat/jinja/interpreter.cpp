@@ -394,7 +394,7 @@ Value Interpreter::eval(const Expr& expr) {
         meter.charge_bytes(joined.empty() ? 0 : next.size());
         joined = concat(joined, next);
       }
-      return joined;
+      return joined.as_plain();  // without autoescape ~ joins str
     }
     case ExprKind::arithmetic: {
       Value value = eval(*expr.parts[0]);
@@ -515,7 +515,9 @@ Value Interpreter::eval_call(const Expr& expr, const Value* caller) {
   const NamedFunction* method = find_method(object, callee.text.view());
   if (method != nullptr && method->function != nullptr) {
     Args args = arguments();
-    return method->function(*this, object, args);
+    const Value result = method->function(*this, object, args);
+    if (!object.is_string() || !result.is_string()) return result;
+    return result.text().marked_as(object.text());
   }
   const Value function = attribute(object, callee.text);
   Args args = arguments();

@@ -117,7 +117,7 @@ Value repeat(Interpreter& in, const Value& what, Int times) {
     in.meter.charge_bytes(total);
     TextBuilder out;
     for (Int i = 0; i < times; ++i) out.append(what.text());
-    return out.finish();
+    return out.finish().marked_as(what.text());
   }
   in.meter.charge(2 * total);
   std::vector<Value> items;
@@ -151,6 +151,10 @@ Value Interpreter::binary(Operator op, const Value& left, const Value& right) {
     return float_binary(*this, op, left.number(), right.number());
   }
   if (op == Operator::add && left.is_string() && right.is_string()) {
+    if (left.text().is_markup() != right.text().is_markup()) {
+      const Text a = escape_markup(*this, left.text());
+      return binary(op, a, escape_markup(*this, right.text()));
+    }
     meter.check_size(left.text().size() + right.text().size());
     meter.charge_bytes(right.text().size());
     return concat(left.text(), right.text());

@@ -28,6 +28,7 @@ Parser::Parser(std::string_view source, std::string_view where) : where_(where) 
   program_->caller = symbol("caller");
   program_->varargs = symbol("varargs");
   program_->kwargs = symbol("kwargs");
+  set_ = {program_->loop, program_->caller, program_->varargs, program_->kwargs};
   tokens_ = tokenize(source, where_);
 }
 
@@ -301,6 +302,7 @@ ExprPtr Parser::parse_name(const Token& token) {
   else if (name != "none" && name != "None") {
     node->kind = ExprKind::name;
     node->symbol = symbol(name);
+    if (!set_.contains(node->symbol)) program_->reads.insert(name);
     node->text = Text(name, true);
     for (Signature* macro : macros_) {
       macro->uses_caller |= name == "caller";

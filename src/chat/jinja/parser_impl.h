@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -92,6 +93,7 @@ class Parser {
   Block parse_body(const Ends& ends);
   std::unique_ptr<Stmt> parse_statement();
   std::unique_ptr<Stmt> parse_if(int line);
+  void note_set(const Target& target);
   std::unique_ptr<Stmt> parse_for(int line);
   std::unique_ptr<Stmt> parse_set(int line);
   std::unique_ptr<Stmt> parse_with(int line);
@@ -108,6 +110,7 @@ class Parser {
   std::string where_;
   std::shared_ptr<Program> program_;
   std::map<std::string, int> symbols_;
+  std::set<int> set_;  // symbols that the template has set so far
   std::vector<Token> tokens_;
   std::vector<Signature*> macros_;  // being parsed, outermost first
   size_t at_ = 0;

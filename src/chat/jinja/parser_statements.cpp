@@ -104,6 +104,11 @@ std::unique_ptr<Stmt> Parser::parse_if(int line) {
   }
 }
 
+void Parser::note_set(const Target& target) {
+  if (target.attribute.empty() && target.symbol >= 0) set_.insert(target.symbol);
+  for (const Target& part : target.parts) note_set(part);
+}
+
 std::unique_ptr<Stmt> Parser::parse_for(int line) {
   auto stmt = std::make_unique<Stmt>();
   stmt->kind = StmtKind::for_;
@@ -112,6 +117,7 @@ std::unique_ptr<Stmt> Parser::parse_for(int line) {
   if (stmt->targets[0].symbol == program_->loop) error("cannot assign to the variable 'loop'");
   if (!skip_name("in")) error("expected 'in', got " + describe(peek()));
   stmt->exprs.push_back(parse_tuple(false));
+  note_set(stmt->targets[0]);
   stmt->exprs.push_back(skip_name("if") ? parse_expression() : nullptr);
   stmt->recursive = skip_name("recursive");
   ++loops_;
@@ -131,6 +137,7 @@ std::unique_ptr<Stmt> Parser::parse_set(int line) {
   stmt->targets.push_back(parse_target(true));
   if (skip_op("=")) {
     stmt->exprs.push_back(parse_tuple(true));
+    note_set(stmt->targets[0]);
     return stmt;
   }
   stmt->kind = StmtKind::set_block;
@@ -139,6 +146,7 @@ std::unique_ptr<Stmt> Parser::parse_set(int line) {
   if (filters) stmt->exprs.push_back(std::move(filters));
   stmt->blocks.push_back(parse_body({"endset"}));
   take();
+  note_set(stmt->targets[0]);
   return stmt;
 }
 
@@ -151,6 +159,7 @@ std::unique_ptr<Stmt> Parser::parse_with(int line) {
     stmt->targets.push_back(parse_target(false, false));
     expect_op("=");
     stmt->exprs.push_back(parse_expression());
+    note_set(stmt->targets.back());
   }
   stmt->blocks.push_back(parse_body({"endwith"}));
   take();
@@ -163,6 +172,7 @@ std::unique_ptr<Stmt> Parser::parse_macro(int line) {
   stmt->line = line;
   stmt->signature.name = expect_name();
   stmt->symbol = symbol(stmt->signature.name);
+  set_.insert(stmt->symbol);
   parse_signature(stmt->signature);
   stmt->blocks.push_back(parse_macro_body(stmt->signature, "endmacro"));
   return stmt;
@@ -203,6 +213,7 @@ void Parser::parse_signature(Signature& signature) {
   while (!peek().is_op(")")) {
     const std::string name = expect_name();
     signature.parameters.push_back(symbol(name));
+    set_.insert(signature.parameters.back());
     signature.names.push_back(name);
     if (skip_op("="))
       signature.defaults.push_back(parse_expression());

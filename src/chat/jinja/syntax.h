@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -130,7 +131,8 @@ struct Stmt {
 struct Program {
   std::string where;
   std::string source;
-  std::vector<std::string> names;  // by symbol
+  std::vector<std::string> names;            // by symbol
+  std::set<std::string, std::less<>> reads;  // names that no earlier text of the template sets
   Block body;
   int loop = -1, caller = -1, varargs = -1, kwargs = -1;  // symbols with a meaning of their own
 };

@@ -118,7 +118,7 @@ constexpr NamedTest kTests[] = {
     {"callable", plain<[](const Value& v) {
        return v.is(Kind::callable) || v.is(Kind::loop) || v.is_undefined();
      }>},
-    {"escaped", plain<[](const Value&) { return false; }>},
+    {"escaped", plain<[](const Value& v) { return v.is_string() && v.text().is_markup(); }>},
     {"odd", test_odd},
     {"even", test_even},
     {"divisibleby", test_divisibleby},

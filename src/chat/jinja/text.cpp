@@ -22,6 +22,7 @@ Text::Text(std::string bytes, bool trusted) {
 
 Text Text::slice(size_t begin, size_t size) const {
   Text part;
+  part.markup_ = markup_;
   if (size == 0) return part;
   part.buffer_ = buffer_;
   part.begin_ = begin_ + begin;
@@ -30,8 +31,12 @@ Text Text::slice(size_t begin, size_t size) const {
 }
 
 Text concat(const Text& left, const Text& right) {
-  if (left.empty()) return right;
-  if (right.empty()) return left;
+  const bool markup = left.markup_ || right.markup_;
+  if (left.empty() || right.empty()) {
+    Text one = left.empty() ? right : left;
+    one.markup_ = markup;
+    return one;
+  }
   Text joined = left;
   const size_t left_end = left.begin_ + left.size_;
   if (!left.buffer_->may_grow || left_end != left.buffer_->bytes.size()) {
@@ -51,6 +56,7 @@ Text concat(const Text& left, const Text& right) {
         [&](std::string_view piece, bool trusted) { joined.buffer_->append(piece, trusted); });
   }
   joined.size_ += right.size_;
+  joined.markup_ = markup;
   return joined;
 }
 

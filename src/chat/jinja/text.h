@@ -45,6 +45,26 @@ class Text {
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
+  // Markup of markupsafe: what is added to it is escaped. Stays with slices and sums.
+  bool is_markup() const { return markup_; }
+  Text as_markup() const {
+    Text marked = *this;
+    marked.markup_ = true;
+    return marked;
+  }
+
+  // Markup if `other` is.
+  Text marked_as(const Text& other) const {
+    Text copy = *this;
+    copy.markup_ = other.markup_;
+    return copy;
+  }
+  Text as_plain() const {
+    Text plain = *this;
+    plain.markup_ = false;
+    return plain;
+  }
+
   // REQUIRES: begin + size <= this->size().
   Text slice(size_t begin, size_t size) const;
 
@@ -72,6 +92,7 @@ class Text {
   std::shared_ptr<TextBuffer> buffer_;
   size_t begin_ = 0;
   size_t size_ = 0;
+  bool markup_ = false;
 };
 
 Text concat(const Text& left, const Text& right);

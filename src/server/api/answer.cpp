@@ -8,33 +8,10 @@
 #include "server/api/tool_choice.h"
 
 namespace qwen3::server {
-namespace {
-
-bool is_object(const std::string& json) {
-  try {
-    return parse_json(json, "arguments").is_object();
-  } catch (const Error&) {
-    return false;  // no JSON
-  }
-}
-
-// What a request that asks for a call takes for one.
-AcceptCall accept_for(const AnswerPlan& plan) {
-  if (!plan.must_call) return {};
-  std::vector<std::string> names = tool_names(*plan.tool_schemas);
-  return [names = std::move(names)](const ToolCall& call) {
-    return std::ranges::find(names, call.name) != names.end() && is_object(call.arguments);
-  };
-}
-
-}  // namespace
-
 Answer::Answer(const Text& text, AnswerPlan plan)
     : plan_(std::move(plan)),
       stream_(text.answer(plan_.text)),
-      tools_(plan_.tools
-                 ? make_tool_call_stream(*plan_.tools, plan_.tool_schemas, accept_for(plan_))
-                 : nullptr),
+      tools_(plan_.tools ? make_tool_call_stream(*plan_.tools, plan_.tool_schemas) : nullptr),
       guard_(plan_.loop_guard) {}
 
 AnswerDelta Answer::push(const Event& event) {
@@ -60,7 +37,7 @@ AnswerDelta Answer::finish(FinishReason reason) {
     take(out, stream_.finish());
     if (tools_ != nullptr) take_tools(out, tools_->finish(cut()));
   }
-  if (n_calls_ == 0) out.content += std::exchange(held_space_, {});
+  if (n_calls_ == 0) show(out, std::exchange(held_space_, {}));
   return out;
 }
 
@@ -83,15 +60,34 @@ void Answer::take_reasoning(AnswerDelta& out, const std::string& text) {
   }
   if (first) out.content += "<think>";
   out.content += text;
+  show_reasoning(out);
+}
+
+// With its tags: all of the text so far.
+void Answer::show_reasoning(AnswerDelta& out) {
+  out.ranges.push_back({n_tagged_, stream_.content_begin()});
+  n_tagged_ = stream_.content_begin();
+}
+
+void Answer::show(AnswerDelta& out, const ToolDelta& delta) const {
+  out.content += delta.content;
+  const size_t begin = stream_.content_begin();
+  for (const TextRange& range : delta.ranges) {
+    out.ranges.push_back({begin + range.begin, begin + range.end});
+  }
 }
 
 void Answer::take_content(AnswerDelta& out, const std::string& text) {
   const bool first = !std::exchange(any_content_, true);
   if (first && any_reasoning_ && plan_.tags_in_content && !plan_.drop_reasoning) {
     out.content += "</think>";
+    show_reasoning(out);
   }
+  const size_t at = std::exchange(n_content_, n_content_ + text.size());
   if (tools_ == nullptr) {
-    out.content += text;
+    ToolDelta all;
+    all.add_content(text, at);
+    show(out, all);
   } else if (ending_ != Ending::one_call) {
     take_tools(out, tools_->push(text));
   }
@@ -99,15 +95,17 @@ void Answer::take_content(AnswerDelta& out, const std::string& text) {
 
 // White space that only leads to a call is not content.
 void Answer::take_tools(AnswerDelta& out, ToolDelta delta) {
-  if (delta.cut_call) held_space_.clear();
+  if (delta.cut_call) held_space_ = {};
+  std::vector<ToolCall> calls = std::exchange(delta.calls, {});
   if (!any_shown_) {
-    held_space_ += delta.content;
-    any_shown_ = held_space_.find_first_not_of(" \t\r\n") != held_space_.npos;
-    if (any_shown_) out.content += std::exchange(held_space_, {});
+    held_space_.append(std::move(delta));
+    const std::string& text = held_space_.content;
+    any_shown_ = text.find_first_not_of(" \t\r\n") != text.npos;
+    if (any_shown_) show(out, std::exchange(held_space_, {}));
   } else {
-    out.content += delta.content;
+    show(out, delta);
   }
-  for (ToolCall& call : delta.calls) {
+  for (ToolCall& call : calls) {
     if (ending_ == Ending::one_call) return;
     ++n_calls_;
     out.calls.push_back(std::move(call));

@@ -25,6 +25,7 @@ struct AnswerDelta {
   std::string reasoning;
   std::string content;
   std::vector<ToolCall> calls;
+  std::vector<TextRange> ranges;  // where the content stands, in bytes of the text of all tokens
 
   bool empty() const { return reasoning.empty() && content.empty() && calls.empty(); }
 };
@@ -34,9 +35,9 @@ struct AnswerPlan {
   std::optional<ToolFormat> tools = {};           // absent: tool calls are text
   std::shared_ptr<const Json> tool_schemas = {};  // one for all choices of a request; null: none
   bool first_call_only = false;                   // the answer ends with its first call
-  bool must_call = false;  // calls of tools of the request, with arguments that are an object
-  std::vector<int32_t> stop_token_ids = {};  // of the request
-  bool drop_reasoning = false;               // it is made, and nobody sees it
+  bool must_call = false;                         // an answer without a call says so
+  std::vector<int32_t> stop_token_ids = {};       // of the request
+  bool drop_reasoning = false;                    // it is made, and nobody sees it
   bool tags_in_content = false;  // reasoning goes into the content, between <think> and </think>
   LoopGuardOptions loop_guard = {};
 };
@@ -63,6 +64,12 @@ class Answer {
   // JSON: the request's stop string or stop id that ended the answer, else null.
   std::string stop_reason() const;
 
+  // The text of all tokens so far, and what of it no later delta's ranges will touch.
+  size_t text_bytes() const { return stream_.text_bytes(); }
+  size_t text_before_content() const {
+    return plan_.tags_in_content ? n_tagged_ : stream_.content_begin();
+  }
+
   int64_t n_tokens() const { return n_tokens_; }
   int64_t n_reasoning_tokens() const { return n_reasoning_tokens_; }
   int64_t n_calls() const { return n_calls_; }
@@ -75,6 +82,8 @@ class Answer {
   void take_reasoning(AnswerDelta& out, const std::string& text);
   void take_content(AnswerDelta& out, const std::string& text);
   void take_tools(AnswerDelta& out, ToolDelta delta);
+  void show(AnswerDelta& out, const ToolDelta& delta) const;
+  void show_reasoning(AnswerDelta& out);
 
   AnswerPlan plan_;
   AnswerStream stream_;
@@ -90,7 +99,9 @@ class Answer {
   bool any_reasoning_ = false;
   bool any_content_ = false;
   bool any_shown_ = false;  // content that is not white space went out
-  std::string held_space_;  // white space before a possible call
+  ToolDelta held_space_;    // white space before a possible call
+  size_t n_content_ = 0;    // bytes of content that came from stream_
+  size_t n_tagged_ = 0;     // of the text, reasoning that went into the content
 };
 
 }  // namespace qwen3::server

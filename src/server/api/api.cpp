@@ -34,6 +34,23 @@ struct Row {
   bool one_prompt = false;  // a body holds one prompt, which the context bounds
 };
 
+// Interfaces of other servers that clients try, and what there is instead.
+void only_chat(Service&, const HttpRequest& http, const ExchangePtr&) {
+  throw ApiError(404,
+                 "unknown_url",
+                 fmt::format("no such path: {} is not served here; use /v1/chat/completions "
+                             "(clients: the chat completions API, not the responses API)",
+                             http.path));
+}
+
+void beneath_v1(Service&, const HttpRequest& http, const ExchangePtr&) {
+  const size_t start = http.path.starts_with("/v1/v1/") ? 6 : 0;
+  throw ApiError(404,
+                 "unknown_url",
+                 fmt::format("no such path: use /v1{}; the base address ends with one /v1",
+                             http.path.substr(start)));
+}
+
 constexpr Row kRows[] = {
     {"GET", "/health", health, Route::Access::open, true, true},
     {"GET", "/version", version, Route::Access::keyed, true},
@@ -53,6 +70,16 @@ constexpr Row kRows[] = {
     {"POST", "/tokenize", tokenize},
     {"POST", "/detokenize", detokenize},
     {.method = "POST", .path = "/apply-template", .endpoint = apply_template, .one_prompt = true},
+    {"POST", "/v1/responses", only_chat},
+    {"POST", "/v1/messages", only_chat},
+    {"POST", "/api/chat", only_chat},
+    {"POST", "/api/generate", only_chat},
+    {"POST", "/chat/completions", beneath_v1},
+    {"POST", "/completions", beneath_v1},
+    {"POST", "/embeddings", beneath_v1},
+    {"POST", "/v1/v1/chat/completions", beneath_v1},
+    {"POST", "/v1/v1/completions", beneath_v1},
+    {"POST", "/v1/v1/embeddings", beneath_v1},
 };
 
 // For names, schemas and settings besides the prompt, and the JSON around all of it.

@@ -1,6 +1,8 @@
 // POST /v1/chat/completions.
+#include <deque>
 #include <utility>
 
+#include "base/utf8.h"
 #include "server/api/answer_json.h"
 #include "server/api/chat_output.h"
 #include "server/api/chat_request.h"
@@ -44,6 +46,12 @@ class ChatCompletion final : public TextGeneration {
   }
 
  private:
+  // The log probability of a token, and where its text stands among that of all tokens.
+  struct LoggedToken {
+    TextRange text;
+    std::string json;
+  };
+
   struct Choice {
     explicit Choice(Answer made) : answer(std::move(made)) {}
 
@@ -51,6 +59,8 @@ class ChatCompletion final : public TextGeneration {
     ChatChoice shown;  // streaming: only what the next chunk will carry
     int64_t n_calls = 0;
     bool has_role = false;
+    std::deque<LoggedToken> logged;  // of which it is open whether they are content
+    size_t logged_bytes = 0;
   };
 
   bool with_logprobs() const { return request_.common.sampling.n_logprobs >= 0; }
@@ -66,23 +76,55 @@ class ChatCompletion final : public TextGeneration {
       chunks_.role(out_, choice.shown.index, prompt_ids_json());
     }
     const bool over = choice.answer.ended();
-    if (!over) note_token(choice, event);
-    show(choice, choice.answer.push(event));
+    if (!over) note_token_id(choice, event);
+    const size_t begin = choice.answer.text_bytes();
+    AnswerDelta delta = choice.answer.push(event);
+    if (!over) log_token(choice, event, begin);
+    show(choice, std::move(delta));
     if (!over && choice.answer.ended()) stop(index);
     if (event.finish) finish(index, event);
   }
 
-  // End tokens have an id and no text, so no log probability either.
-  void note_token(Choice& choice, const Event& event) {
-    if (event.token_id < 0) return;
+  void note_token_id(Choice& choice, const Event& event) {
+    if (event.token_id < 0 || !request_.common.return_token_ids) return;
     ChoiceExtras& extras = choice.shown.extras;
-    if (request_.common.return_token_ids) {
-      extras.token_ids += extras.token_ids.empty() ? "" : ",";
-      append_json_number(extras.token_ids, event.token_id);
+    extras.token_ids += extras.token_ids.empty() ? "" : ",";
+    append_json_number(extras.token_ids, event.token_id);
+  }
+
+  // End tokens have an id and no text, so no log probability either.
+  void log_token(Choice& choice, const Event& event, size_t begin) {
+    if (event.token_id < 0 || !with_logprobs() || !event.logprob || event.is_end_token) return;
+    LoggedToken token{{begin, choice.answer.text_bytes()}, {}};
+    // The bytes of a part of a character count with the text that completes it.
+    if (token.text.end == begin && !utf8_valid(model().tokenizer().token_bytes(event.token_id))) {
+      ++token.text.end;
     }
-    if (!with_logprobs() || !event.logprob || event.is_end_token) return;
-    if (!extras.logprobs.empty()) extras.logprobs += ',';
-    append_chat_logprob(extras.logprobs, model().tokenizer(), *event.logprob, event.top_logprobs);
+    append_chat_logprob(token.json, model().tokenizer(), *event.logprob, event.top_logprobs);
+    choice.logged_bytes += token.json.size() + sizeof token;
+    choice.logged.push_back(std::move(token));
+  }
+
+  static LoggedToken take_logged(Choice& choice) {
+    LoggedToken token = std::move(choice.logged.front());
+    choice.logged.pop_front();
+    choice.logged_bytes -= token.json.size() + sizeof token;
+    return token;
+  }
+
+  // The entries spell the content: tokens of a thought, of its tags and of calls have none.
+  static void show_logprobs(Choice& choice, const std::vector<TextRange>& ranges) {
+    std::string& entries = choice.shown.extras.logprobs;
+    for (const TextRange& range : ranges) {
+      while (!choice.logged.empty() && choice.logged.front().text.begin < range.end) {
+        const LoggedToken token = take_logged(choice);
+        if (token.text.end <= range.begin || token.text.end == token.text.begin) continue;
+        if (!entries.empty()) entries += ',';
+        entries += token.json;
+      }
+    }
+    const size_t before = choice.answer.text_before_content();
+    while (!choice.logged.empty() && choice.logged.front().text.end <= before) take_logged(choice);
   }
 
   void finish(size_t index, const Event& event) {
@@ -102,6 +144,7 @@ class ChatCompletion final : public TextGeneration {
   }
 
   void show(Choice& choice, AnswerDelta delta) {
+    show_logprobs(choice, delta.ranges);
     if (delta.empty()) return;
     std::vector<NamedCall> calls;
     for (ToolCall& call : delta.calls) {
@@ -120,7 +163,9 @@ class ChatCompletion final : public TextGeneration {
     const int64_t index = choice.shown.index;
     note_usage_so_far();
     if (!delta.reasoning.empty()) {
+      std::string entries = std::exchange(choice.shown.extras.logprobs, {});
       chunks_.reasoning(out_, index, delta.reasoning, extras(choice));
+      choice.shown.extras.logprobs = std::move(entries);
     }
     if (!delta.content.empty()) chunks_.content(out_, index, delta.content, extras(choice));
     for (const NamedCall& call : calls) {
@@ -164,7 +209,7 @@ class ChatCompletion final : public TextGeneration {
     for (const Choice& choice : choices_) {
       const ChatChoice& shown = choice.shown;
       n += shown.reasoning.size() + shown.content.size() + shown.extras.logprobs.size() +
-           shown.extras.token_ids.size();
+           shown.extras.token_ids.size() + choice.logged_bytes;
     }
     return static_cast<int64_t>(n);
   }

@@ -127,24 +127,19 @@ constexpr std::array<std::string_view, 7> kReservedVariables = {"messages",
                                                                 "chat_template",
                                                                 "tokenize"};
 
-// Templates differ in their variables, and ignore those that they do not know.
 void read_template_variables(const Json& kwargs, PromptOptions& prompt) {
   Fields fields(kwargs, "chat_template_kwargs");
-  for (const char* name : {"enable_thinking", "thinking"}) {
-    if (const auto value = fields.boolean(name)) prompt.enable_thinking = *value;
-  }
+  fields.boolean("enable_thinking");
   for (const auto& [name, value] : kwargs.items()) {
     if (std::ranges::find(kReservedVariables, name) != kReservedVariables.end()) {
       refuse(fields.path(name), "is not a variable that a request may set");
     }
-    // null counts as absent here as everywhere; the budget is the steering's.
-    if (!value.is_null() && name != "enable_thinking" && name != "thinking_budget") {
-      prompt.extra[name] = value;
-    }
+    if (!value.is_null()) prompt.extra[name] = value;  // null counts as absent, as everywhere
   }
 }
 
-void read_template_fields(Fields& fields, PromptOptions& prompt) {
+void read_template_fields(Fields& fields, ChatPromptFields& chat) {
+  PromptOptions& prompt = chat.prompt;
   if (fields.used("chat_template")) {
     refuse_unsupported("chat_template", "templates of clients are not run");
   }
@@ -155,11 +150,60 @@ void read_template_fields(Fields& fields, PromptOptions& prompt) {
   }
   prompt.add_generation_prompt = add.value_or(true) && !prompt.continue_final_message;
   prompt.enable_thinking = fields.boolean("enable_thinking");
-  if (const auto effort = fields.text("reasoning_effort", 64)) {
-    if (*effort == "none" && !prompt.enable_thinking) prompt.enable_thinking = false;
-  }
+  chat.effort = fields.text("reasoning_effort", 64).value_or("");
   const Json* kwargs = fields.object("chat_template_kwargs");
   if (kwargs != nullptr) read_template_variables(*kwargs, prompt);
+}
+
+constexpr std::string_view kSwitch = "enable_thinking";
+constexpr std::string_view kOtherSwitch = "thinking";  // of Hermes 4, DeepSeek V3.1 and others
+
+[[noreturn]] void refuse_variable(const std::string& field, std::string_view name) {
+  refuse(field,
+         fmt::format("this model's chat template reads no variable \"{}\"; leave it out",
+                     quote_for_message(name, 60)));
+}
+
+// Templates call one switch by two names; a request may use either. It is passed under the name
+// that the template reads, chat_template_kwargs before the fields.
+void fit_switch(const ChatTemplate& source, const ChatPromptFields& chat, PromptOptions& prompt) {
+  Json& extra = prompt.extra;
+  for (const auto& [given, read] : {std::pair{kSwitch, kOtherSwitch}, {kOtherSwitch, kSwitch}}) {
+    const auto at = extra.find(std::string(given));
+    if (at == extra.end() || source.reads(given) || !source.reads(read)) continue;
+    const Json value = *at;
+    extra.erase(std::string(given));
+    if (!extra.contains(std::string(read))) extra[std::string(read)] = value;
+  }
+  const bool asked = prompt.enable_thinking.has_value();
+  if (!asked && chat.effort == "none") prompt.enable_thinking = false;
+  if (!chat.effort.empty() && source.reads("reasoning_effort") &&
+      !extra.contains("reasoning_effort")) {
+    extra["reasoning_effort"] = chat.effort;
+  }
+  if (!prompt.enable_thinking) return;
+  const std::string_view name = source.reads(kSwitch) ? kSwitch : kOtherSwitch;
+  if (!source.reads(name)) {
+    if (asked) refuse_variable(std::string(kSwitch), kSwitch);
+  } else if (!extra.contains(std::string(name))) {
+    extra[std::string(name)] = *prompt.enable_thinking;
+  }
+  prompt.enable_thinking.reset();
+}
+
+// A variable that a template does not read would change nothing, silently. The budget is also the
+// steering's.
+void fit_variables(const ChatTemplate& source, PromptOptions& prompt) {
+  std::vector<std::string> unread;
+  for (const auto& [name, value] : prompt.extra.items()) {
+    if (!source.reads(name)) unread.push_back(name);
+  }
+  for (const std::string& name : unread) {
+    if (name != "thinking_budget") {
+      refuse_variable("chat_template_kwargs." + quote_for_message(name, 60), name);
+    }
+    prompt.extra.erase(name);
+  }
 }
 
 void read_logprobs(Fields& fields, SamplingParams& sampling, const ApiLimits& limits) {
@@ -169,66 +213,26 @@ void read_logprobs(Fields& fields, SamplingParams& sampling, const ApiLimits& li
   if (wanted) sampling.n_logprobs = static_cast<int>(top.value_or(0));
 }
 
-std::optional<int64_t> read_max_tokens(Fields& fields) {
+void read_max_tokens(Fields& fields, GenerationFields& out) {
   constexpr int64_t kMost = int64_t{1} << 30;
+  std::string_view name;
   // The new name goes first; clients that send both mean it.
-  if (const auto tokens = fields.integer("max_completion_tokens", 1, kMost)) {
-    fields.value("max_tokens");
-    fields.value("n_predict");
-    return tokens;
+  for (const std::string_view one : {"max_completion_tokens", "max_tokens", "n_predict"}) {
+    if (fields.has(one) && name.empty()) name = one;
   }
-  if (const auto tokens = fields.integer("max_tokens", 1, kMost)) return tokens;
-  const auto tokens = fields.integer("n_predict", -1, kMost);
-  if (tokens && *tokens == 0) refuse("n_predict", "expected at least 1, or -1 for no limit");
-  return tokens && *tokens > 0 ? tokens : std::nullopt;
-}
-
-// The first call in the history whose arguments are not a JSON object and stayed text; "" for none.
-// `messages` has them all replaced then.
-std::string replace_broken_arguments(std::vector<Message>& messages) {
-  std::string first;
-  for (size_t i = 0; i < messages.size(); ++i) {
-    if (!messages[i].raw.contains("tool_calls")) continue;
-    Json& calls = messages[i].raw["tool_calls"];
-    for (size_t j = 0; j < calls.size(); ++j) {
-      Json& function = calls[j].contains("function") ? calls[j]["function"] : calls[j];
-      if (!function["arguments"].is_string()) continue;
-      function["arguments"] = Json::object();
-      if (first.empty()) {
-        first = fmt::format("messages[{}].tool_calls[{}].function.arguments", i, j);
-      }
-    }
-  }
-  return first;
-}
-
-// The field that the template cannot render, as far as that can be found out.
-std::string field_at_fault(const ServedModel& model, const ChatPromptFields& chat) {
-  std::vector<Message> messages = chat.messages;
-  const std::string broken = replace_broken_arguments(messages);
-  if (broken.empty()) return {};
-  try {
-    encode_chat(model.text, messages, chat.tools, chat.prompt);
-    return broken;
-  } catch (const Error&) {
-    return {};  // they are not what is wrong
-  }
+  if (name.empty()) return;
+  const int64_t tokens = *fields.integer(name, -1, kMost);
+  if (tokens == 0) refuse(fields.path(name), "expected at least 1, or -1 for no limit");
+  out.fill_context = tokens < 0;
+  if (!out.fill_context) out.max_tokens = tokens;
 }
 
 // Errors of a render begin with the template's file, which is not a client's business. Called while
 // `error` is handled; passes on those in which the template or the library speaks to the client.
-[[noreturn]] void refuse_render(const ServedModel& model,
-                                const ChatPromptFields& chat,
-                                const Error& error) {
-  const ChatConfig& config = chat_config_of(model.text);
-  const bool with_tools = chat.tools.is_array() && !chat.tools.empty();
-  const std::string file = config.template_for(with_tools).where() + ": ";
+[[noreturn]] void refuse_render(const ChatTemplate& chat, const Error& error) {
+  const std::string file = chat.where() + ": ";
   const std::string_view message = error.what();
   if (!message.starts_with(file)) throw;
-  const std::string field = field_at_fault(model, chat);
-  if (!field.empty()) {
-    refuse(field, "expected a JSON object, which this model's chat template needs");
-  }
   refuse("messages",
          fmt::format("this model's chat template cannot render them: {}",
                      message.substr(file.size())));
@@ -250,7 +254,7 @@ ChatPromptFields read_chat_prompt(Fields& fields, const ApiLimits& limits) {
   chat.messages = parse_messages(*messages);
   fit_roles(chat.messages);
   chat.tools = read_tools(fields, limits);
-  read_template_fields(fields, chat.prompt);
+  read_template_fields(fields, chat);
   return chat;
 }
 
@@ -258,10 +262,15 @@ EncodedChat encode_chat_prompt(const ServedModel& model, const ChatPromptFields&
   if (!model.text.has_chat_template()) {
     throw ApiError(400, "no_chat_template", "this model has no chat template; use /v1/completions");
   }
+  const bool with_tools = chat.tools.is_array() && !chat.tools.empty();
+  const ChatTemplate& source = chat_config_of(model.text).template_for(with_tools);
+  PromptOptions options = chat.prompt;
+  fit_switch(source, chat, options);
+  fit_variables(source, options);
   try {
-    return encode_chat(model.text, chat.messages, chat.tools, chat.prompt);
+    return encode_chat(model.text, chat.messages, chat.tools, std::move(options));
   } catch (const Error& error) {
-    refuse_render(model, chat, error);
+    refuse_render(source, error);
   }
 }
 
@@ -273,7 +282,7 @@ ChatRequest read_chat_request(Fields& fields,
   out.chat = read_chat_prompt(fields, options.limits);
   read_tool_choice(fields, out);
   read_logprobs(fields, out.common.sampling, options.limits);
-  out.common.max_tokens = read_max_tokens(fields);
+  read_max_tokens(fields, out.common);
   out.thinking_budget = read_thinking_budget(fields);
   out.include_reasoning = fields.boolean("include_reasoning").value_or(true);
   for (const char* name :
@@ -318,8 +327,13 @@ std::vector<Request> chat_requests(const ChatRequest& request,
       plan_steering(model, prompt.state, request.thinking_budget, required_names(request));
   check_steering(steering, request.common.sampling);
   Request first = make_request(request.common, prompt.ids, http, options);
-  first.sampling.max_tokens = fit_max_tokens(
-      request.common.max_tokens, options.default_max_tokens, n_prompt, model, options, "messages");
+  first.sampling.max_tokens =
+      fit_max_tokens(request.common.max_tokens,
+                     request.common.fill_context ? 0 : options.default_max_tokens,
+                     n_prompt,
+                     model,
+                     options,
+                     "messages");
   if (first.sampling.min_tokens > first.sampling.max_tokens) {
     refuse("min_tokens",
            fmt::format("expected at most max_tokens {}, got {}",

@@ -20,6 +20,7 @@ struct ChatPromptFields {
   std::vector<Message> messages;
   Json tools = nullptr;
   PromptOptions prompt;
+  std::string effort = {};  // reasoning_effort; "": absent
 };
 
 struct ChatRequest {

@@ -49,13 +49,21 @@ void check_logprob_entries(const CompletionRequest& request, const ApiLimits& li
 
 void read_max_tokens(Fields& fields, CompletionRequest& out) {
   constexpr int64_t kMost = int64_t{1} << 30;
-  const std::string_view name = fields.one_of({"max_tokens", "n_predict"});
+  const std::string_view name = fields.one_of({"max_tokens", "max_completion_tokens", "n_predict"});
   if (name.empty()) return;
-  // llama.cpp's field, and its value for no limit.
-  const int64_t tokens = *fields.integer(name, name == "n_predict" ? -1 : 0, kMost);
-  out.fill_context = tokens < 0;
-  if (!out.fill_context) out.common.max_tokens = tokens;
+  const int64_t tokens = *fields.integer(name, -1, kMost);
+  out.common.fill_context = tokens < 0;
+  if (!out.common.fill_context) out.common.max_tokens = tokens;
   out.prompt_only = tokens == 0;
+}
+
+// A prompt gets no tokens that it does not spell. Asking for them changes nothing where the
+// tokenizer has none to add, as Qwen3's.
+void refuse_special_tokens(Fields& fields, const ServedModel& model) {
+  if (!fields.boolean("add_special_tokens").value_or(false)) return;
+  if (model.tokenizer().encode_with_post_processor("", ControlTokens::as_text).empty()) return;
+  refuse_unsupported("add_special_tokens",
+                     "prompts are taken as they are; spell the tokens in the prompt");
 }
 
 // The prompt is the client's own text: the last tag in it tells where it leaves a thought.
@@ -114,7 +122,7 @@ CompletionRequest read_completion_request(Fields& fields,
   if (out.common.trace && out.prompts.size() > 1) refuse("trace", "only of one prompt");
   if (fields.used("suffix")) refuse_unsupported("suffix", "Qwen3 models do not fill in the middle");
   out.echo = fields.boolean("echo").value_or(false);
-  fields.value("add_special_tokens");  // Qwen3 has none to add
+  refuse_special_tokens(fields, model);
   out.common.sampling.n_logprobs =
       static_cast<int>(fields.integer("logprobs", 0, limits.max_logprobs).value_or(-1));
   out.show_prompt_logprobs = out.common.n_prompt_logprobs >= 0;
@@ -139,7 +147,7 @@ std::vector<Request> completion_requests(const CompletionRequest& request,
         request.prompt_only ? std::optional<int64_t>(1) : request.common.max_tokens;
     Request one = make_request(request.common, prompt.ids, http, options);
     one.sampling.max_tokens = fit_max_tokens(asked,
-                                             request.fill_context ? 0 : kDefaultMaxTokens,
+                                             request.common.fill_context ? 0 : kDefaultMaxTokens,
                                              static_cast<int64_t>(prompt.ids.size()),
                                              model,
                                              options,

@@ -24,7 +24,6 @@ struct CompletionRequest {
   bool show_prompt_logprobs = false;  // asked for by name; with echo they stand among the others
   // The prompt is only to be read: one token, the engine's least, is made and dropped.
   bool prompt_only = false;
-  bool fill_context = false;  // n_predict -1: as many tokens as there is room for
   std::optional<int64_t> thinking_budget = {};
 
   bool with_logprobs() const { return common.sampling.n_logprobs >= 0; }

@@ -17,6 +17,7 @@ namespace qwen3::server {
 struct GenerationFields {
   SamplingParams sampling;                 // max_tokens is left to fit_max_tokens()
   std::optional<int64_t> max_tokens = {};  // as asked
+  bool fill_context = false;               // -1 was: as many as there is room for
   std::vector<std::string> stop = {};
   bool include_stop = false;
   bool skip_special_tokens = true;

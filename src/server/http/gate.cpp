@@ -66,7 +66,7 @@ Verdict Gate::judge(const RequestHead& head,
     return verdict;
   }
   if (!target) {
-    verdict.answer = error_response(404, "no such path", "unknown_url");
+    verdict.answer = no_such_path(head);
     return verdict;
   }
   verdict.target = std::move(*target);
@@ -74,6 +74,19 @@ Verdict Gate::judge(const RequestHead& head,
   if (!verdict.answer) verdict.answer = check_key(head, peer, now, verdict);
   if (!verdict.answer) verdict.answer = check_body(head, verdict);
   return verdict;
+}
+
+// Base addresses are often given with a slash too many. Paths are not mended: a proxy in front may
+// allow some and not others, and must see the one that counts.
+HttpResponse Gate::no_such_path(const RequestHead& head) const {
+  std::string message = "no such path";
+  const auto meant = parse_target(without_empty_segments(head.target));
+  if (meant && !routes_.find(head.method, meant->path).allowed.empty()) {
+    message += fmt::format(
+        ": it has a \"//\", or a \"/\" at its end; use {}, and see how the base address ends",
+        meant->path);
+  }
+  return error_response(404, message, "unknown_url");
 }
 
 std::optional<HttpResponse> Gate::find_route(const RequestHead& head, Verdict& verdict) const {

@@ -85,6 +85,15 @@ std::optional<Target> parse_target(std::string_view target) {
   return out;
 }
 
+std::string without_empty_segments(std::string_view target) {
+  std::string out;
+  for (const char c : target.substr(0, target.find_first_of("?#"))) {
+    if (c != '/' || !out.ends_with('/')) out += c;
+  }
+  if (out.size() > 1 && out.ends_with('/')) out.pop_back();
+  return out;
+}
+
 RouteTable::RouteTable(std::vector<Route> routes) : routes_(std::move(routes)) {
   for (size_t i = 0; i < routes_.size(); ++i) {
     const Route& route = routes_[i];

@@ -20,6 +20,9 @@ struct Target {
 };
 std::optional<Target> parse_target(std::string_view target);
 
+// "/v1//models/?a=b" as "/v1/models": without what parse_target refuses as empty segments.
+std::string without_empty_segments(std::string_view target);
+
 class RouteTable {
  public:
   // Throws Error{internal} for a row that could never match or that stands twice.

@@ -384,6 +384,37 @@ TEST_F(ApiChat, StreamFollowsTheRulesOfClients) {
   EXPECT_EQ(every.chunks[every.chunks.size() - 2]["usage"]["completion_tokens"], n_completion);
 }
 
+// Entries for the tokens of the content and for no others.
+TEST_F(ApiChat, LogprobsSpellTheContent) {
+  const std::string call = "<tool_call>\n{\"name\": \"add\", \"arguments\": {}}\n</tool_call>";
+  const std::pair<std::string, std::string> cases[] = {
+      {"<think>\nLet me see é.\n</think>\n\nThe answer is 42 😀.\n", "The answer is 42 😀.\n"},
+      {"No thought.", "No thought."},
+      {"Let me see.\n" + call, "Let me see.\n"},
+      {"<think>\nhm\n</think>\n\nA\n" + call + "\nB\n" + call, "A\n\nB\n"},
+      {call, ""}};
+  for (const auto& [answer, content] : cases) {
+    say(answer);
+    Json body{{"logprobs", true}, {"tools", weather_tools()}};
+    const Joined whole = join_whole(chat(body).json);
+    EXPECT_EQ(whole.content, content);
+    std::string bytes;
+    for (const Json& entry : whole.logprobs) {
+      for (const Json& byte : entry["bytes"]) bytes += static_cast<char>(byte.get<int>());
+    }
+    // A token may hold bytes on both sides of an edge.
+    EXPECT_NE(bytes.find(content), bytes.npos) << bytes;
+    EXPECT_LE(bytes.size(), content.size() + 2) << bytes;
+    body["stream"] = true;
+    EXPECT_EQ(join_chunks(chat(body).chunks), whole);
+  }
+  restart({.model_names = {"nano"}, .reasoning_field = ReasoningField::none});
+  say(cases[0].first);
+  const Reply tagged = chat({{"logprobs", true}});
+  EXPECT_EQ(tagged.json["choices"][0]["logprobs"]["content"].size(),
+            nano_text().encode(cases[0].first).size());
+}
+
 TEST_F(ApiChat, LogprobsHaveBytesAndNoInfinity) {
   say("Hé");
   const Reply reply = chat({{"logprobs", true}, {"top_logprobs", 2}});

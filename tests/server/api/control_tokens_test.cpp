@@ -102,10 +102,6 @@ const std::vector<Place>& chat_places() {
                       tool_with({{"name", "f"},
                                  {"parameters", {{"properties", {{t, {{"enum", {t}}}}}}}}})}};
        }},
-      {"template variable",
-       [](const auto& t) {
-         return Json{{"messages", {user("a")}}, {"chat_template_kwargs", {{"bos_token", t}}}};
-       }},
       {"names of messages", [](const auto& t) {
          return Json{{"messages",
                       {{{"role", "user"}, {"content", "a"}, {"name", t}, {"tool_call_id", t}}}}};
@@ -152,6 +148,20 @@ TEST_F(ApiControlTokens, InAnyTextOfAChat) {
               << place.name << ": " << text << " makes " << any.content;
         }
       }
+    }
+  }
+}
+
+TEST_F(ApiControlTokens, InATemplateVariable) {
+  const_cast<ChatConfig&>(chat_config_of(service->loaded()->text)).chat =
+      ChatTemplate::parse("<|im_start|>{{ note }}{{ bos_token }}", "t");
+  for (const AddedToken& token : tokens()) {
+    for (const std::string& text : texts(token.content)) {
+      const Ids ids = chat_ids({{"messages", {user("a")}},
+                                {"chat_template_kwargs", {{"note", text}, {"bos_token", text}}}});
+      int64_t n_control = 0;
+      for (const AddedToken& any : tokens()) n_control += count(ids, any.id);
+      EXPECT_EQ(n_control, 1) << text;
     }
   }
 }

@@ -102,21 +102,69 @@ TEST_F(ApiFields, WhatCannotBeDoneIsRefusedByName) {
   EXPECT_TRUE(generator->requests.empty());
 }
 
-// Variables that a template does not know change nothing; those that it knows do.
+// A variable that the template reads acts; others are refused.
 TEST_F(ApiFields, TemplateVariables) {
+  for (const char* name : {"preserve_thinking", "message", "ns", "namespace", "loop"}) {
+    const Reply reply = chat({{"chat_template_kwargs", {{name, true}}}});
+    EXPECT_EQ(reply.status, 400) << name;
+    EXPECT_EQ(reply.param(), std::string("chat_template_kwargs.") + name);
+  }
   say("x");
-  chat();
-  const Json variables{{"preserve_thinking", true}, {"custom", {{"a", {1, nullptr}}}}};
-  const Reply reply = chat({{"chat_template_kwargs", variables}});
-  EXPECT_EQ(reply.status, 200) << reply.text;
-  EXPECT_FALSE(reply.notes.contains("ignored_fields"));
-  ASSERT_EQ(generator->requests.size(), 2u);
-  EXPECT_EQ(generator->requests[0].prompt_ids, generator->requests[1].prompt_ids);
-  const_cast<ChatConfig&>(chat_config_of(service->loaded()->text)).chat =
-      ChatTemplate::parse("{{ custom.a[0] }}", "t");
-  const Json asked{{"messages", {{{"role", "user"}, {"content", "a"}}}},
-                   {"chat_template_kwargs", variables}};
-  EXPECT_EQ(post("/apply-template", asked).json["prompt"], "1");
+  EXPECT_EQ(chat({{"chat_template_kwargs", {{"unknown", nullptr}}}}).status, 200);
+  EXPECT_EQ(chat({{"chat_template_kwargs", {{"thinking_budget", 5}}}}).status, 200);
+  const auto prompt_of = [&](const std::string& source, const Json& more) {
+    const_cast<ChatConfig&>(chat_config_of(service->loaded()->text)).chat =
+        ChatTemplate::parse(source, "t");
+    Json asked{{"messages", {{{"role", "user"}, {"content", "a"}}}}};
+    asked.update(more);
+    const Reply reply = post("/apply-template", asked);
+    return reply.status == 200 ? reply.json["prompt"].get<std::string>() : reply.message();
+  };
+  const auto kwargs = [](const Json& variables) {
+    return Json{{"chat_template_kwargs", variables}};
+  };
+  EXPECT_EQ(prompt_of("{{ custom.a[0] }}", kwargs({{"custom", {{"a", {1, nullptr}}}}})), "1");
+  EXPECT_EQ(prompt_of("{% set deep = deep | default(1) %}{{ deep }}", kwargs({{"deep", 2}})), "2");
+  // One switch, two names.
+  for (const char* name : {"thinking", "enable_thinking"}) {
+    const std::string source = std::string("{{ ") + name + " }}";
+    EXPECT_EQ(prompt_of(source, kwargs({{"thinking", true}})), "True");
+    EXPECT_EQ(prompt_of(source, kwargs({{"enable_thinking", false}})), "False");
+    EXPECT_EQ(prompt_of(source, {{"enable_thinking", true}}), "True");
+    EXPECT_EQ(prompt_of(source, {{"reasoning_effort", "none"}}), "False");
+    Json both = kwargs({{"thinking", true}});
+    both["enable_thinking"] = false;
+    EXPECT_EQ(prompt_of(source, both), "True");
+  }
+  EXPECT_EQ(prompt_of("{{ reasoning_effort }}", {{"reasoning_effort", "high"}}), "high");
+  EXPECT_EQ(prompt_of("x", {{"reasoning_effort", "high"}}), "x");
+  EXPECT_TRUE(prompt_of("x", kwargs({{"thinking", true}})).starts_with("chat_template_kwargs.t"));
+  EXPECT_TRUE(prompt_of("x", {{"enable_thinking", false}}).starts_with("enable_thinking: "));
+}
+
+// -1 is no limit, by every name; --default-max-tokens is for requests that say nothing.
+TEST_F(ApiFields, MinusOneIsNoLimit) {
+  restart({.model_names = {"nano"}, .default_max_tokens = 7});
+  say("x");
+  const auto asked = [&] {
+    const Request& last = generator->requests.back();
+    return last.sampling.max_tokens + static_cast<int64_t>(last.prompt_ids.size());
+  };
+  for (const char* name : {"max_tokens", "max_completion_tokens", "n_predict"}) {
+    for (const Json& value : {Json(-1), Json(-1.0)}) {
+      EXPECT_EQ(chat({{name, value}}).status, 200) << name;
+      EXPECT_EQ(asked(), 2048) << name;
+      EXPECT_EQ(complete({{name, value}}).status, 200) << name;
+      EXPECT_EQ(asked(), 2048) << name;
+    }
+    EXPECT_EQ(chat({{name, -2}}).param(), name);
+    EXPECT_EQ(chat({{name, 0}}).param(), name);
+    EXPECT_EQ(complete({{name, -2}}).param(), name);
+  }
+  EXPECT_EQ(chat().status, 200);
+  EXPECT_EQ(generator->requests.back().sampling.max_tokens, 7);
+  EXPECT_EQ(chat({{"max_completion_tokens", -1}, {"max_tokens", 5}}).status, 200);
+  EXPECT_EQ(asked(), 2048);
 }
 
 TEST_F(ApiFields, PlainCompletions) {
@@ -127,7 +175,8 @@ TEST_F(ApiFields, PlainCompletions) {
   complete();
   EXPECT_EQ(generator->requests.at(1).sampling.max_tokens, 16);
   EXPECT_EQ(complete({{"n_predict", -2}}).param(), "n_predict");
-  EXPECT_EQ(complete({{"max_tokens", -1}}).param(), "max_tokens");
+  // nano's tokenizer has none to add.
+  EXPECT_EQ(complete({{"add_special_tokens", true}}).status, 200);
   for (const char* name : {"thinking_token_budget", "thinking_budget", "reasoning_budget"}) {
     for (const Json& value : {Json(-2), Json("5"), Json(1.5), Json(true)}) {
       EXPECT_EQ(complete({{name, value}}).param(), name) << value;

@@ -145,9 +145,11 @@ TEST_F(ApiTools, FurtherCallsOfARequiredOneAreDeclaredToo) {
   ASSERT_EQ(got.calls.size(), 1u);
   EXPECT_EQ(got.calls[0]["name"], "get_weather");
   EXPECT_EQ(got.finish_reason, "tool_calls");
-  // What a model calls by itself is for the client to judge.
+  // Left to itself, too: what nobody declared is text.
   say(other);
-  EXPECT_EQ(ask({{"tool_choice", "auto"}}).calls[0]["name"], "rm");
+  const Joined free = ask({{"tool_choice", "auto"}});
+  EXPECT_TRUE(free.calls.empty());
+  EXPECT_EQ(free.content, other);
 }
 
 // No part of a call is shown as text, wherever max_tokens cuts it.
@@ -169,7 +171,8 @@ TEST_F(ApiTools, ACallThatIsCutIsNotShown) {
       }
     }
     say(hermes ? " {\"city\": \"Rome\"}}\n</tool_call>"
-               : "<parameter=city>\nRome\n</parameter>\n</function>\n</tool_call>");
+               : "<tool_call>\n<function=get_weather>\n<parameter=city>\nRome\n</parameter>\n"
+                 "</function>\n</tool_call>");
     for (const Json& choice : {Json("required"), named("get_weather")}) {
       for (int64_t max_tokens = 1; max_tokens < 20; ++max_tokens) {
         std::string detail;

@@ -38,6 +38,26 @@ TEST(HttpServer, AnswersWithTheHeadersOfEveryAnswer) {
   EXPECT_FALSE(answer->headers.contains("access-control-allow-origin"));
 }
 
+// A slash too many is not mended, and the answer says what is wrong; of no other path it says more.
+TEST(HttpServer, NamesTheSlashTooMany) {
+  HttpServer server(test_options(), basic_routes());
+  for (const std::string target : {"//health", "/health/", "/health//?a=b"}) {
+    RawClient client(server.port());
+    client.send(get(server.port(), target));
+    const auto answer = client.answer();
+    ASSERT_TRUE(answer && answer->complete);
+    EXPECT_EQ(answer->status, 404) << target;
+    EXPECT_NE(answer->body.find("use /health,"), std::string::npos) << answer->body;
+  }
+  for (const std::string target : {"//nothing", "/health/..", "/health/%00/"}) {
+    RawClient client(server.port());
+    client.send(get(server.port(), target));
+    const auto answer = client.answer();
+    ASSERT_TRUE(answer && answer->complete);
+    EXPECT_NE(answer->body.find("\"no such path\""), std::string::npos) << answer->body;
+  }
+}
+
 TEST(HttpServer, KeepsRequestIdsThatArePlain) {
   HttpServer server(test_options(), basic_routes());
   RawClient client(server.port());
