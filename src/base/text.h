@@ -15,6 +15,10 @@ std::string ascii_lower(std::string_view text);
 // Without these characters at either end.
 std::string_view trim(std::string_view text, std::string_view characters = " \t");
 
+// Whether it can be the name of a file or folder beside another, and nowhere else: not empty, "." or
+// "..", without separators and NUL.
+bool is_plain_file_name(std::string_view name);
+
 // RFC 4648, with padding.
 std::string base64(std::span<const uint8_t> bytes);
 

@@ -65,14 +65,11 @@ class CoderReader final : public CallReader {
 
  private:
   void add_tool(const Json& tool) {
-    if (!tool.is_object()) return;
-    const auto wrapped = tool.find("function");
-    const Json& function = wrapped != tool.end() && wrapped->is_object() ? *wrapped : tool;
-    const auto name = function.find("name");
-    if (name == function.end() || !name->is_string()) return;
-    const auto parameters = function.find("parameters");
-    parameters_.emplace(name->get<std::string>(),
-                        parameters == function.end() ? nullptr : &*parameters);
+    const Json* function = function_of(tool);
+    if (function == nullptr) return;
+    const auto parameters = function->find("parameters");
+    parameters_.emplace((*function)["name"].get<std::string>(),
+                        parameters == function->end() ? nullptr : &*parameters);
   }
 
   // <tool_call>, white space and <function=NAME>; sets body_ when they are whole.

@@ -211,14 +211,20 @@ void ToolDelta::append(ToolDelta more) {
   cut_call |= more.cut_call;
 }
 
+const Json* function_of(const Json& tool) {
+  if (!tool.is_object()) return nullptr;
+  const auto wrapped = tool.find("function");
+  const Json& function = wrapped != tool.end() && wrapped->is_object() ? *wrapped : tool;
+  const auto name = function.find("name");
+  return name != function.end() && name->is_string() ? &function : nullptr;
+}
+
 std::vector<std::string> declared_functions(const Json& tools) {
   std::vector<std::string> names;
   for (const Json& tool : tools) {
-    if (!tool.is_object()) continue;
-    const auto wrapped = tool.find("function");
-    const Json& function = wrapped != tool.end() && wrapped->is_object() ? *wrapped : tool;
-    const auto name = function.find("name");
-    if (name != function.end() && name->is_string()) names.push_back(name->get<std::string>());
+    if (const Json* function = function_of(tool)) {
+      names.push_back((*function)["name"].get<std::string>());
+    }
   }
   std::ranges::sort(names);
   names.erase(std::unique(names.begin(), names.end()), names.end());

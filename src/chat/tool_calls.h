@@ -59,7 +59,10 @@ class ToolCallStream {
   virtual ToolDelta finish(bool cut = false) = 0;
 };
 
-// The names of the functions of a request's tools, each once.
+// The function that a tool declares, wrapped in {"function": …} or not; null if it has no name.
+const Json* function_of(const Json& tool);
+
+// The names of the functions of a request's tools, each once; empty for null.
 std::vector<std::string> declared_functions(const Json& tools);
 
 // `tools` is the request's list, shared by all streams of one request: it declares the functions

@@ -6,6 +6,7 @@
 #include "base/embedded_files.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "formats/quantized/assemble.h"
 #include "formats/safetensors.h"
 
@@ -29,8 +30,7 @@ std::optional<WeightType> parse_dtype(std::string_view name) {
 
 // A name from an untrusted index must stay inside its directory.
 void check_shard_name(const std::string& name, std::string_view where) {
-  const bool plain = !name.empty() && name.size() <= kMaxFileNameBytes && name != "." &&
-                     name != ".." && name.find_first_of(std::string_view("/\\\0", 3)) == name.npos;
+  const bool plain = name.size() <= kMaxFileNameBytes && is_plain_file_name(name);
   QWEN3_CHECK(plain,
               ErrorKind::corrupt_file,
               "{}: weight_map: expected plain file names beside the index, got \"{}\"",

@@ -59,47 +59,50 @@ constexpr std::array<std::string_view, 13> kTypeNames = {"uint8",
                                                          "float64"};
 constexpr std::array<int64_t, 13> kTypeBytes = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
+constexpr GgufTensorType kept(uint32_t id, std::string_view name, WeightType type) {
+  return {id, name, block_of(type), type};
+}
+
 // ggml.h, ggml-common.h. Numbers that are missing were types once and are none now.
-constexpr GgufTensorType kTensorTypes[] = {{0, "F32", {1, 4}, WeightType::f32},
-                                           {1, "F16", {1, 2}, WeightType::f16},
-                                           {2, "Q4_0", {32, 18}, WeightType::q4_0},
-                                           {3, "Q4_1", {32, 20}, WeightType::q4_1},
-                                           {6, "Q5_0", {32, 22}, WeightType::q5_0},
-                                           {7, "Q5_1", {32, 24}, WeightType::q5_1},
-                                           {8, "Q8_0", {32, 34}, WeightType::q8_0},
+constexpr GgufTensorType kTensorTypes[] = {kept(0, "F32", WeightType::f32),
+                                           kept(1, "F16", WeightType::f16),
+                                           kept(2, "Q4_0", WeightType::q4_0),
+                                           kept(3, "Q4_1", WeightType::q4_1),
+                                           kept(6, "Q5_0", WeightType::q5_0),
+                                           kept(7, "Q5_1", WeightType::q5_1),
+                                           kept(8, "Q8_0", WeightType::q8_0),
                                            {9, "Q8_1", {32, 36}},
-                                           {10, "Q2_K", {256, 84}, WeightType::q2_k},
-                                           {11, "Q3_K", {256, 110}, WeightType::q3_k},
-                                           {12, "Q4_K", {256, 144}, WeightType::q4_k},
-                                           {13, "Q5_K", {256, 176}, WeightType::q5_k},
-                                           {14, "Q6_K", {256, 210}, WeightType::q6_k},
+                                           kept(10, "Q2_K", WeightType::q2_k),
+                                           kept(11, "Q3_K", WeightType::q3_k),
+                                           kept(12, "Q4_K", WeightType::q4_k),
+                                           kept(13, "Q5_K", WeightType::q5_k),
+                                           kept(14, "Q6_K", WeightType::q6_k),
                                            {15, "Q8_K", {256, 292}},
                                            {16, "IQ2_XXS", {256, 66}},
                                            {17, "IQ2_XS", {256, 74}},
                                            {18, "IQ3_XXS", {256, 98}},
                                            {19, "IQ1_S", {256, 50}},
-                                           {20, "IQ4_NL", {32, 18}, WeightType::iq4_nl},
+                                           kept(20, "IQ4_NL", WeightType::iq4_nl),
                                            {21, "IQ3_S", {256, 110}},
                                            {22, "IQ2_S", {256, 82}},
-                                           {23, "IQ4_XS", {256, 136}, WeightType::iq4_xs},
+                                           kept(23, "IQ4_XS", WeightType::iq4_xs),
                                            {24, "I8", {1, 1}},
                                            {25, "I16", {1, 2}},
                                            {26, "I32", {1, 4}},
                                            {27, "I64", {1, 8}},
                                            {28, "F64", {1, 8}},
                                            {29, "IQ1_M", {256, 56}},
-                                           {30, "BF16", {1, 2}, WeightType::bf16},
+                                           kept(30, "BF16", WeightType::bf16),
                                            {34, "TQ1_0", {256, 54}},
                                            {35, "TQ2_0", {256, 66}},
-                                           {39, "MXFP4", {32, 17}, WeightType::mxfp4},
+                                           kept(39, "MXFP4", WeightType::mxfp4),
                                            {40, "NVFP4", {64, 36}},
                                            {41, "Q1_0", {128, 18}},
                                            {42, "Q2_0", {64, 18}}};
 
-const GgufTensorType* find_type(uint32_t id) {
-  const auto* it = std::find_if(std::begin(kTensorTypes),
-                                std::end(kTensorTypes),
-                                [&](const GgufTensorType& type) { return type.id == id; });
+template <typename Wanted>
+const GgufTensorType* find_type_if(const Wanted& wanted) {
+  const auto* it = std::find_if(std::begin(kTensorTypes), std::end(kTensorTypes), wanted);
   return it == std::end(kTensorTypes) ? nullptr : it;
 }
 
@@ -124,10 +127,7 @@ uint64_t from_little_endian(const std::byte* bytes, int64_t n) {
 }  // namespace
 
 const GgufTensorType* find_gguf_type(std::string_view name) {
-  const auto* it = std::find_if(std::begin(kTensorTypes),
-                                std::end(kTensorTypes),
-                                [&](const GgufTensorType& type) { return type.name == name; });
-  return it == std::end(kTensorTypes) ? nullptr : it;
+  return find_type_if([&](const GgufTensorType& type) { return type.name == name; });
 }
 
 // Reads the header forwards, through a buffer.
@@ -365,7 +365,7 @@ void GgufFile::read_tensor(Cursor& cursor) {
     tensor.shape[n_dims - 1 - i] = dim;
   }
   const auto id = static_cast<uint32_t>(cursor.number(4, what));
-  tensor.type = find_type(id);
+  tensor.type = find_type_if([&](const GgufTensorType& type) { return type.id == id; });
   QWEN3_CHECK(
       tensor.type != nullptr,
       ErrorKind::unsupported,

@@ -1,6 +1,7 @@
 #include "formats/tensor_source.h"
 
 #include <algorithm>
+#include <span>
 
 namespace qwen3 {
 
@@ -10,10 +11,22 @@ int64_t TensorSource::n_bytes() const {
   return sum;
 }
 
-std::vector<std::string> TensorSource::names() const {
+std::vector<std::string> TensorSource::names() const { return sorted_names(tensors()); }
+
+void SourceTensor::read_rows(int64_t first_row,
+                             int64_t n_rows,
+                             int64_t n_columns,
+                             std::byte* to) const {
+  if (rows != nullptr) return rows->read(first_row, n_rows, to);
+  const int64_t row = row_bytes(type, n_columns);
+  file->read(begin + first_row * row, std::span(to, static_cast<size_t>(n_rows * row)));
+}
+
+std::vector<std::string> sorted_names(
+    const std::unordered_map<std::string, SourceTensor>& tensors) {
   std::vector<std::string> names;
-  names.reserve(n_tensors());
-  for (const auto& [name, tensor] : tensors()) names.push_back(name);
+  names.reserve(tensors.size());
+  for (const auto& [name, tensor] : tensors) names.push_back(name);
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -37,6 +37,10 @@ struct SourceTensor {
   const InputFile* file = nullptr;
   const RowReader* rows =
       nullptr;  // if there is one, `begin` only says where most of the data lies
+
+  // Rows [first_row, first_row + n_rows) of n_columns numbers into `to`, as `type` has them: the tensor
+  // seen as rows one after the other. Throws what RowReader and InputFile throw.
+  void read_rows(int64_t first_row, int64_t n_rows, int64_t n_columns, std::byte* to) const;
 };
 
 class TensorSource {
@@ -60,6 +64,9 @@ class TensorSource {
   int64_t n_bytes() const;                 // of all tensors
   std::vector<std::string> names() const;  // of all tensors, sorted
 };
+
+// Of all tensors, sorted.
+std::vector<std::string> sorted_names(const std::unordered_map<std::string, SourceTensor>& tensors);
 
 // The tensor of that name, with or without the "model." prefix; nullptr if there is none.
 const SourceTensor* find_tensor(const std::unordered_map<std::string, SourceTensor>& tensors,

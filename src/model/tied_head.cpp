@@ -25,11 +25,7 @@ struct Rows {
 std::vector<std::byte> read_rows(const SourceTensor& tensor, Rows rows) {
   const int64_t bytes = row_bytes(tensor.type, tensor.shape[1]);
   std::vector<std::byte> read(static_cast<size_t>(rows.count * bytes));
-  if (tensor.rows != nullptr) {
-    tensor.rows->read(rows.begin, rows.count, read.data());
-  } else {
-    tensor.file->read(tensor.begin + rows.begin * bytes, read);
-  }
+  tensor.read_rows(rows.begin, rows.count, tensor.shape[1], read.data());
   return read;
 }
 

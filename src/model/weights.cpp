@@ -272,11 +272,7 @@ class Loader {
  private:
   std::byte* read(const Job& job) {
     std::byte* rows = grow(raw_, job.bytes());
-    if (job.tensor->rows != nullptr) {
-      job.tensor->rows->read(job.first_row, job.n_rows(), rows);
-    } else {
-      job.tensor->file->read(job.file_offset(), std::span(rows, static_cast<size_t>(job.bytes())));
-    }
+    job.tensor->read_rows(job.first_row, job.n_rows(), job.slot->row_numel(), rows);
     return rows;
   }
 

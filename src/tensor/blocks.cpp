@@ -1,7 +1,6 @@
 #include "tensor/blocks.h"
 
 #include <array>
-#include <bit>
 #include <cassert>
 #include <cmath>
 #include <cstring>
@@ -19,12 +18,6 @@ constexpr std::array<float, 16> kNonLinear = {
 // Twice the numbers of e2m1.
 constexpr std::array<float, 16> kE2m1 = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
-float half_at(const uint8_t* p) {
-  uint16_t bits;
-  std::memcpy(&bits, p, sizeof bits);
-  return f16_to_f32(bits);
-}
-
 template <typename T>
 T read_at(const uint8_t* p) {
   T value;
@@ -32,40 +25,37 @@ T read_at(const uint8_t* p) {
   return value;
 }
 
-// Element i of 32 in 16 bytes: low nibbles first.
-int nibble(const uint8_t* q, int i) { return i < 16 ? q[i] & 15 : q[i - 16] >> 4; }
+float half_at(const uint8_t* p) { return f16_to_f32(read_at<uint16_t>(p)); }
 
-int fifth_bit(const uint8_t* qh, int i) {
-  return static_cast<int>(read_at<uint32_t>(qh) >> i & 1) << 4;
-}
+// ---- codes: q[i] of all elements of block b -----------------------------------------------------
 
-void q4_0(float* y, const uint8_t* b) {
-  const float d = half_at(b);
-  for (int i = 0; i < kSmall; ++i) y[i] = d * static_cast<float>(nibble(b + 2, i) - 8);
-}
-
-void q4_1(float* y, const uint8_t* b) {
-  const float d = half_at(b), m = half_at(b + 2);
-  for (int i = 0; i < kSmall; ++i) y[i] = d * static_cast<float>(nibble(b + 4, i)) + m;
-}
-
-void q5_0(float* y, const uint8_t* b) {
-  const float d = half_at(b);
-  for (int i = 0; i < kSmall; ++i) {
-    y[i] = d * static_cast<float>((nibble(b + 6, i) | fifth_bit(b + 2, i)) - 16);
+// Of 32 elements in 16 bytes: low nibbles first.
+void read_nibbles(uint8_t* q, const uint8_t* from) {
+  for (int i = 0; i < 16; ++i) {
+    q[i] = from[i] & 15;
+    q[i + 16] = from[i] >> 4;
   }
 }
 
-void q5_1(float* y, const uint8_t* b) {
-  const float d = half_at(b), m = half_at(b + 2);
-  for (int i = 0; i < kSmall; ++i) {
-    y[i] = d * static_cast<float>(nibble(b + 8, i) | fifth_bit(b + 4, i)) + m;
-  }
+template <int kAt>
+void nibbles(uint8_t* q, const uint8_t* b) {
+  read_nibbles(q, b + kAt);
 }
 
-void q8_0(float* y, const uint8_t* b) {
-  const float d = half_at(b);
-  for (int i = 0; i < kSmall; ++i) y[i] = d * static_cast<float>(static_cast<int8_t>(b[2 + i]));
+template <int kHighAt, int kAt>
+void five_bits(uint8_t* q, const uint8_t* b) {
+  read_nibbles(q, b + kAt);
+  const auto high = read_at<uint32_t>(b + kHighAt);
+  for (int i = 0; i < kSmall; ++i) q[i] = static_cast<uint8_t>(q[i] | (high >> i & 1) << 4);
+}
+
+template <int kAt>
+void bytes(uint8_t* q, const uint8_t* b) {
+  std::memcpy(q, b + kAt, kSmall);
+}
+
+void q8_0_codes(uint8_t* q, const uint8_t* b) {
+  for (int i = 0; i < kSmall; ++i) q[i] = b[2 + i] ^ 0x80;
 }
 
 // Two bits of element i, as Q2_K and Q3_K place them.
@@ -73,89 +63,115 @@ int two_bits(const uint8_t* qs, int i) {
   return qs[32 * (i / 128) + i % 32] >> (2 * (i / 32 % 4)) & 3;
 }
 
-void q2_k(float* y, const uint8_t* b) {
-  const float d = half_at(b + 80), dmin = half_at(b + 82);
+void q2_k_codes(uint8_t* q, const uint8_t* b) {
+  for (int i = 0; i < kSuper; ++i) q[i] = static_cast<uint8_t>(two_bits(b + 16, i));
+}
+
+void q3_k_codes(uint8_t* q, const uint8_t* b) {
   for (int i = 0; i < kSuper; ++i) {
-    const int scales = b[i / 16];
-    y[i] = d * static_cast<float>((scales & 15) * two_bits(b + 16, i)) -
-           dmin * static_cast<float>(scales >> 4);
+    q[i] = static_cast<uint8_t>(two_bits(b + 32, i) | (b[i % 32] >> (i / 32) & 1) << 2);
   }
 }
 
-void q3_k(float* y, const uint8_t* b) {
-  const uint8_t* const hmask = b;
+// Groups of 32, two of them in 32 bytes.
+void read_k_nibbles(uint8_t* q, const uint8_t* qs) {
+  for (int g = 0; g < 8; ++g) {
+    for (int l = 0; l < 32; ++l) q[32 * g + l] = qs[32 * (g / 2) + l] >> (4 * (g % 2)) & 15;
+  }
+}
+
+void q4_k_codes(uint8_t* q, const uint8_t* b) { read_k_nibbles(q, b + 16); }
+
+void q5_k_codes(uint8_t* q, const uint8_t* b) {
+  read_k_nibbles(q, b + 48);
+  for (int i = 0; i < kSuper; ++i) {
+    q[i] = static_cast<uint8_t>(q[i] | (b[16 + i % 32] >> (i / 32) & 1) << 4);
+  }
+}
+
+void q6_k_codes(uint8_t* q, const uint8_t* b) {
+  for (int i = 0; i < kSuper; ++i) {
+    const int h = i / 128, k = i / 32 % 4, l = i % 32;
+    const int low = b[64 * h + 32 * (k % 2) + l] >> (4 * (k / 2)) & 15;
+    const int high = b[128 + 32 * h + l] >> (2 * k) & 3;
+    q[i] = static_cast<uint8_t>(low | high << 4);
+  }
+}
+
+void iq4_xs_codes(uint8_t* q, const uint8_t* b) {
+  for (int g = 0; g < 8; ++g) read_nibbles(q + 32 * g, b + 8 + 16 * g);
+}
+
+// ---- values: y[i] of the codes and of what the block shares --------------------------------------
+
+template <int kBias>
+void scaled(float* y, const uint8_t* b, const uint8_t* q) {
+  const float d = half_at(b);
+  for (int i = 0; i < kSmall; ++i) y[i] = d * static_cast<float>(q[i] - kBias);
+}
+
+void scaled_with_offset(float* y, const uint8_t* b, const uint8_t* q) {
+  const float d = half_at(b), m = half_at(b + 2);
+  for (int i = 0; i < kSmall; ++i) y[i] = d * static_cast<float>(q[i]) + m;
+}
+
+void q2_k(float* y, const uint8_t* b, const uint8_t* q) {
+  const float d = half_at(b + 80), dmin = half_at(b + 82);
+  for (int i = 0; i < kSuper; ++i) {
+    const int scales = b[i / 16];
+    y[i] = d * static_cast<float>((scales & 15) * q[i]) - dmin * static_cast<float>(scales >> 4);
+  }
+}
+
+void q3_k(float* y, const uint8_t* b, const uint8_t* q) {
   const uint8_t* const scales = b + 96;
   const float d = half_at(b + 108);
   for (int i = 0; i < kSuper; ++i) {
     const int g = i / 16;
     const int low = g < 8 ? scales[g] & 15 : scales[g - 8] >> 4;
     const int high = scales[8 + g % 4] >> (2 * (g / 4)) & 3;
-    const bool set = (hmask[i % 32] >> (i / 32) & 1) != 0;
-    const int q = two_bits(b + 32, i) - (set ? 0 : 4);
-    y[i] = d * static_cast<float>((low | high << 4) - 32) * static_cast<float>(q);
+    y[i] = d * static_cast<float>((low | high << 4) - 32) * static_cast<float>(q[i] - 4);
   }
 }
 
-struct ScaleAndMin {
-  int scale, min;
-};
-
-// Group g of eight in the 12 bytes of Q4_K and Q5_K: six bits each.
-ScaleAndMin six_bits(const uint8_t* s, int g) {
-  if (g < 4) return {s[g] & 63, s[g + 4] & 63};
-  return {(s[g + 4] & 15) | s[g - 4] >> 6 << 4, s[g + 4] >> 4 | s[g] >> 6 << 4};
-}
-
-void q45_k(float* y, const uint8_t* b, const uint8_t* qh, const uint8_t* qs) {
+void q45_k(float* y, const uint8_t* b, const uint8_t* q) {
   const float d = half_at(b), dmin = half_at(b + 2);
   for (int g = 0; g < 8; ++g) {
-    const auto [scale, min] = six_bits(b + 4, g);
+    const auto [scale, min] = six_bit_scales(b + 4, g);
     const float offset = dmin * static_cast<float>(min);
-    for (int l = 0; l < 32; ++l) {
-      int q = qs[32 * (g / 2) + l] >> (4 * (g % 2)) & 15;
-      if (qh != nullptr) q |= (qh[l] >> g & 1) << 4;
-      y[32 * g + l] = d * static_cast<float>(scale * q) - offset;
+    for (int i = 32 * g; i < 32 * g + 32; ++i) {
+      y[i] = d * static_cast<float>(scale * q[i]) - offset;
     }
   }
 }
 
-void q4_k(float* y, const uint8_t* b) { q45_k(y, b, nullptr, b + 16); }
-void q5_k(float* y, const uint8_t* b) { q45_k(y, b, b + 16, b + 48); }
-
-void q6_k(float* y, const uint8_t* b) {
-  const uint8_t* const ql = b;
-  const uint8_t* const qh = b + 128;
+void q6_k(float* y, const uint8_t* b, const uint8_t* q) {
   const float d = half_at(b + 208);
   for (int i = 0; i < kSuper; ++i) {
-    const int h = i / 128, k = i / 32 % 4, l = i % 32;
-    const int low = ql[64 * h + 32 * (k % 2) + l] >> (4 * (k / 2)) & 15;
-    const int high = qh[32 * h + l] >> (2 * k) & 3;
     const int scale = static_cast<int8_t>(b[192 + i / 16]);
-    y[i] = d * static_cast<float>(scale) * static_cast<float>((low | high << 4) - 32);
+    y[i] = d * static_cast<float>(scale) * static_cast<float>(q[i] - 32);
   }
 }
 
-void iq4_nl(float* y, const uint8_t* b) {
+void iq4_nl(float* y, const uint8_t* b, const uint8_t* q) {
   const float d = half_at(b);
-  for (int i = 0; i < kSmall; ++i) y[i] = d * kNonLinear[static_cast<size_t>(nibble(b + 2, i))];
+  for (int i = 0; i < kSmall; ++i) y[i] = d * kNonLinear[q[i]];
 }
 
-void iq4_xs(float* y, const uint8_t* b) {
+void iq4_xs(float* y, const uint8_t* b, const uint8_t* q) {
   const float d = half_at(b);
   const int scales_high = read_at<uint16_t>(b + 2);
   for (int g = 0; g < 8; ++g) {
     const int low = b[4 + g / 2] >> (4 * (g % 2)) & 15;
     const int scale = (low | (scales_high >> (2 * g) & 3) << 4) - 32;
     const float dl = d * static_cast<float>(scale);
-    for (int i = 0; i < 32; ++i) {
-      y[32 * g + i] = dl * kNonLinear[static_cast<size_t>(nibble(b + 8 + 16 * g, i))];
-    }
+    for (int i = 32 * g; i < 32 * g + 32; ++i) y[i] = dl * kNonLinear[q[i]];
   }
 }
 
-void mxfp4(float* y, const uint8_t* b) {
+void mxfp4(float* y, const uint8_t* b, const uint8_t* q) {
   const float d = std::ldexp(1.0f, b[0] - 128);
-  for (int i = 0; i < kSmall; ++i) y[i] = d * kE2m1[static_cast<size_t>(nibble(b + 1, i))];
+  for (int i = 0; i < kSmall; ++i) y[i] = d * kE2m1[q[i]];
 }
 
 struct AffineHead {
@@ -163,95 +179,30 @@ struct AffineHead {
   int32_t zero;
 };
 
-void affine4(float* y, const uint8_t* b) {
+void affine(float* y, const uint8_t* b, const uint8_t* q) {
   const auto head = read_at<AffineHead>(b);
   for (int i = 0; i < kSmall; ++i) {
-    const int q = nibble(b + sizeof head, i) - head.zero;
-    y[i] = head.scale * static_cast<float>(q) + head.offset;
+    y[i] = head.scale * static_cast<float>(q[i] - head.zero) + head.offset;
   }
 }
 
-void affine8(float* y, const uint8_t* b) {
-  const auto head = read_at<AffineHead>(b);
-  for (int i = 0; i < kSmall; ++i) {
-    y[i] = head.scale * static_cast<float>(b[sizeof head + static_cast<size_t>(i)] - head.zero) +
-           head.offset;
-  }
-}
-
-float e4m3(int bits) {
-  const int exponent = bits >> 3 & 15, mantissa = bits & 7;
-  if ((bits & 0x7F) == 0x7F) return std::numeric_limits<float>::quiet_NaN();
-  const float magnitude = exponent == 0
-                              ? std::ldexp(static_cast<float>(mantissa), -9)
-                              : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
-  return (bits & 0x80) != 0 ? -magnitude : magnitude;
-}
-
-void fp8(float* y, const uint8_t* b) {
-  static const std::array<float, 256> kTable = [] {
-    std::array<float, 256> table{};
-    for (int i = 0; i < 256; ++i) table[static_cast<size_t>(i)] = e4m3(i);
-    return table;
-  }();
+void fp8(float* y, const uint8_t* b, const uint8_t* q) {
   const auto scale = read_at<float>(b);
-  for (int i = 0; i < kSmall; ++i) y[i] = scale * kTable[b[4 + i]];
+  for (int i = 0; i < kSmall; ++i) y[i] = scale * e4m3_to_f32(q[i]);
 }
 
-using Widen = void (*)(float* y, const uint8_t* block);
-
-Widen widen_block(WeightType type) {
-  switch (type) {
-    case WeightType::f32:
-    case WeightType::bf16:
-    case WeightType::f16:
-      break;
-    case WeightType::q4_0:
-      return q4_0;
-    case WeightType::q4_1:
-      return q4_1;
-    case WeightType::q5_0:
-      return q5_0;
-    case WeightType::q5_1:
-      return q5_1;
-    case WeightType::q8_0:
-      return q8_0;
-    case WeightType::q2_k:
-      return q2_k;
-    case WeightType::q3_k:
-      return q3_k;
-    case WeightType::q4_k:
-      return q4_k;
-    case WeightType::q5_k:
-      return q5_k;
-    case WeightType::q6_k:
-      return q6_k;
-    case WeightType::iq4_nl:
-      return iq4_nl;
-    case WeightType::iq4_xs:
-      return iq4_xs;
-    case WeightType::mxfp4:
-      return mxfp4;
-    case WeightType::affine4:
-      return affine4;
-    case WeightType::affine8:
-      return affine8;
-    case WeightType::fp8:
-      return fp8;
-  }
-  return nullptr;
-}
-
-// Where the halves of a block lie: one, or two.
-struct Halves {
-  int first, second;
-};
+// ---- whether all values are finite --------------------------------------------------------------
 
 bool finite_half(const uint8_t* p) { return (read_at<uint16_t>(p) & 0x7C00) != 0x7C00; }
 
-template <Halves kAt>
-bool finite_halves(const uint8_t* b) {
-  return finite_half(b + kAt.first) && finite_half(b + kAt.second);
+template <int kAt>
+bool finite_scale(const uint8_t* b) {
+  return finite_half(b + kAt);
+}
+
+template <int kAt>
+bool finite_scale_and_offset(const uint8_t* b) {
+  return finite_half(b + kAt) && finite_half(b + kAt + 2);
 }
 
 bool finite_mxfp4(const uint8_t* b) { return b[0] <= 252; }  // above, 12 times the scale overflows
@@ -270,48 +221,86 @@ bool finite_fp8(const uint8_t* b) {
   return true;
 }
 
-using Finite = bool (*)(const uint8_t* block);
+struct BlockRules {
+  void (*codes)(uint8_t* q, const uint8_t* b);
+  void (*values)(float* y, const uint8_t* b, const uint8_t* q);
+  bool (*finite)(const uint8_t* b);
+};
 
-Finite finite_block(WeightType type) {
+BlockRules rules_of(WeightType type) {
   switch (type) {
     case WeightType::f32:
     case WeightType::bf16:
     case WeightType::f16:
       break;
     case WeightType::q4_0:
-    case WeightType::q5_0:
-    case WeightType::q8_0:
-    case WeightType::iq4_nl:
-    case WeightType::iq4_xs:
-      return finite_halves<Halves{0, 0}>;
+      return {nibbles<2>, scaled<8>, finite_scale<0>};
     case WeightType::q4_1:
+      return {nibbles<4>, scaled_with_offset, finite_scale_and_offset<0>};
+    case WeightType::q5_0:
+      return {five_bits<2, 6>, scaled<16>, finite_scale<0>};
     case WeightType::q5_1:
-    case WeightType::q4_k:
-    case WeightType::q5_k:
-      return finite_halves<Halves{0, 2}>;
+      return {five_bits<4, 8>, scaled_with_offset, finite_scale_and_offset<0>};
+    case WeightType::q8_0:
+      return {q8_0_codes, scaled<128>, finite_scale<0>};
     case WeightType::q2_k:
-      return finite_halves<Halves{80, 82}>;
+      return {q2_k_codes, q2_k, finite_scale_and_offset<80>};
     case WeightType::q3_k:
-      return finite_halves<Halves{108, 108}>;
+      return {q3_k_codes, q3_k, finite_scale<108>};
+    case WeightType::q4_k:
+      return {q4_k_codes, q45_k, finite_scale_and_offset<0>};
+    case WeightType::q5_k:
+      return {q5_k_codes, q45_k, finite_scale_and_offset<0>};
     case WeightType::q6_k:
-      return finite_halves<Halves{208, 208}>;
+      return {q6_k_codes, q6_k, finite_scale<208>};
+    case WeightType::iq4_nl:
+      return {nibbles<2>, iq4_nl, finite_scale<0>};
+    case WeightType::iq4_xs:
+      return {iq4_xs_codes, iq4_xs, finite_scale<0>};
     case WeightType::mxfp4:
-      return finite_mxfp4;
+      return {nibbles<1>, mxfp4, finite_mxfp4};
     case WeightType::affine4:
+      return {nibbles<sizeof(AffineHead)>, affine, finite_affine};
     case WeightType::affine8:
-      return finite_affine;
+      return {bytes<sizeof(AffineHead)>, affine, finite_affine};
     case WeightType::fp8:
-      return finite_fp8;
+      return {bytes<4>, fp8, finite_fp8};
   }
-  return nullptr;
+  return {};
 }
 
 }  // namespace
 
+SixBitScales six_bit_scales(const uint8_t* s, int group) {
+  const auto byte = [](int value) { return static_cast<uint8_t>(value); };
+  if (group < 4) return {byte(s[group] & 63), byte(s[group + 4] & 63)};
+  return {byte((s[group + 4] & 15) | s[group - 4] >> 6 << 4),
+          byte(s[group + 4] >> 4 | s[group] >> 6 << 4)};
+}
+
+float e4m3_to_f32(uint8_t bits) {
+  static const std::array<float, 256> kTable = [] {
+    std::array<float, 256> table{};
+    for (int i = 0; i < 256; ++i) {
+      const int exponent = i >> 3 & 15, mantissa = i & 7;
+      float value = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -9)
+                                  : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
+      if ((i & 0x7F) == 0x7F) value = std::numeric_limits<float>::quiet_NaN();
+      table[static_cast<size_t>(i)] = (i & 0x80) != 0 ? -value : value;
+    }
+    return table;
+  }();
+  return kTable[bits];
+}
+
+void block_codes(uint8_t* codes, WeightType type, const uint8_t* block) {
+  rules_of(type).codes(codes, block);
+}
+
 bool all_finite(WeightType type, const std::byte* from, int64_t n) {
   if (is_plain(type)) return all_finite(from, dtype_of(type), n);
   const auto [elements, bytes] = block_of(type);
-  const Finite finite_one = finite_block(type);
+  const auto finite_one = rules_of(type).finite;
   const auto* blocks = reinterpret_cast<const uint8_t*>(from);
   for (int64_t i = 0; i < n / elements; ++i) {
     if (!finite_one(blocks + i * bytes)) return false;
@@ -326,9 +315,13 @@ void widen(float* out, WeightType type, const std::byte* from, int64_t n) {
   }
   const auto [elements, bytes] = block_of(type);
   assert(n % elements == 0);
-  const Widen widen_one = widen_block(type);
+  const BlockRules rules = rules_of(type);
   const auto* blocks = reinterpret_cast<const uint8_t*>(from);
-  for (int64_t i = 0; i < n / elements; ++i) widen_one(out + i * elements, blocks + i * bytes);
+  for (int64_t i = 0; i < n / elements; ++i) {
+    uint8_t codes[kSuper];
+    rules.codes(codes, blocks + i * bytes);
+    rules.values(out + i * elements, blocks + i * bytes, codes);
+  }
 }
 
 }  // namespace qwen3

@@ -23,6 +23,19 @@ namespace qwen3 {
 // out[i] = the i-th number of `from`, exactly, for i in [0, n). REQUIRES: whole blocks.
 void widen(float* out, WeightType type, const std::byte* from, int64_t n);
 
+// The stored numbers of a block as unsigned ones, in the order of the elements: what the scales are
+// applied to, before a zero is taken off. Of Q8_0 they are 128 larger than the file's signed ones, of
+// fp8 the bits.
+void block_codes(uint8_t* codes, WeightType type, const uint8_t* block);
+
+// Of group `group` of the eight of Q4_K and Q5_K, in the 12 bytes of scales.
+struct SixBitScales {
+  uint8_t scale, min;
+};
+SixBitScales six_bit_scales(const uint8_t* scales, int group);
+
+float e4m3_to_f32(uint8_t bits);
+
 // Whether all of these n numbers are finite: plain ones are looked at one by one, blocks by what they
 // share (and e4m3 for its NaN). REQUIRES: whole blocks.
 bool all_finite(WeightType type, const std::byte* from, int64_t n);

@@ -19,7 +19,7 @@ std::vector<WeightType> kept_types() {
   std::vector<WeightType> types;
   for (int i = 0; i < kWeightTypes; ++i) {
     const auto type = static_cast<WeightType>(i);
-    if (cpu::block_layout(type) != nullptr) types.push_back(type);
+    if (cpu::blocks_of(type)) types.push_back(type);
   }
   return types;
 }

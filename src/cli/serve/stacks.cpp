@@ -42,16 +42,16 @@ struct Answer {
   int n_frames = 0;
   std::atomic<bool> complete = false;
 };
-Answer answer;
+Answer the_answer;
 
 int stack_signal() { return SIGRTMAX; }
 
 void collect(int) {
   const int saved = errno;
   auto self = static_cast<pid_t>(syscall(SYS_gettid));
-  if (answer.wanted.compare_exchange_strong(self, 0)) {
-    answer.n_frames = backtrace(answer.frames.data(), kMaxFrames);
-    answer.complete.store(true, std::memory_order_release);
+  if (the_answer.wanted.compare_exchange_strong(self, 0)) {
+    the_answer.n_frames = backtrace(the_answer.frames.data(), kMaxFrames);
+    the_answer.complete.store(true, std::memory_order_release);
   }
   errno = saved;
 }
@@ -63,14 +63,14 @@ enum class Reply {
 };
 
 Reply ask(pid_t thread, std::chrono::milliseconds patience) {
-  answer.complete.store(false);
-  answer.wanted.store(thread);
+  the_answer.complete.store(false);
+  the_answer.wanted.store(thread);
   if (syscall(SYS_tgkill, getpid(), thread, stack_signal()) != 0) return Reply::none;
   const auto begin = std::chrono::steady_clock::now();
-  while (!answer.complete.load(std::memory_order_acquire)) {
+  while (!the_answer.complete.load(std::memory_order_acquire)) {
     const auto waited = std::chrono::steady_clock::now() - begin;
     pid_t expected = thread;
-    if (waited >= patience && answer.wanted.compare_exchange_strong(expected, 0)) {
+    if (waited >= patience && the_answer.wanted.compare_exchange_strong(expected, 0)) {
       return Reply::none;
     }
     if (waited >= 2 * patience) return Reply::stuck;
@@ -157,8 +157,8 @@ void write_stacks(const std::function<void(std::string_view)>& write,
     const Reply reply = ask(thread, patience);
     text += reply == Reply::complete ? "\n"
                                      : fmt::format(": no answer within {} ms\n", patience.count());
-    for (int i = kOwnFrames; reply == Reply::complete && i < answer.n_frames; ++i) {
-      text += frame_line(i - kOwnFrames, answer.frames[static_cast<size_t>(i)]);
+    for (int i = kOwnFrames; reply == Reply::complete && i < the_answer.n_frames; ++i) {
+      text += frame_line(i - kOwnFrames, the_answer.frames[static_cast<size_t>(i)]);
     }
     write(text);
     broken = reply == Reply::stuck;

@@ -79,15 +79,6 @@ std::string_view dtype_of_numbers(const AssembledMatrix& matrix, int64_t bits) {
   return kNames[static_cast<size_t>(bits)];
 }
 
-// The names of all tensors, sorted: what is wrong is found in the same order on every machine.
-std::vector<std::string> sorted_names(const TensorMap& tensors) {
-  std::vector<std::string> names;
-  names.reserve(tensors.size());
-  for (const auto& [name, tensor] : tensors) names.push_back(name);
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 class Assembler {
  public:
   Assembler(TensorMap& tensors, const HfConfig& config, std::string_view config_name)
@@ -97,6 +88,7 @@ class Assembler {
         config_name_(config_name) {}
 
   std::vector<std::unique_ptr<RowReader>> run() {
+    // What is wrong is found in the same order on every machine.
     const std::vector<std::string> names = sorted_names(tensors_);
     std::set<std::string> modules;
     for (const std::string& name : names) {

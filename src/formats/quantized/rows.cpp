@@ -1,7 +1,6 @@
 #include "formats/quantized/rows.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -53,23 +52,6 @@ bool blocks_share_groups(const std::vector<int32_t>& groups) {
     if (groups[i] != groups[i / kBlock * kBlock]) return false;
   }
   return true;
-}
-
-const std::array<float, 256>& e4m3_table() {
-  static const std::array<float, 256> kTable = [] {
-    std::array<float, 256> table{};
-    constexpr auto kBytes = static_cast<size_t>(block_of(WeightType::fp8).bytes);
-    std::array<std::byte, 256 / kBlock * kBytes> blocks{};
-    const float one = 1;
-    for (size_t i = 0; i < 256; ++i) {
-      std::byte* const block = blocks.data() + i / kBlock * kBytes;
-      std::memcpy(block, &one, sizeof one);
-      block[sizeof one + i % kBlock] = static_cast<std::byte>(i);
-    }
-    widen(table.data(), WeightType::fp8, blocks.data(), 256);
-    return table;
-  }();
-  return kTable;
 }
 
 // What 32 columns of a row share.
@@ -129,8 +111,8 @@ void QuantizedRows::read(int64_t first_row, int64_t n_rows, std::byte* to) const
     }
     for (int64_t i = 0; i < m.n_columns; ++i, to += sizeof(float)) {
       const auto [scale, offset, zero] = shared(row, i);
-      const float value = m.is_float ? scale * e4m3_table()[q[i]]
-                                     : scale * static_cast<float>(q[i] - zero) + offset;
+      const float value =
+          m.is_float ? scale * e4m3_to_f32(q[i]) : scale * static_cast<float>(q[i] - zero) + offset;
       std::memcpy(to, &value, sizeof value);
     }
   }

@@ -45,16 +45,21 @@ static constexpr int64_t head_bytes(Heads heads) {
                                          : 320;
 }
 
-constexpr BlockLayout kQ4_0{Codes::nibbles, Heads::half, 8, 32};
-constexpr BlockLayout kQ4_1{Codes::nibbles, Heads::half_offset, 0, 32};
-constexpr BlockLayout kQ5_0{Codes::nibbles_and_bit, Heads::half, 16, 32};
-constexpr BlockLayout kQ5_1{Codes::nibbles_and_bit, Heads::half_offset, 0, 32};
-constexpr BlockLayout kQ8_0{Codes::bytes, Heads::half, 128, 32};
-constexpr BlockLayout kQ4_K{Codes::nibbles, Heads::k_with_minimum, 0, 256};
-constexpr BlockLayout kQ5_K{Codes::nibbles_and_bit, Heads::k_with_minimum, 0, 256};
-constexpr BlockLayout kQ6_K{Codes::nibbles_and_two_bits, Heads::k_signed, 32, 256};
-constexpr BlockLayout kAffine4{Codes::nibbles, Heads::single_offset, 0, 32};
-constexpr BlockLayout kAffine8{Codes::bytes, Heads::single_offset, 0, 32};
+enum class Blocks : uint8_t { q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k, q6_k, affine4, affine8 };
+constexpr BlockLayout kBlockLayouts[] = {{Codes::nibbles, Heads::half, 8, 32},
+                                         {Codes::nibbles, Heads::half_offset, 0, 32},
+                                         {Codes::nibbles_and_bit, Heads::half, 16, 32},
+                                         {Codes::nibbles_and_bit, Heads::half_offset, 0, 32},
+                                         {Codes::bytes, Heads::half, 128, 32},
+                                         {Codes::nibbles, Heads::k_with_minimum, 0, 256},
+                                         {Codes::nibbles_and_bit, Heads::k_with_minimum, 0, 256},
+                                         {Codes::nibbles_and_two_bits, Heads::k_signed, 32, 256},
+                                         {Codes::nibbles, Heads::single_offset, 0, 32},
+                                         {Codes::bytes, Heads::single_offset, 0, 32}};
+constexpr int kBlocks = sizeof kBlockLayouts / sizeof kBlockLayouts[0];
+static constexpr const BlockLayout& layout_of(Blocks blocks) {
+  return kBlockLayouts[static_cast<int>(blocks)];
+}
 
 static constexpr int64_t head_region(const BlockLayout& layout, int64_t n_in) {
   return (n_in / layout.head_inputs * head_bytes(layout.heads) + 63) / 64 * 64;

@@ -1,11 +1,11 @@
 #include "kernels/cpu/block_panels.h"
 
 #include <algorithm>
-#include <array>
 #include <cassert>
 #include <cstring>
 
 #include "base/checked.h"
+#include "tensor/blocks.h"
 #include "tensor/dtype.h"
 
 namespace qwen3::cpu {
@@ -31,11 +31,10 @@ struct Lane {
   void set_byte(int64_t at, uint8_t value) const { heads[at + lane] = value; }
 };
 
-using CodesOf32 = std::array<uint8_t, 32>;
+uint32_t four(const uint8_t* q, int64_t step) { return read_at<uint32_t>(q + 4 * step); }
 
-uint32_t four(const CodesOf32& q, int64_t step) { return read_at<uint32_t>(q.data() + 4 * step); }
-
-void put_codes(Codes layout, uint8_t* to, int64_t lane, const CodesOf32& q) {
+// Of 32 inputs.
+void put_codes(Codes layout, uint8_t* to, int64_t lane, const uint8_t* q) {
   const auto put = [&](int64_t step, uint32_t dword) {
     std::memcpy(to + 64 * step + 4 * lane, &dword, 4);
   };
@@ -72,95 +71,32 @@ uint8_t get_code(Codes layout, const uint8_t* from, int64_t lane, int64_t i) {
   return static_cast<uint8_t>(code);
 }
 
-CodesOf32 nibbles_of(const uint8_t* q) {
-  CodesOf32 out;
-  for (size_t i = 0; i < 16; ++i) {
-    out[i] = q[i] & 15;
-    out[i + 16] = q[i] >> 4;
-  }
-  return out;
-}
-
-void add_fifth_bits(CodesOf32& q, uint32_t bits) {
-  for (size_t i = 0; i < 32; ++i) q[i] = static_cast<uint8_t>(q[i] | (bits >> i & 1) << 4);
-}
-
-// ---- one block of a file (tensor/blocks.h) into a lane, its heads at `head`, its codes at `codes`
-
-void pack_32(WeightType type, const BlockLayout& layout, const uint8_t* b, const Lane& to) {
-  CodesOf32 q;
-  switch (type) {
-    case WeightType::q8_0:
-      for (size_t i = 0; i < 32; ++i) q[i] = static_cast<uint8_t>(b[2 + i] ^ 0x80);
-      break;
-    case WeightType::q4_0:
-      q = nibbles_of(b + 2);
-      break;
-    case WeightType::q4_1:
-      q = nibbles_of(b + 4);
-      break;
-    case WeightType::q5_0:
-      q = nibbles_of(b + 6);
-      add_fifth_bits(q, read_at<uint32_t>(b + 2));
-      break;
-    case WeightType::q5_1:
-      q = nibbles_of(b + 8);
-      add_fifth_bits(q, read_at<uint32_t>(b + 4));
-      break;
-    case WeightType::affine4:
-      q = nibbles_of(b + 12);
-      break;
-    default:
-      assert(type == WeightType::affine8);
-      std::memcpy(q.data(), b + 12, 32);
-  }
-  put_codes(layout.codes, to.codes, to.lane, q);
-  if (layout.heads == Heads::single_offset) {
-    const auto scale = read_at<float>(b);
-    const auto zero = static_cast<float>(read_at<int32_t>(b + 8));
-    to.set_single(0, scale);
-    to.set_single(64, read_at<float>(b + 4) - scale * zero);
-    return;
-  }
-  to.set_half(0, read_at<uint16_t>(b));
-  if (layout.heads == Heads::half_offset) to.set_half(32, read_at<uint16_t>(b + 2));
-}
-
-void pack_q45_k(const BlockLayout& layout, const uint8_t* b, const Lane& to) {
-  const bool five = layout.codes == Codes::nibbles_and_bit;
-  const uint8_t* const s = b + 4;
-  const uint8_t* const qh = five ? b + 16 : nullptr;
-  const uint8_t* const qs = b + (five ? 48 : 16);
-  to.set_half(0, read_at<uint16_t>(b));
-  to.set_half(32, read_at<uint16_t>(b + 2));
-  for (int g = 0; g < 8; ++g) {
-    const int scale = g < 4 ? s[g] & 63 : (s[g + 4] & 15) | s[g - 4] >> 6 << 4;
-    const int min = g < 4 ? s[g + 4] & 63 : s[g + 4] >> 4 | s[g] >> 6 << 4;
-    to.set_byte(64 + 32 * g, static_cast<uint8_t>(scale));
-    to.set_byte(64 + 32 * g + 16, static_cast<uint8_t>(min));
-    CodesOf32 q;
-    for (size_t l = 0; l < 32; ++l) {
-      int code = qs[32 * static_cast<size_t>(g / 2) + l] >> (4 * (g % 2)) & 15;
-      if (five) code |= (qh[l] >> g & 1) << 4;
-      q[l] = static_cast<uint8_t>(code);
+// What a block of a file shares (tensor/blocks.h).
+void put_head(const BlockLayout& layout, const uint8_t* b, const Lane& to) {
+  switch (layout.heads) {
+    case Heads::half:
+      return to.set_half(0, read_at<uint16_t>(b));
+    case Heads::half_offset:
+      to.set_half(0, read_at<uint16_t>(b));
+      return to.set_half(32, read_at<uint16_t>(b + 2));
+    case Heads::single_offset: {
+      const auto scale = read_at<float>(b);
+      const auto zero = static_cast<float>(read_at<int32_t>(b + 8));
+      to.set_single(0, scale);
+      return to.set_single(64, read_at<float>(b + 4) - scale * zero);
     }
-    put_codes(layout.codes, to.codes + g * code_bytes(layout.codes), to.lane, q);
-  }
-}
-
-void pack_q6_k(const BlockLayout& layout, const uint8_t* b, const Lane& to) {
-  to.set_half(0, read_at<uint16_t>(b + 208));
-  for (int g = 0; g < 16; ++g) to.set_byte(64 + 16 * g, b[192 + g]);
-  for (size_t g = 0; g < 8; ++g) {
-    const size_t h = g / 4, k = g % 4;
-    CodesOf32 q;
-    for (size_t l = 0; l < 32; ++l) {
-      const int low = b[64 * h + 32 * (k % 2) + l] >> (4 * (k / 2)) & 15;
-      const int high = b[128 + 32 * h + l] >> (2 * k) & 3;
-      q[l] = static_cast<uint8_t>(low | high << 4);
-    }
-    put_codes(
-        layout.codes, to.codes + static_cast<int64_t>(g) * code_bytes(layout.codes), to.lane, q);
+    case Heads::k_with_minimum:
+      to.set_half(0, read_at<uint16_t>(b));
+      to.set_half(32, read_at<uint16_t>(b + 2));
+      for (int g = 0; g < 8; ++g) {
+        const auto [scale, min] = six_bit_scales(b + 4, g);
+        to.set_byte(64 + 32 * g, scale);
+        to.set_byte(64 + 32 * g + 16, min);
+      }
+      return;
+    case Heads::k_signed:
+      to.set_half(0, read_at<uint16_t>(b + 208));
+      for (int g = 0; g < 16; ++g) to.set_byte(64 + 16 * g, b[192 + g]);
   }
 }
 
@@ -193,45 +129,45 @@ ScaleOffset scale_of(const BlockLayout& layout, const uint8_t* heads, int64_t la
 
 }  // namespace
 
-const BlockLayout* block_layout(WeightType type) {
+std::optional<Blocks> blocks_of(WeightType type) {
   switch (type) {
     case WeightType::q4_0:
-      return &kQ4_0;
+      return Blocks::q4_0;
     case WeightType::q4_1:
-      return &kQ4_1;
+      return Blocks::q4_1;
     case WeightType::q5_0:
-      return &kQ5_0;
+      return Blocks::q5_0;
     case WeightType::q5_1:
-      return &kQ5_1;
+      return Blocks::q5_1;
     case WeightType::q8_0:
-      return &kQ8_0;
+      return Blocks::q8_0;
     case WeightType::q4_k:
-      return &kQ4_K;
+      return Blocks::q4_k;
     case WeightType::q5_k:
-      return &kQ5_K;
+      return Blocks::q5_k;
     case WeightType::q6_k:
-      return &kQ6_K;
+      return Blocks::q6_k;
     case WeightType::affine4:
-      return &kAffine4;
+      return Blocks::affine4;
     case WeightType::affine8:
-      return &kAffine8;
+      return Blocks::affine8;
     default:
-      return nullptr;
+      return std::nullopt;
   }
 }
 
 WeightFormat block_format(WeightType type, int64_t n_out, int64_t n_in) {
-  return {.bytes = ceil_div(n_out, kPanelRows) * block_panel_bytes(*block_layout(type), n_in),
-          .row_step = kPanelRows};
+  return {
+      .bytes = ceil_div(n_out, kPanelRows) * block_panel_bytes(layout_of(*blocks_of(type)), n_in),
+      .row_step = kPanelRows};
 }
 
 void pack_blocks(const Weight& matrix, const WeightRows& rows, int64_t row_begin) {
   assert(matrix.type() == rows.type && matrix.n_in() == rows.n_in && row_begin % kPanelRows == 0);
-  const BlockLayout& layout = *block_layout(rows.type);
+  const BlockLayout& layout = layout_of(*blocks_of(rows.type));
   const auto [elements, bytes] = block_of(rows.type);
   const int64_t panel_bytes = block_panel_bytes(layout, rows.n_in);
   const int64_t n_blocks = rows.n_in / elements;
-  const int64_t codes_of_block = elements / kBlockGroup * code_bytes(layout.codes);
   for (int64_t row = 0; row < rows.n_rows; ++row) {
     const int64_t lane = row % kPanelRows;
     auto* const panel =
@@ -241,21 +177,20 @@ void pack_blocks(const Weight& matrix, const WeightRows& rows, int64_t row_begin
     const auto* block = reinterpret_cast<const uint8_t*>(rows.data) + row * n_blocks * bytes;
     Lane to{panel, panel + head_region(layout, rows.n_in), lane};
     for (int64_t i = 0; i < n_blocks; ++i, block += bytes) {
-      if (elements == 32) {
-        pack_32(rows.type, layout, block, to);
-      } else if (rows.type == WeightType::q6_k) {
-        pack_q6_k(layout, block, to);
-      } else {
-        pack_q45_k(layout, block, to);
-      }
+      put_head(layout, block, to);
       to.heads += head_bytes(layout.heads);
-      to.codes += codes_of_block;
+      uint8_t q[256];
+      block_codes(q, rows.type, block);
+      for (int64_t g = 0; g < elements; g += kBlockGroup) {
+        put_codes(layout.codes, to.codes, lane, q + g);
+        to.codes += code_bytes(layout.codes);
+      }
     }
   }
 }
 
 void read_block_row(float* out, const Weight& matrix, int64_t row) {
-  const BlockLayout& layout = *block_layout(matrix.type());
+  const BlockLayout& layout = layout_of(*blocks_of(matrix.type()));
   const int64_t n = matrix.n_in();
   const int64_t lane = row % kPanelRows;
   const auto* const panel = reinterpret_cast<const uint8_t*>(matrix.data()) +

@@ -42,7 +42,7 @@ class CpuBackend : public Backend {
   // ---- weights and memory -------------------------------------------------------------------
 
   WeightType kept_type(WeightType stored, int64_t n_in) const override {
-    return cpu::block_layout(stored) != nullptr ? stored : Backend::kept_type(stored, n_in);
+    return cpu::blocks_of(stored) ? stored : Backend::kept_type(stored, n_in);
   }
 
   WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const override {

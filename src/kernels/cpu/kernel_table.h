@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "hardware/cpu_info.h"
+#include "kernels/cpu/block_layout.h"
 
 namespace qwen3::cpu {
 
@@ -42,12 +43,6 @@ using LinearKernel = void (*)(const LinearArgs& args,
                               int64_t row_end,
                               int64_t panel_begin,
                               int64_t panel_end);
-
-// Products with quantised weights (block_layout.h). x is rows of activation_row_bytes, x_stride bytes
-// apart; silu_mul writes floats.
-struct BlockKernels {
-  LinearKernel q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k, q6_k, affine4, affine8;
-};
 
 // Keys and values of one layer; see kv_cache.h for the arrangement.
 struct KvArgs {
@@ -105,7 +100,9 @@ struct KernelTable {
   // Matrix products by weight type; linear_bf16 takes activations in bfloat16 if bf16_dot.
   bool bf16_dot;
   LinearKernel linear_f32, linear_bf16, linear_f16;
-  BlockKernels blocks;
+  // Products with quantised weights, by Blocks. x is rows of activation_row_bytes, x_stride bytes
+  // apart; silu_mul writes floats.
+  LinearKernel linear_blocks[kBlocks];
   // Up to so many rows panels are taken one after the other; more rows want several abreast.
   int64_t stream_rows, stream_rows_bf16;
 

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "kernels/cpu/block_layout.h"
+#include "kernels/cpu/block_panels.h"
 
 namespace qwen3::cpu {
 namespace {
@@ -48,28 +49,8 @@ LinearKernel Products::kernel(WeightType type) const {
       return kernels_.linear_bf16;
     case WeightType::f16:
       return kernels_.linear_f16;
-    case WeightType::q4_0:
-      return kernels_.blocks.q4_0;
-    case WeightType::q4_1:
-      return kernels_.blocks.q4_1;
-    case WeightType::q5_0:
-      return kernels_.blocks.q5_0;
-    case WeightType::q5_1:
-      return kernels_.blocks.q5_1;
-    case WeightType::q8_0:
-      return kernels_.blocks.q8_0;
-    case WeightType::q4_k:
-      return kernels_.blocks.q4_k;
-    case WeightType::q5_k:
-      return kernels_.blocks.q5_k;
-    case WeightType::q6_k:
-      return kernels_.blocks.q6_k;
-    case WeightType::affine4:
-      return kernels_.blocks.affine4;
-    case WeightType::affine8:
-      return kernels_.blocks.affine8;
     default:
-      return nullptr;  // Backend::kept_type keeps no other
+      return kernels_.linear_blocks[static_cast<int>(*blocks_of(type))];
   }
 }
 

@@ -108,7 +108,7 @@ void read_tool_choice(Fields& fields, ChatRequest& out) {
   }
   if (!any) refuse("tool_choice", "only allowed together with tools");
   if (choice->is_object()) {
-    out.forced_tool = named_choice(*choice, tool_names(out.chat.tools));
+    out.forced_tool = named_choice(*choice, declared_functions(out.chat.tools));
   } else if (*choice != "required") {
     refuse("tool_choice",
            fmt::format("expected \"auto\", \"none\", \"required\" or a function, got {}",
@@ -242,7 +242,7 @@ void read_max_tokens(Fields& fields, GenerationFields& out) {
 std::vector<std::string> required_names(const ChatRequest& request) {
   if (request.tool_choice != ChatRequest::ToolChoice::required) return {};
   if (!request.forced_tool.empty()) return {request.forced_tool};
-  return tool_names(request.chat.tools);
+  return declared_functions(request.chat.tools);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/input_file.h"
 #include "base/json.h"
+#include "base/text.h"
 
 namespace qwen3::server {
 namespace {
@@ -81,9 +82,7 @@ void check_embedding_modules(const fs::path& directory) {
               where,
               quote_for_message(fmt::format("{}", fmt::join(classes, ", "))),
               kSupported);
-  const bool plain = !pooling.empty() && pooling != "." && pooling != ".." &&
-                     pooling.find_first_of(std::string_view("/\\\0", 3)) == pooling.npos;
-  QWEN3_CHECK(plain,
+  QWEN3_CHECK(is_plain_file_name(pooling),
               ErrorKind::corrupt_file,
               "{}: path: expected the name of a folder beside it, got \"{}\"",
               where,

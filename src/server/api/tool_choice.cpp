@@ -46,14 +46,6 @@ bool begins_object(std::string_view text) {
 
 }  // namespace
 
-std::vector<std::string> tool_names(const Json& tools) {
-  std::vector<std::string> names;
-  for (const Json& tool : tools) names.push_back(tool["function"]["name"].get<std::string>());
-  std::ranges::sort(names);
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  return names;
-}
-
 std::optional<int64_t> read_thinking_budget(Fields& fields) {
   constexpr int64_t kMost = int64_t{1} << 30;
   std::optional<int64_t> budget;

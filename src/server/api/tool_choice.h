@@ -20,9 +20,6 @@
 
 namespace qwen3::server {
 
-// The names of a request's tools, each once; empty for null.
-std::vector<std::string> tool_names(const Json& tools);
-
 // thinking_token_budget, or another of its names; absent also for -1, no limit.
 std::optional<int64_t> read_thinking_budget(Fields& fields);
 

@@ -145,8 +145,9 @@ QWEN3_INLINE i32x16 load_codes(const uint8_t* c, int step) {
 }
 
 // What 16 outputs share in part `part` of group `group` of 32 inputs.
-template <const BlockLayout& kLayout>
+template <Blocks kBlocks>
 struct BlockFormat {
+  static constexpr const BlockLayout& kLayout = layout_of(kBlocks);
   static constexpr Codes kCodes = kLayout.codes;
   static constexpr int kBias = kLayout.bias;
   static constexpr int kParts = kLayout.heads == Heads::k_signed ? 2 : 1;
@@ -280,11 +281,11 @@ QWEN3_INLINE void block_rows(int64_t rows,
 }
 
 // All rows times kPanels panels.
-template <const BlockLayout& kLayout, int kPanels>
+template <Blocks kBlocks, int kPanels>
 void block_panels(const LinearArgs& args, int64_t row_begin, int64_t row_end, int64_t panel) {
-  using F = BlockFormat<kLayout>;
-  const int64_t panel_bytes = block_panel_bytes(kLayout, args.n_in);
-  const int64_t heads_bytes = head_region(kLayout, args.n_in);
+  using F = BlockFormat<kBlocks>;
+  const int64_t panel_bytes = block_panel_bytes(F::kLayout, args.n_in);
+  const int64_t heads_bytes = head_region(F::kLayout, args.n_in);
   const uint8_t* heads[2][kPanels];
   const uint8_t* codes[2][kPanels];
   const int n_matrices = args.w_up != nullptr ? 2 : 1;
@@ -308,17 +309,12 @@ void block_panels(const LinearArgs& args, int64_t row_begin, int64_t row_end, in
     for (int m = 0; m < n_matrices; ++m) {
       block_rows<F, kPanels>(count, c[m], x, heads[m], codes[m], args.n_in);
     }
-    for (int64_t r = 0; r < count; ++r) {
-      for (int64_t p = 0; p < kPanels; ++p) {
-        const int64_t at = (r * kPanels + p) * kPanel;
-        const f32x16 up = n_matrices == 2 ? load(c[1] + at) : zero();
-        write_panel<F32Product>(args, first + r, (panel + p) * kPanel, load(c[0] + at), up);
-      }
-    }
+    write_tile<F32Product, kPanels>(
+        args, first, count, panel, c[0], n_matrices == 2 ? c[1] : nullptr);
   }
 }
 
-template <const BlockLayout& kLayout>
+template <Blocks kBlocks>
 void block_linear(const LinearArgs& args,
                   int64_t row_begin,
                   int64_t row_end,
@@ -326,23 +322,10 @@ void block_linear(const LinearArgs& args,
                   int64_t panel_end) {
   int64_t panel = panel_begin;
   for (; panel + kBlockPanels <= panel_end; panel += kBlockPanels) {
-    block_panels<kLayout, kBlockPanels>(args, row_begin, row_end, panel);
+    block_panels<kBlocks, kBlockPanels>(args, row_begin, row_end, panel);
   }
-  for (; panel < panel_end; ++panel) block_panels<kLayout, 1>(args, row_begin, row_end, panel);
+  for (; panel < panel_end; ++panel) block_panels<kBlocks, 1>(args, row_begin, row_end, panel);
 }
-
-constexpr BlockKernels kBlockKernels = {
-    .q4_0 = block_linear<kQ4_0>,
-    .q4_1 = block_linear<kQ4_1>,
-    .q5_0 = block_linear<kQ5_0>,
-    .q5_1 = block_linear<kQ5_1>,
-    .q8_0 = block_linear<kQ8_0>,
-    .q4_k = block_linear<kQ4_K>,
-    .q5_k = block_linear<kQ5_K>,
-    .q6_k = block_linear<kQ6_K>,
-    .affine4 = block_linear<kAffine4>,
-    .affine8 = block_linear<kAffine8>,
-};
 
 // ---- activations --------------------------------------------------------------------------------
 

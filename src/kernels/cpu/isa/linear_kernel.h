@@ -43,6 +43,23 @@ QWEN3_INLINE void write_panel(
   store_first(out, y, n);
 }
 
+// A finished tile: `count` rows from `first` on, each kPanels panels wide. c_up: of silu_mul, or null.
+template <typename P, int kPanels>
+QWEN3_INLINE void write_tile(const LinearArgs& args,
+                             int64_t first,
+                             int64_t count,
+                             int64_t panel,
+                             const float* c,
+                             const float* c_up) {
+  for (int64_t r = 0; r < count; ++r) {
+    for (int64_t p = 0; p < kPanels; ++p) {
+      const int64_t at = (r * kPanels + p) * kPanel;
+      const f32x16 up = c_up != nullptr ? load(c_up + at) : zero();
+      write_panel<P>(args, first + r, (panel + p) * kPanel, load(c + at), up);
+    }
+  }
+}
+
 // The tiles of a group of panels ask for the next group while they compute: tile t for panels t and
 // t + n_tiles. A lone tile does not: it already goes at the speed of memory. Without this the first
 // tile waits for memory and the others for arithmetic: 16 rows took 25 + 25 ms where 41 ms of
@@ -101,13 +118,7 @@ void linear_panels(
     if (args.w_up != nullptr) {
       dot_rows<P, kPanels>(count, c_up, kStride, Start::zero, x, w_up, 1, args.n_in);
     }
-    for (int64_t r = 0; r < count; ++r) {
-      for (int64_t p = 0; p < kPanels; ++p) {
-        const int64_t at = r * kStride + p * kPanel;
-        const f32x16 up = args.w_up != nullptr ? load(c_up + at) : zero();
-        write_panel<P>(args, first + r, (panel + p) * kPanel, load(c + at), up);
-      }
-    }
+    write_tile<P, kPanels>(args, first, count, panel, c, args.w_up != nullptr ? c_up : nullptr);
   }
 }
 
