@@ -41,7 +41,8 @@ constexpr float kLeastImportance = 1e-4f;
 // What the squared errors of a block count. The mean square of an input times a weight's error is
 // what the output's error grows by, and yet large weights are worth more than that alone: see
 // docs/quantize.md for what was measured.
-void error_weights(float* w, const float* x, const float* importance, float mean_importance, int n) {
+void error_weights(
+    float* w, const float* x, const float* importance, float mean_importance, int n) {
   float squares = 0;
   for (int i = 0; i < n; ++i) squares += x[i] * x[i];
   const float mean_square = squares / static_cast<float>(n);

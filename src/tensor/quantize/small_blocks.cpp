@@ -31,7 +31,7 @@ Affine with_half_fields(const float* x, const float* w, Affine a, float top) {
   const Affine refitted = {a.scale, as_half((a.scale * s.wq - s.wx) / s.w)};
   a.min = as_half(a.min);
   return affine_error<kSmall>(x, w, refitted, top) < affine_error<kSmall>(x, w, a, top) ? refitted
-                                                                                       : a;
+                                                                                        : a;
 }
 
 void affine(int* q, uint8_t* block, const float* x, const float* w, float top) {
@@ -39,7 +39,8 @@ void affine(int* q, uint8_t* block, const float* x, const float* w, float top) {
   put_half(block, a.scale);
   put_half(block + 2, -a.min);
   const float inv = inverse(a.scale);
-  for (int i = 0; i < kSmall; ++i) q[i] = static_cast<int>(nearest_in((x[i] + a.min) * inv, 0, top));
+  for (int i = 0; i < kSmall; ++i)
+    q[i] = static_cast<int>(nearest_in((x[i] + a.min) * inv, 0, top));
 }
 
 void put_nibbles(uint8_t* to, const int* q) {

@@ -94,8 +94,12 @@ SuperAffine fit_super(const float* x, const float* w, float top) {
   for (int turn = 0; turn < kTurns; ++turn) {
     s.error = 0;
     for (int g = 0; g < kGroups; ++g) {
-      s.error += choose_group(
-          s, g, x + kGroup * g, w + kGroup * g, top, turn == 0 ? groups[static_cast<size_t>(g)] : s.group(g));
+      s.error += choose_group(s,
+                              g,
+                              x + kGroup * g,
+                              w + kGroup * g,
+                              top,
+                              turn == 0 ? groups[static_cast<size_t>(g)] : s.group(g));
     }
     if (!(s.error < best.error)) break;
     best = s;
@@ -230,7 +234,8 @@ void q6_k(uint8_t* block, const float* x, const float* w) {
   std::memset(block, 0, 192);
   for (int i = 0; i < kSuper; ++i) {
     const float inv = inverse(s.d * s.scales[static_cast<size_t>(i / kSmallGroup)]);
-    const int q = static_cast<int>(nearest_in(x[i] * inv, kSixBitCodes.low, kSixBitCodes.high)) + 32;
+    const int q =
+        static_cast<int>(nearest_in(x[i] * inv, kSixBitCodes.low, kSixBitCodes.high)) + 32;
     const int half = i / 128, quarter = i / 32 % 4, l = i % 32;
     uint8_t& low = block[64 * half + 32 * (quarter % 2) + l];
     uint8_t& high = block[128 + 32 * half + l];
