@@ -7,7 +7,6 @@
 
 #include "chat/chat_config.h"
 #include "formats/gguf_config.h"
-#include "formats/gguf_path.h"
 #include "tokenizer/tokenizer_files.h"
 #include "tokenizer/tokenizer_gguf.h"
 
@@ -55,7 +54,8 @@ void add_templates(GgufMetadata& m, const ChatConfig& chat) {
 
 GgufMetadata model_metadata(const std::filesystem::path& model,
                             const TensorSource& source,
-                            const Mix& mix) {
+                            const Mix& mix,
+                            std::string_view name) {
   const HfConfig& config = source.config();
   const TokenizerFiles tokenizer = read_tokenizer_files(model);
   const ChatConfig chat = load_chat_config(model);
@@ -68,7 +68,7 @@ GgufMetadata model_metadata(const std::filesystem::path& model,
   GgufMetadata m;
   write_gguf_config(m, config, source.name());
   m.string("general.type", "model");
-  m.string("general.name", model_name(model));
+  m.string("general.name", name);
   m.u32("general.file_type", mix.file_type);
   m.u32("general.quantization_version", kBlocksOfToday);
   write_gguf_generation_config(m, source.generation_config());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string_view>
 
 #include "formats/gguf_writer.h"
 #include "formats/tensor_source.h"
@@ -9,10 +10,11 @@
 
 namespace qwen3 {
 
-// `model`: the path that `source` was opened from. Throws Error naming the file: not_found without a
+// `model`: the path that `source` was opened from; `name`: what people call it. Throws Error naming the file: not_found without a
 // tokenizer, unsupported for what GGUF cannot say.
 GgufMetadata model_metadata(const std::filesystem::path& model,
                             const TensorSource& source,
-                            const Mix& mix);
+                            const Mix& mix,
+                            std::string_view name);
 
 }  // namespace qwen3

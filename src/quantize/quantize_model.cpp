@@ -266,7 +266,7 @@ QuantizedModel quantize_model(const std::filesystem::path& model,
   refuse_own_file(*source, out);
   const std::vector<Task> tasks = plan_tasks(*source, options);
   check_tied_head(*source, options.n_threads);
-  const GgufMetadata metadata = model_metadata(model, *source, *options.mix);
+  const GgufMetadata metadata = model_metadata(model, *source, *options.mix, options.name);
   std::vector<GgufTensorPlan> plans;
   for (const Task& task : tasks) plans.push_back(task.plan);
   int64_t total = 0;

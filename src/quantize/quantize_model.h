@@ -16,6 +16,7 @@ namespace qwen3 {
 
 struct QuantizeOptions {
   const Mix* mix = nullptr;                // required
+  std::string name = {};                   // general.name
   const Importance* importance = nullptr;  // none: every input counts the same
   int n_threads = 1;
   Progress progress = {};  // in bytes of the result; may throw to stop

@@ -1,8 +1,6 @@
 #include "tensor/quantize.h"
 
-#include <algorithm>
 #include <cassert>
-#include <cmath>
 
 #include "tensor/convert.h"
 #include "tensor/quantize/blocks.h"
@@ -38,20 +36,13 @@ Quantizer quantizer_of(WeightType type) {
 // A column that the calibration text never used still counts a little.
 constexpr float kLeastImportance = 1e-4f;
 
-// What the squared errors of a block count. The mean square of an input times a weight's error is
-// what the output's error grows by, and yet large weights are worth more than that alone: see
-// docs/quantize.md for what was measured.
-void error_weights(
-    float* w, const float* x, const float* importance, float mean_importance, int n) {
-  float squares = 0;
-  for (int i = 0; i < n; ++i) squares += x[i] * x[i];
-  const float mean_square = squares / static_cast<float>(n);
+// What the squared errors of a block count: the mean square of an input times a weight's error is what
+// the output's error grows by. Weighting large numbers more on top of that, as llama.cpp does, made
+// the KL divergence larger (docs/quantize.md).
+void error_weights(float* w, const float* importance, float mean_importance, int n) {
   for (int i = 0; i < n; ++i) {
-    const float used =
-        importance == nullptr ? 1 : importance[i] / mean_importance + kLeastImportance;
-    w[i] = used * std::sqrt(mean_square + x[i] * x[i]);
+    w[i] = importance == nullptr ? 1 : importance[i] / mean_importance + kLeastImportance;
   }
-  if (!(mean_square > 0)) std::fill_n(w, n, 1.0f);
 }
 
 float mean_of(std::span<const float> values) {
@@ -80,7 +71,7 @@ void quantize_row(std::byte* to,
   const Quantizer quantize = quantizer_of(type);
   float w[quantization::kSuper];
   for (int64_t i = 0; i < n; i += elements) {
-    error_weights(w, x.data() + i, mean > 0 ? importance.data() + i : nullptr, mean, elements);
+    error_weights(w, mean > 0 ? importance.data() + i : nullptr, mean, elements);
     quantize(reinterpret_cast<uint8_t*>(to) + i / elements * bytes, x.data() + i, w);
   }
 }

@@ -78,6 +78,7 @@ QuantizedModel quantize_file(const QuantizeCommand& options, const Importance* i
       resolve_model(options.model.model),
       options.out,
       {.mix = find_mix(options.type),
+       .name = name_of_model(options.model.model),
        .importance = importance,
        .n_threads = team_size(options.model.threads),
        .progress = [draw = bar.callback(), &guard](
