@@ -57,6 +57,8 @@ GgufMetadata model_metadata(const std::filesystem::path& model,
                             const Mix& mix,
                             std::string_view name) {
   const HfConfig& config = source.config();
+  GgufMetadata m;
+  write_gguf_config(m, config, source.name());
   const TokenizerFiles tokenizer = read_tokenizer_files(model);
   const ChatConfig chat = load_chat_config(model);
   const TokenizerSpec& spec = tokenizer.spec;
@@ -65,8 +67,6 @@ GgufMetadata model_metadata(const std::filesystem::path& model,
                    .end = end_tokens(source, spec, chat.special_tokens)};
   if (!ids.bos) ids.bos = config.bos_token_id;
   if (!ids.padding) ids.padding = config.pad_token_id;
-  GgufMetadata m;
-  write_gguf_config(m, config, source.name());
   m.string("general.type", "model");
   m.string("general.name", name);
   m.u32("general.file_type", mix.file_type);

@@ -1,5 +1,6 @@
 #include "tensor/quantize.h"
 
+#include <algorithm>
 #include <cassert>
 
 #include "tensor/convert.h"
@@ -41,7 +42,7 @@ constexpr float kLeastImportance = 1e-4f;
 // the KL divergence larger (docs/quantize.md).
 void error_weights(float* w, const float* importance, float mean_importance, int n) {
   for (int i = 0; i < n; ++i) {
-    w[i] = importance == nullptr ? 1 : importance[i] / mean_importance + kLeastImportance;
+    w[i] = importance == nullptr ? 1 : std::max(importance[i] / mean_importance, kLeastImportance);
   }
 }
 

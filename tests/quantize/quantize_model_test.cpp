@@ -60,7 +60,8 @@ void expect_value(const GgufFile& file, const std::string& key, const Json& expe
       joined += text;
     };
     if (key == "tokenizer.ggml.token_type") {
-      for (const int64_t n : *file.integers(key, {0, 9}, 1 << 20)) add(std::to_string(n));
+      const std::vector<int64_t> numbers = *file.integers(key, {0, 9}, 1 << 20);
+      for (const int64_t n : numbers) add(std::to_string(n));
     } else {
       const GgufStrings strings = *file.strings(key, 1 << 24);
       for (size_t i = 0; i < strings.size(); ++i) add(strings[i]);

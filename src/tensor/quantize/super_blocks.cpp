@@ -106,7 +106,7 @@ SuperAffine fit_super(const float* x, const float* w, float top) {
     refit_shared(s, x, w, top);
     if (!(s.d >= 0 && s.dmin >= 0)) break;
   }
-  return best;
+  return best.error < INFINITY ? best : s;  // beyond float16: let it show
 }
 
 void put_six_bit_scales(uint8_t* to, const SuperAffine& s) {
@@ -207,6 +207,8 @@ SuperScale fit_super_scale(const float* x, const float* w) {
       s.d = refit_d(s, x, w);
     }
   }
+  if (!(best.error < INFINITY))
+    best.d = as_half(largest);  // nothing, or beyond float16: let it show
   return best;
 }
 
