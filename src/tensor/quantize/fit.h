@@ -18,7 +18,7 @@ namespace qwen3::quantization {
 inline float nearest(float v) { return (v + 12582912.0f) - 12582912.0f; }
 
 inline float nearest_in(float v, float low, float high) {
-  return nearest(std::min(std::max(v, low), high));
+  return nearest(std::min(std::max(low, v), high));  // NaN is low
 }
 
 constexpr int kLanes = 8;
