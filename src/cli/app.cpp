@@ -85,6 +85,7 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   add_trace(app, action);
   add_serve(app, action);
   add_eval(app, action);
+  add_quantize(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForVersion& request) {

@@ -182,6 +182,7 @@ def make_old_tokenizer(at):
 def make_gguf(root):
     """A small quantised model, and another in three parts."""
     (root / "parts").mkdir()
+    shutil.copy(SOURCE / "tests/data/quantize/importance.gguf", root)
     for file in (SOURCE / "tests/data/gguf").glob("*.gguf"):
         shutil.copy(file, root / "parts" if "-of-" in file.name else root)
 
@@ -286,6 +287,7 @@ SCORE = "eval score --task exact_match --resamples 10 --quiet"
 SERVE = "serve -m nano --port 0 --quiet"
 SERVE_PLAIN = "serve -m plain --port 0 --quiet"
 MERGE = "eval merge --config eval.yaml -m nano --output merged.jsonl --quiet"
+QUANTIZE = "quantize --quiet --type Q4_0 -o q.gguf -m "
 BENCH = "bench -m plain --prompt-tokens 8 --decode-tokens 1 --context 0 --batch 1 --repeat 1 --quiet"
 LINES = ("empty", "huge")  # of a file of lines: a part of it is one too
 
@@ -354,6 +356,11 @@ CASES = [
     Case("eval perplexity -m nano --quiet --file text.txt", "text.txt", damage=LINES,
          big=text_that_ends_badly),
     Case("eval divergence -m nano --quiet --file text.txt", "text.txt", damage=LINES),
+    Case(QUANTIZE + "plain", "plain/model.safetensors", big=long_header(80_000_000)),
+    Case(QUANTIZE + "plain", "plain/tokenizer.json"),
+    Case(QUANTIZE + "nano --importance importance.gguf", "importance.gguf",
+         damage=("empty", "quarter", "half"), big=long_metadata(90_000_000)),
+    Case(QUANTIZE + "nano --calibrate text.txt", "text.txt", damage=LINES),
     Case("eval prepare arc --tasks arc --out arc.jsonl --quiet", "arc/one.json"),
 ]
 

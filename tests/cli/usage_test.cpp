@@ -12,7 +12,7 @@ namespace {
 using testing::HasSubstr;
 
 constexpr std::array kCommands = {
-    "chat", "generate", "logits", "tokenize", "render", "inspect", "bench"};
+    "chat", "generate", "logits", "tokenize", "render", "inspect", "bench", "quantize"};
 
 void expect_refused(const std::vector<std::string>& arguments,
                     int exit_code,
