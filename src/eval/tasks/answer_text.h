@@ -15,7 +15,8 @@ namespace qwen3::eval {
 std::optional<std::string_view> last_boxed(std::string_view text);
 
 // What follows the last "answer is", "answer:" or "answer =" (any case, stars and white space
-// between allowed), to the end of its line.
+// between allowed), or the last "答案是", "答案为", "答案：", "【答案】", "答案选" or "选项是", to
+// the end of its line.
 std::optional<std::string_view> last_stated_answer(std::string_view text);
 
 // What follows the last "####", to the end of its line.
