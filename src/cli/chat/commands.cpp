@@ -181,7 +181,9 @@ void show_help(Context&, const std::string&) {
     const std::string usage = fmt::format("/{} {}", command.name, command.arguments);
     print_note(fmt::format("{:<20} {}", usage, command.help));
   }
-  print_note("Ctrl-C stops an answer. A line that ends in \\ continues on the next one.");
+  print_note(
+      "Ctrl-C stops an answer. A line that ends in \\ continues on the next one, and "
+      "\"\"\" begins and ends a message of several lines. Pasted lines are one message.");
   print_note("// begins a message that starts with a slash.");
 }
 
