@@ -127,9 +127,21 @@ void refuse_unknown(const CLI::App& app) {
                                fmt::join(names, ", ")));
 }
 
+// Before the parser takes "-ngl" for "-n gl".
+void refuse_foreign(std::span<const std::string> words) {
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (i > 0 && words[i - 1].starts_with("--")) continue;  // its value, perhaps
+    for (const Foreign& option : kForeignOptions) {
+      if (words[i] != option.word || words[i].starts_with("--")) continue;
+      throw UsageError(fmt::format("qwen3: unknown option \"{}\"{}", words[i], option.remedy));
+    }
+  }
+}
+
 // The words as the parser takes them: -h is no prefix of -hf, and help and version are commands.
 std::vector<std::string> words_of(int argc, const char* const* argv) {
   std::vector<std::string> words(argv + 1, argv + argc);
+  refuse_foreign(words);
   if (!words.empty() && words.front() == "version") words.front() = "--version";
   if (!words.empty() && words.front() == "help") {
     words.erase(words.begin());

@@ -125,7 +125,9 @@ TEST(Usage, ModelsThatAreNone) {
   const auto bin = copy("bin");
   std::filesystem::remove(bin / "model.safetensors");
   write(bin / "pytorch_model.bin", "x");
-  refused(bin.string(), "found pytorch_model.bin; only safetensors and GGUF");
+  expect_refused({"generate", "--prompt", "x", "-m", bin.string()},
+                 1,
+                 "found pytorch_model.bin; only safetensors and GGUF");
   const auto shards = copy("shards");
   std::filesystem::remove(shards / "model.safetensors");
   write(shards / "model.safetensors.index.json",
@@ -216,6 +218,8 @@ TEST(Usage, AFileIsNoModel) {
 TEST(Usage, ADirectoryWithoutCheckpointIsNamed) {
   const TempDir dir;
   expect_refused({"inspect", "--model", dir.path().string()}, 1, "config.json");
+  expect_refused({"tokenize", "--model", dir.path().string()}, 1, "no config.json here");
+  dir.write("config.json", "{}");
   expect_refused({"tokenize", "--model", dir.path().string()}, 1, "tokenizer.json");
 }
 

@@ -208,7 +208,7 @@ LineKind obey(std::string_view line, ChatSession& session, const ModelInfo& info
   if (word.empty()) return LineKind::message;
   const std::string argument = std::string(trim(line.substr(word.size() + 1)));
   if ((word == "think" || word == "no_think") && !argument.empty()) return LineKind::message;
-  if (word == "exit") return LineKind::exit;
+  if (word == "exit" || word == "quit" || word == "bye") return LineKind::exit;
   Context context{session, info};
   for (const Command& command : kCommands) {
     if (word != command.name) continue;

@@ -113,8 +113,6 @@ class TerminalReader final : public LineReader {
       }
       if (byte == '\x1b' && reader.is_paste_mark()) continue;
       if (reader.pasting_) {
-        if (byte == '\n' && reader.last_pasted_ == '\r') byte = '\0';  // a line's end of two
-        reader.last_pasted_ = byte;
         if (byte == '\r' || byte == '\n' || byte == '\t') {
           *out = byte == '\t' ? kTabSign : kNewlineSign;
           return 1;
@@ -175,7 +173,6 @@ class TerminalReader final : public LineReader {
     }
     if (seen == "[200~" || seen == "[201~") {
       pasting_ = seen == "[200~";
-      last_pasted_ = '\0';
       return true;
     }
     ahead_.insert(0, seen);
@@ -248,7 +245,6 @@ class TerminalReader final : public LineReader {
   std::string prompt_;
   std::string ahead_;  // bytes read, but not yet given to libedit
   bool pasting_ = false;
-  char last_pasted_ = '\0';
   EditLine* edit_ = nullptr;
   History* history_ = nullptr;
 };

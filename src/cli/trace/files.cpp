@@ -39,10 +39,11 @@ std::vector<std::string> nearest_names(std::string_view pattern,
   candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
   std::vector<std::string> found;
   // "layer.0.*": the first word is misspelt, the rest a pattern.
-  const std::string first(word.substr(0, word.find('.')));
+  const std::string first(pattern.substr(0, pattern.find('.')));
   const std::string best = nearest(first, std::vector<std::string>{"layers", "embed_tokens"});
-  if (!best.empty() && best != first)
-    found.push_back(best + std::string(word.substr(first.size())));
+  if (!best.empty() && best != first) {
+    found.push_back(best + std::string(pattern.substr(first.size())));
+  }
   while (found.size() < kSuggestions) {
     const std::string best = nearest(word, candidates);
     if (best.empty()) break;

@@ -76,7 +76,7 @@ TEST_F(OnTerminal, AWindowMayChangeItsSizeAtThePrompt) {
 TEST_F(OnTerminal, PastedLinesAreOneMessage) {
   Terminal terminal(chat(), environment());
   ASSERT_TRUE(terminal.shows("\x1b[?2004h")) << terminal.screen();
-  terminal.type("\x1b[200~one\n\ttwo\r\nthree\x1b[201~\n");
+  terminal.type("\x1b[200~one\n\ttwo\rthree\x1b[201~\n");
   ASSERT_TRUE(terminal.shows("hey é")) << terminal.screen();
   ASSERT_TRUE(terminal.shows("> "));
   terminal.type("/save " + (model_.dir().path() / "talk.json").string() + "\n");
