@@ -12,6 +12,7 @@
 
 #include "base/embedded_files.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "base/utf8.h"
 #include "cli/nearest.h"

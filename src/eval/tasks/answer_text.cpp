@@ -77,8 +77,11 @@ constexpr std::string_view kChineseVerbs[] = {"应该是",
                                               ":",
                                               "：",
                                               "="};
-constexpr Statement kStatements[] = {
-    {"answer", kVerbs}, {"答案", kChineseVerbs}, {"选项", kChineseVerbs}};
+constexpr Statement kStatements[] = {{"answer", kVerbs},
+                                     {"option", kVerbs},
+                                     {"choice", kVerbs},
+                                     {"答案", kChineseVerbs},
+                                     {"选项", kChineseVerbs}};
 
 // Where the answer of the last statement of this kind begins.
 std::optional<size_t> last_statement(std::string_view lower, const Statement& statement) {

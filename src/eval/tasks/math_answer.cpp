@@ -52,6 +52,9 @@ bool is_enclosed(std::string_view text) {
 std::string undecorated(std::string_view text) {
   if (text.size() > kLongestFormula) return std::string(py_strip(text));
   std::string plain(text);
+  // "1又1/2" is 1 1/2, "百分之50" is 50%.
+  replace_all(plain, "又", " ");
+  if (plain.starts_with("百分之")) plain = plain.substr(std::string_view("百分之").size()) + "%";
   for (const std::string_view gone : {"\\left", "\\right", "\\displaystyle", "\\[", "\\]"}) {
     // \leftarrow and \rightarrow are commands of their own.
     for (size_t at = 0; (at = plain.find(gone, at)) != std::string::npos;) {

@@ -19,7 +19,7 @@ using Choices = uint32_t;
 // The letters that `text` (of plain_characters()) names among `n_choices`; 0: none. The rules, in
 // this order; the first that finds any decides:
 //   1. the last \boxed{B}, with or without \text{} and brackets;
-//   2. the last "answer is B", "Answer: (B)", "answer = **B**" (any case), "答案是B", "【答案】B";
+//   2. the last "answer is B", "Answer: (B)", "option is B" (any case), "答案是B", "【答案】B";
 //   3. the whole text is letters: "B", "(B)", "B.", "**B**", "b";
 //   4. the first line begins with a letter and one of . ) : 、 as in "B) because";
 //   5. the last "选B", "故选：B", "选择B", without 不 or 别 in front;
