@@ -294,7 +294,8 @@ Choices true_choices(const PyValue& answer, const PyList* choices, int n_choices
 }
 
 std::optional<int> true_choice(const PyValue& answer, const PyList* choices, int n_choices) {
-  return only_one(true_choices(answer, choices, n_choices));
+  return answer.list() != nullptr ? std::nullopt
+                                  : only_one(true_choices(answer, choices, n_choices));
 }
 
 std::optional<size_t> choose_by_loglikelihood(std::span<const double> scores,

@@ -37,7 +37,7 @@ std::optional<int> choice_in_text(std::string_view text, int n_choices);
 // `choices` (null: the row lists none), or a list of these. 0 when it names none, or one that is not.
 Choices true_choices(const PyValue& answer, const PyList* choices, int n_choices);
 
-// The one choice of true_choices; nothing for none or several.
+// The one choice of true_choices; nothing for none, several or a list.
 std::optional<int> true_choice(const PyValue& answer, const PyList* choices, int n_choices);
 
 // The index of the largest score, the first of equals; nothing when there is no finite one. The
