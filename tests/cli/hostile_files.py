@@ -15,9 +15,9 @@ import argparse
 import concurrent.futures
 import json
 import os
-import re
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
