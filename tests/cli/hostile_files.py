@@ -17,6 +17,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -81,7 +82,8 @@ class Run:
         elif self.code == 0 and must_refuse:
             found.append("accepted")
         elif self.code != 0:
-            lines = [line for line in self.err.splitlines() if not line.endswith(" is ignored")]
+            ignored = re.compile(r" is ignored(; did you mean \"[^\"]*\"\?)?$")
+            lines = [line for line in self.err.splitlines() if not ignored.search(line)]
             if len(lines) not in n_lines:
                 found.append(f"{len(lines)} lines on stderr")
         if self.peak_mib > max_mib:

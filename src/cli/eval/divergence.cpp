@@ -85,10 +85,10 @@ void add_eval_divergence(CLI::App& eval, Action& action) {
   add_text_options(*command, options->text);
   add_compute_options(*command, options->model);
   command->add_option("--other-dtype", options->other_dtype, "Its weights, as --dtype")
-      ->check(CLI::IsMember({"auto", "float32", "bfloat16"}))
+      ->check(one_of({"auto", "float32", "bfloat16"}))
       ->default_str("that of --dtype");
   command->add_option("--other-backend", options->other_backend, "Its backend, as --backend")
-      ->check(CLI::IsMember({"auto", "reference", "cpu"}))
+      ->check(one_of({"auto", "reference", "cpu"}))
       ->default_str("that of --backend");
   add_output_options(*command, options->output, "One line of JSON");
   command->callback([options, &action] { action = [options] { return divergence(*options); }; });
