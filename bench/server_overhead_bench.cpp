@@ -81,7 +81,7 @@ class CountingExchange final : public Exchange {
   void on_disconnect(std::function<void()>) override {}
   bool gone() const override { return false; }
   bool hold(int64_t) override { return true; }
-  void note(std::string, std::string) override {}
+  void note(std::string, NoteValue) override {}
   void run() {
     while (!work.empty()) {
       const auto one = std::move(work.front());
