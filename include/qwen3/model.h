@@ -16,7 +16,7 @@
 namespace qwen3 {
 
 struct LoadOptions {
-  std::string backend = "auto";  // "auto" (the fastest of this machine), "reference", "cpu"
+  std::string backend = "auto";  // "auto" (the fastest of this machine), "reference", "cpu", "cuda"
   std::string dtype = "auto";    // "auto" (as stored), "float32", "bfloat16"
   int n_threads = 0;             // 0: all cores this process may use
   std::string cpu_isa = {};      // "": the best; else "baseline", "avx2" … "avx512_bf16", "amx"

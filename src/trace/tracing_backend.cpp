@@ -51,6 +51,10 @@ class TracingBackend final : public Backend {
   Storage allocate(int64_t bytes) const override { return inner_->allocate(bytes); }
   int64_t available_bytes() const override { return inner_->available_bytes(); }
   DType activation_dtype() const override { return inner_->activation_dtype(); }
+  DType widest_kv_dtype() const override { return inner_->widest_kv_dtype(); }
+  WeightType kept_type(WeightType stored, int64_t n_in) const override {
+    return inner_->kept_type(stored, n_in);
+  }
   void upload(const Tensor& to, const void* from) const override { inner_->upload(to, from); }
   Tensor to_host(const Tensor& from, HostBuffer& buffer) const override {
     return inner_->to_host(from, buffer);

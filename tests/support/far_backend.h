@@ -90,8 +90,10 @@ class FarBackend final : public Backend {
   Storage allocate(int64_t bytes) const override { return FarMemory::all().allocate(bytes); }
   void upload(const Tensor& to, const void* from) const override { inner_->upload(near(to), from); }
   Tensor to_host(const Tensor& from, HostBuffer& buffer) const override {
-    const auto* bytes = static_cast<const std::byte*>(near(from).data());
-    buffer.assign(bytes, bytes + from.numel() * dtype_size(from.dtype()));
+    const int64_t bytes = from.numel() * dtype_size(from.dtype());
+    if (bytes == 0) return {nullptr, from.dtype(), from.shape()};
+    if (buffer.bytes() < bytes) buffer = Storage(bytes);
+    std::memcpy(buffer.data(), near(from).data(), static_cast<size_t>(bytes));
     return {buffer.data(), from.dtype(), from.shape()};
   }
 
@@ -112,9 +114,11 @@ class FarBackend final : public Backend {
             .hidden_rows = place(batch.hidden_rows, 0)};
   }
 
-  void step(const BoundBatch& batch, const std::function<void()>& forward) override {
+  void step(const BoundBatch& batch,
+            std::initializer_list<const void*> places,
+            const std::function<void()>& forward) override {
     n_rows_ = batch.n_tokens();
-    inner_->step(batch, forward);
+    inner_->step(batch, places, forward);
     n_rows_ = n_true_rows_ = 0;
   }
 
