@@ -462,7 +462,7 @@ class CudaBackend final : public Backend {
                 const Norm& norm,
                 const Linear& gate_proj,
                 const Linear& up_proj) override {
-    if (observer() != nullptr || x.dim(0) > kMaxNormedRows || !in_fragments(gate_proj.weight) ||
+    if (observer() != nullptr || x.dim(0) > kMaxPairedRows || !in_fragments(gate_proj.weight) ||
         !in_fragments(up_proj.weight)) {
       return Backend::norm_mlp(gate, up, h, x, norm, gate_proj, up_proj);
     }

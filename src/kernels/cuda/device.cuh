@@ -131,14 +131,20 @@ __device__ inline void copy_wait() {
 }
 
 // Barriers that count the bytes of bulk copies.
-__device__ inline void barrier_init(uint64_t* barrier) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(shared_address(barrier)));
+__device__ inline void barrier_init(uint64_t* barrier, int n_arrivals = 1) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(n_arrivals));
 }
-__device__ inline void bulk_copy(void* to, const void* from, uint32_t bytes, uint64_t* barrier) {
+__device__ inline void barrier_arrive(uint64_t* barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
+}
+// The one arrival that a barrier waits for, and the bytes of all copies that go with it.
+__device__ inline void expect_bytes(uint64_t* barrier, uint32_t bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(
                    shared_address(barrier)),
                "r"(bytes)
                : "memory");
+}
+__device__ inline void bulk_copy(void* to, const void* from, uint32_t bytes, uint64_t* barrier) {
   asm volatile(
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
           shared_address(to)),

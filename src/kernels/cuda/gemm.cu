@@ -170,23 +170,15 @@ __global__ void __launch_bounds__(kThreads) gemm(const __grid_constant__ LinearA
           a[i] = *reinterpret_cast<const uint4*>(stage + ((warp_tile + i) * kStepTiles + t) * kTileBytes +
                                                  lane * 16);
         }
-        if constexpr (kRowParts == 1) {
-          uint32_t b[4];  // two of the four matrices
-          const int row = warp_row + lane % 8, piece = 2 * t + lane / 8 % 2;
+#pragma unroll
+        for (int j = 0; j < kRowParts; j += 2) {
+          uint32_t b[4];
+          const int row = warp_row + j * 8 + lane / 16 * 8 + lane % 8, piece = 2 * t + lane / 8 % 2;
           load_matrices(b, stage + kWeightBytes + row * 128 + (piece ^ row % 8) * 16);
 #pragma unroll
-          for (int i = 0; i < 4; ++i) mma(sum[i][0], a[i], b[0], b[1]);
-        } else {
-#pragma unroll
-          for (int j = 0; j < kRowParts; j += 2) {
-            uint32_t b[4];
-            const int row = warp_row + j * 8 + lane / 16 * 8 + lane % 8, piece = 2 * t + lane / 8 % 2;
-            load_matrices(b, stage + kWeightBytes + row * 128 + (piece ^ row % 8) * 16);
-#pragma unroll
-            for (int i = 0; i < 4; ++i) {
-              mma(sum[i][j], a[i], b[0], b[1]);
-              mma(sum[i][j + 1], a[i], b[2], b[3]);
-            }
+          for (int i = 0; i < 4; ++i) {
+            mma(sum[i][j], a[i], b[0], b[1]);
+            mma(sum[i][j + 1], a[i], b[2], b[3]);
           }
         }
       }
@@ -265,25 +257,13 @@ void launch_segments(const LinearArgs& args, Stream stream) {
 }  // namespace
 
 void gemm(const LinearArgs& args, Stream stream) {
-  // Parts that are summed alike go together.
-  LinearArgs some = args;
-  for (int p = 0; p < args.n_parts; p += some.n_parts) {
-    some.n_parts = 0;
-    while (p + some.n_parts < args.n_parts &&
-           args.parts[p + some.n_parts].n_segments == args.parts[p].n_segments) {
-      some.parts[some.n_parts] = args.parts[p + some.n_parts];
-      ++some.n_parts;
-    }
-    if (args.experts.offsets != nullptr) {
+  each_group(args, [&](const LinearArgs& some) {
+    if (some.experts.offsets != nullptr) {
       launch_segments<64, true>(some, stream);
-    } else if (args.n_rows <= 32) {
-      launch_segments<32, false>(some, stream);
-    } else if (args.n_rows <= 64) {
-      launch_segments<64, false>(some, stream);
     } else {
       launch_segments<128, false>(some, stream);
     }
-  }
+  });
 }
 
 }  // namespace qwen3::cuda

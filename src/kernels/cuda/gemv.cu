@@ -5,6 +5,9 @@
 // the wait for the kernel ahead, which weights do not depend on. One warp computes one segment of one
 // tile of 16 rows; the warps of a group have all segments of a tile (of gate and up: of both), and the
 // first of them adds the segments up and finishes the tile.
+//
+// Activations that are normed by the way are held whole by each block, which norms them all; others come
+// through the ring, beside the weights that they are multiplied with.
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/linear.cuh"
@@ -14,14 +17,21 @@ namespace {
 
 constexpr int kWarps = 8;
 constexpr int kChunkTiles = 4;
-constexpr int kChunkBytes = kChunkTiles * kTileBytes;
+constexpr int kWeightBytes = kChunkTiles * kTileBytes;
+constexpr int kMaxRows = 8;
+// Of a row's piece in the ring, 16 bytes more than 128: rows lie in different banks.
+constexpr int kRowPiece = kChunkTiles * kTile * 2 + 16;
 constexpr int kMaxStages = 8;
 
 struct Shape {
   int group_warps;  // of a group
   int n_stages;
-  int row_bytes;  // of activations in shared memory; 0: they stay where they are
+  int row_bytes;  // between rows of held activations
 };
+
+QWEN3_HD constexpr int stage_bytes(bool held) {
+  return kWeightBytes + (held ? 0 : (kMaxRows * kRowPiece + 127) / 128 * 128);
+}
 
 struct Shared {
   float4 partial[2][kWarps][32];
@@ -101,24 +111,32 @@ class Work {
   int total_ = 0;
 };
 
-// The weights of one warp, item after item, ahead of its sums.
-template <bool kExperts>
+// What one warp reads, item after item, ahead of its sums.
+template <bool kHeld, bool kExperts>
 class Ring {
  public:
   __device__ Ring(const LinearArgs& args, const Work<kExperts>& work, uint8_t* bytes, uint64_t* full,
                   int n_stages, int first_item, int item_step, int warp)
-      : args_(args), work_(work), bytes_(bytes), full_(full), n_stages_(n_stages), item_(first_item),
-        item_step_(item_step), warp_(warp) {}
+      : args_(args), work_(work), bytes_(bytes), full_(full), n_stages_(n_stages), item_step_(item_step),
+        warp_(warp), weights_{first_item}, rows_{first_item} {}
 
-  __device__ void start() {
+  // Before the wait: weights alone.
+  __device__ void start_weights() {
     n_items_ = work_.n_items();
-    enter();
-    for (int i = 0; i < n_stages_; ++i) produce();
+    enter(weights_);
+    for (int i = 0; i < n_stages_; ++i) copy_weights();
+  }
+  // After it.
+  __device__ void start_rows() {
+    if constexpr (!kHeld) {
+      enter(rows_);
+      for (int i = 0; i < n_stages_; ++i) copy_rows();
+    }
   }
   // The next chunk; valid until release().
   __device__ const uint8_t* wait() {
     barrier_wait(full_ + out_, phase_);
-    return bytes_ + out_ * kChunkBytes;
+    return bytes_ + out_ * stage_bytes(kHeld);
   }
   __device__ void release() {
     __syncwarp();
@@ -126,53 +144,86 @@ class Ring {
       out_ = 0;
       phase_ ^= 1;
     }
-    produce();
+    copy_weights();
+    if constexpr (!kHeld) copy_rows();
   }
 
  private:
-  __device__ void enter() {
-    for (; item_ < n_items_; item_ += item_step_) {
-      const Piece piece = work_.piece(item_, warp_);
+  // A place in this warp's stream of chunks.
+  struct Cursor {
+    int item;
+    const uint8_t* weights = nullptr;
+    int first_tile = 0, n_tiles = 0, at = 0;
+    int first_row = 0, n_rows = 0;  // of experts: what is left of their rows
+    int stage = 0;
+  };
+
+  __device__ void enter(Cursor& c) const {
+    for (; c.item < n_items_; c.item += item_step_) {
+      const Piece piece = work_.piece(c.item, warp_);
       if (piece.weights == nullptr) continue;
-      from_ = piece.weights;
-      n_left_ = n_tiles_ = work_.tiles_of_segment(piece.part);
+      c.weights = piece.weights;
+      c.n_tiles = work_.tiles_of_segment(piece.part);
+      c.first_tile = piece.segment * c.n_tiles;
+      c.at = 0;
+      c.n_rows = args_.n_rows;
       if constexpr (kExperts) {
-        const int e = work_.expert(item_);
-        n_passes_ = (args_.experts.offsets[e + 1] - args_.experts.offsets[e] + 7) / 8;
+        const int e = work_.expert(c.item);
+        c.first_row = args_.experts.offsets[e];
+        c.n_rows = args_.experts.offsets[e + 1] - c.first_row;
       }
       return;
     }
   }
-  __device__ void produce() {
-    if (item_ >= n_items_) return;
-    const int n = min(n_left_, kChunkTiles);
+  __device__ void advance(Cursor& c) const {
+    if (++c.stage == n_stages_) c.stage = 0;
+    c.at += kChunkTiles;
+    if (c.at < c.n_tiles) return;
+    c.at = 0;
+    c.first_row += kMaxRows;
+    c.n_rows -= kMaxRows;
+    if (c.n_rows > 0) return;
+    c.item += item_step_;
+    enter(c);
+  }
+  __device__ void copy_weights() {
+    Cursor& c = weights_;
+    if (c.item >= n_items_) return;
+    const int n = min(c.n_tiles - c.at, kChunkTiles);
     if (threadIdx.x % 32 == 0) {
-      bulk_copy(bytes_ + in_ * kChunkBytes, from_ + (n_tiles_ - n_left_) * static_cast<int64_t>(kTileBytes),
-                static_cast<uint32_t>(n) * kTileBytes, full_ + in_);
+      const int row_bytes = kHeld ? 0 : min(c.n_rows, kMaxRows) * n * kTile * 2;
+      expect_bytes(full_ + c.stage, static_cast<uint32_t>(n * kTileBytes + row_bytes));
+      bulk_copy(bytes_ + c.stage * stage_bytes(kHeld), c.weights + static_cast<int64_t>(c.at) * kTileBytes,
+                static_cast<uint32_t>(n) * kTileBytes, full_ + c.stage);
     }
-    if (++in_ == n_stages_) in_ = 0;
-    n_left_ -= n;
-    if (n_left_ > 0) return;
-    if (--n_passes_ > 0) {
-      n_left_ = n_tiles_;
-      return;
+    advance(c);
+  }
+  // A lane for each row.
+  __device__ void copy_rows() {
+    Cursor& c = rows_;
+    if (c.item >= n_items_) return;
+    const int n = min(c.n_tiles - c.at, kChunkTiles);
+    const int lane = threadIdx.x % 32;
+    __syncwarp();  // the barrier expects them already
+    if (lane < min(c.n_rows, kMaxRows)) {
+      int64_t row = c.first_row + lane;
+      if (kExperts && args_.experts.tokens != nullptr) row = args_.experts.tokens[row];
+      const auto* from = static_cast<const bf16*>(args_.x.data) + row * args_.x.stride +
+                         static_cast<int64_t>(c.first_tile + c.at) * kTile;
+      bulk_copy(bytes_ + c.stage * stage_bytes(kHeld) + kWeightBytes + lane * kRowPiece, from,
+                static_cast<uint32_t>(n) * kTile * 2, full_ + c.stage);
     }
-    n_passes_ = 1;
-    item_ += item_step_;
-    enter();
+    advance(c);
   }
 
   const LinearArgs& args_;
   const Work<kExperts>& work_;
   uint8_t* const bytes_;
   uint64_t* const full_;
-  const int n_stages_;
-  int item_;
-  const int item_step_, warp_;
+  const int n_stages_, item_step_, warp_;
   int n_items_ = 0;
-  const uint8_t* from_ = nullptr;
-  int n_tiles_ = 0, n_left_ = 0, n_passes_ = 1;
-  int in_ = 0, out_ = 0;
+  Cursor weights_, rows_;
+  int out_ = 0;
   uint32_t phase_ = 0;
 };
 
@@ -187,30 +238,33 @@ __device__ float4 sum_segments(const float4 (*partial)[32], int n_segments, int 
   return y;
 }
 
-// Rows 2c and 2c + 1 of outputs g and g + 8 of a tile.
-__device__ void finish_tile(const LinearArgs& args, int part, int tile, const float4& y, const float4& up,
-                            int64_t first_row, int n_rows) {
+// Four tiles of weights times up to eight rows, whose columns begin at `row` (this lane's address for
+// load_matrices).
+template <bool kWhole>
+__device__ void multiply_chunk(float (&sum)[4], const uint4* weights, const uint8_t* row, int n_tiles) {
   const int lane = threadIdx.x % 32;
-  const float values[2][2] = {{y.x, y.y}, {y.z, y.w}}, ups[2][2] = {{up.x, up.y}, {up.z, up.w}};
+  uint4 a[kChunkTiles];
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int o = tile * kTile + lane / 4 + 8 * half;
-    if (o >= args.parts[part].n_out) continue;
+  for (int t = 0; t < kChunkTiles; ++t) {
+    if (kWhole || t < n_tiles) a[t] = weights[t * 32 + lane];
+  }
 #pragma unroll
-    for (int j = 0; j < 2; ++j) {
-      const int row = lane % 4 * 2 + j;
-      if (row < n_rows) finish(args, part, first_row + row, o, values[half][j], ups[half][j]);
-    }
+  for (int t = 0; t < kChunkTiles; t += 2) {
+    if (!kWhole && t >= n_tiles) break;
+    uint32_t b[4];
+    load_matrices(b, row + t * kTile * 2);
+    mma(sum, a[t], b[0], b[1]);
+    if (kWhole || t + 1 < n_tiles) mma(sum, a[t + 1], b[2], b[3]);
   }
 }
 
-template <bool kShared, bool kExperts>
-__global__ void __launch_bounds__(32 * kWarps) gemv(const __grid_constant__ LinearArgs args,
+template <bool kHeld, bool kExperts>
+__global__ void __launch_bounds__(32 * kWarps, 2) gemv(const __grid_constant__ LinearArgs args,
                                                     const __grid_constant__ Shape shape) {
   extern __shared__ __align__(128) uint8_t dynamic[];
   auto& shared = *reinterpret_cast<Shared*>(dynamic);
   uint8_t* const rings = dynamic + (sizeof(Shared) + 127) / 128 * 128;
-  uint8_t* const activations = rings + kWarps * shape.n_stages * kChunkBytes;
+  uint8_t* const activations = rings + kWarps * shape.n_stages * stage_bytes(kHeld);
 
   pdl_trigger();
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -222,30 +276,25 @@ __global__ void __launch_bounds__(32 * kWarps) gemv(const __grid_constant__ Line
   const int in_group = warp % shape.group_warps;
   const int first_item = blockIdx.x + gridDim.x * group, item_step = gridDim.x * n_groups;
   const Work<kExperts> work(args, shape);
-  Ring<kExperts> ring(args, work, rings + warp * shape.n_stages * kChunkBytes, shared.full[warp],
-                      shape.n_stages, first_item, item_step, in_group);
-  if constexpr (!kExperts) ring.start();
+  Ring<kHeld, kExperts> ring(args, work, rings + warp * shape.n_stages * stage_bytes(kHeld), shared.full[warp],
+                             shape.n_stages, first_item, item_step, in_group);
+  if constexpr (!kExperts) ring.start_weights();
   pdl_wait();
-  if constexpr (kExperts) ring.start();
+  if constexpr (kExperts) ring.start_weights();
+  ring.start_rows();
 
-  if constexpr (kShared) {
+  if constexpr (kHeld) {
     for (int row = 0; row < args.n_rows; ++row) {
       auto* const to = reinterpret_cast<bf16*>(activations + row * shape.row_bytes);
-      if (args.norm_weight != nullptr) {
-        const float* x = static_cast<const float*>(args.x.data) + row * args.x.stride;
-        const float scale =
-            rms_scale(block_sum_of_squares(x, args.n_in, shared.sums), args.n_in, args.norm_eps);
-        for (int i = threadIdx.x; i < args.n_in; i += blockDim.x) {
-          to[i] = from_float<bf16>(args.norm_weight[i] * (x[i] * scale));
-          if (args.h.data != nullptr && blockIdx.x == 0) {
-            static_cast<bf16*>(args.h.data)[row * args.h.stride + i] = to[i];
-          }
-        }
-      } else {
-        const auto* x = reinterpret_cast<const uint4*>(static_cast<const bf16*>(args.x.data) +
-                                                       row * args.x.stride);
-        for (int i = threadIdx.x; i < args.n_in / 8; i += blockDim.x) {
-          reinterpret_cast<uint4*>(to)[i] = x[i];
+      const float* x = static_cast<const float*>(args.x.data) + row * args.x.stride;
+      const float scale = rms_scale(block_sum_of_squares(x, args.n_in, shared.sums), args.n_in, args.norm_eps);
+      for (int i = 4 * threadIdx.x; i < args.n_in; i += 4 * 32 * kWarps) {
+        const float4 v = load_4(x, i, args.n_in), w = load_4(args.norm_weight, i, args.n_in);
+        const uint2 pair{pack_bf16(w.x * (v.x * scale), w.y * (v.y * scale)),
+                         pack_bf16(w.z * (v.z * scale), w.w * (v.w * scale))};
+        *reinterpret_cast<uint2*>(to + i) = pair;
+        if (args.h.data != nullptr && blockIdx.x == 0) {
+          *reinterpret_cast<uint2*>(static_cast<bf16*>(args.h.data) + row * args.h.stride + i) = pair;
         }
       }
     }
@@ -263,34 +312,22 @@ __global__ void __launch_bounds__(32 * kWarps) gemv(const __grid_constant__ Line
       first_row = args.experts.offsets[e];
       n_rows = args.experts.offsets[e + 1] - static_cast<int>(first_row);
     }
-    for (; n_rows > 0; first_row += 8, n_rows -= 8) {
+    for (; n_rows > 0; first_row += kMaxRows, n_rows -= kMaxRows) {
       float sum[4] = {0, 0, 0, 0};
       if (piece.weights != nullptr) {
         const int n_tiles = work.tiles_of_segment(piece.part);
-        const int first_column = piece.segment * n_tiles * kTile;
-        const int row = lane / 4;
-        const bool has_row = row < n_rows;
-        const uint8_t* x = nullptr;
-        if constexpr (kShared) {
-          x = activations + row * shape.row_bytes;
-        } else if (has_row) {
-          int64_t from = first_row + row;
-          if (kExperts && args.experts.tokens != nullptr) from = args.experts.tokens[from];
-          x = reinterpret_cast<const uint8_t*>(static_cast<const bf16*>(args.x.data) + from * args.x.stride);
-        }
-        x += (first_column + lane % 4 * 2) * 2;
+        // Matrices of eight rows by eight columns, lane / 8 of them to the right. What stands in rows that
+        // do not exist goes into sums that nobody takes.
+        const int row = min(lane % 8, n_rows - 1), right = lane / 8 * 16;
+        const uint8_t* held = activations + row * shape.row_bytes + piece.segment * n_tiles * kTile * 2 + right;
         for (int tile = 0; tile < n_tiles; tile += kChunkTiles) {
-          const auto* chunk = reinterpret_cast<const uint4*>(ring.wait());
-#pragma unroll
-          for (int t = 0; t < kChunkTiles; ++t) {
-            if (tile + t >= n_tiles) break;
-            const uint4 a = chunk[t * 32 + lane];
-            uint32_t b0 = 0, b1 = 0;
-            if (has_row) {
-              b0 = *reinterpret_cast<const uint32_t*>(x + (tile + t) * 32);
-              b1 = *reinterpret_cast<const uint32_t*>(x + (tile + t) * 32 + 16);
-            }
-            mma(sum, a, b0, b1);
+          const uint8_t* const stage = ring.wait();
+          const auto* const weights = reinterpret_cast<const uint4*>(stage);
+          const uint8_t* const x = kHeld ? held + tile * kTile * 2 : stage + kWeightBytes + row * kRowPiece + right;
+          if (tile + kChunkTiles <= n_tiles) {
+            multiply_chunk<true>(sum, weights, x, kChunkTiles);
+          } else {
+            multiply_chunk<false>(sum, weights, x, n_tiles - tile);
           }
           ring.release();
         }
@@ -310,44 +347,46 @@ __global__ void __launch_bounds__(32 * kWarps) gemv(const __grid_constant__ Line
         }
         if (mine) y = sum_segments(partial + warp, piece.n_segments, lane);
       }
-      if (mine) finish_tile(args, piece.part, piece.tile, y, up, first_row, min(n_rows, 8));
+      if (mine) finish_tile(args, piece.part, piece.tile, y, up, first_row, min(n_rows, kMaxRows));
     }
   }
 }
 
 constexpr int round_up_to(int n, int step) { return (n + step - 1) / step * step; }
 constexpr int kFixedBytes = round_up_to(sizeof(Shared), 128);
-constexpr int kStageBytes = kWarps * kChunkBytes;
 constexpr int kMostShared = 224 * 1024;
 
-int activation_row_bytes(int n_in) { return round_up_to(2 * n_in, 128) + 16; }
+int held_row_bytes(int n_in) { return round_up_to(2 * n_in, 128) + 16; }
 
 // As many stages as leave room for the next kernel beside this one; fewer than four are too few.
-int stages_for(int activation_bytes) {
+int stages_for(bool held, int held_bytes) {
   const auto fit = [&](int budget) {
-    return (budget - kFixedBytes - activation_bytes) / kStageBytes;
+    return min((budget - kFixedBytes - held_bytes) / (kWarps * stage_bytes(held)), kMaxStages);
   };
   const int beside = fit(kMostShared / 2);
-  return beside >= 4 ? min(beside, kMaxStages) : min(fit(kMostShared), kMaxStages);
+  return beside >= 4 ? beside : fit(kMostShared);
 }
 
-template <bool kShared, bool kExperts>
-void launch_gemv(const LinearArgs& args, const Shape& shape, int n_items, Stream stream) {
+template <bool kHeld, bool kExperts>
+void launch_gemv(const LinearArgs& args, Shape shape, int n_items, Stream stream) {
   static const bool once = [] {
-    allow_shared(gemv<kShared, kExperts>, kMostShared);
+    allow_shared(gemv<kHeld, kExperts>, kMostShared);
     return true;
   }();
   static_cast<void>(once);
-  const int activation_bytes = kShared ? args.n_rows * shape.row_bytes : 0;
+  shape.row_bytes = held_row_bytes(args.n_in);
+  const int held_bytes = kHeld ? args.n_rows * shape.row_bytes : 0;
+  shape.n_stages = stages_for(kHeld, held_bytes);
   const int grid = kExperts ? multiprocessors() : min(multiprocessors(), n_items);
-  launch(gemv<kShared, kExperts>, dim3(static_cast<unsigned>(grid)), 32 * kWarps,
-         static_cast<size_t>(kFixedBytes + shape.n_stages * kStageBytes + activation_bytes), stream, args, shape);
+  launch(gemv<kHeld, kExperts>, dim3(static_cast<unsigned>(grid)), 32 * kWarps,
+         static_cast<size_t>(kFixedBytes + kWarps * shape.n_stages * stage_bytes(kHeld) + held_bytes), stream, args,
+         shape);
 }
 
 }  // namespace
 
 bool gemv_holds(int n_rows, int n_in) {
-  return n_rows <= kMaxNormedRows && stages_for(n_rows * activation_row_bytes(n_in)) >= 3;
+  return n_rows <= kMaxRows && stages_for(true, n_rows * held_row_bytes(n_in)) >= 3;
 }
 
 void gemv(const LinearArgs& args, Stream stream) {
@@ -362,14 +401,10 @@ void gemv(const LinearArgs& args, Stream stream) {
     n_items += (tiles + per_item - 1) / per_item;
   }
   if (args.experts.offsets != nullptr) {
-    shape.n_stages = stages_for(0);
     launch_gemv<false, true>(args, shape, n_items, stream);
-  } else if (gemv_holds(args.n_rows, args.n_in)) {
-    shape.row_bytes = activation_row_bytes(args.n_in);
-    shape.n_stages = stages_for(args.n_rows * shape.row_bytes);
+  } else if (args.norm_weight != nullptr) {
     launch_gemv<true, false>(args, shape, n_items, stream);
   } else {
-    shape.n_stages = stages_for(0);
     launch_gemv<false, false>(args, shape, n_items, stream);
   }
 }

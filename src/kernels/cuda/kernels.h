@@ -61,6 +61,8 @@ struct LinearArgs {
 };
 
 constexpr int kMaxNormedRows = 8;
+// Up to here silu_mul goes with the product; of experts, up to kMaxNormedRows.
+constexpr int kMaxPairedRows = 64;
 bool norms_by_the_way(int n_rows, int n_in);
 
 void linear(const LinearArgs& args, Stream stream);

@@ -10,6 +10,8 @@ bool norms_by_the_way(int n_rows, int n_in) { return gemv_holds(n_rows, n_in); }
 void linear(const LinearArgs& args, Stream stream) {
   if (args.n_rows <= kMaxNormedRows) {
     gemv(args, stream);
+  } else if (args.n_rows <= kMaxPairedRows && args.experts.offsets == nullptr) {
+    few_rows(args, stream);
   } else {
     gemm(args, stream);
   }

@@ -10,7 +10,8 @@ namespace qwen3::cuda {
 void gemv(const LinearArgs& args, Stream stream);
 // Whether gemv() holds the activations in shared memory, which a norm wants.
 bool gemv_holds(int n_rows, int n_in);
-// Of any number of rows; no norm.
+// Of nine to 64 rows, and of any number of rows, of experts too. Both take no norm, gemm() no pair.
+void few_rows(const LinearArgs& args, Stream stream);
 void gemm(const LinearArgs& args, Stream stream);
 
 // One product `y` of row `row` and output `o` (and of up_proj), with what comes after it.
@@ -27,6 +28,38 @@ __device__ inline void finish(const LinearArgs& args, int part, int64_t row, int
     static_cast<float*>(p.out.data)[at] = y;
   } else {
     static_cast<bf16*>(p.out.data)[at] = from_float<bf16>(y);
+  }
+}
+
+// Rows 2c and 2c + 1 of outputs g and g + 8 of a tile.
+__device__ inline void finish_tile(const LinearArgs& args, int part, int tile, const float4& y, const float4& up,
+                            int64_t first_row, int n_rows) {
+  const int lane = threadIdx.x % 32;
+  const float values[2][2] = {{y.x, y.y}, {y.z, y.w}}, ups[2][2] = {{up.x, up.y}, {up.z, up.w}};
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int o = tile * kTile + lane / 4 + 8 * half;
+    if (o >= args.parts[part].n_out) continue;
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      const int row = lane % 4 * 2 + j;
+      if (row < n_rows) finish(args, part, first_row + row, o, values[half][j], ups[half][j]);
+    }
+  }
+}
+
+// Calls launch(args) for each run of parts that are summed alike.
+template <typename Launch>
+void each_group(const LinearArgs& args, const Launch& launch) {
+  LinearArgs some = args;
+  for (int p = 0; p < args.n_parts; p += some.n_parts) {
+    some.n_parts = 0;
+    while (p + some.n_parts < args.n_parts &&
+           args.parts[p + some.n_parts].n_segments == args.parts[p].n_segments) {
+      some.parts[some.n_parts] = args.parts[p + some.n_parts];
+      ++some.n_parts;
+    }
+    launch(some);
   }
 }
 
