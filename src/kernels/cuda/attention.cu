@@ -151,7 +151,7 @@ struct DecodeShared {
 };
 
 template <int kHeadDim, bool kFused>
-__global__ void __launch_bounds__(128, kHeadDim > 64 ? 3 : 4) decode_units(const __grid_constant__ AttentionArgs args,
+__global__ void __launch_bounds__(128, 2) decode_units(const __grid_constant__ AttentionArgs args,
                                                     const __grid_constant__ QkNormRopeArgs norm_rope) {
   constexpr int kBlocks32 = kHeadDim / 32, kTiles16 = kHeadDim / 16;
   constexpr int kTilesOfWarp = (kTiles16 + 3) / 4;
@@ -159,28 +159,65 @@ __global__ void __launch_bounds__(128, kHeadDim > 64 ? 3 : 4) decode_units(const
   pdl_trigger();
   pdl_wait();
 
+  // What is read first of all depends on nothing: its latencies are those of one load.
   const BatchArgs& batch = args.batch;
   const KvArgs& kv = args.kv;
-  const int seq = batch.singles[blockIdx.x], row = batch.cu_seqlens_q[seq];
-  const int kv_head = blockIdx.y;
-  const int group = args.n_heads / kv.n_kv_heads;
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
+  const bool all_single = batch.n_slices == 0;
+  const int seq = all_single ? blockIdx.x : batch.singles[blockIdx.x];
+  const int row = all_single ? blockIdx.x : batch.cu_seqlens_q[seq];
+  const int kv_head = blockIdx.y, group = args.n_heads / kv.n_kv_heads, head_dim = kv.head_dim;
+  const int unit = blockIdx.z, first = unit * kAttentionUnit;
   const int kv_len = batch.kv_lens[seq];
+  // Lane i of each warp: elements before key group i of the unit, if it exists.
+  int64_t offset = 0;
+  if (lane < kUnitGroups) {
+    const int key = first + lane * kKeyGroup, at = key / kv.block_size;
+    if (at < batch.table_stride) {
+      const int64_t block = batch.block_tables[static_cast<int64_t>(seq) * batch.table_stride + at];
+      offset = group_offset(kv, block * kv.block_size + key % kv.block_size, kv_head);
+    }
+  }
   const int position = kv_len - 1;
   const int n_units = (kv_len + kAttentionUnit - 1) / kAttentionUnit;
   const int first_key = args.window > 0 ? static_cast<int>(max(int64_t{0}, position - args.window + 1)) : 0;
   const int first_unit = first_key / kAttentionUnit;
-  const int unit = blockIdx.z;
+  bf16* const out = static_cast<bf16*>(args.out) + (static_cast<int64_t>(row) * args.n_heads + kv_head * group) * head_dim;
   if (unit >= n_units || unit < first_unit) {
     // A padding row has no keys.
     if (kv_len == 0 && unit == 0) {
-      bf16* const out = static_cast<bf16*>(args.out) + (static_cast<int64_t>(row) * args.n_heads + kv_head * group) * kv.head_dim;
-      for (int i = threadIdx.x; i < group * kv.head_dim; i += 128) out[i] = from_float<bf16>(0.0f);
+      for (int i = threadIdx.x; i < group * head_dim; i += 128) out[i] = from_float<bf16>(0.0f);
     }
     return;
   }
+  const int n_valid = min(kAttentionUnit, kv_len - first);  // keys of the unit
+  const int n_hidden = max(0, first_key - first);           // of them, before the window
 
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
-  const int head_dim = kv.head_dim;
+  uint4 k_bits[2][2][kBlocks32];  // of this warp's 32 keys
+  uint4 v_bits[kUnitGroups][kTilesOfWarp];  // of this warp's dimensions
+  const auto load_keys = [&](int i) {
+    const int which = 2 * warp + i;
+    const int64_t at = __shfl_sync(kAllLanes, offset, which);
+    const auto* from = reinterpret_cast<const uint4*>(static_cast<const bf16*>(kv.k) + at);
+#pragma unroll
+    for (int j = 0; j < 2 * kBlocks32; ++j) {
+      k_bits[i][j / kBlocks32][j % kBlocks32] = which * kKeyGroup < n_valid ? from[j * 32 + lane] : uint4{};
+    }
+  };
+  const auto load_values = [&](int i) {
+    const int64_t at = __shfl_sync(kAllLanes, offset, i);
+    const auto* from = reinterpret_cast<const uint4*>(static_cast<const bf16*>(kv.v) + at);
+#pragma unroll
+    for (int j = 0; j < kTilesOfWarp; ++j) {
+      const int tile = warp + 4 * j;
+      v_bits[i][j] = i * kKeyGroup < n_valid && tile < kTiles16 ? from[tile * 32 + lane] : uint4{};
+    }
+  };
+#pragma unroll
+  for (int i = 0; i < 2; ++i) load_keys(i);
+#pragma unroll
+  for (int i = 0; i < kUnitGroups; ++i) load_values(i);
+
   bf16* const q = static_cast<bf16*>(args.q) + (static_cast<int64_t>(row) * args.n_heads + kv_head * group) * head_dim;
   for (int i = threadIdx.x; i < 16 * (kHeadDim + 8); i += 128) shared.q[0][i] = from_float<bf16>(0.0f);
   __syncthreads();
@@ -195,8 +232,8 @@ __global__ void __launch_bounds__(128, kHeadDim > 64 ? 3 : 4) decode_units(const
       }
     };
     // The newest key lies in the last unit: its block stores it.
-    const int n_heads = unit == n_units - 1 ? group + 1 : group;
-    for (int h = warp; h < n_heads; h += 4) {
+    const bool newest = unit == n_units - 1;
+    for (int h = warp; h < (newest ? group + 1 : group); h += 4) {
       if (h < group) {
         normed(shared.q[h], q + h * head_dim, norm_rope.q_norm);
       } else {
@@ -206,43 +243,23 @@ __global__ void __launch_bounds__(128, kHeadDim > 64 ? 3 : 4) decode_units(const
         if (slot >= 0) store_key(kv, slot, kv_head, shared.key, static_cast<const bf16*>(args.v) + at);
       }
     }
+    __threadfence_block();
+    __syncthreads();
+    if (newest) {
+      // What was read of its group is of yesterday.
+      const int its = (n_valid - 1) / kKeyGroup;
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        if (2 * warp + i == its) load_keys(i);
+      }
+#pragma unroll
+      for (int i = 0; i < kUnitGroups; ++i) {
+        if (i == its) load_values(i);
+      }
+    }
   } else {
     for (int i = threadIdx.x; i < group * head_dim; i += 128) shared.q[i / head_dim][i % head_dim] = q[i];
-  }
-  __threadfence_block();
-  __syncthreads();
-
-  const int first = unit * kAttentionUnit;
-  const int n_valid = min(kAttentionUnit, kv_len - first);  // keys of the unit
-  const int n_hidden = max(0, first_key - first);           // of them, before the window
-  const int32_t* const table = batch.block_tables + static_cast<int64_t>(seq) * batch.table_stride;
-  const auto group_of = [&](int i) {  // elements before key group i of the unit
-    const int key = first + i * kKeyGroup;
-    const int64_t slot = static_cast<int64_t>(table[key / kv.block_size]) * kv.block_size + key % kv.block_size;
-    return group_offset(kv, slot, kv_head);
-  };
-
-  // S: this warp's 32 keys.
-  uint4 k_bits[2][2][kBlocks32];
-  uint4 v_bits[kUnitGroups][kTilesOfWarp];
-#pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    const bool valid = (2 * warp + i) * kKeyGroup < n_valid;
-    const auto* from = reinterpret_cast<const uint4*>(static_cast<const bf16*>(kv.k) + (valid ? group_of(2 * warp + i) : 0));
-#pragma unroll
-    for (int j = 0; j < 2 * kBlocks32; ++j) {
-      k_bits[i][j / kBlocks32][j % kBlocks32] = valid ? from[j * 32 + lane] : uint4{};
-    }
-  }
-#pragma unroll
-  for (int i = 0; i < kUnitGroups; ++i) {
-    const bool valid = i * kKeyGroup < n_valid;
-    const auto* from = reinterpret_cast<const uint4*>(static_cast<const bf16*>(kv.v) + (valid ? group_of(i) : 0));
-#pragma unroll
-    for (int j = 0; j < kTilesOfWarp; ++j) {
-      const int tile = warp + 4 * j;
-      v_bits[i][j] = valid && tile < kTiles16 ? from[tile * 32 + lane] : uint4{};
-    }
+    __syncthreads();
   }
 
   float s[4][4] = {};
@@ -331,7 +348,6 @@ __global__ void __launch_bounds__(128, kHeadDim > 64 ? 3 : 4) decode_units(const
 
   // A lone unit is merged with nothing.
   const int n_mine = n_units - first_unit;
-  bf16* const out = static_cast<bf16*>(args.out) + (static_cast<int64_t>(row) * args.n_heads + kv_head * group) * head_dim;
   if (n_mine == 1) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {

@@ -72,7 +72,9 @@ Storage device_memory(int64_t bytes) {
   device();
   if (bytes == 0) return {};
   void* data = nullptr;
-  const cudaError_t status = cudaMalloc(&data, static_cast<size_t>(bytes));
+  // The copy engine reads rows in pieces of 128 bytes, the last one to its end.
+  constexpr int64_t kSlack = 128;
+  const cudaError_t status = cudaMalloc(&data, static_cast<size_t>(bytes + kSlack));
   if (status == cudaErrorMemoryAllocation) {
     static_cast<void>(cudaGetLastError());
     fail(ErrorKind::out_of_memory,
@@ -84,7 +86,7 @@ Storage device_memory(int64_t bytes) {
   Storage storage(static_cast<std::byte*>(data), bytes, Place::device, [](std::byte* d, int64_t) {
     static_cast<void>(cudaFree(d));
   });
-  check(cudaMemset(data, 0, static_cast<size_t>(bytes)), "clearing memory");
+  check(cudaMemset(data, 0, static_cast<size_t>(bytes + kSlack)), "clearing memory");
   check(cudaDeviceSynchronize(), "clearing memory");
   return storage;
 }

@@ -6,6 +6,7 @@
 // the read-only cache.
 #pragma once
 
+#include <cuda.h>
 #include <cuda_bf16.h>
 
 #include <cstdint>
@@ -78,25 +79,33 @@ __device__ inline float4 load_4(const bf16* x, int i, int n) {
           i + 3 < n ? to_float(x[i + 3]) : 0};
 }
 
-// Σ x[i]² of a row by 256 threads, the same bits for everybody: each thread its groups of four,
-// ascending; then trees over lanes and warps. `sums` is shared memory of 8 floats.
-template <typename T>
-__device__ inline float block_sum_of_squares(const T* x, int n, float* sums) {
-  float sum = 0;
-  for (int i = 4 * threadIdx.x; i < n; i += 1024) {
-    const float4 v = load_4(x, i, n);
-    sum = fmaf(v.x, v.x, sum);
-    sum = fmaf(v.y, v.y, sum);
-    sum = fmaf(v.z, v.z, sum);
-    sum = fmaf(v.w, v.w, sum);
+// Σ x[i]² of rows, the same bits for everybody, as by 256 threads: each its groups of four, ascending; then
+// trees over lanes and warps. kThreads threads, 256 or a part of them, do the work of all. `sums` is shared
+// memory, to be synchronised; sum_of_warps() of a row is its sum.
+template <int kThreads, int kMaxRows, typename RowOf>
+__device__ inline void sums_of_squares(const RowOf& row_of, int n_rows, int n, float (*sums)[8]) {
+#pragma unroll
+  for (int row = 0; row < kMaxRows; ++row) {
+    if (row >= n_rows) break;
+    const auto* x = row_of(row);
+#pragma unroll
+    for (int thread = threadIdx.x; thread < 256; thread += kThreads) {
+      float sum = 0;
+#pragma unroll 4
+      for (int i = 4 * thread; i < n; i += 1024) {
+        const float4 v = load_4(x, i, n);
+        sum = fmaf(v.x, v.x, sum);
+        sum = fmaf(v.y, v.y, sum);
+        sum = fmaf(v.z, v.z, sum);
+        sum = fmaf(v.w, v.w, sum);
+      }
+      sum = warp_sum(sum);
+      if (thread % 32 == 0) sums[row][thread / 32] = sum;
+    }
   }
-  sum = warp_sum(sum);
-  if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = sum;
-  __syncthreads();
-  const float total = ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
-                      ((sums[4] + sums[5]) + (sums[6] + sums[7]));
-  __syncthreads();
-  return total;
+}
+__device__ inline float sum_of_warps(const float (&sums)[8]) {
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
 // The same of the few numbers of a head, by a warp.
@@ -150,6 +159,19 @@ __device__ inline void bulk_copy(void* to, const void* from, uint32_t bytes, uin
           shared_address(to)),
       "l"(from),
       "r"(bytes),
+      "r"(shared_address(barrier))
+      : "memory");
+}
+// A box of the map (row_map): pieces of 64 columns from `piece` on, of all rows. What lies beyond the map is
+// zero.
+__device__ inline void box_copy(void* to, const CUtensorMap& map, int piece, uint64_t* barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], "
+      "[%5];" ::"r"(shared_address(to)),
+      "l"(&map),
+      "r"(0),
+      "r"(0),
+      "r"(piece),
       "r"(shared_address(barrier))
       : "memory");
 }

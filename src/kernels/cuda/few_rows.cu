@@ -1,7 +1,11 @@
-// Products with nine to 64 rows of activations: the weights still stream through once and decide the time,
-// but activations are worth sharing. A block has some tiles of 16 outputs, all segments of them at once,
-// and all rows; a warp for the copies keeps a ring of stages full, the others multiply: each one tile, one
-// segment, and a share of the rows. Sums are those of gemv.cu.
+// Products with up to 64 rows of activations: the weights stream through once, and their bytes are what
+// counts. A block walks through items: some tiles of 16 outputs with all their segments, a warp for each
+// pair of tile and segment. One more warp keeps a ring of stages full: long copies, of which the card's
+// engine takes few at a time but wide ones. Weights do not depend on the kernel ahead, so the ring is
+// filled before the wait for it.
+//
+// Activations come through the ring too, or, where they are normed by the way, every block holds them
+// whole, having normed them itself.
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/linear.cuh"
@@ -9,194 +13,346 @@
 namespace qwen3::cuda {
 namespace {
 
-// kRows rows; kTiles tiles of outputs; kSegments; warps that share the rows of one tile and segment.
-template <int kRowsOf, int kTilesOf, int kSegmentsOf>
+constexpr int kMaxStages = 8;
+
+// kRows rows, kWarps pairs of tile and segment at a time, kStepTiles column tiles in a stage.
+template <int kRowsOf, int kWarpsOf>
 struct Plan {
-  static constexpr int kRows = kRowsOf, kTiles = kTilesOf, kSegments = kSegmentsOf;
-  static constexpr int kRowWarps = 8 / (kTiles * kSegments) > 0 ? 8 / (kTiles * kSegments) : 1;
-  static constexpr int kWarps = kTiles * kSegments * kRowWarps;
-  static constexpr int kRowTiles = kRows / 8 / kRowWarps;            // of a warp
-  static constexpr int kStepTiles = kSegments == 4 ? 4 : 8;          // column tiles of a stage
-  static constexpr int kPitch = kStepTiles * kTile * 2 + 16;         // of a row's piece
-  static constexpr int kWeightBytes = kTiles * kSegments * kStepTiles * kTileBytes;
-  static constexpr int kStageBytes = kWeightBytes + kRows * kSegments * kPitch;
-  static constexpr int kStages = 212 * 1024 / kStageBytes < 8 ? 212 * 1024 / kStageBytes : 8;
-  static constexpr int kBytes = kStages * kStageBytes;
-  static_assert(kRowTiles >= 1 && kStages >= 2);
-  // Partial sums, when the ring is done.
-  static_assert(kWarps * kRowTiles * 512 <= kBytes);
+  static constexpr int kRows = kRowsOf, kWarps = kWarpsOf;
+  static constexpr int kRowTiles = kRows / 8;
+  static constexpr int kStepTiles = kRows >= 32 ? 8 : 16;
+  static constexpr int kWeightBytes = kStepTiles * kTileBytes;  // of a warp's stage
+  static constexpr int kBoxBytes = kRows * kStepTiles * kTile * 2;  // of a segment's
+  static constexpr int kThreads = 32 * (kWarps + 1);
 };
 
-template <typename P, bool kPair>
-__global__ void __launch_bounds__(32 * (P::kWarps + 1), 1) few_rows(const __grid_constant__ LinearArgs args) {
-  extern __shared__ __align__(128) uint8_t ring[];
-  __shared__ uint64_t full[P::kStages], empty[P::kStages];
+template <typename P>
+struct Shared {
+  float4 partial[P::kWarps][P::kRowTiles][32];
+  uint64_t full[kMaxStages], empty[kMaxStages];
+  float sums[kMaxNormedRows][8];
+};
+
+struct Shape {
+  int n_stages, stage_bytes;
+  int held_row_bytes;  // between held rows
+};
+
+// What the warps of a block do at a time.
+struct Item {
+  int part = 0, first_tile = 0, n_segments = 1;
+  int segment_tiles = 0;
+};
+
+template <typename P>
+__device__ int tiles_per_item(const LinearArgs& args, int part) {
+  const int tiles = P::kWarps / args.parts[part].n_segments;
+  return args.epilogue == Epilogue::silu_mul ? tiles / 2 : tiles;
+}
+__device__ int tiles_of(const LinearPart& part) { return (part.n_out + kTile - 1) / kTile; }
+
+template <typename P>
+__device__ int count_items(const LinearArgs& args) {
+  int n = 0;
+#pragma unroll
+  for (int p = 0; p < 3; ++p) {
+    if (p >= (args.epilogue == Epilogue::silu_mul ? 1 : args.n_parts)) break;
+    n += (tiles_of(args.parts[p]) + tiles_per_item<P>(args, p) - 1) / tiles_per_item<P>(args, p);
+  }
+  return n;
+}
+
+template <typename P>
+__device__ Item item_at(const LinearArgs& args, int index) {
+  Item item;
+#pragma unroll
+  for (int p = 0; p < 3; ++p) {
+    const int per_item = tiles_per_item<P>(args, p), n = (tiles_of(args.parts[p]) + per_item - 1) / per_item;
+    item.part = p;
+    item.first_tile = index * per_item;
+    item.n_segments = args.parts[p].n_segments;
+    if (index < n || p + 1 >= args.n_parts || args.epilogue == Epilogue::silu_mul) break;
+    index -= n;
+  }
+  item.segment_tiles = args.n_in / kTile / item.n_segments;
+  return item;
+}
+
+// A warp's place in an item: of a pair, gate and up are side by side.
+struct Place {
+  int part, tile, segment;
+  bool exists;
+};
+__device__ Place place_of(const LinearArgs& args, const Item& item, int warp) {
+  const int t = warp / item.n_segments;
+  const bool pair = args.epilogue == Epilogue::silu_mul;
+  const int part = pair ? t % 2 : item.part, tile = item.first_tile + (pair ? t / 2 : t);
+  return {part, tile, warp % item.n_segments, tile < tiles_of(args.parts[part])};
+}
+
+// The copying warp.
+template <typename P, bool kHeld>
+__device__ void copy_all(const LinearArgs& args, const CUtensorMap& rows, const Shape& shape, uint8_t* ring,
+                         uint64_t* full, uint64_t* empty) {
+  const int lane = threadIdx.x % 32, n_items = count_items<P>(args);
+  struct Cursor {
+    int index, step, stage, turn;  // item, step of it, stage, and how often the ring was full
+  };
+  const auto next = [&](Cursor& c, const Item& item) {
+    if (++c.stage == shape.n_stages) {
+      c.stage = 0;
+      ++c.turn;
+    }
+    if (++c.step * P::kStepTiles >= item.segment_tiles) {
+      c.step = 0;
+      c.index += gridDim.x;
+    }
+  };
+  const auto copy_weights = [&](const Cursor& c, const Item& item) {
+    const int n = min(P::kStepTiles, item.segment_tiles - c.step * P::kStepTiles);
+    const Place place = lane < P::kWarps ? place_of(args, item, lane) : Place{};
+    const bool mine = lane < P::kWarps && place.exists;
+    const int n_warps = __popc(__ballot_sync(kAllLanes, mine));
+    if (lane == 0) {
+      expect_bytes(full + c.stage, static_cast<uint32_t>(n_warps * n * kTileBytes +
+                                                         (kHeld ? 0 : item.n_segments * P::kBoxBytes)));
+    }
+    __syncwarp();
+    if (mine) {
+      const int64_t tile = static_cast<int64_t>(place.tile) * (args.n_in / kTile) +
+                           place.segment * item.segment_tiles + c.step * P::kStepTiles;
+      bulk_copy(ring + c.stage * shape.stage_bytes + lane * P::kWeightBytes,
+                static_cast<const uint8_t*>(args.parts[place.part].weight) + tile * kTileBytes,
+                static_cast<uint32_t>(n) * kTileBytes, full + c.stage);
+    }
+  };
+  const auto copy_rows = [&](const Cursor& c, const Item& item) {
+    if (kHeld || lane >= item.n_segments) return;
+    const int tile = lane * item.segment_tiles + c.step * P::kStepTiles;
+    box_copy(ring + c.stage * shape.stage_bytes + P::kWarps * P::kWeightBytes + lane * P::kBoxBytes, rows,
+             tile / 4, full + c.stage);
+  };
+
+  Cursor weights{static_cast<int>(blockIdx.x), 0, 0, 0}, activations = weights;
+  while (weights.index < n_items && weights.turn == 0) {
+    const Item item = item_at<P>(args, weights.index);
+    copy_weights(weights, item);
+    next(weights, item);
+  }
+  pdl_wait();
+  while (activations.index < n_items && activations.turn == 0) {
+    const Item item = item_at<P>(args, activations.index);
+    copy_rows(activations, item);
+    next(activations, item);
+  }
+  while (weights.index < n_items) {
+    const Item item = item_at<P>(args, weights.index);
+    barrier_wait(empty + weights.stage, static_cast<uint32_t>(weights.turn - 1) & 1);
+    copy_weights(weights, item);
+    copy_rows(weights, item);
+    next(weights, item);
+  }
+}
+
+template <typename P, bool kHeld>
+__global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_constant__ LinearArgs args,
+                                                                  const __grid_constant__ CUtensorMap rows,
+                                                                  const __grid_constant__ Shape shape) {
+  extern __shared__ __align__(1024) uint8_t ring[];
+  __shared__ Shared<P> shared;
+  constexpr int kWorkers = 32 * P::kWarps;
   pdl_trigger();
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < P::kStages; ++i) {
-      barrier_init(full + i);
-      barrier_init(empty + i, P::kWarps);
-    }
+  if (static_cast<int>(threadIdx.x) < shape.n_stages) {
+    barrier_init(shared.full + threadIdx.x);
+    barrier_init(shared.empty + threadIdx.x, P::kWarps);
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
   __syncthreads();
-
-  // Tile t of the block: of a pair, gate and up by turns.
-  const auto part_of = [&](int t) { return kPair ? t % 2 : static_cast<int>(blockIdx.y); };
-  const auto tile_of = [&](int t) {
-    return kPair ? static_cast<int>(blockIdx.x) * (P::kTiles / 2) + t / 2 : static_cast<int>(blockIdx.x) * P::kTiles + t;
-  };
-  const auto exists = [&](int t) { return tile_of(t) * kTile < args.parts[part_of(t)].n_out; };
-  const int n_tiles = args.n_in / kTile, segment_tiles = n_tiles / P::kSegments;
-  const int n_steps = (segment_tiles + P::kStepTiles - 1) / P::kStepTiles;
-  if (!exists(0)) {
-    pdl_wait();
+  if (warp == P::kWarps) {
+    copy_all<P, kHeld>(args, rows, shape, ring, shared.full, shared.empty);
     return;
   }
+  pdl_wait();
 
-  if (warp == P::kWarps) {
-    int n_here = 0;
-    while (n_here < P::kTiles && exists(n_here)) ++n_here;
-    const auto tiles_of_step = [&](int step) { return min(P::kStepTiles, segment_tiles - step * P::kStepTiles); };
-    const auto copy_weights = [&](int step) {
-      const int stage = step % P::kStages, n = tiles_of_step(step);
-      if (lane == 0) {
-        expect_bytes(full + stage,
-                     static_cast<uint32_t>(P::kSegments * n * (n_here * kTileBytes + args.n_rows * kTile * 2)));
+  uint8_t* const held = ring + shape.n_stages * shape.stage_bytes;
+  if constexpr (kHeld) {
+    const auto row_of = [&](int row) { return static_cast<const float*>(args.x.data) + row * args.x.stride; };
+    sums_of_squares<kWorkers, kMaxNormedRows>(row_of, args.n_rows, args.n_in, shared.sums);
+    sync_some(1, kWorkers);
+    for (int row = 0; row < args.n_rows; ++row) {
+      auto* const to = reinterpret_cast<bf16*>(held + row * shape.held_row_bytes);
+      const float* x = row_of(row);
+      const float scale = rms_scale(sum_of_warps(shared.sums[row]), args.n_in, args.norm_eps);
+      for (int i = 4 * threadIdx.x; i < args.n_in; i += 4 * kWorkers) {
+        const float4 v = load_4(x, i, args.n_in), w = load_4(args.norm_weight, i, args.n_in);
+        const uint2 pair{pack_bf16(w.x * (v.x * scale), w.y * (v.y * scale)),
+                         pack_bf16(w.z * (v.z * scale), w.w * (v.w * scale))};
+        *reinterpret_cast<uint2*>(to + i) = pair;
+        if (args.h.data != nullptr && blockIdx.x == 0) {
+          *reinterpret_cast<uint2*>(static_cast<bf16*>(args.h.data) + row * args.h.stride + i) = pair;
+        }
+      }
+    }
+    sync_some(1, kWorkers);
+  }
+
+  const int n_items = count_items<P>(args);
+  const bool pair = args.epilogue == Epilogue::silu_mul;
+  int stage = 0;
+  uint32_t phase = 0;
+  for (int index = blockIdx.x; index < n_items; index += gridDim.x) {
+    const Item item = item_at<P>(args, index);
+    const Place place = place_of(args, item, warp);
+    float sum[P::kRowTiles][4] = {};
+    // Held rows that do not exist: any row, for sums that nobody takes.
+    const int row = kHeld ? min(lane % 8, args.n_rows - 1) : lane % 8, exchange = kHeld ? 0 : row;
+    for (int first = 0; first < item.segment_tiles; first += P::kStepTiles) {
+      barrier_wait(shared.full + stage, phase);
+      const uint8_t* const from = ring + stage * shape.stage_bytes;
+      const auto* const weights = reinterpret_cast<const uint4*>(from + warp * P::kWeightBytes) + lane;
+      const uint8_t* const x =
+          kHeld ? held + row * shape.held_row_bytes + (place.segment * item.segment_tiles + first) * kTile * 2
+                : from + P::kWarps * P::kWeightBytes + place.segment * P::kBoxBytes + row * 128;
+      const int n = min(P::kStepTiles, item.segment_tiles - first);
+      const auto multiply = [&](int k, bool both) {
+        const uint4 a0 = weights[k * 32], a1 = both ? weights[k * 32 + 32] : uint4{};
+#pragma unroll
+        for (int j = 0; j < P::kRowTiles; ++j) {
+          // Pieces of 64 columns, in each the rows, in each 8 parts of 16 bytes that are exchanged.
+          const uint8_t* at = kHeld ? x + k * kTile * 2 + lane / 8 * 16
+                                    : x + k / 4 * (P::kRows * 128) + j * 1024 + ((2 * (k % 4) + lane / 8) ^ exchange) * 16;
+          uint32_t b[4];
+          load_matrices(b, at);
+          mma(sum[j], a0, b[0], b[1]);
+          if (both) mma(sum[j], a1, b[2], b[3]);
+        }
+      };
+      if (n == P::kStepTiles) {
+#pragma unroll
+        for (int k = 0; k < P::kStepTiles; k += 2) multiply(k, true);
+      } else {
+        for (int k = 0; k < n; k += 2) multiply(k, k + 1 < n);
       }
       __syncwarp();
-      for (int i = lane; i < n_here * P::kSegments; i += 32) {
-        const int t = i / P::kSegments, segment = i % P::kSegments;
-        const auto* from = static_cast<const uint8_t*>(args.parts[part_of(t)].weight) +
-                           (static_cast<int64_t>(tile_of(t)) * n_tiles + segment * segment_tiles + step * P::kStepTiles) *
-                               kTileBytes;
-        bulk_copy(ring + stage * P::kStageBytes + i * P::kStepTiles * kTileBytes, from,
-                  static_cast<uint32_t>(n) * kTileBytes, full + stage);
+      if (lane == 0) barrier_arrive(shared.empty + stage);
+      if (++stage == shape.n_stages) {
+        stage = 0;
+        phase ^= 1;
       }
-    };
-    const auto copy_rows = [&](int step) {
-      const int stage = step % P::kStages, n = tiles_of_step(step);
-      for (int i = lane; i < args.n_rows * P::kSegments; i += 32) {
-        const int row = i / P::kSegments, segment = i % P::kSegments;
-        const auto* from = static_cast<const bf16*>(args.x.data) + row * args.x.stride +
-                           static_cast<int64_t>(segment * segment_tiles + step * P::kStepTiles) * kTile;
-        bulk_copy(ring + stage * P::kStageBytes + P::kWeightBytes + (segment * P::kRows + row) * P::kPitch, from,
-                  static_cast<uint32_t>(n) * kTile * 2, full + stage);
-      }
-    };
-    const int ahead = min(P::kStages, n_steps);
-    for (int step = 0; step < ahead; ++step) copy_weights(step);
-    pdl_wait();
-    for (int step = 0; step < ahead; ++step) copy_rows(step);
-    for (int step = ahead; step < n_steps; ++step) {
-      barrier_wait(empty + step % P::kStages, static_cast<uint32_t>(step / P::kStages - 1) & 1);
-      copy_weights(step);
-      copy_rows(step);
     }
-    return;
-  }
 
-  pdl_wait();
-  const int row_share = warp % P::kRowWarps, segment = warp / P::kRowWarps % P::kSegments;
-  const int t = warp / P::kRowWarps / P::kSegments;
-  float sum[P::kRowTiles][4] = {};
-  // Rows that do not exist: their columns of the product are nobody's.
-  const int row = row_share * P::kRowTiles * 8 + lane % 8, right = lane / 8 * 16;
-  const int weights_at = (t * P::kSegments + segment) * P::kStepTiles * kTileBytes + lane * 16;
-  const int rows_at = P::kWeightBytes + (segment * P::kRows + row) * P::kPitch + right;
-  for (int step = 0; step < n_steps; ++step) {
-    const int stage = step % P::kStages;
-    barrier_wait(full + stage, static_cast<uint32_t>(step / P::kStages) & 1);
-    const uint8_t* const from = ring + stage * P::kStageBytes;
-    const int n = segment_tiles - step * P::kStepTiles;
-#pragma unroll
-    for (int k = 0; k < P::kStepTiles; k += 2) {
-      if (k >= n) break;
-      const uint4 a0 = *reinterpret_cast<const uint4*>(from + weights_at + k * kTileBytes);
-      const uint4 a1 = *reinterpret_cast<const uint4*>(from + weights_at + (k + 1) * kTileBytes);
+    // Rows are shared out among the warps of a tile.
+    const int sharers = item.n_segments * (pair ? 2 : 1), first_sharer = warp / sharers * sharers;
+    if (sharers == 1) {
 #pragma unroll
       for (int j = 0; j < P::kRowTiles; ++j) {
-        uint32_t b[4];
-        load_matrices(b, from + rows_at + j * 8 * P::kPitch + k * kTile * 2);
-        mma(sum[j], a0, b[0], b[1]);
-        if (k + 1 < n) mma(sum[j], a1, b[2], b[3]);
+        if (place.exists) {
+          finish_tile(args, place.part, place.tile, {sum[j][0], sum[j][1], sum[j][2], sum[j][3]}, {}, 8 * j,
+                      args.n_rows - 8 * j);
+        }
       }
+      continue;
     }
-    __syncwarp();
-    if (lane == 0) barrier_arrive(empty + stage);
-  }
-
-  // The ring is read to its end by everyone before partial sums take its place.
-  auto* const partial = reinterpret_cast<float4*>(ring);
-  const auto place = [&](int tile, int s, int share, int j) {
-    return (((tile * P::kSegments + s) * P::kRowWarps + share) * P::kRowTiles + j) * 32 + lane;
-  };
-  sync_some(1, 32 * P::kWarps);
 #pragma unroll
-  for (int j = 0; j < P::kRowTiles; ++j) {
-    partial[place(t, segment, row_share, j)] = {sum[j][0], sum[j][1], sum[j][2], sum[j][3]};
-  }
-  sync_some(1, 32 * P::kWarps);
-  if (segment != 0 || (kPair && t % 2 != 0) || !exists(t)) return;
-  const auto total = [&](int tile, int j) {
-    const auto add = [](const float4& a, const float4& b) {
-      return float4{a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
+    for (int j = 0; j < P::kRowTiles; ++j) {
+      shared.partial[warp][j][lane] = {sum[j][0], sum[j][1], sum[j][2], sum[j][3]};
+    }
+    sync_some(1, kWorkers);
+    const auto total = [&](int first, int j) {
+      const auto add = [](const float4& a, const float4& b) {
+        return float4{a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
+      };
+      float4 y = shared.partial[first][j][lane];
+      if (item.n_segments > 1) y = add(y, shared.partial[first + 1][j][lane]);
+      if (item.n_segments > 2) {
+        y = add(y, add(shared.partial[first + 2][j][lane], shared.partial[first + 3][j][lane]));
+      }
+      return y;
     };
-    float4 y = partial[place(tile, 0, row_share, j)];
-    if constexpr (P::kSegments > 1) y = add(y, partial[place(tile, 1, row_share, j)]);
-    if constexpr (P::kSegments > 2) {
-      y = add(y, add(partial[place(tile, 2, row_share, j)], partial[place(tile, 3, row_share, j)]));
+    for (int j = warp - first_sharer; j < P::kRowTiles; j += sharers) {
+      if (8 * j >= args.n_rows || !place.exists) break;
+      finish_tile(args, pair ? 0 : place.part, place.tile, total(first_sharer, j),
+                  pair ? total(first_sharer + item.n_segments, j) : float4{}, 8 * j, args.n_rows - 8 * j);
     }
-    return y;
-  };
-#pragma unroll
-  for (int j = 0; j < P::kRowTiles; ++j) {
-    const int first = (row_share * P::kRowTiles + j) * 8;
-    if (first >= args.n_rows) break;
-    finish_tile(args, part_of(t), tile_of(t), total(t, j), kPair ? total(t + 1, j) : float4{}, first,
-                args.n_rows - first);
+    sync_some(1, kWorkers);
   }
 }
 
-template <typename P, bool kPair>
-void launch_few(const LinearArgs& args, Stream stream) {
+constexpr int held_row_bytes(int n_in) { return (2 * n_in + 127) / 128 * 128 + 16; }
+
+template <typename P>
+constexpr int kFixedBytes = (static_cast<int>(sizeof(Shared<P>)) + 1023) / 1024 * 1024 + 1024;
+constexpr int kAllBytes = 228 * 1024;
+
+// Weights that a multiprocessor streams, from which on it pays to have all of its memory, though the next
+// kernel cannot begin beside this one then.
+int64_t deep_bytes() {
+  static const int64_t bytes = [] {
+    const char* value = std::getenv("QWEN3_DEEP");
+    return value != nullptr ? std::atoll(value) : int64_t{128 * 1024};
+  }();
+  return bytes;
+}
+
+template <typename P, bool kHeld>
+void launch_plan(const LinearArgs& args, Stream stream) {
   static const bool once = [] {
-    allow_shared(few_rows<P, kPair>, P::kBytes);
+    allow_shared(few_rows_kernel<P, kHeld>, kAllBytes - kFixedBytes<P>);
     return true;
   }();
   static_cast<void>(once);
-  int most = 0;
-  for (int p = 0; p < args.n_parts; ++p) most = max(most, args.parts[p].n_out);
-  const int tiles = (most + kTile - 1) / kTile, of_block = kPair ? P::kTiles / 2 : P::kTiles;
-  const dim3 grid(static_cast<unsigned>((tiles + of_block - 1) / of_block),
-                  kPair ? 1u : static_cast<unsigned>(args.n_parts));
-  launch(few_rows<P, kPair>, grid, 32 * (P::kWarps + 1), P::kBytes, stream, args);
+  const bool pair = args.epilogue == Epilogue::silu_mul;
+  int n_items = 0, most_segments = 1;
+  int64_t bytes = 0;
+  for (int p = 0; p < args.n_parts; ++p) {
+    const int tiles = (args.parts[p].n_out + kTile - 1) / kTile;
+    const int per_item = P::kWarps / args.parts[p].n_segments / (pair ? 2 : 1);
+    if (!pair || p == 0) n_items += (tiles + per_item - 1) / per_item;
+    most_segments = max(most_segments, args.parts[p].n_segments);
+    bytes += int64_t{tiles} * (args.n_in / kTile) * kTileBytes;
+  }
+  Shape shape{.n_stages = 0,
+              .stage_bytes = P::kWarps * P::kWeightBytes + (kHeld ? 0 : most_segments * P::kBoxBytes),
+              .held_row_bytes = held_row_bytes(args.n_in)};
+  const int held_bytes = kHeld ? args.n_rows * shape.held_row_bytes : 0;
+  const auto fit = [&](int budget) {
+    return min((budget - kFixedBytes<P> - held_bytes) / shape.stage_bytes, kMaxStages);
+  };
+  const bool deep = bytes / multiprocessors() > deep_bytes();
+  shape.n_stages = deep || fit(kAllBytes / 2) < 2 ? fit(kAllBytes) : fit(kAllBytes / 2);
+  const CUtensorMap map =
+      kHeld ? CUtensorMap{} : row_map(args.x, args.n_rows, args.n_in, P::kRows, P::kStepTiles / 4);
+  launch(few_rows_kernel<P, kHeld>, dim3(static_cast<unsigned>(min(multiprocessors(), n_items))), P::kThreads,
+         static_cast<size_t>(shape.n_stages * shape.stage_bytes + held_bytes), stream, args, map, shape);
 }
 
-template <int kRows>
+template <int kRows, bool kHeld>
 void launch_rows(const LinearArgs& args, Stream stream) {
-  const int segments = args.parts[0].n_segments;
-  if (args.epilogue == Epilogue::silu_mul) {
-    return segments == 1   ? launch_few<Plan<kRows, 4, 1>, true>(args, stream)
-           : segments == 2 ? launch_few<Plan<kRows, kRows == 64 ? 4 : 2, 2>, true>(args, stream)
-                           : launch_few<Plan<kRows, 2, 4>, true>(args, stream);
-  }
-  return segments == 1   ? launch_few<Plan<kRows, 4, 1>, false>(args, stream)
-         : segments == 2 ? launch_few<Plan<kRows, kRows == 64 ? 4 : 2, 2>, false>(args, stream)
-                         : launch_few<Plan<kRows, 2, 4>, false>(args, stream);
+  int most = 1;
+  for (int p = 0; p < args.n_parts; ++p) most = max(most, args.parts[p].n_segments);
+  if (most == 4 && args.epilogue == Epilogue::silu_mul) return launch_plan<Plan<kRows, 8>, kHeld>(args, stream);
+  launch_plan<Plan<kRows, 4>, kHeld>(args, stream);
 }
 
 }  // namespace
 
+bool norms_by_the_way(int n_rows, int n_in) {
+  return n_rows <= kMaxNormedRows &&
+         kFixedBytes<Plan<8, 8>> + n_rows * held_row_bytes(n_in) + 2 * 8 * Plan<8, 8>::kWeightBytes <= kAllBytes;
+}
+
 void few_rows(const LinearArgs& args, Stream stream) {
+  if (args.norm_weight != nullptr) return launch_rows<8, true>(args, stream);
   each_group(args, [&](const LinearArgs& some) {
-    if (some.n_rows <= 16) {
-      launch_rows<16>(some, stream);
+    if (some.n_rows <= 8) {
+      launch_rows<8, false>(some, stream);
+    } else if (some.n_rows <= 16) {
+      launch_rows<16, false>(some, stream);
     } else if (some.n_rows <= 32) {
-      launch_rows<32>(some, stream);
+      launch_rows<32, false>(some, stream);
     } else {
-      launch_rows<64>(some, stream);
+      launch_rows<64, false>(some, stream);
     }
   });
 }

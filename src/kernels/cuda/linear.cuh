@@ -6,13 +6,15 @@
 
 namespace qwen3::cuda {
 
-// Of at most eight rows, or of experts with few rows each.
-void gemv(const LinearArgs& args, Stream stream);
-// Whether gemv() holds the activations in shared memory, which a norm wants.
-bool gemv_holds(int n_rows, int n_in);
-// Of nine to 64 rows, and of any number of rows, of experts too. Both take no norm, gemm() no pair.
+// Of experts with few rows each, eight at a time.
+void expert_rows(const LinearArgs& args, Stream stream);
+// Of up to 64 rows; and of any number of rows, of experts too. Only few_rows() takes a norm and a pair.
 void few_rows(const LinearArgs& args, Stream stream);
 void gemm(const LinearArgs& args, Stream stream);
+
+// Rows for the copy engine: boxes of `n_pieces` pieces of 64 columns, in each all of `box_rows` rows, in each
+// 128 bytes, of which part i of 16 stands in place i ^ row % 8.
+CUtensorMap row_map(const Rows& x, int n_rows, int n_in, int box_rows, int n_pieces);
 
 // One product `y` of row `row` and output `o` (and of up_proj), with what comes after it.
 __device__ inline void finish(const LinearArgs& args, int part, int64_t row, int o, float y, float up) {
