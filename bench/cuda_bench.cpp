@@ -30,8 +30,12 @@ class Bench {
     std::mt19937 random(1);
     bits_.resize(size_t{1} << 24);
     for (uint16_t& b : bits_) b = f32_to_bf16(static_cast<float>(random() % 2000) * 1e-5f - 0.01f);
-    backend_->reserve({.n_tokens = n_, .n_logit_rows = n_, .n_features = c_.intermediate_size, .kv_len = context_});
-    const int64_t q = c_.num_attention_heads * c_.head_dim, kv = c_.num_key_value_heads * c_.head_dim;
+    backend_->reserve({.n_tokens = n_,
+                       .n_logit_rows = n_,
+                       .n_features = c_.intermediate_size,
+                       .kv_len = context_});
+    const int64_t q = c_.num_attention_heads * c_.head_dim,
+                  kv = c_.num_key_value_heads * c_.head_dim;
     for (int64_t i = 0; i < c_.num_hidden_layers; ++i) {
       Layer l;
       l.q = weight(q, c_.hidden_size);
@@ -40,7 +44,8 @@ class Bench {
       l.o = weight(c_.hidden_size, q);
       if (c_.num_experts > 0) {
         l.router = weight(c_.num_experts, c_.hidden_size);
-        l.experts = {stack(c_.moe_intermediate_size, c_.hidden_size), stack(c_.moe_intermediate_size, c_.hidden_size),
+        l.experts = {stack(c_.moe_intermediate_size, c_.hidden_size),
+                     stack(c_.moe_intermediate_size, c_.hidden_size),
                      stack(c_.hidden_size, c_.moe_intermediate_size)};
       } else {
         l.gate = weight(c_.intermediate_size, c_.hidden_size);
@@ -48,9 +53,11 @@ class Bench {
         l.down = weight(c_.hidden_size, c_.intermediate_size);
       }
       const int64_t blocks = n_ * n_blocks();
-      const int64_t bytes = backend_->kv_bytes(DType::bf16, blocks, kBlock, c_.num_key_value_heads, c_.head_dim);
+      const int64_t bytes =
+          backend_->kv_bytes(DType::bf16, blocks, kBlock, c_.num_key_value_heads, c_.head_dim);
       const Shape shape = {blocks, kBlock, c_.num_key_value_heads, c_.head_dim};
-      l.kv = {Tensor(take(bytes), DType::bf16, shape, Place::device), Tensor(take(bytes), DType::bf16, shape, Place::device)};
+      l.kv = {Tensor(take(bytes), DType::bf16, shape, Place::device),
+              Tensor(take(bytes), DType::bf16, shape, Place::device)};
       kv_bytes_ += 2 * bytes;
       layers_.push_back(l);
     }
@@ -81,7 +88,8 @@ class Bench {
     for (int64_t s = 0; s < n_; ++s) {
       ids_.push_back(static_cast<int32_t>(s));
       positions_.push_back(static_cast<int32_t>(context_ - 1));
-      for (int64_t b = 0; b < n_blocks(); ++b) tables_.push_back(static_cast<int32_t>(s * n_blocks() + b));
+      for (int64_t b = 0; b < n_blocks(); ++b)
+        tables_.push_back(static_cast<int32_t>(s * n_blocks() + b));
       slots_.push_back(s * n_blocks() * kBlock + context_ - 1);
       starts_.push_back(static_cast<int32_t>(s));
       lens_.push_back(static_cast<int32_t>(context_));
@@ -91,32 +99,52 @@ class Bench {
 
   void run() {
     double sum = 0;
-    const auto line = [&](const char* name, int64_t bytes, const std::function<void(const BoundBatch&, const Layer&)>& op) {
+    const auto line = [&](const char* name,
+                          int64_t bytes,
+                          const std::function<void(const BoundBatch&, const Layer&)>& op) {
       const double us = time([&](const BoundBatch& b) {
         for (const Layer& l : layers_) op(b, l);
       });
       const auto n_layers = static_cast<double>(layers_.size());
       sum += us;
-      std::printf("%-12s %9.2f us a layer  %7.1f GB/s\n", name, us / n_layers, static_cast<double>(bytes) / us * 1e-3);
+      std::printf("%-12s %9.2f us a layer  %7.1f GB/s\n",
+                  name,
+                  us / n_layers,
+                  static_cast<double>(bytes) / us * 1e-3);
     };
     const Weight& wq = layers_[0].q.weight;
     const auto n_layers = static_cast<int64_t>(layers_.size());
-    line("norm_qkv", n_layers * (wq.bytes() + 2 * layers_[0].k.weight.bytes()),
+    line("norm_qkv",
+         n_layers * (wq.bytes() + 2 * layers_[0].k.weight.bytes()),
          [&](const BoundBatch&, const Layer& l) { norm_qkv(l); });
     line("attend", kv_bytes_, [&](const BoundBatch& b, const Layer& l) { attend(b, l); });
-    line("o_proj", n_layers * layers_[0].o.weight.bytes(),
-         [&](const BoundBatch&, const Layer& l) { backend_->linear_add(x_, mix_, l.o); });
+    line("o_proj", n_layers * layers_[0].o.weight.bytes(), [&](const BoundBatch&, const Layer& l) {
+      backend_->linear_add(x_, mix_, l.o);
+    });
     if (c_.num_experts > 0) {
-      line("norm_route", n_layers * layers_[0].router.weight.bytes(), [&](const BoundBatch&, const Layer& l) { route(l); });
-      line("experts", n_layers * std::min(n_ * c_.num_experts_per_tok, c_.num_experts) * 3 * c_.hidden_size * c_.moe_intermediate_size * 2,
-           [&](const BoundBatch&, const Layer& l) { backend_->experts_add(x_, h_, l.experts, routing_); });
+      line("norm_route",
+           n_layers * layers_[0].router.weight.bytes(),
+           [&](const BoundBatch&, const Layer& l) { route(l); });
+      line("experts",
+           n_layers * std::min(n_ * c_.num_experts_per_tok, c_.num_experts) * 3 * c_.hidden_size *
+               c_.moe_intermediate_size * 2,
+           [&](const BoundBatch&, const Layer& l) {
+             backend_->experts_add(x_, h_, l.experts, routing_);
+           });
     } else {
-      line("norm_mlp", n_layers * 2 * layers_[0].gate.weight.bytes(), [&](const BoundBatch&, const Layer& l) { mlp(l); });
-      line("down_proj", n_layers * layers_[0].down.weight.bytes(),
+      line("norm_mlp",
+           n_layers * 2 * layers_[0].gate.weight.bytes(),
+           [&](const BoundBatch&, const Layer& l) { mlp(l); });
+      line("down_proj",
+           n_layers * layers_[0].down.weight.bytes(),
            [&](const BoundBatch&, const Layer& l) { backend_->linear_add(x_, gate_, l.down); });
     }
-    const double head = time([&](const BoundBatch& b) { backend_->head(logits_, normed_, x_, b, norm_, head_); });
-    std::printf("%-12s %9.2f us         %7.1f GB/s\n", "head", head, static_cast<double>(head_.weight.bytes()) / head * 1e-3);
+    const double head =
+        time([&](const BoundBatch& b) { backend_->head(logits_, normed_, x_, b, norm_, head_); });
+    std::printf("%-12s %9.2f us         %7.1f GB/s\n",
+                "head",
+                head,
+                static_cast<double>(head_.weight.bytes()) / head * 1e-3);
     const double step = time([&](const BoundBatch& b) {
       for (const Layer& l : layers_) {
         norm_qkv(l);
@@ -132,12 +160,45 @@ class Bench {
       }
       backend_->head(logits_, normed_, x_, b, norm_, head_);
     });
-    std::printf("sum          %9.2f us\nstep         %9.2f us         %7.1f GB/s of weights and keys\n", sum + head, step,
-                static_cast<double>(weight_bytes_ + kv_bytes_) / step * 1e-3);
+    std::printf(
+        "sum          %9.2f us\nstep         %9.2f us         %7.1f GB/s of weights and keys\n",
+        sum + head,
+        step,
+        static_cast<double>(weight_bytes_ + kv_bytes_) / step * 1e-3);
+    if (c_.num_experts == 0) {
+      const auto pair = [&](const char* name,
+                            const std::function<void(const BoundBatch&, const Layer&)>& op) {
+        const double us = time([&](const BoundBatch& b) {
+          for (const Layer& l : layers_) op(b, l);
+        });
+        std::printf("  %-24s %8.2f us a layer\n", name, us / static_cast<double>(n_layers));
+      };
+      pair("norm_qkv, attend", [&](const BoundBatch& b, const Layer& l) {
+        norm_qkv(l);
+        attend(b, l);
+      });
+      pair("attend, o_proj", [&](const BoundBatch& b, const Layer& l) {
+        attend(b, l);
+        backend_->linear_add(x_, mix_, l.o);
+      });
+      pair("o_proj, norm_mlp", [&](const BoundBatch&, const Layer& l) {
+        backend_->linear_add(x_, mix_, l.o);
+        mlp(l);
+      });
+      pair("norm_mlp, down_proj", [&](const BoundBatch&, const Layer& l) {
+        mlp(l);
+        backend_->linear_add(x_, gate_, l.down);
+      });
+      pair("down_proj, norm_qkv", [&](const BoundBatch&, const Layer& l) {
+        backend_->linear_add(x_, gate_, l.down);
+        norm_qkv(l);
+      });
+    }
     HostBuffer buffer;
     const auto begin = Clock::now();
     for (int i = 0; i < 20; ++i) backend_->to_host(logits_, buffer);
-    std::printf("logits to the host %.1f us\n", std::chrono::duration<double, std::micro>(Clock::now() - begin).count() / 20);
+    std::printf("logits to the host %.1f us\n",
+                std::chrono::duration<double, std::micro>(Clock::now() - begin).count() / 20);
   }
 
  private:
@@ -169,8 +230,13 @@ class Bench {
     const int64_t step = static_cast<int64_t>(bits_.size()) / n_in / 16 * 16;
     for (int64_t m = 0; m < n; ++m) {
       for (int64_t r = 0; r < n_out; r += step) {
-        backend_->pack_weight(w, m, {WeightType::bf16, reinterpret_cast<const std::byte*>(bits_.data()),
-                                     std::min(step, n_out - r), n_in}, r);
+        backend_->pack_weight(w,
+                              m,
+                              {WeightType::bf16,
+                               reinterpret_cast<const std::byte*>(bits_.data()),
+                               std::min(step, n_out - r),
+                               n_in},
+                              r);
       }
     }
     return w;
@@ -182,21 +248,39 @@ class Bench {
   }
   Weight stack(int64_t n_out, int64_t n_in) { return matrices({c_.num_experts, n_out, n_in}); }
 
-  void norm_qkv(const Layer& l) { backend_->norm_qkv({q_, k_, v_}, h_, x_, norm_, {&l.q, &l.k, &l.v}); }
+  void norm_qkv(const Layer& l) {
+    backend_->norm_qkv({q_, k_, v_}, h_, x_, norm_, {&l.q, &l.k, &l.v});
+  }
   void attend(const BoundBatch& b, const Layer& l) {
-    const auto heads = [&](const Tensor& t) { return t.reshape({n_, t.dim(1) / c_.head_dim, c_.head_dim}); };
-    backend_->attend(heads(mix_), heads(q_), heads(k_), heads(v_), l.kv, b,
-                     {.q_norm = head_norm_, .k_norm = head_norm_, .eps = 1e-6f, .cos = cos_, .sin = sin_}, {.scale = 0.09f});
+    const auto heads = [&](const Tensor& t) {
+      return t.reshape({n_, t.dim(1) / c_.head_dim, c_.head_dim});
+    };
+    backend_->attend(
+        heads(mix_),
+        heads(q_),
+        heads(k_),
+        heads(v_),
+        l.kv,
+        b,
+        {.q_norm = head_norm_, .k_norm = head_norm_, .eps = 1e-6f, .cos = cos_, .sin = sin_},
+        {.scale = 0.09f});
   }
   void mlp(const Layer& l) { backend_->norm_mlp(gate_, up_, h_, x_, norm_, l.gate, l.up); }
   void route(const Layer& l) {
-    backend_->norm_route(routing_, router_logits_, h_, x_, norm_, l.router, Backend::Renormalise::yes);
+    backend_->norm_route(
+        routing_, router_logits_, h_, x_, norm_, l.router, Backend::Renormalise::yes);
   }
 
   // Microseconds of a replayed step.
   double time(const std::function<void(const BoundBatch&)>& body) {
-    const Batch batch{.token_ids = ids_, .positions = positions_, .slot_mapping = slots_, .cu_seqlens_q = starts_,
-                      .kv_lens = lens_, .block_tables = tables_, .max_blocks_per_seq = n_blocks(), .logit_rows = ids_};
+    const Batch batch{.token_ids = ids_,
+                      .positions = positions_,
+                      .slot_mapping = slots_,
+                      .cu_seqlens_q = starts_,
+                      .kv_lens = lens_,
+                      .block_tables = tables_,
+                      .max_blocks_per_seq = n_blocks(),
+                      .logit_rows = ids_};
     ++n_bodies_;
     const auto once = [&] {
       const BoundBatch bound = backend_->bind(batch, Backend::Watched::no);
@@ -222,7 +306,8 @@ class Bench {
   std::vector<Storage> storages_;
   std::vector<Layer> layers_;
   Linear head_;
-  Tensor x_, h_, q_, k_, v_, mix_, cos_, sin_, gate_, up_, normed_, logits_, router_logits_, head_norm_;
+  Tensor x_, h_, q_, k_, v_, mix_, cos_, sin_, gate_, up_, normed_, logits_, router_logits_,
+      head_norm_;
   Routing routing_;
   Norm norm_;
   int64_t weight_bytes_ = 0, kv_bytes_ = 0;
@@ -237,7 +322,8 @@ class Bench {
 int main(int argc, char** argv) {
   try {
     const qwen3::HfConfig config = qwen3::open_config(argc > 1 ? argv[1] : ".");
-    qwen3::Bench(config, argc > 2 ? std::atoi(argv[2]) : 1, argc > 3 ? std::atoi(argv[3]) : 512).run();
+    qwen3::Bench(config, argc > 2 ? std::atoi(argv[2]) : 1, argc > 3 ? std::atoi(argv[3]) : 512)
+        .run();
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s\n", e.what());
     return 1;

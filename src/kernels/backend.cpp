@@ -46,6 +46,8 @@ void Backend::step(const BoundBatch&,
   forward();
 }
 
+bool Backend::scan(const Tensor&, int64_t, HostBuffer&, std::vector<RowScan>&) { return false; }
+
 Arena Backend::scratch(int64_t bytes) {
   if (scratch_.bytes() < bytes) scratch_ = allocate(bytes);
   return Arena(scratch_);

@@ -122,6 +122,17 @@ struct BatchLimits {
   int64_t kv_len = 0;
 };
 
+// The largest numbers of a row of logits: those that nearly every choice of a token is among.
+struct RowScan {
+  bool finite = true;   // no NaN or infinity in the whole row
+  bool listed = false;  // whether the rest is known; a row with very many equals is not listed
+  // All of the first n_real numbers that are >= threshold, at least kListed of them (or all), by
+  // ascending place.
+  float threshold = 0;
+  std::span<const float> values;
+  std::span<const int32_t> ids;
+};
+
 // Host memory that to_host() may fill, of a kind that the backend likes; grows.
 using HostBuffer = Storage;
 
@@ -161,6 +172,14 @@ class Backend {
   virtual void step(const BoundBatch& batch,
                     std::initializer_list<const void*> places,
                     const std::function<void()>& forward);
+
+  // Scans the first n_real numbers of each row of `logits`, where that costs less than bringing the rows to
+  // the host; else false, as defined in backend.cpp. `scans` borrow from `buffer`. Waits.
+  static constexpr int64_t kListed = 128;
+  virtual bool scan(const Tensor& logits,
+                    int64_t n_real,
+                    HostBuffer& buffer,
+                    std::vector<RowScan>& scans);
 
   // ---- weights ------------------------------------------------------------------------------
   // The type in which this backend keeps a matrix that a file stores in `stored`, unless told

@@ -59,6 +59,12 @@ class TracingBackend final : public Backend {
   Tensor to_host(const Tensor& from, HostBuffer& buffer) const override {
     return inner_->to_host(from, buffer);
   }
+  bool scan(const Tensor& logits,
+            int64_t n_real,
+            HostBuffer& buffer,
+            std::vector<RowScan>& scans) override {
+    return inner_->scan(logits, n_real, buffer, scans);
+  }
   void synchronize() override { inner_->synchronize(); }
   void reserve(const BatchLimits& limits) override { inner_->reserve(limits); }
   // Every operation is timed by itself: none is padded or replayed.

@@ -117,6 +117,42 @@ TEST(Cuda, ProductsOfAnySizeAreWithinTheirBoundAndRowsDoNotDependOnTheBatch) {
   }
 }
 
+TEST(Cuda, AScanListsTheLargestLogits) {
+  SKIP_WITHOUT_CARD();
+  const auto backend = make_cuda_backend();
+  for (const int64_t vocab : {50, 2560, 151936}) {
+    constexpr int64_t kRows = 5;
+    const int64_t n_real = vocab - 17;
+    std::vector<float> logits = random_floats(kRows * vocab, 7, 3);  // many equals
+    logits[static_cast<size_t>(2 * vocab + vocab / 2)] = NAN;
+    logits[static_cast<size_t>(3 * vocab + vocab - 1)] = INFINITY;  // beyond the real ones
+    std::fill_n(logits.begin() + 4 * vocab, vocab, 1.0f);
+    const OnCard input(*backend, logits, {kRows, vocab});
+    HostBuffer buffer;
+    std::vector<RowScan> scans;
+    ASSERT_TRUE(backend->scan(input.tensor, n_real, buffer, scans));
+    ASSERT_EQ(scans.size(), static_cast<size_t>(kRows));
+    EXPECT_FALSE(scans[2].finite);
+    EXPECT_FALSE(scans[3].finite);
+    EXPECT_TRUE(scans[4].finite);
+    EXPECT_EQ(scans[4].listed, vocab < 512);
+    for (const size_t r : {0u, 1u}) {
+      EXPECT_TRUE(scans[r].finite);
+      // With fewer columns than are to be listed, everything is, if it is little enough.
+      ASSERT_EQ(scans[r].listed, vocab != 2560);
+      if (!scans[r].listed) continue;
+      const float* row = logits.data() + static_cast<int64_t>(r) * vocab;
+      std::vector<int32_t> ids;
+      for (int32_t i = 0; i < n_real; ++i) {
+        if (row[i] >= scans[r].threshold) ids.push_back(i);
+      }
+      ASSERT_EQ(std::vector<int32_t>(scans[r].ids.begin(), scans[r].ids.end()), ids);
+      ASSERT_GE(static_cast<int64_t>(ids.size()), std::min<int64_t>(Backend::kListed, n_real));
+      for (size_t i = 0; i < ids.size(); ++i) ASSERT_EQ(scans[r].values[i], row[ids[i]]);
+    }
+  }
+}
+
 const std::vector<std::string> kModels = {"nano", "nano-moe"};
 std::filesystem::path model_path(const std::string& name) {
   return std::filesystem::path(QWEN3_SOURCE_DIR) / "models" / name;

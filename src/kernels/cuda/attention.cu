@@ -50,6 +50,51 @@ __device__ void norm_rope_head(bf16* to, const bf16* head, const float* weight, 
   }
 }
 
+// The same where a lane has both numbers of a pair (half a head is a multiple of 32): all in registers, so
+// that the loads of several heads may be on their way at once.
+template <int kHeadDim>
+struct HeadInRegisters {
+  static constexpr int kPerLane = kHeadDim / 32;
+  float x[kPerLane], w[kPerLane], cos[kPerLane / 2], sin[kPerLane / 2];
+
+  __device__ void load(const bf16* head, const float* weight, const float* cosines, const float* sines) {
+    const int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int j = 0; j < kPerLane; ++j) {
+      x[j] = to_float(head[lane + 32 * j]);
+      w[j] = weight[lane + 32 * j];
+      if (j < kPerLane / 2) {
+        cos[j] = cosines[lane + 32 * j];
+        sin[j] = sines[lane + 32 * j];
+      }
+    }
+  }
+  __device__ void norm(float eps) {
+    float sum = 0;
+#pragma unroll
+    for (int j = 0; j < kPerLane; ++j) sum = fmaf(x[j], x[j], sum);
+    const float scale = rms_scale(warp_sum(sum), kHeadDim, eps);
+#pragma unroll
+    for (int j = 0; j < kPerLane; ++j) x[j] = round_bf16(w[j] * (x[j] * scale));
+  }
+  __device__ void turn() {
+    constexpr int kHalf = kPerLane / 2;
+#pragma unroll
+    for (int j = 0; j < kHalf; ++j) {
+      const float a = x[j], b = x[j + kHalf];
+      x[j] = round_bf16(fmaf(a, cos[j], -(b * sin[j])));
+      x[j + kHalf] = round_bf16(fmaf(b, cos[j], a * sin[j]));
+    }
+  }
+  __device__ void store(bf16* to, float eps, bool rope_first) {
+    if (rope_first) turn();
+    norm(eps);
+    if (!rope_first) turn();
+#pragma unroll
+    for (int j = 0; j < kPerLane; ++j) to[threadIdx.x % 32 + 32 * j] = from_float<bf16>(x[j]);
+  }
+};
+
 constexpr int kMaxHeadDim = 256;
 
 __global__ void qk_norm_rope_kernel(bf16* q, bf16* k, QkNormRopeArgs a, int n_heads, int n_kv_heads,
@@ -224,24 +269,35 @@ __global__ void __launch_bounds__(128, 2) decode_units(const __grid_constant__ A
   if constexpr (kFused) {
     const float* const cos = norm_rope.cos + row * (head_dim / 2);
     const float* const sin = norm_rope.sin + row * (head_dim / 2);
-    const auto normed = [&](bf16* to, const bf16* from, const float* w) {
-      if (norm_rope.rope_first) {
-        norm_rope_head<true>(to, from, w, norm_rope.eps, cos, sin, head_dim, shared.spare[warp]);
-      } else {
-        norm_rope_head<false>(to, from, w, norm_rope.eps, cos, sin, head_dim, shared.spare[warp]);
-      }
-    };
     // The newest key lies in the last unit: its block stores it.
     const bool newest = unit == n_units - 1;
-    for (int h = warp; h < (newest ? group + 1 : group); h += 4) {
-      if (h < group) {
-        normed(shared.q[h], q + h * head_dim, norm_rope.q_norm);
-      } else {
-        const int64_t at = (static_cast<int64_t>(row) * kv.n_kv_heads + kv_head) * head_dim;
-        normed(shared.key, static_cast<const bf16*>(args.k) + at, norm_rope.k_norm);
-        const int64_t slot = batch.slots[row];
-        if (slot >= 0) store_key(kv, slot, kv_head, shared.key, static_cast<const bf16*>(args.v) + at);
+    const int n_here = newest ? group + 1 : group;
+    const int64_t key_at = (static_cast<int64_t>(row) * kv.n_kv_heads + kv_head) * head_dim;
+    const auto from = [&](int h) { return h < group ? q + h * head_dim : static_cast<const bf16*>(args.k) + key_at; };
+    const auto weight = [&](int h) { return h < group ? norm_rope.q_norm : norm_rope.k_norm; };
+    const auto to = [&](int h) { return h < group ? shared.q[h] : shared.key; };
+    const int64_t slot = newest ? batch.slots[row] : -1;
+    if (kHeadDim % 64 == 0 && head_dim == kHeadDim) {
+      constexpr int kDim = kHeadDim % 64 == 0 ? kHeadDim : 64;
+      for (int h = warp; h < n_here; h += 8) {
+        HeadInRegisters<kDim> one, two;
+        one.load(from(h), weight(h), cos, sin);
+        if (h + 4 < n_here) two.load(from(h + 4), weight(h + 4), cos, sin);
+        one.store(to(h), norm_rope.eps, norm_rope.rope_first);
+        if (h + 4 < n_here) two.store(to(h + 4), norm_rope.eps, norm_rope.rope_first);
       }
+    } else {
+      for (int h = warp; h < n_here; h += 4) {
+        if (norm_rope.rope_first) {
+          norm_rope_head<true>(to(h), from(h), weight(h), norm_rope.eps, cos, sin, head_dim, shared.spare[warp]);
+        } else {
+          norm_rope_head<false>(to(h), from(h), weight(h), norm_rope.eps, cos, sin, head_dim, shared.spare[warp]);
+        }
+      }
+    }
+    if (newest && warp == group % 4) {
+      __syncwarp();
+      if (slot >= 0) store_key(kv, slot, kv_head, shared.key, static_cast<const bf16*>(args.v) + key_at);
     }
     __threadfence_block();
     __syncthreads();

@@ -229,6 +229,37 @@ class CudaBackend final : public Backend {
     recording.replay(stream_.get());
   }
 
+  bool scan(const Tensor& logits,
+            int64_t n_real,
+            HostBuffer& buffer,
+            std::vector<RowScan>& scans) override {
+    const int64_t n_rows = logits.dim(0), bytes = n_rows * static_cast<int64_t>(sizeof(ScanResult));
+    scans.clear();
+    if (n_rows == 0) return true;
+    auto* const results = scans_.at_least<ScanResult>(bytes, generation_);
+    auto* const columns = columns_.at_least<float>(n_rows * scan_columns(n_real) * 4, generation_);
+    scan_rows(results,
+              columns,
+              logits.f32(),
+              int_of(n_rows),
+              int_of(logits.dim(1)),
+              int_of(n_real),
+              static_cast<int>(kListed),
+              stream_.get());
+    if (buffer.bytes() < bytes) buffer = pinned_memory(bytes);
+    copy(buffer.data(), results, bytes, cudaMemcpyDeviceToHost);
+    for (int64_t r = 0; r < n_rows; ++r) {
+      const ScanResult& s = reinterpret_cast<const ScanResult*>(buffer.data())[r];
+      const auto n = static_cast<size_t>(std::min(s.n_listed, kMaxListed));
+      scans.push_back({.finite = s.finite != 0,
+                       .listed = s.n_listed <= kMaxListed,
+                       .threshold = s.threshold,
+                       .values = {s.values, n},
+                       .ids = {s.ids, n}});
+    }
+    return true;
+  }
+
   // ---- weights
   WeightType kept_type(WeightType stored, int64_t) const override {
     return stored == WeightType::bf16 ? stored : WeightType::f32;
@@ -487,7 +518,7 @@ class CudaBackend final : public Backend {
             const Norm& norm,
             const Linear& lm_head) override {
     const int64_t n = batch.logit_rows.dim(0);
-    if (observer() != nullptr || n > kMaxNormedRows || batch.hidden_rows.dim(0) > 0 ||
+    if (observer() != nullptr || n > kMaxPairedRows || batch.hidden_rows.dim(0) > 0 ||
         !lm_head.weight || !in_fragments(lm_head.weight)) {
       return Backend::head(logits, normed, x, batch, norm, lm_head);
     }
@@ -754,7 +785,7 @@ class CudaBackend final : public Backend {
     args.n_parts = 2;
     args.n_in = int_of(w.gate_proj.n_in());
     args.x = rows_of(h);
-    args.epilogue = n_tokens <= kMaxNormedRows ? Epilogue::silu_mul : Epilogue::store;
+    args.epilogue = n_tokens <= kMaxPairedExpertRows ? Epilogue::silu_mul : Epilogue::store;
     cuda::linear(args, stream_.get());
     if (args.epilogue == Epilogue::store) silu_mul(s.gate, s.gate, s.up);
 
@@ -783,7 +814,7 @@ class CudaBackend final : public Backend {
   int64_t most_rows_ = std::numeric_limits<int64_t>::max();
   std::map<StepKey, Recording> recordings_;
   int64_t generation_ = 0;
-  Buffer rounded_, normed_, partials_, counters_, experts_;
+  Buffer rounded_, normed_, partials_, counters_, experts_, scans_, columns_;
 };
 
 }  // namespace

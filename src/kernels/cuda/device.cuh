@@ -79,35 +79,26 @@ __device__ inline float4 load_4(const bf16* x, int i, int n) {
           i + 3 < n ? to_float(x[i + 3]) : 0};
 }
 
-// Σ x[i]² of rows, the same bits for everybody, as by 256 threads: each its groups of four, ascending; then
-// trees over lanes and warps. kThreads threads, 256 or a part of them, do the work of all. `sums` is shared
-// memory, to be synchronised; sum_of_warps() of a row is its sum.
-template <int kThreads, int kMaxRows, typename RowOf>
-__device__ inline void sums_of_squares(const RowOf& row_of, int n_rows, int n, float (*sums)[8]) {
-#pragma unroll
-  for (int row = 0; row < kMaxRows; ++row) {
-    if (row >= n_rows) break;
-    const auto* x = row_of(row);
-#pragma unroll
-    for (int thread = threadIdx.x; thread < 256; thread += kThreads) {
-      float sum = 0;
-#pragma unroll 4
-      for (int i = 4 * thread; i < n; i += 1024) {
-        const float4 v = load_4(x, i, n);
-        sum = fmaf(v.x, v.x, sum);
-        sum = fmaf(v.y, v.y, sum);
-        sum = fmaf(v.z, v.z, sum);
-        sum = fmaf(v.w, v.w, sum);
-      }
-      sum = warp_sum(sum);
-      if (thread % 32 == 0) sums[row][thread / 32] = sum;
-    }
-  }
+__device__ inline float sum_of_squares(const float4& v, float sum) {
+  return fmaf(v.w, v.w, fmaf(v.z, v.z, fmaf(v.y, v.y, fmaf(v.x, v.x, sum))));
 }
+
 __device__ inline float sum_of_warps(const float (&sums)[8]) {
   return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
+// Σ x[i]² of a row by 256 threads: each its groups of four, ascending; then trees over lanes and warps. The
+// same bits for everybody who does it so. `sums` is shared memory.
+template <typename T>
+__device__ inline float block_sum_of_squares(const T* x, int n, float (&sums)[8]) {
+  float sum = 0;
+#pragma unroll 4
+  for (int i = 4 * threadIdx.x; i < n; i += 1024) sum = sum_of_squares(load_4(x, i, n), sum);
+  sum = warp_sum(sum);
+  if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = sum;
+  __syncthreads();
+  return sum_of_warps(sums);
+}
 // The same of the few numbers of a head, by a warp.
 template <typename Load>
 __device__ inline float warp_sum_of_squares(int n, const Load& load) {
@@ -160,6 +151,19 @@ __device__ inline void bulk_copy(void* to, const void* from, uint32_t bytes, uin
       "l"(from),
       "r"(bytes),
       "r"(shared_address(barrier))
+      : "memory");
+}
+// The same of bytes that are read once: they shall not push what others want out of the second-level cache.
+__device__ inline void bulk_copy_once(void* to, const void* from, uint32_t bytes, uint64_t* barrier) {
+  uint64_t policy;
+  asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], "
+      "%4;" ::"r"(shared_address(to)),
+      "l"(from),
+      "r"(bytes),
+      "r"(shared_address(barrier)),
+      "l"(policy)
       : "memory");
 }
 // A box of the map (row_map): pieces of 64 columns from `piece` on, of all rows. What lies beyond the map is

@@ -8,14 +8,12 @@ namespace {
 
 template <typename Y, typename X>
 __global__ void __launch_bounds__(256) rms_norm_kernel(Y* out, const X* x, const float* w, float eps, int n) {
-  __shared__ float sums[1][8];
+  __shared__ float sums[8];
   pdl_trigger();
   pdl_wait();
   x += static_cast<int64_t>(blockIdx.x) * n;
   out += static_cast<int64_t>(blockIdx.x) * n;
-  sums_of_squares<256, 1>([&](int) { return x; }, 1, n, sums);
-  __syncthreads();
-  const float scale = rms_scale(sum_of_warps(sums[0]), n, eps);
+  const float scale = rms_scale(block_sum_of_squares(x, n, sums), n, eps);
   for (int i = threadIdx.x; i < n; i += 256) out[i] = from_float<Y>(w[i] * (to_float(x[i]) * scale));
 }
 

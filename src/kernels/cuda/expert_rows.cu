@@ -155,7 +155,7 @@ class Ring {
     uint8_t* const to = bytes_ + at_.stage * kStageBytes;
     if (lane == 0) {
       expect_bytes(full_ + at_.stage, static_cast<uint32_t>(n * kTileBytes + n_rows * n * kTile * 2));
-      bulk_copy(to, at_.weights + static_cast<int64_t>(at_.tile) * kTileBytes, static_cast<uint32_t>(n) * kTileBytes,
+      bulk_copy_once(to, at_.weights + static_cast<int64_t>(at_.tile) * kTileBytes, static_cast<uint32_t>(n) * kTileBytes,
                 full_ + at_.stage);
     }
     __syncwarp();

@@ -4,8 +4,8 @@
 // engine takes few at a time but wide ones. Weights do not depend on the kernel ahead, so the ring is
 // filled before the wait for it.
 //
-// Activations come through the ring too, or, where they are normed by the way, every block holds them
-// whole, having normed them itself.
+// Activations come through the ring too. Only a single row that is normed by the way each block holds whole,
+// having normed it itself: that costs less than a kernel before this one.
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/linear.cuh"
@@ -14,6 +14,7 @@ namespace qwen3::cuda {
 namespace {
 
 constexpr int kMaxStages = 8;
+constexpr int kMaxHeld = 6144;  // columns of a held row
 
 // kRows rows, kWarps pairs of tile and segment at a time, kStepTiles column tiles in a stage.
 template <int kRowsOf, int kWarpsOf>
@@ -30,12 +31,11 @@ template <typename P>
 struct Shared {
   float4 partial[P::kWarps][P::kRowTiles][32];
   uint64_t full[kMaxStages], empty[kMaxStages];
-  float sums[kMaxNormedRows][8];
+  float sums[8];
 };
 
 struct Shape {
   int n_stages, stage_bytes;
-  int held_row_bytes;  // between held rows
 };
 
 // What the warps of a block do at a time.
@@ -121,7 +121,7 @@ __device__ void copy_all(const LinearArgs& args, const CUtensorMap& rows, const 
     if (mine) {
       const int64_t tile = static_cast<int64_t>(place.tile) * (args.n_in / kTile) +
                            place.segment * item.segment_tiles + c.step * P::kStepTiles;
-      bulk_copy(ring + c.stage * shape.stage_bytes + lane * P::kWeightBytes,
+      bulk_copy_once(ring + c.stage * shape.stage_bytes + lane * P::kWeightBytes,
                 static_cast<const uint8_t*>(args.parts[place.part].weight) + tile * kTileBytes,
                 static_cast<uint32_t>(n) * kTileBytes, full + c.stage);
     }
@@ -173,24 +173,56 @@ __global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_c
     copy_all<P, kHeld>(args, rows, shape, ring, shared.full, shared.empty);
     return;
   }
+  // The norm's weight, meanwhile.
+  float4 norm_weight[kHeld ? 256 / kWorkers : 1][kMaxHeld / 1024];
+  if constexpr (kHeld) {
+#pragma unroll
+    for (int i = 0; i < 256 / kWorkers; ++i) {
+#pragma unroll
+      for (int j = 0; j < kMaxHeld / 1024; ++j) {
+        const int at = 4 * (threadIdx.x + i * kWorkers) + 1024 * j;
+        norm_weight[i][j] = at < args.n_in ? *reinterpret_cast<const float4*>(args.norm_weight + at) : float4{};
+      }
+    }
+  }
   pdl_wait();
 
   uint8_t* const held = ring + shape.n_stages * shape.stage_bytes;
   if constexpr (kHeld) {
-    const auto row_of = [&](int row) { return static_cast<const float*>(args.x.data) + row * args.x.stride; };
-    sums_of_squares<kWorkers, kMaxNormedRows>(row_of, args.n_rows, args.n_in, shared.sums);
+    // As block_sum_of_squares() and rms_norm have it; the row stays in registers meanwhile.
+    constexpr int kVirtual = 256 / kWorkers;
+    const auto* const x = static_cast<const float*>(args.x.data);
+    float4 v[kVirtual][kMaxHeld / 1024];
+#pragma unroll
+    for (int i = 0; i < kVirtual; ++i) {
+#pragma unroll
+      for (int j = 0; j < kMaxHeld / 1024; ++j) {
+        const int at = 4 * (threadIdx.x + i * kWorkers) + 1024 * j;
+        v[i][j] = at < args.n_in ? *reinterpret_cast<const float4*>(x + at) : float4{};
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kVirtual; ++i) {
+      float sum = 0;
+#pragma unroll
+      for (int j = 0; j < kMaxHeld / 1024; ++j) sum = sum_of_squares(v[i][j], sum);
+      sum = warp_sum(sum);
+      if (lane == 0) shared.sums[warp + i * P::kWarps] = sum;
+    }
     sync_some(1, kWorkers);
-    for (int row = 0; row < args.n_rows; ++row) {
-      auto* const to = reinterpret_cast<bf16*>(held + row * shape.held_row_bytes);
-      const float* x = row_of(row);
-      const float scale = rms_scale(sum_of_warps(shared.sums[row]), args.n_in, args.norm_eps);
-      for (int i = 4 * threadIdx.x; i < args.n_in; i += 4 * kWorkers) {
-        const float4 v = load_4(x, i, args.n_in), w = load_4(args.norm_weight, i, args.n_in);
-        const uint2 pair{pack_bf16(w.x * (v.x * scale), w.y * (v.y * scale)),
-                         pack_bf16(w.z * (v.z * scale), w.w * (v.w * scale))};
-        *reinterpret_cast<uint2*>(to + i) = pair;
+    const float scale = rms_scale(sum_of_warps(shared.sums), args.n_in, args.norm_eps);
+#pragma unroll
+    for (int i = 0; i < kVirtual; ++i) {
+#pragma unroll
+      for (int j = 0; j < kMaxHeld / 1024; ++j) {
+        const int at = 4 * (threadIdx.x + i * kWorkers) + 1024 * j;
+        if (at >= args.n_in) continue;
+        const float4& w = norm_weight[i][j];
+        const uint2 four{pack_bf16(w.x * (v[i][j].x * scale), w.y * (v[i][j].y * scale)),
+                         pack_bf16(w.z * (v[i][j].z * scale), w.w * (v[i][j].w * scale))};
+        *reinterpret_cast<uint2*>(held + 2 * at) = four;
         if (args.h.data != nullptr && blockIdx.x == 0) {
-          *reinterpret_cast<uint2*>(static_cast<bf16*>(args.h.data) + row * args.h.stride + i) = pair;
+          *reinterpret_cast<uint2*>(static_cast<bf16*>(args.h.data) + at) = four;
         }
       }
     }
@@ -205,23 +237,23 @@ __global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_c
     const Item item = item_at<P>(args, index);
     const Place place = place_of(args, item, warp);
     float sum[P::kRowTiles][4] = {};
-    // Held rows that do not exist: any row, for sums that nobody takes.
-    const int row = kHeld ? min(lane % 8, args.n_rows - 1) : lane % 8, exchange = kHeld ? 0 : row;
+    const int row = lane % 8;
     for (int first = 0; first < item.segment_tiles; first += P::kStepTiles) {
       barrier_wait(shared.full + stage, phase);
       const uint8_t* const from = ring + stage * shape.stage_bytes;
       const auto* const weights = reinterpret_cast<const uint4*>(from + warp * P::kWeightBytes) + lane;
       const uint8_t* const x =
-          kHeld ? held + row * shape.held_row_bytes + (place.segment * item.segment_tiles + first) * kTile * 2
+          kHeld ? held + (place.segment * item.segment_tiles + first) * kTile * 2
                 : from + P::kWarps * P::kWeightBytes + place.segment * P::kBoxBytes + row * 128;
       const int n = min(P::kStepTiles, item.segment_tiles - first);
       const auto multiply = [&](int k, bool both) {
         const uint4 a0 = weights[k * 32], a1 = both ? weights[k * 32 + 32] : uint4{};
 #pragma unroll
         for (int j = 0; j < P::kRowTiles; ++j) {
-          // Pieces of 64 columns, in each the rows, in each 8 parts of 16 bytes that are exchanged.
+          // Pieces of 64 columns, in each the rows, in each 8 parts of 16 bytes that are exchanged. A held row
+          // stands for all eight: nobody takes what the others come to.
           const uint8_t* at = kHeld ? x + k * kTile * 2 + lane / 8 * 16
-                                    : x + k / 4 * (P::kRows * 128) + j * 1024 + ((2 * (k % 4) + lane / 8) ^ exchange) * 16;
+                                    : x + k / 4 * (P::kRows * 128) + j * 1024 + ((2 * (k % 4) + lane / 8) ^ row) * 16;
           uint32_t b[4];
           load_matrices(b, at);
           mma(sum[j], a0, b[0], b[1]);
@@ -279,11 +311,11 @@ __global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_c
   }
 }
 
-constexpr int held_row_bytes(int n_in) { return (2 * n_in + 127) / 128 * 128 + 16; }
-
 template <typename P>
 constexpr int kFixedBytes = (static_cast<int>(sizeof(Shared<P>)) + 1023) / 1024 * 1024 + 1024;
 constexpr int kAllBytes = 228 * 1024;
+// Left to attention, which can then begin, or end, beside any of these.
+constexpr int kSparedBytes = 24 * 1024;
 
 // Weights that a multiprocessor streams, from which on it pays to have all of its memory, though the next
 // kernel cannot begin beside this one then.
@@ -313,14 +345,13 @@ void launch_plan(const LinearArgs& args, Stream stream) {
     bytes += int64_t{tiles} * (args.n_in / kTile) * kTileBytes;
   }
   Shape shape{.n_stages = 0,
-              .stage_bytes = P::kWarps * P::kWeightBytes + (kHeld ? 0 : most_segments * P::kBoxBytes),
-              .held_row_bytes = held_row_bytes(args.n_in)};
-  const int held_bytes = kHeld ? args.n_rows * shape.held_row_bytes : 0;
+              .stage_bytes = P::kWarps * P::kWeightBytes + (kHeld ? 0 : most_segments * P::kBoxBytes)};
+  const int held_bytes = kHeld ? 2 * args.n_in : 0;
   const auto fit = [&](int budget) {
     return min((budget - kFixedBytes<P> - held_bytes) / shape.stage_bytes, kMaxStages);
   };
   const bool deep = bytes / multiprocessors() > deep_bytes();
-  shape.n_stages = deep || fit(kAllBytes / 2) < 2 ? fit(kAllBytes) : fit(kAllBytes / 2);
+  shape.n_stages = deep || fit(kAllBytes / 2) < 2 ? fit(kAllBytes - kSparedBytes) : fit(kAllBytes / 2);
   const CUtensorMap map =
       kHeld ? CUtensorMap{} : row_map(args.x, args.n_rows, args.n_in, P::kRows, P::kStepTiles / 4);
   launch(few_rows_kernel<P, kHeld>, dim3(static_cast<unsigned>(min(multiprocessors(), n_items))), P::kThreads,
@@ -337,24 +368,20 @@ void launch_rows(const LinearArgs& args, Stream stream) {
 
 }  // namespace
 
-bool norms_by_the_way(int n_rows, int n_in) {
-  return n_rows <= kMaxNormedRows &&
-         kFixedBytes<Plan<8, 8>> + n_rows * held_row_bytes(n_in) + 2 * 8 * Plan<8, 8>::kWeightBytes <= kAllBytes;
-}
+bool norms_by_the_way(int n_rows, int n_in) { return n_rows == 1 && n_in <= kMaxHeld && n_in % 4 == 0; }
 
 void few_rows(const LinearArgs& args, Stream stream) {
-  if (args.norm_weight != nullptr) return launch_rows<8, true>(args, stream);
-  each_group(args, [&](const LinearArgs& some) {
-    if (some.n_rows <= 8) {
-      launch_rows<8, false>(some, stream);
-    } else if (some.n_rows <= 16) {
-      launch_rows<16, false>(some, stream);
-    } else if (some.n_rows <= 32) {
-      launch_rows<32, false>(some, stream);
-    } else {
-      launch_rows<64, false>(some, stream);
-    }
-  });
+  if (args.norm_weight != nullptr) {
+    launch_rows<8, true>(args, stream);
+  } else if (args.n_rows <= 8) {
+    launch_rows<8, false>(args, stream);
+  } else if (args.n_rows <= 16) {
+    launch_rows<16, false>(args, stream);
+  } else if (args.n_rows <= 32) {
+    launch_rows<32, false>(args, stream);
+  } else {
+    launch_rows<64, false>(args, stream);
+  }
 }
 
 }  // namespace qwen3::cuda

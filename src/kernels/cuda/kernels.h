@@ -53,7 +53,7 @@ struct LinearArgs {
   int n_in = 0;
   Rows x;  // bfloat16, or float32 with a norm
   Epilogue epilogue = Epilogue::store;
-  // h = rms_norm(x) first, for at most 8 rows (kMaxNormedRows); `h`, if given, takes it.
+  // h = rms_norm(x) first, of a single row (norms_by_the_way()); `h`, if given, takes it.
   const float* norm_weight = nullptr;
   float norm_eps = 0;
   Rows h;
@@ -61,8 +61,9 @@ struct LinearArgs {
 };
 
 constexpr int kMaxNormedRows = 8;
-// Up to here silu_mul goes with the product; of experts, up to kMaxNormedRows.
+// Up to here silu_mul goes with the product.
 constexpr int kMaxPairedRows = 64;
+constexpr int kMaxPairedExpertRows = 8;
 bool norms_by_the_way(int n_rows, int n_in);
 
 void linear(const LinearArgs& args, Stream stream);
@@ -188,6 +189,20 @@ void attention(const AttentionArgs& args, const QkNormRopeArgs* fused, Stream st
 // Of one sequence [n_heads, n_rows, kv_len], for those who look.
 void attention_probs(
     float* probs, const AttentionArgs& args, int sequence, int n_rows, int kv_len, Stream stream);
+
+// ---- sampling
+constexpr int kMaxListed = 512;
+struct ScanResult {
+  int32_t finite, n_listed;  // more than kMaxListed: not listed
+  float threshold;
+  int32_t unused;
+  float values[kMaxListed];
+  int32_t ids[kMaxListed];
+};
+// `column_max` takes scan_columns() floats a row.
+int64_t scan_columns(int64_t n_real);
+void scan_rows(ScanResult* results, float* column_max, const float* logits, int n_rows, int vocab_size, int n_real,
+               int k, Stream stream);
 
 // ---- experts
 void route_top_k(float* weights,

@@ -40,7 +40,7 @@ CUtensorMap row_map(const Rows& x, int n_rows, int n_in, int box_rows, int n_pie
 void linear(const LinearArgs& args, Stream stream) {
   if (args.experts.offsets != nullptr) {
     // As long as experts have few rows each.
-    if (args.n_rows <= kMaxNormedRows) {
+    if (args.n_rows <= kMaxPairedExpertRows) {
       expert_rows(args, stream);
     } else {
       gemm(args, stream);
