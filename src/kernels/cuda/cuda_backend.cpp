@@ -493,8 +493,7 @@ class CudaBackend final : public Backend {
                 const Norm& norm,
                 const Linear& gate_proj,
                 const Linear& up_proj) override {
-    if (observer() != nullptr || x.dim(0) > kMaxPairedRows || !in_fragments(gate_proj.weight) ||
-        !in_fragments(up_proj.weight)) {
+    if (observer() != nullptr || !in_fragments(gate_proj.weight) || !in_fragments(up_proj.weight)) {
       return Backend::norm_mlp(gate, up, h, x, norm, gate_proj, up_proj);
     }
     normed_products({gate, up}, h, x, norm, {&gate_proj, &up_proj}, Epilogue::silu_mul);
@@ -518,8 +517,8 @@ class CudaBackend final : public Backend {
             const Norm& norm,
             const Linear& lm_head) override {
     const int64_t n = batch.logit_rows.dim(0);
-    if (observer() != nullptr || n > kMaxPairedRows || batch.hidden_rows.dim(0) > 0 ||
-        !lm_head.weight || !in_fragments(lm_head.weight)) {
+    if (observer() != nullptr || batch.hidden_rows.dim(0) > 0 || !lm_head.weight ||
+        !in_fragments(lm_head.weight)) {
       return Backend::head(logits, normed, x, batch, norm, lm_head);
     }
     // Nobody asks for `normed` itself: the product norms its rows by the way.

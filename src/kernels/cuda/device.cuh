@@ -166,15 +166,15 @@ __device__ inline void bulk_copy_once(void* to, const void* from, uint32_t bytes
       "l"(policy)
       : "memory");
 }
-// A box of the map (row_map): pieces of 64 columns from `piece` on, of all rows. What lies beyond the map is
-// zero.
-__device__ inline void box_copy(void* to, const CUtensorMap& map, int piece, uint64_t* barrier) {
+// A box of the map (row_map): pieces of 64 columns from `piece` on, of the rows from `row` on. What lies beyond
+// the map is zero.
+__device__ inline void box_copy(void* to, const CUtensorMap& map, int row, int piece, uint64_t* barrier) {
   asm volatile(
       "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], "
       "[%5];" ::"r"(shared_address(to)),
       "l"(&map),
       "r"(0),
-      "r"(0),
+      "r"(row),
       "r"(piece),
       "r"(shared_address(barrier))
       : "memory");

@@ -130,7 +130,7 @@ __device__ void copy_all(const LinearArgs& args, const CUtensorMap& rows, const 
     if (kHeld || lane >= item.n_segments) return;
     const int tile = lane * item.segment_tiles + c.step * P::kStepTiles;
     box_copy(ring + c.stage * shape.stage_bytes + P::kWarps * P::kWeightBytes + lane * P::kBoxBytes, rows,
-             tile / 4, full + c.stage);
+             0, tile / 4, full + c.stage);
   };
 
   Cursor weights{static_cast<int>(blockIdx.x), 0, 0, 0}, activations = weights;

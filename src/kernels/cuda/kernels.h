@@ -60,10 +60,7 @@ struct LinearArgs {
   ExpertRows experts;  // offsets: if there are experts
 };
 
-constexpr int kMaxNormedRows = 8;
-// Up to here silu_mul goes with the product.
-constexpr int kMaxPairedRows = 64;
-constexpr int kMaxPairedExpertRows = 8;
+constexpr int kMaxPairedExpertRows = 8;  // silu_mul goes with the product of experts up to here
 bool norms_by_the_way(int n_rows, int n_in);
 
 void linear(const LinearArgs& args, Stream stream);

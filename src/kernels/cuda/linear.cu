@@ -45,10 +45,10 @@ void linear(const LinearArgs& args, Stream stream) {
     } else {
       gemm(args, stream);
     }
-  } else if (args.n_rows <= kMaxPairedRows) {
+  } else if (args.n_rows <= kMaxFewRows) {
     few_rows(args, stream);
   } else {
-    gemm(args, stream);
+    many_rows(args, stream);
   }
 }
 

@@ -8,8 +8,12 @@ namespace qwen3::cuda {
 
 // Of experts with few rows each, eight at a time.
 void expert_rows(const LinearArgs& args, Stream stream);
-// Of up to 64 rows; and of any number of rows, of experts too. Only few_rows() takes a norm and a pair.
+constexpr int kMaxFewRows = 64;
+// Of up to 64 rows, which alone takes a norm.
 void few_rows(const LinearArgs& args, Stream stream);
+// Of any number of rows.
+void many_rows(const LinearArgs& args, Stream stream);
+// Of experts with any number of rows, no pair.
 void gemm(const LinearArgs& args, Stream stream);
 
 // Rows for the copy engine: boxes of `n_pieces` pieces of 64 columns, in each all of `box_rows` rows, in each
