@@ -196,11 +196,13 @@ struct DecodeShared {
 };
 
 template <int kHeadDim, bool kFused>
-__global__ void __launch_bounds__(128, 2) decode_units(const __grid_constant__ AttentionArgs args,
+__global__ void __launch_bounds__(128, 4) decode_units(const __grid_constant__ AttentionArgs args,
                                                     const __grid_constant__ QkNormRopeArgs norm_rope) {
   constexpr int kBlocks32 = kHeadDim / 32, kTiles16 = kHeadDim / 16;
   constexpr int kTilesOfWarp = (kTiles16 + 3) / 4;
+  constexpr int kGroupBytes = kKeyGroup * kHeadDim * 2;
   __shared__ DecodeShared<kHeadDim> shared;
+  extern __shared__ __align__(128) uint8_t values[];  // of the unit: what registers cannot hold beside keys
   pdl_trigger();
   pdl_wait();
 
@@ -239,7 +241,6 @@ __global__ void __launch_bounds__(128, 2) decode_units(const __grid_constant__ A
   const int n_hidden = max(0, first_key - first);           // of them, before the window
 
   uint4 k_bits[2][2][kBlocks32];  // of this warp's 32 keys
-  uint4 v_bits[kUnitGroups][kTilesOfWarp];  // of this warp's dimensions
   const auto load_keys = [&](int i) {
     const int which = 2 * warp + i;
     const int64_t at = __shfl_sync(kAllLanes, offset, which);
@@ -249,19 +250,17 @@ __global__ void __launch_bounds__(128, 2) decode_units(const __grid_constant__ A
       k_bits[i][j / kBlocks32][j % kBlocks32] = which * kKeyGroup < n_valid ? from[j * 32 + lane] : uint4{};
     }
   };
-  const auto load_values = [&](int i) {
+  const auto copy_values = [&](int i) {
     const int64_t at = __shfl_sync(kAllLanes, offset, i);
-    const auto* from = reinterpret_cast<const uint4*>(static_cast<const bf16*>(kv.v) + at);
-#pragma unroll
-    for (int j = 0; j < kTilesOfWarp; ++j) {
-      const int tile = warp + 4 * j;
-      v_bits[i][j] = i * kKeyGroup < n_valid && tile < kTiles16 ? from[tile * 32 + lane] : uint4{};
-    }
+    if (i * kKeyGroup >= n_valid) return;
+    const auto* from = reinterpret_cast<const uint8_t*>(static_cast<const bf16*>(kv.v) + at);
+    for (int b = threadIdx.x * 16; b < kGroupBytes; b += 128 * 16) copy_16(values + i * kGroupBytes + b, from + b);
   };
 #pragma unroll
   for (int i = 0; i < 2; ++i) load_keys(i);
 #pragma unroll
-  for (int i = 0; i < kUnitGroups; ++i) load_values(i);
+  for (int i = 0; i < kUnitGroups; ++i) copy_values(i);
+  copy_commit();
 
   bf16* const q = static_cast<bf16*>(args.q) + (static_cast<int64_t>(row) * args.n_heads + kv_head * group) * head_dim;
   for (int i = threadIdx.x; i < 16 * (kHeadDim + 8); i += 128) shared.q[0][i] = from_float<bf16>(0.0f);
@@ -302,16 +301,16 @@ __global__ void __launch_bounds__(128, 2) decode_units(const __grid_constant__ A
     __threadfence_block();
     __syncthreads();
     if (newest) {
-      // What was read of its group is of yesterday.
+      // What was read of its group is of yesterday. (Copies of the same place: the first must be over.)
+      copy_wait<0>();
+      __syncthreads();
       const int its = (n_valid - 1) / kKeyGroup;
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         if (2 * warp + i == its) load_keys(i);
       }
-#pragma unroll
-      for (int i = 0; i < kUnitGroups; ++i) {
-        if (i == its) load_values(i);
-      }
+      copy_values(its);
+      copy_commit();
     }
   } else {
     for (int i = threadIdx.x; i < group * head_dim; i += 128) shared.q[i / head_dim][i % head_dim] = q[i];
@@ -375,6 +374,7 @@ __global__ void __launch_bounds__(128, 2) decode_units(const __grid_constant__ A
                                     pack_bf16(s[2 * i + 1][0], s[2 * i + 1][1]),
                                     pack_bf16(s[2 * i + 1][2], s[2 * i + 1][3])};
   }
+  copy_wait<0>();
   __syncthreads();
 
   float o[kTilesOfWarp][2][4] = {};
@@ -385,7 +385,9 @@ __global__ void __launch_bounds__(128, 2) decode_units(const __grid_constant__ A
     const int key = i * kKeyGroup + 2 * c;
 #pragma unroll
     for (int j = 0; j < kTilesOfWarp; ++j) {
-      uint4 v = v_bits[i][j];
+      const int tile = warp + 4 * j;
+      if (tile >= kTiles16) break;
+      uint4 v = *reinterpret_cast<const uint4*>(values + i * kGroupBytes + tile * 512 + lane * 16);
       v.x = mask_keys(v.x, key, n_valid);
       v.y = mask_keys(v.y, key + 8, n_valid);
       v.z = mask_keys(v.z, key, n_valid);
@@ -431,7 +433,7 @@ __global__ void __launch_bounds__(128, 2) decode_units(const __grid_constant__ A
   const int64_t size = static_cast<int64_t>(batch.max_units) * group * (kHeadDim + 2);
   float* const partials = static_cast<float*>(args.partials) + place * size;
   auto* const heads = reinterpret_cast<Partial*>(partials);
-  float* const values = partials + static_cast<int64_t>(batch.max_units) * group * 2;
+  float* const outputs = partials + static_cast<int64_t>(batch.max_units) * group * 2;
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     const int h = g + 8 * r;
@@ -442,7 +444,7 @@ __global__ void __launch_bounds__(128, 2) decode_units(const __grid_constant__ A
       const int tile = warp + 4 * (j / 2);
       if (tile >= kTiles16) continue;
       const int d = tile * 16 + j % 2 * 8 + 2 * c;
-      float* const to = values + (static_cast<int64_t>(unit) * group + h) * kHeadDim + d;
+      float* const to = outputs + (static_cast<int64_t>(unit) * group + h) * kHeadDim + d;
       to[0] = o[j / 2][j % 2][2 * r];
       to[1] = o[j / 2][j % 2][2 * r + 1];
     }
@@ -467,7 +469,7 @@ __global__ void __launch_bounds__(128, 2) decode_units(const __grid_constant__ A
       merge_scales(M, head.x, next, a, b);
       M = next;
       L = merge(L, a, head.y, b);
-      O = merge(O, a, __ldcg(values + (static_cast<int64_t>(u) * group + h) * kHeadDim + d), b);
+      O = merge(O, a, __ldcg(outputs + (static_cast<int64_t>(u) * group + h) * kHeadDim + d), b);
     }
     out[at] = from_float<bf16>(O * (1.0f / L));
   }
@@ -708,10 +710,11 @@ void launch_attention(const AttentionArgs& args, const QkNormRopeArgs* fused, St
   const auto n_kv_heads = static_cast<unsigned>(args.kv.n_kv_heads);
   if (b.n_singles > 0) {
     const dim3 grid(static_cast<unsigned>(b.n_singles), n_kv_heads, static_cast<unsigned>(b.max_units));
+    constexpr int kBytes = kAttentionUnit * kHeadDim * 2;
     if (fused != nullptr) {
-      launch(decode_units<kHeadDim, true>, grid, 128, 0, stream, args, *fused);
+      launch(decode_units<kHeadDim, true>, grid, 128, kBytes, stream, args, *fused);
     } else {
-      launch(decode_units<kHeadDim, false>, grid, 128, 0, stream, args, QkNormRopeArgs{});
+      launch(decode_units<kHeadDim, false>, grid, 128, kBytes, stream, args, QkNormRopeArgs{});
     }
   }
   if (args.n_tiles > 0) {

@@ -35,45 +35,40 @@ struct Shared {
 };
 
 struct Shape {
-  int n_stages, stage_bytes;
+  int n_stages, stage_bytes, tiles_of_block;
 };
 
-// What the warps of a block do at a time.
-struct Item {
-  int part = 0, first_tile = 0, n_segments = 1;
-  int segment_tiles = 0;
-};
-
-template <typename P>
-__device__ int tiles_per_item(const LinearArgs& args, int part) {
-  const int tiles = P::kWarps / args.parts[part].n_segments;
-  return args.epilogue == Epilogue::silu_mul ? tiles / 2 : tiles;
-}
+// Tiles (of a pair: pairs of tiles) of all parts in one row, which blocks share out evenly.
 __device__ int tiles_of(const LinearPart& part) { return (part.n_out + kTile - 1) / kTile; }
-
-template <typename P>
-__device__ int count_items(const LinearArgs& args) {
-  int n = 0;
-#pragma unroll
-  for (int p = 0; p < 3; ++p) {
-    if (p >= (args.epilogue == Epilogue::silu_mul ? 1 : args.n_parts)) break;
-    n += (tiles_of(args.parts[p]) + tiles_per_item<P>(args, p) - 1) / tiles_per_item<P>(args, p);
+__device__ int count_tiles(const LinearArgs& args) {
+  int n = tiles_of(args.parts[0]);
+  if (args.epilogue != Epilogue::silu_mul) {
+    if (args.n_parts > 1) n += tiles_of(args.parts[1]);
+    if (args.n_parts > 2) n += tiles_of(args.parts[2]);
   }
   return n;
 }
 
+// What the warps of a block do at a time: some tiles of a part.
+struct Item {
+  int part, first_tile, n_tiles, n_segments;
+  int segment_tiles;  // column tiles
+};
+
 template <typename P>
-__device__ Item item_at(const LinearArgs& args, int index) {
-  Item item;
-#pragma unroll
-  for (int p = 0; p < 3; ++p) {
-    const int per_item = tiles_per_item<P>(args, p), n = (tiles_of(args.parts[p]) + per_item - 1) / per_item;
-    item.part = p;
-    item.first_tile = index * per_item;
-    item.n_segments = args.parts[p].n_segments;
-    if (index < n || p + 1 >= args.n_parts || args.epilogue == Epilogue::silu_mul) break;
-    index -= n;
+__device__ Item item_at(const LinearArgs& args, int tile, int end) {
+  Item item{};
+  const bool pair = args.epilogue == Epilogue::silu_mul;
+  int left = end - tile;
+  if (!pair) {
+    for (; item.part + 1 < args.n_parts && tile >= tiles_of(args.parts[item.part]); ++item.part) {
+      tile -= tiles_of(args.parts[item.part]);
+    }
   }
+  left = min(left, tiles_of(args.parts[item.part]) - tile);
+  item.first_tile = tile;
+  item.n_segments = args.parts[item.part].n_segments;
+  item.n_tiles = min(left, P::kWarps / item.n_segments / (pair ? 2 : 1));
   item.segment_tiles = args.n_in / kTile / item.n_segments;
   return item;
 }
@@ -87,16 +82,17 @@ __device__ Place place_of(const LinearArgs& args, const Item& item, int warp) {
   const int t = warp / item.n_segments;
   const bool pair = args.epilogue == Epilogue::silu_mul;
   const int part = pair ? t % 2 : item.part, tile = item.first_tile + (pair ? t / 2 : t);
-  return {part, tile, warp % item.n_segments, tile < tiles_of(args.parts[part])};
+  return {part, tile, warp % item.n_segments, tile < item.first_tile + item.n_tiles};
 }
 
 // The copying warp.
 template <typename P, bool kHeld>
 __device__ void copy_all(const LinearArgs& args, const CUtensorMap& rows, const Shape& shape, uint8_t* ring,
                          uint64_t* full, uint64_t* empty) {
-  const int lane = threadIdx.x % 32, n_items = count_items<P>(args);
+  const int lane = threadIdx.x % 32;
+  const int end = min(count_tiles(args), static_cast<int>(blockIdx.x + 1) * shape.tiles_of_block);
   struct Cursor {
-    int index, step, stage, turn;  // item, step of it, stage, and how often the ring was full
+    int tile, step, stage, turn;  // first tile of the item, step of it, stage, how often the ring was full
   };
   const auto next = [&](Cursor& c, const Item& item) {
     if (++c.stage == shape.n_stages) {
@@ -105,7 +101,7 @@ __device__ void copy_all(const LinearArgs& args, const CUtensorMap& rows, const 
     }
     if (++c.step * P::kStepTiles >= item.segment_tiles) {
       c.step = 0;
-      c.index += gridDim.x;
+      c.tile += item.n_tiles;
     }
   };
   const auto copy_weights = [&](const Cursor& c, const Item& item) {
@@ -133,20 +129,20 @@ __device__ void copy_all(const LinearArgs& args, const CUtensorMap& rows, const 
              0, tile / 4, full + c.stage);
   };
 
-  Cursor weights{static_cast<int>(blockIdx.x), 0, 0, 0}, activations = weights;
-  while (weights.index < n_items && weights.turn == 0) {
-    const Item item = item_at<P>(args, weights.index);
+  Cursor weights{static_cast<int>(blockIdx.x) * shape.tiles_of_block, 0, 0, 0}, activations = weights;
+  while (weights.tile < end && weights.turn == 0) {
+    const Item item = item_at<P>(args, weights.tile, end);
     copy_weights(weights, item);
     next(weights, item);
   }
   pdl_wait();
-  while (activations.index < n_items && activations.turn == 0) {
-    const Item item = item_at<P>(args, activations.index);
+  while (activations.tile < end && activations.turn == 0) {
+    const Item item = item_at<P>(args, activations.tile, end);
     copy_rows(activations, item);
     next(activations, item);
   }
-  while (weights.index < n_items) {
-    const Item item = item_at<P>(args, weights.index);
+  while (weights.tile < end) {
+    const Item item = item_at<P>(args, weights.tile, end);
     barrier_wait(empty + weights.stage, static_cast<uint32_t>(weights.turn - 1) & 1);
     copy_weights(weights, item);
     copy_rows(weights, item);
@@ -229,12 +225,13 @@ __global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_c
     sync_some(1, kWorkers);
   }
 
-  const int n_items = count_items<P>(args);
+  const int end = min(count_tiles(args), static_cast<int>(blockIdx.x + 1) * shape.tiles_of_block);
   const bool pair = args.epilogue == Epilogue::silu_mul;
   int stage = 0;
   uint32_t phase = 0;
-  for (int index = blockIdx.x; index < n_items; index += gridDim.x) {
-    const Item item = item_at<P>(args, index);
+  Item item{};
+  for (int tile = blockIdx.x * shape.tiles_of_block; tile < end; tile += item.n_tiles) {
+    item = item_at<P>(args, tile, end);
     const Place place = place_of(args, item, warp);
     float sum[P::kRowTiles][4] = {};
     const int row = lane % 8;
@@ -315,7 +312,7 @@ template <typename P>
 constexpr int kFixedBytes = (static_cast<int>(sizeof(Shared<P>)) + 1023) / 1024 * 1024 + 1024;
 constexpr int kAllBytes = 228 * 1024;
 // Left to attention, which can then begin, or end, beside any of these.
-constexpr int kSparedBytes = 24 * 1024;
+constexpr int kSparedBytes = 48 * 1024;
 
 // Weights that a multiprocessor streams, from which on it pays to have all of its memory, though the next
 // kernel cannot begin beside this one then.
@@ -335,17 +332,15 @@ void launch_plan(const LinearArgs& args, Stream stream) {
   }();
   static_cast<void>(once);
   const bool pair = args.epilogue == Epilogue::silu_mul;
-  int n_items = 0, most_segments = 1;
-  int64_t bytes = 0;
+  int n_tiles = 0, most_segments = 1;
   for (int p = 0; p < args.n_parts; ++p) {
-    const int tiles = (args.parts[p].n_out + kTile - 1) / kTile;
-    const int per_item = P::kWarps / args.parts[p].n_segments / (pair ? 2 : 1);
-    if (!pair || p == 0) n_items += (tiles + per_item - 1) / per_item;
+    if (!pair || p == 0) n_tiles += (args.parts[p].n_out + kTile - 1) / kTile;
     most_segments = max(most_segments, args.parts[p].n_segments);
-    bytes += int64_t{tiles} * (args.n_in / kTile) * kTileBytes;
   }
+  const int64_t bytes = int64_t{n_tiles} * (pair ? 2 : 1) * (args.n_in / kTile) * kTileBytes;
   Shape shape{.n_stages = 0,
-              .stage_bytes = P::kWarps * P::kWeightBytes + (kHeld ? 0 : most_segments * P::kBoxBytes)};
+              .stage_bytes = P::kWarps * P::kWeightBytes + (kHeld ? 0 : most_segments * P::kBoxBytes),
+              .tiles_of_block = (n_tiles + multiprocessors() - 1) / multiprocessors()};
   const int held_bytes = kHeld ? 2 * args.n_in : 0;
   const auto fit = [&](int budget) {
     return min((budget - kFixedBytes<P> - held_bytes) / shape.stage_bytes, kMaxStages);
@@ -354,7 +349,7 @@ void launch_plan(const LinearArgs& args, Stream stream) {
   shape.n_stages = deep || fit(kAllBytes / 2) < 2 ? fit(kAllBytes - kSparedBytes) : fit(kAllBytes / 2);
   const CUtensorMap map =
       kHeld ? CUtensorMap{} : row_map(args.x, args.n_rows, args.n_in, P::kRows, P::kStepTiles / 4);
-  launch(few_rows_kernel<P, kHeld>, dim3(static_cast<unsigned>(min(multiprocessors(), n_items))), P::kThreads,
+  launch(few_rows_kernel<P, kHeld>, dim3(static_cast<unsigned>((n_tiles + shape.tiles_of_block - 1) / shape.tiles_of_block)), P::kThreads,
          static_cast<size_t>(shape.n_stages * shape.stage_bytes + held_bytes), stream, args, map, shape);
 }
 

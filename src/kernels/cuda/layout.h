@@ -35,12 +35,12 @@ QWEN3_HD constexpr int64_t ceil_div_of(int64_t a, int64_t b) { return (a + b - 1
 QWEN3_HD constexpr int64_t row_tiles(int64_t n_out) { return ceil_div_of(n_out, kTile); }
 QWEN3_HD constexpr int64_t column_tiles(int64_t n_in) { return n_in / kTile; }
 
-// Enough pieces that 132 multiprocessors have work with a single row of activations, none shorter than 256
-// columns, all of them multiples of 64.
+// One, where 132 multiprocessors have work enough with a single row of activations; else up to four, none
+// shorter than 256 columns, all of them multiples of 64. With many rows each segment costs registers or time.
 QWEN3_HD constexpr int n_segments(int64_t n_out, int64_t n_in) {
   const int64_t tiles = column_tiles(n_in);
   int s = 1;
-  while (s < 4 && row_tiles(n_out) * s < 512 && tiles % (8 * s) == 0 && tiles / (2 * s) >= 16)
+  while (s < 4 && row_tiles(n_out) * s < 256 && tiles % (8 * s) == 0 && tiles / (2 * s) >= 16)
     s *= 2;
   return s;
 }
