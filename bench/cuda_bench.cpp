@@ -1,7 +1,8 @@
 // What a step of a model costs on the card, operation by operation: each fused operation of all layers in
 // one recorded step by itself, then the whole step. Weights are random, each layer has its own.
 //
-//   cuda_bench CONFIG_DIR [rows] [context]
+//   cuda_bench CONFIG_DIR [rows] [context]       rows: sequences that decode, each with that context
+//   cuda_bench CONFIG_DIR tokens prefill         one sequence that begins
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -25,7 +26,7 @@ using Clock = std::chrono::steady_clock;
 
 class Bench {
  public:
-  Bench(const HfConfig& config, int64_t n_rows, int64_t context)
+  Bench(const HfConfig& config, int64_t n_rows, int64_t context, bool prefill)
       : c_(config), n_(n_rows), context_(context), backend_(make_cuda_backend()) {
     std::mt19937 random(1);
     bits_.resize(size_t{1} << 24);
@@ -52,7 +53,7 @@ class Bench {
         l.up = weight(c_.intermediate_size, c_.hidden_size);
         l.down = weight(c_.hidden_size, c_.intermediate_size);
       }
-      const int64_t blocks = n_ * n_blocks();
+      const int64_t blocks = (prefill ? 1 : n_) * n_blocks();
       const int64_t bytes =
           backend_->kv_bytes(DType::bf16, blocks, kBlock, c_.num_key_value_heads, c_.head_dim);
       const Shape shape = {blocks, kBlock, c_.num_key_value_heads, c_.head_dim};
@@ -87,14 +88,18 @@ class Bench {
 
     for (int64_t s = 0; s < n_; ++s) {
       ids_.push_back(static_cast<int32_t>(s));
-      positions_.push_back(static_cast<int32_t>(context_ - 1));
-      for (int64_t b = 0; b < n_blocks(); ++b)
-        tables_.push_back(static_cast<int32_t>(s * n_blocks() + b));
-      slots_.push_back(s * n_blocks() * kBlock + context_ - 1);
-      starts_.push_back(static_cast<int32_t>(s));
-      lens_.push_back(static_cast<int32_t>(context_));
+      positions_.push_back(static_cast<int32_t>(prefill ? s : context_ - 1));
+      slots_.push_back(prefill ? s : s * n_blocks() * kBlock + context_ - 1);
+      if (!prefill || s == 0) {
+        starts_.push_back(static_cast<int32_t>(s));
+        lens_.push_back(static_cast<int32_t>(context_));
+        for (int64_t b = 0; b < n_blocks(); ++b)
+          tables_.push_back(static_cast<int32_t>(s * n_blocks() + b));
+      }
     }
     starts_.push_back(static_cast<int32_t>(n_));
+    logit_rows_ = ids_;
+    if (prefill) logit_rows_ = {static_cast<int32_t>(n_ - 1)};
   }
 
   void run() {
@@ -139,8 +144,14 @@ class Bench {
            n_layers * layers_[0].down.weight.bytes(),
            [&](const BoundBatch&, const Layer& l) { backend_->linear_add(x_, gate_, l.down); });
     }
-    const double head =
-        time([&](const BoundBatch& b) { backend_->head(logits_, normed_, x_, b, norm_, head_); });
+    const double head = time([&](const BoundBatch& b) {
+      backend_->head(logits_.rows(0, b.logit_rows.dim(0)),
+                     normed_.rows(0, b.logit_rows.dim(0)),
+                     x_,
+                     b,
+                     norm_,
+                     head_);
+    });
     std::printf("%-12s %9.2f us         %7.1f GB/s\n",
                 "head",
                 head,
@@ -158,7 +169,12 @@ class Bench {
           backend_->linear_add(x_, gate_, l.down);
         }
       }
-      backend_->head(logits_, normed_, x_, b, norm_, head_);
+      backend_->head(logits_.rows(0, b.logit_rows.dim(0)),
+                     normed_.rows(0, b.logit_rows.dim(0)),
+                     x_,
+                     b,
+                     norm_,
+                     head_);
     });
     std::printf(
         "sum          %9.2f us\nstep         %9.2f us         %7.1f GB/s of weights and keys\n",
@@ -196,7 +212,8 @@ class Bench {
     }
     HostBuffer buffer;
     const auto begin = Clock::now();
-    for (int i = 0; i < 20; ++i) backend_->to_host(logits_, buffer);
+    for (int i = 0; i < 20; ++i)
+      backend_->to_host(logits_.rows(0, static_cast<int64_t>(logit_rows_.size())), buffer);
     std::printf("logits to the host %.1f us\n",
                 std::chrono::duration<double, std::micro>(Clock::now() - begin).count() / 20);
   }
@@ -280,7 +297,7 @@ class Bench {
                       .kv_lens = lens_,
                       .block_tables = tables_,
                       .max_blocks_per_seq = n_blocks(),
-                      .logit_rows = ids_};
+                      .logit_rows = logit_rows_};
     ++n_bodies_;
     const auto once = [&] {
       const BoundBatch bound = backend_->bind(batch, Backend::Watched::no);
@@ -311,7 +328,7 @@ class Bench {
   Routing routing_;
   Norm norm_;
   int64_t weight_bytes_ = 0, kv_bytes_ = 0;
-  std::vector<int32_t> ids_, positions_, starts_, lens_, tables_;
+  std::vector<int32_t> ids_, logit_rows_, positions_, starts_, lens_, tables_;
   std::vector<int64_t> slots_;
   int64_t n_bodies_ = 0;
 };
@@ -322,8 +339,10 @@ class Bench {
 int main(int argc, char** argv) {
   try {
     const qwen3::HfConfig config = qwen3::open_config(argc > 1 ? argv[1] : ".");
-    qwen3::Bench(config, argc > 2 ? std::atoi(argv[2]) : 1, argc > 3 ? std::atoi(argv[3]) : 512)
-        .run();
+    const int64_t rows = argc > 2 ? std::atoi(argv[2]) : 1;
+    const bool prefill = argc > 3 && std::string(argv[3]) == "prefill";
+    const int64_t context = prefill ? rows : argc > 3 ? std::atoi(argv[3]) : 512;
+    qwen3::Bench(config, rows, context, prefill).run();
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s\n", e.what());
     return 1;

@@ -87,68 +87,129 @@ __device__ Place place_of(const LinearArgs& args, const Item& item, int warp) {
 
 // The copying warp.
 template <typename P, bool kHeld>
-__device__ void copy_all(const LinearArgs& args, const CUtensorMap& rows, const Shape& shape, uint8_t* ring,
-                         uint64_t* full, uint64_t* empty) {
-  const int lane = threadIdx.x % 32;
-  const int end = min(count_tiles(args), static_cast<int>(blockIdx.x + 1) * shape.tiles_of_block);
+class Copier {
+ public:
+  __device__ Copier(const LinearArgs& args, const CUtensorMap& rows, const Shape& shape, uint8_t* ring, uint64_t* full,
+                    uint64_t* empty, int first_tile, int end)
+      : args_(args), rows_(rows), shape_(shape), ring_(ring), full_(full), empty_(empty), end_(end) {
+    weights_.tile = activations_.tile = first_tile;
+  }
+
+  __device__ void run() {
+    enter(weights_);
+    enter(activations_);
+    while (weights_.tile < end_ && weights_.turn == 0) {
+      copy_weights();
+      advance(weights_);
+    }
+    pdl_wait();
+    while (activations_.tile < end_ && activations_.turn == 0) {
+      copy_rows(activations_);
+      advance(activations_);
+    }
+    while (weights_.tile < end_) {
+      barrier_wait(empty_ + weights_.stage, static_cast<uint32_t>(weights_.turn - 1) & 1);
+      copy_weights();
+      copy_rows(weights_);
+      advance(weights_);
+    }
+  }
+
+ private:
+  // A place in the block's stream of stages. What an item decides is found once for all its stages.
   struct Cursor {
-    int tile, step, stage, turn;  // first tile of the item, step of it, stage, how often the ring was full
+    int tile = 0;                   // the first of the item
+    int left = 0;                   // column tiles of a segment
+    int stage = 0, turn = 0;        // how often the ring was full
+    int n_tiles = 0, n_copies = 0;  // of the item
+    bool copies = false;            // whether this lane has weights, from
+    const uint8_t* from = nullptr;
+    bool has_rows = false;  // or rows of a segment, from this piece of 64 columns
+    int piece = 0, n_segments = 1;
   };
-  const auto next = [&](Cursor& c, const Item& item) {
-    if (++c.stage == shape.n_stages) {
+
+  __device__ void enter(Cursor& c) {
+    const Item item = item_at<P>(args_, c.tile, end_);
+    const int lane = threadIdx.x % 32;
+    const Place place = place_of(args_, item, lane < P::kWarps ? lane : 0);
+    c.left = item.segment_tiles;
+    c.n_tiles = item.n_tiles;
+    c.copies = lane < P::kWarps && place.exists;
+    c.n_copies = __popc(__ballot_sync(kAllLanes, c.copies));
+    c.from = static_cast<const uint8_t*>(args_.parts[place.part].weight) +
+             (static_cast<int64_t>(place.tile) * (args_.n_in / kTile) + place.segment * item.segment_tiles) * kTileBytes;
+    c.n_segments = item.n_segments;
+    c.has_rows = !kHeld && lane < item.n_segments;
+    c.piece = lane * item.segment_tiles / 4;
+  }
+  __device__ void advance(Cursor& c) {
+    if (++c.stage == shape_.n_stages) {
       c.stage = 0;
       ++c.turn;
     }
-    if (++c.step * P::kStepTiles >= item.segment_tiles) {
-      c.step = 0;
-      c.tile += item.n_tiles;
-    }
-  };
-  const auto copy_weights = [&](const Cursor& c, const Item& item) {
-    const int n = min(P::kStepTiles, item.segment_tiles - c.step * P::kStepTiles);
-    const Place place = lane < P::kWarps ? place_of(args, item, lane) : Place{};
-    const bool mine = lane < P::kWarps && place.exists;
-    const int n_warps = __popc(__ballot_sync(kAllLanes, mine));
-    if (lane == 0) {
-      expect_bytes(full + c.stage, static_cast<uint32_t>(n_warps * n * kTileBytes +
-                                                         (kHeld ? 0 : item.n_segments * P::kBoxBytes)));
+    c.left -= P::kStepTiles;
+    c.from += P::kWeightBytes;
+    c.piece += P::kStepTiles / 4;
+    if (c.left > 0) return;
+    c.tile += c.n_tiles;
+    if (c.tile < end_) enter(c);
+  }
+  __device__ void copy_weights() {
+    const Cursor& c = weights_;
+    const int n = min(P::kStepTiles, c.left);
+    if (threadIdx.x % 32 == 0) {
+      expect_bytes(full_ + c.stage,
+                   static_cast<uint32_t>(c.n_copies * n * kTileBytes + (kHeld ? 0 : c.n_segments * P::kBoxBytes)));
     }
     __syncwarp();
-    if (mine) {
-      const int64_t tile = static_cast<int64_t>(place.tile) * (args.n_in / kTile) +
-                           place.segment * item.segment_tiles + c.step * P::kStepTiles;
-      bulk_copy_once(ring + c.stage * shape.stage_bytes + lane * P::kWeightBytes,
-                static_cast<const uint8_t*>(args.parts[place.part].weight) + tile * kTileBytes,
-                static_cast<uint32_t>(n) * kTileBytes, full + c.stage);
+    if (c.copies) {
+      bulk_copy_once(ring_ + c.stage * shape_.stage_bytes + threadIdx.x % 32 * P::kWeightBytes, c.from,
+                     static_cast<uint32_t>(n) * kTileBytes, full_ + c.stage);
     }
-  };
-  const auto copy_rows = [&](const Cursor& c, const Item& item) {
-    if (kHeld || lane >= item.n_segments) return;
-    const int tile = lane * item.segment_tiles + c.step * P::kStepTiles;
-    box_copy(ring + c.stage * shape.stage_bytes + P::kWarps * P::kWeightBytes + lane * P::kBoxBytes, rows,
-             0, tile / 4, full + c.stage);
-  };
+  }
+  __device__ void copy_rows(const Cursor& c) {
+    if (!c.has_rows) return;
+    box_copy(ring_ + c.stage * shape_.stage_bytes + P::kWarps * P::kWeightBytes + threadIdx.x % 32 * P::kBoxBytes, rows_,
+             0, c.piece, full_ + c.stage);
+  }
 
-  Cursor weights{static_cast<int>(blockIdx.x) * shape.tiles_of_block, 0, 0, 0}, activations = weights;
-  while (weights.tile < end && weights.turn == 0) {
-    const Item item = item_at<P>(args, weights.tile, end);
-    copy_weights(weights, item);
-    next(weights, item);
+  const LinearArgs& args_;
+  const CUtensorMap& rows_;
+  const Shape& shape_;
+  uint8_t* const ring_;
+  uint64_t* const full_;
+  uint64_t* const empty_;
+  const int end_;
+  Cursor weights_, activations_;
+};
+
+// What a warp multiplies at a time: two column tiles of weights, and its rows.
+template <typename P>
+struct Operands {
+  uint4 a[2];
+  uint32_t b[P::kRowTiles][4];
+
+  // Pieces of 64 columns, in each the rows, in each 8 parts of 16 bytes that are exchanged. A held row stands for
+  // all eight: nobody takes what the others come to.
+  template <bool kHeld>
+  __device__ void load(const uint4* weights, const uint8_t* rows, int k) {
+    const int lane = threadIdx.x % 32;
+    a[0] = weights[k * 32];
+    a[1] = weights[k * 32 + 32];
+#pragma unroll
+    for (int j = 0; j < P::kRowTiles; ++j) {
+      load_matrices(b[j], kHeld ? rows + k * kTile * 2 + lane / 8 * 16
+                                : rows + k / 4 * (P::kRows * 128) + j * 1024 + ((2 * (k % 4) + lane / 8) ^ lane % 8) * 16);
+    }
   }
-  pdl_wait();
-  while (activations.tile < end && activations.turn == 0) {
-    const Item item = item_at<P>(args, activations.tile, end);
-    copy_rows(activations, item);
-    next(activations, item);
+  __device__ void multiply(float (&sum)[P::kRowTiles][4], bool both) const {
+#pragma unroll
+    for (int j = 0; j < P::kRowTiles; ++j) mma(sum[j], a[0], b[j][0], b[j][1]);
+    if (!both) return;
+#pragma unroll
+    for (int j = 0; j < P::kRowTiles; ++j) mma(sum[j], a[1], b[j][2], b[j][3]);
   }
-  while (weights.tile < end) {
-    const Item item = item_at<P>(args, weights.tile, end);
-    barrier_wait(empty + weights.stage, static_cast<uint32_t>(weights.turn - 1) & 1);
-    copy_weights(weights, item);
-    copy_rows(weights, item);
-    next(weights, item);
-  }
-}
+};
 
 template <typename P, bool kHeld>
 __global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_constant__ LinearArgs args,
@@ -166,7 +227,10 @@ __global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_c
   }
   __syncthreads();
   if (warp == P::kWarps) {
-    copy_all<P, kHeld>(args, rows, shape, ring, shared.full, shared.empty);
+    const int first = static_cast<int>(blockIdx.x) * shape.tiles_of_block;
+    Copier<P, kHeld>(args, rows, shape, ring, shared.full, shared.empty, first,
+                     min(count_tiles(args), first + shape.tiles_of_block))
+        .run();
     return;
   }
   // The norm's weight, meanwhile.
@@ -234,34 +298,30 @@ __global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_c
     item = item_at<P>(args, tile, end);
     const Place place = place_of(args, item, warp);
     float sum[P::kRowTiles][4] = {};
-    const int row = lane % 8;
+    const int weights_at = warp * P::kWeightBytes + lane * 16;
+    const int rows_at = P::kWarps * P::kWeightBytes + place.segment * P::kBoxBytes + lane % 8 * 128;
     for (int first = 0; first < item.segment_tiles; first += P::kStepTiles) {
       barrier_wait(shared.full + stage, phase);
       const uint8_t* const from = ring + stage * shape.stage_bytes;
-      const auto* const weights = reinterpret_cast<const uint4*>(from + warp * P::kWeightBytes) + lane;
+      const auto* const weights = reinterpret_cast<const uint4*>(from + weights_at);
       const uint8_t* const x =
-          kHeld ? held + (place.segment * item.segment_tiles + first) * kTile * 2
-                : from + P::kWarps * P::kWeightBytes + place.segment * P::kBoxBytes + row * 128;
+          kHeld ? held + (place.segment * item.segment_tiles + first) * kTile * 2 : from + rows_at;
       const int n = min(P::kStepTiles, item.segment_tiles - first);
-      const auto multiply = [&](int k, bool both) {
-        const uint4 a0 = weights[k * 32], a1 = both ? weights[k * 32 + 32] : uint4{};
-#pragma unroll
-        for (int j = 0; j < P::kRowTiles; ++j) {
-          // Pieces of 64 columns, in each the rows, in each 8 parts of 16 bytes that are exchanged. A held row
-          // stands for all eight: nobody takes what the others come to.
-          const uint8_t* at = kHeld ? x + k * kTile * 2 + lane / 8 * 16
-                                    : x + k / 4 * (P::kRows * 128) + j * 1024 + ((2 * (k % 4) + lane / 8) ^ row) * 16;
-          uint32_t b[4];
-          load_matrices(b, at);
-          mma(sum[j], a0, b[0], b[1]);
-          if (both) mma(sum[j], a1, b[2], b[3]);
-        }
-      };
+      Operands<P> operands[2];
       if (n == P::kStepTiles) {
+        // The next ones are on their way while these are multiplied.
+        operands[0].template load<kHeld>(weights, x, 0);
 #pragma unroll
-        for (int k = 0; k < P::kStepTiles; k += 2) multiply(k, true);
+        for (int k = 0; k < P::kStepTiles; k += 2) {
+          if (k + 2 < P::kStepTiles) operands[(k / 2 + 1) % 2].template load<kHeld>(weights, x, k + 2);
+          operands[k / 2 % 2].multiply(sum, true);
+        }
       } else {
-        for (int k = 0; k < n; k += 2) multiply(k, k + 1 < n);
+        // What lies behind the last tile is loaded too, and not multiplied.
+        for (int k = 0; k < n; k += 2) {
+          operands[0].template load<kHeld>(weights, x, k);
+          operands[0].multiply(sum, k + 1 < n);
+        }
       }
       __syncwarp();
       if (lane == 0) barrier_arrive(shared.empty + stage);
@@ -341,7 +401,7 @@ void launch_plan(const LinearArgs& args, Stream stream) {
   Shape shape{.n_stages = 0,
               .stage_bytes = P::kWarps * P::kWeightBytes + (kHeld ? 0 : most_segments * P::kBoxBytes),
               .tiles_of_block = (n_tiles + multiprocessors() - 1) / multiprocessors()};
-  const int held_bytes = kHeld ? 2 * args.n_in : 0;
+  const int held_bytes = kHeld ? 2 * args.n_in + 64 : 0;  // the last pair of tiles may be half
   const auto fit = [&](int budget) {
     return min((budget - kFixedBytes<P> - held_bytes) / shape.stage_bytes, kMaxStages);
   };
