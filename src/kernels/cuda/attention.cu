@@ -488,7 +488,7 @@ __global__ void __launch_bounds__(256, 1) attend_tiles(const __grid_constant__ A
   const BatchArgs& batch = args.batch;
   const KvArgs& kv = args.kv;
   const int kv_head = blockIdx.y, group = args.n_heads / kv.n_kv_heads, head_dim = kv.head_dim;
-  int seq = 0, first_token = 0, n_tokens = 0, first_packed = blockIdx.x * kTileRows;
+  int seq = 0, first_token = 0, n_tokens = 0, first_packed = (gridDim.x - 1 - blockIdx.x) * kTileRows;  // long ones first
   for (int i = 0; i < batch.n_slices; ++i) {
     seq = batch.slices[i];
     first_token = batch.cu_seqlens_q[seq];

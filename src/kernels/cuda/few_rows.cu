@@ -73,16 +73,16 @@ __device__ Item item_at(const LinearArgs& args, int tile, int end) {
   return item;
 }
 
-// A warp's place in an item: of a pair, gate and up are side by side.
+// A piece of an item: a tile and a segment of it. Of a pair, gate and up are side by side.
 struct Place {
   int part, tile, segment;
   bool exists;
 };
-__device__ Place place_of(const LinearArgs& args, const Item& item, int warp) {
-  const int t = warp / item.n_segments;
+__device__ Place place_of(const LinearArgs& args, const Item& item, int piece) {
+  const int t = piece / item.n_segments;
   const bool pair = args.epilogue == Epilogue::silu_mul;
   const int part = pair ? t % 2 : item.part, tile = item.first_tile + (pair ? t / 2 : t);
-  return {part, tile, warp % item.n_segments, tile < item.first_tile + item.n_tiles};
+  return {part, tile, piece % item.n_segments, tile < item.first_tile + item.n_tiles};
 }
 
 // The copying warp.
@@ -192,22 +192,27 @@ struct Operands {
   // Pieces of 64 columns, in each the rows, in each 8 parts of 16 bytes that are exchanged. A held row stands for
   // all eight: nobody takes what the others come to.
   template <bool kHeld>
-  __device__ void load(const uint4* weights, const uint8_t* rows, int k) {
+  __device__ void load(const uint4* weights, const uint8_t* rows, int k, int n_j) {
     const int lane = threadIdx.x % 32;
     a[0] = weights[k * 32];
     a[1] = weights[k * 32 + 32];
 #pragma unroll
     for (int j = 0; j < P::kRowTiles; ++j) {
+      if (j >= n_j) break;
       load_matrices(b[j], kHeld ? rows + k * kTile * 2 + lane / 8 * 16
                                 : rows + k / 4 * (P::kRows * 128) + j * 1024 + ((2 * (k % 4) + lane / 8) ^ lane % 8) * 16);
     }
   }
-  __device__ void multiply(float (&sum)[P::kRowTiles][4], bool both) const {
+  __device__ void multiply(float (&sum)[P::kRowTiles][4], bool both, int n_j) const {
 #pragma unroll
-    for (int j = 0; j < P::kRowTiles; ++j) mma(sum[j], a[0], b[j][0], b[j][1]);
+    for (int j = 0; j < P::kRowTiles; ++j) {
+      if (j < n_j) mma(sum[j], a[0], b[j][0], b[j][1]);
+    }
     if (!both) return;
 #pragma unroll
-    for (int j = 0; j < P::kRowTiles; ++j) mma(sum[j], a[1], b[j][2], b[j][3]);
+    for (int j = 0; j < P::kRowTiles; ++j) {
+      if (j < n_j) mma(sum[j], a[1], b[j][2], b[j][3]);
+    }
   }
 };
 
@@ -296,10 +301,17 @@ __global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_c
   Item item{};
   for (int tile = blockIdx.x * shape.tiles_of_block; tile < end; tile += item.n_tiles) {
     item = item_at<P>(args, tile, end);
-    const Place place = place_of(args, item, warp);
+    // Warps that have no piece of their own share the rows of another's.
+    const int n_pieces = item.n_tiles * item.n_segments * (pair ? 2 : 1);
+    const int n_shares = P::kRowTiles >= 4 && 4 * n_pieces <= P::kWarps   ? 4
+                         : P::kRowTiles >= 2 && 2 * n_pieces <= P::kWarps ? 2
+                                                                          : 1;
+    const int piece = warp / n_shares, first_j = warp % n_shares * (P::kRowTiles / n_shares);
+    const int n_j = P::kRowTiles / n_shares;
+    const Place place = place_of(args, item, piece);
     float sum[P::kRowTiles][4] = {};
-    const int weights_at = warp * P::kWeightBytes + lane * 16;
-    const int rows_at = P::kWarps * P::kWeightBytes + place.segment * P::kBoxBytes + lane % 8 * 128;
+    const int weights_at = piece * P::kWeightBytes + lane * 16;
+    const int rows_at = P::kWarps * P::kWeightBytes + place.segment * P::kBoxBytes + first_j * 1024 + lane % 8 * 128;
     for (int first = 0; first < item.segment_tiles; first += P::kStepTiles) {
       barrier_wait(shared.full + stage, phase);
       const uint8_t* const from = ring + stage * shape.stage_bytes;
@@ -308,19 +320,21 @@ __global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_c
           kHeld ? held + (place.segment * item.segment_tiles + first) * kTile * 2 : from + rows_at;
       const int n = min(P::kStepTiles, item.segment_tiles - first);
       Operands<P> operands[2];
-      if (n == P::kStepTiles) {
+      if (piece >= n_pieces) {
+        // Nothing to do but to keep in step.
+      } else if (n == P::kStepTiles) {
         // The next ones are on their way while these are multiplied.
-        operands[0].template load<kHeld>(weights, x, 0);
+        operands[0].template load<kHeld>(weights, x, 0, n_j);
 #pragma unroll
         for (int k = 0; k < P::kStepTiles; k += 2) {
-          if (k + 2 < P::kStepTiles) operands[(k / 2 + 1) % 2].template load<kHeld>(weights, x, k + 2);
-          operands[k / 2 % 2].multiply(sum, true);
+          if (k + 2 < P::kStepTiles) operands[(k / 2 + 1) % 2].template load<kHeld>(weights, x, k + 2, n_j);
+          operands[k / 2 % 2].multiply(sum, true, n_j);
         }
       } else {
         // What lies behind the last tile is loaded too, and not multiplied.
         for (int k = 0; k < n; k += 2) {
-          operands[0].template load<kHeld>(weights, x, k);
-          operands[0].multiply(sum, k + 1 < n);
+          operands[0].template load<kHeld>(weights, x, k, n_j);
+          operands[0].multiply(sum, k + 1 < n, n_j);
         }
       }
       __syncwarp();
@@ -332,37 +346,40 @@ __global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_c
     }
 
     // Rows are shared out among the warps of a tile.
-    const int sharers = item.n_segments * (pair ? 2 : 1), first_sharer = warp / sharers * sharers;
+    const int sharers = item.n_segments * (pair ? 2 : 1);
     if (sharers == 1) {
 #pragma unroll
       for (int j = 0; j < P::kRowTiles; ++j) {
-        if (place.exists) {
-          finish_tile(args, place.part, place.tile, {sum[j][0], sum[j][1], sum[j][2], sum[j][3]}, {}, 8 * j,
-                      args.n_rows - 8 * j);
+        if (piece < n_pieces && j < n_j) {
+          finish_tile(args, place.part, place.tile, {sum[j][0], sum[j][1], sum[j][2], sum[j][3]}, {}, 8 * (first_j + j),
+                      args.n_rows - 8 * (first_j + j));
         }
       }
       continue;
     }
 #pragma unroll
     for (int j = 0; j < P::kRowTiles; ++j) {
-      shared.partial[warp][j][lane] = {sum[j][0], sum[j][1], sum[j][2], sum[j][3]};
+      if (piece < n_pieces && j < n_j) {
+        shared.partial[piece][first_j + j][lane] = {sum[j][0], sum[j][1], sum[j][2], sum[j][3]};
+      }
     }
     sync_some(1, kWorkers);
-    const auto total = [&](int first, int j) {
+    const int first = piece / sharers * sharers;  // piece of the tile
+    const auto total = [&](int from, int j) {
       const auto add = [](const float4& a, const float4& b) {
         return float4{a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
       };
-      float4 y = shared.partial[first][j][lane];
-      if (item.n_segments > 1) y = add(y, shared.partial[first + 1][j][lane]);
+      float4 y = shared.partial[from][j][lane];
+      if (item.n_segments > 1) y = add(y, shared.partial[from + 1][j][lane]);
       if (item.n_segments > 2) {
-        y = add(y, add(shared.partial[first + 2][j][lane], shared.partial[first + 3][j][lane]));
+        y = add(y, add(shared.partial[from + 2][j][lane], shared.partial[from + 3][j][lane]));
       }
       return y;
     };
-    for (int j = warp - first_sharer; j < P::kRowTiles; j += sharers) {
-      if (8 * j >= args.n_rows || !place.exists) break;
-      finish_tile(args, pair ? 0 : place.part, place.tile, total(first_sharer, j),
-                  pair ? total(first_sharer + item.n_segments, j) : float4{}, 8 * j, args.n_rows - 8 * j);
+    for (int j = piece - first + warp % n_shares * sharers; j < P::kRowTiles; j += sharers * n_shares) {
+      if (8 * j >= args.n_rows || piece >= n_pieces) break;
+      finish_tile(args, pair ? 0 : place.part, place.tile, total(first, j),
+                  pair ? total(first + item.n_segments, j) : float4{}, 8 * j, args.n_rows - 8 * j);
     }
     sync_some(1, kWorkers);
   }

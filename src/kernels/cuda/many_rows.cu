@@ -192,11 +192,20 @@ void launch_tiles(const LinearArgs& args, Stream stream) {
          row_map(args.x, args.n_rows, args.n_in, kRows, 1));
 }
 
+// Tiles of 256 rows move half the bytes; but all multiprocessors should have one.
+template <bool kPair>
+bool wide(const LinearArgs& args) {
+  int n_outs = 0;
+  for (int p = 0; p < args.n_parts; ++p) n_outs += (args.parts[p].n_out + 127) / 128;
+  return args.n_rows > 128 && (args.n_rows + 255) / 256 * n_outs >= multiprocessors();
+}
+
 template <bool kPair>
 void launch_many(const LinearArgs& args, Stream stream) {
   switch (args.parts[0].n_segments) {
     case 1:
-      return args.n_rows > 128 ? launch_tiles<256, 1, kPair>(args, stream) : launch_tiles<128, 1, kPair>(args, stream);
+      return wide<kPair>(args) ? launch_tiles<256, 1, kPair>(args, stream)
+                               : launch_tiles<128, 1, kPair>(args, stream);
     case 2:
       return launch_tiles<128, 2, kPair>(args, stream);
     default:
