@@ -13,4 +13,6 @@ std::unique_ptr<Backend> make_cuda_backend() {
 
 bool has_cuda_device() { return false; }
 
+void use_dependent_launches(bool) {}
+
 }  // namespace qwen3

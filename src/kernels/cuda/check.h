@@ -8,8 +8,7 @@ namespace qwen3::cuda {
 // Throws Error{out_of_memory}, or Error{device}: what was attempted, and what the runtime says.
 void check(cudaError_t status, const char* what);
 
-// Whether kernels may start before the ones ahead have ended (QWEN3_CUDA_PDL=0: no). The bits are the
-// same.
+// Whether kernels may start before the ones ahead have ended (use_dependent_launches()).
 bool dependent_launches();
 
 }  // namespace qwen3::cuda

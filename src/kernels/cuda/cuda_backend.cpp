@@ -17,14 +17,15 @@
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/layout.h"
+#include "kernels/cuda/recording.h"
 #include "kernels/cuda/step_inputs.h"
+#include "kernels/cuda/stream.h"
+#include "kernels/cuda/weight_loader.h"
 
 namespace qwen3 {
 namespace cuda {
 namespace {
 
-constexpr int64_t kStagingBytes = int64_t{8} << 20;
-constexpr int kStagings = 4;
 constexpr size_t kMaxRecordings = 256;  // then all are forgotten
 constexpr int64_t kMaxGroup = 16;       // query heads of a kv head
 constexpr int64_t kMaxHeadDim = 128;
@@ -35,10 +36,6 @@ Element element_of(DType type) {
 }
 
 Rows rows_of(const Tensor& t) { return {t.data(), element_of(t.dtype()), t.row_stride()}; }
-
-bool in_fragments(const Weight& w) {
-  return w.format().layout == static_cast<int32_t>(Layout::fragments);
-}
 
 int int_of(int64_t n) {
   assert(n <= std::numeric_limits<int>::max());
@@ -52,21 +49,6 @@ LinearPart part_of(const Tensor& out, const Linear& w) {
           .n_segments = n_segments(w.weight.n_out(), w.weight.n_in()),
           .out = rows_of(out)};
 }
-
-class OwnStream {
- public:
-  OwnStream() {
-    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating a stream");
-  }
-  ~OwnStream() { static_cast<void>(cudaStreamDestroy(stream_)); }
-  OwnStream(const OwnStream&) = delete;
-  OwnStream& operator=(const OwnStream&) = delete;
-  Stream get() const { return stream_; }
-  void wait(const char* what) const { check(cudaStreamSynchronize(stream_), what); }
-
- private:
-  cudaStream_t stream_ = nullptr;
-};
 
 // Memory of the card that grows, outside of recordings.
 class Buffer {
@@ -83,77 +65,6 @@ class Buffer {
 
  private:
   Storage storage_;
-};
-
-// On their way from files to the card, of one loading thread at a time.
-struct Staging {
-  OwnStream stream;
-  Storage pinned, on_device;
-  bool taken = false;
-};
-
-class Stagings {
- public:
-  Staging& take() {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      for (std::unique_ptr<Staging>& s : all_) {
-        if (s == nullptr) s = std::make_unique<Staging>();
-        if (s->taken) continue;
-        s->taken = true;
-        return *s;
-      }
-      free_.wait(lock);
-    }
-  }
-  void give_back(Staging& s) {
-    {
-      const std::lock_guard lock(mutex_);
-      s.taken = false;
-    }
-    free_.notify_one();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable free_;
-  std::unique_ptr<Staging> all_[kStagings];
-};
-
-// A recorded step.
-class Recording {
- public:
-  Recording() = default;
-  ~Recording() { forget(); }
-  Recording(const Recording&) = delete;
-  Recording& operator=(const Recording&) = delete;
-
-  explicit operator bool() const { return exec_ != nullptr; }
-  void record(Stream stream, const std::function<void()>& forward) {
-    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording a step");
-    cudaGraph_t graph = nullptr;
-    try {
-      forward();
-    } catch (...) {
-      static_cast<void>(cudaStreamEndCapture(stream, &graph));
-      if (graph != nullptr) static_cast<void>(cudaGraphDestroy(graph));
-      throw;
-    }
-    check(cudaStreamEndCapture(stream, &graph), "recording a step");
-    const cudaError_t status = cudaGraphInstantiate(&exec_, graph, 0);
-    static_cast<void>(cudaGraphDestroy(graph));
-    check(status, "recording a step");
-  }
-  void forget() {
-    if (exec_ != nullptr) static_cast<void>(cudaGraphExecDestroy(exec_));
-    exec_ = nullptr;
-  }
-  void replay(Stream stream) const { check(cudaGraphLaunch(exec_, stream), "replaying a step"); }
-
-  int64_t generation = -1;  // of the addresses that it was recorded with
-
- private:
-  cudaGraphExec_t exec_ = nullptr;
 };
 
 class CudaBackend final : public Backend {
@@ -277,24 +188,7 @@ class CudaBackend final : public Backend {
                    int64_t index,
                    const WeightRows& rows,
                    int64_t row_begin) const override {
-    const Weight matrix = to.matrix(index);
-    const int64_t bytes = row_bytes(rows.type, rows.n_in);
-    const int64_t step = std::max<int64_t>(kStagingBytes / (bytes * kTile), 1) * kTile;
-    Staging& staging = stagings_.take();
-    try {
-      for (int64_t row = 0; row < rows.n_rows; row += step) {
-        pack_some(staging,
-                  matrix,
-                  rows.data + row * bytes,
-                  row_begin + row,
-                  std::min(step, rows.n_rows - row),
-                  bytes);
-      }
-    } catch (...) {
-      stagings_.give_back(staging);
-      throw;
-    }
-    stagings_.give_back(staging);
+    loader_.load(to.matrix(index), rows, row_begin);
   }
   void unpack_rows(const Tensor& out,
                    const Weight& from,
@@ -551,35 +445,6 @@ class CudaBackend final : public Backend {
     return rows <= most_rows_ ? rows : n <= most_rows_ ? n : 0;
   }
 
-  void pack_some(Staging& staging,
-                 const Weight& matrix,
-                 const std::byte* from,
-                 int64_t row,
-                 int64_t n_rows,
-                 int64_t row_bytes) const {
-    const int64_t bytes = n_rows * row_bytes;
-    if (staging.pinned.bytes() < bytes) {
-      staging.pinned = pinned_memory(std::max(bytes, kStagingBytes));
-      staging.on_device = device_memory(std::max(bytes, kStagingBytes));
-    }
-    std::memcpy(staging.pinned.data(), from, static_cast<size_t>(bytes));
-    const bool fragments = in_fragments(matrix);
-    std::byte* const to = fragments ? staging.on_device.data() : matrix.data() + row * row_bytes;
-    const Stream stream = staging.stream.get();
-    check(
-        cudaMemcpyAsync(
-            to, staging.pinned.data(), static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream),
-        "loading weights");
-    if (fragments) {
-      pack_fragments(matrix.data() + row / kTile * column_tiles(matrix.n_in()) * kTileBytes,
-                     staging.on_device.data(),
-                     n_rows,
-                     matrix.n_in(),
-                     stream);
-    }
-    staging.stream.wait("loading weights");
-  }
-
   // x as bfloat16 rows.
   Rows rounded(const Tensor& x) {
     if (x.dtype() == DType::bf16) return rows_of(x);
@@ -807,7 +672,7 @@ class CudaBackend final : public Backend {
 
   const Device& device_;
   OwnStream stream_;
-  mutable Stagings stagings_;
+  mutable WeightLoader loader_;
   StepInputs inputs_;
   int64_t n_recorded_rows_ = 0;  // of the bound batch; 0: not recorded
   int64_t most_rows_ = std::numeric_limits<int64_t>::max();

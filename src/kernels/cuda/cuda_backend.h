@@ -18,4 +18,8 @@ std::unique_ptr<Backend> make_cuda_backend();
 // Whether make_cuda_backend() would succeed.
 bool has_cuda_device();
 
+// Whether kernels may start before the ones ahead have ended, from now on; at first they may. The bits are the
+// same, which tests see to.
+void use_dependent_launches(bool may);
+
 }  // namespace qwen3

@@ -1,11 +1,11 @@
 #include "kernels/cuda/device.h"
 
-#include <cstdlib>
-#include <string_view>
+#include <atomic>
 
 #include "base/available_memory.h"
 #include "base/error.h"
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/kernels.h"
 
 namespace qwen3::cuda {
@@ -52,13 +52,11 @@ const Device& device() {
 
 int multiprocessors() { return device().n_multiprocessors; }
 
-bool dependent_launches() {
-  static const bool early = [] {
-    const char* value = std::getenv("QWEN3_CUDA_PDL");
-    return value == nullptr || std::string_view(value) != "0";
-  }();
-  return early;
+namespace {
+std::atomic<bool> may_depend{true};
 }
+
+bool dependent_launches() { return may_depend.load(std::memory_order_relaxed); }
 
 void check(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
@@ -106,3 +104,9 @@ int64_t free_device_bytes() {
 }
 
 }  // namespace qwen3::cuda
+
+namespace qwen3 {
+
+void use_dependent_launches(bool may) { cuda::may_depend.store(may, std::memory_order_relaxed); }
+
+}  // namespace qwen3

@@ -132,33 +132,39 @@ __device__ inline void copy_wait() {
 
 // Barriers that count the bytes of bulk copies.
 __device__ inline void barrier_init(uint64_t* barrier, int n_arrivals = 1) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(n_arrivals));
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)),
+               "r"(n_arrivals));
 }
 __device__ inline void barrier_arrive(uint64_t* barrier) {
-  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier))
+               : "memory");
 }
 // The one arrival that a barrier waits for, and the bytes of all copies that go with it.
 __device__ inline void expect_bytes(uint64_t* barrier, uint32_t bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(
-                   shared_address(barrier)),
-               "r"(bytes)
-               : "memory");
+  asm volatile(
+      "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)),
+      "r"(bytes)
+      : "memory");
 }
 __device__ inline void bulk_copy(void* to, const void* from, uint32_t bytes, uint64_t* barrier) {
   asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
-          shared_address(to)),
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(shared_address(to)),
       "l"(from),
       "r"(bytes),
       "r"(shared_address(barrier))
       : "memory");
 }
 // The same of bytes that are read once: they shall not push what others want out of the second-level cache.
-__device__ inline void bulk_copy_once(void* to, const void* from, uint32_t bytes, uint64_t* barrier) {
+__device__ inline void bulk_copy_once(void* to,
+                                      const void* from,
+                                      uint32_t bytes,
+                                      uint64_t* barrier) {
   uint64_t policy;
   asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
   asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], "
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], "
+      "[%1], %2, [%3], "
       "%4;" ::"r"(shared_address(to)),
       "l"(from),
       "r"(bytes),
@@ -168,9 +174,11 @@ __device__ inline void bulk_copy_once(void* to, const void* from, uint32_t bytes
 }
 // A box of the map (row_map): pieces of 64 columns from `piece` on, of the rows from `row` on. What lies beyond
 // the map is zero.
-__device__ inline void box_copy(void* to, const CUtensorMap& map, int row, int piece, uint64_t* barrier) {
+__device__ inline void box_copy(
+    void* to, const CUtensorMap& map, int row, int piece, uint64_t* barrier) {
   asm volatile(
-      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], "
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, "
+      "%3, %4}], "
       "[%5];" ::"r"(shared_address(to)),
       "l"(&map),
       "r"(0),

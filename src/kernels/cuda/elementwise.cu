@@ -7,27 +7,31 @@ namespace qwen3::cuda {
 namespace {
 
 template <typename Y, typename X>
-__global__ void __launch_bounds__(256) rms_norm_kernel(Y* out, const X* x, const float* w, float eps, int n) {
+__global__ void __launch_bounds__(256)
+    rms_norm_kernel(Y* out, const X* x, const float* w, float eps, int n) {
   __shared__ float sums[8];
   pdl_trigger();
   pdl_wait();
   x += static_cast<int64_t>(blockIdx.x) * n;
   out += static_cast<int64_t>(blockIdx.x) * n;
   const float scale = rms_scale(block_sum_of_squares(x, n, sums), n, eps);
-  for (int i = threadIdx.x; i < n; i += 256) out[i] = from_float<Y>(w[i] * (to_float(x[i]) * scale));
+  for (int i = threadIdx.x; i < n; i += 256)
+    out[i] = from_float<Y>(w[i] * (to_float(x[i]) * scale));
 }
 
 // Heads: a warp each.
-__global__ void __launch_bounds__(256) head_norm_kernel(bf16* out, const bf16* x, const float* w, float eps,
-                                                        int64_t n_rows, int n) {
+__global__ void __launch_bounds__(256)
+    head_norm_kernel(bf16* out, const bf16* x, const float* w, float eps, int64_t n_rows, int n) {
   pdl_trigger();
   pdl_wait();
   const int64_t row = static_cast<int64_t>(blockIdx.x) * 8 + threadIdx.x / 32;
   if (row >= n_rows) return;
   x += row * n;
   out += row * n;
-  const float scale = rms_scale(warp_sum_of_squares(n, [&](int i) { return to_float(x[i]); }), n, eps);
-  for (int i = threadIdx.x % 32; i < n; i += 32) out[i] = from_float<bf16>(w[i] * (to_float(x[i]) * scale));
+  const float scale =
+      rms_scale(warp_sum_of_squares(n, [&](int i) { return to_float(x[i]); }), n, eps);
+  for (int i = threadIdx.x % 32; i < n; i += 32)
+    out[i] = from_float<bf16>(w[i] * (to_float(x[i]) * scale));
 }
 
 template <typename T>
@@ -51,7 +55,8 @@ __global__ void each_kernel(int64_t n, Body body) {
   pdl_trigger();
   pdl_wait();
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step) body(i);
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step)
+    body(i);
 }
 
 template <typename Body>
@@ -93,12 +98,13 @@ __global__ void gather_kernel(T* out, const T* x, const int32_t* rows, int n) {
   pdl_trigger();
   pdl_wait();
   const int64_t from = rows[blockIdx.x];
-  for (int i = threadIdx.x; i < n; i += blockDim.x) out[static_cast<int64_t>(blockIdx.x) * n + i] = x[from * n + i];
+  for (int i = threadIdx.x; i < n; i += blockDim.x)
+    out[static_cast<int64_t>(blockIdx.x) * n + i] = x[from * n + i];
 }
 
 // A row may be named twice: each column is one thread's, rows in order.
-__global__ void scatter_add_kernel(float* x, const float* y, const int32_t* rows, const float* scales, int n_rows,
-                                   int n) {
+__global__ void scatter_add_kernel(
+    float* x, const float* y, const int32_t* rows, const float* scales, int n_rows, int n) {
   pdl_trigger();
   pdl_wait();
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -123,57 +129,149 @@ void fill(void* x, Element type, float value, int64_t n, Stream stream) {
   }
 }
 
-void rms_norm(void* out, Element out_type, const void* x, Element x_type, const float* w, float eps, int64_t n_rows,
-              int n, Stream stream) {
+void rms_norm(void* out,
+              Element out_type,
+              const void* x,
+              Element x_type,
+              const float* w,
+              float eps,
+              int64_t n_rows,
+              int n,
+              Stream stream) {
   const dim3 grid(static_cast<unsigned>(n_rows));
   if (x_type == Element::bf16) {
-    launch(head_norm_kernel, dim3(static_cast<unsigned>((n_rows + 7) / 8)), 256, 0, stream, static_cast<bf16*>(out),
-           static_cast<const bf16*>(x), w, eps, n_rows, n);
+    launch(head_norm_kernel,
+           dim3(static_cast<unsigned>((n_rows + 7) / 8)),
+           256,
+           0,
+           stream,
+           static_cast<bf16*>(out),
+           static_cast<const bf16*>(x),
+           w,
+           eps,
+           n_rows,
+           n);
   } else if (out_type == Element::bf16) {
-    launch(rms_norm_kernel<bf16, float>, grid, 256, 0, stream, static_cast<bf16*>(out), static_cast<const float*>(x),
-           w, eps, n);
+    launch(rms_norm_kernel<bf16, float>,
+           grid,
+           256,
+           0,
+           stream,
+           static_cast<bf16*>(out),
+           static_cast<const float*>(x),
+           w,
+           eps,
+           n);
   } else {
-    launch(rms_norm_kernel<float, float>, grid, 256, 0, stream, static_cast<float*>(out),
-           static_cast<const float*>(x), w, eps, n);
+    launch(rms_norm_kernel<float, float>,
+           grid,
+           256,
+           0,
+           stream,
+           static_cast<float*>(out),
+           static_cast<const float*>(x),
+           w,
+           eps,
+           n);
   }
 }
 
-void rope(void* x, Element type, const float* cos, const float* sin, int n_tokens, int n_heads, int head_dim,
+void rope(void* x,
+          Element type,
+          const float* cos,
+          const float* sin,
+          int n_tokens,
+          int n_heads,
+          int head_dim,
           Stream stream) {
   const dim3 grid(static_cast<unsigned>(n_tokens));
   if (type == Element::f32) {
-    launch(rope_kernel<float>, grid, 256, 0, stream, static_cast<float*>(x), cos, sin, n_heads, head_dim);
+    launch(rope_kernel<float>,
+           grid,
+           256,
+           0,
+           stream,
+           static_cast<float*>(x),
+           cos,
+           sin,
+           n_heads,
+           head_dim);
   } else {
-    launch(rope_kernel<bf16>, grid, 256, 0, stream, static_cast<bf16*>(x), cos, sin, n_heads, head_dim);
+    launch(rope_kernel<bf16>,
+           grid,
+           256,
+           0,
+           stream,
+           static_cast<bf16*>(x),
+           cos,
+           sin,
+           n_heads,
+           head_dim);
   }
 }
 
 void silu_mul(void* out, const void* gate, const void* up, Element type, int64_t n, Stream stream) {
   if (type == Element::f32) {
-    each(n, stream,
-         SiluMul<float>{static_cast<float*>(out), static_cast<const float*>(gate), static_cast<const float*>(up)});
+    each(n,
+         stream,
+         SiluMul<float>{static_cast<float*>(out),
+                        static_cast<const float*>(gate),
+                        static_cast<const float*>(up)});
   } else {
-    each(n, stream,
-         SiluMul<bf16>{static_cast<bf16*>(out), static_cast<const bf16*>(gate), static_cast<const bf16*>(up)});
+    each(
+        n,
+        stream,
+        SiluMul<bf16>{
+            static_cast<bf16*>(out), static_cast<const bf16*>(gate), static_cast<const bf16*>(up)});
   }
 }
 
 void add(float* x, const float* y, int64_t n, Stream stream) { each(n, stream, Add{x, y}); }
 
-void gather_rows(void* out, const void* x, Element type, const int32_t* rows, int n_rows, int n, Stream stream) {
+void gather_rows(
+    void* out, const void* x, Element type, const int32_t* rows, int n_rows, int n, Stream stream) {
   const dim3 grid(static_cast<unsigned>(n_rows));
   if (type == Element::f32) {
-    launch(gather_kernel<float>, grid, 256, 0, stream, static_cast<float*>(out), static_cast<const float*>(x), rows,
+    launch(gather_kernel<float>,
+           grid,
+           256,
+           0,
+           stream,
+           static_cast<float*>(out),
+           static_cast<const float*>(x),
+           rows,
            n);
   } else {
-    launch(gather_kernel<bf16>, grid, 256, 0, stream, static_cast<bf16*>(out), static_cast<const bf16*>(x), rows, n);
+    launch(gather_kernel<bf16>,
+           grid,
+           256,
+           0,
+           stream,
+           static_cast<bf16*>(out),
+           static_cast<const bf16*>(x),
+           rows,
+           n);
   }
 }
 
-void scatter_add_rows(float* x, const float* y, const int32_t* rows, const float* scales, int n_rows, int n,
+void scatter_add_rows(float* x,
+                      const float* y,
+                      const int32_t* rows,
+                      const float* scales,
+                      int n_rows,
+                      int n,
                       Stream stream) {
   if (n_rows == 0) return;
-  launch(scatter_add_kernel, dim3(static_cast<unsigned>((n + 255) / 256)), 256, 0, stream, x, y, rows, scales, n_rows,
+  launch(scatter_add_kernel,
+         dim3(static_cast<unsigned>((n + 255) / 256)),
+         256,
+         0,
+         stream,
+         x,
+         y,
+         rows,
+         scales,
+         n_rows,
          n);
 }
 

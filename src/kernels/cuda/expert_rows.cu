@@ -46,12 +46,8 @@ class Work {
       total_ += n_items_[p];
     }
   }
-  __device__ int n_items() const {
-    return total_ * args_.experts.active[0];
-  }
-  __device__ int expert(int item) const {
-    return args_.experts.active[1 + item / total_];
-  }
+  __device__ int n_items() const { return total_ * args_.experts.active[0]; }
+  __device__ int expert(int item) const { return args_.experts.active[1 + item / total_]; }
   __device__ int tiles_of_segment(int part) const {
     return args_.n_in / kTile / args_.parts[part].n_segments;
   }
@@ -79,15 +75,19 @@ class Work {
     piece.segment = warp % piece.n_segments;
     if (piece.tile >= row_tiles_of(piece.part)) return piece;
     const int64_t n_tiles = args_.n_in / kTile;
-    piece.weights = static_cast<const uint8_t*>(args_.parts[piece.part].weight) + offset +
-                    (piece.tile * n_tiles + piece.segment * tiles_of_segment(piece.part)) * kTileBytes;
+    piece.weights =
+        static_cast<const uint8_t*>(args_.parts[piece.part].weight) + offset +
+        (piece.tile * n_tiles + piece.segment * tiles_of_segment(piece.part)) * kTileBytes;
     return piece;
   }
 
  private:
-  __device__ int row_tiles_of(int part) const { return (args_.parts[part].n_out + kTile - 1) / kTile; }
+  __device__ int row_tiles_of(int part) const {
+    return (args_.parts[part].n_out + kTile - 1) / kTile;
+  }
   __device__ int tiles_per_item(int part) const {
-    return args_.epilogue == Epilogue::silu_mul ? 1 : shape_.group_warps / args_.parts[part].n_segments;
+    return args_.epilogue == Epilogue::silu_mul ? 1
+                                                : shape_.group_warps / args_.parts[part].n_segments;
   }
 
   const LinearArgs& args_;
@@ -99,10 +99,22 @@ class Work {
 // What one warp reads, item after item, ahead of its sums.
 class Ring {
  public:
-  __device__ Ring(const LinearArgs& args, const Work& work, uint8_t* bytes, uint64_t* full, int n_stages,
-                  int first_item, int item_step, int warp)
-      : args_(args), work_(work), bytes_(bytes), full_(full), n_stages_(n_stages), item_step_(item_step),
-        warp_(warp), at_{first_item} {}
+  __device__ Ring(const LinearArgs& args,
+                  const Work& work,
+                  uint8_t* bytes,
+                  uint64_t* full,
+                  int n_stages,
+                  int first_item,
+                  int item_step,
+                  int warp)
+      : args_(args),
+        work_(work),
+        bytes_(bytes),
+        full_(full),
+        n_stages_(n_stages),
+        item_step_(item_step),
+        warp_(warp),
+        at_{first_item} {}
 
   __device__ void start() {
     n_items_ = work_.n_items();
@@ -154,9 +166,12 @@ class Ring {
     const int n = min(at_.n_tiles - at_.tile, kChunkTiles), n_rows = min(at_.n_rows, kMaxRows);
     uint8_t* const to = bytes_ + at_.stage * kStageBytes;
     if (lane == 0) {
-      expect_bytes(full_ + at_.stage, static_cast<uint32_t>(n * kTileBytes + n_rows * n * kTile * 2));
-      bulk_copy_once(to, at_.weights + static_cast<int64_t>(at_.tile) * kTileBytes, static_cast<uint32_t>(n) * kTileBytes,
-                full_ + at_.stage);
+      expect_bytes(full_ + at_.stage,
+                   static_cast<uint32_t>(n * kTileBytes + n_rows * n * kTile * 2));
+      bulk_copy_once(to,
+                     at_.weights + static_cast<int64_t>(at_.tile) * kTileBytes,
+                     static_cast<uint32_t>(n) * kTileBytes,
+                     full_ + at_.stage);
     }
     __syncwarp();
     if (lane < n_rows) {
@@ -164,7 +179,10 @@ class Ring {
       if (args_.experts.tokens != nullptr) row = args_.experts.tokens[row];
       const auto* from = static_cast<const bf16*>(args_.x.data) + row * args_.x.stride +
                          static_cast<int64_t>(at_.first_tile + at_.tile) * kTile;
-      bulk_copy(to + kWeightBytes + lane * kRowPiece, from, static_cast<uint32_t>(n) * kTile * 2, full_ + at_.stage);
+      bulk_copy(to + kWeightBytes + lane * kRowPiece,
+                from,
+                static_cast<uint32_t>(n) * kTile * 2,
+                full_ + at_.stage);
     }
     if (++at_.stage == n_stages_) at_.stage = 0;
     at_.tile += kChunkTiles;
@@ -201,7 +219,10 @@ __device__ float4 sum_segments(const float4 (*partial)[32], int n_segments, int 
 
 // Four tiles of weights times up to eight rows; `row` is this lane's row of the chunk for load_matrices.
 template <bool kWhole>
-__device__ void multiply_chunk(float (&sum)[4], const uint4* weights, const uint8_t* row, int n_tiles) {
+__device__ void multiply_chunk(float (&sum)[4],
+                               const uint4* weights,
+                               const uint8_t* row,
+                               int n_tiles) {
   const int lane = threadIdx.x % 32;
   uint4 a[kChunkTiles];
 #pragma unroll
@@ -218,8 +239,9 @@ __device__ void multiply_chunk(float (&sum)[4], const uint4* weights, const uint
   }
 }
 
-__global__ void __launch_bounds__(32 * kMaxWarps, 2) expert_rows_kernel(const __grid_constant__ LinearArgs args,
-                                                                     const __grid_constant__ Shape shape) {
+__global__ void __launch_bounds__(32 * kMaxWarps, 2)
+    expert_rows_kernel(const __grid_constant__ LinearArgs args,
+                       const __grid_constant__ Shape shape) {
   extern __shared__ __align__(128) uint8_t rings[];
   __shared__ Shared shared;
   pdl_trigger();
@@ -233,8 +255,14 @@ __global__ void __launch_bounds__(32 * kMaxWarps, 2) expert_rows_kernel(const __
   const int in_group = warp % shape.group_warps;
   const int first_item = blockIdx.x + gridDim.x * group, item_step = gridDim.x * n_groups;
   const Work work(args, shape);
-  Ring ring(args, work, rings + warp * shape.n_stages * kStageBytes, shared.full[warp], shape.n_stages, first_item,
-            item_step, in_group);
+  Ring ring(args,
+            work,
+            rings + warp * shape.n_stages * kStageBytes,
+            shared.full[warp],
+            shape.n_stages,
+            first_item,
+            item_step,
+            in_group);
   ring.start();
 
   const int n_items = work.n_items();
@@ -283,7 +311,8 @@ __global__ void __launch_bounds__(32 * kMaxWarps, 2) expert_rows_kernel(const __
 }
 
 // Two blocks to a multiprocessor.
-constexpr int kRingBytes = 114 * 1024 - 1024 - (static_cast<int>(sizeof(Shared)) + 1023) / 1024 * 1024;
+constexpr int kRingBytes =
+    114 * 1024 - 1024 - (static_cast<int>(sizeof(Shared)) + 1023) / 1024 * 1024;
 
 }  // namespace
 
@@ -297,8 +326,13 @@ void expert_rows(const LinearArgs& args, Stream stream) {
   for (int p = 0; p < args.n_parts; ++p) most = max(most, args.parts[p].n_segments);
   const Shape shape{.group_warps = args.epilogue == Epilogue::silu_mul ? 2 * most : most,
                     .n_stages = min(kRingBytes / (kMaxWarps * kStageBytes), kMaxStages)};
-  launch(expert_rows_kernel, dim3(static_cast<unsigned>(2 * multiprocessors())), 32 * kMaxWarps,
-         static_cast<size_t>(kMaxWarps * shape.n_stages * kStageBytes), stream, args, shape);
+  launch(expert_rows_kernel,
+         dim3(static_cast<unsigned>(2 * multiprocessors())),
+         32 * kMaxWarps,
+         static_cast<size_t>(kMaxWarps * shape.n_stages * kStageBytes),
+         stream,
+         args,
+         shape);
 }
 
 }  // namespace qwen3::cuda

@@ -8,8 +8,12 @@ namespace {
 constexpr int kMaxExperts = 1024;
 
 // A warp for each token: softmax over all experts, then the best one after the other.
-__global__ void __launch_bounds__(32) route_kernel(float* weights, int32_t* experts, const float* logits,
-                                                   int n_experts, int top_k, bool renormalise) {
+__global__ void __launch_bounds__(32) route_kernel(float* weights,
+                                                   int32_t* experts,
+                                                   const float* logits,
+                                                   int n_experts,
+                                                   int top_k,
+                                                   bool renormalise) {
   extern __shared__ float p[];
   pdl_trigger();
   pdl_wait();
@@ -41,7 +45,8 @@ __global__ void __launch_bounds__(32) route_kernel(float* weights, int32_t* expe
         expert = its;
       }
     }
-    if (expert >= n_experts) {  // not a number anywhere: any choice is as wrong, none may lead astray
+    if (expert >=
+        n_experts) {  // not a number anywhere: any choice is as wrong, none may lead astray
       expert = k;
       best = p[k];
     }
@@ -62,8 +67,12 @@ __global__ void __launch_bounds__(32) route_kernel(float* weights, int32_t* expe
 }
 
 // One block: counts, offsets, then each warp walks through all pairs for its experts.
-__global__ void __launch_bounds__(1024) sort_kernel(PairLists lists, const float* weights, const int32_t* experts,
-                                                    int n_tokens, int n_experts, int top_k) {
+__global__ void __launch_bounds__(1024) sort_kernel(PairLists lists,
+                                                    const float* weights,
+                                                    const int32_t* experts,
+                                                    int n_tokens,
+                                                    int n_experts,
+                                                    int top_k) {
   __shared__ int counts[kMaxExperts], offsets[kMaxExperts + 1];
   pdl_trigger();
   pdl_wait();
@@ -142,18 +151,45 @@ __global__ void sum_kernel(float* x, const float* y, PairLists lists, int top_k,
 
 }  // namespace
 
-void route_top_k(float* weights, int32_t* experts, const float* logits, int n_tokens, int n_experts, int top_k,
-                 bool renormalise, Stream stream) {
-  launch(route_kernel, dim3(static_cast<unsigned>(n_tokens)), 32, static_cast<size_t>(n_experts) * 4, stream, weights,
-         experts, logits, n_experts, top_k, renormalise);
+void route_top_k(float* weights,
+                 int32_t* experts,
+                 const float* logits,
+                 int n_tokens,
+                 int n_experts,
+                 int top_k,
+                 bool renormalise,
+                 Stream stream) {
+  launch(route_kernel,
+         dim3(static_cast<unsigned>(n_tokens)),
+         32,
+         static_cast<size_t>(n_experts) * 4,
+         stream,
+         weights,
+         experts,
+         logits,
+         n_experts,
+         top_k,
+         renormalise);
 }
 
-void sort_pairs(const PairLists& lists, const float* weights, const int32_t* experts, int n_tokens, int n_experts,
-                int top_k, Stream stream) {
-  launch(sort_kernel, dim3(1), 1024, 0, stream, lists, weights, experts, n_tokens, n_experts, top_k);
+void sort_pairs(const PairLists& lists,
+                const float* weights,
+                const int32_t* experts,
+                int n_tokens,
+                int n_experts,
+                int top_k,
+                Stream stream) {
+  launch(
+      sort_kernel, dim3(1), 1024, 0, stream, lists, weights, experts, n_tokens, n_experts, top_k);
 }
 
-void sum_experts(float* x, const float* y, const PairLists& lists, int n_tokens, int top_k, int n, Stream stream) {
+void sum_experts(float* x,
+                 const float* y,
+                 const PairLists& lists,
+                 int n_tokens,
+                 int top_k,
+                 int n,
+                 Stream stream) {
   launch(sum_kernel, dim3(static_cast<unsigned>(n_tokens)), 256, 0, stream, x, y, lists, top_k, n);
 }
 

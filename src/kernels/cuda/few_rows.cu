@@ -1,7 +1,7 @@
 // Products with up to 64 rows of activations: the weights stream through once, and their bytes are what
 // counts. A block walks through items: some tiles of 16 outputs with all their segments, a warp for each
-// pair of tile and segment. One more warp keeps a ring of stages full: long copies, of which the card's
-// engine takes few at a time but wide ones. Weights do not depend on the kernel ahead, so the ring is
+// pair of tile and segment. Two more warps keep a ring of stages full, one with weights and one with rows: long
+// copies, since it is their number that costs. Weights do not depend on the kernel ahead, so the ring is
 // filled before the wait for it.
 //
 // Activations come through the ring too. Only a single row that is normed by the way each block holds whole,
@@ -21,10 +21,10 @@ template <int kRowsOf, int kWarpsOf>
 struct Plan {
   static constexpr int kRows = kRowsOf, kWarps = kWarpsOf;
   static constexpr int kRowTiles = kRows / 8;
-  static constexpr int kStepTiles = kRows >= 32 ? 8 : 16;
-  static constexpr int kWeightBytes = kStepTiles * kTileBytes;  // of a warp's stage
+  static constexpr int kStepTiles = kRows > 32 ? 8 : 16;
+  static constexpr int kWeightBytes = kStepTiles * kTileBytes;      // of a warp's stage
   static constexpr int kBoxBytes = kRows * kStepTiles * kTile * 2;  // of a segment's
-  static constexpr int kThreads = 32 * (kWarps + 1);
+  static constexpr int kThreads = 32 * (kWarps + 2);
 };
 
 template <typename P>
@@ -36,6 +36,7 @@ struct Shared {
 
 struct Shape {
   int n_stages, stage_bytes, tiles_of_block;
+  int rows_at;  // in a stage, behind the weights
 };
 
 // Tiles (of a pair: pairs of tiles) of all parts in one row, which blocks share out evenly.
@@ -85,33 +86,39 @@ __device__ Place place_of(const LinearArgs& args, const Item& item, int piece) {
   return {part, tile, piece % item.n_segments, tile < item.first_tile + item.n_tiles};
 }
 
-// The copying warp.
+// One of the two copying warps.
 template <typename P, bool kHeld>
 class Copier {
  public:
-  __device__ Copier(const LinearArgs& args, const CUtensorMap& rows, const Shape& shape, uint8_t* ring, uint64_t* full,
-                    uint64_t* empty, int first_tile, int end)
-      : args_(args), rows_(rows), shape_(shape), ring_(ring), full_(full), empty_(empty), end_(end) {
-    weights_.tile = activations_.tile = first_tile;
+  __device__ Copier(const LinearArgs& args,
+                    const CUtensorMap& rows,
+                    const Shape& shape,
+                    uint8_t* ring,
+                    uint64_t* full,
+                    uint64_t* empty,
+                    int first_tile,
+                    int end)
+      : args_(args),
+        rows_(rows),
+        shape_(shape),
+        ring_(ring),
+        full_(full),
+        empty_(empty),
+        end_(end) {
+    at_.tile = first_tile;
+    enter();
   }
 
-  __device__ void run() {
-    enter(weights_);
-    enter(activations_);
-    while (weights_.tile < end_ && weights_.turn == 0) {
+  __device__ void run_weights() {
+    for (; at_.tile < end_; advance()) {
+      wait();
       copy_weights();
-      advance(weights_);
     }
-    pdl_wait();
-    while (activations_.tile < end_ && activations_.turn == 0) {
-      copy_rows(activations_);
-      advance(activations_);
-    }
-    while (weights_.tile < end_) {
-      barrier_wait(empty_ + weights_.stage, static_cast<uint32_t>(weights_.turn - 1) & 1);
-      copy_weights();
-      copy_rows(weights_);
-      advance(weights_);
+  }
+  __device__ void run_rows() {
+    for (; at_.tile < end_; advance()) {
+      wait();
+      copy_rows();
     }
   }
 
@@ -128,7 +135,11 @@ class Copier {
     int piece = 0, n_segments = 1;
   };
 
-  __device__ void enter(Cursor& c) {
+  __device__ void wait() {
+    if (at_.turn > 0) barrier_wait(empty_ + at_.stage, static_cast<uint32_t>(at_.turn - 1) & 1);
+  }
+  __device__ void enter() {
+    Cursor& c = at_;
     const Item item = item_at<P>(args_, c.tile, end_);
     const int lane = threadIdx.x % 32;
     const Place place = place_of(args_, item, lane < P::kWarps ? lane : 0);
@@ -137,12 +148,15 @@ class Copier {
     c.copies = lane < P::kWarps && place.exists;
     c.n_copies = __popc(__ballot_sync(kAllLanes, c.copies));
     c.from = static_cast<const uint8_t*>(args_.parts[place.part].weight) +
-             (static_cast<int64_t>(place.tile) * (args_.n_in / kTile) + place.segment * item.segment_tiles) * kTileBytes;
+             (static_cast<int64_t>(place.tile) * (args_.n_in / kTile) +
+              place.segment * item.segment_tiles) *
+                 kTileBytes;
     c.n_segments = item.n_segments;
     c.has_rows = !kHeld && lane < item.n_segments;
     c.piece = lane * item.segment_tiles / 4;
   }
-  __device__ void advance(Cursor& c) {
+  __device__ void advance() {
+    Cursor& c = at_;
     if (++c.stage == shape_.n_stages) {
       c.stage = 0;
       ++c.turn;
@@ -152,25 +166,33 @@ class Copier {
     c.piece += P::kStepTiles / 4;
     if (c.left > 0) return;
     c.tile += c.n_tiles;
-    if (c.tile < end_) enter(c);
+    if (c.tile < end_) enter();
   }
   __device__ void copy_weights() {
-    const Cursor& c = weights_;
+    const Cursor& c = at_;
     const int n = min(P::kStepTiles, c.left);
     if (threadIdx.x % 32 == 0) {
       expect_bytes(full_ + c.stage,
-                   static_cast<uint32_t>(c.n_copies * n * kTileBytes + (kHeld ? 0 : c.n_segments * P::kBoxBytes)));
+                   static_cast<uint32_t>(c.n_copies * n * kTileBytes +
+                                         (kHeld ? 0 : c.n_segments * P::kBoxBytes)));
     }
     __syncwarp();
     if (c.copies) {
-      bulk_copy_once(ring_ + c.stage * shape_.stage_bytes + threadIdx.x % 32 * P::kWeightBytes, c.from,
-                     static_cast<uint32_t>(n) * kTileBytes, full_ + c.stage);
+      bulk_copy_once(ring_ + c.stage * shape_.stage_bytes + threadIdx.x % 32 * P::kWeightBytes,
+                     c.from,
+                     static_cast<uint32_t>(n) * kTileBytes,
+                     full_ + c.stage);
     }
   }
-  __device__ void copy_rows(const Cursor& c) {
+  __device__ void copy_rows() {
+    const Cursor& c = at_;
     if (!c.has_rows) return;
-    box_copy(ring_ + c.stage * shape_.stage_bytes + P::kWarps * P::kWeightBytes + threadIdx.x % 32 * P::kBoxBytes, rows_,
-             0, c.piece, full_ + c.stage);
+    box_copy(
+        ring_ + c.stage * shape_.stage_bytes + shape_.rows_at + threadIdx.x % 32 * P::kBoxBytes,
+        rows_,
+        0,
+        c.piece,
+        full_ + c.stage);
   }
 
   const LinearArgs& args_;
@@ -180,7 +202,7 @@ class Copier {
   uint64_t* const full_;
   uint64_t* const empty_;
   const int end_;
-  Cursor weights_, activations_;
+  Cursor at_;
 };
 
 // What a warp multiplies at a time: two column tiles of weights, and its rows.
@@ -199,8 +221,10 @@ struct Operands {
 #pragma unroll
     for (int j = 0; j < P::kRowTiles; ++j) {
       if (j >= n_j) break;
-      load_matrices(b[j], kHeld ? rows + k * kTile * 2 + lane / 8 * 16
-                                : rows + k / 4 * (P::kRows * 128) + j * 1024 + ((2 * (k % 4) + lane / 8) ^ lane % 8) * 16);
+      load_matrices(b[j],
+                    kHeld ? rows + k * kTile * 2 + lane / 8 * 16
+                          : rows + k / 4 * (P::kRows * 128) + j * 1024 +
+                                ((2 * (k % 4) + lane / 8) ^ lane % 8) * 16);
     }
   }
   __device__ void multiply(float (&sum)[P::kRowTiles][4], bool both, int n_j) const {
@@ -217,9 +241,10 @@ struct Operands {
 };
 
 template <typename P, bool kHeld>
-__global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_constant__ LinearArgs args,
-                                                                  const __grid_constant__ CUtensorMap rows,
-                                                                  const __grid_constant__ Shape shape) {
+__global__ void __launch_bounds__(P::kThreads, 1)
+    few_rows_kernel(const __grid_constant__ LinearArgs args,
+                    const __grid_constant__ CUtensorMap rows,
+                    const __grid_constant__ Shape shape) {
   extern __shared__ __align__(1024) uint8_t ring[];
   __shared__ Shared<P> shared;
   constexpr int kWorkers = 32 * P::kWarps;
@@ -231,11 +256,22 @@ __global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_c
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
   __syncthreads();
-  if (warp == P::kWarps) {
+  if (warp >= P::kWarps) {
     const int first = static_cast<int>(blockIdx.x) * shape.tiles_of_block;
-    Copier<P, kHeld>(args, rows, shape, ring, shared.full, shared.empty, first,
-                     min(count_tiles(args), first + shape.tiles_of_block))
-        .run();
+    Copier<P, kHeld> copier(args,
+                            rows,
+                            shape,
+                            ring,
+                            shared.full,
+                            shared.empty,
+                            first,
+                            min(count_tiles(args), first + shape.tiles_of_block));
+    if (warp == P::kWarps) {
+      copier.run_weights();
+    } else if (!kHeld) {
+      pdl_wait();
+      copier.run_rows();
+    }
     return;
   }
   // The norm's weight, meanwhile.
@@ -246,7 +282,8 @@ __global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_c
 #pragma unroll
       for (int j = 0; j < kMaxHeld / 1024; ++j) {
         const int at = 4 * (threadIdx.x + i * kWorkers) + 1024 * j;
-        norm_weight[i][j] = at < args.n_in ? *reinterpret_cast<const float4*>(args.norm_weight + at) : float4{};
+        norm_weight[i][j] =
+            at < args.n_in ? *reinterpret_cast<const float4*>(args.norm_weight + at) : float4{};
       }
     }
   }
@@ -311,7 +348,8 @@ __global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_c
     const Place place = place_of(args, item, piece);
     float sum[P::kRowTiles][4] = {};
     const int weights_at = piece * P::kWeightBytes + lane * 16;
-    const int rows_at = P::kWarps * P::kWeightBytes + place.segment * P::kBoxBytes + first_j * 1024 + lane % 8 * 128;
+    const int rows_at =
+        shape.rows_at + place.segment * P::kBoxBytes + first_j * 1024 + lane % 8 * 128;
     for (int first = 0; first < item.segment_tiles; first += P::kStepTiles) {
       barrier_wait(shared.full + stage, phase);
       const uint8_t* const from = ring + stage * shape.stage_bytes;
@@ -327,7 +365,8 @@ __global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_c
         operands[0].template load<kHeld>(weights, x, 0, n_j);
 #pragma unroll
         for (int k = 0; k < P::kStepTiles; k += 2) {
-          if (k + 2 < P::kStepTiles) operands[(k / 2 + 1) % 2].template load<kHeld>(weights, x, k + 2, n_j);
+          if (k + 2 < P::kStepTiles)
+            operands[(k / 2 + 1) % 2].template load<kHeld>(weights, x, k + 2, n_j);
           operands[k / 2 % 2].multiply(sum, true, n_j);
         }
       } else {
@@ -351,7 +390,12 @@ __global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_c
 #pragma unroll
       for (int j = 0; j < P::kRowTiles; ++j) {
         if (piece < n_pieces && j < n_j) {
-          finish_tile(args, place.part, place.tile, {sum[j][0], sum[j][1], sum[j][2], sum[j][3]}, {}, 8 * (first_j + j),
+          finish_tile(args,
+                      place.part,
+                      place.tile,
+                      {sum[j][0], sum[j][1], sum[j][2], sum[j][3]},
+                      {},
+                      8 * (first_j + j),
                       args.n_rows - 8 * (first_j + j));
         }
       }
@@ -376,10 +420,16 @@ __global__ void __launch_bounds__(P::kThreads, 1) few_rows_kernel(const __grid_c
       }
       return y;
     };
-    for (int j = piece - first + warp % n_shares * sharers; j < P::kRowTiles; j += sharers * n_shares) {
+    for (int j = piece - first + warp % n_shares * sharers; j < P::kRowTiles;
+         j += sharers * n_shares) {
       if (8 * j >= args.n_rows || piece >= n_pieces) break;
-      finish_tile(args, pair ? 0 : place.part, place.tile, total(first, j),
-                  pair ? total(first + item.n_segments, j) : float4{}, 8 * j, args.n_rows - 8 * j);
+      finish_tile(args,
+                  pair ? 0 : place.part,
+                  place.tile,
+                  total(first, j),
+                  pair ? total(first + item.n_segments, j) : float4{},
+                  8 * j,
+                  args.n_rows - 8 * j);
     }
     sync_some(1, kWorkers);
   }
@@ -391,15 +441,9 @@ constexpr int kAllBytes = 228 * 1024;
 // Left to attention, which can then begin, or end, beside any of these.
 constexpr int kSparedBytes = 48 * 1024;
 
-// Weights that a multiprocessor streams, from which on it pays to have all of its memory, though the next
-// kernel cannot begin beside this one then.
-int64_t deep_bytes() {
-  static const int64_t bytes = [] {
-    const char* value = std::getenv("QWEN3_DEEP");
-    return value != nullptr ? std::atoll(value) : int64_t{128 * 1024};
-  }();
-  return bytes;
-}
+// Weights that a multiprocessor streams, from which on it pays to have most of its memory, though the next
+// product's ring cannot begin beside this one then.
+constexpr int64_t kDeepBytes = 128 * 1024;
 
 template <typename P, bool kHeld>
 void launch_plan(const LinearArgs& args, Stream stream) {
@@ -415,45 +459,60 @@ void launch_plan(const LinearArgs& args, Stream stream) {
     most_segments = max(most_segments, args.parts[p].n_segments);
   }
   const int64_t bytes = int64_t{n_tiles} * (pair ? 2 : 1) * (args.n_in / kTile) * kTileBytes;
+  const int tiles_of_block = (n_tiles + multiprocessors() - 1) / multiprocessors();
+  const int rows_at =
+      min(P::kWarps, tiles_of_block * most_segments * (pair ? 2 : 1)) * P::kWeightBytes;
   Shape shape{.n_stages = 0,
-              .stage_bytes = P::kWarps * P::kWeightBytes + (kHeld ? 0 : most_segments * P::kBoxBytes),
-              .tiles_of_block = (n_tiles + multiprocessors() - 1) / multiprocessors()};
+              .stage_bytes = rows_at + (kHeld ? 0 : most_segments * P::kBoxBytes),
+              .tiles_of_block = tiles_of_block,
+              .rows_at = rows_at};
   const int held_bytes = kHeld ? 2 * args.n_in + 64 : 0;  // the last pair of tiles may be half
   const auto fit = [&](int budget) {
     return min((budget - kFixedBytes<P> - held_bytes) / shape.stage_bytes, kMaxStages);
   };
-  const bool deep = bytes / multiprocessors() > deep_bytes();
-  shape.n_stages = deep || fit(kAllBytes / 2) < 2 ? fit(kAllBytes - kSparedBytes) : fit(kAllBytes / 2);
+  const bool deep = bytes / multiprocessors() > kDeepBytes;
+  shape.n_stages =
+      deep || fit(kAllBytes / 2) < 2 ? fit(kAllBytes - kSparedBytes) : fit(kAllBytes / 2);
   const CUtensorMap map =
       kHeld ? CUtensorMap{} : row_map(args.x, args.n_rows, args.n_in, P::kRows, P::kStepTiles / 4);
-  launch(few_rows_kernel<P, kHeld>, dim3(static_cast<unsigned>((n_tiles + shape.tiles_of_block - 1) / shape.tiles_of_block)), P::kThreads,
-         static_cast<size_t>(shape.n_stages * shape.stage_bytes + held_bytes), stream, args, map, shape);
+  launch(few_rows_kernel<P, kHeld>,
+         dim3(static_cast<unsigned>((n_tiles + shape.tiles_of_block - 1) / shape.tiles_of_block)),
+         P::kThreads,
+         static_cast<size_t>(shape.n_stages * shape.stage_bytes + held_bytes),
+         stream,
+         args,
+         map,
+         shape);
 }
 
 template <int kRows, bool kHeld>
 void launch_rows(const LinearArgs& args, Stream stream) {
   int most = 1;
   for (int p = 0; p < args.n_parts; ++p) most = max(most, args.parts[p].n_segments);
-  if (most == 4 && args.epilogue == Epilogue::silu_mul) return launch_plan<Plan<kRows, 8>, kHeld>(args, stream);
+  if (most == 4 && args.epilogue == Epilogue::silu_mul)
+    return launch_plan<Plan<kRows, 8>, kHeld>(args, stream);
   launch_plan<Plan<kRows, 4>, kHeld>(args, stream);
 }
 
 }  // namespace
 
-bool norms_by_the_way(int n_rows, int n_in) { return n_rows == 1 && n_in <= kMaxHeld && n_in % 4 == 0; }
+bool norms_by_the_way(int n_rows, int n_in) {
+  return n_rows == 1 && n_in <= kMaxHeld && n_in % 4 == 0;
+}
 
 void few_rows(const LinearArgs& args, Stream stream) {
-  if (args.norm_weight != nullptr) {
-    launch_rows<8, true>(args, stream);
-  } else if (args.n_rows <= 8) {
-    launch_rows<8, false>(args, stream);
-  } else if (args.n_rows <= 16) {
-    launch_rows<16, false>(args, stream);
-  } else if (args.n_rows <= 32) {
-    launch_rows<32, false>(args, stream);
-  } else {
-    launch_rows<64, false>(args, stream);
-  }
+  if (args.norm_weight != nullptr) return launch_rows<8, true>(args, stream);
+  if (args.n_rows <= 8) return launch_rows<8, false>(args, stream);
+  // A stage has room for the rows of as many segments as any part has: too much of it for unlike parts.
+  each_group(args, [&](const LinearArgs& some) {
+    if (some.n_rows <= 16) {
+      launch_rows<16, false>(some, stream);
+    } else if (some.n_rows <= 32) {
+      launch_rows<32, false>(some, stream);
+    } else {
+      launch_rows<64, false>(some, stream);
+    }
+  });
 }
 
 }  // namespace qwen3::cuda

@@ -198,8 +198,14 @@ struct ScanResult {
 };
 // `column_max` takes scan_columns() floats a row.
 int64_t scan_columns(int64_t n_real);
-void scan_rows(ScanResult* results, float* column_max, const float* logits, int n_rows, int vocab_size, int n_real,
-               int k, Stream stream);
+void scan_rows(ScanResult* results,
+               float* column_max,
+               const float* logits,
+               int n_rows,
+               int vocab_size,
+               int n_real,
+               int k,
+               Stream stream);
 
 // ---- experts
 void route_top_k(float* weights,

@@ -11,7 +11,12 @@
 namespace qwen3::cuda {
 
 template <typename... Params, typename... Args>
-void launch(void (*kernel)(Params...), dim3 grid, int threads, size_t shared, Stream stream, Args&&... args) {
+void launch(void (*kernel)(Params...),
+            dim3 grid,
+            int threads,
+            size_t shared,
+            Stream stream,
+            Args&&... args) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   cudaLaunchAttribute attributes[2]{};
   attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
@@ -33,7 +38,8 @@ void launch(void (*kernel)(Params...), dim3 grid, int threads, size_t shared, St
 // Once for each kernel that wants more than 48 KiB.
 template <typename Kernel>
 void allow_shared(Kernel* kernel, int bytes) {
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "shared memory");
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
+        "shared memory");
 }
 
 }  // namespace qwen3::cuda

@@ -9,10 +9,10 @@
 namespace qwen3::cuda {
 namespace {
 
-constexpr int kRowTiles = 8;                                            // of 16 outputs, in a block
-constexpr int kStepTiles = 4;                                           // column tiles of a stage
-constexpr int kTileStage = kStepTiles * kTileBytes;                     // 2 KiB of each
-constexpr int kWeightBytes = kRowTiles * kTileStage;                    // 16 KiB
+constexpr int kRowTiles = 8;                          // of 16 outputs, in a block
+constexpr int kStepTiles = 4;                         // column tiles of a stage
+constexpr int kTileStage = kStepTiles * kTileBytes;   // 2 KiB of each
+constexpr int kWeightBytes = kRowTiles * kTileStage;  // 16 KiB
 constexpr int kThreads = 384;
 constexpr int kStride = 64 + 4;  // floats between rows of results on their way out
 
@@ -27,14 +27,16 @@ __device__ void multiply(float (&sum)[kSums], const uint4* weights, uint64_t row
   for (int k = 0; k < kTiles; ++k) a[k] = weights[k * 32];
   wgmma_fence();
 #pragma unroll
-  for (int k = 0; k < kTiles; ++k) wgmma(sum, a[k], rows + static_cast<uint64_t>(k * (kTile * 2 >> 4)));
+  for (int k = 0; k < kTiles; ++k)
+    wgmma(sum, a[k], rows + static_cast<uint64_t>(k * (kTile * 2 >> 4)));
   wgmma_commit();
   wgmma_wait<0>();
 }
 
 template <int kRows, int kSegments, bool kPair>
-__global__ void __launch_bounds__(kThreads, 1) many_rows_kernel(const __grid_constant__ LinearArgs args,
-                                                                const __grid_constant__ CUtensorMap rows) {
+__global__ void __launch_bounds__(kThreads, 1)
+    many_rows_kernel(const __grid_constant__ LinearArgs args,
+                     const __grid_constant__ CUtensorMap rows) {
   constexpr int kStages = kRows == 256 ? 4 : 6;
   constexpr int kLevels = kSegments / 2;
   extern __shared__ __align__(1024) uint8_t ring[];
@@ -57,11 +59,14 @@ __global__ void __launch_bounds__(kThreads, 1) many_rows_kernel(const __grid_con
   const auto exists = [&](int t) { return tile_of(t) * kTile < args.parts[part_of(t)].n_out; };
   const int first_row = blockIdx.x * kRows;
   const int n_tiles = args.n_in / kTile, segment_tiles = n_tiles / kSegments;
-  const int segment_steps = (segment_tiles + kStepTiles - 1) / kStepTiles, n_steps = segment_steps * kSegments;
+  const int segment_steps = (segment_tiles + kStepTiles - 1) / kStepTiles,
+            n_steps = segment_steps * kSegments;
   const auto tile_at = [&](int step) {
     return step / segment_steps * segment_tiles + step % segment_steps * kStepTiles;
   };
-  const auto valid_tiles = [&](int step) { return min(kStepTiles, segment_tiles - step % segment_steps * kStepTiles); };
+  const auto valid_tiles = [&](int step) {
+    return min(kStepTiles, segment_tiles - step % segment_steps * kStepTiles);
+  };
 
   if (warp < 4) {
     asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
@@ -82,15 +87,18 @@ __global__ void __launch_bounds__(kThreads, 1) many_rows_kernel(const __grid_con
     for (int step = 0; step < n_steps; ++step) {
       const int stage = step % kStages;
       uint8_t* const to = ring + stage * stage_bytes(kRows);
-      if (step >= kStages) barrier_wait(empty + stage, static_cast<uint32_t>(step / kStages - 1) & 1);
+      if (step >= kStages)
+        barrier_wait(empty + stage, static_cast<uint32_t>(step / kStages - 1) & 1);
       const int n = valid_tiles(step), tile = tile_at(step);
       if (warp == 0 && lane == 0) {
         expect_bytes(full + stage, static_cast<uint32_t>(n_here * n * kTileBytes + kRows * 128));
         box_copy(to + kWeightBytes, rows, first_row, tile / 4, full + stage);
       }
       if (mine) {
-        bulk_copy(to + t * kTileStage, from + static_cast<int64_t>(tile) * kTileBytes,
-                  static_cast<uint32_t>(n) * kTileBytes, full + stage);
+        bulk_copy(to + t * kTileStage,
+                  from + static_cast<int64_t>(tile) * kTileBytes,
+                  static_cast<uint32_t>(n) * kTileBytes,
+                  full + stage);
       }
     }
     return;
@@ -148,7 +156,8 @@ __global__ void __launch_bounds__(kThreads, 1) many_rows_kernel(const __grid_con
   auto* const staged = reinterpret_cast<float*>(ring) + group * kRows * kStride;
 #pragma unroll
   for (int i = 0; i < kRows / 2; ++i) {
-    const int o = warp % 4 * kTile + lane / 4 + i % 4 / 2 * 8, row = i / 4 * 8 + lane % 4 * 2 + i % 2;
+    const int o = warp % 4 * kTile + lane / 4 + i % 4 / 2 * 8,
+              row = i / 4 * 8 + lane % 4 * 2 + i % 2;
     staged[row * kStride + o] = sum[i];
   }
   const int n_rows = min(kRows, args.n_rows - first_row);
@@ -188,7 +197,12 @@ void launch_tiles(const LinearArgs& args, Stream stream) {
   const dim3 grid(static_cast<unsigned>((args.n_rows + kRows - 1) / kRows),
                   static_cast<unsigned>((most + outs - 1) / outs),
                   kPair ? 1u : static_cast<unsigned>(args.n_parts));
-  launch(many_rows_kernel<kRows, kSegments, kPair>, grid, kThreads, kBytes, stream, args,
+  launch(many_rows_kernel<kRows, kSegments, kPair>,
+         grid,
+         kThreads,
+         kBytes,
+         stream,
+         args,
          row_map(args.x, args.n_rows, args.n_in, kRows, 1));
 }
 

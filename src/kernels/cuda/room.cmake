@@ -7,7 +7,8 @@ if(QWEN3_WITH_CUDA)
   set_source_files_properties(${cuda_dir}/absent.cpp PROPERTIES HEADER_FILE_ONLY ON)
   set_source_files_properties(
     ${cuda_sources} PROPERTIES COMPILE_OPTIONS "-fmad=false;-Werror;all-warnings;-Xptxas;-warn-spills,-Werror")
-  set_source_files_properties(${cuda_dir}/cuda_backend.cpp ${cuda_dir}/device.cpp ${cuda_dir}/step_inputs.cpp
+  file(GLOB cuda_hosts ${cuda_dir}/*.cpp)
+  set_source_files_properties(${cuda_hosts}
                               PROPERTIES INCLUDE_DIRECTORIES "${CUDAToolkit_INCLUDE_DIRS}")
   target_link_libraries(qwen3_kernels PUBLIC CUDA::cudart_static)
 else()

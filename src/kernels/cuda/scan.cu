@@ -17,8 +17,12 @@ __device__ uint32_t ordered(float v) {
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
-__global__ void __launch_bounds__(256) columns_kernel(float* column_max, ScanResult* results, const float* logits,
-                                                      int vocab_size, int n_real, int n_columns) {
+__global__ void __launch_bounds__(256) columns_kernel(float* column_max,
+                                                      ScanResult* results,
+                                                      const float* logits,
+                                                      int vocab_size,
+                                                      int n_real,
+                                                      int n_columns) {
   __shared__ float lanes[8][kLanes];
   pdl_trigger();
   pdl_wait();
@@ -52,9 +56,13 @@ __global__ void start_kernel(ScanResult* results, int n_rows) {
   if (row < n_rows) results[row].finite = 1;
 }
 
-__global__ void __launch_bounds__(kThreads) list_kernel(ScanResult* results, const float* column_max,
-                                                        const float* logits, int vocab_size, int n_real,
-                                                        int n_columns, int k) {
+__global__ void __launch_bounds__(kThreads) list_kernel(ScanResult* results,
+                                                        const float* column_max,
+                                                        const float* logits,
+                                                        int vocab_size,
+                                                        int n_real,
+                                                        int n_columns,
+                                                        int k) {
   __shared__ uint32_t keys[kMaxColumns];
   __shared__ int histogram[256];
   __shared__ uint32_t prefix;
@@ -140,15 +148,49 @@ __global__ void __launch_bounds__(kThreads) list_kernel(ScanResult* results, con
 
 int64_t scan_columns(int64_t n_real) { return ceil_div_of(n_real, kGroup) * kLanes; }
 
-void scan_rows(ScanResult* results, float* column_max, const float* logits, int n_rows, int vocab_size, int n_real,
-               int k, Stream stream) {
+void scan_rows(ScanResult* results,
+               float* column_max,
+               const float* logits,
+               int n_rows,
+               int vocab_size,
+               int n_real,
+               int k,
+               Stream stream) {
   const auto n_columns = static_cast<int>(scan_columns(n_real));
-  check(n_columns <= kMaxColumns ? cudaSuccess : cudaErrorInvalidValue, "scanning a vocabulary beyond 524,288");
-  launch(start_kernel, dim3(static_cast<unsigned>((n_rows + 255) / 256)), 256, 0, stream, results, n_rows);
-  const dim3 grid(static_cast<unsigned>((vocab_size + kGroup - 1) / kGroup), static_cast<unsigned>(n_rows));
-  launch(columns_kernel, grid, 256, 0, stream, column_max, results, logits, vocab_size, n_real, n_columns);
-  launch(list_kernel, dim3(static_cast<unsigned>(n_rows)), kThreads, 0, stream, results, column_max, logits,
-         vocab_size, n_real, n_columns, k);
+  check(n_columns <= kMaxColumns ? cudaSuccess : cudaErrorInvalidValue,
+        "scanning a vocabulary beyond 524,288");
+  launch(start_kernel,
+         dim3(static_cast<unsigned>((n_rows + 255) / 256)),
+         256,
+         0,
+         stream,
+         results,
+         n_rows);
+  const dim3 grid(static_cast<unsigned>((vocab_size + kGroup - 1) / kGroup),
+                  static_cast<unsigned>(n_rows));
+  launch(columns_kernel,
+         grid,
+         256,
+         0,
+         stream,
+         column_max,
+         results,
+         logits,
+         vocab_size,
+         n_real,
+         n_columns);
+  launch(list_kernel,
+         dim3(static_cast<unsigned>(n_rows)),
+         kThreads,
+         0,
+         stream,
+         results,
+         column_max,
+         logits,
+         vocab_size,
+         n_real,
+         n_columns,
+         k);
 }
 
 }  // namespace qwen3::cuda

@@ -1,6 +1,6 @@
-// Products with many rows of activations: tiles of 128 outputs by kRows rows, both operands through a
-// pipeline of copies in shared memory, eight warps of matrix steps. The segments of a weight are summed
-// in the same tree as in gemv.cu, so a row has the same bits here and there.
+// Products of experts with many rows: tiles of 128 outputs by 64 rows of an expert, both operands through a
+// pipeline of copies in shared memory (rows lie anywhere, which the copy engine cannot gather), eight warps of
+// matrix steps. Sums are those of expert_rows.cu.
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/linear.cuh"
@@ -9,30 +9,26 @@ namespace qwen3::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kOuts = 128;                     // of a block
-constexpr int kRowTiles = kOuts / kTile;       // 8
-constexpr int kStepTiles = 4;                  // column tiles of a stage
+constexpr int kOuts = 128;                // of a block
+constexpr int kRowTiles = kOuts / kTile;  // 8
+constexpr int kStepTiles = 4;             // column tiles of a stage
 constexpr int kStepColumns = kStepTiles * kTile;
 constexpr int kWeightBytes = kRowTiles * kStepTiles * kTileBytes;  // 16 KiB
 
-QWEN3_HD constexpr int stage_bytes(int rows) { return kWeightBytes + rows * kStepColumns * 2; }
+constexpr int kRows = 64;
+constexpr int kStageBytes = kWeightBytes + kRows * kStepColumns * 2;
 constexpr int kStages = 4;
 
 // Where a block's rows lie.
 struct RowRange {
-  int64_t first;      // of `out`
-  int n;              // at most kRows
-  const int32_t* map; // row of x for each, or null
+  int64_t first;       // of `out`
+  int n;               // at most kRows
+  const int32_t* map;  // row of x for each, or null
   int expert;
 };
 
-// The block's tile of rows: of experts, the number of the block's y-th tile in order of experts.
-template <int kRows, bool kExperts>
+// The tile-th tile of rows, in order of experts.
 __device__ RowRange find_rows(const LinearArgs& args, int tile, int* found) {
-  if constexpr (!kExperts) {
-    const int first = tile * kRows;
-    return {first, min(args.n_rows - first, kRows), nullptr, 0};
-  }
   const ExpertRows& e = args.experts;
   if (threadIdx.x < 32) {
     int before = 0;
@@ -63,8 +59,9 @@ __device__ RowRange find_rows(const LinearArgs& args, int tile, int* found) {
   return {first, min(e.offsets[expert + 1] - first, kRows), e.tokens, expert};
 }
 
-template <int kRows, int kSegments, bool kExperts>
-__global__ void __launch_bounds__(kThreads) gemm(const __grid_constant__ LinearArgs args) {
+template <int kSegments>
+__global__ void __launch_bounds__(kThreads)
+    expert_many_rows_kernel(const __grid_constant__ LinearArgs args) {
   // A warp has 4 tiles of outputs by kRows / 4 rows.
   constexpr int kRowParts = kRows / 32;
   constexpr int kLevels = kSegments / 2;  // 1, 2 or 4 segments
@@ -74,7 +71,7 @@ __global__ void __launch_bounds__(kThreads) gemm(const __grid_constant__ LinearA
   pdl_trigger();
   pdl_wait();
   const LinearPart& part = args.parts[blockIdx.z];
-  const RowRange rows = find_rows<kRows, kExperts>(args, blockIdx.y, found);
+  const RowRange rows = find_rows(args, blockIdx.y, found);
   const int n_row_tiles = (part.n_out + kTile - 1) / kTile;
   const int first_tile = blockIdx.x * kRowTiles;
   if (rows.n <= 0 || first_tile >= n_row_tiles) return;
@@ -83,8 +80,8 @@ __global__ void __launch_bounds__(kThreads) gemm(const __grid_constant__ LinearA
   const int segment_tiles = n_tiles / kSegments;
   const int segment_steps = (segment_tiles + kStepTiles - 1) / kStepTiles;
   const int n_steps = segment_steps * kSegments;
-  const auto* const weight = static_cast<const uint8_t*>(part.weight) +
-                             (kExperts ? rows.expert * args.experts.matrix_bytes : 0);
+  const auto* const weight =
+      static_cast<const uint8_t*>(part.weight) + rows.expert * args.experts.matrix_bytes;
 
   // ---- copies: each thread always the same places of a stage
   const auto tile_of_step = [&](int step) {
@@ -100,12 +97,12 @@ __global__ void __launch_bounds__(kThreads) gemm(const __grid_constant__ LinearA
     int64_t from = -1;
     if (row < rows.n) {
       from = rows.first + row;
-      if (kExperts && rows.map != nullptr) from = rows.map[from];
+      if (rows.map != nullptr) from = rows.map[from];
     }
     x_row[i] = from < 0 ? nullptr : static_cast<const bf16*>(args.x.data) + from * args.x.stride;
   }
   const auto copy_stage = [&](int step) {
-    uint8_t* const to = shared + step % kStages * stage_bytes(kRows);
+    uint8_t* const to = shared + step % kStages * kStageBytes;
     const int tile = tile_of_step(step), n_valid = valid_tiles(step);
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
@@ -113,7 +110,8 @@ __global__ void __launch_bounds__(kThreads) gemm(const __grid_constant__ LinearA
       const int row_tile = at / (kStepTiles * kTileBytes), in_row = at % (kStepTiles * kTileBytes);
       const bool valid = first_tile + row_tile < n_row_tiles && in_row < n_valid * kTileBytes;
       const uint8_t* from =
-          weight + (static_cast<int64_t>(first_tile + row_tile) * n_tiles + tile) * kTileBytes + in_row;
+          weight + (static_cast<int64_t>(first_tile + row_tile) * n_tiles + tile) * kTileBytes +
+          in_row;
       copy_16(to + at, valid ? from : weight, valid ? 16 : 0);
     }
     // Rows of 128 bytes; their pieces of 16 are exchanged by the row's number, against bank conflicts.
@@ -130,8 +128,8 @@ __global__ void __launch_bounds__(kThreads) gemm(const __grid_constant__ LinearA
   };
 
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const int warp_tile = warp / 4 * 4;             // first of its 4 tiles of outputs
-  const int warp_row = warp % 4 * (kRows / 4);    // first of its rows
+  const int warp_tile = warp / 4 * 4;           // first of its 4 tiles of outputs
+  const int warp_row = warp % 4 * (kRows / 4);  // first of its rows
   float sum[4][kRowParts][4];
   float kept[kLevels > 0 ? kLevels : 1][4][kRowParts][4];
   const auto each = [&](const auto& body) {
@@ -159,7 +157,7 @@ __global__ void __launch_bounds__(kThreads) gemm(const __grid_constant__ LinearA
     if (step + kStages - 1 < n_steps) copy_stage(step + kStages - 1);
     copy_commit();
 
-    const uint8_t* const stage = shared + step % kStages * stage_bytes(kRows);
+    const uint8_t* const stage = shared + step % kStages * kStageBytes;
     const int n_valid = valid_tiles(step);
 #pragma unroll
     for (int t = 0; t < kStepTiles; ++t) {
@@ -167,8 +165,8 @@ __global__ void __launch_bounds__(kThreads) gemm(const __grid_constant__ LinearA
         uint4 a[4];
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-          a[i] = *reinterpret_cast<const uint4*>(stage + ((warp_tile + i) * kStepTiles + t) * kTileBytes +
-                                                 lane * 16);
+          a[i] = *reinterpret_cast<const uint4*>(
+              stage + ((warp_tile + i) * kStepTiles + t) * kTileBytes + lane * 16);
         }
 #pragma unroll
         for (int j = 0; j < kRowParts; j += 2) {
@@ -219,49 +217,42 @@ __global__ void __launch_bounds__(kThreads) gemm(const __grid_constant__ LinearA
   for (int at = threadIdx.x; at < rows.n * kOuts; at += kThreads) {
     const int row = at / kOuts, o = at % kOuts;
     const int out = blockIdx.x * kOuts + o;
-    if (out < part.n_out) finish(args, blockIdx.z, rows.first + row, out, staged[row * kStride + o], 0);
+    if (out < part.n_out)
+      finish(args, blockIdx.z, rows.first + row, out, staged[row * kStride + o], 0);
   }
 }
 
-template <int kRows, int kSegments, bool kExperts>
-void launch_gemm(const LinearArgs& args, Stream stream) {
-  constexpr int kBytes = kStages * stage_bytes(kRows);
+template <int kSegments>
+void launch_segments(const LinearArgs& args, Stream stream) {
+  constexpr int kBytes = kStages * kStageBytes;
   static_assert(kRows * (kOuts + 4) * 4 <= kBytes);
   static const bool once = [] {
-    allow_shared(gemm<kRows, kSegments, kExperts>, kBytes);
+    allow_shared(expert_many_rows_kernel<kSegments>, kBytes);
     return true;
   }();
   static_cast<void>(once);
   int most_out = 0;
   for (int p = 0; p < args.n_parts; ++p) most_out = max(most_out, args.parts[p].n_out);
-  const int n_rows = kExperts ? args.experts.n_pairs : args.n_rows;
   // A partly filled tile for each expert.
-  const int n_tiles = (n_rows + kRows - 1) / kRows + (kExperts ? min(args.experts.n_experts, n_rows) : 0);
-  const dim3 grid(static_cast<unsigned>((most_out + kOuts - 1) / kOuts), static_cast<unsigned>(n_tiles),
+  const int n_rows = args.experts.n_pairs;
+  const int n_tiles = (n_rows + kRows - 1) / kRows + min(args.experts.n_experts, n_rows);
+  const dim3 grid(static_cast<unsigned>((most_out + kOuts - 1) / kOuts),
+                  static_cast<unsigned>(n_tiles),
                   static_cast<unsigned>(args.n_parts));
-  launch(gemm<kRows, kSegments, kExperts>, grid, kThreads, kBytes, stream, args);
-}
-
-template <int kRows, bool kExperts>
-void launch_segments(const LinearArgs& args, Stream stream) {
-  switch (args.parts[0].n_segments) {
-    case 1:
-      return launch_gemm<kRows, 1, kExperts>(args, stream);
-    case 2:
-      return launch_gemm<kRows, 2, kExperts>(args, stream);
-    default:
-      return launch_gemm<kRows == 128 ? 64 : kRows, 4, kExperts>(args, stream);
-  }
+  launch(expert_many_rows_kernel<kSegments>, grid, kThreads, kBytes, stream, args);
 }
 
 }  // namespace
 
-void gemm(const LinearArgs& args, Stream stream) {
+void expert_many_rows(const LinearArgs& args, Stream stream) {
   each_group(args, [&](const LinearArgs& some) {
-    if (some.experts.offsets != nullptr) {
-      launch_segments<64, true>(some, stream);
-    } else {
-      launch_segments<128, false>(some, stream);
+    switch (some.parts[0].n_segments) {
+      case 1:
+        return launch_segments<1>(some, stream);
+      case 2:
+        return launch_segments<2>(some, stream);
+      default:
+        return launch_segments<4>(some, stream);
     }
   });
 }
