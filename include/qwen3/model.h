@@ -61,6 +61,9 @@ class Model {
   Model(const Model&) = delete;
 
   const ModelInfo& info() const;
+  // Bytes per second that the device which holds the weights reads, measured now; 0 where they lie in the
+  // host's memory. Throws Error{device}, Error{out_of_memory}.
+  double measure_device_bandwidth() const;
   const GenerationDefaults& generation_defaults() const;
 
   const ModelShape& shape() const;

@@ -147,6 +147,8 @@ class Backend {
   virtual Storage allocate(int64_t bytes) const;
   // What allocate() can give now.
   virtual int64_t available_bytes() const;
+  // Bytes per second that memory of the backend's own is read with, measured now; 0: it is the host's.
+  virtual double measure_read_bandwidth() { return 0; }
   // What activations between operations are kept in.
   virtual DType activation_dtype() const { return DType::f32; }
   // The most exact type that keys and values can be kept in.

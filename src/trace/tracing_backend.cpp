@@ -50,6 +50,7 @@ class TracingBackend final : public Backend {
   }
   Storage allocate(int64_t bytes) const override { return inner_->allocate(bytes); }
   int64_t available_bytes() const override { return inner_->available_bytes(); }
+  double measure_read_bandwidth() override { return inner_->measure_read_bandwidth(); }
   DType activation_dtype() const override { return inner_->activation_dtype(); }
   DType widest_kv_dtype() const override { return inner_->widest_kv_dtype(); }
   WeightType kept_type(WeightType stored, int64_t n_in) const override {

@@ -79,8 +79,14 @@ TEST(Cuda, ProductsOfAnySizeAreWithinTheirBoundAndRowsDoNotDependOnTheBatch) {
   SKIP_WITHOUT_CARD();
   const auto backend = make_cuda_backend();
   backend->reserve({.n_tokens = 1024, .n_logit_rows = 1024, .n_features = 4096, .kv_len = 64});
-  for (const auto& [n_out, n_in] : std::vector<std::pair<int64_t, int64_t>>{
-           {16, 16}, {17, 1008}, {96, 256}, {256, 96}, {1024, 1024}, {4096, 2048}, {9000, 512}, {40, 30}}) {
+  for (const auto& [n_out, n_in] : std::vector<std::pair<int64_t, int64_t>>{{16, 16},
+                                                                            {17, 1008},
+                                                                            {96, 256},
+                                                                            {256, 96},
+                                                                            {1024, 1024},
+                                                                            {4096, 2048},
+                                                                            {9000, 512},
+                                                                            {40, 30}}) {
     SCOPED_TRACE(testing::Message() << n_out << " x " << n_in);
     const std::vector<float> w = random_floats(n_out * n_in, 1, 0.05f);
     const CardWeight weight(*backend, w, n_out, n_in);
@@ -93,14 +99,17 @@ TEST(Cuda, ProductsOfAnySizeAreWithinTheirBoundAndRowsDoNotDependOnTheBatch) {
     const std::vector<float> x = random_floats(kRows * n_in, 2);
     std::vector<std::vector<float>> results;
     for (const int64_t n : {1, 2, 7, 8, 9, 31, 33, 64, 65, 127, 129, 300}) {
-      const OnCard input(*backend, std::span(x).first(static_cast<size_t>(n * n_in)), {n, n_in}, DType::bf16);
-      const OnCard output(*backend, std::vector<float>(static_cast<size_t>(n * n_out), NAN), {n, n_out});
+      const OnCard input(
+          *backend, std::span(x).first(static_cast<size_t>(n * n_in)), {n, n_in}, DType::bf16);
+      const OnCard output(
+          *backend, std::vector<float>(static_cast<size_t>(n * n_out), NAN), {n, n_out});
       backend->linear(output.tensor, input.tensor, {weight.weight, {}});
       results.push_back(host(*backend, output.tensor));
     }
     const std::vector<float>& all = results.back();
     for (const std::vector<float>& some : results) {
-      ASSERT_EQ(std::memcmp(some.data(), all.data(), some.size() * 4), 0) << some.size() / static_cast<size_t>(n_out);
+      ASSERT_EQ(std::memcmp(some.data(), all.data(), some.size() * 4), 0)
+          << some.size() / static_cast<size_t>(n_out);
     }
     for (int64_t r = 0; r < kRows; r += 37) {
       for (int64_t o = 0; o < n_out; o += 1 + n_out / 50) {
@@ -188,8 +197,10 @@ TEST(Cuda, LogitsAreNearTheReference) {
       }
       agree += best == true_best ? 1 : 0;
     }
-    std::printf("%s: relative error %.2e, same best token in %lld of 120\n", name.c_str(),
-                std::sqrt(error / size), static_cast<long long>(agree));
+    std::printf("%s: relative error %.2e, same best token in %lld of 120\n",
+                name.c_str(),
+                std::sqrt(error / size),
+                static_cast<long long>(agree));
     EXPECT_LT(std::sqrt(error / size), 0.03) << name;  // bfloat16 activations
     EXPECT_GE(agree, 110) << name;
   }
@@ -209,7 +220,8 @@ TEST(Cuda, ASequenceHasTheSameBitsInAnyBatchAndAnyChunks) {
       std::vector<float> logits;
       for (int64_t at = 0; at < kTokens; at += size) {
         const int64_t n = std::min(size, kTokens - at);
-        const Array some = fresh.forward(sequence, std::span(ids).subspan(static_cast<size_t>(at), static_cast<size_t>(n)));
+        const Array some = fresh.forward(
+            sequence, std::span(ids).subspan(static_cast<size_t>(at), static_cast<size_t>(n)));
         logits.insert(logits.end(), some.values.begin(), some.values.end());
       }
       return logits;
@@ -234,17 +246,44 @@ TEST(Cuda, ASequenceHasTheSameBitsInAnyBatchAndAnyChunks) {
         }
         const size_t place = static_cast<size_t>(n_others) / 2;
         chunks.insert(chunks.begin() + static_cast<int64_t>(place),
-                      {&sequences.back(), std::span(ids).subspan(static_cast<size_t>(at), static_cast<size_t>(size))});
+                      {&sequences.back(),
+                       std::span(ids).subspan(static_cast<size_t>(at), static_cast<size_t>(size))});
         const Array logits = fresh.forward(chunks);
         int64_t row = 0;
         for (size_t c = 0; c < place; ++c) row += static_cast<int64_t>(chunks[c].ids.size());
-        ASSERT_EQ(std::memcmp(logits.values.data() + row * 2560, whole.data() + at * 2560,
+        ASSERT_EQ(std::memcmp(logits.values.data() + row * 2560,
+                              whole.data() + at * 2560,
                               static_cast<size_t>(size * 2560) * 4),
                   0)
             << n_others << " others, from token " << at;
         at += size;
       }
     }
+  }
+}
+
+TEST(Cuda, EarlyLaunchesChangeNoBit) {
+  SKIP_WITHOUT_CARD();
+  for (const std::string& name : kModels) {
+    const std::vector<int32_t> ids = some_ids(200, 2560, 6);
+    std::vector<std::vector<float>> all;
+    for (const bool early : {true, false, true}) {
+      use_dependent_launches(early);
+      const auto backend = make_cuda_backend();
+      TestModel model(model_path(name), *backend, WeightsDType::as_stored, 16);
+      TestSequence sequence;
+      std::vector<float> logits;
+      for (size_t at = 0; at < ids.size();) {
+        const size_t n = at == 0 ? 70 : 1;
+        const Array some = model.forward(sequence, std::span(ids).subspan(at, n));
+        logits.insert(logits.end(), some.values.begin(), some.values.end());
+        at += n;
+      }
+      all.push_back(std::move(logits));
+    }
+    use_dependent_launches(true);
+    EXPECT_EQ(all[0], all[1]) << name;
+    EXPECT_EQ(all[0], all[2]) << name;
   }
 }
 
@@ -259,9 +298,11 @@ TEST(Cuda, WhoLooksChangesNoBit) {
       TestModel watched(model_path(name), *backend, WeightsDType::as_stored, 16);
       TestSequence a, b;
       for (int64_t at = 0; at < 150; at += size) {
-        const std::span<const int32_t> next = std::span(ids).subspan(static_cast<size_t>(at), static_cast<size_t>(size));
+        const std::span<const int32_t> next =
+            std::span(ids).subspan(static_cast<size_t>(at), static_cast<size_t>(size));
         TapCollector tap;
-        ASSERT_EQ(plain.forward(a, next).values, watched.forward(b, next, &tap).values) << size << " at " << at;
+        ASSERT_EQ(plain.forward(a, next).values, watched.forward(b, next, &tap).values)
+            << size << " at " << at;
         ASSERT_GT(tap.names.size(), 50u);
         ASSERT_TRUE(tap.arrays.contains("layers.0.self_attn.probs"));
       }

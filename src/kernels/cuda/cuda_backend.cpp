@@ -83,6 +83,11 @@ class CudaBackend final : public Backend {
   // ---- memory
   Storage allocate(int64_t bytes) const override { return device_memory(bytes); }
   int64_t available_bytes() const override { return free_device_bytes(); }
+  double measure_read_bandwidth() override {
+    const int64_t bytes = std::min(int64_t{2} << 30, free_device_bytes() / 2);
+    const Storage buffer = device_memory(bytes);
+    return read_bandwidth(buffer.data(), bytes, stream_.get());
+  }
   DType activation_dtype() const override { return DType::bf16; }
   DType widest_kv_dtype() const override { return DType::bf16; }
   void upload(const Tensor& to, const void* from) const override {

@@ -187,6 +187,9 @@ void attention(const AttentionArgs& args, const QkNormRopeArgs* fused, Stream st
 void attention_probs(
     float* probs, const AttentionArgs& args, int sequence, int n_rows, int kv_len, Stream stream);
 
+// Bytes per second that are read of `buffer`, which should be far larger than the caches.
+double read_bandwidth(void* buffer, int64_t bytes, Stream stream);
+
 // ---- sampling
 constexpr int kMaxListed = 512;
 struct ScanResult {
