@@ -44,6 +44,17 @@ bool file_exists(const std::filesystem::path& path) {
   return ::lstat(path.c_str(), &ignored) == 0 || errno == EACCES || errno == ELOOP;
 }
 
+std::vector<std::string> embedded_folders() {
+  std::vector<std::string> folders;
+  for (const EmbeddedFile& file : embedded_files) {
+    const std::string_view path = file.path.substr(file.path.find(':') + 1);
+    folders.emplace_back(path.substr(0, path.find('/')));
+  }
+  std::sort(folders.begin(), folders.end());
+  folders.erase(std::unique(folders.begin(), folders.end()), folders.end());
+  return folders;
+}
+
 bool folder_exists(const std::filesystem::path& path) {
   const std::string folder = path.string() + "/";
   const auto inside = [&](const EmbeddedFile& file) { return file.path.starts_with(folder); };

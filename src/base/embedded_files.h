@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace qwen3 {
 
@@ -32,5 +33,8 @@ bool file_exists(const std::filesystem::path& path);
 
 // Whether `path` is a directory on disk or the folder of an embedded file ("embedded:nano").
 bool folder_exists(const std::filesystem::path& path);
+
+// "nano", "nano-moe": the folders of the embedded files, sorted.
+std::vector<std::string> embedded_folders();
 
 }  // namespace qwen3

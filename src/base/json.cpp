@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "base/utf8.h"
 
 namespace qwen3 {
@@ -43,6 +44,15 @@ bool JsonEvents::parse_error(std::size_t position,
   std::string_view what = e.what();
   // Drop "[json.exception.parse_error.101] "; what follows may quote any amount of the input.
   if (const size_t end = what.find("] "); end != what.npos) what.remove_prefix(end + 2);
+  // Its own names for what it was doing help nobody: "syntax error while parsing value - ".
+  const size_t detail = what.find(" - "), syntax = what.find("syntax error while parsing");
+  std::string shorter(what);
+  if (syntax != what.npos && detail != what.npos && detail > syntax) {
+    shorter = std::string(what.substr(0, syntax)) + std::string(what.substr(detail + 3));
+  }
+  if (shorter.starts_with("parse error at "))
+    shorter.erase(0, std::string_view("parse error at ").size());
+  what = shorter;
   position_ = position;
   problem_ = quote_for_message(what, 300);
   return false;
@@ -102,6 +112,9 @@ bool JsonBuilder::open(Json container) {
 void parse_json_events(std::string_view text, std::string_view where, JsonEvents& events) {
   check_no_nul(text, where);
   if (Json::sax_parse(text.begin(), text.end(), &events)) return;
+  if (const std::string_view what = mistaken_download(text.substr(0, 64)); !what.empty()) {
+    fail(ErrorKind::corrupt_file, "{}: {}", where, what);
+  }
   // The byte at fault is the last one consumed. Python's json.dump writes NaN and Infinity.
   const size_t at = std::clamp<size_t>(events.position_, 1, text.size() + 1) - 1;
   const std::string_view rest = text.substr(std::min(at, text.size()));

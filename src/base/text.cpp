@@ -22,6 +22,18 @@ std::string_view trim(std::string_view text, std::string_view characters) {
   return text.substr(0, text.find_last_not_of(characters) + 1);
 }
 
+std::string_view mistaken_download(std::string_view beginning) {
+  if (beginning.starts_with("version https://git-lfs") || beginning.substr(0, 8) == "version ") {
+    return "a Git LFS pointer, not the file itself; run git lfs pull in its folder, or hf download";
+  }
+  const size_t start = std::min(beginning.find_first_not_of(" \t\r\n"), beginning.size());
+  const std::string page = ascii_lower(beginning.substr(start, 9));
+  if (page.starts_with("<!doctyp") || page.starts_with("<html")) {
+    return "a web page, not the file itself; download it again (was it a page to log in?)";
+  }
+  return {};
+}
+
 bool is_plain_file_name(std::string_view name) {
   return !name.empty() && name != "." && name != ".." &&
          name.find_first_of(std::string_view("/\\\0", 3)) == name.npos;

@@ -15,6 +15,10 @@ std::string ascii_lower(std::string_view text);
 // Without these characters at either end.
 std::string_view trim(std::string_view text, std::string_view characters = " \t");
 
+// What a file's first bytes say that it is, when it is one of the things that stand in the place of
+// a download: a Git LFS pointer, a web page. With what to do, "a Git LFS pointer, …"; or empty.
+std::string_view mistaken_download(std::string_view beginning);
+
 // Whether it can be the name of a file or folder beside another, and nowhere else: not empty, "." or
 // "..", without separators and NUL.
 bool is_plain_file_name(std::string_view name);

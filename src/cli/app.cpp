@@ -3,9 +3,12 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <exception>
 #include <new>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -38,6 +41,57 @@ std::vector<std::string> option_names(const CLI::App& command) {
   return names;
 }
 
+// What people who know other programs type first, and what there is here instead.
+struct Foreign {
+  std::string_view word, remedy;
+};
+constexpr std::string_view kDownload =
+    "; qwen3 downloads nothing: hf download Qwen/Qwen3-0.6B --local-dir Qwen3-0.6B, then "
+    "qwen3 chat -m Qwen3-0.6B";
+constexpr std::string_view kProcessorsOnly = "; this build runs on processors only";
+constexpr Foreign kForeignOptions[] = {{"-hf", kDownload},
+                                       {"-hfr", kDownload},
+                                       {"--hf-repo", kDownload},
+                                       {"-ngl", kProcessorsOnly},
+                                       {"--n-gpu-layers", kProcessorsOnly},
+                                       {"--gpu-layers", kProcessorsOnly},
+                                       {"--device", kProcessorsOnly},
+                                       {"--tensor-parallel-size", kProcessorsOnly},
+                                       {"-f", "; a text from a file: qwen3 chat \"…\" < FILE"},
+                                       {"--file", "; a text from a file: qwen3 chat \"…\" < FILE"},
+                                       {"-sys", "; the system message is --system"},
+                                       {"--max-model-len", "; did you mean \"--context\"?"},
+                                       {"--ctx-size", "; did you mean \"--context\"?"},
+                                       {"--n-predict", "; did you mean \"--max-tokens\"?"}};
+constexpr Foreign kForeignCommands[] = {
+    {"pull", kDownload},
+    {"download", kDownload},
+    {"run", "; did you mean \"chat\"? qwen3 chat -m MODEL"},
+    {"list", "; nano and nano-moe are built in, others are folders or GGUF files given with -m"},
+    {"ls", "; nano and nano-moe are built in, others are folders or GGUF files given with -m"},
+    {"ps", "; a server answers GET /v1/models"},
+    {"show", "; did you mean \"inspect\"? qwen3 inspect -m MODEL"}};
+
+std::string remedy_for(std::string_view word,
+                       std::span<const Foreign> foreign,
+                       std::span<const std::string> known) {
+  for (const Foreign& other : foreign) {
+    if (other.word == word) return std::string(other.remedy);
+  }
+  return did_you_mean(word, known);
+}
+
+// A word that stands where no text is taken: which option it may have been meant for.
+std::string meant_for(const CLI::App& command, const std::string& word) {
+  const auto takes = [&](const char* name) { return command.get_option_no_throw(name) != nullptr; };
+  if (command.get_option_no_throw("TEXT") != nullptr)
+    return "put a text of several words in quotes";
+  if (takes("--prompt")) return fmt::format("a prompt is --prompt \"{}\"", quote_for_message(word));
+  if (takes("--config")) return fmt::format("a config is --config {}", quote_for_message(word));
+  if (takes("--model")) return fmt::format("a model is -m {}", quote_for_message(word));
+  return command_name(command) + " --help shows the usage";
+}
+
 // Refuses the first word that nothing on the command line asked for.
 void refuse_unknown(const CLI::App& app) {
   const std::vector<std::string> unknown = app.remaining(true);
@@ -45,31 +99,73 @@ void refuse_unknown(const CLI::App& app) {
   const CLI::App& command = chosen(app);
   std::string word = unknown.front();
   const std::string where = command_name(app);
+  const std::vector<std::string> before = app.remaining(false);
+  if (!before.empty() && &command != &app && before.front().starts_with("-")) {
+    throw UsageError(fmt::format("qwen3: option \"{}\" stands before the command; write {} {} …",
+                                 quote_for_message(before.front()),
+                                 where,
+                                 quote_for_message(before.front())));
+  }
   if (word.starts_with("-") && word.size() > 1) {
     word = word.substr(0, word.find('='));
     throw UsageError(fmt::format("{}: unknown option \"{}\"{}; {} --help lists the options",
                                  where,
                                  word,
-                                 did_you_mean(word, option_names(command)),
+                                 remedy_for(word, kForeignOptions, option_names(command)),
                                  where));
   }
   if (!is_group(command)) {
-    throw UsageError(fmt::format(
-        "{}: unexpected argument \"{}\"; {} --help shows the usage", where, word, where));
+    throw UsageError(
+        fmt::format("{}: unexpected argument \"{}\"; {}", where, word, meant_for(command, word)));
   }
   std::vector<std::string> names;
   for (const CLI::App* sub : command.get_subcommands({})) names.push_back(sub->get_name());
   throw UsageError(fmt::format("{}: unknown command \"{}\"{}; known are {}",
                                where,
                                word,
-                               did_you_mean(word, names),
+                               remedy_for(word, kForeignCommands, names),
                                fmt::join(names, ", ")));
+}
+
+// Before the parser takes "-ngl" for "-n gl".
+void refuse_foreign(std::span<const std::string> words) {
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (i > 0 && words[i - 1].starts_with("--")) continue;  // its value, perhaps
+    for (const Foreign& option : kForeignOptions) {
+      if (words[i] != option.word || words[i].starts_with("--")) continue;
+      throw UsageError(fmt::format("qwen3: unknown option \"{}\"{}", words[i], option.remedy));
+    }
+  }
+}
+
+// The words as the parser takes them: -h is no prefix of -hf, and help and version are commands.
+std::vector<std::string> words_of(int argc, const char* const* argv) {
+  std::vector<std::string> words(argv + 1, argv + argc);
+  refuse_foreign(words);
+  if (!words.empty() && words.front() == "version") words.front() = "--version";
+  if (!words.empty() && words.front() == "help") {
+    words.erase(words.begin());
+    words.emplace_back("--help");
+  }
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == "-h" && (i == 0 || !words[i - 1].starts_with("--"))) words[i] = "--help";
+  }
+  std::reverse(words.begin(), words.end());  // as CLI::App::parse wants them
+  return words;
+}
+
+// The parser's own words, where they are no sentence of ours.
+std::string in_our_words(const CLI::ParseError& error) {
+  const std::string text = error.what();
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) == nullptr) return text;
+  return text.substr(0, text.find(':')) + ": expected a value; got none";
 }
 
 ExitCode parse_and_act(int argc, const char* const* argv) {
   Action action;
   CLI::App app("Qwen3 language models on the command line.", "qwen3");
   app.set_version_flag("--version", "qwen3 " QWEN3_VERSION, "Print the version and exit");
+  app.set_help_flag("--help", "Print this help and exit; -h does too");
   app.allow_extras();
   app.require_subcommand(0, 1);
   app.footer(
@@ -85,8 +181,9 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   add_trace(app, action);
   add_serve(app, action);
   add_eval(app, action);
+  add_quantize(app, action);
   try {
-    app.parse(argc, argv);
+    app.parse(words_of(argc, argv));
   } catch (const CLI::CallForVersion& request) {
     print_out(std::string(request.what()) + "\n");
     return kDone;
@@ -95,7 +192,7 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
     return kDone;
   } catch (const CLI::ParseError& error) {
     refuse_unknown(app);
-    throw UsageError(fmt::format("{}: {}", command_name(app), error.what()));
+    throw UsageError(fmt::format("{}: {}", command_name(app), in_our_words(error)));
   }
   refuse_unknown(app);
   if (!action) {

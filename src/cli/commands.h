@@ -39,6 +39,7 @@ void add_bench(CLI::App& app, Action& action);
 void add_trace(CLI::App& app, Action& action);
 void add_serve(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
+void add_quantize(CLI::App& app, Action& action);
 
 // The program. Returns the exit code; throws nothing.
 int run(int argc, const char* const* argv);

@@ -1,25 +1,128 @@
 #include "cli/model_path.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
 #include "base/embedded_files.h"
 #include "base/error.h"
+#include "base/json.h"
+#include "base/text.h"
 #include "base/utf8.h"
+#include "cli/nearest.h"
 #include "formats/gguf_path.h"
 
 namespace qwen3::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_hub_name(std::string_view name) {
+  const size_t slash = name.find('/');
+  if (slash == name.npos) return false;
+  return is_plain_file_name(name.substr(0, slash)) && is_plain_file_name(name.substr(slash + 1)) &&
+         name.find_first_of(" \t\n\"'\\") == name.npos;
+}
+
+// Where the Hugging Face client has put a model, if it has.
+std::optional<fs::path> downloaded(const std::string& name) {
+  const char* cache = std::getenv("HF_HUB_CACHE");
+  const char* home_of_hf = std::getenv("HF_HOME");
+  const char* home = std::getenv("HOME");
+  fs::path hub;
+  if (cache != nullptr && *cache != '\0') {
+    hub = cache;
+  } else if (home_of_hf != nullptr && *home_of_hf != '\0') {
+    hub = fs::path(home_of_hf) / "hub";
+  } else if (home != nullptr) {
+    hub = fs::path(home) / ".cache/huggingface/hub";
+  }
+  std::string folder = "models--" + name;
+  folder.replace(folder.find('/'), 1, "--");
+  std::error_code error;
+  for (const auto& snapshot : fs::directory_iterator(hub / folder / "snapshots", error)) {
+    if (fs::exists(snapshot.path() / "config.json", error)) return snapshot.path();
+  }
+  return std::nullopt;
+}
+
+[[noreturn]] void fail_unknown(const std::string& name) {
+  constexpr std::string_view kDownload =
+      "{}: no such model directory, GGUF file or built-in model; to download it: hf download {} "
+      "--local-dir {}, then -m {}";
+  if (is_hub_name(name)) {
+    if (const auto there = downloaded(name)) {
+      fail(ErrorKind::not_found,
+           "{}: no such model directory, but it has been downloaded: use -m {}",
+           name,
+           there->string());
+    }
+    const std::string last = name.substr(name.find('/') + 1);
+    fail(ErrorKind::not_found, kDownload, name, name, last, last);
+  }
+  if (name.starts_with("qwen3:") && name.size() > 6) {  // "qwen3:0.6b"
+    std::string last = "Qwen3-" + name.substr(6);
+    if (last.ends_with('b')) last.back() = 'B';
+    fail(ErrorKind::not_found, kDownload, name, "Qwen/" + last, last, last);
+  }
+  if (ascii_lower(name).ends_with(".gguf")) {
+    fail(ErrorKind::not_found, "{}: no such GGUF file; is the path right?", name);
+  }
+  const std::vector<std::string> built_in = embedded_folders();
+  const std::string hint = name.find('/') == name.npos ? did_you_mean(name, built_in) : "";
+  fail(ErrorKind::not_found,
+       "{}: no such model directory, GGUF file or built-in model{}; give a Hugging Face model "
+       "directory or a GGUF file with --model; built in: {}",
+       name,
+       hint,
+       fmt::join(built_in, ", "));
+}
+
+// A folder that cannot be a model is named for what it holds.
+void check_folder(const fs::path& path) {
+  for (const char* file : {"config.json", "tokenizer.json", "vocab.json"}) {
+    if (file_exists(path / file)) return;
+  }
+  if (find_gguf(path)) return;
+  std::vector<std::string> found;
+  size_t more = 0;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(path, error)) {
+    if (found.size() == 3) {
+      ++more;
+    } else {
+      found.push_back(quote_for_message(entry.path().filename().string(), 60));
+    }
+  }
+  if (error) return;  // opening its files will say why
+  std::sort(found.begin(), found.end());
+  fail(ErrorKind::not_found,
+       "{}: no config.json here; expected a Hugging Face model directory, or one with a GGUF file; "
+       "found {}{}",
+       path.string(),
+       found.empty() ? "nothing" : fmt::format("{}", fmt::join(found, ", ")),
+       more > 0 ? fmt::format(" and {} more", more) : "");
+}
+
+}  // namespace
 
 std::filesystem::path resolve_model(const std::string& name) {
   std::filesystem::path embedded = "embedded:" + name;
   if (name.find('/') == name.npos && folder_exists(embedded)) return embedded;
+  if (folder_exists(name)) check_folder(name);
   if (folder_exists(name) || file_exists(name)) return name;
   QWEN3_CHECK(name != kDefaultModel,
               ErrorKind::not_found,
               "model {}: this program was built without its models; give a model directory with "
               "--model",
               name);
-  fail(ErrorKind::not_found,
-       "{}: no such model directory, GGUF file or built-in model; give a Hugging Face model "
-       "directory or a GGUF file with --model",
-       name);
+  fail_unknown(name);
 }
 
 std::string name_of_model(const std::string& name) {

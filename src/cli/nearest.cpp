@@ -33,6 +33,14 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 std::string nearest(std::string_view word, std::span<const std::string> known) {
   if (word.size() > kMaxWordBytes) return {};
   std::string best;
+  // The beginning of a known word is that word: "--temp" is no "--help".
+  if (word.find_last_not_of('-') != word.npos && word.size() - word.find_first_not_of('-') >= 3) {
+    for (const std::string& candidate : known) {
+      const bool begins = candidate.starts_with(word) && candidate != word;
+      if (begins && (best.empty() || candidate.size() < best.size())) best = candidate;
+    }
+    if (!best.empty()) return best;
+  }
   size_t best_distance = std::min<size_t>(3, word.size() / 2) + 1;
   for (const std::string& candidate : known) {
     const size_t distance = edit_distance(word, candidate);

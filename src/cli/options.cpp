@@ -6,9 +6,13 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <initializer_list>
+#include <utility>
 #include <variant>
 
+#include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "base/utf8.h"
 #include "cli/numbers.h"
 #include "hardware/cpu_info.h"
@@ -22,13 +26,20 @@ std::string default_text(const SamplingField& field) {
   return fixed ? fmt::format("{}", field.get({})) : "the model's";
 }
 
+// What hands that know other programs type.
+std::string other_names(const SamplingField& field) {
+  return field.name == std::string_view("max_tokens")    ? ",-n"
+         : field.name == std::string_view("temperature") ? ",--temp"
+                                                         : "";
+}
+
 CLI::Validator known_isa() {
   const auto check = [](std::string& word) {
     try {
       parse_isa(word);
       return std::string();
-    } catch (const Error& error) {
-      return std::string(error.what());
+    } catch (const Error&) {
+      return fmt::format("expected one of {}; got \"{}\"", isa_names(), quote_for_message(word));
     }
   };
   return CLI::Validator(check, "", "");
@@ -54,6 +65,44 @@ CLI::Validator some_text() {
   return CLI::Validator(check, "", "");
 }
 
+CLI::Validator one_of(std::vector<std::string> words) {
+  std::string listed;
+  for (size_t i = 0; i < words.size(); ++i) {
+    listed += i == 0 ? "" : i + 1 == words.size() ? " or " : ", ";
+    listed += words[i];
+  }
+  std::string shown = fmt::format("{{{}}}", fmt::join(words, ","));
+  const auto check = [words = std::move(words), listed](std::string& word) {
+    if (std::find(words.begin(), words.end(), word) != words.end()) return std::string();
+    const std::string lower = ascii_lower(word);
+    const auto named = [&](std::initializer_list<std::string_view> names) {
+      return std::find(names.begin(), names.end(), lower) != names.end();
+    };
+    const bool weights = std::find(words.begin(), words.end(), "bfloat16") != words.end();
+    std::string remedy;
+    if (named({"cuda",
+               "gpu",
+               "metal",
+               "mps",
+               "vulkan",
+               "rocm",
+               "hip",
+               "sycl",
+               "xpu",
+               "npu",
+               "tpu"})) {
+      remedy = "; this build runs on processors only";
+    } else if (weights && named({"float16", "f16", "fp16", "half"})) {
+      remedy = "; checkpoints in float16 load as they are: leave the option out";
+    } else if (weights && (lower.starts_with("int") || lower.starts_with("q") ||
+                           lower.starts_with("fp8") || lower.starts_with("float8"))) {
+      remedy = "; quantised checkpoints load as they are: leave the option out";
+    }
+    return fmt::format("expected {}; got \"{}\"{}", listed, quote_for_message(word), remedy);
+  };
+  return CLI::Validator(check, shown, "");
+}
+
 CLI::Validator some_name() {
   const auto check = [](std::string& name) {
     return std::string(name.empty() ? "expected the name of a file or directory; got \"\"" : "");
@@ -77,12 +126,13 @@ void add_compute_options(CLI::App& command, ModelOptions& options) {
           "--backend",
           options.backend,
           "auto (the fastest), reference (float32 oracle), cpu or cuda (NVIDIA H100, H200)")
-      ->check(CLI::IsMember({"auto", "reference", "cpu", "cuda"}))
+      ->check(one_of({"auto", "reference", "cpu", "cuda"}))
       ->capture_default_str();
   command.add_option("--dtype", options.dtype, "Weights: auto (as stored), float32 or bfloat16")
-      ->check(CLI::IsMember({"auto", "float32", "bfloat16"}))
+      ->check(one_of({"auto", "float32", "bfloat16"}))
       ->capture_default_str();
-  command.add_option("--threads", options.threads, "Threads; 0: one per core this process may use")
+  command
+      .add_option("-t,--threads", options.threads, "Threads; 0: one per core this process may use")
       ->check(integer_in(0, 4096))
       ->capture_default_str();
   command.add_option("--cpu-isa", options.cpu_isa, "Instruction set: " + isa_names())
@@ -92,7 +142,7 @@ void add_compute_options(CLI::App& command, ModelOptions& options) {
 
 void add_context_option(CLI::App& command, ModelOptions& options) {
   command
-      .add_option("--context",
+      .add_option("-c,--context",
                   options.context,
                   "Longest sequence in tokens; 0: the model's limit, or what fits in memory")
       ->check(integer_in(0, int64_t{1} << 30))
@@ -136,9 +186,10 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options) {
   for (size_t i = 0; i < fields.size(); ++i) {
     const SamplingField& field = fields[i];
     const auto store = [&value = options.values[i]](const double& given) { value = given; };
-    auto* option =
-        command.add_option_function<double>(option_name(field), store, std::string(field.help))
-            ->default_str(default_text(field));
+    auto* option = command
+                       .add_option_function<double>(
+                           option_name(field) + other_names(field), store, std::string(field.help))
+                       ->default_str(default_text(field));
     option->type_name(field.is_integer() ? "INT" : "FLOAT");
     const auto check = [&field](std::string& word) { return problem(field, word); };
     option->check(CLI::Validator(check, "", ""));

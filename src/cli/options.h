@@ -25,6 +25,10 @@ CLI::Validator any_text();   // well-formed UTF-8
 CLI::Validator some_text();  // the same, and not empty
 CLI::Validator some_name();  // of a file or directory: any bytes, but not none
 
+// One of these words. The names of accelerators and of number formats that other programs know are
+// answered with what there is here.
+CLI::Validator one_of(std::vector<std::string> words);
+
 // Which model, and on what it runs.
 struct ModelOptions {
   std::string model = kDefaultModel;

@@ -42,7 +42,7 @@ LoadPlan plan_load(const std::filesystem::path& path, const LoadOptions& options
       ErrorKind::unsupported,
       "{}: {}: what quantised weights take is in their files only, and random ones are never "
       "quantised; give the whole checkpoint, or take {} out of config.json",
-      path.string(),
+      (path / "config.json").string(),
       quantization.key,
       quantization.key);
   plan.weight_type = random_type(parse_weights_dtype(options.dtype), plan.config);

@@ -106,10 +106,30 @@ void Checkpoint::open_files(const fs::path& directory) {
   if (file_exists(index)) {
     const auto tensors_of_file = read_index(index);
     files_.reserve(tensors_of_file.size());  // tensors point at the elements
-    for (const auto& [file, tensors] : tensors_of_file) add_file(directory / file, &tensors);
+    size_t number = 0;
+    for (const auto& [file, tensors] : tensors_of_file) {
+      ++number;
+      QWEN3_CHECK(file_exists(directory / file),
+                  ErrorKind::not_found,
+                  "{}: shard {} of {} is missing; is the download complete?",
+                  (directory / file).string(),
+                  number,
+                  tensors_of_file.size());
+      add_file(directory / file, &tensors);
+    }
     return;
   }
   const fs::path single = directory / "model.safetensors";
+  for (const char* other :
+       {"pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth"}) {
+    QWEN3_CHECK(
+        file_exists(single) || !file_exists(directory / other),
+        ErrorKind::unsupported,
+        "{}: found {}; only safetensors and GGUF files are read: get the model.safetensors of this "
+        "model",
+        name_,
+        other);
+  }
   QWEN3_CHECK(file_exists(single),
               ErrorKind::not_found,
               "{}: expected model.safetensors or model.safetensors.index.json, got neither; is the "

@@ -201,7 +201,82 @@ std::string_view dtype_word(DType type) {
   return type == DType::f32 ? "float32" : type == DType::f16 ? "float16" : "bfloat16";
 }
 
+void write_rope(GgufMetadata& m, const std::string& a, const HfConfig& c, std::string_view where) {
+  m.f32(a + "rope.freq_base", c.rope_theta);
+  const RopeScaling& rope = c.rope_scaling;
+  if (rope.type == RopeScaling::Type::none) return;
+  const bool yarn = rope.type == RopeScaling::Type::yarn;
+  // An explicit attention_factor means one thing to transformers and another to llama.cpp.
+  QWEN3_CHECK(!rope.attention_factor && !rope.mscale && !rope.mscale_all_dim && rope.truncate,
+              ErrorKind::unsupported,
+              "{}: rope_scaling: expected factor, original_max_position_embeddings, beta_fast and "
+              "beta_slow at most, since GGUF has no keys for the others; got more",
+              where);
+  m.string(a + "rope.scaling.type", yarn ? "yarn" : "linear");
+  m.f32(a + "rope.scaling.factor", rope.factor);
+  if (!yarn) return;
+  if (rope.original_max_position_embeddings > 0) {
+    m.u32(a + "rope.scaling.original_context_length", rope.original_max_position_embeddings);
+  }
+  const RopeScaling usual;
+  if (rope.beta_fast != usual.beta_fast) m.f32(a + "rope.scaling.yarn_beta_fast", rope.beta_fast);
+  if (rope.beta_slow != usual.beta_slow) m.f32(a + "rope.scaling.yarn_beta_slow", rope.beta_slow);
+}
+
+// What GGUF cannot say, and its readers take for granted.
+void refuse_unwritable(const HfConfig& c, std::string_view where) {
+  const bool windows =
+      std::ranges::any_of(c.layer_sliding_window, [](int64_t n) { return n != 0; });
+  const auto demand = [&](bool met, std::string_view key, std::string_view expected) {
+    QWEN3_CHECK(
+        met,
+        ErrorKind::unsupported,
+        "{}: {}: expected {}, got another value; GGUF has no key for it, and llama.cpp would "
+        "run the model as if it were {}",
+        where,
+        key,
+        expected,
+        expected);
+  };
+  demand(!windows, "use_sliding_window", "false");
+  demand(!c.qk_norm_after_rope, "qk_norm_order", "official");
+  demand(!c.moe() || c.norm_topk_prob, "norm_topk_prob", "true");
+}
+
 }  // namespace
+
+void write_gguf_config(GgufMetadata& m, const HfConfig& c, std::string_view where) {
+  refuse_unwritable(c, where);
+  const std::string architecture = c.moe() ? "qwen3moe" : "qwen3";
+  const std::string a = architecture + ".";
+  m.string("general.architecture", architecture);
+  m.u32(a + "block_count", c.num_hidden_layers);
+  m.u32(a + "context_length", c.max_position_embeddings);
+  m.u32(a + "embedding_length", c.hidden_size);
+  m.u32(a + "feed_forward_length", c.intermediate_size);
+  m.u32(a + "attention.head_count", c.num_attention_heads);
+  m.u32(a + "attention.head_count_kv", c.num_key_value_heads);
+  m.u32(a + "attention.key_length", c.head_dim);
+  m.u32(a + "attention.value_length", c.head_dim);
+  m.f32(a + "attention.layer_norm_rms_epsilon", c.rms_norm_eps);
+  write_rope(m, a, c, where);
+  if (!c.moe()) return;
+  m.u32(a + "expert_count", c.num_experts);
+  m.u32(a + "expert_used_count", c.num_experts_per_tok);
+  m.u32(a + "expert_feed_forward_length", c.moe_intermediate_size);
+}
+
+void write_gguf_generation_config(GgufMetadata& m, const GenerationConfig& c) {
+  const std::string prefix = "general.sampling.";
+  const auto put = [&](std::string_view name, const std::optional<double>& value) {
+    if (value) m.f32(prefix + std::string(name), *value);
+  };
+  if (c.do_sample) put("temp", *c.do_sample ? c.temperature.value_or(1) : 0);
+  if (c.top_k) m.i32(prefix + "top_k", std::min<int64_t>(*c.top_k, kMaxInt32));
+  put("top_p", c.top_p);
+  put("min_p", c.min_p);
+  put("penalty_repeat", c.repetition_penalty);
+}
 
 HfConfig read_gguf_config(const GgufFile& file, const GgufTensorFacts& facts) {
   const std::string architecture = architecture_of(file);

@@ -1,4 +1,4 @@
-// config.json and generation_config.json out of a GGUF file's metadata.
+// config.json and generation_config.json out of a GGUF file's metadata, and back into it.
 //
 // The converter writes what llama.cpp asks for and no more. What has no key is what Qwen3's official
 // models say: norm_topk_prob true, no sliding window. vocab_size, tied embeddings, biases and layers
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "formats/gguf_file.h"
+#include "formats/gguf_writer.h"
 #include "formats/hf_config.h"
 
 namespace qwen3 {
@@ -29,5 +30,13 @@ HfConfig read_gguf_config(const GgufFile& file, const GgufTensorFacts& facts);
 
 // general.sampling.*, the sampling defaults. Who has a temperature above 0 draws.
 GenerationConfig read_gguf_generation_config(const GgufFile& file);
+
+// general.architecture and the architecture's keys, as llama.cpp's converter writes them.
+// Throws Error{unsupported} naming `where` and a key of config.json for what GGUF has no key for and
+// llama.cpp would run otherwise: sliding windows, norm_topk_prob false, YaRN's rarer parameters.
+void write_gguf_config(GgufMetadata& metadata, const HfConfig& config, std::string_view where);
+
+// general.sampling.*: only what the checkpoint asks for. A temperature of 0 says do_sample: false.
+void write_gguf_generation_config(GgufMetadata& metadata, const GenerationConfig& config);
 
 }  // namespace qwen3

@@ -130,6 +130,10 @@ const GgufTensorType* find_gguf_type(std::string_view name) {
   return find_type_if([&](const GgufTensorType& type) { return type.name == name; });
 }
 
+const GgufTensorType* find_gguf_type(WeightType weight_type) {
+  return find_type_if([&](const GgufTensorType& type) { return type.weight_type == weight_type; });
+}
+
 // Reads the header forwards, through a buffer.
 class GgufFile::Cursor {
  public:

@@ -40,6 +40,8 @@ struct GgufTensorType {
 
 // By ggml's name, such as "Q4_K"; nullptr if there is none.
 const GgufTensorType* find_gguf_type(std::string_view name);
+// The one that has these numbers; nullptr for types that GGUF does not have.
+const GgufTensorType* find_gguf_type(WeightType type);
 
 struct GgufTensor {
   std::string name;

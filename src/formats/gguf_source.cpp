@@ -1,13 +1,13 @@
 #include "formats/gguf_source.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <utility>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "formats/gguf_config.h"
+#include "formats/gguf_names.h"
 #include "formats/gguf_path.h"
 
 namespace qwen3 {
@@ -17,70 +17,6 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kMaxParts = 65535;  // split.count is a u16
 constexpr int64_t kMaxTensors = int64_t{1} << 24;
-
-struct NamePair {
-  std::string_view gguf, hf;
-};
-constexpr NamePair kModelNames[] = {{"token_embd.weight", "model.embed_tokens.weight"},
-                                    {"output_norm.weight", "model.norm.weight"},
-                                    {"output.weight", "lm_head.weight"}};
-// Between "blk.N." and ".weight" or ".bias". Stacks of experts are named as transformers 5 names them.
-constexpr NamePair kLayerNames[] = {{"attn_norm", "input_layernorm"},
-                                    {"ffn_norm", "post_attention_layernorm"},
-                                    {"attn_q", "self_attn.q_proj"},
-                                    {"attn_k", "self_attn.k_proj"},
-                                    {"attn_v", "self_attn.v_proj"},
-                                    {"attn_output", "self_attn.o_proj"},
-                                    {"attn_q_norm", "self_attn.q_norm"},
-                                    {"attn_k_norm", "self_attn.k_norm"},
-                                    {"ffn_gate", "mlp.gate_proj"},
-                                    {"ffn_up", "mlp.up_proj"},
-                                    {"ffn_down", "mlp.down_proj"},
-                                    {"ffn_gate_inp", "mlp.gate"},
-                                    {"ffn_gate_exps", "mlp.experts.gate_proj"},
-                                    {"ffn_up_exps", "mlp.experts.up_proj"},
-                                    {"ffn_gate_up_exps", "mlp.experts.gate_up_proj"},
-                                    {"ffn_down_exps", "mlp.experts.down_proj"}};
-
-template <size_t n>
-std::optional<std::string_view> translated(const NamePair (&names)[n], std::string_view gguf) {
-  for (const NamePair& pair : names) {
-    if (pair.gguf == gguf) return pair.hf;
-  }
-  return std::nullopt;
-}
-
-// "blk.7.attn_q.bias" in its parts.
-struct LayerTensor {
-  int32_t layer;
-  std::string_view stem, suffix;  // "attn_q", ".bias"
-};
-std::optional<LayerTensor> parse_layer_tensor(std::string_view name) {
-  constexpr std::string_view kBlock = "blk.";
-  if (!name.starts_with(kBlock)) return std::nullopt;
-  LayerTensor parts{};
-  const char* begin = name.data() + kBlock.size();
-  const char* end = name.data() + name.size();
-  const auto [at, error] = std::from_chars(begin, end, parts.layer);
-  const bool plain = error == std::errc() && parts.layer >= 0 && at != end && *at == '.' &&
-                     fmt::format("{}", parts.layer) == std::string_view(begin, at);
-  if (!plain) return std::nullopt;
-  const std::string_view rest(at + 1, end);
-  const size_t dot = rest.rfind('.');
-  if (dot == rest.npos) return std::nullopt;
-  parts.stem = rest.substr(0, dot);
-  parts.suffix = rest.substr(dot);
-  if (parts.suffix != ".weight" && parts.suffix != ".bias") return std::nullopt;
-  return parts;
-}
-
-std::optional<std::string> hf_name(std::string_view gguf) {
-  if (const auto name = translated(kModelNames, gguf)) return std::string(*name);
-  const std::optional<LayerTensor> parts = parse_layer_tensor(gguf);
-  const auto name = parts ? translated(kLayerNames, parts->stem) : std::nullopt;
-  if (!name) return std::nullopt;
-  return fmt::format("model.layers.{}.{}{}", parts->layer, *name, parts->suffix);
-}
 
 int64_t part_number(const GgufFile& file, std::string_view key) {
   return file.integer(key, {0, kMaxParts}).value_or(key == "split.count" ? 1 : 0);
@@ -138,7 +74,7 @@ void GgufSource::read_config() {
       if (tensor.name == "blk.0.attn_q.bias" || tensor.name == "blk.0.attn_qkv.bias") {
         facts.attention_bias = true;
       }
-      const std::optional<LayerTensor> parts = parse_layer_tensor(tensor.name);
+      const std::optional<GgufLayerTensor> parts = parse_gguf_layer_tensor(tensor.name);
       if (parts && parts->stem == "ffn_gate") facts.dense_layers.push_back(parts->layer);
     }
   }
@@ -152,7 +88,7 @@ void GgufSource::read_config() {
 }
 
 void GgufSource::add_tensor(const GgufFile& file, const GgufTensor& tensor) {
-  const std::optional<LayerTensor> parts = parse_layer_tensor(tensor.name);
+  const std::optional<GgufLayerTensor> parts = parse_gguf_layer_tensor(tensor.name);
   if (parts && parts->stem == "attn_qkv") {
     const HfConfig& c = config_;
     const auto name = [&](char which) {
@@ -166,7 +102,7 @@ void GgufSource::add_tensor(const GgufFile& file, const GgufTensor& tensor) {
               {name('v'), kv_rows}});
     return;
   }
-  const std::optional<std::string> name = hf_name(tensor.name);
+  const std::optional<std::string> name = hf_tensor_name(tensor.name);
   QWEN3_CHECK(
       name.has_value(),
       ErrorKind::unsupported,

@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 #include <optional>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/output_file.h"
+#include "base/text.h"
 
 namespace qwen3 {
 namespace {
@@ -317,6 +319,9 @@ int64_t header_size(std::span<const std::byte> prefix, int64_t size, std::string
   for (int i = kPrefixBytes - 1; i >= 0; --i) {
     header_bytes = header_bytes << 8 | std::to_integer<uint64_t>(prefix[static_cast<size_t>(i)]);
   }
+  const std::string_view first(reinterpret_cast<const char*>(prefix.data()), kPrefixBytes);
+  const std::string_view mistaken = mistaken_download(first);
+  QWEN3_CHECK(mistaken.empty(), ErrorKind::corrupt_file, "{}: {}", where, mistaken);
   QWEN3_CHECK(header_bytes <= kMaxHeaderBytes,
               ErrorKind::corrupt_file,
               "{}: expected a header of at most {} bytes, got {}; is it a safetensors file?",

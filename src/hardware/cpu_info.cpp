@@ -166,7 +166,7 @@ CpuIsa parse_isa(std::string_view name) {
     if (text == name) return isa;
   }
   fail(ErrorKind::invalid_argument,
-       "isa: unknown instruction set; expected one of {}; got '{}'",
+       "instruction set: expected one of {}; got \"{}\"",
        isa_names(),
        name);
 }

@@ -2,13 +2,11 @@
 
 #include <utility>
 
-#include "base/embedded_files.h"
 #include "base/error.h"
-#include "base/input_file.h"
 #include "base/utf8.h"
 #include "formats/gguf_file.h"
-#include "formats/gguf_path.h"
 #include "tokenizer/normalizer.h"
+#include "tokenizer/tokenizer_files.h"
 #include "tokenizer/tokenizer_gguf.h"
 #include "tokenizer/tokenizer_json.h"
 #include "tokenizer/unicode_classes.h"
@@ -144,31 +142,8 @@ Tokenizer Tokenizer::from_gguf(const GgufFile& file) {
 }
 
 Tokenizer Tokenizer::load(const std::filesystem::path& path) {
-  if (const auto gguf = find_gguf(path)) return from_gguf(GgufFile(*gguf));
-  return load_directory(path);
-}
-
-Tokenizer Tokenizer::load_directory(const std::filesystem::path& directory) {
-  const auto exists = [&](const char* name) { return file_exists(directory / name); };
-  TokenizerSpec spec;
-  std::string where = (directory / "tokenizer.json").string();
-  if (exists("tokenizer.json")) {
-    const std::string text = read_text_file(directory / "tokenizer.json", kMaxTokenizerBytes);
-    spec = read_tokenizer_json(text, where);
-  } else {
-    QWEN3_CHECK(exists("vocab.json") && exists("merges.txt"),
-                ErrorKind::not_found,
-                "{}: expected tokenizer.json, or vocab.json and merges.txt; is this a Hugging Face "
-                "model directory?",
-                directory.string());
-    spec = read_vocab_and_merges(directory / "vocab.json", directory / "merges.txt");
-    where = (directory / "vocab.json").string();
-  }
-  const std::filesystem::path config = directory / "tokenizer_config.json";
-  if (const auto text = read_text_file_if_there(config, kMaxTokenizerBytes)) {
-    add_tokens_of_config(spec, *text, config.string());
-  }
-  return Tokenizer(std::move(spec), where);
+  TokenizerFiles files = read_tokenizer_files(path);
+  return Tokenizer(std::move(files.spec), files.where);
 }
 
 Tokenizer Tokenizer::from_json(std::string_view tokenizer_json, std::string_view where) {

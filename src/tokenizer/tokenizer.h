@@ -80,7 +80,6 @@ class Tokenizer {
   static constexpr uint8_t kAdded = 1, kSpecial = 2;
 
   Tokenizer(TokenizerSpec&& spec, std::string_view where);
-  static Tokenizer load_directory(const std::filesystem::path& directory);
 
   bool has_flag(int32_t id, uint8_t flag) const {
     return id >= 0 && id < size() && (flags_[static_cast<size_t>(id)] & flag) != 0;

@@ -30,6 +30,10 @@ constexpr std::array<std::string_view, 6> kNotSpecial = {"<|fim_prefix|>",
                                                          "<|repo_name|>",
                                                          "<|file_sep|>"};
 
+bool is_code_completion(std::string_view text) {
+  return std::ranges::find(kNotSpecial, text) != kNotSpecial.end();
+}
+
 // What the file says of its algorithm and of its pre-tokenizer must be what we have.
 void read_kind(TokenizerSpec& spec, const GgufFile& file) {
   constexpr std::string_view kModel = "tokenizer.ggml.model", kPre = "tokenizer.ggml.pre";
@@ -91,11 +95,10 @@ void read_tokens(TokenizerSpec& spec, const GgufFile& file) {
                    ErrorKind::corrupt_file,
                    "expected every added token once, and none empty");
     }
-    spec.added_tokens.push_back(
-        {.id = static_cast<int32_t>(id),
-         .content = std::string(text),
-         .normalized = false,
-         .special = type == kControl && std::ranges::find(kNotSpecial, text) == kNotSpecial.end()});
+    spec.added_tokens.push_back({.id = static_cast<int32_t>(id),
+                                 .content = std::string(text),
+                                 .normalized = false,
+                                 .special = type == kControl && !is_code_completion(text)});
   }
   check_added_tokens(spec.added_tokens, file.name());
 }
@@ -120,7 +123,113 @@ void read_affix(std::vector<int32_t>& ids, const GgufFile& file, std::string_vie
   ids = {static_cast<int32_t>(*id)};
 }
 
+// ---- writing -------------------------------------------------------------------------------------
+
+void demand(bool met, std::string_view where, std::string_view what, std::string_view expected) {
+  QWEN3_CHECK(met,
+              ErrorKind::unsupported,
+              "{}: {}: expected {}, got something that GGUF cannot say",
+              where,
+              what,
+              expected);
+}
+
+void write_tokens(GgufMetadata& m,
+                  const TokenizerSpec& spec,
+                  int64_t vocab_size,
+                  std::string_view where) {
+  const auto n = static_cast<size_t>(vocab_size);
+  std::vector<std::string> tokens(n);
+  std::vector<int32_t> types(n, kUnused);
+  const auto put = [&](int64_t id, std::string_view text, TokenType type) {
+    QWEN3_CHECK(id >= 0 && id < vocab_size,
+                ErrorKind::corrupt_file,
+                "{}: token \"{}\": expected an id below {}, the model's vocab_size; got {}",
+                where,
+                quote_for_message(text),
+                vocab_size,
+                id);
+    tokens[static_cast<size_t>(id)] = text;
+    types[static_cast<size_t>(id)] = type;
+  };
+  for (const BpeText::Entry& entry : spec.model.vocab) {
+    put(entry.id, spec.model.at(entry.spelling), kNormal);
+  }
+  for (const AddedToken& token : spec.added_tokens) {
+    demand(!token.lstrip && !token.rstrip && !token.single_word,
+           where,
+           fmt::format("added_tokens: \"{}\"", quote_for_message(token.content)),
+           "lstrip, rstrip and single_word to be false");
+    // The converter has it so, and who reads the file takes it back.
+    const bool control = token.special || is_code_completion(token.content);
+    put(token.id, token.content, control ? kControl : kUserDefined);
+  }
+  for (size_t id = 0; id < n; ++id) {
+    if (types[id] == kUnused) tokens[id] = fmt::format("[PAD{}]", id);
+  }
+  m.strings(kTokens, tokens);
+  m.i32s(kTypes, types);
+}
+
+void write_merges(GgufMetadata& m, const TokenizerSpec& spec, std::string_view where) {
+  std::vector<std::string> merges;
+  merges.reserve(spec.model.merges.size());
+  for (const auto& [left, right] : spec.model.merges) {
+    merges.push_back(fmt::format("{} {}", spec.model.at(left), spec.model.at(right)));
+    demand(std::ranges::count(merges.back(), ' ') == 1,
+           where,
+           fmt::format("model.merges[{}]", merges.size() - 1),
+           "two parts without spaces");
+  }
+  m.strings(kMerges, merges);
+}
+
+// Whether `ids`, which the post-processor puts on one side of a text, are the one `token`.
+bool is_affix(const std::vector<int32_t>& ids,
+              std::optional<int32_t> token,
+              std::string_view where) {
+  if (ids.empty()) return false;
+  demand(ids.size() == 1 && token == ids.front(),
+         where,
+         "post_processor",
+         "at most bos_token before a text and the end token after it");
+  return true;
+}
+
+void write_ids(GgufMetadata& m,
+               const TokenizerSpec& spec,
+               const GgufTokenIds& ids,
+               std::string_view where) {
+  constexpr std::string_view kEndKeys[] = {"eos", "eot", "eom"};
+  const auto put = [&](std::string_view name, int32_t id) {
+    m.u32(fmt::format("tokenizer.ggml.{}_token_id", name), id);
+  };
+  demand(ids.end.size() <= std::size(kEndKeys), where, "eos_token_id", "at most three end tokens");
+  for (size_t i = 0; i < ids.end.size(); ++i) put(kEndKeys[i], ids.end[i]);
+  if (ids.bos) put("bos", *ids.bos);
+  if (ids.padding) put("padding", *ids.padding);
+  std::optional<int32_t> end;
+  if (!ids.end.empty()) end = ids.end.front();
+  m.boolean("tokenizer.ggml.add_bos_token", is_affix(spec.prefix_ids, ids.bos, where));
+  if (is_affix(spec.suffix_ids, end, where)) m.boolean("tokenizer.ggml.add_eos_token", true);
+}
+
 }  // namespace
+
+void write_tokenizer_gguf(GgufMetadata& m,
+                          const TokenizerSpec& spec,
+                          const GgufTokenIds& ids,
+                          int64_t vocab_size,
+                          std::string_view where) {
+  demand(spec.split_pattern == SplitPattern::qwen2, where, "pre_tokenizer", "Qwen2's expression");
+  demand(spec.model.ignore_merges == IgnoreMerges::no, where, "model.ignore_merges", "false");
+  m.string("tokenizer.ggml.model", "gpt2");
+  const bool nfc = spec.normalization == Normalization::nfc;
+  m.string("tokenizer.ggml.pre", nfc ? "qwen2" : "deepseek-r1-qwen");
+  write_tokens(m, spec, vocab_size, where);
+  write_merges(m, spec, where);
+  write_ids(m, spec, ids, where);
+}
 
 bool has_gguf_tokenizer(const GgufFile& file) { return file.has(kTokens) || file.has(kWholeFile); }
 

@@ -17,6 +17,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -81,7 +82,8 @@ class Run:
         elif self.code == 0 and must_refuse:
             found.append("accepted")
         elif self.code != 0:
-            lines = [line for line in self.err.splitlines() if not line.endswith(" is ignored")]
+            ignored = re.compile(r" is ignored(; did you mean \"[^\"]*\"\?)?$")
+            lines = [line for line in self.err.splitlines() if not ignored.search(line)]
             if len(lines) not in n_lines:
                 found.append(f"{len(lines)} lines on stderr")
         if self.peak_mib > max_mib:
@@ -182,6 +184,7 @@ def make_old_tokenizer(at):
 def make_gguf(root):
     """A small quantised model, and another in three parts."""
     (root / "parts").mkdir()
+    shutil.copy(SOURCE / "tests/data/quantize/importance.gguf", root)
     for file in (SOURCE / "tests/data/gguf").glob("*.gguf"):
         shutil.copy(file, root / "parts" if "-of-" in file.name else root)
 
@@ -286,6 +289,7 @@ SCORE = "eval score --task exact_match --resamples 10 --quiet"
 SERVE = "serve -m nano --port 0 --quiet"
 SERVE_PLAIN = "serve -m plain --port 0 --quiet"
 MERGE = "eval merge --config eval.yaml -m nano --output merged.jsonl --quiet"
+QUANTIZE = "quantize --quiet --type Q4_0 -o q.gguf -m "
 BENCH = "bench -m plain --prompt-tokens 8 --decode-tokens 1 --context 0 --batch 1 --repeat 1 --quiet"
 LINES = ("empty", "huge")  # of a file of lines: a part of it is one too
 
@@ -354,6 +358,11 @@ CASES = [
     Case("eval perplexity -m nano --quiet --file text.txt", "text.txt", damage=LINES,
          big=text_that_ends_badly),
     Case("eval divergence -m nano --quiet --file text.txt", "text.txt", damage=LINES),
+    Case(QUANTIZE + "plain", "plain/model.safetensors", big=long_header(80_000_000)),
+    Case(QUANTIZE + "plain", "plain/tokenizer.json"),
+    Case(QUANTIZE + "nano --importance importance.gguf", "importance.gguf",
+         damage=("empty", "quarter", "half"), big=long_metadata(90_000_000)),
+    Case(QUANTIZE + "nano --calibrate text.txt", "text.txt", damage=LINES),
     Case("eval prepare arc --tasks arc --out arc.jsonl --quiet", "arc/one.json"),
 ]
 

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "cli/run_program.h"
 #include "support/temp_dir.h"
 
@@ -12,7 +15,7 @@ namespace {
 using testing::HasSubstr;
 
 constexpr std::array kCommands = {
-    "chat", "generate", "logits", "tokenize", "render", "inspect", "bench"};
+    "chat", "generate", "logits", "tokenize", "render", "inspect", "bench", "quantize"};
 
 void expect_refused(const std::vector<std::string>& arguments,
                     int exit_code,
@@ -39,6 +42,97 @@ TEST(Usage, UnknownOptionNamesTheNearest) {
   expect_refused({"logits", "--idz=1,2"}, 2, "did you mean \"--ids\"?");
   expect_refused(
       {"bench", "--frobnicate"}, 2, "unknown option \"--frobnicate\"; qwen3 bench --help");
+}
+
+// What hands that know other programs type: it works, or the message says what there is instead.
+TEST(Usage, OtherProgramsWords) {
+  const auto works = [](const std::vector<std::string>& words, const char* part) {
+    const ProgramResult result = run_qwen3(words);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_THAT(result.out, HasSubstr(part));
+  };
+  works({"help"}, "Usage: qwen3");
+  works({"help", "chat"}, "Usage: qwen3 chat");
+  works({"version"}, "qwen3 ");
+  works({"chat", "-h"}, "Usage: qwen3 chat");
+  works({"generate", "-p", "Once", "-n", "2", "-c", "64", "-t", "1", "--temp", "0", "--json"},
+        "\"ids\":[");
+
+  expect_refused({"chat", "-hf", "Qwen/Qwen3-0.6B", "hi"},
+                 2,
+                 "unknown option \"-hf\"; qwen3 downloads nothing: hf download");
+  expect_refused({"pull"}, 2, "hf download");
+  expect_refused({"run"}, 2, "did you mean \"chat\"?");
+  expect_refused({"list"}, 2, "nano and nano-moe are built in");
+  expect_refused({"chat", "-ngl", "99", "hi"}, 2, "this build runs on processors only");
+  expect_refused({"chat", "--device", "cuda", "hi"}, 2, "this build runs on processors only");
+  expect_refused({"chat", "--backend", "cuda", "hi"},
+                 2,
+                 "--backend: expected auto, reference or cpu; got \"cuda\"; this build runs on "
+                 "processors only");
+  expect_refused(
+      {"chat", "--dtype", "float16", "hi"}, 2, "checkpoints in float16 load as they are");
+  expect_refused({"chat", "--dtype", "int8", "hi"}, 2, "quantised checkpoints load as they are");
+  expect_refused({"chat", "--cpu-isa", "sse", "hi"}, 2, "--cpu-isa: expected one of baseline");
+  expect_refused({"generate", "--max-tok", "1"}, 2, "did you mean \"--max-tokens\"?");
+  expect_refused({"generate", "-m"}, 2, "--model: expected a value; got none");
+  expect_refused({"-m", "nano", "chat", "hi"},
+                 2,
+                 "option \"-m\" stands before the command; write qwen3 chat -m");
+  expect_refused({"serve", "nano-moe"}, 2, "a model is -m nano-moe");
+  expect_refused({"generate", "Once"}, 2, "a prompt is --prompt \"Once\"");
+  expect_refused({"chat", "hello", "world"}, 2, "put a text of several words in quotes");
+}
+
+// A model that is none: what it is, and what to type.
+TEST(Usage, ModelsThatAreNone) {
+  const auto refused = [](const std::string& model, const std::string& part) {
+    for (const char* command : {"generate", "inspect"}) {
+      SCOPED_TRACE(command);
+      std::vector<std::string> words = {command, "-m", model};
+      if (words[0] == "generate") words.insert(words.end(), {"--prompt", "x"});
+      expect_refused(words, 1, part);
+    }
+  };
+  refused("Some/Model-1B", "hf download Some/Model-1B --local-dir Model-1B, then -m Model-1B");
+  refused("qwen3:0.6b", "hf download Qwen/Qwen3-0.6B");
+  refused("nanoo", "did you mean \"nano\"?");
+  refused("none.gguf", "none.gguf: no such GGUF file");
+  const TempDir dir;
+  refused(dir.path().string(), "no config.json here");
+  refused(dir.path().string(), "found nothing");
+  dir.write("x.txt", "x");
+  refused(dir.path().string(), "found x.txt");
+
+  const auto copy = [&](const char* name) {
+    const std::filesystem::path to = dir.path() / name;
+    std::filesystem::copy(std::filesystem::path(QWEN3_SOURCE_DIR) / "models/nano", to);
+    return to;
+  };
+  const auto write = [](const std::filesystem::path& path, std::string_view text) {
+    std::filesystem::remove(path);
+    std::ofstream(path) << text;
+  };
+  constexpr std::string_view kPointer =
+      "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n";
+  const auto pointer = copy("pointer");
+  write(pointer / "model.safetensors", kPointer);
+  refused(pointer.string(), "model.safetensors: a Git LFS pointer");
+  write(pointer / "config.json", kPointer);
+  refused(pointer.string(), "config.json: a Git LFS pointer");
+  write(pointer / "config.json", "<!DOCTYPE html>\n<html>");
+  refused(pointer.string(), "config.json: a web page");
+  const auto bin = copy("bin");
+  std::filesystem::remove(bin / "model.safetensors");
+  write(bin / "pytorch_model.bin", "x");
+  expect_refused({"generate", "--prompt", "x", "-m", bin.string()},
+                 1,
+                 "found pytorch_model.bin; only safetensors and GGUF");
+  const auto shards = copy("shards");
+  std::filesystem::remove(shards / "model.safetensors");
+  write(shards / "model.safetensors.index.json",
+        R"({"weight_map":{"model.norm.weight":"model-00001-of-00001.safetensors"}})");
+  refused(shards.string(), "shard 1 of 1 is missing; is the download complete?");
 }
 
 TEST(Usage, UnexpectedArgument) {
@@ -124,6 +218,8 @@ TEST(Usage, AFileIsNoModel) {
 TEST(Usage, ADirectoryWithoutCheckpointIsNamed) {
   const TempDir dir;
   expect_refused({"inspect", "--model", dir.path().string()}, 1, "config.json");
+  expect_refused({"tokenize", "--model", dir.path().string()}, 1, "no config.json here");
+  dir.write("config.json", "{}");
   expect_refused({"tokenize", "--model", dir.path().string()}, 1, "tokenizer.json");
 }
 

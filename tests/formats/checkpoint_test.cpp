@@ -115,7 +115,7 @@ TEST_F(CheckpointTest, WhatIsMissingIsNamed) {
   EXPECT_ERROR(Checkpoint::open(dir_.path() / "config.json"), kNotFound, "directory");
   EXPECT_ERROR(open(), kNotFound, "model.safetensors", "download complete?");
   write_index(R"({"a":"shard.safetensors"})");
-  EXPECT_ERROR(open(), kNotFound, "shard.safetensors: cannot open");
+  EXPECT_ERROR(open(), kNotFound, "shard.safetensors: shard 1 of 1 is missing");
   write_weights("shard.safetensors", {floats("b")});
   EXPECT_ERROR(open(), kCorrupt, "shard.safetensors: expected tensor a as the index says");
   fs::remove(dir_.path() / "config.json");

@@ -6,10 +6,13 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 
 const commonWords = {
-  en: { skip: "Skip to the report", switchTo: "中文", light: "Light", dark: "Dark", nav: "Contents" },
-  zh: { skip: "跳到报告正文", switchTo: "English", light: "浅色", dark: "深色", nav: "目录" },
+  en: { skip: "Skip to the report", switchTo: "中文", light: "Light", dark: "Dark", nav: "Contents", comma: ", ", colon: ": " },
+  zh: { skip: "跳到报告正文", switchTo: "English", light: "浅色", dark: "深色", nav: "目录", comma: "，", colon: "：" },
 };
-let lang = data.lang === "zh" ? "zh" : "en";
+// What the reader switched to last; a browser may keep nothing for files.
+function remembered(name) { try { return localStorage.getItem("qwen3-report-" + name); } catch { return null; } }
+function remember(name, value) { try { localStorage.setItem("qwen3-report-" + name, value); } catch { /* then not */ } }
+let lang = (remembered("language") || data.lang) === "zh" ? "zh" : "en";
 let t = {};  // the words of that language
 
 function make(tag, attributes, ...children) {
@@ -30,7 +33,7 @@ function visible(text) {
 const quoted = (text) => (lang === "zh" ? `「${text}」` : `“${text}”`);
 const number = (value) => (value === null ? "–" : Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-3)
   ? value.toExponential(2) : String(Math.round(value * 1e4) / 1e4));
-const percent = (value) => (value * 100).toFixed(value < 0.0995 ? 1 : 0) + " %";
+const percent = (value) => (value > 0 && value < 0.0005 ? "< 0.1 %" : (value * 100).toFixed(value < 0.0995 ? 1 : 0) + " %");
 function bytesOf(base64) {
   const text = atob(base64);
   const bytes = new Uint8Array(text.length);
@@ -57,7 +60,7 @@ const colour = (share) => `rgb(${mixed(share).join(",")})`;
 // Black or white, whichever reads better on that colour (relative luminance of WCAG 2).
 function inkOn(share) {
   const [r, g, b] = mixed(share).map((c) => (c / 255 <= 0.03928 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#0c1218" : "#ffffff";
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000000" : "#ffffff";  // at the crossing both have 4.58 to 1
 }
 const shaded = (share) => `background:${colour(share)};color:${inkOn(share)}`;
 
@@ -83,12 +86,16 @@ function startPage(page) {
     byId("language").lang = lang === "zh" ? "en" : "zh-CN";
     byId("theme").textContent = theme.theme === "dark" ? t.light : t.dark;
     byId("contents").setAttribute("aria-label", t.nav);
-    byId("contents").replaceChildren(make("ul", {}, ...[...byId("main").querySelectorAll("section")].map(({ id }) =>
+    byId("contents").replaceChildren(make("ul", {}, ...[...byId("main").querySelectorAll("section:not([hidden])")].map(({ id }) =>
       make("li", {}, make("a", { href: "#" + id }, t[id])))));
   }
   function drawAll() { readRamp(); drawFrame(); page.draw(); }
-  byId("language").addEventListener("click", () => { lang = lang === "zh" ? "en" : "zh"; drawAll(); });
-  byId("theme").addEventListener("click", () => { theme.theme = theme.theme === "dark" ? "light" : "dark"; drawAll(); });
-  theme.theme = window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  byId("language").addEventListener("click", () => { lang = lang === "zh" ? "en" : "zh"; remember("language", lang); drawAll(); });
+  byId("theme").addEventListener("click", () => { theme.theme = theme.theme === "dark" ? "light" : "dark"; remember("theme", theme.theme); drawAll(); });
+  const dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
+  theme.theme = ["light", "dark"].find((name) => name === remembered("theme")) || (dark ? "dark" : "light");
   drawAll();
+  // The browser went to the section of the address before there was anything above it.
+  const wanted = location.hash.length > 1 ? byId(decodeURIComponent(location.hash.slice(1))) : null;
+  if (wanted) wanted.scrollIntoView({ behavior: "instant" });
 }

@@ -1,4 +1,8 @@
 // qwen3 chat: one answer to TEXT, a conversation on a terminal, or one answer per line of a pipe.
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -13,6 +17,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/generation.h"
+#include "cli/input.h"
 #include "cli/options.h"
 #include "cli/signals.h"
 #include "qwen3/engine.h"
@@ -98,12 +103,33 @@ bool answer(Chat& chat, const std::string& question) {
 
 // Reads a line and the lines that continue it.
 LineReader::Status read_message(LineReader& reader, std::string& message) {
+  constexpr std::string_view kQuotes = "\"\"\"";
   message.clear();
   std::string line;
   std::string prompt = "> ";
+  bool quoted = false;
   for (;;) {
     const LineReader::Status status = reader.read(prompt, line);
     if (status != LineReader::Status::line) return status;
+    if (quoted) {
+      if (line.ends_with(kQuotes)) {
+        message += line.substr(0, line.size() - kQuotes.size());
+        return LineReader::Status::line;
+      }
+      message += line + "\n";
+      continue;
+    }
+    if (message.empty() && line.starts_with(kQuotes)) {
+      line.erase(0, kQuotes.size());
+      if (line.ends_with(kQuotes)) {
+        message = line.substr(0, line.size() - kQuotes.size());
+        return LineReader::Status::line;
+      }
+      message = line.empty() ? "" : line + "\n";
+      quoted = true;
+      prompt = "… ";
+      continue;
+    }
     if (!line.ends_with('\\')) {
       message += line;
       return LineReader::Status::line;
@@ -145,6 +171,28 @@ ExitCode converse(Chat& chat, LineReader& reader, bool on_terminal) {
   }
 }
 
+// What comes on standard input beside a text: `qwen3 chat "Summarise:" < file`. A pipe on which
+// nothing comes for a while belongs to somebody else (ssh, a runner of tests): that is said.
+std::string text_beside() {
+  constexpr int kPatienceMs = 5000;
+  struct stat input {};
+  if (::fstat(STDIN_FILENO, &input) != 0) return {};
+  if (S_ISFIFO(input.st_mode) || S_ISSOCK(input.st_mode)) {
+    pollfd state{STDIN_FILENO, POLLIN, 0};
+    if (::poll(&state, 1, kPatienceMs) == 0) {
+      print_note(
+          "nothing came on standard input within 5 s; answering without it (< /dev/null says that "
+          "there is nothing)");
+      return {};
+    }
+  } else if (!S_ISREG(input.st_mode)) {
+    return {};
+  }
+  std::string text = read_stdin();
+  while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
+  return text;
+}
+
 ExitCode run_chat(const ChatCliOptions& options) {
   const std::filesystem::path directory = resolve_model(options.model.model);
   const Text text = Text::load(directory);
@@ -169,7 +217,11 @@ ExitCode run_chat(const ChatCliOptions& options) {
 
   ExitCode code = kDone;
   if (options.text) {
-    code = answer(chat, *options.text) ? kDone : kFailed;
+    std::string question = *options.text;
+    if (const std::string beside = text_beside(); !beside.empty()) {
+      question += (question.empty() ? "" : "\n\n") + beside;
+    }
+    code = answer(chat, question) ? kDone : kFailed;
   } else if (stdin_is_terminal()) {
     if (options.output.talk()) print_note("/help lists the commands");
     code = converse(chat, *make_terminal_reader(default_history_file(), interrupt), true);
@@ -185,8 +237,10 @@ ExitCode run_chat(const ChatCliOptions& options) {
 }  // namespace
 
 void add_chat(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "chat", "Answer TEXT; without it, chat interactively, or answer each line read from a pipe");
+  CLI::App* command = app.add_subcommand("chat",
+                                         "Answer TEXT, and after it what standard input holds; "
+                                         "without TEXT, chat interactively, or answer each line "
+                                         "read from a pipe");
   const auto options = std::make_shared<ChatCliOptions>();
   command->add_option("TEXT", options->text, "The message to answer")->check(any_text());
   add_model_option(*command, options->model);
@@ -195,7 +249,7 @@ void add_chat(CLI::App& app, Action& action) {
       ->add_option("--thinking",
                    options->thinking,
                    "on or off: whether the model reasons before it answers (enable_thinking)")
-      ->check(CLI::IsMember({"on", "off"}))
+      ->check(one_of({"on", "off"}))
       ->default_str("the template's");
   command->add_flag("--hide-thinking", options->hide_thinking, "Show the answer only");
   add_sampling_options(*command, options->sampling);

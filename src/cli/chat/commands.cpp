@@ -181,7 +181,9 @@ void show_help(Context&, const std::string&) {
     const std::string usage = fmt::format("/{} {}", command.name, command.arguments);
     print_note(fmt::format("{:<20} {}", usage, command.help));
   }
-  print_note("Ctrl-C stops an answer. A line that ends in \\ continues on the next one.");
+  print_note(
+      "Ctrl-C stops an answer. A line that ends in \\ continues on the next one, and "
+      "\"\"\" begins and ends a message of several lines. Pasted lines are one message.");
   print_note("// begins a message that starts with a slash.");
 }
 
@@ -206,7 +208,7 @@ LineKind obey(std::string_view line, ChatSession& session, const ModelInfo& info
   if (word.empty()) return LineKind::message;
   const std::string argument = std::string(trim(line.substr(word.size() + 1)));
   if ((word == "think" || word == "no_think") && !argument.empty()) return LineKind::message;
-  if (word == "exit") return LineKind::exit;
+  if (word == "exit" || word == "quit" || word == "bye") return LineKind::exit;
   Context context{session, info};
   for (const Command& command : kCommands) {
     if (word != command.name) continue;

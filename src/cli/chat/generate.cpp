@@ -143,8 +143,8 @@ void add_generate(CLI::App& app, Action& action) {
       "Continue a prompt: --prompt TEXT, --ids 1,2,3 (needs no tokenizer), or standard input");
   const auto options = std::make_shared<GenerateOptions>();
   add_model_option(*command, options->model);
-  auto* prompt =
-      command->add_option("--prompt", options->prompt, "The text to continue")->check(some_text());
+  auto* prompt = command->add_option("-p,--prompt", options->prompt, "The text to continue")
+                     ->check(some_text());
   auto* ids = command->add_option(
       "--ids", options->ids, "Token ids to continue: 1,2,3, or @FILE with such a list");
   prompt->excludes(ids);

@@ -1,9 +1,12 @@
 #include "cli/chat/line_reader.h"
 
+#include <fmt/format.h>
 #include <histedit.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <clocale>
 #include <cstdio>
@@ -12,6 +15,7 @@
 #include <optional>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "base/error.h"
 #include "base/input_file.h"
@@ -65,8 +69,11 @@ class TerminalReader final : public LineReader {
     CountedSignal resized(SIGWINCH, CountedSignal::SystemCall::returns);
     resized_ = &resized;
     el_resize(edit_);
+    pasting_ = false;
     int length = 0;
+    print_raw_note(kPasteOn);
     const char* text = el_gets(edit_, &length);
+    print_raw_note(kPasteOff);
     if (interrupt_.interrupted()) {
       interrupt_.clear();
       el_reset(edit_);
@@ -80,6 +87,7 @@ class TerminalReader final : public LineReader {
     line.assign(text, static_cast<size_t>(length));
     while (line.ends_with('\n') || line.ends_with('\r')) line.pop_back();
     remember(line);
+    line = with_newlines(std::move(line));
     return Status::line;
   }
 
@@ -93,14 +101,24 @@ class TerminalReader final : public LineReader {
   // One character of the terminal, for libedit. Its own reader tries again after any signal; this
   // one gives up after Ctrl-C, which ends the line. Returns 1, 0 at the end, -1 on error.
   static int read_character(EditLine* edit, wchar_t* out) {
+    TerminalReader& reader = self(edit);
     std::mbstate_t state{};
     for (;;) {
       char byte = 0;
-      const ssize_t n = ::read(STDIN_FILENO, &byte, 1);
+      const ssize_t n = reader.read_byte(byte);
       if (n == 0) return 0;
       if (n < 0) {
-        if (!self(edit).go_on_after(errno)) return -1;
+        if (!reader.go_on_after(errno)) return -1;
         continue;
+      }
+      if (byte == '\x1b' && reader.is_paste_mark()) continue;
+      if (reader.pasting_) {
+        if (byte == '\r' || byte == '\n' || byte == '\t') {
+          *out = byte == '\t' ? kTabSign : kNewlineSign;
+          return 1;
+        }
+        // Other control characters would be commands of the editor.
+        if ((byte >= 0 && byte < ' ') || byte == '\x7f') continue;
       }
       const size_t used = std::mbrtowc(out, &byte, 1, &state);
       if (used == static_cast<size_t>(-2)) continue;  // more bytes to come
@@ -115,6 +133,64 @@ class TerminalReader final : public LineReader {
     }
   }
 
+  // A pasted newline ends no message: in the line that is edited it stands as a sign of its own.
+  static constexpr wchar_t kNewlineSign = L'\u240A', kTabSign = L'\u2409';
+  static constexpr std::string_view kPasteOn = "\x1b[?2004h", kPasteOff = "\x1b[?2004l";
+
+  static std::string with_newlines(std::string line) {
+    for (const auto& [sign, character] :
+         {std::pair<std::string_view, char>{"\xE2\x90\x8A", '\n'}, {"\xE2\x90\x89", '\t'}}) {
+      for (size_t at = 0; (at = line.find(sign, at)) != line.npos; ++at) {
+        line.replace(at, sign.size(), 1, character);
+      }
+    }
+    return line;
+  }
+
+  ssize_t read_byte(char& byte) {
+    if (ahead_.empty()) return ::read(STDIN_FILENO, &byte, 1);
+    byte = ahead_.front();
+    ahead_.erase(0, 1);
+    return 1;
+  }
+
+  // After an escape character: whether a paste begins or ends here ("\x1b[200~", "\x1b[201~"). What
+  // was read for something else, such as an arrow key, is read again.
+  bool is_paste_mark() {
+    constexpr int kPatienceMs = 50;  // a terminal sends a key's bytes together
+    std::string seen;
+    for (const std::string_view begin = "[20"; seen.size() < 5;) {
+      pollfd state{STDIN_FILENO, POLLIN, 0};
+      if (ahead_.empty() && ::poll(&state, 1, kPatienceMs) <= 0) break;
+      char byte = 0;
+      if (read_byte(byte) != 1) break;
+      seen += byte;
+      const size_t n = seen.size();
+      const bool fits = n <= 3   ? byte == begin[n - 1]
+                        : n == 4 ? byte == '0' || byte == '1'
+                                 : byte == '~';
+      if (!fits) break;
+    }
+    if (seen == "[200~" || seen == "[201~") {
+      pasting_ = seen == "[200~";
+      return true;
+    }
+    ahead_.insert(0, seen);
+    return false;
+  }
+
+  // libedit takes a line of a new width for one that is not drawn yet: what is there of it goes.
+  void erase_line() {
+    winsize size{};
+    const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    const LineInfoW* line = el_wline(edit_);
+    const int width = ::wcswidth(line->buffer, static_cast<size_t>(line->cursor - line->buffer));
+    const int before = static_cast<int>(prompt_.size()) + std::max(width, 0);
+    const int rows_above = known ? before / size.ws_col : 0;
+    if (rows_above > 0) print_raw_note(fmt::format("\x1b[{}A", rows_above));
+    print_raw_note("\r\x1b[J");
+  }
+
   // Whether to read on after this error. A signal may have changed the screen: it is drawn again.
   bool go_on_after(int error) {
     if (error == EAGAIN) {  // another program made the terminal non-blocking
@@ -127,6 +203,7 @@ class TerminalReader final : public LineReader {
     if (resized_->count() > 0) {
       resized_->clear();
       el_resize(edit_);
+      erase_line();
     }
     if (error == EINTR) el_set(edit_, EL_REFRESH);
     return true;
@@ -166,6 +243,8 @@ class TerminalReader final : public LineReader {
   CountedSignal* resized_ = nullptr;  // while a line is read
   fs::path history_file_;
   std::string prompt_;
+  std::string ahead_;  // bytes read, but not yet given to libedit
+  bool pasting_ = false;
   EditLine* edit_ = nullptr;
   History* history_ = nullptr;
 };

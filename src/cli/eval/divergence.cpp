@@ -14,6 +14,7 @@
 #include "chat/text.h"
 #include "cli/console.h"
 #include "cli/eval/commands.h"
+#include "cli/eval/divergence_report.h"
 #include "cli/eval/text_options.h"
 #include "cli/generation.h"
 #include "cli/options.h"
@@ -36,34 +37,6 @@ struct DivergenceOptions {
     return options;
   }
 };
-
-void print_result(const Divergence& d) {
-  print_out(fmt::format("mean KL(P‖Q)         {} nats\n",
-                        with_error(d.kl.mean(), d.kl.standard_error())));
-  print_out(fmt::format("median, 90 %, 99 %   {:.5g}, {:.5g}, {:.5g}\n",
-                        d.kl_quantile(0.5),
-                        d.kl_quantile(0.9),
-                        d.kl_quantile(0.99)));
-  print_out(fmt::format("largest              {:.5g}\n", d.kl_quantile(1)));
-  const auto same_error = d.same_top.standard_error();
-  print_out(fmt::format("same top token       {} %\n",
-                        with_error(100 * d.same_top.mean(),
-                                   same_error ? std::optional(100 * *same_error) : std::nullopt)));
-  print_out(fmt::format("perplexity of P      {}\n",
-                        with_error(d.p.perplexity(), d.p.perplexity_error())));
-  print_out(fmt::format("perplexity of Q      {}\n",
-                        with_error(d.q.perplexity(), d.q.perplexity_error())));
-  print_out(fmt::format("Q - P                {:.5g} in perplexity, {} nats per token\n",
-                        d.q.perplexity() - d.p.perplexity(),
-                        with_error(d.nll_difference.mean(), d.nll_difference.standard_error())));
-  print_out(
-      fmt::format("scored               {} of {} tokens in {} windows of up to {}, stride {}\n",
-                  d.kl.count(),
-                  d.p.n_tokens,
-                  d.p.n_windows,
-                  d.p.context,
-                  d.p.stride));
-}
 
 Json model_json(const ModelInfo& info) {
   return {{"model", info.name}, {"dtype", info.dtype}, {"backend", info.backend}};
@@ -93,7 +66,7 @@ ExitCode divergence(const DivergenceOptions& options) {
     }
     print_json(line);
   } else {
-    print_result(result);
+    print_out(divergence_report(result));
   }
   return kDone;
 }
@@ -112,10 +85,10 @@ void add_eval_divergence(CLI::App& eval, Action& action) {
   add_text_options(*command, options->text);
   add_compute_options(*command, options->model);
   command->add_option("--other-dtype", options->other_dtype, "Its weights, as --dtype")
-      ->check(CLI::IsMember({"auto", "float32", "bfloat16"}))
+      ->check(one_of({"auto", "float32", "bfloat16"}))
       ->default_str("that of --dtype");
   command->add_option("--other-backend", options->other_backend, "Its backend, as --backend")
-      ->check(CLI::IsMember({"auto", "reference", "cpu", "cuda"}))
+      ->check(one_of({"auto", "reference", "cpu", "cuda"}))
       ->default_str("that of --backend");
   add_output_options(*command, options->output, "One line of JSON");
   command->callback([options, &action] { action = [options] { return divergence(*options); }; });

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/embedded_files.h"
 #include "base/error.h"
 #include "cli/console.h"
 #include "cli/eval/commands.h"
@@ -60,14 +61,15 @@ std::unique_ptr<eval::AnswerSource> connect(const eval::GenerateOptions& run,
 
 std::unique_ptr<eval::AnswerSource> load(const EvalOptions& options,
                                          const eval::GenerateOptions& run) {
-  ProgressBar bar(options.console.talk());
+  std::optional<ProgressBar> bar(std::in_place, options.console.talk());
   eval::EngineSourceOptions engine;
   engine.directory = resolve_model(options.model.model);
   engine.load = load_options(options.model);
-  engine.load.progress = bar.callback();
+  engine.load.progress = bar->callback();
   engine.max_model_len = options.model.context;
   engine.version = run.version;
   auto source = std::make_unique<eval::EngineSource>(run.config, run.mode, engine);
+  bar.reset();  // the line is free again
   if (options.console.talk()) print_note(model_line(source->model_info()));
   return source;
 }
@@ -109,6 +111,7 @@ ExitCode score_output(const EvalOptions& options, const eval::EvalConfig& config
   score.details_file = config.details_path;
   score.dataset_file = config.input_file;
   score.n_samples = config.n_samples;
+  score.max_rows = options.limit;
   score.strict = options.strict;
   if (config.scores_choices()) score.task = "multiple_choice";  // the only one it can be
   if (!config.task_name.empty()) score.task = config.task_name;
@@ -138,6 +141,12 @@ ExitCode run_generate(const EvalOptions& options, const eval::EvalConfig& given)
   run.accept_served = options.accept_changed_server;
   run.version = QWEN3_VERSION;
   apply_environment(run.config);
+  QWEN3_CHECK(file_exists(given.input_file),
+              ErrorKind::not_found,
+              "{}: no such dataset; give another with --input, or make it: qwen3 eval prepare arc "
+              "--tasks DIRECTORY --out {}",
+              given.input_file,
+              given.input_file);
 
   const StopSignals signals;
   EvalProgress progress(options.console.talk());

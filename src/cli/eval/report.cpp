@@ -10,6 +10,7 @@
 
 #include "base/output_file.h"
 #include "cli/console.h"
+#include "cli/options.h"
 #include "eval/report/report.h"
 #include "eval/run/manifest.h"
 #include "eval/run/run_files.h"
@@ -70,7 +71,7 @@ void add_eval_report_options(CLI::App& command, EvalReportOptions& options) {
   command.add_option(
       "--against", options.against, "Compare with the answers of another run of the same dataset");
   command.add_option("--lang", options.language, "The language in which the page opens: en or zh")
-      ->check(CLI::IsMember({"en", "zh"}))
+      ->check(one_of({"en", "zh"}))
       ->capture_default_str();
 }
 

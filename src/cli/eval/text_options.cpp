@@ -49,7 +49,7 @@ WindowOptions window_options(const TextOptions& options, ProgressBar& bar, Inter
           .progress = [draw = bar.callback(), &guard](
                           std::string_view what, int64_t done, int64_t total) {
             if (draw) draw(what, done, total);
-            QWEN3_CHECK(!guard.interrupted(),
+            QWEN3_CHECK(!guard.interrupted() || done == total,
                         ErrorKind::io,
                         "interrupted after {} of {} tokens; nothing was measured",
                         done,

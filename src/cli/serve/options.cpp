@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "cli/numbers.h"
+#include "cli/options.h"
 #include "server/http/auth.h"
 #include "server/http/socket_address.h"
 
@@ -104,19 +105,19 @@ void add_api_options(CLI::App& command, ServeOptions& options) {
   command
       .add_option(
           "--task", options.task, "What the checkpoint is for: auto, generate, embed or rerank")
-      ->check(CLI::IsMember({"auto", "generate", "embed", "rerank"}))
+      ->check(one_of({"auto", "generate", "embed", "rerank"}))
       ->capture_default_str();
   command
       .add_option("--reasoning-field",
                   options.reasoning_field,
                   "Where a chat answer gives its reasoning; none: in the content, with its tags")
-      ->check(CLI::IsMember({"reasoning_content", "reasoning", "both", "none"}))
+      ->check(one_of({"reasoning_content", "reasoning", "both", "none"}))
       ->capture_default_str();
   command
       .add_option("--tool-format",
                   options.tool_format,
                   "How the model writes tool calls: auto, hermes or qwen3_coder")
-      ->check(CLI::IsMember({"auto", "hermes", "qwen3_coder"}))
+      ->check(one_of({"auto", "hermes", "qwen3_coder"}))
       ->capture_default_str();
   command
       .add_option("--default-max-tokens",
@@ -190,7 +191,7 @@ void add_engine_options(CLI::App& command, ServeOptions& options) {
       .add_option("--kv-dtype",
                   options.engine.kv_dtype,
                   "Keys and values: auto (bfloat16 for 16-bit weights), bfloat16 or float32")
-      ->check(CLI::IsMember({"auto", "bfloat16", "float32"}))
+      ->check(one_of({"auto", "bfloat16", "float32"}))
       ->capture_default_str();
   add_size(command,
            "--kv-cache-bytes,--kv-cache-size",

@@ -38,6 +38,12 @@ std::vector<std::string> nearest_names(std::string_view pattern,
   std::ranges::sort(candidates);
   candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
   std::vector<std::string> found;
+  // "layer.0.*": the first word is misspelt, the rest a pattern.
+  const std::string first(pattern.substr(0, pattern.find('.')));
+  const std::string head = nearest(first, std::vector<std::string>{"layers", "embed_tokens"});
+  if (!head.empty() && head != first) {
+    found.push_back(head + std::string(pattern.substr(first.size())));
+  }
   while (found.size() < kSuggestions) {
     const std::string best = nearest(word, candidates);
     if (best.empty()) break;

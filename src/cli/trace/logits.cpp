@@ -188,7 +188,7 @@ void add_logits(CLI::App& app, Action& action) {
                    options->aux,
                    "Load-balancing loss: transformers (all layers together) or educational (mean "
                    "over layers)")
-      ->check(CLI::IsMember({"transformers", "educational"}))
+      ->check(one_of({"transformers", "educational"}))
       ->capture_default_str();
   add_compute_options(*command, options->model);
   add_quiet_option(*command, options->output);

@@ -18,7 +18,7 @@ struct TraceOptions {
   std::optional<std::string> thinking;  // "on", "off": with chat
   int64_t generate = 0;                 // tokens after the prompt, through an engine
   std::optional<std::string> level;
-  std::string language = "auto";  // auto, en, zh
+  std::string language = "auto";  // auto, en, zh, original
   std::vector<std::string> taps;  // patterns; empty: all
   bool watch = false;             // look for NaN and infinities in every tensor
   std::string out, compare;       // directories of .npy files
@@ -44,9 +44,6 @@ struct TraceOptions {
   bool wants_time() const { return !timeline.empty() || !html.empty(); }
 };
 
-inline TraceLanguage trace_language(const TraceOptions& options) {
-  if (options.language == "zh") return TraceLanguage::chinese;
-  return options.language == "en" ? TraceLanguage::english : TraceLanguage::as_original;
-}
+TraceLanguage trace_language(const TraceOptions& options);
 
 }  // namespace qwen3::cli

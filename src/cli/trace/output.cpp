@@ -244,6 +244,19 @@ ExitCode say_comparison(const TraceOptions& options, const CompareTap& compare) 
 // The verdict on the tensors themselves.
 ExitCode judge(const TraceOptions& options, const Trace& trace) {
   ExitCode code = kDone;
+  for (const std::string& pattern : options.taps) {
+    const auto heard = [&](const TapRecord& tap) { return glob_match(pattern, tap.name); };
+    if (std::ranges::any_of(trace.statistics->records(), heard)) continue;
+    const std::string& backend = trace.model->info().backend;
+    print_error(
+        fmt::format("qwen3 trace: --taps \"{}\": expected a tensor of such a name; got none: the "
+                    "names are known, "
+                    "but this pass made no such tensor{}",
+                    pattern,
+                    backend == "reference" ? " (no token was routed there)"
+                                           : "; --backend reference makes all of them"));
+    code = kFailed;
+  }
   if (trace.statistics) {
     if (const TapRecord* bad = trace.statistics->first_bad()) {
       const TensorStatistics& s = bad->statistics;
@@ -276,6 +289,13 @@ ExitCode report_trace(const TraceOptions& options, const Trace& trace) {
   if (!options.attention_out.empty()) write_attention(trace, options.attention_out);
   if (!options.timeline.empty()) write_timeline(trace, options.timeline);
   if (!options.html.empty()) write_report(options, trace);
+  if (options.output.talk() && !options.timeline.empty()) {
+    print_note(fmt::format("{}: open it in https://ui.perfetto.dev", options.timeline));
+  }
+  if (options.output.talk() && options.watch && trace.statistics->first_bad() == nullptr) {
+    print_note(fmt::format("{} tensors watched; all numbers are finite",
+                           trace.statistics->records().size()));
+  }
   if (options.output.talk() && !options.out.empty()) {
     print_note(fmt::format("{} taps in {}", trace.n_dumped, options.out));
   }

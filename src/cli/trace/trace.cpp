@@ -4,8 +4,10 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <cstdlib>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/error.h"
@@ -25,6 +27,15 @@ namespace {
 constexpr int64_t kReportLensRows = 64;  // the head costs as much per row as a few layers
 constexpr int64_t kMaxLensRows = 1 << 20;
 constexpr int64_t kMaxGenerated = 1 << 20;
+
+// The language that the environment asks for, by POSIX's order: zh, or English.
+bool environment_is_chinese() {
+  for (const char* name : {"LC_ALL", "LC_MESSAGES", "LANG"}) {
+    const char* value = std::getenv(name);
+    if (value != nullptr && *value != '\0') return std::string_view(value).starts_with("zh");
+  }
+  return false;
+}
 
 void check_level(const TraceOptions& options) {
   if (!options.level) return;
@@ -54,7 +65,7 @@ ExitCode trace(TraceOptions options) {
     if (options.demo && options.moe_block) {
       throw UsageError("qwen3 trace: expected one of --demo and --moe-block; got both");
     }
-    const bool english = options.language == "en";
+    const bool english = trace_language(options) == TraceLanguage::english;
     print_out(options.demo ? dimension_flow_demo(english) : moe_block_demo(english));
     return kDone;
   }
@@ -81,8 +92,12 @@ void add_what_to_see(CLI::App& command, TraceOptions& o) {
                      o.level,
                      "Lines of text: input_flow (shapes into and out of each module), compact "
                      "(intermediate shapes, routing) or verbose (every tensor)");
-  command.add_option("--lang", o.language, "en or zh; auto: as the original writes its lines")
-      ->check(CLI::IsMember({"auto", "en", "zh"}))
+  command
+      .add_option("--lang",
+                  o.language,
+                  "en or zh; auto: by LC_ALL, LC_MESSAGES or LANG; original: as the original "
+                  "writes its lines")
+      ->check(one_of({"auto", "en", "zh", "original"}))
       ->capture_default_str();
   command
       .add_option(
@@ -127,6 +142,13 @@ void add_files(CLI::App& command, TraceOptions& o) {
 
 }  // namespace
 
+TraceLanguage trace_language(const TraceOptions& options) {
+  if (options.language == "original") return TraceLanguage::as_original;
+  const bool automatic = options.language == "auto";
+  const bool chinese = automatic ? environment_is_chinese() : options.language == "zh";
+  return chinese ? TraceLanguage::chinese : TraceLanguage::english;
+}
+
 void add_trace(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand(
       "trace", "Forward passes seen from inside: shapes, tensors, experts, attention, time");
@@ -139,7 +161,7 @@ void add_trace(CLI::App& app, Action& action) {
       ->add_option("--thinking",
                    options->thinking,
                    "on or off: whether the template asks for thinking first")
-      ->check(CLI::IsMember({"on", "off"}))
+      ->check(one_of({"on", "off"}))
       ->default_str("the template's");
   command->add_option("--ids", options->ids, "Token ids instead: 1,2,3, or @FILE with such a list");
   command->add_option("--labels",

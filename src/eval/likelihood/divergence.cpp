@@ -40,7 +40,8 @@ void compare_window(const std::shared_ptr<Model>& p,
                     const std::shared_ptr<Model>& q,
                     std::span<const int32_t> ids,
                     const TextWindow& window,
-                    Divergence& result) {
+                    Divergence& result,
+                    const Progress& progress) {
   for (BlockMean* mean :
        {&result.kl, &result.nll_difference, &result.same_top, &result.p.nll, &result.q.nll}) {
     mean->begin_block();
@@ -70,6 +71,8 @@ void compare_window(const std::shared_ptr<Model>& p,
       result.nll_difference.add(token.q_nll - token.p_nll);
       result.same_top.add(token.same_top ? 1 : 0);
     }
+    const int64_t done = window.begin + p_rows->first_row + p_rows->n_rows + 1;
+    if (progress) progress("comparing", done, static_cast<int64_t>(ids.size()));
   }
 }
 
@@ -121,8 +124,7 @@ Divergence measure_divergence(const std::shared_ptr<Model>& p,
               .nll = {}};
   result.q = result.p;
   for (const TextWindow& window : windows) {
-    compare_window(p, q, ids, window, result);
-    if (options.progress) options.progress("comparing", window.end, n_tokens);
+    compare_window(p, q, ids, window, result, options.progress);
   }
   std::sort(result.kl_sorted.begin(), result.kl_sorted.end());
   return result;

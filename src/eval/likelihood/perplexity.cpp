@@ -14,7 +14,8 @@ namespace {
 void score_window(const std::shared_ptr<Model>& model,
                   std::span<const int32_t> ids,
                   const TextWindow& window,
-                  BlockMean& nll) {
+                  BlockMean& nll,
+                  const Progress& progress) {
   nll.begin_block();
   const auto part = ids.subspan(static_cast<size_t>(window.begin),
                                 static_cast<size_t>(window.end - window.begin));
@@ -29,6 +30,9 @@ void score_window(const std::shared_ptr<Model>& model,
       const double total = log_sum_exp(row, row_maximum(row).value, window.begin + position);
       nll.add(total - row[target]);
     }
+    // The last rows end the window, and with the last window nothing is left to stop.
+    const int64_t done = window.begin + rows->first_row + rows->n_rows + 1;
+    if (progress) progress("scoring", done, static_cast<int64_t>(ids.size()));
   }
 }
 
@@ -59,8 +63,7 @@ Perplexity measure_perplexity(const std::shared_ptr<Model>& model,
                     .text = scored_text_size(tokenizer, ids, windows),
                     .nll = {}};
   for (const TextWindow& window : windows) {
-    score_window(model, ids, window, result.nll);
-    if (options.progress) options.progress("scoring", window.end, n_tokens);
+    score_window(model, ids, window, result.nll, options.progress);
   }
   return result;
 }

@@ -20,7 +20,7 @@ const words = {
     prompt: "Prompt", thinking: "Thinking", answer: "Answer", otherAnswer: "Answer of the other run", otherThinking: "Thinking of the other run", gridsOfPrompt: "Grids in the prompt", notHere: "not on this page",
     promptTokens: "prompt tokens", tokens: "tokens", seconds: "seconds", finish: "finish reason", line: "line", sample: "sample", promptNo: "prompt", cutOff: "cut off",
     spread: "Lengths and times", spreadLead: "How long the answers were and how long they took; the right ones are green.",
-    lengths: "Completion tokens", times: "Seconds per request", median: "median", p90: "90th percentile", most: "maximum", mean: "mean", notTold: "Not recorded.", from: "from", to: "to", right: "right", other: "other",
+    lengths: "Completion tokens", times: "Seconds per request", median: "median", p90: "90th percentile", most: "maximum", mean: "mean", notTold: "Not recorded.", asTable: "as a table", from: "from", to: "to", right: "right", other: "other",
     failures: "What went wrong", failuresLead: "Reasons of all answers that were not right, the most frequent first.", outcome: "outcome", reason: "reason", count: "count", cut: "of them cut off by the limit of tokens", nothingWrong: "Nothing: every answer is right.",
     made: "How it was made", madeLead: "From the run's manifest: enough to make it again.", noManifest: "There is no manifest beside the file.", file: "file",
     outcomes: { correct: "correct", wrong: "wrong", empty: "empty", unreadable: "unreadable", no_answer: "no answer found", no_text: "no text", failed: "never answered" },
@@ -29,7 +29,7 @@ const words = {
   zh: {
     title: "答案得了多少分",
     score: "得分", accuracy: "准确率", interval: (c) => `${c} % 置信区间，按任务自助法`, error: "标准误",
-    samples: "个答案", of: "/", taskCount: "任务数", agreement: "一致性", majority: "多数表决", torn: "文件末行不完整，已略去。",
+    samples: "答案数", of: "/", taskCount: "任务数", agreement: "一致性", majority: "多数表决", torn: "文件末行不完整，已略去。",
     unreadable: (n) => `${n} 行无法读取，已略去。`, withoutGen: (n) => `${n} 行缺少 "gen"。`, withoutAnswer: (n) => `${n} 行缺少 "answer"。`,
     toCome: (n) => `还差 ${n} 个答案：这是目前的得分。`,
     comparison: "与另一次运行比较", comparisonLead: "同样的题目，两次作答。区间是对两次都有的任务做配对自助法；符号检验回答：抛硬币会不会把任务分得同样不均。",
@@ -44,7 +44,7 @@ const words = {
     prompt: "题目", thinking: "思考", answer: "回答", otherAnswer: "另一次的回答", otherThinking: "另一次的思考", gridsOfPrompt: "题目中的网格", notHere: "不在本页中",
     promptTokens: "题目 token", tokens: "token", seconds: "秒", finish: "结束原因", line: "行", sample: "样本", promptNo: "题目", cutOff: "被截断",
     spread: "长度与时间", spreadLead: "答案有多长，用了多久；绿色为正确答案。",
-    lengths: "生成 token 数", times: "每个请求的秒数", median: "中位数", p90: "九成不超过", most: "最大", mean: "平均", notTold: "没有记录。", from: "从", to: "到", right: "正确", other: "其他",
+    lengths: "生成 token 数", times: "每个请求的秒数", median: "中位数", p90: "九成不超过", most: "最大", mean: "平均", notTold: "没有记录。", asTable: "表格", from: "从", to: "到", right: "正确", other: "其他",
     failures: "哪里出了错", failuresLead: "所有不正确答案的原因，最常见的在前。", outcome: "结果", reason: "原因", count: "次数", cut: "其中因 token 上限被截断", nothingWrong: "没有：每个答案都正确。",
     made: "如何得到", madeLead: "来自运行清单，足以重做一遍。", noManifest: "文件旁没有清单。", file: "文件",
     outcomes: { correct: "正确", wrong: "错误", empty: "空", unreadable: "无法解析", no_answer: "未找到答案", no_text: "没有文字", failed: "未作答" },
@@ -74,7 +74,7 @@ const partner = new Map(data.pairs || []);  // sample here -> sample of the othe
 const kSigns = ["✓", "✗", "∅", "⚠", "?", "–", "!"];
 const kMaxTasks = 5000, kPage = 200;
 
-const state = { filter: "all", search: "", task: null, shown: kPage, chosen: 0 };
+const state = { filter: "all", search: "", task: null, shown: kPage, chosen: Math.max(0, run.samples.findIndex((sample) => !(sample.acc > 0))) };
 
 const share = (value) => (value * 100).toFixed(2) + " %";
 const outcomeName = (outcome) => t.outcomes[data.outcomes[outcome]];
@@ -155,7 +155,7 @@ function drawComparison() {
   const look = (name, n, filter) => make("button", { type: "button", onclick: () => { setFilter(filter); byId("answers").scrollIntoView(); } }, `${name}: ${n}`);
   byId("comparison-body").replaceChildren(
     table(["", t.file, t.accuracy], [[t.thisRun, run.name, share(c.ours)], [t.otherRun, runs[1].name, share(c.other)],
-      [t.difference, `${signed(c.interval[0])} … ${signed(c.interval[1])}`, signed(c.difference)]]),
+      [t.difference, "", `${signed(c.difference)} (${signed(c.interval[0])} … ${signed(c.interval[1])})`]]),
     make("div", { class: "facts" }, ...[[t.taskCount, c.n_tasks], [t.better, c.tasks_better], [t.worse, c.tasks_worse], [t.pValue, number(c.p_value)]].map(([name, value]) =>
       make("span", {}, name + " ", make("b", {}, String(value))))),
     make("div", { class: "bar-row" }, look(t.gained, c.ours_right, "gained"), look(t.lost, c.other_right, "lost"),
@@ -360,9 +360,10 @@ function barChart(title, spread) {
     if (i % every === 0) chart.append(svg("text", { x: Math.max(2, Math.min(width - 2, i * step)), y: height - 7, "text-anchor": i === 0 ? "start" : i === bars.length ? "end" : "middle" }, brief(edge)));
   });
   const summary = [[t.median, spread.median], [t.p90, spread.p90], [t.most, spread.max], [t.mean, spread.mean]];
-  return make("div", { class: "bars" }, make("h3", {}, title), chart,
+  return make("div", { class: "bars" }, make("h3", {}, title),
+    make("div", { class: "bar-row" }, key("var(--o0)", t.right), key("var(--o4)", t.other)), make("div", { class: "scroll" }, chart),
     make("div", { class: "facts" }, ...summary.map(([name, value]) => make("span", {}, name + " ", make("b", {}, brief(value))))),
-    make("details", { style: "margin-top:.6rem" }, make("summary", {}, title + " ▦"), make("div", { class: "inside" },
+    make("details", { style: "margin-top:.6rem" }, make("summary", {}, `${title}: ${t.asTable}`), make("div", { class: "inside" },
       table([t.from, t.to, t.right, t.other], bars.map(([right, other], i) => [brief(spread.edges[i]), brief(spread.edges[i + 1]), right, other])))));
 }
 function drawSpread() {

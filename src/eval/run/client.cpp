@@ -411,7 +411,12 @@ void HttpClient::find_servers(const std::function<bool()>& stopped,
                 ErrorKind::io,
                 "{}; no server answered; start one, or correct base_url",
                 impl_->last_problem);
-    if (first) note("waiting for a server");
+    if (first) {
+      note(
+          fmt::format("waiting for a server, for up to {:g} s; start one (qwen3 serve), or answer "
+                      "in this process with -m MODEL",
+                      impl_->config.server_wait_seconds));
+    }
     std::this_thread::sleep_for(kPause);
   }
   impl_->pool = ServerPool(impl_->servers.size(), impl_->backoff, Clock::now());

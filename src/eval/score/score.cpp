@@ -201,7 +201,9 @@ void StandardScorer::add_failures() {
 
 std::optional<int64_t> StandardScorer::n_expected() const {
   if (options_.dataset_file.empty()) return std::nullopt;
-  return static_cast<int64_t>(read_rows(options_.dataset_file).rows.size()) * options_.n_samples;
+  auto n_rows = static_cast<int64_t>(read_rows(options_.dataset_file).rows.size());
+  if (options_.max_rows > 0) n_rows = std::min(n_rows, options_.max_rows);
+  return n_rows * options_.n_samples;
 }
 
 ScoreResult StandardScorer::run() {

@@ -31,6 +31,7 @@ struct ScoreOptions {
   std::filesystem::path failures_file;  // "": input_file + ".failures.jsonl", when there is one
   std::filesystem::path dataset_file;   // "": how many samples there should be is not known
   int64_t n_samples = 1;                // wanted for each row of the dataset
+  int64_t max_rows = 0;                 // of the dataset, the first ones; 0: all
   std::string task = "arc_agi_1";
   TaskOptions task_options;
   bool strict = false;

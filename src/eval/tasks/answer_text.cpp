@@ -1,6 +1,7 @@
 #include "eval/tasks/answer_text.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/text.h"
 #include "eval/python/python_text.h"
@@ -55,20 +56,64 @@ std::optional<std::string_view> last_boxed(std::string_view text) {
   return last;
 }
 
-std::optional<std::string_view> last_stated_answer(std::string_view text) {
-  static constexpr std::string_view kWord = "answer";
-  const std::string lower = ascii_lower(text);
+namespace {
+
+struct Statement {
+  std::string_view word;
+  std::span<const std::string_view> verbs;  // the longer of two that begin alike first
+};
+constexpr std::string_view kVerbs[] = {"is ", "is:", ":", "="};
+constexpr std::string_view kChineseVerbs[] = {"应该是",
+                                              "应当是",
+                                              "应为",
+                                              "应是",
+                                              "应选",
+                                              "就是",
+                                              "是",
+                                              "为",
+                                              "选",
+                                              "】",
+                                              "]",
+                                              ":",
+                                              "：",
+                                              "="};
+constexpr Statement kStatements[] = {{"answer", kVerbs},
+                                     {"option", kVerbs},
+                                     {"choice", kVerbs},
+                                     {"答案", kChineseVerbs},
+                                     {"选项", kChineseVerbs}};
+
+// Where the answer of the last statement of this kind begins.
+std::optional<size_t> last_statement(std::string_view lower, const Statement& statement) {
   std::optional<size_t> last;
-  for (size_t pos = 0; (pos = lower.find(kWord, pos)) != std::string::npos;) {
-    pos = skip_decoration(lower, pos + kWord.size());
-    const std::string_view rest = std::string_view(lower).substr(pos);
-    const size_t verb = rest.starts_with("is ") || rest.starts_with("is:") ? 2
-                        : rest.starts_with(":") || rest.starts_with("=")   ? 1
-                                                                           : 0;
+  for (size_t pos = 0; (pos = lower.find(statement.word, pos)) != std::string::npos;) {
+    pos = skip_decoration(lower, pos + statement.word.size());
+    const auto verb_at = [&](size_t at) {
+      for (const std::string_view verb : statement.verbs) {
+        if (lower.substr(at).starts_with(verb))
+          return verb.ends_with(' ') ? verb.size() - 1 : verb.size();
+      }
+      return size_t{0};
+    };
+    const size_t verb = verb_at(pos);
     if (verb == 0) continue;
     size_t start = skip_decoration(lower, pos + verb);
-    if (lower.compare(start, 1, ":") == 0) start = skip_decoration(lower, start + 1);
-    if (start < text.size() && text[start] != '\n' && text[start] != '\r') last = start;
+    for (const std::string_view colon : {":", "："}) {
+      if (lower.substr(start).starts_with(colon))
+        start = skip_decoration(lower, start + colon.size());
+    }
+    if (start < lower.size() && lower[start] != '\n' && lower[start] != '\r') last = start;
+  }
+  return last;
+}
+
+}  // namespace
+
+std::optional<std::string_view> last_stated_answer(std::string_view text) {
+  const std::string lower = ascii_lower(text);
+  std::optional<size_t> last;
+  for (const Statement& statement : kStatements) {
+    last = std::max(last, last_statement(lower, statement));
   }
   if (!last) return std::nullopt;
   return to_line_end(text, *last);

@@ -14,8 +14,9 @@ namespace qwen3::eval {
 // The inside of the last \boxed{…} (or \fbox{…}) whose braces balance.
 std::optional<std::string_view> last_boxed(std::string_view text);
 
-// What follows the last "answer is", "answer:" or "answer =" (any case, stars and white space
-// between allowed), to the end of its line.
+// What follows the last "answer is" (or "option is", "choice is"), "answer:" or "answer =" (any case, stars and white space
+// between allowed), or the last "答案是", "答案为", "答案：", "【答案】", "答案选" or "选项是", to
+// the end of its line.
 std::optional<std::string_view> last_stated_answer(std::string_view text);
 
 // What follows the last "####", to the end of its line.

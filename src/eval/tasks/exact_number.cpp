@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "eval/tasks/answer_text.h"
+#include "eval/tasks/plain_characters.h"
 
 namespace qwen3::eval {
 namespace {
@@ -12,8 +13,6 @@ using boost::multiprecision::cpp_int;
 
 constexpr size_t kMaxDigits = 1000;
 constexpr int kMaxExponent = 1000;
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 cpp_int power_of_ten(int exponent) {
   return boost::multiprecision::pow(cpp_int(10), static_cast<unsigned>(exponent));
@@ -45,7 +44,7 @@ class NumberReader {
     at_ += word.size();
     return true;
   }
-  bool digit_next() const { return at_ < text_.size() && is_digit(text_[at_]); }
+  bool digit_next() const { return at_ < text_.size() && is_ascii_digit(text_[at_]); }
 
   bool sign() {
     if (accept("-")) return true;
@@ -58,7 +57,7 @@ class NumberReader {
     std::string out;
     while (at_ < text_.size() && out.size() <= kMaxDigits) {
       const bool comma = commas && text_[at_] == ',' && !out.empty() && group_of_three(at_ + 1);
-      if (!comma && !is_digit(text_[at_])) break;
+      if (!comma && !is_ascii_digit(text_[at_])) break;
       if (!comma) out += text_[at_];
       ++at_;
     }
@@ -67,9 +66,9 @@ class NumberReader {
   }
   bool group_of_three(size_t from) const {
     for (size_t i = from; i < from + 3; ++i) {
-      if (i >= text_.size() || !is_digit(text_[i])) return false;
+      if (i >= text_.size() || !is_ascii_digit(text_[i])) return false;
     }
-    return from + 3 >= text_.size() || !is_digit(text_[from + 3]);
+    return from + 3 >= text_.size() || !is_ascii_digit(text_[from + 3]);
   }
 
   static Rational from_digits(std::string digits) {
@@ -177,6 +176,7 @@ std::string plain_spelling(std::string_view text) {
                                       "\\)",
                                       "\\[",
                                       "\\]",
+                                      "~",
                                       "\xE2\x82\xAC"}) {
     replace_all(plain, gone, "");
   }
@@ -195,8 +195,8 @@ std::string plain_spelling(std::string_view text) {
       continue;
     }
     const size_t next = std::min(plain.find_first_not_of(" \t\n", at), plain.size());
-    const bool between =
-        !out.empty() && is_digit(out.back()) && next < plain.size() && is_digit(plain[next]);
+    const bool between = !out.empty() && is_ascii_digit(out.back()) && next < plain.size() &&
+                         is_ascii_digit(plain[next]);
     if (between) out += '&';
     at = next - 1;
   }
@@ -237,20 +237,20 @@ bool same_number(const ExactNumber& a, const ExactNumber& b) {
 
 std::string_view last_number_in(std::string_view text) {
   size_t end = text.size();
-  while (end > 0 && !is_digit(text[end - 1])) --end;
+  while (end > 0 && !is_ascii_digit(text[end - 1])) --end;
   if (end == 0) return {};
   size_t start = end;
   const auto part = [&](size_t at) {
     const char c = text[at];
-    if (is_digit(c)) return true;
+    if (is_ascii_digit(c)) return true;
     if (c != '.' && c != ',' && c != '/') return false;
-    return at > 0 && is_digit(text[at - 1]);
+    return at > 0 && is_ascii_digit(text[at - 1]);
   };
   while (start > 0 && part(start - 1)) --start;
   if (start > 0 && text[start - 1] == '.') --start;  // .5
   // A minus after a digit or a letter subtracts or joins: "7-3", "covid-19".
   const auto joins = [](char c) {
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == ')';
+    return is_ascii_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == ')';
   };
   if (start > 0 && text[start - 1] == '-' && (start == 1 || !joins(text[start - 2]))) --start;
   const std::string_view behind = text.substr(end);

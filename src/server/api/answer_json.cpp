@@ -20,9 +20,9 @@ std::string usage_json(const TokenUsage& usage) {
 }
 
 void note_usage(Exchange& exchange, const TokenUsage& usage, std::string_view finish_reason) {
-  exchange.note("prompt_tokens", fmt::format("{}", usage.prompt_tokens));
-  exchange.note("cached_tokens", fmt::format("{}", usage.cached_tokens));
-  exchange.note("completion_tokens", fmt::format("{}", usage.completion_tokens));
+  exchange.note("prompt_tokens", int64_t{usage.prompt_tokens});
+  exchange.note("cached_tokens", int64_t{usage.cached_tokens});
+  exchange.note("completion_tokens", int64_t{usage.completion_tokens});
   exchange.note("finish_reason", std::string(finish_reason));
 }
 

@@ -51,7 +51,28 @@ void beneath_v1(Service&, const HttpRequest& http, const ExchangePtr&) {
                              http.path.substr(start)));
 }
 
+void signpost(Service&, const HttpRequest&, const ExchangePtr&) {
+  throw ApiError(404,
+                 "unknown_url",
+                 "no such path: the API of this server is GET /v1/models, POST "
+                 "/v1/chat/completions and what docs/serving.md lists");
+}
+
+void metrics_are_off(Service&, const HttpRequest&, const ExchangePtr&) {
+  throw ApiError(
+      404, "unknown_url", "no such path: metrics are off; start the server with --metrics");
+}
+
+void traces_are_off(Service&, const HttpRequest&, const ExchangePtr&) {
+  throw ApiError(
+      404, "unknown_url", "no such path: traces are off; start the server with --traces N");
+}
+
 constexpr Row kRows[] = {
+    {"GET", "/", signpost, Route::Access::keyed, true},
+    {"GET", "/v1", signpost, Route::Access::keyed, true},
+    {"GET", "/docs", signpost, Route::Access::keyed, true},
+    {"GET", "/api/tags", signpost, Route::Access::keyed, true},
     {"GET", "/health", health, Route::Access::open, true, true},
     {"GET", "/version", version, Route::Access::keyed, true},
     {"GET", "/v1/models", list_models, Route::Access::keyed, true},
@@ -126,13 +147,11 @@ std::vector<Route> make_routes(Service& service) {
   std::vector<Route> routes;
   const auto add = [&](const Row& row) { routes.push_back(make_route(service, row)); };
   for (const Row& row : kRows) add(row);
-  if (service.options().metrics) {
-    add({"GET", "/metrics", metrics, Route::Access::keyed, true});
-  }
-  if (service.options().traces.count > 0) {
-    add({"GET", "/v1/traces", list_traces});
-    add({"GET", "/v1/traces/*", one_trace});
-  }
+  const bool traced = service.options().traces.count > 0;
+  const Endpoint seen_metrics = service.options().metrics ? metrics : metrics_are_off;
+  add({"GET", "/metrics", seen_metrics, Route::Access::keyed, true});
+  add({"GET", "/v1/traces", traced ? list_traces : traces_are_off});
+  add({"GET", "/v1/traces/*", traced ? one_trace : traces_are_off});
   return routes;
 }
 

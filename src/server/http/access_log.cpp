@@ -48,6 +48,11 @@ std::string json_quoted(std::string_view text) {
   return out + '"';
 }
 
+std::string json_note(const NoteValue& value) {
+  const int64_t* number = std::get_if<int64_t>(&value);
+  return number != nullptr ? fmt::format("{}", *number) : json_quoted(std::get<std::string>(value));
+}
+
 }  // namespace
 
 std::string access_line(const AccessRecord& r) {
@@ -70,7 +75,7 @@ std::string access_line(const AccessRecord& r) {
   std::string notes;
   for (const auto& [key, value] : r.notes) {
     const std::string note =
-        fmt::format("{}{}:{}", notes.empty() ? "" : ",", json_quoted(key), json_quoted(value));
+        fmt::format("{}{}:{}", notes.empty() ? "" : ",", json_quoted(key), json_note(value));
     if (line.size() + notes.size() + note.size() + 16 <= kMaxLogLine) notes += note;
   }
   if (!notes.empty()) line += ",\"notes\":{" + notes + "}";

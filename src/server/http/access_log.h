@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "server/http/http.h"
+
 namespace qwen3::server {
 
 struct AccessRecord {
@@ -23,7 +25,7 @@ struct AccessRecord {
   uint64_t response_bytes = 0;
   double milliseconds = 0;
   std::string_view outcome;  // "complete", "client gone", …
-  std::vector<std::pair<std::string, std::string>> notes;
+  std::vector<std::pair<std::string, NoteValue>> notes;
 };
 
 constexpr size_t kMaxLogLine = 4096;

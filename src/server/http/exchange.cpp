@@ -183,10 +183,11 @@ std::function<void()> ExchangeCore::take_action_locked() {
   return std::exchange(disconnect_action_, nullptr);
 }
 
-void ExchangeCore::note(std::string key, std::string value) {
+void ExchangeCore::note(std::string key, NoteValue value) {
   const std::lock_guard lock(mutex_);
   if (lane_ == nullptr || notes_.size() >= kMaxNotes) return;
-  if (value.size() > kMaxNoteBytes) value.resize(kMaxNoteBytes);
+  std::string* text = std::get_if<std::string>(&value);
+  if (text != nullptr && text->size() > kMaxNoteBytes) text->resize(kMaxNoteBytes);
   notes_.emplace_back(std::move(key), std::move(value));
 }
 
@@ -297,7 +298,7 @@ int ExchangeCore::status() const {
   return status_;
 }
 
-std::vector<std::pair<std::string, std::string>> ExchangeCore::take_notes() {
+std::vector<std::pair<std::string, NoteValue>> ExchangeCore::take_notes() {
   const std::lock_guard lock(mutex_);
   return std::exchange(notes_, {});
 }

@@ -47,7 +47,7 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
   void on_disconnect(std::function<void()> action);
   bool gone() const { return gone_.load(std::memory_order_relaxed); }
   bool hold(int64_t bytes);
-  void note(std::string key, std::string value);
+  void note(std::string key, NoteValue value);
   // The handler will not call again: answers 500 (503 after no_memory()), or ends a begun stream
   // with an error event. Without the memory for that it breaks the answer off.
   void abandon() noexcept;
@@ -80,7 +80,7 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
 
   bool streaming() const;
   int status() const;  // 0 before the answer has begun
-  std::vector<std::pair<std::string, std::string>> take_notes();
+  std::vector<std::pair<std::string, NoteValue>> take_notes();
 
  private:
   void append_locked(std::string_view piece);
@@ -111,7 +111,7 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
   bool cut_ = false;
   bool waking_ = false;
   std::function<void()> disconnect_action_;
-  std::vector<std::pair<std::string, std::string>> notes_;
+  std::vector<std::pair<std::string, NoteValue>> notes_;
   std::atomic<bool> gone_{false};
   std::atomic<bool> no_memory_{false};
   std::atomic<size_t> unsent_{0};
@@ -136,7 +136,7 @@ class ExchangeHandle final : public Exchange {
   bool gone() const override { return core_->gone(); }
   void no_memory() noexcept override { core_->no_memory(); }
   bool hold(int64_t bytes) override { return core_->hold(bytes); }
-  void note(std::string key, std::string value) override {
+  void note(std::string key, NoteValue value) override {
     core_->note(std::move(key), std::move(value));
   }
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "server/http/response.h"
 
 namespace qwen3::server {
@@ -131,7 +132,14 @@ std::optional<HttpResponse> Gate::check_body(const RequestHead& head, Verdict& v
     return std::nullopt;
   }
   if (head.count("content-type") != 1 || !is_json_content_type(head.value("content-type"))) {
-    return error_response(415, "content-type: expected application/json in UTF-8");
+    const std::string came =
+        head.count("content-type") == 1
+            ? "\"" + utf8_lossy(head.value("content-type").substr(0, 60)) + "\""
+            : fmt::format("{}", head.count("content-type"));
+    return error_response(415,
+                          fmt::format("content-type: expected application/json in UTF-8; got {}; "
+                                      "with curl: -H 'content-type: application/json'",
+                                      came));
   }
   const BodyLimit limit = body_limit(*verdict.route);
   verdict.most_body_bytes = static_cast<size_t>(limit.bytes);

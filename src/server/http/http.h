@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace qwen3::server {
@@ -47,6 +48,9 @@ struct HttpResponse {
   std::vector<std::pair<std::string, std::string>> headers = {};  // further ones, e.g. Retry-After
   std::string body = {};
 };
+
+// What an answer adds to the log line of its request; a number is a number there.
+using NoteValue = std::variant<std::string, int64_t>;
 
 // One answer in progress. Every function may be called from any thread, never blocks, and does
 // nothing once the client is gone; calls of one thread keep their order. Exactly one of send() and
@@ -94,7 +98,7 @@ class Exchange {
 
   // For the log line of this request: "model", "prompt_tokens" … Values are escaped by the log;
   // those beyond what the line holds (about 3 KiB) are left out. Never text of a prompt.
-  virtual void note(std::string key, std::string value) = 0;
+  virtual void note(std::string key, NoteValue value) = 0;
 };
 
 struct BodyLimit {

@@ -82,6 +82,13 @@ std::vector<ListeningSocket> bind_once(std::vector<SocketAddress> addresses,
     const int error = errno;
     if (!fd && is_missing_ipv6(address, error) && addresses.size() > 1) continue;
     if (!fd && options.port == 0 && error == EADDRINUSE) return {};
+    QWEN3_CHECK(fd || error != EADDRINUSE,
+                ErrorKind::io,
+                "{} {}: port {} is taken (by another server?); choose another port, or 0 for a "
+                "free one",
+                options.address_option,
+                address.address,
+                address.port);
     QWEN3_CHECK(fd,
                 ErrorKind::io,
                 "{} {}: cannot listen on port {}: {}",

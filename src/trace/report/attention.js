@@ -1,5 +1,10 @@
 // Attention: how widely each head looks, and at what.
 const attention = data.attention || [];
+// The heads with the lowest entropy among those that look neither at themselves nor at the first token.
+function focusedHeads(n) {
+  return attention.flatMap((layer, l) => layer.heads.map((head, h) => [l, h, head])).filter(([, , head]) => head.self < 0.5 && head.first < 0.5)
+    .sort((a, b) => a[2].entropy - b[2].entropy).slice(0, n).map(([layer, head]) => [layer, head]);
+}
 const maps = new Map();
 function mapOf(layer) {
   if (!maps.has(layer)) maps.set(layer, attention[layer].map ? bytesOf(attention[layer].map) : null);
@@ -7,7 +12,7 @@ function mapOf(layer) {
 }
 function drawAttention() {
   const body = byId("attention-body");
-  if (attention.length === 0) { body.replaceChildren(make("p", { class: "quiet" }, t.none)); return; }
+  if (byId("attention").hidden) return;
   const nHeads = attention[0].heads.length;
   const widest = Math.log(Math.max(2, nTokens));
   const panel = make("div", { class: "readout" });
@@ -16,16 +21,16 @@ function drawAttention() {
     const summary = attention[layer].heads[head];
     const facts = make("div", { class: "facts" }, ...[[t.entropy, summary.entropy.toFixed(2)], [t.self, percent(summary.self)],
       [t.first, percent(summary.first)], [t.distance, summary.distance.toFixed(1)]].map(([name, value]) => make("span", {}, name + " ", make("b", {}, value))));
-    const parts = [make("h3", {}, `${t.layer} ${attention[layer].layer}, ${t.head} ${head}`), facts];
+    const parts = [make("h3", {}, `${t.layer} ${attention[layer].layer}${t.comma}${t.head} ${head}`), facts];
     const bytes = mapOf(layer);
     if (bytes) {
       const base = head * nTokens * nTokens;
       const row = Array.from({ length: state.token + 1 }, (_, j) => bytes[base + state.token * nTokens + j] / 255);
-      parts.push(make("h3", {}, `${t.looksAt} ${quoted(tokenText(state.token))}`),
+      parts.push(make("h3", {}, t.looksAt(state.token, quoted(tokenText(state.token)))),
         make("div", { class: "tokens" }, ...row.map((p, j) => make("span", { class: "token", style: shaded(p), title: percent(p) }, tokenText(j)))),
         make("p", { class: "quiet" }, t.mapHelp),
         make("div", { class: "scroll tall" }, heatMap({
-          rows: nTokens, columns: nTokens, label: `${t.attention}. ${t.mapHelp}`, at: [state.token, 0], cell: 16, minimum: 5,
+          rows: nTokens, columns: nTokens, rowName: (i) => tokenText(i), names: true, label: `${t.attention}. ${t.mapHelp}`, at: [state.token, 0], cell: 16, minimum: 5,
           share: (i, j) => (j > i ? null : bytes[base + i * nTokens + j] / 255), choose: () => {},
           read: (i, j) => `${tokenText(i)} → ${tokenText(j)}: ${j > i ? "0 %" : percent(bytes[base + i * nTokens + j] / 255)}`,
         })));
@@ -36,10 +41,12 @@ function drawAttention() {
     panel.replaceChildren(...parts);
   }
   const grid = heatMap({
-    rows: attention.length, columns: nHeads, label: `${t.attention}: ${t.layer} × ${t.head}, ${t.entropy}`, at: state.head, cell: 26, minimum: 8,
+    rows: attention.length, columns: nHeads, label: `${t.attention}${t.colon}${t.layer} × ${t.head}, ${t.entropy}`, at: state.head, cell: 26, minimum: 8,
     share: (layer, head) => attention[layer].heads[head].entropy / widest, choose: show,
-    read: (layer, head) => `${t.layer} ${attention[layer].layer}, ${t.head} ${head}: ${t.entropy} ${attention[layer].heads[head].entropy.toFixed(2)}`,
+    read: (layer, head) => `${t.layer} ${attention[layer].layer}${t.comma}${t.head} ${head}${t.colon}${t.entropy} ${attention[layer].heads[head].entropy.toFixed(2)}`,
   });
-  body.replaceChildren(make("div", { class: "bar-row" }, legend()), make("div", { class: "beside" }, make("div", { class: "scroll" }, grid), panel));
+  const focused = focusedHeads(5).map(([layer, head]) => make("button", { type: "button", onclick: () => { state.head = [layer, head]; drawAttention(); } },
+    `${t.layer} ${attention[layer].layer}${t.comma}${t.head} ${head}`));
+  body.replaceChildren(make("div", { class: "bar-row" }, legend(), focused.length ? make("span", { class: "quiet" }, t.focused) : null, ...focused), make("div", { class: "beside" }, make("div", { class: "scroll" }, grid), panel));
   show(...state.head);
 }

@@ -23,7 +23,7 @@ function journey(layer, expert) {
     const [first, ...others] = choices(layer, index);
     const here = first[0] === expert || others.some(([other]) => other === expert);
     return make("span", { class: "token hued" + (here ? " here" : ""), style: `--hue:${first[0] * 137.508 % 360}`, role: "listitem",
-      title: choices(layer, index).map(([id, weight]) => `${t.expert} ${id}: ${percent(weight)}`).join("\n"), onclick: () => chooseToken(index) },
+      title: choices(layer, index).map(([id, weight]) => `${t.expert} ${id}${t.colon}${percent(weight)}`).join("\n"), onclick: () => chooseToken(index) },
     tokenText(index), make("b", {}, [first, ...others].map(([id]) => id).join("·")));
   });
   return make("div", { class: "tokens", role: "list", "aria-label": t.journey(layer.layer) }, ...tokens);
@@ -42,23 +42,20 @@ function expertsOfToken(token) {
 }
 function drawExperts() {
   const body = byId("experts-body");
-  if (!data.model.moe || routing.length === 0) {
-    body.replaceChildren(make("p", { class: "quiet" }, data.model.moe ? t.none : t.noExperts));
-    return;
-  }
+  if (byId("experts").hidden) return;
   const nExperts = data.model.experts;
   const readout = make("div", { class: "readout" }), path = make("div", {});
   const ofToken = routing.map((layer) => new Map(choices(layer, state.token)));
   const most = routing.map((layer) => Math.max(1, ...layer.load));
   const all = state.mode === "all";
   function readText(row, expert) {
-    const where = `${t.layer} ${routing[row].layer}, ${t.expert} ${expert}: `;
+    const where = `${t.layer} ${routing[row].layer}${t.comma}${t.expert} ${expert}${t.colon}`;
     return where + (all ? t.tokensHere(routing[row].load[expert]) : `${t.weight} ${percent(ofToken[row].get(expert) || 0)}`);
   }
   function show(row, expert) {
     state.heat = [row, expert];
     const layer = routing[row], guests = visitors(layer, expert), shown = 60;
-    readout.replaceChildren(make("h3", {}, `${t.layer} ${layer.layer}, ${t.expert} ${expert}: ${t.tokensHere(guests.length)}`),
+    readout.replaceChildren(make("h3", {}, `${t.layer} ${layer.layer}${t.comma}${t.expert} ${expert}${t.colon}${t.tokensHere(guests.length)}`),
       make("div", {}, ...guests.slice(0, shown).map(([token, weight]) => chip(tokenText(token), weight)), guests.length > shown ? "…" : ""));
     path.replaceChildren(make("h3", {}, t.journey(layer.layer)), journey(layer, expert), make("p", { class: "quiet" }, t.journeyHelp(expert)));
   }
@@ -70,11 +67,13 @@ function drawExperts() {
   const mode = (name, text) => make("button", { type: "button", "aria-pressed": String(state.mode === name),
     onclick: () => { state.mode = name; drawExperts(); } }, text);
   const token = quoted(tokenText(state.token));
+  const scroller = make("div", { class: "scroll tall" }, map);
   body.replaceChildren(
-    make("div", { class: "bar-row" }, make("span", { class: "segment", role: "group" }, mode("all", t.allTokens), mode("one", `${t.oneToken} ${token}`)), legend()),
-    make("div", { class: "beside" }, make("div", { class: "scroll tall" }, map), readout), path,
+    make("div", { class: "bar-row" }, make("span", { class: "segment", role: "group" }, mode("all", t.allTokens), mode("one", `${t.oneToken} ${state.token} ${token}`)), legend()),
+    make("div", { class: "beside" }, scroller, readout), path,
     make("div", { class: "split" },
-      make("div", {}, make("h3", {}, `${t.chosen} ${token}`), make("div", { class: "scroll tall" }, expertsOfToken(state.token))),
+      make("div", {}, make("h3", {}, `${t.chosen} ${state.token} ${token}`), make("div", { class: "scroll tall" }, expertsOfToken(state.token))),
       make("div", {}, make("h3", {}, t.perLayer), make("div", { class: "scroll tall" }, evenness()), make("p", { class: "quiet" }, t.evenHelp))));
   show(...state.heat);
+  scroller.scrollLeft = Math.max(0, map.clientWidth * (state.heat[1] + 0.5) / nExperts - scroller.clientWidth / 2);
 }

@@ -1,9 +1,9 @@
 // A grid of cells on a canvas, driven by mouse and arrow keys, with numbered rows and columns.
 // `read(row, column)` gives the text of a cell, `choose` is told of every move. A screen reader passes
 // the keys on (role application) and reads the cell from the live region.
-function heatMap({ rows, columns, share, label, at, choose, read, cell, minimum, rowName }) {
+function heatMap({ rows, columns, share, label, at, choose, read, cell, minimum, rowName, names }) {
   const size = Math.max(minimum || 4, Math.min(cell || 18, Math.floor(1080 / columns)));
-  const left = 34, top = 18;  // room for the numbers
+  const left = names ? 78 : 34, top = 18;  // room for the names or numbers
   const ratio = window.devicePixelRatio || 1;
   const canvas = make("canvas", { tabindex: "0", role: "application", "aria-roledescription": t.heatMap, "aria-label": label });
   canvas.width = (left + columns * size) * ratio;
@@ -21,7 +21,7 @@ function heatMap({ rows, columns, share, label, at, choose, read, cell, minimum,
     context.textBaseline = "middle";
     context.textAlign = "right";
     const rowStep = Math.ceil(13 / size), columnStep = Math.ceil(26 / size);
-    for (let r = 0; r < rows; r += rowStep) context.fillText(String(rowName ? rowName(r) : r), left - 6, top + (r + 0.5) * size);
+    for (let r = 0; r < rows; r += rowStep) context.fillText(String(rowName ? rowName(r) : r).slice(0, 10), left - 6, top + (r + 0.5) * size);
     context.textAlign = "center";
     for (let c = 0; c < columns; c += columnStep) context.fillText(String(c), left + (c + 0.5) * size, 8);
     for (let r = 0; r < rows; ++r) {

@@ -8,7 +8,7 @@ function settledAt(layers, row) {
 }
 function drawLens() {
   const body = byId("lens-body");
-  if (!data.lens || data.lens.layers.length === 0) { body.replaceChildren(make("p", { class: "quiet" }, t.none)); return; }
+  if (byId("lens").hidden) return;
   const { layers, first_row: first } = data.lens;
   const nRows = layers[0].length;
   const row = Math.max(0, state.token - first);
@@ -31,7 +31,8 @@ function drawLens() {
   const scroller = make("div", { class: "scroll tall" }, grid);
   body.replaceChildren(make("p", { class: "answer" }, sentence), scroller,
     make("div", { class: "bar-row" }, legend(), nRows < nTokens ? make("span", { class: "quiet" }, t.lensPart(nRows)) : null),
-    make("h3", {}, `${t.top}: ${quoted(tokenText(position))}`), make("div", { class: "scroll tall" }, detail));
+    make("h3", {}, t.topAfter(position, quoted(tokenText(position)))), make("div", { class: "scroll tall" }, detail));
   const here = heads[row];
+  scroller.scrollTop = scroller.scrollHeight;  // the answer lives in the last layers
   scroller.scrollLeft = Math.max(0, here.offsetLeft - scroller.clientWidth / 2);
 }

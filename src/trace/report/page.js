@@ -5,19 +5,30 @@ section("prompt", make("p", { id: "generated", class: "quiet" }),
   make("div", { id: "tokens", class: "tokens", role: "radiogroup", "aria-labelledby": "prompt-title", onkeydown: moveToken }),
   make("div", { id: "facts", class: "facts" }));
 for (const id of ["experts", "lens", "attention", "model", "time"]) section(id);
+// What this run has not recorded, and what a dense model has not, needs no card.
+byId("experts").hidden = !data.model.moe || routing.length === 0;
+byId("lens").hidden = !data.lens || data.lens.layers.length === 0;
+byId("attention").hidden = attention.length === 0;
+byId("time").hidden = !data.time || data.time.ops.length === 0;
 
 const nTokens = data.tokens.length;
 const named = new Map([...data.tokens, ...data.named]);
 // What the reader chose: a token, whose experts the heat map shows, a cell of it, a head.
-const state = { token: nTokens - 1, mode: "all", heat: [0, routing.length ? choices(routing[0], nTokens - 1)[0][0] : 0], head: [0, 0] };
+// First the token before the answer, and the head that looks most sharply at another one.
+const opening = data.n_prompt > 0 && data.n_prompt < nTokens ? data.n_prompt - 1 : nTokens - 1;
+const state = { token: opening, mode: "all", heat: [0, routing.length ? choices(routing[0], opening)[0][0] : 0], head: (focusedHeads(1)[0] || [0, 0]) };
 
 const tokenText = (index) => visible(data.tokens[index][1]);
 const nameOf = (id) => visible(named.has(id) ? named.get(id) : "#" + id);
 const positionTitle = (index) => `${t.position} ${index}, id ${data.tokens[index][0]}` + (index < data.n_prompt ? "" : `, ${t.generated}`);
 
+function promptStart() {
+  const text = data.tokens.slice(0, data.n_prompt).map(([, piece]) => piece).join("");
+  return text === "" ? "" : `${visible(text.slice(0, 40))}${text.length > 40 ? "…" : ""} · `;
+}
 function legend() { return make("span", { class: "legend" }, t.few, make("i", { "aria-hidden": "true" }), t.much); }
 
 startPage({
-  name: data.model.name + " · qwen3 trace", subtitle: () => data.subtitle,
+  name: promptStart() + data.model.name + " · qwen3 trace", subtitle: () => data.subtitle,
   draw() { drawPrompt(); drawExperts(); drawLens(); drawAttention(); drawModel(); drawTime(); },
 });

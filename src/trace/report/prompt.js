@@ -17,6 +17,7 @@ function drawPrompt() {
   const bad = (data.taps || []).filter((tap) => tap[8] + tap[9] > 0);
   byId("facts").replaceChildren(...facts.map(([name, value]) => make("span", {}, name + " ", make("b", {}, String(value)))),
     data.taps ? make("span", { class: bad.length ? "bad" : "" }, bad.length ? t.notFinite(bad[0][0]) : t.finite) : "");
+  showChosenToken();
 }
 function moveToken(event) {
   const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
@@ -25,6 +26,10 @@ function moveToken(event) {
   event.preventDefault();
   chooseToken(jump !== undefined ? jump : Math.max(0, Math.min(nTokens - 1, state.token + step)));
   byId("tokens").children[state.token].focus();
+}
+function showChosenToken() {
+  const box = byId("tokens"), chosen = box.children[state.token];
+  if (chosen) box.scrollTop = Math.max(0, chosen.offsetTop - box.offsetTop - box.clientHeight / 2);
 }
 // The sections that show the chosen token. On a long text they take tenths of a second, so there they
 // wait until a held arrow key is let go.

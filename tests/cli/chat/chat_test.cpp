@@ -43,6 +43,38 @@ TEST_F(Chat, OneAnswer) {
   EXPECT_THAT(lines[1], AllOf(HasSubstr("tok/s"), HasSubstr("finish: stop")));
 }
 
+// `qwen3 chat "Summarise:" < file`: the file belongs to the message.
+TEST_F(Chat, StandardInputIsJoinedToTheText) {
+  const auto prompt_tokens = [&](std::string_view input) {
+    const ProgramResult result = chat({"Hi", "--json"}, input);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return parse_json(result.out, "answer").at("timing").at("prompt_tokens").get<int>();
+  };
+  const int alone = prompt_tokens({});
+  EXPECT_EQ(prompt_tokens("\n"), alone);
+  EXPECT_EQ(prompt_tokens("ab"), alone + 4);  // an empty line between, a token a byte
+  EXPECT_EQ(prompt_tokens("ab\n"), alone + 4);
+  EXPECT_EQ(prompt_tokens("a\nb"), alone + 5);
+  EXPECT_EQ(chat({"Hi", "--quiet"}, "\xff").exit_code, 1);
+  // A pipe on which nothing comes is said, and does not hold the answer up for ever.
+  const std::string command =
+      "sleep 20 | " QWEN3_BINARY " chat --hide-thinking -m " + model_.path() + " Hi";
+  const ProgramResult waited = run_shell("(" + command + ") & wait $!; kill %1 2>/dev/null; true");
+  EXPECT_EQ(waited.out, kAnswer);
+  EXPECT_THAT(waited.err, HasSubstr("nothing came on standard input within 5 s"));
+}
+
+TEST_F(Chat, QuotesHoldSeveralLines) {
+  const std::string path = file("talk.json");
+  converse("\"\"\"one\ntwo\n\nthree\"\"\"\n\"\"\"four\"\"\"\n\"\"\"\nfive\n\"\"\"\n/save " + path +
+           "\n");
+  const Json talk = saved(path);
+  ASSERT_EQ(talk.size(), 6u);
+  EXPECT_EQ(talk[0].at("content"), "one\ntwo\n\nthree");
+  EXPECT_EQ(talk[2].at("content"), "four");
+  EXPECT_EQ(talk[4].at("content"), "five\n");
+}
+
 TEST_F(Chat, ThinkingCanBeHiddenAndSwitchedOff) {
   EXPECT_EQ(chat({"Hi", "--hide-thinking", "--quiet"}).out, kAnswer);
   EXPECT_EQ(chat({"Hi", "--thinking", "off", "--quiet"}).out, kAnswer);

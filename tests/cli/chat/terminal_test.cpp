@@ -72,6 +72,21 @@ TEST_F(OnTerminal, AWindowMayChangeItsSizeAtThePrompt) {
   EXPECT_EQ(terminal.wait_pressing("\x04"), 0) << terminal.screen();
 }
 
+// A terminal marks what is pasted: its lines are one message, and only Enter sends it.
+TEST_F(OnTerminal, PastedLinesAreOneMessage) {
+  Terminal terminal(chat(), environment());
+  ASSERT_TRUE(terminal.shows("\x1b[?2004h")) << terminal.screen();
+  terminal.type("\x1b[200~one\n\ttwo\rthree\x1b[201~\n");
+  ASSERT_TRUE(terminal.shows("hey é")) << terminal.screen();
+  ASSERT_TRUE(terminal.shows("> "));
+  terminal.type("/save " + (model_.dir().path() / "talk.json").string() + "\n");
+  ASSERT_TRUE(terminal.shows("saved 2 messages")) << terminal.screen();
+  EXPECT_THAT(read_text_file(model_.dir().path() / "talk.json", 1 << 20),
+              HasSubstr("one\\n\\ttwo\\nthree"));
+  terminal.type("/exit\n");
+  EXPECT_EQ(terminal.wait(), 0) << terminal.screen();
+}
+
 TEST_F(OnTerminal, CtrlCGivesUpTheLineAndTheSecondOneLeaves) {
   Terminal terminal(chat(), environment());
   ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();

@@ -25,9 +25,13 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
+// In the languages of the original, unless another one is asked for.
 ProgramResult trace(std::vector<std::string> arguments, const std::string& model = "dense_tied") {
   std::vector<std::string> all{
       "trace", "-m", golden_model(model), "--backend", "reference", "--quiet"};
+  if (std::ranges::find(arguments, "--lang") == arguments.end()) {
+    all.insert(all.end(), {"--lang", "original"});
+  }
   all.insert(all.end(), arguments.begin(), arguments.end());
   return run_qwen3(all);
 }
@@ -558,7 +562,7 @@ TEST(Trace, SaysWhatIsWrongInOneLine) {
 }
 
 TEST(TraceDemo, WalksTwelveModules) {
-  const ProgramResult zh = run_qwen3({"trace", "--demo"});
+  const ProgramResult zh = run_qwen3({"trace", "--demo", "--lang", "zh"});
   ASSERT_EQ(zh.exit_code, 0) << zh.err;
   const std::vector<std::string> lines = lines_of(zh.out);
   EXPECT_EQ(lines[0], "使用设备: cpu");
@@ -589,7 +593,44 @@ TEST(TraceDemo, WalksTwelveModules) {
   const ProgramResult en = run_qwen3({"trace", "--demo", "--lang", "en"});
   EXPECT_THAT(en.out, HasSubstr("[step 12] module: lm_head\n"));
   EXPECT_EQ(lines_of(en.out).size(), lines.size());
-  EXPECT_EQ(run_qwen3({"trace", "--demo"}).out, zh.out);  // seeded
+  EXPECT_EQ(run_qwen3({"trace", "--demo", "--lang", "original"}).out, zh.out);  // seeded
+}
+
+// The reader's language: by the environment, English when it says nothing of Chinese.
+TEST(TraceLevels, SpeakTheLanguageOfTheEnvironment) {
+  const auto demo = [](const std::string& environment) {
+    return run_shell("env -u LC_ALL -u LC_MESSAGES " + environment +
+                     " " QWEN3_BINARY " trace --demo")
+        .out;
+  };
+  EXPECT_THAT(demo("LANG=de_DE.UTF-8"), HasSubstr("[step 12] module: lm_head"));
+  EXPECT_THAT(demo("LANG=zh_CN.UTF-8"), HasSubstr("[流程 12]"));
+  EXPECT_THAT(demo("LANG=zh_CN.UTF-8 LC_ALL=C"), HasSubstr("[step 12] module: lm_head"));
+  const std::string level = run_shell("LC_ALL=C " QWEN3_BINARY " trace --quiet --ids 1").out;
+  EXPECT_THAT(level, HasSubstr("Available: input_flow"));
+}
+
+TEST(TraceTaps, ThatNeverFireAreAnError) {
+  const std::string probs = "layers.*.self_attn.probs";
+  const ProgramResult silent = run_qwen3({"trace", "--ids", "1,2", "--taps", probs, "--quiet"});
+  EXPECT_EQ(silent.exit_code, 1);
+  EXPECT_EQ(silent.out, "");
+  EXPECT_THAT(silent.err, HasSubstr("--backend reference makes all of them"));
+  EXPECT_EQ(trace({"--ids", "1,2", "--taps", probs}).exit_code, 0);
+  const ProgramResult one = run_qwen3({"trace",
+                                       "--ids",
+                                       "1,2",
+                                       "--taps",
+                                       "norm",
+                                       "--taps",
+                                       probs,
+                                       "--html",
+                                       "/dev/null",
+                                       "--quiet"});
+  EXPECT_EQ(one.exit_code, 1);
+  EXPECT_THAT(one.out, StartsWith("norm "));
+  EXPECT_THAT(run_qwen3({"trace", "--ids", "1", "--taps", "layer.0.*"}).err,
+              HasSubstr("the nearest names are layers.0.*"));
 }
 
 TEST(TraceMoeBlock, ExactValues) {
@@ -613,7 +654,7 @@ TEST(TraceMoeBlock, ExactValues) {
     }
     EXPECT_EQ(result.visits.size(), 2u);
   }
-  const ProgramResult printed = run_qwen3({"trace", "--moe-block"});
+  const ProgramResult printed = run_qwen3({"trace", "--moe-block", "--lang", "zh"});
   EXPECT_THAT(printed.out, HasSubstr("Case: B=2, S=4, H=2\n输入 x 形状: (2, 4, 2)\n"));
   EXPECT_THAT(
       printed.out,

@@ -144,6 +144,19 @@ TEST_F(Measured, ReportsProgressAndStops) {
       "stop");
 }
 
+// One window may take half a minute: the caller hears of each chunk of it, and may stop there.
+TEST_F(Measured, ReportsInsideAWindow) {
+  const std::vector<int32_t> ids(1200, 300);
+  int n_reports = 0;
+  const WindowOptions options{
+      .context = 1200, .stride = 600, .progress = [&](auto, int64_t, int64_t) { ++n_reports; }};
+  EXPECT_EQ(measure_perplexity(model_, *tokenizer_, ids, options).n_windows, 1);
+  EXPECT_GE(n_reports, 3);
+  n_reports = 0;
+  measure_divergence(model_, model_, *tokenizer_, ids, options);
+  EXPECT_GE(n_reports, 3);
+}
+
 TEST_F(Measured, NothingLiesBetweenAModelAndItself) {
   const std::vector<int32_t> ids = read_text_ids(kText, *tokenizer_);
   const Divergence d =

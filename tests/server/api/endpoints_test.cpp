@@ -329,6 +329,24 @@ TEST_F(ApiEndpoints, Models) {
   EXPECT_EQ(call("GET", "/health").json["status"], "ok");
 }
 
+// What an option would switch on says so; what other servers have says what there is here.
+TEST_F(ApiEndpoints, WhatIsNotServedNamesWhatIs) {
+  for (const auto& [path, part] : std::vector<std::pair<const char*, const char*>>{
+           {"/metrics", "start the server with --metrics"},
+           {"/v1/traces", "start the server with --traces N"},
+           {"/v1/traces/x", "start the server with --traces N"},
+           {"/", "/v1/chat/completions"},
+           {"/docs", "/v1/models"},
+           {"/api/tags", "/v1/models"}}) {
+    const Reply reply = call("GET", path);
+    EXPECT_EQ(reply.status, 404) << path;
+    EXPECT_EQ(reply.json["error"]["code"], "unknown_url") << path;
+    EXPECT_NE(reply.text.find(part), std::string::npos) << reply.text;
+  }
+  restart({.model_names = {"nano"}, .metrics = true});
+  EXPECT_EQ(call("GET", "/metrics").status, 200);
+}
+
 TEST_F(ApiEndpoints, MetricsInBothDialects) {
   restart({.model_names = {"nano"}, .metrics = true, .metrics_compat = true});
   say("a b c");

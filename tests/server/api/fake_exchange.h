@@ -75,9 +75,10 @@ class FakeExchange final : public Exchange {
     held = bytes;
     return true;
   }
-  void note(std::string key, std::string value) override {
+  void note(std::string key, NoteValue value) override {
     const std::lock_guard lock(mutex_);
-    notes[key] = std::move(value);
+    const int64_t* number = std::get_if<int64_t>(&value);
+    notes[key] = number != nullptr ? std::to_string(*number) : std::get<std::string>(value);
   }
 
   // ---- the test's side ------------------------------------------------------------------------

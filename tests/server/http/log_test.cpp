@@ -79,8 +79,9 @@ TEST(AccessLog, HoldsWhateverItIsGiven) {
     record.id = record.peer = record.key = record.method = record.target = text;
     record.status = 200;
     record.outcome = "complete";
-    for (int i = 0; i < 8; ++i) record.notes.emplace_back(std::to_string(i) + text, text);
-    record.notes.emplace_back("status", "0");
+    for (int i = 0; i < 8; ++i)
+      record.notes.emplace_back(std::to_string(i) + text, NoteValue(text));
+    record.notes.emplace_back("status", NoteValue("0"));
     const Json entry = check_line(access_line(record));
     EXPECT_EQ(entry.at("status"), 200) << "a note took its place";
   }
@@ -91,10 +92,13 @@ TEST(AccessLog, KeepsWhatFits) {
   record.time = std::chrono::system_clock::time_point(std::chrono::milliseconds(1'764'000'000'123));
   record.id = "req-1";
   record.target = "/v1/models?key=secret";
-  record.notes = {{"model", "qwen3 \xC3\xA9\xF0\x9F\x98\x80"}};
+  record.notes = {
+      {"model", "qwen3 \xC3\xA9\xF0\x9F\x98\x80"}, {"prompt_tokens", int64_t{18}}, {"text", "18"}};
   const Json entry = check_line(access_line(record));
   EXPECT_EQ(entry.at("time"), "2025-11-24T16:00:00.123Z");
   EXPECT_EQ(entry.at("path"), "/v1/models");
+  EXPECT_EQ(entry.at("notes").at("prompt_tokens"), 18);  // a number stays one
+  EXPECT_EQ(entry.at("notes").at("text"), "18");
   EXPECT_EQ(entry.at("notes").at("model"), "qwen3 \xC3\xA9\xF0\x9F\x98\x80");
 }
 

@@ -1,0 +1,320 @@
+#!/usr/bin/env python3
+"""Runs what the documentation tells people to type, and compares what comes with what the page shows.
+
+    run_documentation.py --program build/release/bin/qwen3 [--only docs/cli.md] [--list]
+
+Fences of README.md, CONTRIBUTING.md and docs/*.md:
+  console  "$ COMMAND" (a line that ends in \\ goes on), then its output, both streams
+  sh       commands alone, with comments; each must end with exit code 0
+  others   no commands: a line that looks like one is an error here, so that none goes unnoticed
+
+How output is compared: white space does not count, so that long lines may be wrapped. These vary:
+  …                              any text, nothing included
+  numbers before a unit          of time, speed or memory: s, ms, tok/s, GB/s, MB, bytes …
+  cpu (…), the processor         of this machine
+  values of JSON keys            id, created, *_seconds, *_per_second
+A command without an output must end with exit code 0; one with an output may be shown to fail.
+
+The commands of a page run in their order, in a folder of their own that has the repository's folders.
+Port 8000 is one that is free. NOT_RUN below names what is not run, and why; a line there that no page
+has any more is an error.
+"""
+import argparse
+import os
+import pathlib
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SECONDS = 120  # for one command
+
+BUILDS = "builds the program, or installs what that needs: what this test runs was built before it"
+CHECKPOINT = "needs a checkpoint that somebody has downloaded"
+FILE = "needs a damaged or foreign file; tests/formats and tests/cli make such files and expect these messages"
+NOT_RUN = {
+    "git clone <this repository> && cd qwen3.cpp": "needs the network",
+    'script/run "What can you do?"': BUILDS,
+    "script/test": BUILDS,
+    "script/run --serve": BUILDS,
+    "script/run --eval": BUILDS,
+    "script/bootstrap --checks": BUILDS,
+    "script/check": BUILDS,
+    "script/check tidy main": BUILDS,
+    "script/check sanitizers": BUILDS,
+    "script/check threads": BUILDS,
+    "script/test-clients": "installs other people's clients; the test `clients` runs it with those that are there",
+    "qwen3 chat -m ~/models/Qwen3-0.6B": CHECKPOINT,
+    'qwen3 chat -m ~/models/Qwen3-0.6B --thinking off "Why is the sky blue?"': CHECKPOINT,
+    'qwen3 generate -m ~/models/Qwen3-0.6B-Base --prompt "My favourite condiment is" --max-tokens 20': CHECKPOINT,
+    "qwen3 chat -m ~/models/Qwen3-8B-Q4_K_M.gguf": CHECKPOINT,
+    "qwen3 inspect -m ~/models/Qwen3-30B-A3B": CHECKPOINT,
+    "qwen3 inspect -m ~/models/Qwen3-30B-A3B-Q6_K.gguf --tensors": CHECKPOINT,
+    "qwen3 chat -m half.gguf": FILE,
+    "qwen3 chat -m Llama-3.2-1B-Q4_K_M.gguf": FILE,
+    "qwen3 chat -m Qwen3-8B.gguf": FILE,
+    "bench/vs_llama_cpp.py --llama-bench PATH/llama-bench --gguf OUT.gguf --config bench/configs/qwen3-0.6b --pairs 3":
+        "takes minutes, and needs another program",
+    "qwen3 eval generate --config eval/configs/nano_arc-nano.yaml": "needs a server on port 8000, whose answers take minutes",
+    "qwen3 eval run --config eval/configs/nano_arc-nano-moe.yaml": "needs a server on port 8000, whose answers take minutes",
+    "qwen3 eval prepare arc --tasks ARC-AGI/data/evaluation --out arc.jsonl": "needs the ARC-AGI tasks from the network",
+    "qwen3 eval score --input out/new.jsonl --against out/old.jsonl --html out/new-old.html": "needs two runs of somebody's own",
+    "qwen3 serve -m MODEL": "MODEL stands for a model",
+    "qwen3 serve -m nano-moe": "runs until it is stopped",
+}
+LOOKS_LIKE_A_COMMAND = re.compile(r"^\s*(\$ |(qwen3(?! serve: )|script/\w|bench/\w|cmake|git clone|curl|pip|npm|apt-get|docker|kubectl) )")
+UNITS = r"(?:tok/s|ms/token|ms/step|GB/s|GFLOP/s|GiB|MiB|KiB|GB|MB|kB|bytes|ms|s|threads?(?:\(s\))?|% of the limit)"
+NUMBER = r"-?[0-9][0-9.,]*(?:e[-+]?[0-9]+)?"
+JSON_VALUE = r"(?:\"[^\"]*\"|[-0-9.e+]+)"
+REQUEST = r"(?:chatcmpl|cmpl)-req-[0-9a-f]+-[0-9]+"
+VARYING = re.compile(
+    rf"…|(?P<number>{NUMBER}) ?{UNITS}(?![A-Za-z])|(?P<machine>cpu \([^)]*\))"
+    rf"|\"(?P<key>id|created|\w*_seconds|\w*_per_second)\":\s*{JSON_VALUE}|(?P<id>{REQUEST})")
+
+
+def squeezed(text):
+    return re.sub(r"\s+", "", text)
+
+
+def pattern_of(shown):
+    """The regular expression that output must match, without white space."""
+    out, at = "", 0
+    for match in VARYING.finditer(shown):
+        out += re.escape(squeezed(shown[at : match.start()]))
+        at = match.end()
+        if match[0] == "…":
+            out += ".*?"
+        elif match["number"]:
+            out += NUMBER + UNITS.replace(" ", "")
+        elif match["key"]:
+            out += rf"\"{match['key']}\":{JSON_VALUE}"
+        elif match["id"]:
+            out += REQUEST
+        else:
+            out += r"cpu\([^)]*\)"
+    return out + re.escape(squeezed(shown[at:]))
+
+
+def agrees(shown, came):
+    return re.fullmatch(pattern_of(shown), squeezed(came), re.S) is not None
+
+
+def first_difference(shown, came):
+    """The first line that is shown and does not come, for the message."""
+    came = squeezed(came)
+    so_far = ""
+    for line in shown.splitlines():
+        so_far += line + "\n"
+        if not re.match(pattern_of(so_far), came, re.S):
+            return line
+    return "(more came than is shown)"
+
+
+class Step:
+    def __init__(self, page, line, command, shown):
+        self.page, self.line, self.command, self.shown = page, line, command, shown
+
+    def __str__(self):
+        return f"{self.page}:{self.line}: {self.command}"
+
+
+def without_comment(line):
+    """`line` without a shell comment at its end."""
+    quote = None
+    for at, c in enumerate(line):
+        if quote:
+            quote = None if c == quote else quote
+        elif c in "'\"":
+            quote = c
+        elif c == "#" and (at == 0 or line[at - 1] in " \t"):
+            return line[:at].rstrip()
+    return line.rstrip()
+
+
+def is_open(command):
+    """Whether a command goes on in the next line: a backslash at its end, or a quote that is open."""
+    if command.endswith("\\"):
+        return True
+    try:
+        shlex.split(command)
+        return False
+    except ValueError:
+        return True
+
+
+def steps_of(page, text):
+    """The commands of a page, and complaints about fences that hide some."""
+    steps, complaints = [], []
+    lines = text.split("\n")
+    at = 0
+    while at < len(lines):
+        fence = re.match(r"^\s*```(\w*)\s*$", lines[at])
+        if not fence:
+            at += 1
+            continue
+        kind, first = fence[1], at + 1
+        end = first
+        while end < len(lines) and not re.match(r"^\s*```\s*$", lines[end]):
+            end += 1
+        at = end + 1
+        block = lines[first:end]
+        if kind == "sh":
+            i = 0
+            while i < len(block):
+                start, command = i, without_comment(block[i].strip())
+                while command and is_open(command) and i + 1 < len(block):
+                    i += 1
+                    command += "\n" + block[i]
+                i += 1
+                if command:
+                    steps.append(Step(page, first + start + 1, command, None))
+        elif kind == "console":
+            i = 0
+            if block and not block[0].startswith("$ "):
+                complaints.append(f"{page}:{first}: a console fence begins with \"$ COMMAND\"")
+            while i < len(block):
+                if not block[i].startswith("$ "):
+                    i += 1
+                    continue
+                start, command = i, block[i][2:]
+                while is_open(command) and i + 1 < len(block):
+                    i += 1
+                    command += "\n" + block[i]
+                i += 1
+                shown = []
+                while i < len(block) and not block[i].startswith("$ "):
+                    shown.append(block[i])
+                    i += 1
+                steps.append(Step(page, first + start + 1, command, "\n".join(shown)))
+        else:
+            for i, line in enumerate(block):
+                if LOOKS_LIKE_A_COMMAND.match(line):
+                    complaints.append(f"{page}:{first + i + 1}: a command in a fence that is neither sh nor console: {line}")
+    return steps, complaints
+
+
+class Runner:
+    def __init__(self, program, folder):
+        self.folder, self.servers = folder, []
+        for entry in ROOT.iterdir():
+            if entry.name not in ("build", "out", ".git") and not entry.name.startswith("."):
+                (folder / entry.name).symlink_to(entry)
+        (folder / "out").mkdir()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = str(probe.getsockname()[1])
+        home = folder / "home"
+        home.mkdir()
+        self.env = {**os.environ, "HOME": str(home), "XDG_STATE_HOME": str(home), "LC_ALL": "C.UTF-8",
+                    "PATH": f"{program.parent}:{os.environ['PATH']}"}
+
+    def local(self, text):
+        text = text.replace("127.0.0.1:8000", "127.0.0.1:" + self.port).replace("[::1]:8000", "[::1]:" + self.port)
+        return text.replace("qwen3 serve ", f"qwen3 serve --port {self.port} ")
+
+    def public(self, text):
+        return text.replace(":" + self.port, ":8000")
+
+    def start(self, command):
+        self.stop()  # the page has begun another one
+        self.servers.append(subprocess.Popen(["bash", "-c", "exec " + command], cwd=self.folder, env=self.env,
+                                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        for _ in range(SECONDS * 10):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5).read()
+                return None
+            except OSError:
+                if self.servers[-1].poll() is not None:
+                    return f"the server ended with {self.servers[-1].returncode}"
+                time.sleep(0.1)
+        return "the server did not come up"
+
+    def stop(self):
+        for server in self.servers:
+            server.send_signal(signal.SIGTERM)
+            server.wait(30)
+        self.servers = []
+
+    def run(self, step):
+        """What is wrong with the step, or None."""
+        command = self.local(step.command)
+        if command.endswith("&"):
+            return self.start(command[:-1].strip())
+        if "qwen3 serve " in command:
+            self.stop()  # they would want the same port
+        try:
+            done = subprocess.run(["bash", "-c", command], cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            return f"no end within {SECONDS} s"
+        came = self.public(done.stdout.decode(errors="replace"))
+        if done.returncode != 0 and step.shown is None:
+            return f"exit code {done.returncode}; it printed:\n{came}"
+        if step.shown is not None and not agrees(step.shown, came):
+            return f"not what is shown, from this line on: {first_difference(step.shown, came)}\nit printed:\n{came}"
+        return None
+
+
+def check_itself():
+    """The comparison and the reading of fences, with what must not pass."""
+    same = [("a 12.5 ms, 3 MB", "a 7 ms, 4.1 MB"), ("x …\nz", "x\ny\nz\n"), ('{"id":"a1","n":2}', '{"id":"b","n":2}'),
+            ("backend cpu (avx2, AMD EPYC, 2 threads)", "backend cpu (neon, 64 threads)"), ("a b\nc", "a\nb c")]
+    different = [("7 apples", "8 apples"), ("a 12.5 ms", "a b ms"), ("x …\nz", "x\ny"), ('{"id":"a1","n":2}', '{"id":"b","n":3}'),
+                 ("a", "a b"), ("0.993", "0.994"), ("", "something")]
+    for shown, came in same:
+        assert agrees(shown, came), (shown, came)
+    for shown, came in different:
+        assert not agrees(shown, came), (shown, came)
+    page = "```sh\na b  # c\nd \\\n  e\n```\n```console\n$ f 'g\nh'\ni\n$ j\n```\n```\nqwen3 chat\n```\n"
+    steps, complaints = steps_of("p", page)
+    assert [(s.command, s.shown) for s in steps] == [("a b", None), ("d \\\n  e", None), ("f 'g\nh'", "i"), ("j", "")], steps
+    assert len(complaints) == 1 and "qwen3 chat" in complaints[0], complaints
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", type=pathlib.Path, default=ROOT / "build/release/bin/qwen3")
+    parser.add_argument("--only", action="append", help="a page, as docs/cli.md")
+    parser.add_argument("--list", action="store_true", help="print the commands, run none")
+    options = parser.parse_args()
+    check_itself()
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    wrong, ran, seen = [], 0, set()
+    for page in pages:
+        name = str(page.relative_to(ROOT))
+        steps, complaints = steps_of(name, page.read_text())
+        seen.update(step.command for step in steps)
+        if options.only and name not in options.only:
+            continue
+        wrong += complaints
+        with tempfile.TemporaryDirectory() as folder:
+            runner = Runner(options.program.resolve(), pathlib.Path(folder))
+            try:
+                for step in steps:
+                    if options.list or step.command in NOT_RUN:
+                        print(f"{'not run' if step.command in NOT_RUN else 'command'}  {step}", flush=True)
+                        continue
+                    began = time.monotonic()
+                    problem = runner.run(step)
+                    ran += 1
+                    print(f"{'FAIL' if problem else 'ok':4} {time.monotonic() - began:6.1f} s  {step}", flush=True)
+                    if problem:
+                        wrong.append(f"{step}: {problem}")
+            finally:
+                runner.stop()
+    for command in sorted(set(NOT_RUN) - seen):
+        wrong.append(f"NOT_RUN has a command that no page has: {command}")
+    for one in wrong:
+        print("\n" + one)
+    print(f"\n{ran} commands run, {len(wrong)} wrong")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
