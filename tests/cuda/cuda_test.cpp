@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 
@@ -164,7 +165,9 @@ TEST(Cuda, AScanListsTheLargestLogits) {
 
 const std::vector<std::string> kModels = {"nano", "nano-moe"};
 std::filesystem::path model_path(const std::string& name) {
-  return std::filesystem::path(QWEN3_SOURCE_DIR) / "models" / name;
+  // On a machine with a card the repository may lie elsewhere than where this was built (script/gpu-run).
+  const char* there = std::getenv("QWEN3_SOURCE_DIR");
+  return std::filesystem::path(there != nullptr ? there : QWEN3_SOURCE_DIR) / "models" / name;
 }
 
 std::vector<int32_t> some_ids(int64_t n, int32_t vocab, uint32_t seed) {
@@ -259,6 +262,32 @@ TEST(Cuda, ASequenceHasTheSameBitsInAnyBatchAndAnyChunks) {
         at += size;
       }
     }
+  }
+}
+
+// Little of everything, for tools that make each access slow.
+TEST(Cuda, SanitizableSmallSteps) {
+  SKIP_WITHOUT_CARD();
+  for (const std::string& name : kModels) {
+    const auto backend = make_cuda_backend();
+    TestModel model(model_path(name), *backend, WeightsDType::as_stored, 16);
+    TestSequence a, b;
+    const std::vector<int32_t> ids = some_ids(140, 2560, 8);
+    const std::span<const int32_t> all(ids);
+    model.forward(a, all.first(70));
+    model.forward(b, all.first(5));
+    for (size_t i = 0; i < 3; ++i) {
+      const std::vector<TestModel::Chunk> both{{&a, all.subspan(70 + i, 1)},
+                                               {&b, all.subspan(5 + i, 1)}};
+      model.forward(both);
+    }
+    const std::vector<TestModel::Chunk> mixed{{&a, all.subspan(73, 60)}, {&b, all.subspan(8, 1)}};
+    const Array logits = model.forward(mixed);
+    EXPECT_TRUE(std::ranges::all_of(logits.values, [](float v) { return std::isfinite(v); }));
+    HostBuffer buffer;
+    std::vector<RowScan> scans;
+    const OnCard rows(*backend, logits.values, {61, 2560});
+    EXPECT_TRUE(backend->scan(rows.tensor, 2550, buffer, scans));
   }
 }
 

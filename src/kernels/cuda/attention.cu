@@ -46,6 +46,8 @@ __global__ void probs_kernel(float* probs,
                              int n_rows,
                              int kv_len) {
   __shared__ float sums[8];
+  pdl_trigger();
+  pdl_wait();
   const int row = blockIdx.x, head = blockIdx.y;
   const KvArgs& kv = args.kv;
   const int padded = static_cast<int>(padded_head_dim(kv.head_dim));

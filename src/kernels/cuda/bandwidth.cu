@@ -11,6 +11,8 @@ constexpr int kThreads = 512, kUnrolled = 8;
 
 __global__ void __launch_bounds__(kThreads)
     read_kernel(uint32_t* sink, const uint4* from, int64_t n) {
+  pdl_trigger();
+  pdl_wait();
   const int64_t step = static_cast<int64_t>(gridDim.x) * kThreads;
   uint32_t sum = 0;
   for (int64_t at = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
