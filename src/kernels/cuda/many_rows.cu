@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   if (threadIdx.x == 0) {
     for (int i = 0; i < kStages; ++i) {
       barrier_init(full + i);
-      barrier_init(empty + i, 2);
+      barrier_init(empty + i, 8);
     }
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
@@ -132,7 +132,9 @@ __global__ void __launch_bounds__(kThreads, 1)
       } else {
         multiply<1>(sum, weights, b);
       }
-      if (threadIdx.x % 128 == 0) barrier_arrive(empty + stage);
+      // Each warp for itself: it is done with what it read, the others may not be.
+      __syncwarp();
+      if (lane == 0) barrier_arrive(empty + stage);
     }
     if constexpr (kSegments > 1) {
       // The tree as a counter in binary: a full pair goes up a level.
