@@ -1,20 +1,21 @@
 # qwen3_flags: the warnings, hardening and sanitizers that every target of ours shares.
 add_library(qwen3_flags INTERFACE)
-target_compile_options(qwen3_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wvla -Walloca)
+set(cxx $<COMPILE_LANGUAGE:CXX>)
+target_compile_options(qwen3_flags INTERFACE "$<${cxx}:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wvla;-Walloca>")
 # GCC 12 sees overlaps inside std::string that cannot happen (GCC bug 105329).
-target_compile_options(qwen3_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
-target_compile_options(qwen3_flags INTERFACE $<$<CONFIG:Release>:-fstack-protector-strong>)
+target_compile_options(qwen3_flags INTERFACE $<$<AND:${cxx},$<CXX_COMPILER_ID:GNU>>:-Wno-restrict>)
+target_compile_options(qwen3_flags INTERFACE $<$<AND:${cxx},$<CONFIG:Release>>:-fstack-protector-strong>)
 if(QWEN3_WERROR)
-  target_compile_options(qwen3_flags INTERFACE -Werror)
+  target_compile_options(qwen3_flags INTERFACE $<${cxx}:-Werror>)
 endif()
 if(QWEN3_SANITIZE)
   target_compile_options(
-    qwen3_flags INTERFACE -fsanitize=${QWEN3_SANITIZE} -fno-sanitize-recover=all
-                          -fno-omit-frame-pointer)
+    qwen3_flags
+    INTERFACE "$<${cxx}:-fsanitize=${QWEN3_SANITIZE};-fno-sanitize-recover=all;-fno-omit-frame-pointer>")
   target_link_options(qwen3_flags INTERFACE -fsanitize=${QWEN3_SANITIZE})
 endif()
 if(QWEN3_FUZZ)
-  target_compile_options(qwen3_flags INTERFACE -fsanitize=fuzzer-no-link)
+  target_compile_options(qwen3_flags INTERFACE $<${cxx}:-fsanitize=fuzzer-no-link>)
 endif()
 
 # qwen3_read_rooms(): makes a static library qwen3_<folder> of every folder of src/ that has rooms in

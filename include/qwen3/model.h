@@ -16,7 +16,7 @@
 namespace qwen3 {
 
 struct LoadOptions {
-  std::string backend = "auto";  // "auto" (the fastest of this machine), "reference", "cpu"
+  std::string backend = "auto";  // "auto" (the fastest of this machine), "reference", "cpu", "cuda"
   std::string dtype = "auto";    // "auto" (as stored), "float32", "bfloat16"
   int n_threads = 0;             // 0: all cores this process may use
   std::string cpu_isa = {};      // "": the best; else "baseline", "avx2" … "avx512_bf16", "amx"
@@ -61,6 +61,9 @@ class Model {
   Model(const Model&) = delete;
 
   const ModelInfo& info() const;
+  // Bytes per second that the device which holds the weights reads, measured now; 0 where they lie in the
+  // host's memory. Throws Error{device}, Error{out_of_memory}.
+  double measure_device_bandwidth() const;
   const GenerationDefaults& generation_defaults() const;
 
   const ModelShape& shape() const;

@@ -123,8 +123,10 @@ void add_model_option(CLI::App& command, ModelOptions& options) {
 void add_compute_options(CLI::App& command, ModelOptions& options) {
   command
       .add_option(
-          "--backend", options.backend, "auto (the fastest), reference (float32 oracle) or cpu")
-      ->check(one_of({"auto", "reference", "cpu"}))
+          "--backend",
+          options.backend,
+          "auto (the fastest), reference (float32 oracle), cpu or cuda (NVIDIA H100, H200)")
+      ->check(one_of({"auto", "reference", "cpu", "cuda"}))
       ->capture_default_str();
   command.add_option("--dtype", options.dtype, "Weights: auto (as stored), float32 or bfloat16")
       ->check(one_of({"auto", "float32", "bfloat16"}))

@@ -37,6 +37,11 @@ GenerationDefaults defaults_of(const HfConfig& config, const GenerationConfig& g
 
 Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Model::~Model() = default;
+double Model::measure_device_bandwidth() const {
+  const std::lock_guard lock(impl_->backend_mutex);
+  return impl_->backend->measure_read_bandwidth();
+}
+
 const ModelInfo& Model::info() const { return impl_->info; }
 const GenerationDefaults& Model::generation_defaults() const { return impl_->generation_defaults; }
 const ModelShape& Model::shape() const { return impl_->config; }

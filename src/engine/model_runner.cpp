@@ -3,6 +3,7 @@
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "engine/model_impl.h"
 #include "model/qwen3.h"
@@ -33,7 +34,20 @@ class Qwen3Runner final : public ModelRunner {
 
   Tensor run(const Batch& batch, Tap* tap) override {
     const std::lock_guard lock(impl_.backend_mutex);
-    return impl_.backend->to_host(qwen3_->forward(batch, kv_.layers(), tap), logits_);
+    logits_ = qwen3_->forward(batch, kv_.layers(), tap);
+    if (logits_.place() == Place::device && tap == nullptr && scans_) return logits_;
+    return impl_.backend->to_host(logits_, logits_on_host_);
+  }
+
+  std::span<const RowScan> scans(int64_t n_real) override {
+    const std::lock_guard lock(impl_.backend_mutex);
+    scans_ = impl_.backend->scan(logits_, n_real, scanned_, row_scans_);
+    return row_scans_;
+  }
+
+  Tensor host_rows(const Tensor& logits, int64_t first, int64_t n) override {
+    const std::lock_guard lock(impl_.backend_mutex);
+    return impl_.backend->to_host(logits.rows(first, n), logits_on_host_);
   }
 
   Tensor hidden() override { return impl_.backend->to_host(qwen3_->hidden(), hidden_); }
@@ -57,7 +71,10 @@ class Qwen3Runner final : public ModelRunner {
   std::unique_ptr<Backend> timed_;  // around the model's; null: nobody wants the time
   KvCache kv_;
   std::optional<Qwen3> qwen3_;
-  HostBuffer logits_, hidden_;
+  Tensor logits_;  // of the last run, where the backend has them
+  bool scans_ = true;
+  std::vector<RowScan> row_scans_;
+  HostBuffer logits_on_host_, hidden_, scanned_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 
 #include "engine/kv_cache.h"
 #include "kernels/backend.h"
@@ -24,9 +25,19 @@ class ModelRunner {
  public:
   virtual ~ModelRunner() = default;
   virtual int64_t vocab_size() const = 0;
-  // Logits [n_logit_rows, vocab_size], float32, writable, valid until the next call.
-  // With a tap the batch has one sequence, and the tap sees its tensors.
+  // Logits [n_logit_rows, vocab_size], float32, valid until the next call: of the host and writable, or
+  // of a device, and then scans() and host_rows() say what is to be known of them.
+  // With a tap the batch has one sequence, the tap sees its tensors, and the logits are the host's.
   virtual Tensor run(const Batch& batch, Tap* tap = nullptr) = 0;
+  // Of the rows of the last run() on a device, the first n_real numbers scanned.
+  virtual std::span<const RowScan> scans(int64_t n_real) {
+    static_cast<void>(n_real);
+    return {};
+  }
+  // Some rows of those logits, writable, valid until the next call.
+  virtual Tensor host_rows(const Tensor& logits, int64_t first, int64_t n) {
+    return logits.rows(first, n);
+  }
   // Final hidden states of that batch's hidden_rows: [n_hidden_rows, hidden_size], float32, valid
   // until the next run. A runner that has none throws Error{unsupported}.
   virtual Tensor hidden() {

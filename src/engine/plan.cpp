@@ -38,10 +38,10 @@ int64_t default_blocks(int64_t wanted_len,
 
 }  // namespace
 
-DType kv_dtype_of(const EngineOptions& options, WeightType weight_type) {
+DType kv_dtype_of(const EngineOptions& options, WeightType weight_type, const Backend& backend) {
   if (options.kv_dtype == "float32") return DType::f32;
   if (options.kv_dtype == "bfloat16") return DType::bf16;
-  return weight_type == WeightType::f32 ? DType::f32 : DType::bf16;
+  return weight_type == WeightType::f32 ? backend.widest_kv_dtype() : DType::bf16;
 }
 
 int64_t max_logit_rows(const EngineOptions& options) { return options.max_sequences + kScoreRows; }
@@ -60,7 +60,7 @@ MemoryPlan plan_memory(const HfConfig& c,
   p.activation_bytes = Qwen3::buffer_bytes(
       c, backend, o.max_batch_tokens, max_logit_rows(o), std::min(wanted_len, context));
   p.margin_bytes = available_bytes / 20;
-  p.kv_dtype = kv_dtype_of(o, weight_type);
+  p.kv_dtype = kv_dtype_of(o, weight_type, backend);
   p.block_size = o.block_size;
   const int64_t block_bytes =
       KvCache::bytes(c, backend, {.dtype = p.kv_dtype, .n_blocks = 1, .block_size = o.block_size});

@@ -27,7 +27,7 @@ struct MemoryPlan {
 };
 
 // "auto" is bfloat16 for 16-bit weights, else float32.
-DType kv_dtype_of(const EngineOptions& options, WeightType weight_type);
+DType kv_dtype_of(const EngineOptions& options, WeightType weight_type, const Backend& backend);
 
 // Rows of one step that may want logits.
 int64_t max_logit_rows(const EngineOptions& options);

@@ -1,5 +1,7 @@
 #include "engine/row_sampler.h"
 
+#include <algorithm>
+
 namespace qwen3 {
 namespace {
 
@@ -22,13 +24,44 @@ HostRowSampler::HostRowSampler(ModelRunner& runner, int64_t n_real_tokens)
 void HostRowSampler::choose(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits) {
   rows_ = rows;
   logits_ = logits;
+  first_on_host_ = 0;
   choices_.resize(rows.size());
   now_.clear();
+  if (logits.place() == Place::device) return choose_on_device();
   for (size_t i = 0; i < rows.size(); ++i) {
     if (!waits(rows[i])) now_.push_back(i);
   }
+  choose_whole_rows();
+}
+
+// Most rows are chosen from their largest numbers; only what lies between the first and the last of the
+// others is brought to the host.
+void HostRowSampler::choose_on_device() {
+  const std::span<const RowScan> scans = runner_.scans(n_real_tokens_);
+  size_t first = rows_.size(), last = 0;
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    Choice& choice = choices_[i];
+    choice.thrown = nullptr;
+    if (!scans.empty() && !rows_[i].scores()) {
+      if (const auto sampled = sampler(0).sample(scans[i], input_of(i))) {
+        choice.sampled = *sampled;
+        continue;
+      }
+    }
+    first = std::min(first, i);
+    last = i;
+    if (!waits(rows_[i])) now_.push_back(i);
+  }
+  if (first == rows_.size()) return;
+  first_on_host_ = first;
+  logits_ = runner_.host_rows(
+      logits_, static_cast<int64_t>(first), static_cast<int64_t>(last - first + 1));
+  choose_whole_rows();
+}
+
+void HostRowSampler::choose_whole_rows() {
   const auto n_rows = static_cast<int64_t>(now_.size());
-  if (n_rows < 2 || n_rows * logits.dim(1) < kSerialLogits) {
+  if (n_rows < 2 || n_rows * logits_.dim(1) < kSerialLogits) {
     for (const size_t i : now_) choose_now(i, 0);
     return;
   }
@@ -59,19 +92,23 @@ void HostRowSampler::choose_now(size_t i, int thread) noexcept {
 Sampled HostRowSampler::compute(size_t i, int thread) {
   const auto& [sequence, position] = rows_[i];
   const Sequence& s = *sequence;
-  const std::span<float> row(logits_.f32_row(static_cast<int64_t>(i)),
+  const std::span<float> row(logits_.f32_row(static_cast<int64_t>(i - first_on_host_)),
                              static_cast<size_t>(logits_.dim(1)));
   if (rows_[i].scores()) {
     const int32_t token_id = s.tokens[static_cast<size_t>(position + 1)];
     return sampler(thread).score(row, token_id, s.n_prompt_logprobs);
   }
-  return sampler(thread).sample(row,
-                                {.params = s.sampling,
-                                 .tokens = s.tokens,
-                                 .n_prompt = s.n_prompt - s.n_before,
-                                 .end_ids = s.end_ids,
-                                 .seed = s.seed,
-                                 .processor = &s.logits_processor});
+  return sampler(thread).sample(row, input_of(i));
+}
+
+SampleInput HostRowSampler::input_of(size_t i) const {
+  const Sequence& s = *rows_[i].sequence;
+  return {.params = s.sampling,
+          .tokens = s.tokens,
+          .n_prompt = s.n_prompt - s.n_before,
+          .end_ids = s.end_ids,
+          .seed = s.seed,
+          .processor = &s.logits_processor};
 }
 
 Sampler& HostRowSampler::sampler(int thread) {

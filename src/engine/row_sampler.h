@@ -30,7 +30,7 @@ class RowSampler {
   virtual const Sampled& take(size_t i) = 0;
 };
 
-// Samples rows in host memory, on the model's team of threads with one Sampler each. A row whose
+// Samples rows in host memory, or by what a device's scan says of them, on the model's team of threads with one Sampler each. A row whose
 // request has a logits_processor waits for take(): foreign code runs on the engine's thread, one row
 // after the other.
 class HostRowSampler final : public RowSampler {
@@ -48,6 +48,9 @@ class HostRowSampler final : public RowSampler {
     std::exception_ptr thrown;
   };
 
+  void choose_on_device();
+  void choose_whole_rows();
+  SampleInput input_of(size_t i) const;
   void choose_now(size_t i, int thread) noexcept;
   Sampled compute(size_t i, int thread);
   Sampler& sampler(int thread);
@@ -56,7 +59,8 @@ class HostRowSampler final : public RowSampler {
   const int64_t n_real_tokens_;
   std::vector<std::unique_ptr<Sampler>> samplers_;  // by thread; null until needed
   std::span<const BatchBuilder::LogitRow> rows_;
-  Tensor logits_;
+  Tensor logits_;  // on the host, from row first_on_host_ on
+  size_t first_on_host_ = 0;
   std::vector<Choice> choices_;  // by row
   std::vector<size_t> now_;      // rows that do not wait
 };

@@ -16,6 +16,35 @@ constexpr int64_t kFirstLook = 256;
 
 size_t index(int32_t id) { return static_cast<size_t>(id); }
 
+// The probability of min_p is that of softmax(logits / temperature): a ratio to the best token of at least
+// min_p is a logit of at least this.
+double cut_of_min_p(const SamplingParams& p, float max) {
+  return p.min_p > 0 ? static_cast<double>(max) + p.temperature * std::log(p.min_p)
+                     : -std::numeric_limits<double>::infinity();
+}
+
+bool penalises(const SampleInput& input) {
+  const SamplingParams& p = input.params;
+  return p.repetition_penalty != 1.0 ||
+         (static_cast<int64_t>(input.tokens.size()) > input.n_prompt &&
+          (p.frequency_penalty != 0 || p.presence_penalty != 0));
+}
+
+bool is_too_short(const SampleInput& input) {
+  return static_cast<int64_t>(input.tokens.size()) - input.n_prompt < input.params.min_tokens;
+}
+
+// Whether Sampler::edit() changes anything.
+bool edits(const SampleInput& input) {
+  return penalises(input) || is_too_short(input) || !input.params.logit_bias.empty() ||
+         !input.params.allowed_token_ids.empty();
+}
+
+double draw_of(const SampleInput& input) {
+  return uniform(input.seed,
+                 static_cast<uint64_t>(static_cast<int64_t>(input.tokens.size()) - input.n_prompt));
+}
+
 // Fills in the weights exp((value - max) / temperature); returns their sum.
 double weigh(std::vector<Candidate>& candidates, float max, double temperature) {
   double total = 0;
@@ -102,14 +131,39 @@ Sampled Sampler::sample(std::span<float> logits, const SampleInput& input) {
     out.status = scan_.max() < 0 ? Sampled::Status::nothing_allowed : Sampled::Status::not_finite;
     return out;
   }
-  const auto step =
-      static_cast<uint64_t>(static_cast<int64_t>(input.tokens.size()) - input.n_prompt);
-  out.token_id =
-      p.temperature < kGreedyBelow ? scan_.argmax() : draw(p, real, uniform(input.seed, step));
+  out.token_id = p.temperature < kGreedyBelow ? scan_.argmax() : draw(p, real, draw_of(input));
   if (p.n_logprobs >= 0) {
     out.logprob =
         static_cast<float>(static_cast<double>(saved_[index(out.token_id)]) - log_sum_exp_);
   }
+  return out;
+}
+
+std::optional<Sampled> Sampler::sample(const RowScan& scan, const SampleInput& input) {
+  Sampled out;
+  const SamplingParams& p = input.params;
+  const bool has_processor = input.processor != nullptr && *input.processor;
+  if (p.n_logprobs >= 0 || has_processor || edits(input)) return std::nullopt;
+  if (!scan.finite) {
+    out.status = Sampled::Status::not_finite;
+    return out;
+  }
+  if (!scan.listed || scan.values.empty()) return std::nullopt;
+  const auto best = std::ranges::max_element(scan.values);  // the first of equals: the lowest id
+  if (p.temperature < kGreedyBelow) {
+    out.token_id = scan.ids[static_cast<size_t>(best - scan.values.begin())];
+    return out;
+  }
+  const double min_p_cut = cut_of_min_p(p, *best);
+  const bool all_listed = (p.top_k > 0 && p.top_k <= Backend::kListed) ||
+                          min_p_cut >= static_cast<double>(scan.threshold);
+  if (!all_listed) return std::nullopt;
+  listed_.clear();
+  for (size_t i = 0; i < scan.values.size(); ++i) {
+    listed_.push_back({scan.values[i], scan.ids[i], 0.0});
+  }
+  narrow(listed_, p, *best, min_p_cut);
+  out.token_id = draw_from(listed_, draw_of(input));
   return out;
 }
 
@@ -159,19 +213,15 @@ bool Sampler::process(std::span<float> logits, const SampleInput& input) const {
 // Bias, penalties and masks, in place. Whether anything changed.
 bool Sampler::edit(std::span<float> logits, const SampleInput& input) {
   const SamplingParams& p = input.params;
-  const auto n_generated = static_cast<int64_t>(input.tokens.size()) - input.n_prompt;
-  const bool penalties = p.repetition_penalty != 1.0 ||
-                         (n_generated > 0 && (p.frequency_penalty != 0 || p.presence_penalty != 0));
-  const bool too_short = n_generated < p.min_tokens;
   for (const auto& [id, bias] : p.logit_bias) logits[index(id)] += static_cast<float>(bias);
-  if (penalties) penalise(logits, input);
+  if (penalises(input)) penalise(logits, input);
   if (!p.allowed_token_ids.empty()) mask_all_but(logits, p.allowed_token_ids);
-  if (too_short) {
+  if (is_too_short(input)) {
     for (const int32_t id : input.end_ids) {
       if (id < n_real_tokens_) logits[index(id)] = kMasked;
     }
   }
-  return penalties || too_short || !p.logit_bias.empty() || !p.allowed_token_ids.empty();
+  return edits(input);
 }
 
 void Sampler::penalise(std::span<float> logits, const SampleInput& input) {
@@ -209,25 +259,29 @@ int32_t Sampler::draw(const SamplingParams& p, std::span<const float> logits, do
   return draw_from(filtered ? filter(p) : nucleus_of_all(logits, p.temperature, p.top_p), u);
 }
 
-// The probability of min_p and top_p is that of softmax(logits / temperature): a ratio to the best
-// token of at least min_p is a logit of at least max + temperature · ln(min_p).
 std::vector<Candidate>& Sampler::filter(const SamplingParams& p) {
   float threshold = kMasked;
   if (p.top_k > 0) threshold = scan_.lower_bound_of_top(p.top_k);
-  const double min_p_cut =
-      p.min_p > 0 ? static_cast<double>(scan_.max()) + p.temperature * std::log(p.min_p)
-                  : -std::numeric_limits<double>::infinity();
+  const double min_p_cut = cut_of_min_p(p, scan_.max());
   std::vector<Candidate>& kept =
       scan_.collect(std::max(threshold, std::nextafter(static_cast<float>(min_p_cut), kMasked)));
+  narrow(kept, p, scan_.max(), min_p_cut);
+  return kept;
+}
+
+// Of candidates that miss none that stays.
+void Sampler::narrow(std::vector<Candidate>& kept,
+                     const SamplingParams& p,
+                     float max,
+                     double min_p_cut) {
   std::erase_if(kept, [&](const Candidate& c) { return static_cast<double>(c.value) < min_p_cut; });
   if (p.top_k > 0 && p.top_k < static_cast<int64_t>(kept.size())) {
     scratch_ = kept;
     const float kth = kth_value(scratch_, p.top_k);  // ties with it stay
     std::erase_if(kept, [&](const Candidate& c) { return c.value < kth; });
   }
-  const double total = weigh(kept, scan_.max(), p.temperature);
+  const double total = weigh(kept, max, p.temperature);
   if (p.top_p < 1.0) keep_nucleus(kept, p.top_p * total);
-  return kept;
 }
 
 void Sampler::keep_nucleus(std::vector<Candidate>& kept, double goal) {

@@ -14,11 +14,13 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "engine/logit_scan.h"
 #include "engine/validate.h"
+#include "kernels/backend.h"
 #include "qwen3/engine.h"
 
 namespace qwen3 {
@@ -53,6 +55,10 @@ class Sampler {
   // sampler as it was.
   Sampled sample(std::span<float> logits, const SampleInput& input);
 
+  // The same token from the row's largest numbers alone; nothing where the whole row must be looked at,
+  // which the parameters decide, and equal numbers without end.
+  std::optional<Sampled> sample(const RowScan& scan, const SampleInput& input);
+
   // Not drawn but given: the log-probability of `token_id` and the n_top likeliest tokens.
   Sampled score(std::span<const float> logits, int32_t token_id, int n_top);
 
@@ -65,6 +71,10 @@ class Sampler {
   int32_t draw(const SamplingParams& params, std::span<const float> logits, double u);
   int32_t draw_unfiltered(std::span<const float> logits, float scale, double u) const;
   std::vector<Candidate>& filter(const SamplingParams& params);
+  void narrow(std::vector<Candidate>& kept,
+              const SamplingParams& params,
+              float max,
+              double min_p_cut);
   void keep_nucleus(std::vector<Candidate>& kept, double goal);
   std::vector<Candidate>& nucleus_of_all(std::span<const float> logits,
                                          double temperature,
@@ -73,7 +83,7 @@ class Sampler {
   int64_t n_real_tokens_;
   LogitScan scan_;
   std::vector<int32_t> counts_;  // by id, zero between calls
-  std::vector<Candidate> scratch_;
+  std::vector<Candidate> scratch_, listed_;
   std::vector<float> saved_;  // raw logits while edited ones replace them
   double log_sum_exp_ = 0;    // of the raw row
 };

@@ -12,6 +12,7 @@
 #include "hardware/cpu_info.h"
 #include "hardware/thread_pool.h"
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/expert_groups.h"
 #include "kernels/reference/reference_backend.h"
 
@@ -39,7 +40,13 @@ BoundBatch Backend::bind(const Batch& batch, Watched) {
           .hidden_rows = Tensor::view(batch.hidden_rows)};
 }
 
-void Backend::step(const BoundBatch&, const std::function<void()>& forward) { forward(); }
+void Backend::step(const BoundBatch&,
+                   std::initializer_list<const void*>,
+                   const std::function<void()>& forward) {
+  forward();
+}
+
+bool Backend::scan(const Tensor&, int64_t, HostBuffer&, std::vector<RowScan>&) { return false; }
 
 Arena Backend::scratch(int64_t bytes) {
   if (scratch_.bytes() < bytes) scratch_ = allocate(bytes);
@@ -225,9 +232,12 @@ void Backend::head(const Tensor& logits,
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   const int n_threads = team_size(options.n_threads);
   if (options.name == "reference") return make_reference_backend();
+  if (options.name == "cuda" || (options.name == "auto" && has_cuda_device())) {
+    return make_cuda_backend();
+  }
   QWEN3_CHECK(options.name == "cpu" || options.name == "auto",
               ErrorKind::invalid_argument,
-              "backend: expected auto, reference or cpu, got \"{}\"",
+              "backend: expected auto, reference, cpu or cuda, got \"{}\"",
               options.name);
   const CpuIsa isa = options.isa.empty() ? cpu_info().best_isa : parse_isa(options.isa);
   if (options.threads != nullptr) return make_cpu_backend(*options.threads, isa);

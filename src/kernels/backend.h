@@ -5,7 +5,8 @@
 //   * Tensors lie in memory that the backend gave (allocate): on a device the host may not touch it,
 //     and moves numbers by upload() and to_host() alone.
 //   * Activations are activation_dtype(), row-major, [n_tokens, features]; the last dimension is
-//     contiguous. The residual stream, cosines, routing and logits are float32 everywhere.
+//     contiguous. The residual stream, cosines, routing, normed rows of the head and logits are float32
+//     everywhere.
 //   * A Weight carries its own type and layout (as made by pack_weight); an operation looks at the
 //     weight, never at a model-wide setting. Norm weights and biases are float32 vectors.
 //   * Outputs do not alias inputs unless a contract says so.
@@ -86,7 +87,7 @@ struct AttentionOptions {
 };
 
 struct BackendInfo {
-  std::string name;      // "reference", "cpu"
+  std::string name;      // "reference", "cpu", "cuda"
   std::string hardware;  // instruction set and processor, for people
   int n_threads = 1;
 };
@@ -121,8 +122,19 @@ struct BatchLimits {
   int64_t kv_len = 0;
 };
 
-// Host memory that to_host() may fill; grows.
-using HostBuffer = std::vector<std::byte>;
+// The largest numbers of a row of logits: those that nearly every choice of a token is among.
+struct RowScan {
+  bool finite = true;   // no NaN or infinity in the whole row
+  bool listed = false;  // whether the rest is known; a row with very many equals is not listed
+  // All of the first n_real numbers that are >= threshold, at least kListed of them (or all), by
+  // ascending place.
+  float threshold = 0;
+  std::span<const float> values;
+  std::span<const int32_t> ids;
+};
+
+// Host memory that to_host() may fill, of a kind that the backend likes; grows.
+using HostBuffer = Storage;
 
 class Backend {
  public:
@@ -135,12 +147,16 @@ class Backend {
   virtual Storage allocate(int64_t bytes) const;
   // What allocate() can give now.
   virtual int64_t available_bytes() const;
+  // Bytes per second that memory of the backend's own is read with, measured now; 0: it is the host's.
+  virtual double measure_read_bandwidth() { return 0; }
   // What activations between operations are kept in.
   virtual DType activation_dtype() const { return DType::f32; }
+  // The most exact type that keys and values can be kept in.
+  virtual DType widest_kv_dtype() const { return DType::f32; }
   // Copies the dense elements of `to` from host memory. May run in parallel with others.
   virtual void upload(const Tensor& to, const void* from) const;
-  // The same numbers where the host may read and write them: the tensor itself, or a dense copy in
-  // `buffer`, valid until its next use. Waits for the operations before it.
+  // The same numbers where the host may read and write them, bfloat16 as float32: the tensor itself, or
+  // a dense copy in `buffer`, valid until its next use. Waits for the operations before it.
   virtual Tensor to_host(const Tensor& from, HostBuffer& buffer) const;
   // Waits until all operations are done.
   virtual void synchronize() {}
@@ -152,9 +168,20 @@ class Backend {
   // step is over. Watched: the host will look at tensors half-way, so nothing is padded or replayed.
   enum class Watched { no, yes };
   virtual BoundBatch bind(const Batch& batch, Watched watched);
-  // Runs `forward`, which calls operations on `batch` and looks at no result. A backend may record
-  // them and replay the record for later batches of the same sizes.
-  virtual void step(const BoundBatch& batch, const std::function<void()>& forward);
+  // Runs `forward`, which calls operations on `batch`, looks at no result and moves nothing between host
+  // and device. A backend may record the operations and replay the record for later batches of the same
+  // sizes and `places`: the addresses that decide all others that `forward` hands to operations.
+  virtual void step(const BoundBatch& batch,
+                    std::initializer_list<const void*> places,
+                    const std::function<void()>& forward);
+
+  // Scans the first n_real numbers of each row of `logits`, where that costs less than bringing the rows to
+  // the host; else false, as defined in backend.cpp. `scans` borrow from `buffer`. Waits.
+  static constexpr int64_t kListed = 128;
+  virtual bool scan(const Tensor& logits,
+                    int64_t n_real,
+                    HostBuffer& buffer,
+                    std::vector<RowScan>& scans);
 
   // ---- weights ------------------------------------------------------------------------------
   // The type in which this backend keeps a matrix that a file stores in `stored`, unless told
@@ -342,8 +369,8 @@ class Backend {
   Storage scratch_;
 };
 
-// "reference", "cpu" (isa "" = the best this machine has), or "auto": the fastest of this machine,
-// which is "cpu".
+// "reference", "cpu" (isa "" = the best this machine has), "cuda", or "auto": the fastest of this
+// machine, which is "cuda" where there is a card for it and else "cpu".
 // Throws Error{invalid_argument} for an unknown name or instruction set, Error{unsupported} for one
 // this machine lacks.
 struct BackendOptions {

@@ -85,7 +85,10 @@ Tensor Qwen3::forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap)
   if (tap != nullptr) tap->begin_step(batch.positions);
   const BoundBatch bound =
       backend_.bind(batch, tap != nullptr ? Backend::Watched::yes : Backend::Watched::no);
-  backend_.step(bound, [&] { forward(bound, kv, tap); });
+  rope_.reach(backend_, batch.positions);
+  backend_.step(bound,
+                {buffers_.x.data(), logits_.data(), kv.front().k.data(), kv.back().v.data()},
+                [&] { forward(bound, kv, tap); });
   hidden_ = selected_.rows(bound.logit_rows.dim(0), static_cast<int64_t>(batch.hidden_rows.size()));
   return logits_.rows(0, static_cast<int64_t>(batch.logit_rows.size()));
 }
@@ -95,7 +98,7 @@ void Qwen3::forward(const BoundBatch& batch, std::span<const KvLayer> kv, Tap* t
   const Tensor& x = buffers.x;  // [n_tokens, hidden_size]
   Run run(backend_, config_, batch, buffers, tap);
 
-  rope_.gather(run.ops, buffers.cos, buffers.sin, batch.positions, batch.batch.positions);
+  rope_.gather(run.ops, buffers.cos, buffers.sin, batch.positions);
   run.tap("rotary_cos", buffers.cos);  // [n_tokens, head_dim / 2]
   run.tap("rotary_sin", buffers.sin);
   run.ops.embed(x, batch.token_ids, weights_.embed_tokens);

@@ -120,19 +120,21 @@ void RopeTable::fill_up_to(const Backend& backend, int64_t n_positions) {
   n_filled_ = end;
 }
 
-void RopeTable::gather(Backend& ops,
-                       const Tensor& cos,
-                       const Tensor& sin,
-                       const Tensor& positions,
-                       std::span<const int32_t> on_host) {
+void RopeTable::reach(const Backend& backend, std::span<const int32_t> positions) {
   int64_t n_reached = 0;
-  for (const int32_t position : on_host) n_reached = std::max<int64_t>(n_reached, position + 1);
+  for (const int32_t position : positions) n_reached = std::max<int64_t>(n_reached, position + 1);
   QWEN3_CHECK(n_reached <= cos_.dim(0),
               ErrorKind::internal,
               "rope: position {} of at most {}",
               n_reached - 1,
               cos_.dim(0) - 1);
-  if (n_reached > n_filled_) fill_up_to(ops, n_reached);
+  if (n_reached > n_filled_) fill_up_to(backend, n_reached);
+}
+
+void RopeTable::gather(Backend& ops,
+                       const Tensor& cos,
+                       const Tensor& sin,
+                       const Tensor& positions) const {
   ops.gather_rows(cos, cos_, positions);
   ops.gather_rows(sin, sin_, positions);
 }

@@ -37,13 +37,10 @@ class RopeTable {
  public:
   RopeTable(const HfConfig& config, const Backend& backend, int64_t n_positions);
 
-  // Rows of `positions` (all of which exist on the host too, as `on_host`) into cos and sin
-  // [n_tokens, head_dim / 2].
-  void gather(Backend& ops,
-              const Tensor& cos,
-              const Tensor& sin,
-              const Tensor& positions,
-              std::span<const int32_t> on_host);
+  // Fills the table as far as the positions of a step to come.
+  void reach(const Backend& backend, std::span<const int32_t> positions);
+  // Rows of `positions`, all of them reached, into cos and sin [n_tokens, head_dim / 2].
+  void gather(Backend& ops, const Tensor& cos, const Tensor& sin, const Tensor& positions) const;
 
   // Bytes that the constructor allocates.
   static int64_t bytes(const HfConfig& config, int64_t n_positions);

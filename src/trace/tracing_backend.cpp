@@ -50,10 +50,21 @@ class TracingBackend final : public Backend {
   }
   Storage allocate(int64_t bytes) const override { return inner_->allocate(bytes); }
   int64_t available_bytes() const override { return inner_->available_bytes(); }
+  double measure_read_bandwidth() override { return inner_->measure_read_bandwidth(); }
   DType activation_dtype() const override { return inner_->activation_dtype(); }
+  DType widest_kv_dtype() const override { return inner_->widest_kv_dtype(); }
+  WeightType kept_type(WeightType stored, int64_t n_in) const override {
+    return inner_->kept_type(stored, n_in);
+  }
   void upload(const Tensor& to, const void* from) const override { inner_->upload(to, from); }
   Tensor to_host(const Tensor& from, HostBuffer& buffer) const override {
     return inner_->to_host(from, buffer);
+  }
+  bool scan(const Tensor& logits,
+            int64_t n_real,
+            HostBuffer& buffer,
+            std::vector<RowScan>& scans) override {
+    return inner_->scan(logits, n_real, buffer, scans);
   }
   void synchronize() override { inner_->synchronize(); }
   void reserve(const BatchLimits& limits) override { inner_->reserve(limits); }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -12,6 +13,7 @@
 
 #include "base/input_file.h"
 #include "base/json.h"
+#include "support/far_backend.h"
 
 namespace qwen3 {
 namespace {
@@ -251,6 +253,49 @@ TEST(Sampler, DrawsWithTheRightFrequencies) {
     // Mean n - 1, standard deviation sqrt(2 (n - 1)): five of them away is one in a million.
     EXPECT_LT(chi_square, n_kept - 1 + 5 * std::sqrt(2.0 * (n_kept - 1)));
   }
+}
+
+// From the largest numbers alone comes the token that the whole row gives, or nothing.
+TEST(Sampler, AScanOfTheRowGivesTheSameToken) {
+  std::mt19937 random(5);
+  constexpr int64_t kVocab = 5000, kReal = 4990;
+  Sampler sampler(kVocab, kReal);
+  std::vector<float> values(kReal);
+  std::vector<int32_t> ids(kReal);
+  int n_from_scan = 0, n_left = 0;
+  for (int i = 0; i < 3000; ++i) {
+    std::normal_distribution<float> normal(0, 1.0f + static_cast<float>(i % 5));
+    Case c{.params = {}, .n_real = kReal, .seed = static_cast<uint64_t>(i)};
+    for (int64_t k = 0; k < kVocab; ++k) {
+      const float x = normal(random);
+      c.logits.push_back(i % 3 == 0 ? std::round(x * 4) / 4 : x);  // many equals
+    }
+    c.tokens = {1, 2, 3};
+    c.n_prompt = 3;
+    c.params.temperature = i % 7 == 0 ? 0.0 : 0.3 + 0.2 * (i % 6);
+    c.params.top_k = std::array{0, 1, 20, 100, 128, 129, 1000}[static_cast<size_t>(i % 7)];
+    c.params.top_p = i % 2 == 0 ? 0.95 : 1.0;
+    c.params.min_p = i % 4 == 0 ? 0.05 : 0.0;
+    if (i % 50 == 0) c.params.presence_penalty = 1.0, c.tokens.push_back(9);
+    if (i % 61 == 0) c.logits[17] = std::numeric_limits<float>::quiet_NaN();
+    const RowScan scan = test::scan_row(c.logits, kReal, values.data(), ids.data());
+    const auto from_scan = sampler.sample(scan,
+                                          {.params = c.params,
+                                           .tokens = c.tokens,
+                                           .n_prompt = c.n_prompt,
+                                           .end_ids = c.end_ids,
+                                           .seed = c.seed});
+    const Sampled whole = c.sample(sampler);
+    if (!from_scan) {
+      ++n_left;
+      continue;
+    }
+    ++n_from_scan;
+    ASSERT_EQ(from_scan->status, whole.status) << i;
+    ASSERT_EQ(from_scan->token_id, whole.token_id) << i;
+  }
+  EXPECT_GT(n_from_scan, 1000);
+  EXPECT_GT(n_left, 300);
 }
 
 TEST(Sampler, GreedyTakesTheLowestIdAmongEquals) {

@@ -42,7 +42,8 @@ class TestModel {
  public:
   static constexpr int64_t kBlocks = 101, kMaxTokens = 128;
 
-  // Loads the directory or GGUF file for `backend`, which must outlive the model. The cache is float32.
+  // Loads the directory or GGUF file for `backend`, which must outlive the model. The cache is
+  // of the most exact type that the backend has.
   TestModel(const std::filesystem::path& path,
             Backend& backend,
             WeightsDType dtype = WeightsDType::as_stored,
@@ -87,13 +88,14 @@ inline TestModel::TestModel(const std::filesystem::path& path,
       weights_(load_weights(*source_, backend, dtype, 1, {})),
       qwen3_(config(), weights_, backend, kMaxTokens, kMaxTokens, kBlocks * block_size_) {
   const HfConfig& c = config();
+  const DType kv_type = backend.widest_kv_dtype();
   const int64_t bytes =
-      backend.kv_bytes(DType::f32, kBlocks, block_size_, c.num_key_value_heads, c.head_dim);
+      backend.kv_bytes(kv_type, kBlocks, block_size_, c.num_key_value_heads, c.head_dim);
   cache_ = backend.allocate(2 * c.num_hidden_layers * bytes);
   auto take = [&, at = cache_.data()]() mutable {
     std::byte* begin = std::exchange(at, at + bytes);
     return Tensor(begin,
-                  DType::f32,
+                  kv_type,
                   {kBlocks, block_size_, c.num_key_value_heads, c.head_dim},
                   cache_.place());
   };

@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "base/error.h"
@@ -83,6 +85,26 @@ class FarMemory {
   std::map<std::byte*, Region> regions_;
 };
 
+// What a device's scan of a row says, with at most 512 numbers listed.
+inline RowScan scan_row(std::span<const float> row, int64_t n_real, float* values, int32_t* ids) {
+  const std::span<const float> real = row.first(static_cast<size_t>(n_real));
+  RowScan scan{.finite = std::ranges::all_of(row, [](float v) { return std::isfinite(v); })};
+  std::vector<float> sorted(real.begin(), real.end());
+  const int64_t k = std::min(Backend::kListed, n_real);
+  std::ranges::nth_element(sorted, sorted.begin() + (k - 1), std::ranges::greater());
+  scan.threshold = sorted[static_cast<size_t>(k - 1)];
+  int64_t n = 0;
+  for (int64_t i = 0; i < n_real; ++i) {
+    if (real[static_cast<size_t>(i)] < scan.threshold) continue;
+    values[n] = real[static_cast<size_t>(i)];
+    ids[n++] = static_cast<int32_t>(i);
+  }
+  scan.listed = n <= 512;
+  scan.values = {values, static_cast<size_t>(n)};
+  scan.ids = {ids, static_cast<size_t>(n)};
+  return scan;
+}
+
 class FarBackend final : public Backend {
  public:
   BackendInfo info() const override { return {"far", "test double", 1}; }
@@ -90,9 +112,28 @@ class FarBackend final : public Backend {
   Storage allocate(int64_t bytes) const override { return FarMemory::all().allocate(bytes); }
   void upload(const Tensor& to, const void* from) const override { inner_->upload(near(to), from); }
   Tensor to_host(const Tensor& from, HostBuffer& buffer) const override {
-    const auto* bytes = static_cast<const std::byte*>(near(from).data());
-    buffer.assign(bytes, bytes + from.numel() * dtype_size(from.dtype()));
+    const int64_t bytes = from.numel() * dtype_size(from.dtype());
+    if (bytes == 0) return {nullptr, from.dtype(), from.shape()};
+    if (buffer.bytes() < bytes) buffer = Storage(bytes);
+    std::memcpy(buffer.data(), near(from).data(), static_cast<size_t>(bytes));
     return {buffer.data(), from.dtype(), from.shape()};
+  }
+
+  bool scan(const Tensor& logits,
+            int64_t n_real,
+            HostBuffer& buffer,
+            std::vector<RowScan>& scans) override {
+    const Tensor rows = near(logits);
+    const int64_t n_rows = rows.dim(0), room = n_real;
+    buffer = Storage(std::max<int64_t>(n_rows * room * 8, 1));
+    auto* values = reinterpret_cast<float*>(buffer.data());
+    auto* ids = reinterpret_cast<int32_t*>(values + n_rows * room);
+    scans.clear();
+    for (int64_t r = 0; r < n_rows; ++r, values += room, ids += room) {
+      const std::span<const float> row(rows.f32_row(r), static_cast<size_t>(rows.dim(1)));
+      scans.push_back(scan_row(row, n_real, values, ids));
+    }
+    return true;
   }
 
   void reserve(const BatchLimits& limits) override {
@@ -112,9 +153,11 @@ class FarBackend final : public Backend {
             .hidden_rows = place(batch.hidden_rows, 0)};
   }
 
-  void step(const BoundBatch& batch, const std::function<void()>& forward) override {
+  void step(const BoundBatch& batch,
+            std::initializer_list<const void*> places,
+            const std::function<void()>& forward) override {
     n_rows_ = batch.n_tokens();
-    inner_->step(batch, forward);
+    inner_->step(batch, places, forward);
     n_rows_ = n_true_rows_ = 0;
   }
 

@@ -88,7 +88,7 @@ void add_eval_divergence(CLI::App& eval, Action& action) {
       ->check(one_of({"auto", "float32", "bfloat16"}))
       ->default_str("that of --dtype");
   command->add_option("--other-backend", options->other_backend, "Its backend, as --backend")
-      ->check(one_of({"auto", "reference", "cpu"}))
+      ->check(one_of({"auto", "reference", "cpu", "cuda"}))
       ->default_str("that of --backend");
   add_output_options(*command, options->output, "One line of JSON");
   command->callback([options, &action] { action = [options] { return divergence(*options); }; });

@@ -293,16 +293,18 @@ ExitCode bench(BenchOptions options) {
       options.model, options.output, random ? WeightsFrom::random : WeightsFrom::checkpoint);
   check_lengths(options, plan, model->shape());
   const int n_threads = model->info().n_threads;
-  const double read_bandwidth = measure_read_bandwidth(n_threads);
+  const double of_device = model->measure_device_bandwidth();
+  const double read_bandwidth = of_device > 0 ? of_device : measure_read_bandwidth(n_threads);
   if (!options.timeline.empty()) check_writable(options.timeline);
   Timeline timeline;
   Bench run(options, plan, model, options.timeline.empty() ? nullptr : &timeline);
   const bool text = !options.output.json;
   if (options.output.talk()) {
     print_note(model_line(model->info(), run.engine()));
-    print_note(fmt::format("the limit: {} threads read {:.2f} GB/s of memory (measured)",
-                           n_threads,
-                           read_bandwidth * 1e-9));
+    print_note(
+        fmt::format("the limit: {} {:.2f} GB/s of memory (measured)",
+                    of_device > 0 ? "the card reads" : fmt::format("{} threads read", n_threads),
+                    read_bandwidth * 1e-9));
   }
   Json prefill = Json::array();
   Json decode = Json::array();

@@ -1,0 +1,196 @@
+// Mixture of experts without the host: who goes where is decided, sorted and summed on the card.
+#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.cuh"
+
+namespace qwen3::cuda {
+namespace {
+
+constexpr int kMaxExperts = 1024;
+
+// A warp for each token: softmax over all experts, then the best one after the other.
+__global__ void __launch_bounds__(32) route_kernel(float* weights,
+                                                   int32_t* experts,
+                                                   const float* logits,
+                                                   int n_experts,
+                                                   int top_k,
+                                                   bool renormalise) {
+  extern __shared__ float p[];
+  pdl_trigger();
+  pdl_wait();
+  const int lane = threadIdx.x;
+  logits += static_cast<int64_t>(blockIdx.x) * n_experts;
+  float most = -INFINITY;
+  for (int i = lane; i < n_experts; i += 32) most = fmaxf(most, logits[i]);
+  for (int d = 16; d > 0; d /= 2) most = fmaxf(most, __shfl_xor_sync(kAllLanes, most, d));
+  float sum = 0;
+  for (int i = lane; i < n_experts; i += 32) sum += p[i] = expf(logits[i] - most);
+  sum = warp_sum(sum);
+  for (int i = lane; i < n_experts; i += 32) p[i] = p[i] / sum;
+  __syncwarp();
+  float total = 0;
+  for (int k = 0; k < top_k; ++k) {
+    float best = -1;
+    int expert = kMaxExperts;
+    for (int i = lane; i < n_experts; i += 32) {
+      if (p[i] > best) {
+        best = p[i];
+        expert = i;
+      }
+    }
+    for (int d = 16; d > 0; d /= 2) {
+      const float other = __shfl_xor_sync(kAllLanes, best, d);
+      const int its = __shfl_xor_sync(kAllLanes, expert, d);
+      if (other > best || (other == best && its < expert)) {
+        best = other;
+        expert = its;
+      }
+    }
+    if (expert >=
+        n_experts) {  // not a number anywhere: any choice is as wrong, none may lead astray
+      expert = k;
+      best = p[k];
+    }
+    if (lane == 0) {
+      weights[static_cast<int64_t>(blockIdx.x) * top_k + k] = best;
+      experts[static_cast<int64_t>(blockIdx.x) * top_k + k] = expert;
+      p[expert] = -2;
+    }
+    __syncwarp();
+    total += best;
+  }
+  if (renormalise && lane < top_k) {
+    for (int k = lane; k < top_k; k += 32) {
+      float& w = weights[static_cast<int64_t>(blockIdx.x) * top_k + k];
+      w = w / total;
+    }
+  }
+}
+
+// One block: counts, offsets, then each warp walks through all pairs for its experts.
+__global__ void __launch_bounds__(1024) sort_kernel(PairLists lists,
+                                                    const float* weights,
+                                                    const int32_t* experts,
+                                                    int n_tokens,
+                                                    int n_experts,
+                                                    int top_k) {
+  __shared__ int counts[kMaxExperts], offsets[kMaxExperts + 1];
+  pdl_trigger();
+  pdl_wait();
+  const int n_pairs = n_tokens * top_k;
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  for (int e = threadIdx.x; e < n_experts; e += 1024) counts[e] = 0;
+  __syncthreads();
+  for (int i = threadIdx.x; i < n_pairs; i += 1024) atomicAdd(&counts[experts[i]], 1);
+  __syncthreads();
+  if (warp == 0) {
+    int before = 0, n_active = 0;
+    for (int base = 0; base < n_experts; base += 32) {
+      const int e = base + lane;
+      const int n = e < n_experts ? counts[e] : 0;
+      int sum = n;
+      for (int d = 1; d < 32; d *= 2) {
+        const int other = __shfl_up_sync(kAllLanes, sum, d);
+        if (lane >= d) sum += other;
+      }
+      const unsigned busy = __ballot_sync(kAllLanes, n > 0);
+      if (e < n_experts) {
+        offsets[e] = before + sum - n;
+        lists.offsets[e] = offsets[e];
+        if (n > 0) lists.active[1 + n_active + __popc(busy & ((1u << lane) - 1))] = e;
+      }
+      n_active += __popc(busy);
+      before += __shfl_sync(kAllLanes, sum, 31);
+    }
+    if (lane == 0) {
+      lists.offsets[n_experts] = before;
+      lists.active[0] = n_active;
+    }
+  }
+  __syncthreads();
+  // Each token's experts in ascending order.
+  for (int t = threadIdx.x; t < n_tokens; t += 1024) {
+    for (int k = 0; k < top_k; ++k) {
+      const int e = experts[t * top_k + k];
+      int place = 0;
+      for (int j = 0; j < top_k; ++j) place += experts[t * top_k + j] < e ? 1 : 0;
+      lists.weights[t * top_k + place] = weights[t * top_k + k];
+    }
+  }
+  for (int e = warp; e < n_experts; e += 32) {
+    int at = offsets[e];
+    if (counts[e] == 0) continue;
+    for (int base = 0; base < n_pairs; base += 32) {
+      const int i = base + lane;
+      const bool mine = i < n_pairs && experts[i] == e;
+      const unsigned who = __ballot_sync(kAllLanes, mine);
+      if (mine) {
+        const int pair = at + __popc(who & ((1u << lane) - 1)), token = i / top_k;
+        int place = 0;
+        for (int j = 0; j < top_k; ++j) place += experts[token * top_k + j] < e ? 1 : 0;
+        lists.tokens[pair] = token;
+        lists.pair_of[token * top_k + place] = pair;
+      }
+      at += __popc(who);
+    }
+  }
+}
+
+__global__ void sum_kernel(float* x, const float* y, PairLists lists, int top_k, int n) {
+  pdl_trigger();
+  pdl_wait();
+  const int token = blockIdx.x;
+  for (int i = threadIdx.x; i < n; i += blockDim.x) {
+    float sum = x[static_cast<int64_t>(token) * n + i];
+    for (int k = 0; k < top_k; ++k) {
+      const int64_t pair = lists.pair_of[token * top_k + k];
+      sum = fmaf(y[pair * n + i], lists.weights[token * top_k + k], sum);
+    }
+    x[static_cast<int64_t>(token) * n + i] = sum;
+  }
+}
+
+}  // namespace
+
+void route_top_k(float* weights,
+                 int32_t* experts,
+                 const float* logits,
+                 int n_tokens,
+                 int n_experts,
+                 int top_k,
+                 bool renormalise,
+                 Stream stream) {
+  launch(route_kernel,
+         dim3(static_cast<unsigned>(n_tokens)),
+         32,
+         static_cast<size_t>(n_experts) * 4,
+         stream,
+         weights,
+         experts,
+         logits,
+         n_experts,
+         top_k,
+         renormalise);
+}
+
+void sort_pairs(const PairLists& lists,
+                const float* weights,
+                const int32_t* experts,
+                int n_tokens,
+                int n_experts,
+                int top_k,
+                Stream stream) {
+  launch(
+      sort_kernel, dim3(1), 1024, 0, stream, lists, weights, experts, n_tokens, n_experts, top_k);
+}
+
+void sum_experts(float* x,
+                 const float* y,
+                 const PairLists& lists,
+                 int n_tokens,
+                 int top_k,
+                 int n,
+                 Stream stream) {
+  launch(sum_kernel, dim3(static_cast<unsigned>(n_tokens)), 256, 0, stream, x, y, lists, top_k, n);
+}
+
+}  // namespace qwen3::cuda

@@ -1,0 +1,518 @@
+// Products with up to 64 rows of activations: the weights stream through once, and their bytes are what
+// counts. A block walks through items: some tiles of 16 outputs with all their segments, a warp for each
+// pair of tile and segment. Two more warps keep a ring of stages full, one with weights and one with rows: long
+// copies, since it is their number that costs. Weights do not depend on the kernel ahead, so the ring is
+// filled before the wait for it.
+//
+// Activations come through the ring too. Only a single row that is normed by the way each block holds whole,
+// having normed it itself: that costs less than a kernel before this one.
+#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/linear.cuh"
+
+namespace qwen3::cuda {
+namespace {
+
+constexpr int kMaxStages = 8;
+constexpr int kMaxHeld = 6144;  // columns of a held row
+
+// kRows rows, kWarps pairs of tile and segment at a time, kStepTiles column tiles in a stage.
+template <int kRowsOf, int kWarpsOf>
+struct Plan {
+  static constexpr int kRows = kRowsOf, kWarps = kWarpsOf;
+  static constexpr int kRowTiles = kRows / 8;
+  static constexpr int kStepTiles = kRows > 32 ? 8 : 16;
+  static constexpr int kWeightBytes = kStepTiles * kTileBytes;      // of a warp's stage
+  static constexpr int kBoxBytes = kRows * kStepTiles * kTile * 2;  // of a segment's
+  static constexpr int kThreads = 32 * (kWarps + 2);
+};
+
+template <typename P>
+struct Shared {
+  float4 partial[P::kWarps][P::kRowTiles][32];
+  uint64_t full[kMaxStages], empty[kMaxStages];
+  float sums[8];
+};
+
+struct Shape {
+  int n_stages, stage_bytes, tiles_of_block;
+  int rows_at;  // in a stage, behind the weights
+};
+
+// Tiles (of a pair: pairs of tiles) of all parts in one row, which blocks share out evenly.
+__device__ int tiles_of(const LinearPart& part) { return (part.n_out + kTile - 1) / kTile; }
+__device__ int count_tiles(const LinearArgs& args) {
+  int n = tiles_of(args.parts[0]);
+  if (args.epilogue != Epilogue::silu_mul) {
+    if (args.n_parts > 1) n += tiles_of(args.parts[1]);
+    if (args.n_parts > 2) n += tiles_of(args.parts[2]);
+  }
+  return n;
+}
+
+// What the warps of a block do at a time: some tiles of a part.
+struct Item {
+  int part, first_tile, n_tiles, n_segments;
+  int segment_tiles;  // column tiles
+};
+
+template <typename P>
+__device__ Item item_at(const LinearArgs& args, int tile, int end) {
+  Item item{};
+  const bool pair = args.epilogue == Epilogue::silu_mul;
+  int left = end - tile;
+  if (!pair) {
+    for (; item.part + 1 < args.n_parts && tile >= tiles_of(args.parts[item.part]); ++item.part) {
+      tile -= tiles_of(args.parts[item.part]);
+    }
+  }
+  left = min(left, tiles_of(args.parts[item.part]) - tile);
+  item.first_tile = tile;
+  item.n_segments = args.parts[item.part].n_segments;
+  item.n_tiles = min(left, P::kWarps / item.n_segments / (pair ? 2 : 1));
+  item.segment_tiles = args.n_in / kTile / item.n_segments;
+  return item;
+}
+
+// A piece of an item: a tile and a segment of it. Of a pair, gate and up are side by side.
+struct Place {
+  int part, tile, segment;
+  bool exists;
+};
+__device__ Place place_of(const LinearArgs& args, const Item& item, int piece) {
+  const int t = piece / item.n_segments;
+  const bool pair = args.epilogue == Epilogue::silu_mul;
+  const int part = pair ? t % 2 : item.part, tile = item.first_tile + (pair ? t / 2 : t);
+  return {part, tile, piece % item.n_segments, tile < item.first_tile + item.n_tiles};
+}
+
+// One of the two copying warps.
+template <typename P, bool kHeld>
+class Copier {
+ public:
+  __device__ Copier(const LinearArgs& args,
+                    const CUtensorMap& rows,
+                    const Shape& shape,
+                    uint8_t* ring,
+                    uint64_t* full,
+                    uint64_t* empty,
+                    int first_tile,
+                    int end)
+      : args_(args),
+        rows_(rows),
+        shape_(shape),
+        ring_(ring),
+        full_(full),
+        empty_(empty),
+        end_(end) {
+    at_.tile = first_tile;
+    enter();
+  }
+
+  __device__ void run_weights() {
+    for (; at_.tile < end_; advance()) {
+      wait();
+      copy_weights();
+    }
+  }
+  __device__ void run_rows() {
+    for (; at_.tile < end_; advance()) {
+      wait();
+      copy_rows();
+    }
+  }
+
+ private:
+  // A place in the block's stream of stages. What an item decides is found once for all its stages.
+  struct Cursor {
+    int tile = 0;                   // the first of the item
+    int left = 0;                   // column tiles of a segment
+    int stage = 0, turn = 0;        // how often the ring was full
+    int n_tiles = 0, n_copies = 0;  // of the item
+    bool copies = false;            // whether this lane has weights, from
+    const uint8_t* from = nullptr;
+    bool has_rows = false;  // or rows of a segment, from this piece of 64 columns
+    int piece = 0, n_segments = 1;
+  };
+
+  __device__ void wait() {
+    if (at_.turn > 0) barrier_wait(empty_ + at_.stage, static_cast<uint32_t>(at_.turn - 1) & 1);
+  }
+  __device__ void enter() {
+    Cursor& c = at_;
+    const Item item = item_at<P>(args_, c.tile, end_);
+    const int lane = threadIdx.x % 32;
+    const Place place = place_of(args_, item, lane < P::kWarps ? lane : 0);
+    c.left = item.segment_tiles;
+    c.n_tiles = item.n_tiles;
+    c.copies = lane < P::kWarps && place.exists;
+    c.n_copies = __popc(__ballot_sync(kAllLanes, c.copies));
+    c.from = static_cast<const uint8_t*>(args_.parts[place.part].weight) +
+             (static_cast<int64_t>(place.tile) * (args_.n_in / kTile) +
+              place.segment * item.segment_tiles) *
+                 kTileBytes;
+    c.n_segments = item.n_segments;
+    c.has_rows = !kHeld && lane < item.n_segments;
+    c.piece = lane * item.segment_tiles / 4;
+  }
+  __device__ void advance() {
+    Cursor& c = at_;
+    if (++c.stage == shape_.n_stages) {
+      c.stage = 0;
+      ++c.turn;
+    }
+    c.left -= P::kStepTiles;
+    c.from += P::kWeightBytes;
+    c.piece += P::kStepTiles / 4;
+    if (c.left > 0) return;
+    c.tile += c.n_tiles;
+    if (c.tile < end_) enter();
+  }
+  __device__ void copy_weights() {
+    const Cursor& c = at_;
+    const int n = min(P::kStepTiles, c.left);
+    if (threadIdx.x % 32 == 0) {
+      expect_bytes(full_ + c.stage,
+                   static_cast<uint32_t>(c.n_copies * n * kTileBytes +
+                                         (kHeld ? 0 : c.n_segments * P::kBoxBytes)));
+    }
+    __syncwarp();
+    if (c.copies) {
+      bulk_copy_once(ring_ + c.stage * shape_.stage_bytes + threadIdx.x % 32 * P::kWeightBytes,
+                     c.from,
+                     static_cast<uint32_t>(n) * kTileBytes,
+                     full_ + c.stage);
+    }
+  }
+  __device__ void copy_rows() {
+    const Cursor& c = at_;
+    if (!c.has_rows) return;
+    box_copy(
+        ring_ + c.stage * shape_.stage_bytes + shape_.rows_at + threadIdx.x % 32 * P::kBoxBytes,
+        rows_,
+        0,
+        c.piece,
+        full_ + c.stage);
+  }
+
+  const LinearArgs& args_;
+  const CUtensorMap& rows_;
+  const Shape& shape_;
+  uint8_t* const ring_;
+  uint64_t* const full_;
+  uint64_t* const empty_;
+  const int end_;
+  Cursor at_;
+};
+
+// What a warp multiplies at a time: two column tiles of weights, and its rows.
+template <typename P>
+struct Operands {
+  uint4 a[2];
+  uint32_t b[P::kRowTiles][4];
+
+  // Pieces of 64 columns, in each the rows, in each 8 parts of 16 bytes that are exchanged. A held row stands for
+  // all eight: nobody takes what the others come to.
+  template <bool kHeld>
+  __device__ void load(const uint4* weights, const uint8_t* rows, int k, int n_j) {
+    const int lane = threadIdx.x % 32;
+    a[0] = weights[k * 32];
+    a[1] = weights[k * 32 + 32];
+#pragma unroll
+    for (int j = 0; j < P::kRowTiles; ++j) {
+      if (j >= n_j) break;
+      load_matrices(b[j],
+                    kHeld ? rows + k * kTile * 2 + lane / 8 * 16
+                          : rows + k / 4 * (P::kRows * 128) + j * 1024 +
+                                ((2 * (k % 4) + lane / 8) ^ lane % 8) * 16);
+    }
+  }
+  __device__ void multiply(float (&sum)[P::kRowTiles][4], bool both, int n_j) const {
+#pragma unroll
+    for (int j = 0; j < P::kRowTiles; ++j) {
+      if (j < n_j) mma(sum[j], a[0], b[j][0], b[j][1]);
+    }
+    if (!both) return;
+#pragma unroll
+    for (int j = 0; j < P::kRowTiles; ++j) {
+      if (j < n_j) mma(sum[j], a[1], b[j][2], b[j][3]);
+    }
+  }
+};
+
+template <typename P, bool kHeld>
+__global__ void __launch_bounds__(P::kThreads, 1)
+    few_rows_kernel(const __grid_constant__ LinearArgs args,
+                    const __grid_constant__ CUtensorMap rows,
+                    const __grid_constant__ Shape shape) {
+  extern __shared__ __align__(1024) uint8_t ring[];
+  __shared__ Shared<P> shared;
+  constexpr int kWorkers = 32 * P::kWarps;
+  pdl_trigger();
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  if (static_cast<int>(threadIdx.x) < shape.n_stages) {
+    barrier_init(shared.full + threadIdx.x);
+    barrier_init(shared.empty + threadIdx.x, P::kWarps);
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  }
+  __syncthreads();
+  if (warp >= P::kWarps) {
+    const int first = static_cast<int>(blockIdx.x) * shape.tiles_of_block;
+    Copier<P, kHeld> copier(args,
+                            rows,
+                            shape,
+                            ring,
+                            shared.full,
+                            shared.empty,
+                            first,
+                            min(count_tiles(args), first + shape.tiles_of_block));
+    if (warp == P::kWarps) {
+      copier.run_weights();
+    } else if (!kHeld) {
+      pdl_wait();
+      copier.run_rows();
+    }
+    return;
+  }
+  // The norm's weight, meanwhile.
+  float4 norm_weight[kHeld ? 256 / kWorkers : 1][kMaxHeld / 1024];
+  if constexpr (kHeld) {
+#pragma unroll
+    for (int i = 0; i < 256 / kWorkers; ++i) {
+#pragma unroll
+      for (int j = 0; j < kMaxHeld / 1024; ++j) {
+        const int at = 4 * (threadIdx.x + i * kWorkers) + 1024 * j;
+        norm_weight[i][j] =
+            at < args.n_in ? *reinterpret_cast<const float4*>(args.norm_weight + at) : float4{};
+      }
+    }
+  }
+  pdl_wait();
+
+  uint8_t* const held = ring + shape.n_stages * shape.stage_bytes;
+  if constexpr (kHeld) {
+    // As block_sum_of_squares() and rms_norm have it; the row stays in registers meanwhile.
+    constexpr int kVirtual = 256 / kWorkers;
+    const auto* const x = static_cast<const float*>(args.x.data);
+    float4 v[kVirtual][kMaxHeld / 1024];
+#pragma unroll
+    for (int i = 0; i < kVirtual; ++i) {
+#pragma unroll
+      for (int j = 0; j < kMaxHeld / 1024; ++j) {
+        const int at = 4 * (threadIdx.x + i * kWorkers) + 1024 * j;
+        v[i][j] = at < args.n_in ? *reinterpret_cast<const float4*>(x + at) : float4{};
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kVirtual; ++i) {
+      float sum = 0;
+#pragma unroll
+      for (int j = 0; j < kMaxHeld / 1024; ++j) sum = sum_of_squares(v[i][j], sum);
+      sum = warp_sum(sum);
+      if (lane == 0) shared.sums[warp + i * P::kWarps] = sum;
+    }
+    sync_some(1, kWorkers);
+    const float scale = rms_scale(sum_of_warps(shared.sums), args.n_in, args.norm_eps);
+#pragma unroll
+    for (int i = 0; i < kVirtual; ++i) {
+#pragma unroll
+      for (int j = 0; j < kMaxHeld / 1024; ++j) {
+        const int at = 4 * (threadIdx.x + i * kWorkers) + 1024 * j;
+        if (at >= args.n_in) continue;
+        const float4& w = norm_weight[i][j];
+        const uint2 four{pack_bf16(w.x * (v[i][j].x * scale), w.y * (v[i][j].y * scale)),
+                         pack_bf16(w.z * (v[i][j].z * scale), w.w * (v[i][j].w * scale))};
+        *reinterpret_cast<uint2*>(held + 2 * at) = four;
+        if (args.h.data != nullptr && blockIdx.x == 0) {
+          *reinterpret_cast<uint2*>(static_cast<bf16*>(args.h.data) + at) = four;
+        }
+      }
+    }
+    sync_some(1, kWorkers);
+  }
+
+  const int end = min(count_tiles(args), static_cast<int>(blockIdx.x + 1) * shape.tiles_of_block);
+  const bool pair = args.epilogue == Epilogue::silu_mul;
+  int stage = 0;
+  uint32_t phase = 0;
+  Item item{};
+  for (int tile = blockIdx.x * shape.tiles_of_block; tile < end; tile += item.n_tiles) {
+    item = item_at<P>(args, tile, end);
+    // Warps that have no piece of their own share the rows of another's.
+    const int n_pieces = item.n_tiles * item.n_segments * (pair ? 2 : 1);
+    const int n_shares = P::kRowTiles >= 4 && 4 * n_pieces <= P::kWarps   ? 4
+                         : P::kRowTiles >= 2 && 2 * n_pieces <= P::kWarps ? 2
+                                                                          : 1;
+    const int piece = warp / n_shares, first_j = warp % n_shares * (P::kRowTiles / n_shares);
+    const int n_j = P::kRowTiles / n_shares;
+    const Place place = place_of(args, item, piece);
+    float sum[P::kRowTiles][4] = {};
+    const int weights_at = piece * P::kWeightBytes + lane * 16;
+    const int rows_at =
+        shape.rows_at + place.segment * P::kBoxBytes + first_j * 1024 + lane % 8 * 128;
+    for (int first = 0; first < item.segment_tiles; first += P::kStepTiles) {
+      barrier_wait(shared.full + stage, phase);
+      const uint8_t* const from = ring + stage * shape.stage_bytes;
+      const auto* const weights = reinterpret_cast<const uint4*>(from + weights_at);
+      const uint8_t* const x =
+          kHeld ? held + (place.segment * item.segment_tiles + first) * kTile * 2 : from + rows_at;
+      const int n = min(P::kStepTiles, item.segment_tiles - first);
+      Operands<P> operands[2];
+      if (piece >= n_pieces) {
+        // Nothing to do but to keep in step.
+      } else if (n == P::kStepTiles) {
+        // The next ones are on their way while these are multiplied.
+        operands[0].template load<kHeld>(weights, x, 0, n_j);
+#pragma unroll
+        for (int k = 0; k < P::kStepTiles; k += 2) {
+          if (k + 2 < P::kStepTiles)
+            operands[(k / 2 + 1) % 2].template load<kHeld>(weights, x, k + 2, n_j);
+          operands[k / 2 % 2].multiply(sum, true, n_j);
+        }
+      } else {
+        // What lies behind the last tile is loaded too, and not multiplied.
+        for (int k = 0; k < n; k += 2) {
+          operands[0].template load<kHeld>(weights, x, k, n_j);
+          operands[0].multiply(sum, k + 1 < n, n_j);
+        }
+      }
+      __syncwarp();
+      if (lane == 0) barrier_arrive(shared.empty + stage);
+      if (++stage == shape.n_stages) {
+        stage = 0;
+        phase ^= 1;
+      }
+    }
+
+    // Rows are shared out among the warps of a tile.
+    const int sharers = item.n_segments * (pair ? 2 : 1);
+    if (sharers == 1) {
+#pragma unroll
+      for (int j = 0; j < P::kRowTiles; ++j) {
+        if (piece < n_pieces && j < n_j) {
+          finish_tile(args,
+                      place.part,
+                      place.tile,
+                      {sum[j][0], sum[j][1], sum[j][2], sum[j][3]},
+                      {},
+                      8 * (first_j + j),
+                      args.n_rows - 8 * (first_j + j));
+        }
+      }
+      continue;
+    }
+#pragma unroll
+    for (int j = 0; j < P::kRowTiles; ++j) {
+      if (piece < n_pieces && j < n_j) {
+        shared.partial[piece][first_j + j][lane] = {sum[j][0], sum[j][1], sum[j][2], sum[j][3]};
+      }
+    }
+    sync_some(1, kWorkers);
+    const int first = piece / sharers * sharers;  // piece of the tile
+    const auto total = [&](int from, int j) {
+      const auto add = [](const float4& a, const float4& b) {
+        return float4{a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
+      };
+      float4 y = shared.partial[from][j][lane];
+      if (item.n_segments > 1) y = add(y, shared.partial[from + 1][j][lane]);
+      if (item.n_segments > 2) {
+        y = add(y, add(shared.partial[from + 2][j][lane], shared.partial[from + 3][j][lane]));
+      }
+      return y;
+    };
+    for (int j = piece - first + warp % n_shares * sharers; j < P::kRowTiles;
+         j += sharers * n_shares) {
+      if (8 * j >= args.n_rows || piece >= n_pieces) break;
+      finish_tile(args,
+                  pair ? 0 : place.part,
+                  place.tile,
+                  total(first, j),
+                  pair ? total(first + item.n_segments, j) : float4{},
+                  8 * j,
+                  args.n_rows - 8 * j);
+    }
+    sync_some(1, kWorkers);
+  }
+}
+
+template <typename P>
+constexpr int kFixedBytes = (static_cast<int>(sizeof(Shared<P>)) + 1023) / 1024 * 1024 + 1024;
+constexpr int kAllBytes = 228 * 1024;
+// Left to attention, which can then begin, or end, beside any of these.
+constexpr int kSparedBytes = 48 * 1024;
+
+// Weights that a multiprocessor streams, from which on it pays to have most of its memory, though the next
+// product's ring cannot begin beside this one then.
+constexpr int64_t kDeepBytes = 128 * 1024;
+
+template <typename P, bool kHeld>
+void launch_plan(const LinearArgs& args, Stream stream) {
+  static const bool once = [] {
+    allow_shared(few_rows_kernel<P, kHeld>, kAllBytes - kFixedBytes<P>);
+    return true;
+  }();
+  static_cast<void>(once);
+  const bool pair = args.epilogue == Epilogue::silu_mul;
+  int n_tiles = 0, most_segments = 1;
+  for (int p = 0; p < args.n_parts; ++p) {
+    if (!pair || p == 0) n_tiles += (args.parts[p].n_out + kTile - 1) / kTile;
+    most_segments = max(most_segments, args.parts[p].n_segments);
+  }
+  const int64_t bytes = int64_t{n_tiles} * (pair ? 2 : 1) * (args.n_in / kTile) * kTileBytes;
+  const int tiles_of_block = (n_tiles + multiprocessors() - 1) / multiprocessors();
+  const int rows_at =
+      min(P::kWarps, tiles_of_block * most_segments * (pair ? 2 : 1)) * P::kWeightBytes;
+  Shape shape{.n_stages = 0,
+              .stage_bytes = rows_at + (kHeld ? 0 : most_segments * P::kBoxBytes),
+              .tiles_of_block = tiles_of_block,
+              .rows_at = rows_at};
+  const int held_bytes = kHeld ? 2 * args.n_in + 64 : 0;  // the last pair of tiles may be half
+  const auto fit = [&](int budget) {
+    return min((budget - kFixedBytes<P> - held_bytes) / shape.stage_bytes, kMaxStages);
+  };
+  const bool deep = bytes / multiprocessors() > kDeepBytes;
+  shape.n_stages =
+      deep || fit(kAllBytes / 2) < 2 ? fit(kAllBytes - kSparedBytes) : fit(kAllBytes / 2);
+  const CUtensorMap map =
+      kHeld ? CUtensorMap{} : row_map(args.x, args.n_rows, args.n_in, P::kRows, P::kStepTiles / 4);
+  launch(few_rows_kernel<P, kHeld>,
+         dim3(static_cast<unsigned>((n_tiles + shape.tiles_of_block - 1) / shape.tiles_of_block)),
+         P::kThreads,
+         static_cast<size_t>(shape.n_stages * shape.stage_bytes + held_bytes),
+         stream,
+         args,
+         map,
+         shape);
+}
+
+template <int kRows, bool kHeld>
+void launch_rows(const LinearArgs& args, Stream stream) {
+  int most = 1;
+  for (int p = 0; p < args.n_parts; ++p) most = max(most, args.parts[p].n_segments);
+  if (most == 4 && args.epilogue == Epilogue::silu_mul)
+    return launch_plan<Plan<kRows, 8>, kHeld>(args, stream);
+  launch_plan<Plan<kRows, 4>, kHeld>(args, stream);
+}
+
+}  // namespace
+
+bool norms_by_the_way(int n_rows, int n_in) {
+  return n_rows == 1 && n_in <= kMaxHeld && n_in % 4 == 0;
+}
+
+void few_rows(const LinearArgs& args, Stream stream) {
+  if (args.norm_weight != nullptr) return launch_rows<8, true>(args, stream);
+  if (args.n_rows <= 8) return launch_rows<8, false>(args, stream);
+  // A stage has room for the rows of as many segments as any part has: too much of it for unlike parts.
+  each_group(args, [&](const LinearArgs& some) {
+    if (some.n_rows <= 16) {
+      launch_rows<16, false>(some, stream);
+    } else if (some.n_rows <= 32) {
+      launch_rows<32, false>(some, stream);
+    } else {
+      launch_rows<64, false>(some, stream);
+    }
+  });
+}
+
+}  // namespace qwen3::cuda

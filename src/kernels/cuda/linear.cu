@@ -1,0 +1,67 @@
+// Which kernel computes a product: decided by the number of rows alone.
+#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/linear.cuh"
+
+namespace qwen3::cuda {
+
+namespace {
+
+using Encode = decltype(&cuTensorMapEncodeTiled);
+
+// Of the driver, which is not linked.
+Encode encode() {
+  static const Encode function = [] {
+    void* found = nullptr;
+    cudaDriverEntryPointQueryResult result{};
+    check(cudaGetDriverEntryPointByVersion(
+              "cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &result),
+          "looking for the copy engine's driver call");
+    return reinterpret_cast<Encode>(found);
+  }();
+  return function;
+}
+
+}  // namespace
+
+CUtensorMap row_map(const Rows& x, int n_rows, int n_in, int box_rows, int n_pieces) {
+  CUtensorMap map{};
+  const cuuint64_t sizes[3] = {
+      64, static_cast<cuuint64_t>(n_rows), static_cast<cuuint64_t>(ceil_div_of(n_in, 64))};
+  const cuuint64_t strides[2] = {static_cast<cuuint64_t>(x.stride) * 2, 128};
+  const cuuint32_t box[3] = {
+      64, static_cast<cuuint32_t>(box_rows), static_cast<cuuint32_t>(n_pieces)};
+  const cuuint32_t steps[3] = {1, 1, 1};
+  const CUresult result = encode()(&map,
+                                   CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
+                                   3,
+                                   x.data,
+                                   sizes,
+                                   strides,
+                                   box,
+                                   steps,
+                                   CU_TENSOR_MAP_INTERLEAVE_NONE,
+                                   CU_TENSOR_MAP_SWIZZLE_128B,
+                                   CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                                   CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  check(result == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue,
+        "describing rows to the copy engine");
+  return map;
+}
+
+void linear(const LinearArgs& args, Stream stream) {
+  if (args.experts.offsets != nullptr) {
+    // As long as experts have few rows each.
+    if (args.n_rows <= kMaxPairedExpertRows) {
+      expert_rows(args, stream);
+    } else {
+      expert_many_rows(args, stream);
+    }
+  } else if (args.n_rows <= kMaxFewRows) {
+    few_rows(args, stream);
+  } else {
+    many_rows(args, stream);
+  }
+}
+
+}  // namespace qwen3::cuda

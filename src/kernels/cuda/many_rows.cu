@@ -1,0 +1,239 @@
+// Products with many rows of activations, which arithmetic limits: tiles of 128 outputs by up to 256 rows. A
+// warpgroup copies, two multiply, 64 outputs each; of a pair, one has gate and the other up. The sums are
+// those of few_rows.cu: a warpgroup's instruction adds 16 columns to a sum as a warp's does.
+#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/linear.cuh"
+#include "kernels/cuda/wgmma.cuh"
+
+namespace qwen3::cuda {
+namespace {
+
+constexpr int kRowTiles = 8;                          // of 16 outputs, in a block
+constexpr int kStepTiles = 4;                         // column tiles of a stage
+constexpr int kTileStage = kStepTiles * kTileBytes;   // 2 KiB of each
+constexpr int kWeightBytes = kRowTiles * kTileStage;  // 16 KiB
+constexpr int kThreads = 384;
+constexpr int kStride = 64 + 4;  // floats between rows of results on their way out
+
+QWEN3_HD constexpr int stage_bytes(int rows) { return kWeightBytes + rows * 128; }
+constexpr int kStagesFor(int rows) { return rows == 256 ? 4 : 6; }
+
+// A stage of n column tiles.
+template <int kTiles, int kSums>
+__device__ void multiply(float (&sum)[kSums], const uint4* weights, uint64_t rows) {
+  uint4 a[kTiles];
+#pragma unroll
+  for (int k = 0; k < kTiles; ++k) a[k] = weights[k * 32];
+  wgmma_fence();
+#pragma unroll
+  for (int k = 0; k < kTiles; ++k)
+    wgmma(sum, a[k], rows + static_cast<uint64_t>(k * (kTile * 2 >> 4)));
+  wgmma_commit();
+  wgmma_wait<0>();
+}
+
+template <int kRows, int kSegments, bool kPair>
+__global__ void __launch_bounds__(kThreads, 1)
+    many_rows_kernel(const __grid_constant__ LinearArgs args,
+                     const __grid_constant__ CUtensorMap rows) {
+  constexpr int kStages = kRows == 256 ? 4 : 6;
+  constexpr int kLevels = kSegments / 2;
+  extern __shared__ __align__(1024) uint8_t ring[];
+  __shared__ uint64_t full[kStages], empty[kStages];
+  pdl_trigger();
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < kStages; ++i) {
+      barrier_init(full + i);
+      barrier_init(empty + i, 8);
+    }
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  }
+  __syncthreads();
+
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const auto part_of = [&](int t) { return kPair ? t / 4 : static_cast<int>(blockIdx.z); };
+  const auto tile_of = [&](int t) {
+    return static_cast<int>(blockIdx.y) * (kPair ? kRowTiles / 2 : kRowTiles) + (kPair ? t % 4 : t);
+  };
+  const auto exists = [&](int t) { return tile_of(t) * kTile < args.parts[part_of(t)].n_out; };
+  const int first_row = blockIdx.x * kRows;
+  const int n_tiles = args.n_in / kTile, segment_tiles = n_tiles / kSegments;
+  const int segment_steps = (segment_tiles + kStepTiles - 1) / kStepTiles,
+            n_steps = segment_steps * kSegments;
+  const auto tile_at = [&](int step) {
+    return step / segment_steps * segment_tiles + step % segment_steps * kStepTiles;
+  };
+  const auto valid_tiles = [&](int step) {
+    return min(kStepTiles, segment_tiles - step % segment_steps * kStepTiles);
+  };
+
+  if (warp < 4) {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
+    pdl_wait();
+    if (!exists(0)) return;
+    int n_here = 0;
+    while (n_here < kRowTiles && exists(n_here)) ++n_here;
+    if (kPair) {
+      n_here = 0;
+      for (int t = 0; t < kRowTiles; ++t) n_here += exists(t) ? 1 : 0;
+    }
+    // Two tiles each.
+    const int t = 2 * warp + lane;
+    const bool mine = lane < 2 && exists(t);
+    const auto* const from =
+        static_cast<const uint8_t*>(args.parts[part_of(t % kRowTiles)].weight) +
+        static_cast<int64_t>(tile_of(t % kRowTiles)) * n_tiles * kTileBytes;
+    for (int step = 0; step < n_steps; ++step) {
+      const int stage = step % kStages;
+      uint8_t* const to = ring + stage * stage_bytes(kRows);
+      if (step >= kStages)
+        barrier_wait(empty + stage, static_cast<uint32_t>(step / kStages - 1) & 1);
+      const int n = valid_tiles(step), tile = tile_at(step);
+      if (warp == 0 && lane == 0) {
+        expect_bytes(full + stage, static_cast<uint32_t>(n_here * n * kTileBytes + kRows * 128));
+        box_copy(to + kWeightBytes, rows, first_row, tile / 4, full + stage);
+      }
+      if (mine) {
+        bulk_copy(to + t * kTileStage,
+                  from + static_cast<int64_t>(tile) * kTileBytes,
+                  static_cast<uint32_t>(n) * kTileBytes,
+                  full + stage);
+      }
+    }
+    return;
+  }
+
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
+  pdl_wait();
+  if (!exists(0)) return;
+  const int group = warp / 4 - 1, t = group * 4 + warp % 4;
+  float sum[kRows / 2];
+  float kept[kLevels > 0 ? kLevels : 1][kRows / 2];
+  int step = 0;
+#pragma unroll 1
+  for (int segment = 0; segment < kSegments; ++segment) {
+#pragma unroll
+    for (float& v : sum) v = 0;
+#pragma unroll 1
+    for (int in_segment = 0; in_segment < segment_steps; ++in_segment, ++step) {
+      const int stage = step % kStages;
+      barrier_wait(full + stage, static_cast<uint32_t>(step / kStages) & 1);
+      const uint8_t* const from = ring + stage * stage_bytes(kRows);
+      const auto* const weights = reinterpret_cast<const uint4*>(from + t * kTileStage) + lane;
+      const uint64_t b = describe_rows(from + kWeightBytes);
+      const int n = valid_tiles(step);
+      if (n == 4) {
+        multiply<4>(sum, weights, b);
+      } else if (n == 3) {
+        multiply<3>(sum, weights, b);
+      } else if (n == 2) {
+        multiply<2>(sum, weights, b);
+      } else {
+        multiply<1>(sum, weights, b);
+      }
+      // Each warp for itself: it is done with what it read, the others may not be.
+      __syncwarp();
+      if (lane == 0) barrier_arrive(empty + stage);
+    }
+    if constexpr (kSegments > 1) {
+      // The tree as a counter in binary: a full pair goes up a level.
+      bool carry = true;
+#pragma unroll
+      for (int level = 0; level < kLevels; ++level) {
+        if (carry && (segment >> level & 1) != 0) {
+#pragma unroll
+          for (int i = 0; i < kRows / 2; ++i) sum[i] = kept[level][i] + sum[i];
+        } else if (carry) {
+#pragma unroll
+          for (int i = 0; i < kRows / 2; ++i) kept[level][i] = sum[i];
+          carry = false;
+        }
+      }
+    }
+  }
+
+  // Out through shared memory, so that rows are written side by side; both groups are done with the ring.
+  sync_some(1, 256);
+  auto* const staged = reinterpret_cast<float*>(ring) + group * kRows * kStride;
+#pragma unroll
+  for (int i = 0; i < kRows / 2; ++i) {
+    const int o = warp % 4 * kTile + lane / 4 + i % 4 / 2 * 8,
+              row = i / 4 * 8 + lane % 4 * 2 + i % 2;
+    staged[row * kStride + o] = sum[i];
+  }
+  const int n_rows = min(kRows, args.n_rows - first_row);
+  if constexpr (kPair) {
+    sync_some(1, 256);
+    const auto* const gate = reinterpret_cast<const float*>(ring);
+    const float* const up = gate + kRows * kStride;
+    for (int at = threadIdx.x - 128; at < n_rows * 64; at += 256) {
+      const int row = at / 64, o = at % 64, out = blockIdx.y * 64 + o;
+      if (out < args.parts[0].n_out) {
+        finish(args, 0, first_row + row, out, gate[row * kStride + o], up[row * kStride + o]);
+      }
+    }
+  } else {
+    sync_some(2 + group, 128);
+    for (int at = threadIdx.x % 128; at < n_rows * 64; at += 128) {
+      const int row = at / 64, o = at % 64, out = blockIdx.y * 128 + group * 64 + o;
+      if (out < args.parts[blockIdx.z].n_out) {
+        finish(args, blockIdx.z, first_row + row, out, staged[row * kStride + o], 0);
+      }
+    }
+  }
+}
+
+template <int kRows, int kSegments, bool kPair>
+void launch_tiles(const LinearArgs& args, Stream stream) {
+  constexpr int kRing = kStagesFor(kRows) * stage_bytes(kRows), kOut = 2 * kRows * kStride * 4;
+  constexpr int kBytes = kRing > kOut ? kRing : kOut;
+  static const bool once = [] {
+    allow_shared(many_rows_kernel<kRows, kSegments, kPair>, kBytes);
+    return true;
+  }();
+  static_cast<void>(once);
+  int most = 0;
+  for (int p = 0; p < args.n_parts; ++p) most = max(most, args.parts[p].n_out);
+  const int outs = kPair ? 64 : 128;
+  const dim3 grid(static_cast<unsigned>((args.n_rows + kRows - 1) / kRows),
+                  static_cast<unsigned>((most + outs - 1) / outs),
+                  kPair ? 1u : static_cast<unsigned>(args.n_parts));
+  launch(many_rows_kernel<kRows, kSegments, kPair>,
+         grid,
+         kThreads,
+         kBytes,
+         stream,
+         args,
+         row_map(args.x, args.n_rows, args.n_in, kRows, 1));
+}
+
+// Tiles of 256 rows move half the bytes; but all multiprocessors should have one.
+template <bool kPair>
+bool wide(const LinearArgs& args) {
+  int n_outs = 0;
+  for (int p = 0; p < args.n_parts; ++p) n_outs += (args.parts[p].n_out + 127) / 128;
+  return args.n_rows > 128 && (args.n_rows + 255) / 256 * n_outs >= multiprocessors();
+}
+
+template <bool kPair>
+void launch_many(const LinearArgs& args, Stream stream) {
+  switch (args.parts[0].n_segments) {
+    case 1:
+      return wide<kPair>(args) ? launch_tiles<256, 1, kPair>(args, stream)
+                               : launch_tiles<128, 1, kPair>(args, stream);
+    case 2:
+      return launch_tiles<128, 2, kPair>(args, stream);
+    default:
+      return launch_tiles<64, 4, kPair>(args, stream);
+  }
+}
+
+}  // namespace
+
+void many_rows(const LinearArgs& args, Stream stream) {
+  if (args.epilogue == Epilogue::silu_mul) return launch_many<true>(args, stream);
+  each_group(args, [&](const LinearArgs& some) { launch_many<false>(some, stream); });
+}
+
+}  // namespace qwen3::cuda

@@ -1,0 +1,343 @@
+// The cuda backend on a card: against the reference, and bit for bit against itself in other batches.
+// Skipped where there is none.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+
+#include "kernels/cuda/cuda_backend.h"
+#include "kernels/reference/reference_backend.h"
+#include "model/test_model.h"
+
+namespace qwen3::test {
+namespace {
+
+#define SKIP_WITHOUT_CARD() \
+  if (!has_cuda_device()) GTEST_SKIP() << "no card for the cuda backend"
+
+std::vector<float> random_floats(int64_t n, uint32_t seed, float scale = 1) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, scale);
+  std::vector<float> values(static_cast<size_t>(n));
+  for (float& v : values) v = bf16_to_f32(f32_to_bf16(normal(random)));
+  return values;
+}
+
+// A tensor on the card, of float32 or rounded to bfloat16.
+struct OnCard {
+  Storage storage;
+  Tensor tensor;
+
+  OnCard(Backend& backend, std::span<const float> values, Shape shape, DType type = DType::f32)
+      : storage(backend.allocate(std::max<int64_t>(shape.numel(), 1) * 4)),
+        tensor(storage.data(), type, shape, Place::device) {
+    if (shape.numel() == 0) return;
+    if (type == DType::f32) {
+      backend.upload(tensor, values.data());
+      return;
+    }
+    std::vector<uint16_t> bits(values.size());
+    std::transform(values.begin(), values.end(), bits.begin(), f32_to_bf16);
+    backend.upload(tensor, bits.data());
+  }
+};
+
+std::vector<float> host(const Backend& backend, const Tensor& t) {
+  HostBuffer buffer;
+  const Tensor copy = backend.to_host(t, buffer);
+  const auto* from = static_cast<const float*>(copy.data());
+  return {from, from + t.numel()};
+}
+
+struct CardWeight {
+  Storage storage;
+  Weight weight;
+
+  CardWeight(Backend& backend, std::span<const float> values, int64_t n_out, int64_t n_in) {
+    const WeightFormat format = backend.weight_format(WeightType::bf16, n_out, n_in);
+    storage = backend.allocate(format.bytes);
+    weight = Weight(storage.data(), WeightType::bf16, {n_out, n_in}, format);
+    std::vector<uint16_t> bits(values.size());
+    std::transform(values.begin(), values.end(), bits.begin(), f32_to_bf16);
+    // In two calls, as threads of the loader make them.
+    const int64_t first = n_out / 2 / format.row_step * format.row_step;
+    const auto* data = reinterpret_cast<const std::byte*>(bits.data());
+    if (first > 0) backend.pack_weight(weight, 0, {WeightType::bf16, data, first, n_in}, 0);
+    backend.pack_weight(
+        weight, 0, {WeightType::bf16, data + first * n_in * 2, n_out - first, n_in}, first);
+  }
+};
+
+// |error| of a chain of matrix steps: each rounds to 2^-23 of the running sum, and cuts what it adds at
+// 2^-24 of the largest of its numbers (a Hopper's 25 bits).
+double chain_bound(double sum_of_magnitudes, int64_t n_in) {
+  return sum_of_magnitudes * (static_cast<double>(n_in) / 16 + 4) * 0x1p-23 + 1e-30;
+}
+
+TEST(Cuda, ProductsOfAnySizeAreWithinTheirBoundAndRowsDoNotDependOnTheBatch) {
+  SKIP_WITHOUT_CARD();
+  const auto backend = make_cuda_backend();
+  backend->reserve({.n_tokens = 1024, .n_logit_rows = 1024, .n_features = 4096, .kv_len = 64});
+  for (const auto& [n_out, n_in] : std::vector<std::pair<int64_t, int64_t>>{{16, 16},
+                                                                            {17, 1008},
+                                                                            {96, 256},
+                                                                            {256, 96},
+                                                                            {1024, 1024},
+                                                                            {4096, 2048},
+                                                                            {9000, 512},
+                                                                            {40, 30}}) {
+    SCOPED_TRACE(testing::Message() << n_out << " x " << n_in);
+    const std::vector<float> w = random_floats(n_out * n_in, 1, 0.05f);
+    const CardWeight weight(*backend, w, n_out, n_in);
+    {
+      std::vector<float> back(static_cast<size_t>(n_out * n_in));
+      backend->unpack_rows(Tensor::view(back, {n_out, n_in}), weight.weight, 0, 0);
+      ASSERT_EQ(back, w);
+    }
+    constexpr int64_t kRows = 300;
+    const std::vector<float> x = random_floats(kRows * n_in, 2);
+    std::vector<std::vector<float>> results;
+    for (const int64_t n : {1, 2, 7, 8, 9, 31, 33, 64, 65, 127, 129, 300}) {
+      const OnCard input(
+          *backend, std::span(x).first(static_cast<size_t>(n * n_in)), {n, n_in}, DType::bf16);
+      const OnCard output(
+          *backend, std::vector<float>(static_cast<size_t>(n * n_out), NAN), {n, n_out});
+      backend->linear(output.tensor, input.tensor, {weight.weight, {}});
+      results.push_back(host(*backend, output.tensor));
+    }
+    const std::vector<float>& all = results.back();
+    for (const std::vector<float>& some : results) {
+      ASSERT_EQ(std::memcmp(some.data(), all.data(), some.size() * 4), 0)
+          << some.size() / static_cast<size_t>(n_out);
+    }
+    for (int64_t r = 0; r < kRows; r += 37) {
+      for (int64_t o = 0; o < n_out; o += 1 + n_out / 50) {
+        double sum = 0, magnitudes = 0;
+        for (int64_t k = 0; k < n_in; ++k) {
+          const double term = static_cast<double>(w[static_cast<size_t>(o * n_in + k)]) *
+                              x[static_cast<size_t>(r * n_in + k)];
+          sum += term;
+          magnitudes += std::abs(term);
+        }
+        ASSERT_NEAR(all[static_cast<size_t>(r * n_out + o)], sum, chain_bound(magnitudes, n_in));
+      }
+    }
+  }
+}
+
+TEST(Cuda, AScanListsTheLargestLogits) {
+  SKIP_WITHOUT_CARD();
+  const auto backend = make_cuda_backend();
+  for (const int64_t vocab : {50, 2560, 151936}) {
+    constexpr int64_t kRows = 5;
+    const int64_t n_real = vocab - 17;
+    std::vector<float> logits = random_floats(kRows * vocab, 7, 3);  // many equals
+    logits[static_cast<size_t>(2 * vocab + vocab / 2)] = NAN;
+    logits[static_cast<size_t>(3 * vocab + vocab - 1)] = INFINITY;  // beyond the real ones
+    std::fill_n(logits.begin() + 4 * vocab, vocab, 1.0f);
+    const OnCard input(*backend, logits, {kRows, vocab});
+    HostBuffer buffer;
+    std::vector<RowScan> scans;
+    ASSERT_TRUE(backend->scan(input.tensor, n_real, buffer, scans));
+    ASSERT_EQ(scans.size(), static_cast<size_t>(kRows));
+    EXPECT_FALSE(scans[2].finite);
+    EXPECT_FALSE(scans[3].finite);
+    EXPECT_TRUE(scans[4].finite);
+    EXPECT_EQ(scans[4].listed, vocab < 512);
+    for (const size_t r : {0u, 1u}) {
+      EXPECT_TRUE(scans[r].finite);
+      // With fewer columns than are to be listed, everything is, if it is little enough.
+      ASSERT_EQ(scans[r].listed, vocab != 2560);
+      if (!scans[r].listed) continue;
+      const float* row = logits.data() + static_cast<int64_t>(r) * vocab;
+      std::vector<int32_t> ids;
+      for (int32_t i = 0; i < n_real; ++i) {
+        if (row[i] >= scans[r].threshold) ids.push_back(i);
+      }
+      ASSERT_EQ(std::vector<int32_t>(scans[r].ids.begin(), scans[r].ids.end()), ids);
+      ASSERT_GE(static_cast<int64_t>(ids.size()), std::min<int64_t>(Backend::kListed, n_real));
+      for (size_t i = 0; i < ids.size(); ++i) ASSERT_EQ(scans[r].values[i], row[ids[i]]);
+    }
+  }
+}
+
+const std::vector<std::string> kModels = {"nano", "nano-moe"};
+std::filesystem::path model_path(const std::string& name) {
+  // On a machine with a card the repository may lie elsewhere than where this was built (script/gpu-run).
+  const char* there = std::getenv("QWEN3_SOURCE_DIR");
+  return std::filesystem::path(there != nullptr ? there : QWEN3_SOURCE_DIR) / "models" / name;
+}
+
+std::vector<int32_t> some_ids(int64_t n, int32_t vocab, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<int32_t> ids(static_cast<size_t>(n));
+  for (int32_t& id : ids) id = static_cast<int32_t>(random() % static_cast<uint32_t>(vocab));
+  return ids;
+}
+
+TEST(Cuda, LogitsAreNearTheReference) {
+  SKIP_WITHOUT_CARD();
+  for (const std::string& name : kModels) {
+    const auto cuda = make_cuda_backend(), reference = make_reference_backend();
+    TestModel ours(model_path(name), *cuda, WeightsDType::as_stored, 16);
+    TestModel theirs(model_path(name), *reference, WeightsDType::as_stored, 16);
+    const std::vector<int32_t> ids = some_ids(120, 2560, 3);
+    TestSequence a, b;
+    const Array mine = ours.forward(a, ids), truth = theirs.forward(b, ids);
+    double error = 0, size = 0;
+    int64_t agree = 0;
+    for (int64_t t = 0; t < 120; ++t) {
+      int64_t best = 0, true_best = 0;
+      for (int64_t i = 0; i < 2560; ++i) {
+        const float x = mine.values[static_cast<size_t>(t * 2560 + i)];
+        const float y = truth.values[static_cast<size_t>(t * 2560 + i)];
+        error += (static_cast<double>(x) - y) * (static_cast<double>(x) - y);
+        size += static_cast<double>(y) * y;
+        if (x > mine.values[static_cast<size_t>(t * 2560 + best)]) best = i;
+        if (y > truth.values[static_cast<size_t>(t * 2560 + true_best)]) true_best = i;
+      }
+      agree += best == true_best ? 1 : 0;
+    }
+    std::printf("%s: relative error %.2e, same best token in %lld of 120\n",
+                name.c_str(),
+                std::sqrt(error / size),
+                static_cast<long long>(agree));
+    EXPECT_LT(std::sqrt(error / size), 0.03) << name;  // bfloat16 activations
+    EXPECT_GE(agree, 110) << name;
+  }
+}
+
+TEST(Cuda, ASequenceHasTheSameBitsInAnyBatchAndAnyChunks) {
+  SKIP_WITHOUT_CARD();
+  for (const std::string& name : kModels) {
+    SCOPED_TRACE(name);
+    const auto backend = make_cuda_backend();
+    TestModel model(model_path(name), *backend, WeightsDType::as_stored, 16);
+    constexpr int64_t kTokens = 330;
+    const std::vector<int32_t> ids = some_ids(kTokens, 2560, 4);
+    const auto in_chunks = [&](int64_t size) {
+      TestModel fresh(model_path(name), *backend, WeightsDType::as_stored, 16);
+      TestSequence sequence;
+      std::vector<float> logits;
+      for (int64_t at = 0; at < kTokens; at += size) {
+        const int64_t n = std::min(size, kTokens - at);
+        const Array some = fresh.forward(
+            sequence, std::span(ids).subspan(static_cast<size_t>(at), static_cast<size_t>(n)));
+        logits.insert(logits.end(), some.values.begin(), some.values.end());
+      }
+      return logits;
+    };
+    const std::vector<float> whole = in_chunks(128);
+    for (const int64_t size : {1, 7, 8, 16, 17, 33, 64, 127}) {
+      ASSERT_EQ(in_chunks(size), whole) << "chunks of " << size;
+    }
+    // Beside others: some that decode, some that come with a prompt.
+    for (const int64_t n_others : {1, 3, 6, 12, 24}) {
+      TestModel fresh(model_path(name), *backend, WeightsDType::as_stored, 16);
+      std::vector<TestSequence> sequences(static_cast<size_t>(n_others + 1));
+      int64_t at = 0;
+      for (const int64_t size : {40, 1, 1, 1, 1, 50, 1, 1, 60, 1, 1}) {
+        std::vector<TestModel::Chunk> chunks;
+        std::vector<std::vector<int32_t>> theirs;
+        theirs.reserve(static_cast<size_t>(n_others));
+        for (int64_t s = 0; s < n_others; ++s) {
+          const int64_t n = size == 40 ? 3 : size > 1 ? 1 + s % 2 : 1;
+          theirs.push_back(some_ids(n, 2560, static_cast<uint32_t>(100 * at + s)));
+          chunks.push_back({&sequences[static_cast<size_t>(s)], theirs.back()});
+        }
+        const size_t place = static_cast<size_t>(n_others) / 2;
+        chunks.insert(chunks.begin() + static_cast<int64_t>(place),
+                      {&sequences.back(),
+                       std::span(ids).subspan(static_cast<size_t>(at), static_cast<size_t>(size))});
+        const Array logits = fresh.forward(chunks);
+        int64_t row = 0;
+        for (size_t c = 0; c < place; ++c) row += static_cast<int64_t>(chunks[c].ids.size());
+        ASSERT_EQ(std::memcmp(logits.values.data() + row * 2560,
+                              whole.data() + at * 2560,
+                              static_cast<size_t>(size * 2560) * 4),
+                  0)
+            << n_others << " others, from token " << at;
+        at += size;
+      }
+    }
+  }
+}
+
+// Little of everything, for tools that make each access slow.
+TEST(Cuda, SanitizableSmallSteps) {
+  SKIP_WITHOUT_CARD();
+  for (const std::string& name : kModels) {
+    const auto backend = make_cuda_backend();
+    TestModel model(model_path(name), *backend, WeightsDType::as_stored, 16);
+    TestSequence a, b;
+    const std::vector<int32_t> ids = some_ids(140, 2560, 8);
+    const std::span<const int32_t> all(ids);
+    model.forward(a, all.first(70));
+    model.forward(b, all.first(5));
+    for (size_t i = 0; i < 3; ++i) {
+      const std::vector<TestModel::Chunk> both{{&a, all.subspan(70 + i, 1)},
+                                               {&b, all.subspan(5 + i, 1)}};
+      model.forward(both);
+    }
+    const std::vector<TestModel::Chunk> mixed{{&a, all.subspan(73, 60)}, {&b, all.subspan(8, 1)}};
+    const Array logits = model.forward(mixed);
+    EXPECT_TRUE(std::ranges::all_of(logits.values, [](float v) { return std::isfinite(v); }));
+    HostBuffer buffer;
+    std::vector<RowScan> scans;
+    const OnCard rows(*backend, logits.values, {61, 2560});
+    EXPECT_TRUE(backend->scan(rows.tensor, 2550, buffer, scans));
+  }
+}
+
+TEST(Cuda, EarlyLaunchesChangeNoBit) {
+  SKIP_WITHOUT_CARD();
+  for (const std::string& name : kModels) {
+    const std::vector<int32_t> ids = some_ids(200, 2560, 6);
+    std::vector<std::vector<float>> all;
+    for (const bool early : {true, false, true}) {
+      use_dependent_launches(early);
+      const auto backend = make_cuda_backend();
+      TestModel model(model_path(name), *backend, WeightsDType::as_stored, 16);
+      TestSequence sequence;
+      std::vector<float> logits;
+      for (size_t at = 0; at < ids.size();) {
+        const size_t n = at == 0 ? 70 : 1;
+        const Array some = model.forward(sequence, std::span(ids).subspan(at, n));
+        logits.insert(logits.end(), some.values.begin(), some.values.end());
+        at += n;
+      }
+      all.push_back(std::move(logits));
+    }
+    use_dependent_launches(true);
+    EXPECT_EQ(all[0], all[1]) << name;
+    EXPECT_EQ(all[0], all[2]) << name;
+  }
+}
+
+TEST(Cuda, WhoLooksChangesNoBit) {
+  SKIP_WITHOUT_CARD();
+  for (const std::string& name : kModels) {
+    SCOPED_TRACE(name);
+    const auto backend = make_cuda_backend();
+    const std::vector<int32_t> ids = some_ids(150, 2560, 5);
+    for (const int64_t size : {1, 5, 50}) {
+      TestModel plain(model_path(name), *backend, WeightsDType::as_stored, 16);
+      TestModel watched(model_path(name), *backend, WeightsDType::as_stored, 16);
+      TestSequence a, b;
+      for (int64_t at = 0; at < 150; at += size) {
+        const std::span<const int32_t> next =
+            std::span(ids).subspan(static_cast<size_t>(at), static_cast<size_t>(size));
+        TapCollector tap;
+        ASSERT_EQ(plain.forward(a, next).values, watched.forward(b, next, &tap).values)
+            << size << " at " << at;
+        ASSERT_GT(tap.names.size(), 50u);
+        ASSERT_TRUE(tap.arrays.contains("layers.0.self_attn.probs"));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace qwen3::test
