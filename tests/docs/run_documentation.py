@@ -56,6 +56,12 @@ NOT_RUN = {
     "qwen3 chat -m ~/models/Qwen3-8B-Q4_K_M.gguf": CHECKPOINT,
     "qwen3 inspect -m ~/models/Qwen3-30B-A3B": CHECKPOINT,
     "qwen3 inspect -m ~/models/Qwen3-30B-A3B-Q6_K.gguf --tensors": CHECKPOINT,
+    "qwen3 quantize -m ~/models/Qwen3-8B -o 8b.gguf": CHECKPOINT,
+    "qwen3 chat -m ~/models/Qwen3-8B --backend cuda": CHECKPOINT,
+    "script/bootstrap --cuda": BUILDS,
+    "script/build": BUILDS,
+    "qwen3 eval divergence -m nano --other FILE.gguf --file judge.txt --dtype float32 --context 512 --stride 512":
+        "FILE.gguf and judge.txt stand for somebody's files",
     "qwen3 chat -m half.gguf": FILE,
     "qwen3 chat -m Llama-3.2-1B-Q4_K_M.gguf": FILE,
     "qwen3 chat -m Qwen3-8B.gguf": FILE,
