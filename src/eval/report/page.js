@@ -4,7 +4,7 @@
 const words = {
   en: {
     title: "What the answers were worth",
-    score: "The score", accuracy: "accuracy", interval: (c) => `${c} % interval, bootstrap over tasks`, error: "standard error",
+    score: "The score", accuracy: "accuracy", interval: (c, by) => `${c} % interval, ${by === "wilson" ? "Wilson, because the tasks were all alike" : "bootstrap over tasks"}`, error: "standard error",
     samples: "answers", of: "of", samplesOf: "The tasks are counted by all their samples, the lines below by the samples that both runs have: a task can be better with nothing gained.",
     taskCount: "tasks", agreement: "agreement", majority: "by majority", torn: "The file ends inside a line; that line was left out.",
     unreadable: (n) => `${n} lines are not rows and were left out.`, withoutGen: (n) => `${n} rows lack "gen".`, withoutAnswer: (n) => `${n} rows lack "answer".`,
@@ -30,7 +30,7 @@ const words = {
   },
   zh: {
     title: "答案得了多少分",
-    score: "得分", accuracy: "准确率", interval: (c) => `${c} % 置信区间，按任务自助法`, error: "标准误",
+    score: "得分", accuracy: "准确率", interval: (c, by) => `${c} % 置信区间，${by === "wilson" ? "威尔逊法（各任务结果相同）" : "按任务自助法"}`, error: "标准误",
     samples: "答案数", of: "/", samplesOf: "任务按其全部样本计分，下面几行只数两次都有的样本：因此没有新增正确答案，任务也可能变好。",
     taskCount: "任务数", agreement: "一致性", majority: "多数表决", torn: "文件末行不完整，已略去。",
     unreadable: (n) => `${n} 行无法读取，已略去。`, withoutGen: (n) => `${n} 行缺少 "gen"。`, withoutAnswer: (n) => `${n} 行缺少 "answer"。`,
@@ -58,7 +58,7 @@ const words = {
 
 // The reasons of eval/tasks and eval/score, for the Chinese page. What is no such sentence, such as the
 // words of a server, stays as it is.
-const kWhere = { "the whole text": "全文", "the last fenced block": "最后一个代码块", "an earlier fenced block": "较早的代码块", "the last array": "最后一个数组", "an array": "一个数组" };
+const kWhere = { "the whole text": "全文", "the last fenced block": "最后一个代码块", "an earlier fenced block": "较早的代码块", "the last array": "最后一个数组", "an array": "一个数组", "the content": "内容" };
 const where = (text) => kWhere[text] || text;
 const kReasons = [
   [/^(.*) \(cut off by the limit of tokens\)$/, (inner) => `${reasonText(inner)}（因 token 上限被截断）`],
@@ -81,7 +81,6 @@ const kReasons = [
   [/^no number and no box in the text$/, () => "文字中没有数字，也没有 \\boxed"],
   [/^no letter from A to (.) stands out$/, (last) => `没有从 A 到 ${last} 的明确字母`],
   [/^the row has nothing in "gen"$/, () => "该行的 \"gen\" 为空"],
-  [/^the content is null$/, () => "内容为 null"],
   [/^no content(?:: (.*))?$/, (rest) => `没有内容${rest === undefined ? "" : "：" + rest}`],
   [/^expected a text in "gen"; got (.*)$/, (got) => `"gen" 应为文字，得到 ${got}`],
   [/^the thinking never ends$/, () => "思考没有结束"],
@@ -187,7 +186,7 @@ function drawScore() {
   byId("score-body").replaceChildren(
     make("div", { class: "hero" }, make("div", {}, make("div", { class: "big" }, share(run.accuracy)), make("div", { class: "quiet" }, t.accuracy)), intervalChart(runs)),
     make("div", { class: "facts" },
-      fact(t.interval(confidence), `${share(run.interval[0])} – ${share(run.interval[1])}`), fact(t.error, share(run.standard_error)),
+      fact(t.interval(confidence, run.interval_by), `${share(run.interval[0])} – ${share(run.interval[1])}`), run.interval_by === "wilson" ? "" : fact(t.error, share(run.standard_error)),
       ...Object.entries(run.pass_at).map(([k, value]) => fact("pass@" + k, share(value))),
       run.agreement === null ? "" : fact(t.agreement, share(run.agreement)), run.majority_accuracy === null ? "" : fact(t.majority, share(run.majority_accuracy)),
       fact(t.taskCount, String(run.n_tasks)), fact(t.samples, run.n_expected === null ? String(run.n_samples) : `${run.n_samples} ${t.of} ${run.n_expected}`)),

@@ -1,4 +1,5 @@
 // qwen3 serve in the hands of who runs it: logs that nobody reads, signals, pauses, balancers.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
