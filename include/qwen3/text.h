@@ -114,6 +114,9 @@ class Text {
   // Bytes that are not UTF-8 become U+FFFD; ids without a token are skipped.
   std::string decode(std::span<const int32_t> ids) const;
 
+  // The bytes that a token stands for, often a part of a character only; none for an id without a token.
+  std::string token_bytes(int32_t id) const;
+
   // Renders OpenAI messages (a JSON array) with the checkpoint's template. Control tokens are
   // recognised in the template's own text only: a message cannot end its turn by spelling
   // <|im_end|>. Throws Error{invalid_argument} when the messages or the template say no.

@@ -143,6 +143,10 @@ std::vector<int32_t> Text::encode_untrusted(std::string_view text) const {
   return impl_->tokenizer.encode(text, ControlTokens::as_text);
 }
 
+std::string Text::token_bytes(int32_t id) const {
+  return std::string(impl_->tokenizer.token_bytes(id));
+}
+
 std::string Text::decode(std::span<const int32_t> ids) const {
   return impl_->tokenizer.decode(ids, Tokenizer::SpecialTokens::keep);
 }

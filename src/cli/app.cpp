@@ -5,15 +5,18 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <exception>
+#include <memory>
 #include <new>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/help.h"
 #include "cli/nearest.h"
 
 namespace qwen3::cli {
@@ -161,9 +164,24 @@ std::string in_our_words(const CLI::ParseError& error) {
   return text.substr(0, text.find(':')) + ": expected a value; got none";
 }
 
+// One line for each command, at the end of its --help.
+constexpr std::pair<std::string_view, std::string_view> kExamples[] = {
+    {"chat", "qwen3 chat -m nano \"Sort 7, 3 and 9.\""},
+    {"generate", "qwen3 generate -m nano --prompt \"Once\" --max-tokens 20"},
+    {"logits", "qwen3 logits -m nano --ids 1,2,3 --out logits.npy"},
+    {"tokenize", "echo '{\"text\":\"Hello\"}' | qwen3 tokenize"},
+    {"render", "echo '{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}' | qwen3 render"},
+    {"inspect", "qwen3 inspect -m nano-moe"},
+    {"bench", "qwen3 bench -m nano --context 0,1024 --batch 1,16"},
+    {"trace", "qwen3 trace -m nano-moe --prompt \"2 + 2 =\" --html trace.html"},
+    {"serve", "qwen3 serve -m nano-moe --port 8000"},
+    {"eval", "qwen3 eval run --config eval/configs/nano_arc.yaml -m nano"},
+    {"quantize", "qwen3 quantize -m nano --type Q8_0 nano-Q8_0.gguf"}};
+
 ExitCode parse_and_act(int argc, const char* const* argv) {
   Action action;
   CLI::App app("Qwen3 language models on the command line.", "qwen3");
+  app.formatter(std::make_shared<HelpFormatter>());
   app.set_version_flag("--version", "qwen3 " QWEN3_VERSION, "Print the version and exit");
   app.set_help_flag("--help", "Print this help and exit; -h does too");
   app.allow_extras();
@@ -182,6 +200,9 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   add_serve(app, action);
   add_eval(app, action);
   add_quantize(app, action);
+  for (const auto& [command, example] : kExamples) {
+    app.get_subcommand(std::string(command))->footer(fmt::format("Example: {}", example));
+  }
   try {
     app.parse(words_of(argc, argv));
   } catch (const CLI::CallForVersion& request) {
@@ -197,8 +218,12 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   refuse_unknown(app);
   if (!action) {
     const std::string where = command_name(app);
-    throw UsageError(
-        fmt::format("{}: no command given; {} --help lists the commands", where, where));
+    std::vector<std::string> names;
+    for (const CLI::App* sub : chosen(app).get_subcommands({})) names.push_back(sub->get_name());
+    throw UsageError(fmt::format("{}: no command given; known are {}; {} --help says what they do",
+                                 where,
+                                 fmt::join(names, ", "),
+                                 where));
   }
   return action();
 }

@@ -148,4 +148,18 @@ void ProgressBar::update(std::string_view what, int64_t done, int64_t total) {
                              format_bytes(total)));
 }
 
+StatusLine::StatusLine(bool enabled) : enabled_(enabled && stderr_is_terminal()) {}
+
+StatusLine::~StatusLine() {
+  if (drawn_) print_raw_note("\r\x1b[K");
+}
+
+void StatusLine::show(std::string_view text) {
+  const auto now = std::chrono::steady_clock::now();
+  if (!enabled_ || (drawn_ && now - last_ < std::chrono::milliseconds(100))) return;
+  last_ = now;
+  drawn_ = true;
+  print_raw_note(fmt::format("\r\x1b[K{}", text));
+}
+
 }  // namespace qwen3::cli

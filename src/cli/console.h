@@ -89,4 +89,22 @@ class ProgressBar {
   std::chrono::steady_clock::time_point last_{};
 };
 
+// One line of a terminal that says what is being done, and goes at the end. Says nothing when stderr
+// is not a terminal.
+class StatusLine {
+ public:
+  explicit StatusLine(bool enabled);
+  ~StatusLine();
+  StatusLine(const StatusLine&) = delete;
+  StatusLine& operator=(const StatusLine&) = delete;
+
+  // At most ten times a second; the first is always shown.
+  void show(std::string_view text);
+
+ private:
+  const bool enabled_;
+  bool drawn_ = false;
+  std::chrono::steady_clock::time_point last_{};
+};
+
 }  // namespace qwen3::cli

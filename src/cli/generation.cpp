@@ -9,8 +9,10 @@
 
 #include "base/available_memory.h"
 #include "base/error.h"
+#include "cli/commands.h"
 #include "cli/console.h"
 #include "engine/step_cost.h"
+#include "hardware/cpu_info.h"
 
 namespace qwen3::cli {
 namespace {
@@ -48,6 +50,14 @@ std::shared_ptr<Model> load_model(const ModelOptions& options,
                                   WeightsFrom from) {
   const std::filesystem::path directory = resolve_model(options.model);
   LoadOptions load = load_options(options);
+  const int n_cores = cpu_info().n_cores;
+  if (output.talk() && options.threads > n_cores) {
+    print_note(fmt::format(
+        "--threads {}: this process may use {} core{}; more threads than cores are slower",
+        options.threads,
+        n_cores,
+        n_cores == 1 ? "" : "s"));
+  }
   load.random_weights = from == WeightsFrom::random;
   ProgressBar bar(output.talk());
   load.progress = bar.callback();
@@ -73,23 +83,21 @@ std::unique_ptr<Engine> start_engine(const std::shared_ptr<Model>& model,
 
 void check_context(const ModelOptions& options, const ModelShape& shape) {
   const int64_t longest = shape.context_length();
-  QWEN3_CHECK(
-      options.context <= longest,
-      ErrorKind::invalid_argument,
+  if (options.context <= longest) return;
+  throw UsageError(fmt::format(
       "--context: expected at most the model's {} tokens; got {}; leave it out for the longest",
       longest,
-      options.context);
+      options.context));
 }
 
 void check_ids(std::span<const int32_t> ids, int64_t n_tokens, std::string_view option) {
   for (size_t i = 0; i < ids.size(); ++i) {
-    QWEN3_CHECK(ids[i] >= 0 && ids[i] < n_tokens,
-                ErrorKind::invalid_argument,
-                "{}: expected token ids from 0 to {}; got {} as number {}",
-                option,
-                n_tokens - 1,
-                ids[i],
-                i + 1);
+    if (ids[i] >= 0 && ids[i] < n_tokens) continue;
+    throw UsageError(fmt::format("{}: expected token ids from 0 to {}; got {} as number {}",
+                                 option,
+                                 n_tokens - 1,
+                                 ids[i],
+                                 i + 1));
   }
 }
 

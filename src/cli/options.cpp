@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/utf8.h"
+#include "cli/help.h"
 #include "cli/numbers.h"
 #include "hardware/cpu_info.h"
 
@@ -36,8 +37,16 @@ std::string other_names(const SamplingField& field) {
 CLI::Validator known_isa() {
   const auto check = [](std::string& word) {
     try {
-      parse_isa(word);
-      return std::string();
+      const CpuIsa isa = parse_isa(word), best = cpu_info().best_isa;
+      // x86 instruction sets are ordered, each including those below it; neon stands alone.
+      const bool is_there = isa == CpuIsa::baseline || isa == best ||
+                            (isa != CpuIsa::neon && best != CpuIsa::neon && isa < best);
+      if (is_there) return std::string();
+      return fmt::format(
+          "expected at most {}, which is what this processor has; got {}; leave it out for the "
+          "best",
+          isa_name(best),
+          isa_name(isa));
     } catch (const Error&) {
       return fmt::format("expected one of {}; got \"{}\"", isa_names(), quote_for_message(word));
     }
@@ -111,6 +120,7 @@ CLI::Validator some_name() {
 }
 
 void add_model_option(CLI::App& command, ModelOptions& options) {
+  const OptionGroup group(command, "Model");
   command
       .add_option("-m,--model",
                   options.model,
@@ -121,6 +131,7 @@ void add_model_option(CLI::App& command, ModelOptions& options) {
 }
 
 void add_compute_options(CLI::App& command, ModelOptions& options) {
+  const OptionGroup group(command, "Computation");
   command
       .add_option(
           "--backend",
@@ -141,6 +152,7 @@ void add_compute_options(CLI::App& command, ModelOptions& options) {
 }
 
 void add_context_option(CLI::App& command, ModelOptions& options) {
+  const OptionGroup group(command, "Model");
   command
       .add_option("-c,--context",
                   options.context,
@@ -159,10 +171,12 @@ LoadOptions load_options(const ModelOptions& options) {
 }
 
 void add_quiet_option(CLI::App& command, OutputOptions& options) {
+  const OptionGroup group(command, "Output");
   command.add_flag("--quiet", options.quiet, "No lines about model and speed on stderr");
 }
 
 void add_output_options(CLI::App& command, OutputOptions& options, std::string_view json_help) {
+  const OptionGroup group(command, "Output");
   command.add_flag("--json", options.json, std::string(json_help));
   add_quiet_option(command, options);
 }
@@ -181,6 +195,7 @@ std::string problem(const SamplingField& field, std::string_view word) {
 }
 
 void add_sampling_options(CLI::App& command, SamplingOptions& options) {
+  const OptionGroup group(command, "Sampling");
   const std::span<const SamplingField> fields = sampling_fields();
   options.values.assign(fields.size(), std::nullopt);
   for (size_t i = 0; i < fields.size(); ++i) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -239,6 +240,52 @@ TEST(Usage, HelpOfEveryCommand) {
     EXPECT_EQ(help.err, "");
     EXPECT_THAT(help.out, HasSubstr("--model"));
   }
+}
+
+TEST(Usage, HelpIsGroupedAndWrappedAndEndsWithAnExample) {
+  std::vector<std::string> commands(kCommands.begin(), kCommands.end());
+  commands.insert(commands.end(), {"serve", "trace", "eval"});
+  for (const std::string& command : commands) {
+    SCOPED_TRACE(command);
+    const std::string help = run_qwen3({command, "--help"}).out;
+    EXPECT_THAT(help, HasSubstr("Example: "));
+    EXPECT_THAT(help, testing::Not(HasSubstr("TEXT TEXT")));
+    EXPECT_THAT(help, testing::Not(HasSubstr("{false}")));
+    EXPECT_THAT(help, testing::Not(HasSubstr("TEXT:{")));
+    for (const std::string& line : lines_of(help)) {
+      if (line.starts_with("Example: ")) continue;  // to be copied whole
+      const auto characters = std::count_if(line.begin(), line.end(), [](char c) {
+        return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+      });
+      EXPECT_LE(characters, 100) << line;
+    }
+  }
+  const std::string help = run_qwen3({"chat", "--help"}).out;
+  for (const char* group : {"\nModel:\n", "\nSampling:\n", "\nComputation:\n", "\nOutput:\n"}) {
+    EXPECT_THAT(help, HasSubstr(group));
+  }
+}
+
+TEST(Usage, OptionsThatTheModelOrTheProcessorCannotHaveAreWrongUsage) {
+  expect_refused(
+      {"chat", "-m", "nano", "--context", "100000", "hi"}, 2, "--context: expected at most");
+  expect_refused(
+      {"generate", "-m", "nano", "--ids", "99999", "--quiet"}, 2, "--ids: expected token ids");
+  expect_refused({"trace", "-m", "nano", "--prompt", "hi", "--quiet", "--taps", "x.y"}, 2, "x.y");
+#if defined(__x86_64__)
+  expect_refused(
+      {"chat", "-m", "nano", "--cpu-isa", "neon", "hi"}, 2, "--cpu-isa: expected at most");
+#endif
+}
+
+TEST(Usage, MoreThreadsThanCoresAreNoticed) {
+  const auto said = [](const char* n) {
+    return run_qwen3(
+               {"generate", "-m", "nano", "--prompt", "a", "--max-tokens", "1", "--threads", n})
+        .err;
+  };
+  EXPECT_THAT(said("400"), HasSubstr("--threads 400: this process may use"));
+  EXPECT_THAT(said("1"), testing::Not(HasSubstr("this process may use")));
 }
 
 TEST(Usage, HelpShowsDefaults) {

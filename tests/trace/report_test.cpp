@@ -55,6 +55,15 @@ TEST_F(Report, TextStaysData) {
   EXPECT_EQ(data["tokens"][1][1], "/*DATA*/\xe2\x80\xa8");
 }
 
+// What kept the page from being wider than a phone, and its bars in the middle of their rows.
+TEST_F(Report, FitsOnAPhone) {
+  const std::string page = html_report(input_);
+  EXPECT_THAT(page,
+              HasSubstr(".beside > .readout { flex: 1 1 20rem; min-width: 0; max-width: 100%; }"));
+  EXPECT_THAT(page, HasSubstr("td.middle { vertical-align: middle; }"));
+  EXPECT_THAT(page, HasSubstr("name=\"viewport\""));
+}
+
 TEST_F(Report, AsksForNothingElse) {
   const std::string page = html_report(input_);
   for (const char* word : {"http:", "https:", "src=\"", "@import", "url(", "fetch(", "innerHTML"}) {

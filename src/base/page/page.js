@@ -12,6 +12,31 @@ const commonWords = {
 // What the reader switched to last; a browser may keep nothing for files.
 function remembered(name) { try { return localStorage.getItem("qwen3-report-" + name); } catch { return null; } }
 function remember(name, value) { try { localStorage.setItem("qwen3-report-" + name, value); } catch { /* then not */ } }
+// The address keeps what the reader chose, so that a link leads there again: #section&name=value&…
+let sectionNow = "";
+const choicesNow = new Map();
+function readAddress() {
+  for (const part of location.hash.slice(1).split("&")) {
+    const [name, value] = part.split("=").map(decodeURIComponent);
+    if (value !== undefined) choicesNow.set(name, value);
+    else if (name !== "") sectionNow = name;
+  }
+}
+try { readAddress(); } catch { /* no address of ours */ }
+// A number of the address from 0 to below `end`; else `otherwise`.
+function addressed(name, end, otherwise) {
+  const text = choicesNow.get(name) || "";
+  return /^\d{1,9}$/.test(text) && Number(text) < end ? Number(text) : otherwise;
+}
+function keepInAddress(values) {
+  for (const [name, value] of Object.entries(values)) choicesNow.set(name, String(value));
+  const parts = [...choicesNow].map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`);
+  try { history.replaceState(null, "", "#" + [encodeURIComponent(sectionNow), ...parts].join("&")); } catch { /* then not */ }
+}
+window.addEventListener("hashchange", () => {  // a link of the contents
+  try { readAddress(); } catch { return; }
+  if (choicesNow.size > 0) keepInAddress({});
+});
 let lang = (remembered("language") || data.lang) === "zh" ? "zh" : "en";
 let t = {};  // the words of that language
 
@@ -96,6 +121,6 @@ function startPage(page) {
   theme.theme = ["light", "dark"].find((name) => name === remembered("theme")) || (dark ? "dark" : "light");
   drawAll();
   // The browser went to the section of the address before there was anything above it.
-  const wanted = location.hash.length > 1 ? byId(decodeURIComponent(location.hash.slice(1))) : null;
+  const wanted = sectionNow === "" ? null : byId(sectionNow);
   if (wanted) wanted.scrollIntoView({ behavior: "instant" });
 }

@@ -6,6 +6,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,17 +37,23 @@ struct ChatCliOptions {
   bool hide_thinking = false;
 };
 
-// Shows an answer while it comes. On a terminal thinking is dimmed; elsewhere it stands between
+// As no-color.org has it: set, and not empty.
+bool no_colour() {
+  const char* value = std::getenv("NO_COLOR");
+  return value != nullptr && *value != '\0';
+}
+
+// Shows an answer while it comes. On a terminal thinking is dimmed; elsewhere, and with NO_COLOR, it stands between
 // <think> tags, as the model wrote it.
 class AnswerPrinter {
  public:
   explicit AnswerPrinter(bool hide_thinking)
-      : hide_thinking_(hide_thinking), terminal_(stdout_is_terminal()) {}
+      : hide_thinking_(hide_thinking), dims_(stdout_is_terminal() && !no_colour()) {}
 
   void piece(const AnswerPiece& piece) {
     const bool reasoning = piece.kind == AnswerPiece::Kind::reasoning;
     if (reasoning && hide_thinking_) return;
-    if (reasoning && !thinking_) print_out(terminal_ ? "\x1b[2m" : "<think>\n");
+    if (reasoning && !thinking_) print_out(dims_ ? "\x1b[2m" : "<think>\n");
     if (!reasoning) end_thinking();
     thinking_ = reasoning;
     print_out(piece.text);
@@ -59,12 +66,12 @@ class AnswerPrinter {
 
  private:
   void end_thinking() {
-    if (thinking_) print_out(terminal_ ? "\x1b[0m\n\n" : "\n</think>\n\n");
+    if (thinking_) print_out(dims_ ? "\x1b[0m\n\n" : "\n</think>\n\n");
     thinking_ = false;
   }
 
   bool hide_thinking_;
-  bool terminal_;
+  bool dims_;
   bool thinking_ = false;
 };
 
@@ -102,7 +109,7 @@ bool answer(Chat& chat, const std::string& question) {
 }
 
 // Reads a line and the lines that continue it.
-LineReader::Status read_message(LineReader& reader, std::string& message) {
+LineReader::Status read_lines(LineReader& reader, std::string& message) {
   constexpr std::string_view kQuotes = "\"\"\"";
   message.clear();
   std::string line;
@@ -140,6 +147,13 @@ LineReader::Status read_message(LineReader& reader, std::string& message) {
   }
 }
 
+// The history has the message as one line, however many it was typed in.
+LineReader::Status read_message(LineReader& reader, std::string& message) {
+  const LineReader::Status status = read_lines(reader, message);
+  if (status == LineReader::Status::line) reader.remember(message);
+  return status;
+}
+
 // The conversation until its end. A message that fails is reported and the next one read; on a pipe
 // the exit code remembers it.
 ExitCode converse(Chat& chat, LineReader& reader, bool on_terminal) {
@@ -159,9 +173,19 @@ ExitCode converse(Chat& chat, LineReader& reader, bool on_terminal) {
     warned = false;
     if (line.find_first_not_of(" \t") == line.npos) continue;
     try {
+      if (on_terminal && (line == "exit" || line == "quit")) return code;
       const LineKind kind = obey(line, chat.session, chat.info);
       if (kind == LineKind::exit) return code;
       if (kind == LineKind::command) continue;
+      if (kind == LineKind::again) {
+        const std::optional<std::string> question = chat.session.conversation.undo();
+        if (!question) {
+          print_error("/regenerate: no answer yet");
+        } else if (!answer(chat, *question) && !on_terminal) {
+          return kFailed;
+        }
+        continue;
+      }
       if (!answer(chat, message_text(line)) && !on_terminal) return kFailed;
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::io) throw;  // nobody listens any more
@@ -221,10 +245,14 @@ ExitCode run_chat(const ChatCliOptions& options) {
     if (const std::string beside = text_beside(); !beside.empty()) {
       question += (question.empty() ? "" : "\n\n") + beside;
     }
+    if (question.find_first_not_of(" \t\r\n") == question.npos) {
+      throw UsageError("qwen3 chat: expected a message; got an empty text");
+    }
     code = answer(chat, question) ? kDone : kFailed;
   } else if (stdin_is_terminal()) {
     if (options.output.talk()) print_note("/help lists the commands");
-    code = converse(chat, *make_terminal_reader(default_history_file(), interrupt), true);
+    code = converse(
+        chat, *make_terminal_reader(default_history_file(), interrupt, &command_completions), true);
   } else {
     code = converse(chat, *make_pipe_reader(interrupt), false);
   }

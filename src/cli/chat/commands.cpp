@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/console.h"
+#include "cli/help.h"
 #include "cli/nearest.h"
 #include "cli/numbers.h"
 
@@ -51,23 +53,27 @@ bool apply_thinking(Context& context, std::string_view word) {
 
 void show_settings(const ChatSession& session) {
   const ChatSettings& settings = session.settings;
+  const auto show = [](std::string_view name, const std::string& value, std::string_view help) {
+    constexpr size_t kHelpColumn = 46;
+    print_note(fmt::format("{:<20} {:<24} ", name, value) +
+               wrapped(help, kHelpColumn, kHelpColumn, terminal_columns()));
+  };
   for (const SamplingField& field : sampling_fields()) {
-    print_note(
-        fmt::format("{:<20} {:<24} {}", field.name, field.get(settings.sampling), field.help));
+    show(field.name, fmt::format("{}", field.get(settings.sampling)), field.help);
   }
   const auto& seed = settings.sampling.seed;
-  print_note(fmt::format("{:<20} {:<24} {}",
-                         "seed",
-                         seed ? fmt::format("{}", *seed) : "a fresh one",
-                         "The same seed draws the same tokens"));
-  print_note(fmt::format("{:<20} {:<24} {}",
-                         "thinking",
-                         show_thinking(settings),
-                         "Whether the model reasons before it answers"));
+  show("seed",
+       seed ? fmt::format("{}", *seed) : "a fresh one",
+       "The same seed draws the same tokens");
+  show("thinking", show_thinking(settings), "Whether the model reasons before it answers");
 }
 
 void set_seed(Context& context, const std::string& word) {
   auto& seed = context.session.settings.sampling.seed;
+  if (word.empty()) {
+    print_note(seed ? fmt::format("seed: {}", *seed) : "seed: a fresh one per answer");
+    return;
+  }
   if (word == "off") {
     seed.reset();
     print_note("seed: a fresh one per answer");
@@ -84,6 +90,10 @@ void set_seed(Context& context, const std::string& word) {
 }
 
 void set_number(Context& context, const SamplingField& field, const std::string& word) {
+  if (word.empty()) {
+    return print_note(fmt::format(
+        "{}: {}; {}", field.name, field.get(context.session.settings.sampling), field.help));
+  }
   if (const std::string why = problem(field, word); !why.empty()) {
     return print_error(fmt::format("/set {}: {}", field.name, why));
   }
@@ -100,7 +110,9 @@ void set_setting(Context& context, const std::string& argument) {
   const std::string value = value_begin == argument.npos ? "" : argument.substr(value_begin);
   if (name == "seed") return set_seed(context, value);
   if (name == "thinking") {
-    if (!apply_thinking(context, value)) {
+    if (value.empty()) {
+      print_note("thinking: " + show_thinking(context.session.settings));
+    } else if (!apply_thinking(context, value)) {
       print_error(fmt::format("/set thinking: expected on or off; got \"{}\"", value));
     }
     return;
@@ -154,10 +166,18 @@ void show_stats(Context& context, const std::string&) {
   print_note(last ? speed_line(*last, context.info) : "no answer yet");
 }
 
-// /exit is listed here and obeyed by its caller.
+void undo(Context& context, const std::string&) {
+  const auto question = context.session.conversation.undo();
+  if (!question) return print_error("/undo: no message to take back");
+  print_note(fmt::format("taken back: \"{}\"", quote_for_message(*question)));
+}
+
+// /exit and /regenerate are listed here and obeyed by their caller.
 constexpr std::array kCommands = {
     Command{"help", "", "Show this list", show_help},
     Command{"clear", "", "Forget the conversation, keep the system message", clear},
+    Command{"regenerate", "", "Answer the last message anew", nullptr},
+    Command{"undo", "", "Take the last message and its answer back", undo},
     Command{"history", "", "Show the conversation", show_history},
     Command{"set", "[NAME VALUE]", "Show or change the generation settings", set_setting},
     Command{"seed", "N|off", "Fix the seed of the answers", set_seed},
@@ -204,11 +224,12 @@ std::string command_word(std::string_view line) {
 }  // namespace
 
 LineKind obey(std::string_view line, ChatSession& session, const ModelInfo& info) {
-  const std::string word = command_word(line);
+  const std::string word = trim(line) == "/?" ? "help" : command_word(line);
   if (word.empty()) return LineKind::message;
-  const std::string argument = std::string(trim(line.substr(word.size() + 1)));
+  const std::string argument(trim(line.substr(std::min(word.size() + 1, line.size()))));
   if ((word == "think" || word == "no_think") && !argument.empty()) return LineKind::message;
   if (word == "exit" || word == "quit" || word == "bye") return LineKind::exit;
+  if (word == "regenerate") return LineKind::again;
   Context context{session, info};
   for (const Command& command : kCommands) {
     if (word != command.name) continue;
@@ -227,6 +248,24 @@ LineKind obey(std::string_view line, ChatSession& session, const ModelInfo& info
                   typed,
                   did_you_mean(typed, known)));
   return LineKind::command;
+}
+
+std::vector<std::string> command_completions(std::string_view begin) {
+  std::vector<std::string> all;
+  const auto offer = [&](std::string line) {
+    if (line.starts_with(begin)) all.push_back(std::move(line));
+  };
+  constexpr std::string_view kSet = "/set ";
+  if (begin.starts_with(kSet)) {
+    for (const SamplingField& field : sampling_fields())
+      offer(fmt::format("{}{} ", kSet, field.name));
+    for (const char* name : {"seed", "thinking"}) offer(fmt::format("{}{} ", kSet, name));
+  } else if (begin.starts_with('/')) {
+    for (const Command& command : kCommands) {
+      offer(fmt::format("/{}{}", command.name, *command.arguments == '\0' ? "" : " "));
+    }
+  }
+  return all;
 }
 
 std::string message_text(std::string_view line) {

@@ -31,8 +31,8 @@ constexpr int64_t kMaxHistoryBytes = 64 << 20;
 
 class TerminalReader final : public LineReader {
  public:
-  TerminalReader(fs::path history_file, InterruptGuard& interrupt)
-      : interrupt_(interrupt), history_file_(std::move(history_file)) {
+  TerminalReader(fs::path history_file, InterruptGuard& interrupt, Completions completions)
+      : interrupt_(interrupt), history_file_(std::move(history_file)), completions_(completions) {
     // Multi-byte characters need a UTF-8 locale; the C locale has none.
     if (std::setlocale(LC_CTYPE, "") == nullptr || MB_CUR_MAX == 1) {
       std::setlocale(LC_CTYPE, "C.UTF-8");
@@ -50,6 +50,8 @@ class TerminalReader final : public LineReader {
     el_set(edit_, EL_EDITOR, "emacs");
     el_set(edit_, EL_SIGNAL, 1);
     el_set(edit_, EL_HIST, history, history_);
+    el_set(edit_, EL_ADDFN, "qwen3-complete", "Complete a command", &TerminalReader::complete);
+    el_set(edit_, EL_BIND, "^I", "qwen3-complete", nullptr);
     el_source(edit_, nullptr);  // the user's own key bindings
     el_wset(edit_, EL_GETCFN, &TerminalReader::read_character);
   }
@@ -86,9 +88,20 @@ class TerminalReader final : public LineReader {
     }
     line.assign(text, static_cast<size_t>(length));
     while (line.ends_with('\n') || line.ends_with('\r')) line.pop_back();
-    remember(line);
     line = with_newlines(std::move(line));
     return Status::line;
+  }
+
+  // Saved after every message: the program may end at any moment.
+  void remember(const std::string& message) override {
+    if (message.find_first_not_of(" \t\n") == message.npos) return;
+    const std::string line = with_signs(message);
+    HistEvent event;
+    history(history_, &event, H_ENTER, line.c_str());
+    if (history_file_.empty()) return;
+    std::error_code ignored;
+    fs::create_directories(history_file_.parent_path(), ignored);
+    history(history_, &event, H_SAVE, history_file_.c_str());
   }
 
  private:
@@ -142,6 +155,20 @@ class TerminalReader final : public LineReader {
          {std::pair<std::string_view, char>{"\xE2\x90\x8A", '\n'}, {"\xE2\x90\x89", '\t'}}) {
       for (size_t at = 0; (at = line.find(sign, at)) != line.npos; ++at) {
         line.replace(at, sign.size(), 1, character);
+      }
+    }
+    return line;
+  }
+
+  static std::string with_signs(const std::string& text) {
+    std::string line;
+    for (const char c : text) {
+      if (c == '\n') {
+        line += "\xE2\x90\x8A";
+      } else if (c == '\t') {
+        line += "\xE2\x90\x89";
+      } else {
+        line += c;
       }
     }
     return line;
@@ -228,20 +255,31 @@ class TerminalReader final : public LineReader {
     history_file_.clear();
   }
 
-  // Saved after every line: the program may end at any moment.
-  void remember(const std::string& line) {
-    if (line.find_first_not_of(" \t") == line.npos) return;
-    HistEvent event;
-    history(history_, &event, H_ENTER, line.c_str());
-    if (history_file_.empty()) return;
-    std::error_code ignored;
-    fs::create_directories(history_file_.parent_path(), ignored);
-    history(history_, &event, H_SAVE, history_file_.c_str());
+  // Tab: as far as all completions agree; where that is nothing new, they are listed.
+  static unsigned char complete(EditLine* edit, int) {
+    const LineInfo* line = el_line(edit);
+    const std::string begin(line->buffer, static_cast<size_t>(line->cursor - line->buffer));
+    const std::vector<std::string> all = self(edit).completions_(begin);
+    if (all.empty()) return CC_REFRESH_BEEP;
+    std::string common = all.front();
+    for (const std::string& one : all) {
+      const auto parted = std::mismatch(common.begin(), common.end(), one.begin(), one.end());
+      common.erase(parted.first, common.end());
+    }
+    if (common.size() > begin.size()) {
+      el_insertstr(edit, common.c_str() + begin.size());
+      return CC_REFRESH;
+    }
+    print_raw_note("\n");
+    for (const std::string& one : all) print_raw_note(one + "  ");
+    print_raw_note("\n");
+    return CC_REDISPLAY;
   }
 
   InterruptGuard& interrupt_;
   CountedSignal* resized_ = nullptr;  // while a line is read
   fs::path history_file_;
+  Completions completions_;
   std::string prompt_;
   std::string ahead_;  // bytes read, but not yet given to libedit
   bool pasting_ = false;
@@ -289,9 +327,10 @@ class PipeReader final : public LineReader {
 }  // namespace
 
 std::unique_ptr<LineReader> make_terminal_reader(const fs::path& history_file,
-                                                 InterruptGuard& interrupt) {
+                                                 InterruptGuard& interrupt,
+                                                 Completions completions) {
   if (is_dumb(std::getenv("TERM"))) return std::make_unique<DumbTerminalReader>(interrupt);
-  return std::make_unique<TerminalReader>(history_file, interrupt);
+  return std::make_unique<TerminalReader>(history_file, interrupt, completions);
 }
 
 std::unique_ptr<LineReader> make_pipe_reader(const InterruptGuard& interrupt) {

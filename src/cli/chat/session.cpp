@@ -39,6 +39,18 @@ void Conversation::drop_last() {
   if (!messages_.empty()) messages_.erase(messages_.end() - 1);
 }
 
+std::optional<std::string> Conversation::undo() {
+  for (size_t i = messages_.size(); i-- > 0;) {
+    if (messages_[i].at("role") != "user") continue;
+    const auto content = messages_[i].find("content");
+    if (content == messages_[i].end() || !content->is_string()) return std::nullopt;
+    std::string text = content->get<std::string>();
+    messages_.erase(messages_.begin() + static_cast<std::ptrdiff_t>(i), messages_.end());
+    return text;
+  }
+  return std::nullopt;
+}
+
 void Conversation::clear() {
   Json kept = Json::array();
   if (has_system()) kept.push_back(messages_.front());

@@ -25,6 +25,9 @@ class Conversation {
   void add_user(const std::string& text);
   void add_assistant(const std::string& content, const std::string& reasoning);
   void drop_last();
+  // Takes the last message of the user and what followed it away; gives its text. Nothing when there
+  // is none.
+  std::optional<std::string> undo();
   void clear();  // the system message stays
 
   const Json& messages() const { return messages_; }

@@ -14,11 +14,13 @@ namespace {
 // Beyond the grace: for last words to clients, handlers that compute, a step of the engine.
 constexpr std::chrono::milliseconds kMargin{5000};
 
-void give_notice(server::Service& service,
+void give_notice(server::HttpServer& front,
+                 server::Service& service,
                  Watchdog& watchdog,
                  EndSignals& signals,
                  std::chrono::milliseconds time) {
   service.announce_end();
+  front.announce_end();
   const auto end = std::chrono::steady_clock::now() + time;
   while (!signals.urgent()) {
     const auto left =
@@ -105,7 +107,7 @@ void end_service(server::HttpServer& front,
                  ReadyThread& stopper,
                  const EndTimes& times) {
   guard.within(times.notice + times.drain);
-  give_notice(service, watchdog, signals, times.notice);
+  give_notice(front, service, watchdog, signals, times.notice);
   service.drain();
   stopper.start([&front, &times] { front.stop(times.drain); });
   while (!stopper.is_done()) {

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "cli/help.h"
 #include "cli/numbers.h"
 #include "cli/options.h"
 #include "server/http/auth.h"
@@ -36,6 +37,7 @@ CLI::Option* add_size(CLI::App& command,
 }
 
 void add_front_options(CLI::App& command, ServeOptions& options) {
+  const OptionGroup group(command, "Network");
   command
       .add_option("--host",
                   options.http.addresses,
@@ -72,6 +74,7 @@ void add_front_options(CLI::App& command, ServeOptions& options) {
 }
 
 void add_end_options(CLI::App& command, ServeOptions& options) {
+  const OptionGroup group(command, "The end");
   command
       .add_option(
           "--drain-notice-seconds",
@@ -94,6 +97,7 @@ void add_end_options(CLI::App& command, ServeOptions& options) {
 }
 
 void add_api_options(CLI::App& command, ServeOptions& options) {
+  const OptionGroup group(command, "API");
   command
       .add_option("--served-model-name",
                   options.service.model_names,
@@ -169,6 +173,7 @@ void add_api_options(CLI::App& command, ServeOptions& options) {
 }
 
 void add_engine_options(CLI::App& command, ServeOptions& options) {
+  const OptionGroup group(command, "Memory and batches");
   command.add_option("--max-sequences", options.engine.max_sequences, "Requests that run together")
       ->check(integer_in(1, 4096))
       ->capture_default_str();
@@ -284,7 +289,8 @@ void add_serve_options(CLI::App& command, ServeOptions& options) {
                   options.model.context,
                   "Longest sequence in tokens; 0: the model's limit, or what fits in memory")
       ->check(integer_in(0, int64_t{1} << 30))
-      ->capture_default_str();
+      ->capture_default_str()
+      ->group("Model");
   add_front_options(command, options);
   add_end_options(command, options);
   add_api_options(command, options);

@@ -93,6 +93,7 @@ ExitCode serve(ServeOptions& options) {
   ServeHeap heap;
   server::Service service(options.service);
   server::HttpServer front(options.http, server::make_routes(service));
+  service.watch_front([&front] { return front.counters(); });
   const char* scheme = options.http.tls_certificate.empty() ? "http" : "https";
   for (const std::string& address : front.addresses()) {
     if (!options.output.quiet) print_note(fmt::format("listening on {}://{}", scheme, address));

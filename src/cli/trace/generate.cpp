@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "cli/console.h"
 #include "cli/generation.h"
 
 namespace qwen3::cli {
@@ -29,6 +30,15 @@ Request greedy_request(const Trace& trace, int64_t max_tokens) {
   return request;
 }
 
+// Says how far it is; a long trace would look like a hang.
+OnToken counting(StatusLine& status, const char* what, int64_t n_tokens) {
+  status.show(fmt::format("{}: the prompt", what));
+  return [&status, what, n_tokens, n = int64_t{0}](int32_t, bool) mutable {
+    status.show(fmt::format("{}: {} of {} tokens", what, ++n, n_tokens));
+    return true;
+  };
+}
+
 bool go_on(int32_t, bool) { return true; }
 
 }  // namespace
@@ -47,16 +57,20 @@ void check_generated_length(const TraceOptions& options, const Trace& trace) {
       options.generate);
 }
 
-std::vector<int32_t> run_generation(const TraceOptions& options, const Trace& trace, Tap& tap) {
+std::vector<int32_t> run_generation(const TraceOptions& options,
+                                    const Trace& trace,
+                                    Tap& tap,
+                                    StatusLine& status) {
   Engine engine(trace.model, engine_options(options, trace));
   Request request = greedy_request(trace, options.generate + 1);
   request.tap = &tap;  // the engine ends first
-  Outcome outcome = run_request(engine, std::move(request), nullptr, go_on);
+  Outcome outcome = run_request(
+      engine, std::move(request), nullptr, counting(status, "tracing", options.generate));
   if (!outcome.ids.empty()) outcome.ids.pop_back();
   return std::move(outcome.ids);
 }
 
-void run_timed_generation(const TraceOptions& options, Trace& trace) {
+void run_timed_generation(const TraceOptions& options, Trace& trace, StatusLine& status) {
   RequestSpans& spans = trace.requests.emplace(trace.time.origin());
   EngineOptions settings = engine_options(options, trace);
   settings.on_step = [&spans](const StepReport& step) { spans.add(step); };
@@ -68,7 +82,10 @@ void run_timed_generation(const TraceOptions& options, Trace& trace) {
   trace.time.clear();
   spans.clear();
   const auto begin = std::chrono::steady_clock::now();
-  run_request(engine, greedy_request(trace, options.generate + 1), nullptr, go_on);
+  run_request(engine,
+              greedy_request(trace, options.generate + 1),
+              nullptr,
+              counting(status, "timing", options.generate));
   trace.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 

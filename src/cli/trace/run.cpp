@@ -8,6 +8,7 @@
 #include "base/input_file.h"
 #include "base/json.h"
 #include "base/output_file.h"
+#include "base/utf8.h"
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/generation.h"
@@ -113,12 +114,13 @@ void check_map_length(const TraceOptions& options, int64_t n_tokens) {
 }
 
 // A pass without taps under the clock; the first one warms caches and page tables.
-void run_timed(const TraceOptions& options, Trace& trace) {
+void run_timed(const TraceOptions& options, Trace& trace, StatusLine& status) {
   if (!options.wants_time()) return;
   if (options.generate > 0) {
-    run_timed_generation(options, trace);
+    run_timed_generation(options, trace, status);
     return;
   }
+  status.show(fmt::format("timing a pass of {} tokens", trace.ids.size()));
   const auto nothing = [](int64_t, const Tensor&) {};
   evaluate(*trace.model, trace.ids, {}, nothing);
   Evaluation pass(*trace.model, trace.ids, {.operations = &trace.time});
@@ -160,8 +162,14 @@ std::vector<int32_t> chosen_labels(const TraceOptions& options, const Trace& tra
 
 }  // namespace
 
+// Bytes that are no character of their own as \xe4\xb8: two such tokens are not the same.
 std::string Trace::token_text(int32_t id) const {
-  return text ? text->decode({&id, 1}) : fmt::format("#{}", id);
+  if (!text) return fmt::format("#{}", id);
+  const std::string bytes = text->token_bytes(id);
+  if (bytes.empty() || utf8_valid(bytes)) return text->decode({&id, 1});
+  std::string shown;
+  for (const char byte : bytes) shown += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+  return shown;
 }
 
 void run_trace(const TraceOptions& options, Trace& trace) {
@@ -176,7 +184,11 @@ void run_trace(const TraceOptions& options, Trace& trace) {
   const ModelShape& shape = trace.model->shape();
   if (options.output.talk()) print_note(model_line(trace.model->info()));
   const std::vector<std::string> names = all_tap_names(shape);
-  check_patterns(options.taps, names);
+  try {
+    check_patterns(options.taps, names);
+  } catch (const Error& error) {  // a wrong word on the command line, not failed work
+    throw UsageError(error.what());
+  }
   const std::filesystem::path directory = resolve_model(options.model.model);
   if (Text::available(directory)) trace.text.emplace(Text::load(directory));
   trace.ids = chosen_ids(options, trace);
@@ -184,7 +196,9 @@ void run_trace(const TraceOptions& options, Trace& trace) {
   check_map_length(options, trace.n_prompt + options.generate);
   check_generated_length(options, trace);
   const std::vector<int32_t> labels = chosen_labels(options, trace);
-  run_timed(options, trace);
+  // Lines of a level come while it works, which is sign enough.
+  StatusLine status(options.output.talk() && !level);
+  run_timed(options, trace, status);
 
   TapList taps;
   LinePrinter print(options.output.json);
@@ -222,13 +236,14 @@ void run_trace(const TraceOptions& options, Trace& trace) {
 
   const auto begin = Clock::now();
   if (options.generate > 0) {
-    const std::vector<int32_t> generated = run_generation(options, trace, taps);
+    const std::vector<int32_t> generated = run_generation(options, trace, taps, status);
     trace.ids.insert(trace.ids.end(), generated.begin(), generated.end());
   } else {
     const auto on_logits = [&](int64_t, const Tensor& logits) {
       if (labels.empty() || !lines) return;
       print_losses(*lines, shape, labels, logits, trace.routing ? &*trace.routing : nullptr);
     };
+    status.show(fmt::format("tracing a pass of {} tokens", trace.ids.size()));
     evaluate(*trace.model, trace.ids, {.tap = taps.empty() ? nullptr : &taps}, on_logits);
   }
   trace.traced_seconds = seconds_since(begin);

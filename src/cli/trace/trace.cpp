@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/help.h"
 #include "cli/numbers.h"
 #include "cli/options.h"
 #include "cli/trace/demo.h"
@@ -88,6 +89,7 @@ ExitCode trace(TraceOptions options) {
 }
 
 void add_what_to_see(CLI::App& command, TraceOptions& o) {
+  const OptionGroup group(command, "What to see");
   command.add_option("--level",
                      o.level,
                      "Lines of text: input_flow (shapes into and out of each module), compact "
@@ -116,6 +118,7 @@ void add_what_to_see(CLI::App& command, TraceOptions& o) {
 }
 
 void add_files(CLI::App& command, TraceOptions& o) {
+  const OptionGroup group(command, "Files");
   command.add_option(
       "--out", o.out, "Write the tensors (of --taps, or all) as .npy to this directory");
   command.add_option(

@@ -4,13 +4,14 @@
 const words = {
   en: {
     title: "What the answers were worth",
-    score: "The score", accuracy: "accuracy", interval: (c) => `${c} % interval, bootstrap over tasks`, error: "standard error",
-    samples: "answers", of: "of", taskCount: "tasks", agreement: "agreement", majority: "by majority", torn: "The file ends inside a line; that line was left out.",
+    score: "The score", accuracy: "accuracy", interval: (c, by) => `${c} % interval, ${by === "wilson" ? "Wilson, because the tasks were all alike" : "bootstrap over tasks"}`, error: "standard error",
+    samples: "answers", of: "of", samplesOf: "The tasks are counted by all their samples, the lines below by the samples that both runs have: a task can be better with nothing gained.",
+    taskCount: "tasks", agreement: "agreement", majority: "by majority", torn: "The file ends inside a line; that line was left out.",
     unreadable: (n) => `${n} lines are not rows and were left out.`, withoutGen: (n) => `${n} rows lack "gen".`, withoutAnswer: (n) => `${n} rows lack "answer".`,
     toCome: (n) => `${n} answers are still to come: this is the score so far.`,
     comparison: "Against the other run", comparisonLead: "The same questions, answered twice. The interval is a paired bootstrap over the tasks that both runs have; the sign test asks whether a fair coin would part the tasks as unevenly.",
     thisRun: "this run", otherRun: "the other run", difference: "difference", better: "tasks better", worse: "tasks worse", pValue: "sign test, p",
-    gained: "right only here", lost: "right only there", both: "right in both", neither: "right in neither", onlyHere: (n) => `${n} answers are only here`, onlyThere: (n) => `${n} only there`,
+    gained: "right only here", lost: "right only there", stop: ".", both: "right in both", neither: "right in neither", onlyHere: (n) => `${n} answers are only here`, onlyThere: (n) => `${n} only there`,
     tasks: "Task by task", tasksLead: "Each square is a task: green all right, red none, yellow in between. Choose one to see its answers; arrow keys move.",
     allRight: "all right", noneRight: "none right", someRight: "in between", taskText: (name, right, n) => `${name}: ${right} of ${n} right`, moreTasks: (n) => `${n} further tasks are not drawn.`,
     answers: "Answer by answer", answersLead: "Filter, choose, read: what was asked, thought and answered, and how it was judged.",
@@ -22,19 +23,21 @@ const words = {
     spread: "Lengths and times", spreadLead: "How long the answers were and how long they took; the right ones are green.",
     lengths: "Completion tokens", times: "Seconds per request", median: "median", p90: "90th percentile", most: "maximum", mean: "mean", notTold: "Not recorded.", asTable: "as a table", from: "from", to: "to", right: "right", other: "other",
     failures: "What went wrong", failuresLead: "Reasons of all answers that were not right, the most frequent first.", outcome: "outcome", reason: "reason", count: "count", cut: "of them cut off by the limit of tokens", nothingWrong: "Nothing: every answer is right.",
-    made: "How it was made", madeLead: "From the run's manifest: enough to make it again.", noManifest: "There is no manifest beside the file.", file: "file",
+    made: "How it was made", madeLead: "From the run's manifest: enough to make it again.", noManifest: "There is no manifest beside the file.", file: "file", key: "key", value: "value", again: "To make it again:", copy: "copy the command", copied: "copied",
+    manifest: { format: "format of the manifest", identity: "what was asked, and how", dataset: "data set", served: "the server and its model", shard: "shard", n_samples: "samples per prompt", config: "config", version: "version", runs: "runs", totals: "totals" },
     outcomes: { correct: "correct", wrong: "wrong", empty: "empty", unreadable: "unreadable", no_answer: "no answer found", no_text: "no text", failed: "never answered" },
     gridLabel: (what, rows) => `${what}, ${rows.length} by ${rows[0].length}: ${rows.join(" / ")}`,
   },
   zh: {
     title: "答案得了多少分",
-    score: "得分", accuracy: "准确率", interval: (c) => `${c} % 置信区间，按任务自助法`, error: "标准误",
-    samples: "答案数", of: "/", taskCount: "任务数", agreement: "一致性", majority: "多数表决", torn: "文件末行不完整，已略去。",
+    score: "得分", accuracy: "准确率", interval: (c, by) => `${c} % 置信区间，${by === "wilson" ? "威尔逊法（各任务结果相同）" : "按任务自助法"}`, error: "标准误",
+    samples: "答案数", of: "/", samplesOf: "任务按其全部样本计分，下面几行只数两次都有的样本：因此没有新增正确答案，任务也可能变好。",
+    taskCount: "任务数", agreement: "一致性", majority: "多数表决", torn: "文件末行不完整，已略去。",
     unreadable: (n) => `${n} 行无法读取，已略去。`, withoutGen: (n) => `${n} 行缺少 "gen"。`, withoutAnswer: (n) => `${n} 行缺少 "answer"。`,
     toCome: (n) => `还差 ${n} 个答案：这是目前的得分。`,
     comparison: "与另一次运行比较", comparisonLead: "同样的题目，两次作答。区间是对两次都有的任务做配对自助法；符号检验回答：抛硬币会不会把任务分得同样不均。",
     thisRun: "本次", otherRun: "另一次", difference: "差", better: "变好的任务", worse: "变差的任务", pValue: "符号检验 p",
-    gained: "仅本次正确", lost: "仅另一次正确", both: "两次都正确", neither: "两次都不正确", onlyHere: (n) => `${n} 个答案仅本次有`, onlyThere: (n) => `${n} 个仅另一次有`,
+    gained: "仅本次正确", lost: "仅另一次正确", stop: "。", both: "两次都正确", neither: "两次都不正确", onlyHere: (n) => `${n} 个答案仅本次有`, onlyThere: (n) => `${n} 个仅另一次有`,
     tasks: "逐个任务", tasksLead: "每个方块是一个任务：绿色全对，红色全错，黄色介于其间。选择一个查看它的答案；可用方向键移动。",
     allRight: "全对", noneRight: "全错", someRight: "部分正确", taskText: (name, right, n) => `${name}：${n} 个中 ${right} 个正确`, moreTasks: (n) => `另有 ${n} 个任务未画出。`,
     answers: "逐个答案", answersLead: "筛选、选择、阅读：问了什么，想了什么，答了什么，如何评判。",
@@ -46,11 +49,56 @@ const words = {
     spread: "长度与时间", spreadLead: "答案有多长，用了多久；绿色为正确答案。",
     lengths: "生成 token 数", times: "每个请求的秒数", median: "中位数", p90: "九成不超过", most: "最大", mean: "平均", notTold: "没有记录。", asTable: "表格", from: "从", to: "到", right: "正确", other: "其他",
     failures: "哪里出了错", failuresLead: "所有不正确答案的原因，最常见的在前。", outcome: "结果", reason: "原因", count: "次数", cut: "其中因 token 上限被截断", nothingWrong: "没有：每个答案都正确。",
-    made: "如何得到", madeLead: "来自运行清单，足以重做一遍。", noManifest: "文件旁没有清单。", file: "文件",
+    made: "如何得到", madeLead: "来自运行清单，足以重做一遍。", noManifest: "文件旁没有清单。", file: "文件", key: "键", value: "值", again: "重做一遍：", copy: "复制命令", copied: "已复制",
+    manifest: { format: "清单格式", identity: "问了什么，怎么问", dataset: "数据集", served: "服务器与模型", shard: "分片", n_samples: "每题样本数", config: "配置", version: "版本", runs: "各次运行", totals: "合计" },
     outcomes: { correct: "正确", wrong: "错误", empty: "空", unreadable: "无法解析", no_answer: "未找到答案", no_text: "没有文字", failed: "未作答" },
     gridLabel: (what, rows) => `${what}，${rows.length} 行 ${rows[0].length} 列：${rows.join(" / ")}`,
   },
 };
+
+// The reasons of eval/tasks and eval/score, for the Chinese page. What is no such sentence, such as the
+// words of a server, stays as it is.
+const kWhere = { "the whole text": "全文", "the last fenced block": "最后一个代码块", "an earlier fenced block": "较早的代码块", "the last array": "最后一个数组", "an array": "一个数组", "the content": "内容" };
+const where = (text) => kWhere[text] || text;
+const kReasons = [
+  [/^(.*) \(cut off by the limit of tokens\)$/, (inner) => `${reasonText(inner)}（因 token 上限被截断）`],
+  [/^another text(?:: (.*))?$/, (rest) => `另一段文字${rest === undefined ? "" : "：" + rest}`],
+  [/^another answer(?:: (.*))?$/, (rest) => `另一个答案${rest === undefined ? "" : "：" + rest}`],
+  [/^equal to (.*)$/, (value) => `等于 ${value}`],
+  [/^equal$/, () => "相等"],
+  [/^chose (.*); the answer is (.*)$/, (chosen, truth) => `选了 ${chosen}，答案是 ${truth}`],
+  [/^chose (.*)$/, (chosen) => `选了 ${chosen}`],
+  [/^(.*) is the answer$/, (found) => (found === "the text" ? "全文就是答案" : `${where(found)}就是答案`)],
+  [/^(.*) is another grid$/, (found) => `${where(found)}是另一个网格`],
+  [/^(.*) is another value(: .*)?$/, (found, rest) => `${where(found)}是另一个值${(rest || "").replace(/^: an? /, "：")}`],
+  [/^(.*) is null$/, (found) => `${where(found)}为 null`],
+  [/^(.*) is empty(?:: (.*))?$/, (found, rest) => (found === "the text" ? "文字为空" : `${where(found)}为空${rest === undefined ? "" : "：" + rest}`)],
+  [/^(.*) is no JSON(?:: (.*))?$/, (found, rest) => `${where(found)}不是 JSON${rest === undefined ? "" : "：" + rest}`],
+  [/^no JSON, no fenced block and no array in the text$/, () => "文字中没有 JSON、代码块或数组"],
+  [/^the row has no answer to compare with$/, () => "该行没有可供比较的答案"],
+  [/^neither attempt is the answer$/, () => "两次尝试都不是答案"],
+  [/^the text is blank$/, () => "文字为空白"],
+  [/^no number and no box in the text$/, () => "文字中没有数字，也没有 \\boxed"],
+  [/^no letter from A to (.) stands out$/, (last) => `没有从 A 到 ${last} 的明确字母`],
+  [/^the row has nothing in "gen"$/, () => "该行的 \"gen\" 为空"],
+  [/^no content(?:: (.*))?$/, (rest) => `没有内容${rest === undefined ? "" : "：" + rest}`],
+  [/^expected a text in "gen"; got (.*)$/, (got) => `"gen" 应为文字，得到 ${got}`],
+  [/^the thinking never ends$/, () => "思考没有结束"],
+  [/^(.*): missing in the text$/, (path) => `${path}：文字中没有`],
+  [/^(.*): missing in the row's answer$/, (path) => `${path}：该行的答案中没有`],
+  [/^(.*): missing$/, (path) => `${path}：缺失`],
+  [/^(.*): not expected$/, (path) => `${path}：多余`],
+  [/^(.*): expected (\d+) elements; got (\d+)$/, (path, truth, got) => `${path}：应有 ${truth} 个元素，得到 ${got} 个`],
+  [/^(.*): expected (.*); got (.*)$/, (path, truth, got) => `${path}：应为 ${truth}，得到 ${got}`],
+];
+function reasonText(reason) {
+  if (lang !== "zh") return reason;
+  for (const [pattern, say] of kReasons) {
+    const match = pattern.exec(reason);
+    if (match) return say(...match.slice(1));
+  }
+  return reason;
+}
 
 section("score");
 if (data.comparison) section("comparison");
@@ -74,7 +122,7 @@ const partner = new Map(data.pairs || []);  // sample here -> sample of the othe
 const kSigns = ["✓", "✗", "∅", "⚠", "?", "–", "!"];
 const kMaxTasks = 5000, kPage = 200;
 
-const state = { filter: "all", search: "", task: null, shown: kPage, chosen: Math.max(0, run.samples.findIndex((sample) => !(sample.acc > 0))) };
+const state = { filter: "all", search: "", task: null, shown: kPage, chosen: addressed("answer", run.samples.length, Math.max(0, run.samples.findIndex((sample) => !(sample.acc > 0)))) };
 
 const share = (value) => (value * 100).toFixed(2) + " %";
 const outcomeName = (outcome) => t.outcomes[data.outcomes[outcome]];
@@ -138,7 +186,7 @@ function drawScore() {
   byId("score-body").replaceChildren(
     make("div", { class: "hero" }, make("div", {}, make("div", { class: "big" }, share(run.accuracy)), make("div", { class: "quiet" }, t.accuracy)), intervalChart(runs)),
     make("div", { class: "facts" },
-      fact(t.interval(confidence), `${share(run.interval[0])} – ${share(run.interval[1])}`), fact(t.error, share(run.standard_error)),
+      fact(t.interval(confidence, run.interval_by), `${share(run.interval[0])} – ${share(run.interval[1])}`), run.interval_by === "wilson" ? "" : fact(t.error, share(run.standard_error)),
       ...Object.entries(run.pass_at).map(([k, value]) => fact("pass@" + k, share(value))),
       run.agreement === null ? "" : fact(t.agreement, share(run.agreement)), run.majority_accuracy === null ? "" : fact(t.majority, share(run.majority_accuracy)),
       fact(t.taskCount, String(run.n_tasks)), fact(t.samples, run.n_expected === null ? String(run.n_samples) : `${run.n_samples} ${t.of} ${run.n_expected}`)),
@@ -160,7 +208,7 @@ function drawComparison() {
       make("span", {}, name + " ", make("b", {}, String(value))))),
     make("div", { class: "bar-row" }, look(t.gained, c.ours_right, "gained"), look(t.lost, c.other_right, "lost"),
       make("span", { class: "quiet" }, `${t.both}: ${c.both_right} · ${t.neither}: ${c.neither_right}`)),
-    c.n_ours_only + c.n_other_only > 0 ? make("p", { class: "note" }, `${t.onlyHere(c.n_ours_only)}, ${t.onlyThere(c.n_other_only)}.`) : "",
+    c.n_ours_only + c.n_other_only > 0 ? make("p", { class: "note" }, `${t.onlyHere(c.n_ours_only)}${t.comma}${t.onlyThere(c.n_other_only)}${t.stop} ${t.samplesOf}`) : "",
     ...notesOf(runs[1]));
 }
 
@@ -215,7 +263,7 @@ function matches(sample) {
   if (byOutcome >= 0 ? sample.outcome !== byOutcome : !kFilters[state.filter](sample)) return false;
   if (state.search === "") return true;
   const wanted = state.search.toLowerCase();
-  return [taskName(sample), sample.reason, sample.text, sample.thinking].some((text) => text !== null && text.toLowerCase().includes(wanted));
+  return [taskName(sample), reasonText(sample.reason), sample.text, sample.thinking].some((text) => text !== null && text.toLowerCase().includes(wanted));
 }
 let found = [];
 function setFilter(filter) {
@@ -255,6 +303,7 @@ function choose(index) {
   state.chosen = index;
   if (now) { now.setAttribute("aria-selected", "true"); now.scrollIntoView({ block: "nearest" }); }
   byId("list").setAttribute("aria-activedescendant", "row-" + index);
+  keepInAddress({ answer: index });
   drawDetail();
 }
 byId("list").addEventListener("keydown", (event) => {
@@ -306,6 +355,9 @@ function gridsIn(text) {
     let rows;
     try { rows = JSON.parse(match[0]); } catch { continue; }
     if (!rows.every((row) => Array.isArray(row) && row.length > 0 && row.every((value) => Number.isInteger(value) && value >= 0 && value <= 9))) continue;
+    // Two by two zeros behind the end of a sentence are how the prompt shows the form of an answer.
+    const form = rows.length === 2 && rows.every((row) => row.length === 2 && row.every((value) => value === 0));
+    if (form && /:\s*(```\w*\s*)?$/.test(text.slice(0, match.index)) && !/"(input|output)":\s*$/.test(text.slice(0, match.index))) continue;
     const before = [...text.slice(0, match.index).matchAll(/input|output/gi)].pop();
     figures.push(gridFigure(before ? before[0].toLowerCase() : "", rows.map((row) => row.join("")), null, true));
     if (figures.length === 24) break;
@@ -325,7 +377,7 @@ function drawDetail() {
   const prompt = run.prompts[sample.prompt], other = otherOf(sample);
   const facts = [[t.sample, sample.sample], [t.promptTokens, sample.promptTokens], [t.tokens, sample.tokens], [t.seconds, sample.seconds === null ? null : number(sample.seconds)],
     [t.finish, sample.finish || null], [t.line, sample.line]].filter(([, value]) => value !== null);
-  const verdict = (one) => make("p", {}, key(outcomeColour(one.outcome), `${kSigns[one.outcome]} ${outcomeName(one.outcome)}`), one.reason ? " — " + one.reason : "");
+  const verdict = (one) => make("p", {}, key(outcomeColour(one.outcome), `${kSigns[one.outcome]} ${outcomeName(one.outcome)}`), one.reason ? " — " + reasonText(one.reason) : "");
   const grids = prompt.text === null ? [] : gridsIn(prompt.text);
   detail.replaceChildren(
     make("h3", {}, taskName(sample) + (prompt.number > 0 ? ` · ${t.promptNo} ${prompt.number}` : "")),
@@ -375,7 +427,7 @@ function drawSpread() {
 
 // ---- what went wrong, and how it was made --------------------------------------------------------
 function drawFailures() {
-  const rows = run.reasons.map(([outcome, reason, n, cut]) => [key(outcomeColour(outcome), outcomeName(outcome)), reason, n, cut]);
+  const rows = run.reasons.map(([outcome, reason, n, cut]) => [key(outcomeColour(outcome), outcomeName(outcome)), reasonText(reason), n, cut]);
   byId("failures-body").replaceChildren(rows.length ? table([t.outcome, t.reason, t.count, t.cut], rows) : make("p", { class: "quiet" }, t.nothingWrong));
 }
 // A JSON object as rows "a.b.c", value.
@@ -387,9 +439,33 @@ function flat(value, path, rows) {
   }
   return rows;
 }
+// The command that makes the run again, as far as the manifest knows it: the model is `served`.
+function commandOf(manifest) {
+  if (!manifest.config || typeof manifest.config.file !== "string") return null;
+  const word = (text) => (/^[\w./:@%+=-]+$/.test(text) ? text : "'" + text.replace(/'/g, "'\\''") + "'");
+  const parts = ["qwen3 eval run --config", word(manifest.config.file)];
+  if (Array.isArray(manifest.shard)) parts.push("--shard", manifest.shard.join("/"));
+  if (manifest.identity && manifest.identity.mode === "strict") parts.push("--strict");
+  return parts.join(" ");
+}
+function commandRow(command) {
+  const text = make("code", { class: "mono", tabindex: "0" }, command);
+  const select = () => getSelection().selectAllChildren(text);
+  const button = make("button", { type: "button", onclick: () => {
+    select();  // where a page may not write to the clipboard, Ctrl-C is left to do
+    if (navigator.clipboard) navigator.clipboard.writeText(command).then(() => { button.textContent = t.copied; }, () => {});
+  } }, t.copy);
+  return make("div", { class: "bar-row" }, make("span", { class: "quiet" }, t.again), text, button);
+}
+function manifestTables(manifest) {
+  return Object.entries(manifest).map(([name, value]) => make("div", {}, make("h4", {}, t.manifest[name] || name), table([t.key, t.value], flat(value, "", []).map(([path, text]) => [path || name, text]))));
+}
 function drawMade() {
-  byId("made-body").replaceChildren(...runs.flatMap((one) => [make("h3", {}, one.name),
-    one.manifest === null ? make("p", { class: "quiet" }, t.noManifest) : make("div", { class: "kv tall scroll" }, table(["", ""], flat(one.manifest, "", [])))]));
+  byId("made-body").replaceChildren(...runs.flatMap((one) => {
+    if (one.manifest === null) return [make("h3", {}, one.name), make("p", { class: "quiet" }, t.noManifest)];
+    const command = commandOf(one.manifest);
+    return [make("h3", {}, one.name), command === null ? "" : commandRow(command), make("div", { class: "kv" }, ...manifestTables(one.manifest))];
+  }));
 }
 
 startPage({

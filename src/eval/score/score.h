@@ -74,7 +74,8 @@ struct ScoreResult {
   std::string task;
   bool strict = false;
   double accuracy = 0;
-  Interval interval;  // of the accuracy, by bootstrap over the tasks
+  Interval interval;                // of the accuracy, by bootstrap over the tasks
+  bool interval_is_wilson = false;  // instead, because the tasks were all right or all wrong
   double confidence = 0, standard_error = 0;
   std::vector<PassAtK> pass_at;
   // For prompts with two or more samples, else nothing: the share of samples that say what most of

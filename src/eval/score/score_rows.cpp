@@ -306,7 +306,12 @@ ScoreResult ScoreBuilder::finish(int attempts) {
   }
   result_.accuracy = mean(scores);
   result_.standard_error = standard_error(scores);
-  result_.interval = bootstrap_mean(scores, options_.confidence, options_.resamples, options_.seed);
+  const bool alike = !scores.empty() && (scores.front() == 0 || scores.front() == 1) &&
+                     std::ranges::all_of(scores, [&](double s) { return s == scores.front(); });
+  result_.interval_is_wilson = alike;
+  result_.interval =
+      alike ? wilson_all_alike(std::ssize(scores), scores.front() == 1, options_.confidence)
+            : bootstrap_mean(scores, options_.confidence, options_.resamples, options_.seed);
   count_passes();
   count_agreement();
   return std::move(result_);

@@ -109,11 +109,15 @@ std::string official_line(const ScoreResult& result) {
 std::string score_summary(const ScoreResult& result) {
   std::string text = official_line(result) + "\n";
   if (result.samples.empty()) return text + "samples    none\n";
-  text += fmt::format("interval   {} to {} ({:g} % bootstrap over tasks; standard error {})\n",
+  const std::string how =
+      result.interval_is_wilson
+          ? fmt::format("Wilson over {}, all alike", counted(std::ssize(result.tasks), "task"))
+          : fmt::format("bootstrap over tasks; standard error {}", percent(result.standard_error));
+  text += fmt::format("interval   {} to {} ({:g} % {})\n",
                       percent(result.interval.low),
                       percent(result.interval.high),
                       100 * result.confidence,
-                      percent(result.standard_error));
+                      how);
   for (const PassAtK& pass : result.pass_at) {
     text += fmt::format("{:<10} {}\n", fmt::format("pass@{}", pass.k), percent(pass.value));
   }
@@ -146,6 +150,7 @@ Json score_json(const ScoreResult& result) {
                {"accuracy", result.accuracy},
                {"confidence", result.confidence},
                {"interval", {result.interval.low, result.interval.high}},
+               {"interval_by", result.interval_is_wilson ? "wilson" : "bootstrap"},
                {"standard_error", result.standard_error},
                {"n_tasks", result.tasks.size()},
                {"n_samples", result.n_samples},

@@ -79,4 +79,16 @@ Interval bootstrap_mean(std::span<const double> values,
   return {percentile(means, tail), percentile(means, 1 - tail)};
 }
 
+Interval wilson_all_alike(int64_t n, bool right, double confidence) {
+  // The normal quantile z with P(|x| < z) = confidence, by halving.
+  double low = 0, high = 40;
+  for (int i = 0; i < 100; ++i) {
+    const double middle = (low + high) / 2;
+    (std::erf(middle / std::sqrt(2.0)) < confidence ? low : high) = middle;
+  }
+  const auto count = static_cast<double>(n);
+  const double beyond = low * low / (count + low * low);
+  return right ? Interval{1 - beyond, 1} : Interval{0, beyond};
+}
+
 }  // namespace qwen3::eval

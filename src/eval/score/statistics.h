@@ -37,4 +37,8 @@ Interval bootstrap_mean(std::span<const double> values,
                         int64_t resamples,
                         uint64_t seed);
 
+// Wilson's interval where all of n values are 0, or all 1 (`right`): resampling them would give an
+// interval of no width, as if n right answers were certainty. REQUIRES: 0 < confidence < 1, n >= 1.
+Interval wilson_all_alike(int64_t n, bool right, double confidence);
+
 }  // namespace qwen3::eval

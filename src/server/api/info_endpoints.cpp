@@ -78,10 +78,11 @@ void metrics(Service& service, const HttpRequest&, const ExchangePtr& exchange) 
   EngineStats stats;
   const ServedModel* model = service.loaded();
   if (model != nullptr) stats = model->generator->stats();
-  exchange->send(
-      {.content_type = "text/plain; version=0.0.4; charset=utf-8",
-       .body = service.metrics().text(
-           model == nullptr ? nullptr : &stats, service.model_name(), service.options())});
+  exchange->send({.content_type = "text/plain; version=0.0.4; charset=utf-8",
+                  .body = service.metrics().text(model == nullptr ? nullptr : &stats,
+                                                 service.front_counters(),
+                                                 service.model_name(),
+                                                 service.options())});
 }
 
 }  // namespace qwen3::server

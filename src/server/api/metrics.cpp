@@ -66,6 +66,24 @@ std::vector<MetricFamily> engine_families(const EngineStats& s) {
   };
 }
 
+// What --memory-limit counts of requests (request_memory.h). vLLM has no such names.
+std::vector<MetricFamily> front_families(const HttpCounters& c) {
+  return {
+      family("request_memory_bytes",
+             "Memory that requests hold: bodies, prompts, answers, unread output, connections",
+             MetricType::Gauge,
+             static_cast<double>(c.request_bytes)),
+      family("request_memory_limit_bytes",
+             "Memory that requests may hold, of --memory-limit",
+             MetricType::Gauge,
+             static_cast<double>(c.request_bytes_limit)),
+      family("request_memory_refused_total",
+             "How often memory for a request could not be had",
+             MetricType::Counter,
+             static_cast<double>(c.request_bytes_refused)),
+  };
+}
+
 // vLLM's names: the same measurements under "vllm:", with the model as a label.
 std::vector<MetricFamily> as_vllm(const std::vector<MetricFamily>& families,
                                   const std::string& model_name) {
@@ -142,6 +160,7 @@ void Metrics::failed(std::string_view code) {
 void Metrics::stalled() { stalls_.Increment(); }
 
 std::string Metrics::text(const EngineStats* stats,
+                          const std::optional<HttpCounters>& front,
                           const std::string& model_name,
                           const ServiceOptions& options) const {
   std::vector<MetricFamily> families = registry_.Collect();
@@ -156,6 +175,9 @@ std::string Metrics::text(const EngineStats* stats,
   }
   if (options.metrics_compat) {
     for (MetricFamily& one : as_vllm(families, model_name)) families.push_back(std::move(one));
+  }
+  if (front) {
+    for (MetricFamily& one : front_families(*front)) families.push_back(std::move(one));
   }
   std::ostringstream out;
   prometheus::TextSerializer().Serialize(out, families);

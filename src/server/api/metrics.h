@@ -9,11 +9,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "qwen3/engine.h"
 #include "server/api/options.h"
+#include "server/http/http_server.h"
 
 namespace qwen3::server {
 
@@ -35,10 +37,11 @@ class Metrics {
   void failed(std::string_view code);
   void stalled();
 
-  // The text format of Prometheus. `stats` null: the model is still loading. Of the options:
-  // whether the names of vLLM are wanted as well, which routers read, and how many log lines were
+  // The text format of Prometheus. `stats` null: the model is still loading. `front` is absent
+  // where nothing listens. Of the options: whether the names of vLLM are wanted as well, which routers read, and how many log lines were
   // lost.
   std::string text(const EngineStats* stats,
+                   const std::optional<HttpCounters>& front,
                    const std::string& model_name,
                    const ServiceOptions& options) const;
 

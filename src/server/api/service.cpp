@@ -56,6 +56,16 @@ void Service::set_model(std::unique_ptr<ServedModel> model) {
   ready_.store(model_.get(), std::memory_order_release);
 }
 
+void Service::watch_front(std::function<HttpCounters()> counters) {
+  const std::lock_guard lock(mutex_);
+  front_counters_ = std::move(counters);
+}
+
+std::optional<HttpCounters> Service::front_counters() const {
+  const std::lock_guard lock(mutex_);
+  return front_counters_ ? std::optional(front_counters_()) : std::nullopt;
+}
+
 Service::State Service::state() const {
   if (draining_) return State::draining;
   return loaded() == nullptr ? State::loading : State::ready;

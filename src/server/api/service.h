@@ -7,8 +7,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -17,6 +19,7 @@
 #include "server/api/options.h"
 #include "server/api/served_model.h"
 #include "server/api/traces.h"
+#include "server/http/http_server.h"
 
 namespace qwen3::server {
 
@@ -36,6 +39,9 @@ class Service {
   bool end_announced() const { return end_announced_; }
   // New requests get 503; those under way go on.
   void drain() { draining_ = true; }
+  // Where /metrics reads what the front counts. The front outlives whoever asks.
+  void watch_front(std::function<HttpCounters()> counters);
+  std::optional<HttpCounters> front_counters() const;
   // Ends what is under way with an error that says so.
   void abort_all(const ApiError& error);
 
@@ -73,6 +79,7 @@ class Service {
   const uint64_t id_base_;
 
   mutable std::mutex mutex_;
+  std::function<HttpCounters()> front_counters_;                    // under mutex_
   uint64_t last_ticket_ = 0;                                        // under mutex_
   std::unordered_map<uint64_t, std::weak_ptr<Generation>> active_;  // under mutex_
 

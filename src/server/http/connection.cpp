@@ -253,7 +253,7 @@ void Connection::open_exchange(bool keep_alive, std::string allowed_origin) {
       ExchangeCore::Setup{.frame = std::move(frame),
                           .lane = &lane_,
                           .connection = weak_from_this(),
-                          .draining = &front_.draining,
+                          .closing = &front_.closing,
                           .held = std::move(request_held_),
                           .output_limit = front_.options.limits.output_bytes});
   phase_ = Phase::answering;

@@ -38,7 +38,8 @@ struct FrontEnd {
   WorkerPool& workers;
   const std::shared_ptr<RequestMemory>& memory;
   Admission& admission;
-  TlsContext* tls;  // null: plain
+  TlsContext* tls;                   // null: plain
+  std::atomic<bool> closing{false};  // every answer ends its connection
   std::atomic<bool> draining{false};
 
   std::atomic<int64_t> n_accepted{0};

@@ -1,5 +1,6 @@
 #include "server/http/exchange.h"
 
+#include <algorithm>
 #include <new>
 
 #include "base/error.h"
@@ -21,7 +22,7 @@ ExchangeCore::ExchangeCore(Setup setup)
     : frame_(std::move(setup.frame)),
       lane_(setup.lane),
       connection_(std::move(setup.connection)),
-      draining_(setup.draining),
+      closing_(setup.closing),
       held_(std::move(setup.held)),
       output_limit_(setup.output_limit) {}
 
@@ -69,7 +70,7 @@ bool ExchangeCore::may_answer_locked() const {
 
 // Leaves nothing begun when the response is not a legal one.
 void ExchangeCore::respond_locked(const HttpResponse& response) {
-  if (draining_->load(std::memory_order_relaxed)) frame_.keep_alive = false;
+  if (closing_->load(std::memory_order_relaxed)) frame_.keep_alive = false;
   std::string head = format_head(response, frame_, response.body.size());
   const bool has_body = response.status != 204 && response.status != 304 && !frame_.head_only;
   outbox_.reserve(outbox_.size() + head.size() + response.body.size());
@@ -88,7 +89,7 @@ void ExchangeCore::start_stream(std::string content_type) {
     wake_locked();
     return;
   }
-  if (frame_.http_1_0 || draining_->load(std::memory_order_relaxed)) frame_.keep_alive = false;
+  if (frame_.http_1_0 || closing_->load(std::memory_order_relaxed)) frame_.keep_alive = false;
   HttpResponse response;
   response.content_type = std::move(content_type);
   // Asks proxies (nginx) not to gather events before passing them on.
@@ -106,7 +107,8 @@ void ExchangeCore::write(std::string_view piece) {
   if (over_locked() || gone()) return;
   QWEN3_CHECK(streaming_, ErrorKind::internal, "exchange: write() before start_stream()");
   const size_t waiting = outbox_.size() + unsent_.load(std::memory_order_relaxed);
-  if (waiting > output_limit_ || !hold_output_locked(waiting + piece.size())) {
+  largest_piece_ = std::max(largest_piece_, piece.size());
+  if (waiting > output_limit_ + largest_piece_ || !hold_output_locked(waiting + piece.size())) {
     cut_ = true;
   } else {
     append_locked(piece);

@@ -32,7 +32,7 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
     AnswerFrame frame;
     Lane* lane;
     std::weak_ptr<Resident> connection;
-    const std::atomic<bool>* draining;             // read while the lane is set
+    const std::atomic<bool>* closing;              // read while the lane is set
     std::shared_ptr<RequestMemory::Holding> held;  // null: an answer of the front itself
     size_t output_limit;
   };
@@ -97,12 +97,15 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
   AnswerFrame frame_;
   Lane* lane_;
   std::weak_ptr<Resident> connection_;
-  const std::atomic<bool>* draining_;
+  const std::atomic<bool>* closing_;
   const std::shared_ptr<RequestMemory::Holding> held_;
   size_t output_limit_;
 
   std::string outbox_;
   size_t output_held_ = 0;
+  // Comes on top of the limit: no client can have read a piece that was just written (the ids of a
+  // long prompt are one), and the next piece must not be its end.
+  size_t largest_piece_ = 0;
   int status_ = 0;
   bool streaming_ = false;
   bool event_stream_ = false;

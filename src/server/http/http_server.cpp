@@ -236,6 +236,7 @@ void HttpServer::Impl::stop(milliseconds grace) {
 }
 
 void HttpServer::Impl::shut_down() {
+  front.closing = true;
   front.draining = true;
   close_listeners();
   each_connection([](Connection& connection) { connection.on_drain(); });
@@ -265,6 +266,8 @@ std::vector<std::string> HttpServer::addresses() const {
 }
 
 void HttpServer::set_request_memory(int64_t bytes) { impl_->memory->set_total(bytes); }
+
+void HttpServer::announce_end() { impl_->front.closing = true; }
 
 bool HttpServer::draining() const { return impl_->front.draining; }
 

@@ -76,6 +76,10 @@ class HttpServer {
   // When it is known how much memory there is for requests: see RequestMemory::set_total().
   void set_request_memory(int64_t bytes);
 
+  // From now on every answer says "connection: close", so that who keeps connections open goes
+  // elsewhere by itself. Any thread.
+  void announce_end();
+
   // True from the beginning of stop(): for the handler of readiness. Any thread.
   bool draining() const;
   HttpCounters counters() const;

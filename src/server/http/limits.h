@@ -16,7 +16,8 @@ struct ServerLimits {
   int header_lines = 64;
   size_t body_bytes = 4 * 1024 * 1024;
   size_t pipelined_bytes = 64 * 1024;  // read ahead while an answer is in progress
-  size_t output_bytes = 256 * 1024;    // of one stream, unread by its client; then it is cut
+  // Of one stream, unread by its client, besides its largest piece; then it is cut.
+  size_t output_bytes = 256 * 1024;
 
   // Time. Each phase has one deadline in total, not one per read.
   Duration head_time{10'000};

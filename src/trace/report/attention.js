@@ -41,11 +41,11 @@ function drawAttention() {
     panel.replaceChildren(...parts);
   }
   const grid = heatMap({
-    rows: attention.length, columns: nHeads, label: `${t.attention}${t.colon}${t.layer} × ${t.head}, ${t.entropy}`, at: state.head, cell: 26, minimum: 8,
-    share: (layer, head) => attention[layer].heads[head].entropy / widest, choose: show,
+    rows: attention.length, columns: nHeads, label: `${t.attention}${t.colon}${t.layer} × ${t.head}, ${t.entropy}`, at: state.head, cell: nHeads > 16 ? 26 : 40, minimum: 8,
+    share: (layer, head) => attention[layer].heads[head].entropy / widest, choose: (layer, head) => { show(layer, head); keepInAddress({ layer, head }); },
     read: (layer, head) => `${t.layer} ${attention[layer].layer}${t.comma}${t.head} ${head}${t.colon}${t.entropy} ${attention[layer].heads[head].entropy.toFixed(2)}`,
   });
-  const focused = focusedHeads(5).map(([layer, head]) => make("button", { type: "button", onclick: () => { state.head = [layer, head]; drawAttention(); } },
+  const focused = focusedHeads(5).map(([layer, head]) => make("button", { type: "button", onclick: () => { state.head = [layer, head]; keepInAddress({ layer, head }); drawAttention(); } },
     `${t.layer} ${attention[layer].layer}${t.comma}${t.head} ${head}`));
   body.replaceChildren(make("div", { class: "bar-row" }, legend(), focused.length ? make("span", { class: "quiet" }, t.focused) : null, ...focused), make("div", { class: "beside" }, make("div", { class: "scroll" }, grid), panel));
   show(...state.head);

@@ -31,7 +31,7 @@ function journey(layer, expert) {
 function evenness() {
   const columns = [[t.entropy, (layer) => layer.load_entropy.toFixed(3)], [t.imbalance, (layer) => layer.imbalance.toFixed(2)],
     [t.idle, (layer) => String(layer.idle_experts)], [t.router, (layer) => layer.router_entropy.toFixed(3)], [t.aux, (layer) => layer.aux_loss.toFixed(3)]];
-  return make("table", { class: "numbers" },
+  return make("table", { class: "numbers wide" },
     make("thead", {}, make("tr", {}, make("th", { scope: "col" }, t.layer), ...columns.map(([name]) => make("th", { class: "n", scope: "col" }, name)))),
     make("tbody", {}, ...routing.map((layer) => make("tr", {}, make("th", { scope: "row" }, String(layer.layer)),
       ...columns.map(([, value]) => make("td", { class: "n" }, value(layer)))))));
@@ -60,7 +60,7 @@ function drawExperts() {
     path.replaceChildren(make("h3", {}, t.journey(layer.layer)), journey(layer, expert), make("p", { class: "quiet" }, t.journeyHelp(expert)));
   }
   const map = heatMap({
-    rows: routing.length, columns: nExperts, label: t.heatHelp, at: state.heat, cell: nExperts > 16 ? 26 : 36, minimum: 8, rowName: (row) => routing[row].layer,
+    rows: routing.length, columns: nExperts, label: t.heatHelp, at: state.heat, cell: nExperts > 16 ? 26 : 48, minimum: 8, rowName: (row) => routing[row].layer,
     share: (row, expert) => (all ? routing[row].load[expert] / most[row] : ofToken[row].get(expert) || 0),
     choose: show, read: readText,
   });

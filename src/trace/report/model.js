@@ -30,10 +30,11 @@ function block(name, note, inside, meter) {
 function chain(blocks) {
   return make("div", { class: "chain" }, ...blocks.flatMap((one, i) => (i === 0 ? [one] : [make("div", { class: "arrow", "aria-hidden": "true" }, "↓"), one])));
 }
-function step(prefix, name, formula, parts) {
+// `results`: how many of the parts, from the end, the formula's left side names.
+function step(prefix, name, formula, parts, results = 1) {
   const list = parts.map((part) => byName.get(prefix + part)).filter((one) => one);
-  const last = list[list.length - 1];
-  return list.length === 0 ? null : block(name, make("span", { class: "mono" }, `${formula}  [${last.shape.join(", ")}]`), () => tensorTable(list, prefix));
+  const shapes = [...new Set(list.slice(-results).map((one) => `[${one.shape.join(", ")}]`))].join(" ");
+  return list.length === 0 ? null : block(name, make("span", { class: "mono" }, `${formula}  ${shapes}`), () => tensorTable(list, prefix));
 }
 // Where a block's result joins the residual stream; the bar is the stream's size there.
 function join(prefix, part, largest) {
@@ -51,15 +52,15 @@ function attentionSteps(prefix) {
   const rotate = data.model.qk_norm_after_rope ? "q, k = RMSNorm(RoPE(q, k))" : "q, k = RoPE(RMSNorm(q, k))";
   return [
     step(prefix, t.steps.norm, "h = RMSNorm(x)", ["input_layernorm"]),
-    step(prefix, t.steps.project, "q, k, v = Wq·h, Wk·h, Wv·h", ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
-    step(prefix, t.steps.rotate, rotate, ["q_norm", "k_norm", "q_rope", "k_rope"].map((part) => "self_attn." + part)),
+    step(prefix, t.steps.project, "q, k, v = Wq·h, Wk·h, Wv·h", ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"], 3),
+    step(prefix, t.steps.rotate, rotate, ["q_norm", "k_norm", "q_rope", "k_rope"].map((part) => "self_attn." + part), 2),
     step(prefix, t.steps.look, "softmax(q·kᵀ/√d)·v", ["self_attn.probs", "self_attn.mix"]),
     step(prefix, t.steps.output, "Wo·mix", ["self_attn.o_proj"])];
 }
 function denseSteps(prefix) {
   return [
     step(prefix, t.steps.norm, "h = RMSNorm(x)", ["post_attention_layernorm"]),
-    step(prefix, t.steps.gate, "Wgate·h, Wup·h", ["mlp.gate_proj", "mlp.up_proj"]),
+    step(prefix, t.steps.gate, "Wgate·h, Wup·h", ["mlp.gate_proj", "mlp.up_proj"], 2),
     step(prefix, t.steps.activate, "silu(gate)·up", ["mlp.act"]),
     step(prefix, t.steps.output, "Wdown·act", ["mlp.down_proj"])];
 }

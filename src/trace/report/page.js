@@ -16,7 +16,9 @@ const named = new Map([...data.tokens, ...data.named]);
 // What the reader chose: a token, whose experts the heat map shows, a cell of it, a head.
 // First the token before the answer, and the head that looks most sharply at another one.
 const opening = data.n_prompt > 0 && data.n_prompt < nTokens ? data.n_prompt - 1 : nTokens - 1;
-const state = { token: opening, mode: "all", heat: [0, routing.length ? choices(routing[0], opening)[0][0] : 0], head: (focusedHeads(1)[0] || [0, 0]) };
+const openingHead = focusedHeads(1)[0] || [0, 0];
+const state = { token: addressed("token", nTokens, opening), mode: "all", heat: [0, routing.length ? choices(routing[0], opening)[0][0] : 0], head: attention.length === 0 ? openingHead
+  : [addressed("layer", attention.length, openingHead[0]), addressed("head", attention[0].heads.length, openingHead[1])] };
 
 const tokenText = (index) => visible(data.tokens[index][1]);
 const nameOf = (id) => visible(named.has(id) ? named.get(id) : "#" + id);

@@ -40,6 +40,7 @@ function chooseToken(index) {
   buttons[state.token].setAttribute("aria-checked", "false");
   buttons[state.token].tabIndex = -1;
   state.token = index;
+  keepInAddress({ token: index });
   buttons[index].setAttribute("aria-checked", "true");
   buttons[index].tabIndex = 0;
   clearTimeout(pendingFollow);

@@ -185,16 +185,44 @@ TEST_F(Chat, SettingsAreShownAndChanged) {
   EXPECT_THAT(result.err, HasSubstr("stopped at the length limit"));
 }
 
+TEST_F(Chat, ASettingWithoutAValueIsShown) {
+  const ProgramResult result =
+      converse("/set top_k 7\n/set top_k\n/seed 9\n/set seed\n/set thinking\n");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  for (const char* line : {"top_k: 7; ", "seed: 9\n", "thinking: the template's default"}) {
+    EXPECT_THAT(result.err, HasSubstr(line));
+  }
+}
+
+TEST_F(Chat, MessagesAreTakenBackAndAnsweredAnew) {
+  const std::string path = file("saved.json");
+  const ProgramResult result = converse("hi\nhello\n/undo\n/regenerate\n/save " + path +
+                                        "\n/undo\n/undo\n/regenerate\n/?\n");
+  EXPECT_EQ(result.out, std::string(kAnswer) + kAnswer + kAnswer);
+  EXPECT_THAT(result.err, HasSubstr("taken back: \"hello\""));
+  EXPECT_THAT(result.err, HasSubstr("/undo: no message to take back"));
+  EXPECT_THAT(result.err, HasSubstr("/regenerate: no answer yet"));
+  EXPECT_THAT(result.err, HasSubstr("/regenerate         "));  // in the list of /?
+  const Json talk = saved(path);
+  ASSERT_EQ(talk.size(), 2u);
+  EXPECT_EQ(talk[0]["content"], "hi");
+}
+
+TEST_F(Chat, AnEmptyTextIsRefused) {
+  const ProgramResult result = chat({"--quiet", ""}, "");
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("expected a message; got an empty text"));
+  EXPECT_EQ(chat({"--quiet", ""}, "hi").exit_code, 0);
+}
+
 TEST_F(Chat, SettingsOutOfRangeAreRefused) {
   for (const char* line : {"/set temperature -1",
                            "/set temperature x",
                            "/set temperature nan",
                            "/set top_k 1.5",
                            "/set top_p 2",
-                           "/set temperature",
                            "/set thinking maybe",
-                           "/seed -1",
-                           "/seed"}) {
+                           "/seed -1"}) {
     SCOPED_TRACE(line);
     const ProgramResult result = converse(line);
     EXPECT_THAT(result.err, HasSubstr("expected"));

@@ -137,7 +137,7 @@ TEST(Generate, TheSameSeedDrawsTheSameTokens) {
 TEST(Generate, IdsOutOfTheVocabularyAreRefused) {
   const ProgramResult result =
       run_qwen3({"generate", "-m", golden_model("dense"), "--ids", "1,300", "--quiet"});
-  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.exit_code, 2);
   EXPECT_EQ(result.out, "");
   EXPECT_EQ(lines_of(result.err).size(), 1u) << result.err;
   EXPECT_THAT(result.err,

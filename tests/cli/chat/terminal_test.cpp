@@ -87,6 +87,61 @@ TEST_F(OnTerminal, PastedLinesAreOneMessage) {
   EXPECT_EQ(terminal.wait(), 0) << terminal.screen();
 }
 
+TEST_F(OnTerminal, TabCompletesCommands) {
+  Terminal terminal(chat(), environment());
+  ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();
+  terminal.type("/sta\t\n");
+  ASSERT_TRUE(terminal.shows("no answer yet")) << terminal.screen();
+  ASSERT_TRUE(terminal.shows("> "));
+  terminal.type("/se");
+  terminal.type("\t");  // /set and /seed
+  ASSERT_TRUE(terminal.shows("/set   /seed ")) << terminal.screen();
+  terminal.type("t top_\t");
+  ASSERT_TRUE(terminal.shows("/set top_p")) << terminal.screen();
+  pause();
+  terminal.type("\x03");
+  ASSERT_TRUE(terminal.shows("Ctrl-C again")) << terminal.screen();
+  ASSERT_TRUE(terminal.shows("> "));
+  pause();
+  terminal.type("exit\n");
+  EXPECT_EQ(terminal.wait(), 0) << terminal.screen();
+}
+
+TEST_F(OnTerminal, ContinuedLinesAreOneEntryOfTheHistory) {
+  Terminal terminal(chat(), environment());
+  ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();
+  terminal.type("one\\\n");
+  ASSERT_TRUE(terminal.shows("… ")) << terminal.screen();
+  terminal.type("two\n");
+  ASSERT_TRUE(terminal.shows("hey é")) << terminal.screen();
+  ASSERT_TRUE(terminal.shows("> "));
+  terminal.type("/exit\n");
+  EXPECT_EQ(terminal.wait(), 0) << terminal.screen();
+  const std::string history = read_text_file(model_.dir().path() / "qwen3/history", 1 << 20);
+  EXPECT_THAT(history, HasSubstr("one"));
+  EXPECT_THAT(history, testing::Not(HasSubstr("\ntwo")));
+}
+
+TEST_F(OnTerminal, NoColorIsHeeded) {
+  std::vector<std::string> words = {"chat", "-m", model_.path(), "--quiet", "hi"};
+  Terminal dimmed(words, environment());
+  EXPECT_EQ(dimmed.wait(), 0);
+  EXPECT_THAT(dimmed.screen(), HasSubstr("\x1b[2m"));
+  std::vector<std::string> plain = environment();
+  plain.push_back("NO_COLOR=1");
+  Terminal tagged(words, plain);
+  EXPECT_EQ(tagged.wait(), 0);
+  EXPECT_THAT(tagged.screen(), testing::Not(HasSubstr("\x1b[2m")));
+  EXPECT_THAT(tagged.screen(), HasSubstr("<think>"));
+}
+
+TEST_F(OnTerminal, ALongTraceSaysWhatItDoes) {
+  Terminal terminal({"trace", "-m", "nano", "--prompt", "Once", "--generate", "4", "--attention"},
+                    environment());
+  EXPECT_EQ(terminal.wait(), 0);
+  EXPECT_THAT(terminal.screen(), HasSubstr("tracing: the prompt\r\x1b[K"));
+}
+
 TEST_F(OnTerminal, CtrlCGivesUpTheLineAndTheSecondOneLeaves) {
   Terminal terminal(chat(), environment());
   ASSERT_TRUE(terminal.shows("> ")) << terminal.screen();

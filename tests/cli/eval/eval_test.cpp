@@ -19,6 +19,7 @@
 #include "base/sha256.h"
 #include "cli/run_program.h"
 #include "cli/serve/running_server.h"
+#include "cli/terminal.h"
 #include "eval/python/python_json.h"
 #include "eval/run/mock_server.h"
 #include "support/temp_dir.h"
@@ -371,6 +372,23 @@ TEST_F(Eval, SignalsStopItAndItGoesOn) {
     EXPECT_EQ(run_qwen3(command(output)).exit_code, 0);
     EXPECT_EQ(sorted_lines(path(output)), sorted_lines(path("whole.jsonl")));
   }
+}
+
+// The bar stands on the line until it is taken away.
+TEST_F(Eval, ALineAfterTheBarOfLoadingBeginsItsOwn) {
+  const std::string config =
+      dir_.write("bar.yaml",
+                 "input_file: " QWEN3_SOURCE_DIR "/eval/data/nano_arc.jsonl\noutput_file: " +
+                     path("bar.jsonl") + "\ntask_name: arc_agi_1\nmax_tokens: 4\n")
+          .string();
+  test::Terminal terminal({"eval", "generate", "--config", config, "-m", "nano", "--limit", "1"});
+  EXPECT_EQ(terminal.wait(), 0) << terminal.screen();
+  const std::string& screen = terminal.screen();
+  ASSERT_NE(screen.find("loading weights ["), std::string::npos) << screen;
+  const size_t line = screen.find("embedded:nano: ");
+  ASSERT_NE(line, std::string::npos) << screen;
+  const std::string before = screen.substr(0, line);
+  EXPECT_TRUE(before.ends_with("\r\x1b[K") || before.ends_with("\n")) << screen;
 }
 
 TEST_F(Eval, AnEmbeddedModelNeedsNoServer) {

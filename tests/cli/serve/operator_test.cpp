@@ -1,4 +1,5 @@
 // qwen3 serve in the hands of who runs it: logs that nobody reads, signals, pauses, balancers.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -172,7 +173,21 @@ TEST(ServeBalancer, GetsNoticeBeforeTheListenerCloses) {
   EXPECT_THAT(health, HasSubstr("draining"));
   EXPECT_THAT(server.request("POST /v1/completions", R"({"prompt":"Hello","max_tokens":3})"),
               HasSubstr("HTTP/1.1 200"));
+  Conversation kept(server.port());
+  kept.send(fmt::format("GET /version HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", server.port()));
+  EXPECT_THAT(kept.hear_all(), HasSubstr("connection: close"));
   EXPECT_TRUE(server.runs());
+  EXPECT_EQ(server.stop(SIGTERM), 0);
+}
+
+TEST(ServeMetrics, CountTheMemoryOfRequests) {
+  RunningServer server({"-m", "nano", "--metrics", "--memory-limit", "150M"});
+  const std::string seen = server.request("GET /metrics");
+  EXPECT_GT(metric(seen, "qwen3_request_memory_bytes"), 0);
+  const double limit = metric(seen, "qwen3_request_memory_limit_bytes");
+  EXPECT_GT(limit, metric(seen, "qwen3_request_memory_bytes"));
+  EXPECT_LT(limit, 150 << 20);
+  EXPECT_EQ(metric(seen, "qwen3_request_memory_refused_total"), 0);
   EXPECT_EQ(server.stop(SIGTERM), 0);
 }
 

@@ -242,9 +242,19 @@ TEST(Trace, Taps) {
 
 TEST(Trace, RefusesUnknownTaps) {
   const ProgramResult result = trace({"--ids", "36", "--taps", "layers.*.q_porj"});
-  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.err, HasSubstr("matches no tap of this model; the nearest names are q_proj"));
   EXPECT_EQ(result.out, "");
+}
+
+// Two different parts of characters do not look the same.
+TEST(Trace, ShowsTheBytesOfPartsOfCharacters) {
+  const ProgramResult result =
+      run_qwen3({"trace", "-m", "nano", "--prompt", "\U0001F999", "--lens", "9", "--quiet"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("\\xf0"));
+  EXPECT_THAT(result.out, HasSubstr("\\x99"));
+  EXPECT_THAT(result.out, testing::Not(HasSubstr("\uFFFD")));
 }
 
 // What this program dumps agrees with itself; a changed number is found where it first appears.

@@ -173,6 +173,14 @@ TEST_F(EvalReport, TextStaysDataAndNothingIsAskedFor) {
 }
 
 // Values that are no small grid of digits are shown as text.
+// What kept the page from ending at its last card, and from shrinking the numbers of its charts.
+TEST_F(EvalReport, ThePageEndsWhereItsContentDoes) {
+  const std::string page =
+      html_report({.run = {"run.jsonl", score("a.jsonl", row("t", "1", kRight)), std::nullopt}});
+  EXPECT_THAT(page, HasSubstr(".list { position: relative;"));
+  EXPECT_THAT(page, HasSubstr(".bars svg { min-width: 30rem; }"));
+}
+
 TEST_F(EvalReport, OnlyGridsAreGrids) {
   const std::string wide = "[[" + std::string(200, '1') + "]]";
   const ScoreResult ours =

@@ -281,6 +281,19 @@ TEST_F(Scoring, DetailsKeepTheRow) {
   EXPECT_THAT(read_bytes(options.details_file), testing::HasSubstr("\\ud800"));
 }
 
+TEST_F(Scoring, AFewRightAnswersAreNoCertainty) {
+  std::string right;
+  for (const char* task : {"a", "b", "c", "d"}) right += row(task, "1", R"(["[[1]]"])");
+  const ScoreResult all = score(right);
+  EXPECT_NEAR(all.interval.low, 0.5101, 1e-4);
+  EXPECT_EQ(all.interval.high, 1);
+  EXPECT_THAT(score_summary(all), testing::HasSubstr("Wilson over 4 tasks, all alike"));
+  EXPECT_EQ(score_json(all)["interval_by"], "wilson");
+  const ScoreResult some = score(right + row("e", "1", R"(["x"])"));
+  EXPECT_THAT(score_summary(some), testing::HasSubstr("bootstrap over tasks"));
+  EXPECT_EQ(score_json(some)["interval_by"], "bootstrap");
+}
+
 TEST_F(Scoring, NumbersForMachines) {
   options.seed = 3;
   const Json json = score_json(score(row("a", "1", R"(["[[1]]"])") + row("b", "1", R"(["x"])")));

@@ -67,6 +67,20 @@ TEST(Statistics, BootstrapComesNearTheNormalInterval) {
   EXPECT_NEAR(half.high - half.low, 2 * 0.6745 * standard_error(values), 0.006);
 }
 
+// 1.959963984540054 is the normal quantile of 95 %, 2.5758293035489004 that of 99 %.
+TEST(Statistics, WilsonOfAllAlike) {
+  const double z2 = 1.959963984540054 * 1.959963984540054;
+  for (const int n : {1, 4, 400}) {
+    EXPECT_NEAR(wilson_all_alike(n, true, 0.95).low, n / (n + z2), 1e-12) << n;
+    EXPECT_EQ(wilson_all_alike(n, true, 0.95).high, 1) << n;
+    EXPECT_EQ(wilson_all_alike(n, false, 0.95).low, 0) << n;
+    EXPECT_NEAR(wilson_all_alike(n, false, 0.95).high, z2 / (n + z2), 1e-12) << n;
+  }
+  EXPECT_NEAR(wilson_all_alike(4, true, 0.99).low,
+              4 / (4 + 2.5758293035489004 * 2.5758293035489004),
+              1e-12);
+}
+
 TEST(Statistics, BootstrapOfLittle) {
   EXPECT_EQ(bootstrap_mean({}, 0.95, 100, 1).high, 0);
   const std::vector<double> one = {1}, same = {1, 1, 1};

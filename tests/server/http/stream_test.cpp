@@ -92,6 +92,42 @@ TEST(HttpStream, ForOldClientsEndsWithTheConnection) {
   EXPECT_EQ(answer->body, "data: one\n\n");
 }
 
+// The ids of a long prompt are one piece, and the first token follows before anybody can have read
+// them.
+TEST(HttpStream, APieceLargerThanTheLimitIsNotTheEndOfTheNext) {
+  Stage stage;
+  HttpOptions options = test_options();
+  options.limits.output_bytes = 4096;
+  HttpServer server(options, routes_with(stage.handler()));
+  RawClient client(server.port());
+  client.send(get(server.port(), "/v1/stream"));
+  const auto exchange = stage.next();
+  exchange->start_stream();
+  const std::string large(24 << 20, 'x');  // more than the kernel buffers
+  exchange->write("data: " + large + "\n\n");
+  exchange->write("data: next\n\n");
+  exchange->end();
+  const auto answer = client.answer();
+  ASSERT_TRUE(answer && answer->complete);
+  EXPECT_EQ(answer->body.size(), large.size() + 8 + 12);
+}
+
+TEST(HttpStream, SmallPiecesAfterALargeOneStillEndAtTheLimit) {
+  Stage stage;
+  HttpOptions options = test_options();
+  options.limits.output_bytes = 4096;
+  HttpServer server(options, routes_with(stage.handler()));
+  RawClient client(server.port());
+  client.send(get(server.port(), "/v1/stream"));
+  const auto exchange = stage.next();
+  exchange->start_stream();
+  exchange->write("data: " + std::string(24 << 20, 'x') + "\n\n");
+  for (int i = 0; i < 10'000'000 && !exchange->gone(); ++i) {
+    exchange->write("data: " + std::string(1000, 'y') + "\n\n");
+  }
+  EXPECT_TRUE(exchange->gone());
+}
+
 TEST(HttpStream, KeepsTheOrderOfEachThread) {
   constexpr int kThreads = 4;
   constexpr int kStreams = 8;
@@ -403,6 +439,28 @@ TEST(HttpDrain, LetsAnswersFinishAndRefusesNewOnes) {
   halfway.close();
   pipelining.close();
   stopping.join();
+}
+
+TEST(HttpDrain, AnswersAfterTheNoticeEndTheirConnections) {
+  Stage stage;
+  HttpServer server(test_options(), routes_with(stage.handler()));
+  RawClient client(server.port());
+  client.send(get(server.port(), "/health"));
+  EXPECT_EQ(client.answer()->header("connection"), "");
+  server.announce_end();
+  client.send(get(server.port(), "/health"));
+  const auto last = client.answer();
+  EXPECT_EQ(last->status, 200);
+  EXPECT_EQ(last->header("connection"), "close");
+  EXPECT_TRUE(client.receive_all());
+  RawClient next(server.port());
+  next.send(get(server.port(), "/v1/stream"));
+  const auto exchange = stage.next();
+  exchange->start_stream();
+  exchange->write("data: one\n\n");
+  exchange->end();
+  EXPECT_EQ(next.answer()->header("connection"), "close");
+  EXPECT_TRUE(next.receive_all());
 }
 
 TEST(HttpDrain, EndsWhatIsLeftWithATerminalEvent) {
