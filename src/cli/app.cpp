@@ -51,15 +51,16 @@ struct Foreign {
 constexpr std::string_view kDownload =
     "; qwen3 downloads nothing: hf download Qwen/Qwen3-0.6B --local-dir Qwen3-0.6B, then "
     "qwen3 chat -m Qwen3-0.6B";
-constexpr std::string_view kProcessorsOnly = "; this build runs on processors only";
+constexpr std::string_view kWholeModel =
+    "; a model lies on one card as a whole, or on the processor: --backend cuda or --backend cpu";
 constexpr Foreign kForeignOptions[] = {{"-hf", kDownload},
                                        {"-hfr", kDownload},
                                        {"--hf-repo", kDownload},
-                                       {"-ngl", kProcessorsOnly},
-                                       {"--n-gpu-layers", kProcessorsOnly},
-                                       {"--gpu-layers", kProcessorsOnly},
-                                       {"--device", kProcessorsOnly},
-                                       {"--tensor-parallel-size", kProcessorsOnly},
+                                       {"-ngl", kWholeModel},
+                                       {"--n-gpu-layers", kWholeModel},
+                                       {"--gpu-layers", kWholeModel},
+                                       {"--device", kWholeModel},
+                                       {"--tensor-parallel-size", kWholeModel},
                                        {"-f", "; a text from a file: qwen3 chat \"…\" < FILE"},
                                        {"--file", "; a text from a file: qwen3 chat \"…\" < FILE"},
                                        {"-sys", "; the system message is --system"},

@@ -89,18 +89,10 @@ CLI::Validator one_of(std::vector<std::string> words) {
     };
     const bool weights = std::find(words.begin(), words.end(), "bfloat16") != words.end();
     std::string remedy;
-    if (named({"cuda",
-               "gpu",
-               "metal",
-               "mps",
-               "vulkan",
-               "rocm",
-               "hip",
-               "sycl",
-               "xpu",
-               "npu",
-               "tpu"})) {
-      remedy = "; this build runs on processors only";
+    if (named({"gpu", "nvidia", "cuda:0"})) {
+      remedy = "; NVIDIA cards are cuda";
+    } else if (named({"metal", "mps", "vulkan", "rocm", "hip", "sycl", "xpu", "npu", "tpu"})) {
+      remedy = "; it runs on processors and NVIDIA cards only";
     } else if (weights && named({"float16", "f16", "fp16", "half"})) {
       remedy = "; checkpoints in float16 load as they are: leave the option out";
     } else if (weights && (lower.starts_with("int") || lower.starts_with("q") ||
@@ -133,10 +125,9 @@ void add_model_option(CLI::App& command, ModelOptions& options) {
 void add_compute_options(CLI::App& command, ModelOptions& options) {
   const OptionGroup group(command, "Computation");
   command
-      .add_option(
-          "--backend",
-          options.backend,
-          "auto (the fastest), reference (float32 oracle), cpu or cuda (NVIDIA H100, H200)")
+      .add_option("--backend",
+                  options.backend,
+                  "auto (the fastest), reference (float32 oracle), cpu or cuda (NVIDIA H100, H200)")
       ->check(one_of({"auto", "reference", "cpu", "cuda"}))
       ->capture_default_str();
   command.add_option("--dtype", options.dtype, "Weights: auto (as stored), float32 or bfloat16")

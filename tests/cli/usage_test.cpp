@@ -65,12 +65,13 @@ TEST(Usage, OtherProgramsWords) {
   expect_refused({"pull"}, 2, "hf download");
   expect_refused({"run"}, 2, "did you mean \"chat\"?");
   expect_refused({"list"}, 2, "nano and nano-moe are built in");
-  expect_refused({"chat", "-ngl", "99", "hi"}, 2, "this build runs on processors only");
-  expect_refused({"chat", "--device", "cuda", "hi"}, 2, "this build runs on processors only");
-  expect_refused({"chat", "--backend", "cuda", "hi"},
-                 2,
-                 "--backend: expected auto, reference or cpu; got \"cuda\"; this build runs on "
-                 "processors only");
+  expect_refused({"chat", "-ngl", "99", "hi"}, 2, "--backend cuda or --backend cpu");
+  expect_refused({"chat", "--device", "cuda", "hi"}, 2, "--backend cuda or --backend cpu");
+  expect_refused(
+      {"chat", "--backend", "gpu", "hi"},
+      2,
+      "--backend: expected auto, reference, cpu or cuda; got \"gpu\"; NVIDIA cards are cuda");
+  expect_refused({"chat", "--backend", "metal", "hi"}, 2, "processors and NVIDIA cards only");
   expect_refused(
       {"chat", "--dtype", "float16", "hi"}, 2, "checkpoints in float16 load as they are");
   expect_refused({"chat", "--dtype", "int8", "hi"}, 2, "quantised checkpoints load as they are");
