@@ -182,6 +182,7 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   add_serve(app, action);
   add_eval(app, action);
   add_quantize(app, action);
+  add_verify(app, action);
   try {
     app.parse(words_of(argc, argv));
   } catch (const CLI::CallForVersion& request) {
