@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <set>
@@ -224,6 +225,13 @@ void Comparison::finish_experts(int64_t layer) {
   experts_.clear();
 }
 
+// Before the weights of the experts, which are shown first: they are wrong if the choice is.
+void Comparison::record_routing(TensorCheck check) {
+  auto at = result_.tensors.end();
+  while (at != result_.tensors.begin() && std::prev(at)->name.ends_with("routing_weights")) --at;
+  result_.tensors.insert(at, std::move(check));
+}
+
 void Comparison::compare_routing(std::string_view name, const KeptTensor& exact) {
   const std::optional<KeptTensor> judged = sides_.judged.take(name);
   QWEN3_CHECK(judged && judged->shape == exact.shape && !router_logits_.values.empty(),
@@ -272,12 +280,13 @@ void Comparison::compare_routing(std::string_view name, const KeptTensor& exact)
     }
     if (!known(chosen) || !known(own)) {
       check.row = t;
-      check.problem = fmt::format("expected {} different experts below {} for token {}, got {}",
-                                  top_k,
-                                  n_experts,
-                                  t,
-                                  known(own) ? "others from the judged pass" : "others in the file");
-      result_.tensors.push_back(check);
+      check.problem =
+          fmt::format("expected {} different experts below {} for token {}, got {}",
+                      top_k,
+                      n_experts,
+                      t,
+                      known(own) ? "others from the judged pass" : "others in the file");
+      record_routing(std::move(check));
       throw ComparisonEnded();
     }
     ++result_.n_routed;
@@ -304,7 +313,7 @@ void Comparison::compare_routing(std::string_view name, const KeptTensor& exact)
       break;
     }
   }
-  result_.tensors.push_back(check);
+  record_routing(std::move(check));
   if (result_.fused_left_at) return;
   if (const auto fused = sides_.fused.find(name);
       fused != sides_.fused.end() && fused->second.values != judged->values) {

@@ -32,7 +32,9 @@ class Comparison final : public Tap {
     const ForeignTaps* foreign = nullptr;  // expected instead of the exact pass
   };
   // `before_each` may throw to end the pass.
-  Comparison(const ModelShape& shape, Sides sides, std::function<void(std::string_view)> before_each);
+  Comparison(const ModelShape& shape,
+             Sides sides,
+             std::function<void(std::string_view)> before_each);
 
   bool wants(std::string_view name) const override;
   void tensor(std::string_view name, const Tensor& value) override;
@@ -54,6 +56,7 @@ class Comparison final : public Tap {
   void compare_experts(std::string_view step, std::string_view name, const KeptTensor& exact);
   void finish_experts(int64_t layer);
   void compare_routing(std::string_view name, const KeptTensor& exact);
+  void record_routing(TensorCheck check);
   void compare_logits(const KeptTensor& judged, const KeptTensor& expected, int64_t n_rows);
   void record(std::string_view name, const Sums& judged, double yardstick, bool fused);
   double bound(std::string_view name, double yardstick) const;

@@ -24,26 +24,24 @@ std::vector<int64_t> without_batch_of_one(std::vector<int64_t> shape, size_t ran
 
 void check_directory(const std::filesystem::path& directory) {
   std::error_code ignored;
-  QWEN3_CHECK(std::filesystem::is_directory(directory, ignored),
-              ErrorKind::not_found,
-              "{}: no such directory; expected one with <tap>.npy files, as script/transformers-taps "
-              "writes them",
-              directory.string());
+  QWEN3_CHECK(
+      std::filesystem::is_directory(directory, ignored),
+      ErrorKind::not_found,
+      "{}: no such directory; expected one with <tap>.npy files, as script/transformers-taps "
+      "writes them",
+      directory.string());
 }
 
 }  // namespace
 
-ForeignTaps::ForeignTaps(std::filesystem::path directory,
-                         const ModelShape& shape,
-                         int64_t n_tokens)
+ForeignTaps::ForeignTaps(std::filesystem::path directory, const ModelShape& shape, int64_t n_tokens)
     : directory_(std::move(directory)) {
   check_directory(directory_);
   for (const std::string& name : all_tap_names(shape)) {
     const std::filesystem::path path = directory_ / (name + ".npy");
     const TapName tap = parse_tap_name(name);
     std::error_code ignored;
-    if (tap.expert >= 0 || tap.part.ends_with("probs") ||
-        !std::filesystem::exists(path, ignored)) {
+    if (tap.expert >= 0 || tap.part.ends_with("probs") || !std::filesystem::exists(path, ignored)) {
       continue;
     }
     const NpyFile file(path);

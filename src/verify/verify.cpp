@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "engine/evaluate.h"
-#include "formats/gguf_path.h"
 #include "trace/tap_name.h"
 #include "verify/comparison.h"
 #include "verify/yardstick.h"
@@ -71,12 +70,14 @@ struct VerifiedModel::Passes {
   ChosenExperts chosen;
 };
 
-VerifiedModel VerifiedModel::load(const std::filesystem::path& path, const LoadOptions& options) {
+VerifiedModel VerifiedModel::load(const std::filesystem::path& path,
+                                  const LoadOptions& options,
+                                  const std::string& name) {
   LoadOptions exact = options;
   exact.backend = "reference";
   exact.cpu_isa.clear();
   ModelParts judged = load_parts(path, options);
-  return {std::move(judged), load_parts(path, exact), model_name(path)};
+  return {std::move(judged), load_parts(path, exact), name};
 }
 
 VerifiedModel::VerifiedModel(ModelParts judged, ModelParts exact, const std::string& name)
@@ -87,12 +88,12 @@ VerifiedModel::VerifiedModel(ModelParts judged, ModelParts exact, const std::str
     kept.rounding = judged.backend->input_rounding(matrix.type());
   }
   InputRoundings roundings(judged.weights, *judged.backend, exact.weights);
-  ModelParts yardstick{.config = exact.config,
-                       .backend = make_yardstick_backend(&passes_->chosen,
-                                                         std::move(roundings),
-                                                         judged.backend->activation_dtype()),
-                       .weights = borrowed(exact.weights),
-                       .weight_type = exact.weight_type};
+  ModelParts yardstick{
+      .config = exact.config,
+      .backend = make_yardstick_backend(
+          &passes_->chosen, std::move(roundings), judged.backend->activation_dtype()),
+      .weights = borrowed(exact.weights),
+      .weight_type = exact.weight_type};
   exact.backend = make_following_backend(&passes_->chosen);
   judged_ = make_model(std::move(judged), name);
   exact_ = make_model(std::move(exact), name);
@@ -110,11 +111,12 @@ Verification VerifiedModel::run(std::span<const int32_t> ids,
   run_pass(*judged_, ids, fused);
   TapChannel &judged = passes_->judged, &yardstick = passes_->yardstick;
   ChosenExperts& chosen = passes_->chosen;
-  Comparison comparison(
-      judged_->shape(),
-      {.judged = judged, .yardstick = yardstick, .fused = fused.taps,
-       .foreign = foreign ? &*foreign : nullptr},
-      before_each);
+  Comparison comparison(judged_->shape(),
+                        {.judged = judged,
+                         .yardstick = yardstick,
+                         .fused = fused.taps,
+                         .foreign = foreign ? &*foreign : nullptr},
+                        before_each);
   const auto pass = [&](Model& model, TapChannel& channel, ChosenExperts* told) {
     return std::jthread([&, &to = channel, told, &run = model] {
       std::exception_ptr error;

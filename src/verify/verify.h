@@ -22,7 +22,9 @@ namespace qwen3 {
 class VerifiedModel {
  public:
   // Loads `path` as the options say, and for the reference. Throws as Model::load.
-  static VerifiedModel load(const std::filesystem::path& path, const LoadOptions& options);
+  static VerifiedModel load(const std::filesystem::path& path,
+                            const LoadOptions& options,
+                            const std::string& name);
   // REQUIRES: two loads of one checkpoint, the second for the reference backend.
   VerifiedModel(ModelParts judged, ModelParts exact, const std::string& name);
 

@@ -140,11 +140,9 @@ std::vector<Weight> all_matrices(const Weights& weights) {
       }
     } else {
       const auto& moe = std::get<MoeWeights>(layer.mlp);
-      all.insert(all.end(),
-                 {moe.router.weight,
-                  moe.experts.gate_proj,
-                  moe.experts.up_proj,
-                  moe.experts.down_proj});
+      all.insert(
+          all.end(),
+          {moe.router.weight, moe.experts.gate_proj, moe.experts.up_proj, moe.experts.down_proj});
     }
   }
   if (weights.lm_head.weight) all.push_back(weights.lm_head.weight);

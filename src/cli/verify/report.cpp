@@ -50,8 +50,12 @@ double share(const TensorCheck& check) {
 }
 
 std::string family_lines(const Verification& found) {
-  std::string text = fmt::format(
-      "  {:<12} {:<38} {:>9}  {:>9}  {:>9}\n", "family", "worst tensor", "error", "yardstick", "bound");
+  std::string text = fmt::format("  {:<12} {:<38} {:>9}  {:>9}  {:>9}\n",
+                                 "family",
+                                 "worst tensor",
+                                 "error",
+                                 "yardstick",
+                                 "bound");
   for (const std::string_view family : kFamilies) {
     const TensorCheck* worst = nullptr;
     for (const TensorCheck& check : found.tensors) {
@@ -113,17 +117,19 @@ std::string remedy(const VerifiedPass& pass, const Verification& found) {
 
 std::string routing_line(const Verification& found) {
   if (found.n_routed == 0) return {};
-  std::string line = fmt::format("routing    {} tokens x layers, {} went elsewhere, {} of them ties",
-                                 found.n_routed,
-                                 found.n_flips,
-                                 found.n_ties);
+  std::string line =
+      fmt::format("routing    {} tokens x layers, {} went elsewhere, {} of them ties",
+                  found.n_routed,
+                  found.n_flips,
+                  found.n_ties);
   if (found.rows_until) {
     line += fmt::format("; rows from {} on were not compared after that", *found.rows_until);
   }
   if (found.fused_left_at) {
-    line += fmt::format("; the fused pass is not compared from layer {} on, where it went "
-                        "elsewhere than the observed one",
-                        *found.fused_left_at);
+    line += fmt::format(
+        "; the fused pass is not compared from layer {} on, where it went "
+        "elsewhere than the observed one",
+        *found.fused_left_at);
   }
   return line + "\n";
 }
@@ -163,9 +169,9 @@ std::string verification_report(const VerifiedModel& model,
   const ModelInfo& info = model.judged().info();
   std::string text = fmt::format("model      {} ({})\n", info.name, info.model_type);
   text += fmt::format("judged     {}\n", info.backend);
-  text += fmt::format("against    {}\n",
-                      pass.against.empty() ? "reference, the same weights widened exactly"
-                                           : pass.against);
+  text += fmt::format(
+      "against    {}\n",
+      pass.against.empty() ? "reference, the same weights widened exactly" : pass.against);
   text += fmt::format("weights    {}\n", kept_text(model));
   text += fmt::format("text       {} tokens, {}\n", pass.n_tokens, pass.text);
   text += family_lines(found);
@@ -183,8 +189,8 @@ std::string verification_report(const VerifiedModel& model,
   }
   int64_t n_outside = 0;
   for (const TensorCheck& check : found.tensors) n_outside += check.within() ? 0 : 1;
-  text += fmt::format(
-      "verdict    OUTSIDE BOUNDS: {} of {} tensors\n", n_outside, found.tensors.size());
+  text +=
+      fmt::format("verdict    OUTSIDE BOUNDS: {} of {} tensors\n", n_outside, found.tensors.size());
   text += fmt::format("first      {}: {}\n", full_name(*first), why(*first));
   return text + fmt::format("what now   {}\n", remedy(pass, found));
 }
@@ -213,21 +219,21 @@ Json verification_json(const VerifiedModel& model,
                        {"inputs", rounding_name(kept.rounding)}});
   }
   const TensorCheck* first = found.first_outside();
-  Json json{{"model", info.name},
-            {"model_type", info.model_type},
-            {"judged", info.backend},
-            {"against", pass.against.empty() ? "reference" : pass.against},
-            {"weights", weights},
-            {"text", pass.text},
-            {"n_tokens", pass.n_tokens},
-            {"verdict", verdict(found)},
-            {"first_outside", first == nullptr ? Json() : check_json(*first)},
-            {"kl", mean_json(found.kl)},
-            {"yardstick_kl", finite_or_null(found.yardstick_kl)},
-            {"same_top", mean_json(found.same_top)},
-            {"routing",
-             {{"routed", found.n_routed}, {"flips", found.n_flips}, {"ties", found.n_ties}}},
-            {"tensors", Json::array()}};
+  Json json{
+      {"model", info.name},
+      {"model_type", info.model_type},
+      {"judged", info.backend},
+      {"against", pass.against.empty() ? "reference" : pass.against},
+      {"weights", weights},
+      {"text", pass.text},
+      {"n_tokens", pass.n_tokens},
+      {"verdict", verdict(found)},
+      {"first_outside", first == nullptr ? Json() : check_json(*first)},
+      {"kl", mean_json(found.kl)},
+      {"yardstick_kl", finite_or_null(found.yardstick_kl)},
+      {"same_top", mean_json(found.same_top)},
+      {"routing", {{"routed", found.n_routed}, {"flips", found.n_flips}, {"ties", found.n_ties}}},
+      {"tensors", Json::array()}};
   if (found.rows_until) json["routing"]["rows_until"] = *found.rows_until;
   if (found.fused_left_at) json["routing"]["fused_left_at"] = *found.fused_left_at;
   if (first != nullptr) {

@@ -34,9 +34,9 @@ constexpr int64_t kMaxVerifiedTokens = 4096;
 
 // What the vocabulary's three large parts are asked for.
 constexpr std::string_view kVerifiedText =
-    "The river rises in the mountains and reaches the sea after two hundred miles.\n"
-    "人工智能正在改变我们的生活，但它的回答并不总是正确的。\n"
-    "def mean(values):\n    return sum(values) / len(values) if values else 0.0\n";
+    "The river reaches the sea.\n"
+    "人工智能正在改变世界。\n"
+    "def mean(x):\n    return sum(x) / len(x)\n";
 
 struct VerifyCommand {
   ModelOptions model;
@@ -74,11 +74,12 @@ ChosenIds verified_ids(const VerifyCommand& options) {
     }
   }
   if (!chosen.ids.empty()) {
-    QWEN3_CHECK(std::ssize(chosen.ids) <= kMaxVerifiedTokens,
-                ErrorKind::invalid_argument,
-                "qwen3 verify: expected at most {} token ids, because the reference is slow; got {}",
-                kMaxVerifiedTokens,
-                chosen.ids.size());
+    QWEN3_CHECK(
+        std::ssize(chosen.ids) <= kMaxVerifiedTokens,
+        ErrorKind::invalid_argument,
+        "qwen3 verify: expected at most {} token ids, because the reference is slow; got {}",
+        kMaxVerifiedTokens,
+        chosen.ids.size());
     return chosen;
   }
   chosen.ids = encoded(options);
@@ -99,7 +100,8 @@ ExitCode verify_command(const VerifyCommand& options) {
   const Progress draw = bar.callback();
   LoadOptions load = load_options(options.model);
   load.progress = draw;
-  VerifiedModel model = VerifiedModel::load(resolve_model(options.model.model), load);
+  VerifiedModel model = VerifiedModel::load(
+      resolve_model(options.model.model), load, name_of_model(options.model.model));
   check_ids(chosen.ids, model.judged().shape().vocab_size, "qwen3 verify");
   const InterruptGuard guard;
   const int64_t n_layers = model.judged().shape().num_hidden_layers;
@@ -111,9 +113,8 @@ ExitCode verify_command(const VerifyCommand& options) {
     if (draw && layer >= 0) draw("layers compared", layer, n_layers);
   });
   if (draw) draw("layers compared", n_layers, n_layers);
-  const VerifiedPass pass{.text = chosen.text,
-                          .against = options.against,
-                          .n_tokens = std::ssize(chosen.ids)};
+  const VerifiedPass pass{
+      .text = chosen.text, .against = options.against, .n_tokens = std::ssize(chosen.ids)};
   if (options.output.json) {
     print_json(verification_json(model, pass, found));
   } else {
@@ -136,9 +137,8 @@ void add_verify(CLI::App& app, Action& action) {
       ->check(some_name());
   command->add_option("--ids", options->ids, "Token ids instead: 1,2,3, or @FILE with such a list");
   command
-      ->add_option("--tokens",
-                   options->tokens,
-                   "How many tokens of the text at most; the reference is slow")
+      ->add_option(
+          "--tokens", options->tokens, "How many tokens of the text at most; the reference is slow")
       ->check(integer_in(2, kMaxVerifiedTokens))
       ->capture_default_str();
   command
@@ -150,7 +150,8 @@ void add_verify(CLI::App& app, Action& action) {
   command->add_flag("--tensors", options->tensors, "Also a line for each tensor");
   add_compute_options(*command, options->model);
   add_output_options(*command, options->output, "One JSON object");
-  command->callback([options, &action] { action = [options] { return verify_command(*options); }; });
+  command->callback(
+      [options, &action] { action = [options] { return verify_command(*options); }; });
 }
 
 }  // namespace qwen3::cli
