@@ -21,6 +21,7 @@
 #include "kernels/forwarding_backend.h"
 #include "kernels/reference/reference_backend.h"
 #include "support/expect_error.h"
+#include "support/quantized_twins.h"
 #include "support/temp_dir.h"
 #include "verify/foreign_taps.h"
 #include "verify/yardstick.h"
@@ -75,6 +76,20 @@ TEST(Verify, EveryKindOfWeightIsWithinItsBounds) {
       EXPECT_TRUE(found.within()) << model << " " << isa << ": " << story(found);
       EXPECT_TRUE(found.kl && found.same_top) << model;
       EXPECT_EQ(found.kl->count(), 10);
+    }
+  }
+}
+
+TEST(Verify, EveryQuantisedCheckpointIsWithinItsBounds) {
+  std::vector<int32_t> ids(48);  // as many as the built-in text has
+  for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i * 29 % kVocab);
+  for (const Scheme& scheme : every_scheme()) {
+    for (const Kind kind : {Kind::dense, Kind::tied, Kind::moe}) {
+      const Twins twins(scheme, kind);
+      VerifiedModel model = VerifiedModel::load(twins.dir.path(), on("cpu"), scheme.name);
+      const Verification found = model.run(ids, {}, [](std::string_view) {});
+      EXPECT_TRUE(found.within()) << scheme << " " << static_cast<int>(kind) << ": "
+                                  << story(found);
     }
   }
 }

@@ -13,6 +13,8 @@
 namespace qwen3::cli {
 namespace {
 
+constexpr int64_t kFewTokens = 32;
+
 std::string_view rounding_name(Backend::InputRounding rounding) {
   switch (rounding) {
     case Backend::InputRounding::none:
@@ -106,6 +108,10 @@ std::string remedy(const VerifiedPass& pass, const Verification& found) {
   if (!found.expected_is_finite) {
     return "the expected numbers are NaN or infinite themselves: the file is damaged; compare its "
            "sha256 with the publisher's and download it again";
+  }
+  if (pass.n_tokens < kFewTokens) {
+    return fmt::format("run over at least {} tokens first: so few leave room for chance",
+                       kFewTokens);
   }
   if (!pass.against.empty()) {
     return "run without --against: if that is within bounds, the weights are not those that the "
