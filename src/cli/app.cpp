@@ -201,6 +201,7 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   add_serve(app, action);
   add_eval(app, action);
   add_quantize(app, action);
+  add_verify(app, action);
   for (const auto& [command, example] : kExamples) {
     app.get_subcommand(std::string(command))->footer(fmt::format("Example: {}", example));
   }

@@ -40,6 +40,7 @@ void add_trace(CLI::App& app, Action& action);
 void add_serve(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_quantize(CLI::App& app, Action& action);
+void add_verify(CLI::App& app, Action& action);
 
 // The program. Returns the exit code; throws nothing.
 int run(int argc, const char* const* argv);

@@ -85,6 +85,10 @@ void check_generates(const Model::Impl& impl) {
 }
 
 std::shared_ptr<Model> Model::load(const std::filesystem::path& path, const LoadOptions& options) {
+  return make_model(load_parts(path, options), model_name(path));
+}
+
+ModelParts load_parts(const std::filesystem::path& path, const LoadOptions& options) {
   const WeightsDType wanted = parse_weights_dtype(options.dtype);
   std::unique_ptr<TensorSource> source;
   if (!options.random_weights) source = open_source(path);
@@ -101,7 +105,7 @@ std::shared_ptr<Model> Model::load(const std::filesystem::path& path, const Load
     parts.weights = random_weights(
         parts.config, *parts.backend, parts.weight_type, options.random_seed, n_threads);
   }
-  return make_model(std::move(parts), model_name(path));
+  return parts;
 }
 
 }  // namespace qwen3

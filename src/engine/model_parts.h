@@ -2,6 +2,7 @@
 // of `qwen3 trace`, of what they make.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -22,6 +23,9 @@ struct ModelParts {
   WeightType weight_type = WeightType::f32;  // of the matrices in memory
   GenerationDefaults generation_defaults = {};
 };
+
+// What Model::load makes a model of.
+ModelParts load_parts(const std::filesystem::path& path, const LoadOptions& options);
 
 // Fills the model's info, and missing end tokens, from the config.
 std::shared_ptr<Model> make_model(ModelParts parts, std::string name);

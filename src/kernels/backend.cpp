@@ -26,6 +26,10 @@ WeightType Backend::kept_type(WeightType stored, int64_t) const {
   return is_plain(stored) ? stored : WeightType::f32;
 }
 
+Backend::InputRounding Backend::input_rounding(WeightType) const {
+  return activation_dtype() == DType::bf16 ? InputRounding::bfloat16 : InputRounding::none;
+}
+
 void Backend::upload(const Tensor& to, const void* from) const {
   std::memcpy(to.data(), from, static_cast<size_t>(to.numel() * dtype_size(to.dtype())));
 }

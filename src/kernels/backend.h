@@ -188,6 +188,10 @@ class Backend {
   // otherwise: the same where an operation can compute with it, and else one that holds every number
   // of it. As defined in backend.cpp plain numbers stay and blocks become float32.
   virtual WeightType kept_type(WeightType stored, int64_t n_in) const;
+  // To what a product rounds its inputs before it multiplies them with a weight of this kept type;
+  // int8 shares a scale among 32 of a row. As defined in backend.cpp: the type of activations.
+  enum class InputRounding : uint8_t { none, bfloat16, int8 };
+  virtual InputRounding input_rounding(WeightType kept) const;
   // What pack_weight makes of a matrix [out, in] of that type. REQUIRES: kept_type(type) is `type`.
   virtual WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const = 0;
   // Rearranges `rows` (of the weight's type) into rows [row_begin, row_begin + n_rows) of matrix

@@ -16,7 +16,7 @@ namespace {
 using testing::HasSubstr;
 
 constexpr std::array kCommands = {
-    "chat", "generate", "logits", "tokenize", "render", "inspect", "bench", "quantize"};
+    "chat", "generate", "logits", "tokenize", "render", "inspect", "bench", "quantize", "verify"};
 
 void expect_refused(const std::vector<std::string>& arguments,
                     int exit_code,

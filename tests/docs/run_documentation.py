@@ -55,6 +55,8 @@ NOT_RUN = {
     'qwen3 generate -m ~/models/Qwen3-0.6B-Base --prompt "My favourite condiment is" --max-tokens 20': CHECKPOINT,
     "qwen3 chat -m ~/models/Qwen3-8B-Q4_K_M.gguf": CHECKPOINT,
     "qwen3 inspect -m ~/models/Qwen3-30B-A3B": CHECKPOINT,
+    "script/transformers-taps ~/models/Qwen3-0.6B taps 785,7640,374": CHECKPOINT,
+    "qwen3 verify -m ~/models/Qwen3-0.6B --against taps": CHECKPOINT,
     "qwen3 inspect -m ~/models/Qwen3-30B-A3B-Q6_K.gguf --tensors": CHECKPOINT,
     "qwen3 quantize -m ~/models/Qwen3-8B -o 8b.gguf": CHECKPOINT,
     "qwen3 chat -m ~/models/Qwen3-8B --backend cuda": CHECKPOINT,

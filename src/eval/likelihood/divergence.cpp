@@ -20,20 +20,12 @@ TokenDivergence compare_rows(std::span<const float> p,
                              std::span<const float> q,
                              int32_t target,
                              int64_t position) {
-  const RowMaximum p_top = row_maximum(p), q_top = row_maximum(q);
-  const double p_total = log_sum_exp(p, p_top.value, position);
-  const double q_total = log_sum_exp(q, q_top.value, position);
-  double sum = 0;
-  for (size_t v = 0; v < p.size(); ++v) {
-    const double share = std::exp(p[v] - p_total);
-    if (share > 0) sum += share * (static_cast<double>(p[v]) - q[v]);
-  }
+  const RowDivergence rows = row_divergence(p, q, position);
   const auto at = static_cast<size_t>(target);
-  // Rounding may leave a hair below zero.
-  return {.kl = std::max(0.0, sum - (p_total - q_total)),
-          .p_nll = p_total - p[at],
-          .q_nll = q_total - q[at],
-          .same_top = p_top.id == q_top.id};
+  return {.kl = rows.kl,
+          .p_nll = rows.p_total - p[at],
+          .q_nll = rows.q_total - q[at],
+          .same_top = rows.same_top};
 }
 
 void compare_window(const std::shared_ptr<Model>& p,

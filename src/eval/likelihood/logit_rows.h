@@ -35,6 +35,26 @@ inline double log_sum_exp(std::span<const float> row, float maximum, int64_t pos
   return maximum + std::log(total);
 }
 
+// Two rows about the same token. KL(P‖Q) in nats; totals are ln Σ exp.
+struct RowDivergence {
+  double kl, p_total, q_total;
+  bool same_top;
+};
+inline RowDivergence row_divergence(std::span<const float> p,
+                                    std::span<const float> q,
+                                    int64_t position) {
+  const RowMaximum p_top = row_maximum(p), q_top = row_maximum(q);
+  const double p_total = log_sum_exp(p, p_top.value, position);
+  const double q_total = log_sum_exp(q, q_top.value, position);
+  double sum = 0;
+  for (size_t v = 0; v < p.size(); ++v) {
+    const double share = std::exp(p[v] - p_total);
+    if (share > 0) sum += share * (static_cast<double>(p[v]) - q[v]);
+  }
+  // Rounding may leave a hair below zero.
+  return {std::max(0.0, sum - (p_total - q_total)), p_total, q_total, p_top.id == q_top.id};
+}
+
 inline Json finite_or_null(std::optional<double> value) {
   return value && std::isfinite(*value) ? Json(*value) : Json();
 }

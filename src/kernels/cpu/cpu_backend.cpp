@@ -45,6 +45,10 @@ class CpuBackend : public Backend {
     return cpu::blocks_of(stored) ? stored : Backend::kept_type(stored, n_in);
   }
 
+  InputRounding input_rounding(WeightType kept) const override {
+    return products_.input_rounding(kept);
+  }
+
   WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const override {
     return is_plain(type) ? cpu::panel_format(type, n_out, n_in)
                           : cpu::block_format(type, n_out, n_in);

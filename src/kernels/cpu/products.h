@@ -24,6 +24,14 @@ class Products {
  public:
   Products(const KernelTable& kernels, ThreadPool& pool) : kernels_(kernels), pool_(pool) {}
 
+  // Backend::input_rounding.
+  Backend::InputRounding input_rounding(WeightType weight) const {
+    using Rounding = Backend::InputRounding;
+    const Input input = input_of(weight);
+    return input == Input::f32    ? Rounding::none
+           : input == Input::bf16 ? Rounding::bfloat16
+                                  : Rounding::int8;
+  }
   void reserve(int64_t max_tokens, int64_t max_features);
   // All products of one input, in one parallel loop.
   void run(std::span<const Product> products, const Tensor& x);
