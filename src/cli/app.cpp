@@ -177,7 +177,8 @@ constexpr std::pair<std::string_view, std::string_view> kExamples[] = {
     {"trace", "qwen3 trace -m nano-moe --prompt \"2 + 2 =\" --html trace.html"},
     {"serve", "qwen3 serve -m nano-moe --port 8000"},
     {"eval", "qwen3 eval run --config eval/configs/nano_arc.yaml -m nano"},
-    {"quantize", "qwen3 quantize -m nano --type Q8_0 nano-Q8_0.gguf"}};
+    {"quantize", "qwen3 quantize -m nano --type Q8_0 -o nano-Q8_0.gguf"},
+    {"verify", "qwen3 verify -m nano"}};
 
 ExitCode parse_and_act(int argc, const char* const* argv) {
   Action action;

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "kernels/backend.h"
 
@@ -17,6 +18,14 @@ class ForwardingBackend : public Backend {
   Storage allocate(int64_t bytes) const override { return inner_->allocate(bytes); }
   int64_t available_bytes() const override { return inner_->available_bytes(); }
   DType activation_dtype() const override { return inner_->activation_dtype(); }
+  DType widest_kv_dtype() const override { return inner_->widest_kv_dtype(); }
+  double measure_read_bandwidth() override { return inner_->measure_read_bandwidth(); }
+  bool scan(const Tensor& logits,
+            int64_t n_real,
+            HostBuffer& buffer,
+            std::vector<RowScan>& scans) override {
+    return inner_->scan(logits, n_real, buffer, scans);
+  }
   void upload(const Tensor& to, const void* from) const override { inner_->upload(to, from); }
   Tensor to_host(const Tensor& from, HostBuffer& buffer) const override {
     return inner_->to_host(from, buffer);
