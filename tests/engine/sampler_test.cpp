@@ -265,7 +265,9 @@ TEST(Sampler, AScanOfTheRowGivesTheSameToken) {
   int n_from_scan = 0, n_left = 0;
   for (int i = 0; i < 3000; ++i) {
     std::normal_distribution<float> normal(0, 1.0f + static_cast<float>(i % 5));
-    Case c{.params = {}, .n_real = kReal, .seed = static_cast<uint64_t>(i)};
+    Case c;
+    c.n_real = kReal;
+    c.seed = static_cast<uint64_t>(i);
     for (int64_t k = 0; k < kVocab; ++k) {
       const float x = normal(random);
       c.logits.push_back(i % 3 == 0 ? std::round(x * 4) / 4 : x);  // many equals

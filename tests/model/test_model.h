@@ -94,10 +94,8 @@ inline TestModel::TestModel(const std::filesystem::path& path,
   cache_ = backend.allocate(2 * c.num_hidden_layers * bytes);
   auto take = [&, at = cache_.data()]() mutable {
     std::byte* begin = std::exchange(at, at + bytes);
-    return Tensor(begin,
-                  kv_type,
-                  {kBlocks, block_size_, c.num_key_value_heads, c.head_dim},
-                  cache_.place());
+    return Tensor(
+        begin, kv_type, {kBlocks, block_size_, c.num_key_value_heads, c.head_dim}, cache_.place());
   };
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
     const Tensor k = take();

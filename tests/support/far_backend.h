@@ -88,7 +88,8 @@ class FarMemory {
 // What a device's scan of a row says, with at most 512 numbers listed.
 inline RowScan scan_row(std::span<const float> row, int64_t n_real, float* values, int32_t* ids) {
   const std::span<const float> real = row.first(static_cast<size_t>(n_real));
-  RowScan scan{.finite = std::ranges::all_of(row, [](float v) { return std::isfinite(v); })};
+  RowScan scan;
+  scan.finite = std::ranges::all_of(row, [](float v) { return std::isfinite(v); });
   std::vector<float> sorted(real.begin(), real.end());
   const int64_t k = std::min(Backend::kListed, n_real);
   std::ranges::nth_element(sorted, sorted.begin() + (k - 1), std::ranges::greater());
