@@ -291,7 +291,7 @@ TEST(Usage, MoreThreadsThanCoresAreNoticed) {
 
 TEST(Usage, HelpShowsDefaults) {
   const std::string help = run_qwen3({"generate", "--help"}).out;
-  for (const char* text : {"TEXT=nano", "cpu}=auto", "--max-tokens INT=-1", "--threads INT=0"}) {
+  for (const char* text : {"TEXT=nano", "cuda}=auto", "--max-tokens INT=-1", "--threads INT=0"}) {
     EXPECT_THAT(help, HasSubstr(text));
   }
 }

@@ -81,7 +81,7 @@ TEST(Inspect, JsonCountsBytes) {
 TEST(Inspect, AContextBeyondTheModelIsRefused) {
   const ProgramResult result =
       run_qwen3({"inspect", "-m", golden_model("dense"), "--context", "129"});
-  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.exit_code, 2);
   EXPECT_EQ(result.out, "");
   EXPECT_THAT(result.err, HasSubstr("--context: expected at most the model's 128 tokens; got 129"));
 }
