@@ -176,7 +176,7 @@ constexpr std::pair<std::string_view, std::string_view> kExamples[] = {
     {"bench", "qwen3 bench -m nano --context 0,1024 --batch 1,16"},
     {"trace", "qwen3 trace -m nano-moe --prompt \"2 + 2 =\" --html trace.html"},
     {"serve", "qwen3 serve -m nano-moe --port 8000"},
-    {"eval", "qwen3 eval run --config eval/configs/nano_arc.yaml -m nano"},
+    {"eval", "qwen3 eval run --config eval/configs/nano_arc-nano.yaml -m nano"},
     {"quantize", "qwen3 quantize -m nano --type Q8_0 -o nano-Q8_0.gguf"},
     {"verify", "qwen3 verify -m nano"}};
 

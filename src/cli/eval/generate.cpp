@@ -141,12 +141,12 @@ ExitCode run_generate(const EvalOptions& options, const eval::EvalConfig& given)
   run.accept_served = options.accept_changed_server;
   run.version = QWEN3_VERSION;
   apply_environment(run.config);
-  QWEN3_CHECK(file_exists(given.input_file),
-              ErrorKind::not_found,
-              "{}: no such dataset; give another with --input, or make it: qwen3 eval prepare arc "
-              "--tasks DIRECTORY --out {}",
-              given.input_file,
-              given.input_file);
+  QWEN3_CHECK(
+      file_exists(given.input_file),
+      ErrorKind::not_found,
+      "{}: no such dataset (paths are relative to the working directory); give another with "
+      "--input, or make one: qwen3 eval prepare --help",
+      given.input_file);
 
   const StopSignals signals;
   EvalProgress progress(options.console.talk());

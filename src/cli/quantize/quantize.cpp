@@ -156,6 +156,10 @@ ExitCode quantize(const QuantizeCommand& options) {
   check_usage(options);
   check_writable(options.out);
   check_writable(options.save_importance);
+  // What cannot be judged is said before the work, not after it.
+  if (!options.judge.empty()) {
+    read_text_ids(options.judge, tokenizer_of(load_text(options.model)));
+  }
   const std::optional<Importance> importance = importance_for(options);
   const QuantizedModel result = quantize_file(options, importance ? &*importance : nullptr);
   if (!options.output.json) print_summary(options, result);
@@ -183,7 +187,15 @@ void add_quantize(CLI::App& app, Action& action) {
       ->check(some_name())
       ->required();
   command->add_option("--type", options->type, "Which bits, by llama.cpp's names")
-      ->check(CLI::IsMember(mix_names()))
+      ->transform(CLI::Validator(
+          [](std::string& name) {
+            std::ranges::transform(name, name.begin(), [](char c) {
+              return c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c;
+            });
+            return std::string();
+          },
+          ""))
+      ->check(one_of(mix_names()))
       ->capture_default_str();
   command
       ->add_option("--calibrate",

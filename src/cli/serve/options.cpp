@@ -168,8 +168,9 @@ void add_api_options(CLI::App& command, ServeOptions& options) {
   command
       .add_option("--metrics-host",
                   options.metrics_host,
-                  "Serve /metrics and /health on a listener of their own, without keys")
-      ->type_name("ADDRESS[:PORT]");
+                  "Serve /metrics and /health on a listener of their own, ADDRESS or ADDRESS:PORT, "
+                  "without keys")
+      ->type_name("ADDRESS");
 }
 
 void add_engine_options(CLI::App& command, ServeOptions& options) {

@@ -66,6 +66,12 @@ ExitCode trace(TraceOptions options) {
     if (options.demo && options.moe_block) {
       throw UsageError("qwen3 trace: expected one of --demo and --moe-block; got both");
     }
+    if (options.prompt || options.chat || options.ids) {
+      throw UsageError(
+          "qwen3 trace: --demo and --moe-block run a model of their own: expected no --prompt, "
+          "--chat "
+          "or --ids with them");
+    }
     const bool english = trace_language(options) == TraceLanguage::english;
     print_out(options.demo ? dimension_flow_demo(english) : moe_block_demo(english));
     return kDone;
