@@ -1,5 +1,6 @@
 #include "cli/input.h"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/input_file.h"
+#include "cli/commands.h"
 
 namespace qwen3::cli {
 namespace {
@@ -80,6 +82,36 @@ LineInput::Status LineInput::read(std::string& line) {
     check_room(line.size(), kMaxInputBytes, kStdin);
     ahead_.remove_prefix(end == ahead_.npos ? ahead_.size() : end + 1);
     if (end != ahead_.npos) return Status::line;
+  }
+}
+
+void check_no_output_is_an_input(std::string_view command,
+                                 std::initializer_list<NamedFile> inputs,
+                                 std::initializer_list<NamedFile> outputs) {
+  const auto same = [](const NamedFile& a, const NamedFile& b) {
+    if (a.path.empty() || b.path.empty()) return false;
+    std::error_code error;
+    if (std::filesystem::equivalent(a.path, b.path, error)) {
+      return std::filesystem::is_regular_file(a.path, error);
+    }
+    return std::filesystem::weakly_canonical(a.path, error) ==
+               std::filesystem::weakly_canonical(b.path, error) &&
+           !std::filesystem::exists(a.path, error);
+  };
+  const auto refuse = [&](const NamedFile& output, const NamedFile& other) {
+    throw UsageError(fmt::format("{}: {}: expected a file of its own; got {}, which is {} too",
+                                 command,
+                                 output.name,
+                                 output.path.string(),
+                                 other.name));
+  };
+  for (const NamedFile* output = outputs.begin(); output != outputs.end(); ++output) {
+    for (const NamedFile& input : inputs) {
+      if (same(*output, input)) refuse(*output, input);
+    }
+    for (const NamedFile* other = outputs.begin(); other != output; ++other) {
+      if (same(*output, *other)) refuse(*output, *other);
+    }
   }
 }
 

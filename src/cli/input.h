@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <filesystem>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,18 @@ std::string read_stdin();
 // never have a writer) or come with the program ("embedded:…"). Throws Error naming it: not_found,
 // invalid_argument beyond `max_bytes`, corrupt_file when it changes meanwhile, device.
 std::string read_input_file(const std::filesystem::path& path, size_t max_bytes);
+
+// A file by what it is to a command: "--html", report.html.
+struct NamedFile {
+  std::string_view name;
+  std::filesystem::path path;  // empty: not given
+};
+
+// Throws UsageError where an output is one of the inputs, under whatever name, or another output: it would
+// replace what is read.
+void check_no_output_is_an_input(std::string_view command,
+                                 std::initializer_list<NamedFile> inputs,
+                                 std::initializer_list<NamedFile> outputs);
 
 // Standard input line by line. One at a time: what it has read ahead is its own.
 class LineInput {

@@ -16,6 +16,7 @@
 #include "cli/eval/options.h"
 #include "cli/eval/progress.h"
 #include "cli/generation.h"
+#include "cli/input.h"
 #include "cli/numbers.h"
 #include "cli/signals.h"
 #include "eval/run/client.h"
@@ -120,6 +121,12 @@ ExitCode score_output(const EvalOptions& options, const eval::EvalConfig& config
 
 ExitCode generate_and_score(const EvalOptions& options) {
   const eval::EvalConfig config = eval_config(options);
+  check_no_output_is_an_input("qwen3 eval run",
+                              {{"input_file", config.input_file},
+                               {"--config", options.config},
+                               {"--against", options.report.against},
+                               {"output_file", config.output_file}},
+                              {{"--html", options.report.html}});
   check_report_path(options.report);
   const ExitCode generated = run_generate(options, config);
   // Without a single answer there is nothing to score.
@@ -133,6 +140,9 @@ ExitCode generate_and_score(const EvalOptions& options) {
 }  // namespace
 
 ExitCode run_generate(const EvalOptions& options, const eval::EvalConfig& given) {
+  check_no_output_is_an_input("qwen3 eval",
+                              {{"input_file", given.input_file}, {"--config", options.config}},
+                              {{"output_file", given.output_file}});
   eval::GenerateOptions run;
   run.config = given;
   run.mode = eval_mode(options);

@@ -9,8 +9,10 @@
 
 #include "cli/eval/commands.h"
 #include "cli/eval/report.h"
+#include "cli/input.h"
 #include "cli/numbers.h"
 #include "cli/options.h"
+#include "eval/run/run_files.h"
 #include "eval/score/score_config.h"
 
 namespace qwen3::cli {
@@ -99,6 +101,18 @@ void add_eval_score(CLI::App& eval, Action& action) {
   command->callback([options, &action] {
     action = [options] {
       const eval::ScoreOptions score = resolve(*options);
+      // (The answers with their verdicts may replace the answers: nothing of them is lost.)
+      const bool in_place = score.details_file == score.input_file;
+      check_no_output_is_an_input(
+          "qwen3 eval score",
+          {{"--input", score.input_file},
+           {"--input's manifest", eval::manifest_path(score.input_file)},
+           {"--dataset", score.dataset_file},
+           {"--config", options->config},
+           {"--against", options->report.against}},
+          {{"--html", options->report.html},
+           {"--details", in_place ? std::filesystem::path() : score.details_file},
+           {"--failures", score.failures_file}});
       check_report_path(options->report);
       return score_and_report(score, options->report, options->output);
     };

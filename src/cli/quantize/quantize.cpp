@@ -19,6 +19,7 @@
 #include "cli/eval/divergence_report.h"
 #include "cli/eval/text_options.h"
 #include "cli/generation.h"
+#include "cli/input.h"
 #include "cli/model_path.h"
 #include "cli/options.h"
 #include "cli/quantize/calibrate.h"
@@ -154,6 +155,12 @@ Json summary_json(const QuantizeCommand& options, const QuantizedModel& result) 
 
 ExitCode quantize(const QuantizeCommand& options) {
   check_usage(options);
+  check_no_output_is_an_input(
+      "qwen3 quantize",
+      {{"--calibrate", options.calibrate},
+       {"--importance", options.importance},
+       {"--judge", options.judge}},
+      {{"--out", options.out}, {"--save-importance", options.save_importance}});
   check_writable(options.out);
   check_writable(options.save_importance);
   // What cannot be judged is said before the work, not after it.

@@ -81,6 +81,30 @@ TEST(EvalScore, WritesThePage) {
   EXPECT_EQ(run_eval(input + " --lang fr").exit_code, kWrongUsage);
 }
 
+// An output that is an input under whatever name would replace it.
+TEST(EvalScore, NoOutputReplacesAnInput) {
+  const TempDir folder;
+  const std::filesystem::path rows = folder.path() / "rows.jsonl", link = folder.path() / "link";
+  std::filesystem::copy_file(data("rows.jsonl"), rows);
+  std::filesystem::create_symlink(rows, link);
+  const auto size = std::filesystem::file_size(rows);
+  const std::string score = "score --input " + rows.string();
+  for (const std::string& outputs : {" --html " + rows.string(),
+                                     " --html " + link.string(),
+                                     " --failures " + (folder.path() / "." / "rows.jsonl").string(),
+                                     " --against " + link.string() + " --html " + link.string(),
+                                     " --html " + (folder.path() / "a").string() + " --failures " +
+                                         (folder.path() / "a").string()}) {
+    const ProgramResult run = run_eval(score + outputs);
+    EXPECT_EQ(run.exit_code, kWrongUsage) << outputs;
+    EXPECT_THAT(run.err, testing::HasSubstr("expected a file of its own; got "));
+    EXPECT_EQ(std::filesystem::file_size(rows), size) << outputs;
+  }
+  const std::string page = (folder.path() / "page.html").string();
+  EXPECT_EQ(run_eval(score + " --html " + page).exit_code, kDone);
+  EXPECT_TRUE(std::filesystem::exists(page));
+}
+
 TEST(EvalScore, WrongUse) {
   EXPECT_EQ(run_eval("score").exit_code, kWrongUsage);
   EXPECT_THAT(run_eval("score --input /does/not/exist").err, testing::HasSubstr("/does/not/exist"));
