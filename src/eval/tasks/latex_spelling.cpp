@@ -146,6 +146,20 @@ std::vector<std::string_view> tokens_of(std::string_view text) {
     if (const auto same = kSame.find(token); same != kSame.end()) token = same->second;
     if (!kGone.contains(token)) tokens.push_back(token);
   };
+  // White space means nothing, but for two things: "1 1/2" is not 11/2, and the 2 of "\\log_2 3" stands alone.
+  const auto space = [&](size_t behind) {
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    behind = std::min(text.find_first_not_of(" \t\r\n", behind), text.size());
+    if (behind == text.size() || !(is_digit(text[behind]) || text[behind] == '.')) return;
+    if (tokens.empty() || tokens.back().size() != 1 || !is_digit(tokens.back()[0])) return;
+    const std::string_view digit = tokens.back();
+    if (tokens.size() > 1 && (tokens.end()[-2] == "^" || tokens.end()[-2] == "_")) {
+      tokens.back() = "{";
+      tokens.insert(tokens.end(), {digit, "}"});
+    } else {
+      tokens.push_back(" ");
+    }
+  };
   for (size_t at = 0; at < text.size();) {
     size_t end = at + 1;
     const auto letters = [&] {
@@ -157,6 +171,7 @@ std::vector<std::string_view> tokens_of(std::string_view text) {
       } else {
         end += std::max<size_t>(utf8_sequence_length(text, end), 1);
       }
+      if (text.substr(at, end - at) == "\\ ") space(end);
       push(text.substr(at, end - at));
     } else if (is_ascii_letter(text[at])) {
       letters();
@@ -174,6 +189,8 @@ std::vector<std::string_view> tokens_of(std::string_view text) {
         end = at + std::max<size_t>(utf8_sequence_length(text, at), 1);
       }
       push(text.substr(at, end - at));
+    } else {
+      space(end);
     }
     at = end;
   }

@@ -52,6 +52,10 @@ bool is_enclosed(std::string_view text) {
 std::string undecorated(std::string_view text) {
   if (text.size() > kLongestFormula) return std::string(py_strip(text));
   std::string plain(text);
+  // A space of LaTeX is one; "\\\\ " ends a row.
+  for (size_t at = 0; (at = plain.find("\\ ", at)) != std::string::npos;) {
+    at > 0 && plain[at - 1] == '\\' ? at += 2 : (plain.erase(at, 1), at);
+  }
   // "1又1/2" is 1 1/2, "百分之50" is 50%.
   replace_all(plain, "又", " ");
   if (plain.starts_with("百分之")) plain = plain.substr(std::string_view("百分之").size()) + "%";
