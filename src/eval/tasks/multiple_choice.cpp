@@ -58,6 +58,25 @@ constexpr std::string_view kClosing[] = {
     " ", "\t", "*", "_", ")", "]", "}", "$", "\"", "'", "`", "】", "」", "》", "”"};
 constexpr std::string_view kJoining[] = {",", "、", "和", "与", "及", "and ", "& ", "/", ";"};
 
+bool denies(std::string_view clause) {
+  static constexpr std::string_view kWords[] = {" not ",
+                                                "n't ",
+                                                " never ",
+                                                " wrong ",
+                                                " incorrect ",
+                                                " false ",
+                                                " except ",
+                                                " neither ",
+                                                "不",
+                                                "错",
+                                                "非",
+                                                "别选",
+                                                "排除"};
+  const std::string words = " " + ascii_lower(clause) + " ";
+  return std::ranges::any_of(
+      kWords, [&](std::string_view no) { return words.find(no) != std::string::npos; });
+}
+
 struct LetterGroup {
   Choices letters = 0;
   int count = 0;
@@ -91,6 +110,9 @@ LetterGroup read_group(std::string_view text, size_t at, int n_choices) {
     // "(A)(C)" needs nothing between; "B C" is not a list.
     if (at == behind && !(text.substr(at).starts_with("(") && text[behind - 1] == ')'))
       return group;
+    // "A; C and D are wrong": the letters of what is denied next are none of the answer.
+    const std::string_view ahead = text.substr(at, std::min<size_t>(text.size() - at, 200));
+    if (denies(ahead.substr(0, ahead.find_first_of(".;!?(\n")))) return group;
   }
 }
 
@@ -145,24 +167,7 @@ bool is_denied(std::string_view text, size_t at) {
   static constexpr std::string_view kEnds = ".,;!?\n";
   const size_t before = at == 0 ? std::string_view::npos : text.find_last_of(kEnds, at - 1);
   const size_t start = before == std::string_view::npos ? 0 : before + 1;
-  const size_t end = std::min(text.find_first_of(kEnds, at), text.size());
-  const std::string clause = " " + ascii_lower(text.substr(start, end - start)) + " ";
-  for (const std::string_view no : {" not ",
-                                    "n't ",
-                                    " never ",
-                                    " wrong ",
-                                    " incorrect ",
-                                    " false ",
-                                    " except ",
-                                    " neither ",
-                                    "不",
-                                    "错",
-                                    "非",
-                                    "别选",
-                                    "排除"}) {
-    if (clause.find(no) != std::string::npos) return true;
-  }
-  return false;
+  return denies(text.substr(start, std::min(text.find_first_of(kEnds, at), text.size()) - start));
 }
 
 Choices last_bracketed_letter(std::string_view text, int n_choices) {
