@@ -54,7 +54,7 @@ struct EngineOptions {
   bool prefix_cache = true;
   // ids >= this are never sampled (padding rows of the head); 0: vocab_size.
   int64_t n_real_tokens = 0;
-  // End tokens besides those of the checkpoint's configs: Text::eos_token_id.
+  // End tokens besides those of the checkpoint's configs: Text::eos_token_ids.
   std::vector<int32_t> eos_token_ids = {};
   // Called on the engine thread after every step, before its events. It must be quick and must not
   // throw. Empty: nothing is reported, and nothing spent on it.

@@ -128,10 +128,10 @@ class Text {
   // Ids at and above this are padding rows of the head: pass as EngineOptions::n_real_tokens.
   int64_t n_tokens() const;
   bool has_chat_template() const;
-  // The token that ends a turn, as tokenizer_config.json has it (`eos_token`): finetunes of base models
-  // may have it nowhere else. Pass as EngineOptions::eos_token_ids. Nothing if none is named, or the
-  // name is no token.
-  std::optional<int32_t> eos_token_id() const;
+  // The tokens that end a turn: `eos_token` of tokenizer_config.json, and the special token with which
+  // the chat template ends an answer. Finetunes of base models may have them nowhere else. Pass as
+  // EngineOptions::eos_token_ids. What is not named, or is no token, is not there.
+  std::vector<int32_t> eos_token_ids() const;
 
   struct Impl;  // inside chat/ only
 

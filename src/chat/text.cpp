@@ -1,5 +1,6 @@
 #include "chat/text.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/embedded_files.h"
@@ -153,9 +154,37 @@ std::string Text::decode(std::span<const int32_t> ids) const {
 
 int64_t Text::n_tokens() const { return impl_->tokenizer.size(); }
 
-std::optional<int32_t> Text::eos_token_id() const {
+namespace {
+
+// The last special token that a template puts behind an answer; nothing if it puts none, or fails.
+std::optional<int32_t> end_of_answer(const Text& text, const Tokenizer& tokenizer) {
+  constexpr std::string_view kMessages =
+      R"([{"role": "user", "content": "1"}, {"role": "assistant", "content": "zyzzyva"}])";
+  std::vector<int32_t> ids;
+  try {
+    ids = text.encode_chat(kMessages, {.add_generation_prompt = false}).ids;
+  } catch (const Error&) {
+    return std::nullopt;  // whoever renders a chat with it is told why
+  }
+  // Behind the answer: as far back as no letter of it stands.
+  for (size_t i = ids.size(); i-- > 0;) {
+    if (tokenizer.is_special(ids[i])) return ids[i];
+    if (tokenizer.token_bytes(ids[i]).find_first_not_of(" \t\r\n") != std::string_view::npos) break;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<int32_t> Text::eos_token_ids() const {
+  std::vector<int32_t> ids;
+  const auto add = [&](std::optional<int32_t> id) {
+    if (id && std::ranges::find(ids, *id) == ids.end()) ids.push_back(*id);
+  };
   const std::optional<std::string>& token = impl_->chat_config.special_tokens.eos_token;
-  return token ? impl_->tokenizer.token_to_id(*token) : std::nullopt;
+  if (token) add(impl_->tokenizer.token_to_id(*token));
+  if (has_chat_template()) add(end_of_answer(*this, impl_->tokenizer));
+  return ids;
 }
 
 bool Text::has_chat_template() const { return impl_->chat_config.chat.has_value(); }

@@ -67,7 +67,7 @@ std::shared_ptr<Model> load_model(const ModelOptions& options,
 void tell_engine(EngineOptions& engine, const Text* text) {
   if (text == nullptr) return;
   engine.n_real_tokens = text->n_tokens();
-  if (const auto id = text->eos_token_id()) engine.eos_token_ids = {*id};
+  engine.eos_token_ids = text->eos_token_ids();
 }
 
 std::unique_ptr<Engine> start_engine(const std::shared_ptr<Model>& model,

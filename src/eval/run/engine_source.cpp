@@ -135,7 +135,7 @@ EngineOptions engine_options(const EvalConfig& config,
   engine.max_sequences = std::clamp<int64_t>(config.max_workers, 1, kMostSequences);
   engine.max_waiting = config.max_workers + 1;
   engine.n_real_tokens = text.n_tokens();
-  if (const auto id = text.eos_token_id()) engine.eos_token_ids = {*id};
+  engine.eos_token_ids = text.eos_token_ids();
   return engine;
 }
 

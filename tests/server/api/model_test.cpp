@@ -43,8 +43,8 @@ class ApiModel : public ApiTest {
 
 // What a finetune of a base model has nowhere but in tokenizer_config.json.
 TEST(Text, KnowsTheEndTokenOfItsTokenizer) {
-  EXPECT_EQ(nano_text().eos_token_id(), tokenizer_of(nano_text()).token_to_id("<|im_end|>"));
-  EXPECT_TRUE(nano_text().eos_token_id());
+  EXPECT_EQ(nano_text().eos_token_ids(),
+            std::vector{*tokenizer_of(nano_text()).token_to_id("<|im_end|>")});
 }
 
 TEST_F(ApiModel, AnswersAndUsesThePrefixCache) {
