@@ -12,7 +12,9 @@ namespace qwen3 {
 
 class ForwardingBackend : public Backend {
  public:
-  explicit ForwardingBackend(std::unique_ptr<Backend> inner) : inner_(std::move(inner)) {}
+  explicit ForwardingBackend(std::unique_ptr<Backend> inner)
+      : owned_(std::move(inner)), inner_(owned_.get()) {}
+  explicit ForwardingBackend(Backend& borrowed) : inner_(&borrowed) {}
 
   BackendInfo info() const override { return inner_->info(); }
   Storage allocate(int64_t bytes) const override { return inner_->allocate(bytes); }
@@ -113,7 +115,8 @@ class ForwardingBackend : public Backend {
   Backend& inner() const { return *inner_; }
 
  private:
-  std::unique_ptr<Backend> inner_;
+  std::unique_ptr<Backend> owned_;  // null: borrowed
+  Backend* const inner_;
 };
 
 }  // namespace qwen3

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "kernels/forwarding_backend.h"
+
 namespace qwen3 {
 namespace {
 
@@ -21,83 +23,35 @@ double n_experts_used(const Backend& backend, const Routing& routing) {
       std::set<int32_t>(experts.i32(), experts.i32() + experts.numel()).size());
 }
 
-class TracingBackend final : public Backend {
+class TracingBackend final : public ForwardingBackend {
  public:
-  TracingBackend(Backend& inner, SpanLog& log) : inner_(&inner), log_(log) {}
-
-  BackendInfo info() const override { return inner_->info(); }
-  WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const override {
-    return inner_->weight_format(type, n_out, n_in);
-  }
-  void pack_weight(const Weight& to,
-                   int64_t index,
-                   const WeightRows& rows,
-                   int64_t row_begin) const override {
-    inner_->pack_weight(to, index, rows, row_begin);
-  }
-  void unpack_rows(const Tensor& out,
-                   const Weight& from,
-                   int64_t index,
-                   int64_t row_begin) const override {
-    inner_->unpack_rows(out, from, index, row_begin);
-  }
-  int64_t kv_bytes(DType type,
-                   int64_t n_blocks,
-                   int64_t block_size,
-                   int64_t n_kv_heads,
-                   int64_t head_dim) const override {
-    return inner_->kv_bytes(type, n_blocks, block_size, n_kv_heads, head_dim);
-  }
-  Storage allocate(int64_t bytes) const override { return inner_->allocate(bytes); }
-  int64_t available_bytes() const override { return inner_->available_bytes(); }
-  double measure_read_bandwidth() override { return inner_->measure_read_bandwidth(); }
-  DType activation_dtype() const override { return inner_->activation_dtype(); }
-  DType widest_kv_dtype() const override { return inner_->widest_kv_dtype(); }
-  WeightType kept_type(WeightType stored, int64_t n_in) const override {
-    return inner_->kept_type(stored, n_in);
-  }
-  void upload(const Tensor& to, const void* from) const override { inner_->upload(to, from); }
-  Tensor to_host(const Tensor& from, HostBuffer& buffer) const override {
-    return inner_->to_host(from, buffer);
-  }
-  bool scan(const Tensor& logits,
-            int64_t n_real,
-            HostBuffer& buffer,
-            std::vector<RowScan>& scans) override {
-    return inner_->scan(logits, n_real, buffer, scans);
-  }
-  void synchronize() override { inner_->synchronize(); }
-  void reserve(const BatchLimits& limits) override { inner_->reserve(limits); }
-  // Every operation is timed by itself: none is padded or replayed.
-  BoundBatch bind(const Batch& batch, Watched) override {
-    return inner_->bind(batch, Watched::yes);
-  }
+  TracingBackend(Backend& borrowed, SpanLog& log) : ForwardingBackend(borrowed), log_(log) {}
 
   void embed(const Tensor& out, const Tensor& ids, const Weight& table) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->embed(out, ids, table);
+    inner().embed(out, ids, table);
     const double read = static_cast<double>(out.dim(0) * row_bytes(table.type(), table.n_in()));
     log_.add("embed", begin, out.dim(0), read + bytes_of(out), 0);
   }
   void fill(const Tensor& x, float value) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->fill(x, value);
+    inner().fill(x, value);
     log_.add("fill", begin, x.dim(0), bytes_of(x), 0);
   }
   void rms_norm(const Tensor& out, const Tensor& x, const Tensor& w, float eps) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->rms_norm(out, x, w, eps);
+    inner().rms_norm(out, x, w, eps);
     log_.add("rms_norm", begin, x.dim(0), bytes_of(x) + bytes_of(out) + bytes_of(w), 4 * count(x));
   }
   void linear(const Tensor& out, const Tensor& x, const Linear& w) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->linear(out, x, w);
+    inner().linear(out, x, w);
     log_.add(
         "linear", begin, x.dim(0), product_bytes(out, x, w.weight), product_flops(x, w.weight));
   }
   void rope_rotate_half(const Tensor& x, const Tensor& cos, const Tensor& sin) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->rope_rotate_half(x, cos, sin);
+    inner().rope_rotate_half(x, cos, sin);
     log_.add("rope_rotate_half", begin, x.dim(0), 2 * bytes_of(x), 3 * count(x));
   }
   void kv_store(const KvLayer& kv,
@@ -105,7 +59,7 @@ class TracingBackend final : public Backend {
                 const Tensor& v,
                 const BoundBatch& batch) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->kv_store(kv, k, v, batch);
+    inner().kv_store(kv, k, v, batch);
     const double written = 2 * count(k) * static_cast<double>(dtype_size(kv.k.dtype()));
     log_.add("kv_store", begin, k.dim(0), bytes_of(k) + bytes_of(v) + written, 0);
   }
@@ -115,25 +69,25 @@ class TracingBackend final : public Backend {
                  const BoundBatch& batch,
                  const AttentionOptions& options) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->set_observer(observer());  // the probabilities are seen inside
-    inner_->attention(out, q, kv, batch, options);
-    inner_->set_observer(nullptr);
+    inner().set_observer(observer());  // the probabilities are seen inside
+    inner().attention(out, q, kv, batch, options);
+    inner().set_observer(nullptr);
     const Work work = attention_work(q, kv, batch.batch, options.sliding_window);
     log_.add("attention", begin, q.dim(0), work.bytes + 2 * bytes_of(q), work.flops);
   }
   void silu_mul(const Tensor& out, const Tensor& gate, const Tensor& up) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->silu_mul(out, gate, up);
+    inner().silu_mul(out, gate, up);
     log_.add("silu_mul", begin, out.dim(0), 3 * bytes_of(out), 5 * count(out));
   }
   void add(const Tensor& x, const Tensor& y) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->add(x, y);
+    inner().add(x, y);
     log_.add("add", begin, x.dim(0), 3 * bytes_of(x), count(x));
   }
   void route_top_k(const Routing& routing, const Tensor& logits, Renormalise renormalise) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->route_top_k(routing, logits, renormalise);
+    inner().route_top_k(routing, logits, renormalise);
     log_.add("route_top_k",
              begin,
              logits.dim(0),
@@ -142,7 +96,7 @@ class TracingBackend final : public Backend {
   }
   void gather_rows(const Tensor& out, const Tensor& x, const Tensor& rows) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->gather_rows(out, x, rows);
+    inner().gather_rows(out, x, rows);
     log_.add("gather_rows", begin, out.dim(0), 2 * bytes_of(out), 0);
   }
   void scatter_add_rows(const Tensor& x,
@@ -150,7 +104,7 @@ class TracingBackend final : public Backend {
                         const Tensor& rows,
                         const Tensor& scales) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->scatter_add_rows(x, y, rows, scales);
+    inner().scatter_add_rows(x, y, rows, scales);
     log_.add("scatter_add_rows", begin, y.dim(0), 3 * bytes_of(y), 2 * count(y));
   }
 
@@ -158,7 +112,7 @@ class TracingBackend final : public Backend {
                const Tensor& x,
                std::initializer_list<const Linear*> ws) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->linears(outs, x, ws);
+    inner().linears(outs, x, ws);
     double bytes = bytes_of(x), flops = 0;
     for (const Tensor& out : outs) bytes += bytes_of(out);
     for (const Linear* w : ws) {
@@ -169,7 +123,7 @@ class TracingBackend final : public Backend {
   }
   void linear_add(const Tensor& x, const Tensor& y, const Linear& w) override {
     const auto begin = SpanLog::Clock::now();
-    inner_->linear_add(x, y, w);
+    inner().linear_add(x, y, w);
     const double bytes = product_bytes(x, y, w.weight) + bytes_of(x);
     log_.add("linear_add", begin, y.dim(0), bytes, product_flops(y, w.weight) + count(x));
   }
@@ -179,7 +133,7 @@ class TracingBackend final : public Backend {
       return;
     }
     const auto begin = SpanLog::Clock::now();
-    inner_->qk_norm_rope(q, k, options);
+    inner().qk_norm_rope(q, k, options);
     log_.add("qk_norm_rope",
              begin,
              q.dim(0),
@@ -195,14 +149,14 @@ class TracingBackend final : public Backend {
       return;
     }
     const auto begin = SpanLog::Clock::now();
-    inner_->experts_add(x, h, experts, routing);
+    inner().experts_add(x, h, experts, routing);
     const auto n_experts = static_cast<double>(experts.gate_proj.n_matrices());
     double parameters = 0, bytes = 0;  // of all experts
     for (const Weight* w : {&experts.gate_proj, &experts.up_proj, &experts.down_proj}) {
       parameters += static_cast<double>(w->numel());
       bytes += bytes_of(*w);
     }
-    const double weight_bytes = bytes / n_experts * n_experts_used(*inner_, routing);
+    const double weight_bytes = bytes / n_experts * n_experts_used(inner(), routing);
     log_.add("experts_add",
              begin,
              h.dim(0),
@@ -242,7 +196,6 @@ class TracingBackend final : public Backend {
     return work;
   }
 
-  Backend* const inner_;
   SpanLog& log_;
 };
 
