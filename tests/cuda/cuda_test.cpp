@@ -214,7 +214,6 @@ TEST(Cuda, ASequenceHasTheSameBitsInAnyBatchAndAnyChunks) {
   for (const std::string& name : kModels) {
     SCOPED_TRACE(name);
     const auto backend = make_cuda_backend();
-    TestModel model(model_path(name), *backend, WeightsDType::as_stored, 16);
     constexpr int64_t kTokens = 330;
     const std::vector<int32_t> ids = some_ids(kTokens, 2560, 4);
     const auto in_chunks = [&](int64_t size) {

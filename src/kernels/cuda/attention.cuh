@@ -105,7 +105,6 @@ struct HeadInRegisters {
   }
 };
 
-constexpr int kMaxHeadDim = 256;
 // Elements before the group of a slot.
 __device__ inline int64_t group_offset(const KvArgs& kv, int64_t slot, int kv_head) {
   const int64_t block = slot / kv.block_size, group = slot % kv.block_size / kKeyGroup;
@@ -126,11 +125,6 @@ __device__ inline void store_key(
     to_v[v_index(key, d)] = v[d];
   }
 }
-
-// What a thread of the C fragments of S = Q·Kᵀ holds: rows g and g + 8.
-struct Running {
-  float m[2] = {kNone, kNone}, l[2] = {0, 0};
-};
 
 // By how much to scale what was and what comes.
 __device__ inline void merge_scales(float m_old, float m_new, float& m, float& a, float& b) {

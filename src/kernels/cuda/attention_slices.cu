@@ -6,6 +6,11 @@
 namespace qwen3::cuda {
 namespace {
 
+// What a thread of the C fragments of S = Q·Kᵀ holds: rows g and g + 8.
+struct Running {
+  float m[2] = {kNone, kNone}, l[2] = {0, 0};
+};
+
 template <int kHeadDim>
 __global__ void __launch_bounds__(256, 1)
     slices_kernel(const __grid_constant__ AttentionArgs args) {

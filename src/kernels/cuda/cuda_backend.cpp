@@ -28,7 +28,6 @@ namespace {
 
 constexpr size_t kMaxRecordings = 256;  // then all are forgotten
 constexpr int64_t kMaxGroup = 16;       // query heads of a kv head
-constexpr int64_t kMaxHeadDim = 128;
 
 Element element_of(DType type) {
   assert(type == DType::f32 || type == DType::bf16);
@@ -40,6 +39,10 @@ Rows rows_of(const Tensor& t) { return {t.data(), element_of(t.dtype()), t.row_s
 int int_of(int64_t n) {
   assert(n <= std::numeric_limits<int>::max());
   return static_cast<int>(n);
+}
+
+bool all_in_fragments(std::initializer_list<const Linear*> ws) {
+  return std::ranges::all_of(ws, [](const Linear* w) { return in_fragments(w->weight); });
 }
 
 LinearPart part_of(const Tensor& out, const Linear& w) {
@@ -464,8 +467,7 @@ class CudaBackend final : public Backend {
                 Epilogue epilogue,
                 const Norm* norm,
                 const Tensor& h = {}) {
-    const bool fragments =
-        std::all_of(ws.begin(), ws.end(), [](const Linear* w) { return in_fragments(w->weight); });
+    const bool fragments = all_in_fragments(ws);
     if (x.dim(0) == 0) return;
     if (!fragments) {
       assert(norm == nullptr && epilogue != Epilogue::silu_mul);
@@ -512,8 +514,7 @@ class CudaBackend final : public Backend {
                        const Norm& norm,
                        std::initializer_list<const Linear*> ws,
                        Epilogue epilogue) {
-    const bool fragments =
-        std::all_of(ws.begin(), ws.end(), [](const Linear* w) { return in_fragments(w->weight); });
+    const bool fragments = all_in_fragments(ws);
     if (fragments && norms_by_the_way(int_of(x.dim(0)), int_of(x.dim(1)))) {
       return products(outs, x, ws, epilogue, &norm, h);
     }

@@ -206,17 +206,6 @@ class Ring {
   uint32_t phase_ = 0;
 };
 
-// The tree over the segments.
-__device__ float4 sum_segments(const float4 (*partial)[32], int n_segments, int lane) {
-  const auto sum = [](const float4& a, const float4& b) {
-    return float4{a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
-  };
-  float4 y = partial[0][lane];
-  if (n_segments > 1) y = sum(y, partial[1][lane]);
-  if (n_segments > 2) y = sum(y, sum(partial[2][lane], partial[3][lane]));
-  return y;
-}
-
 // Four tiles of weights times up to eight rows; `row` is this lane's row of the chunk for load_matrices.
 template <bool kWhole>
 __device__ void multiply_chunk(float (&sum)[4],
@@ -299,11 +288,12 @@ __global__ void __launch_bounds__(32 * kMaxWarps, 2)
         ++turn;
         if (args.epilogue == Epilogue::silu_mul) {
           mine = mine && in_group == 0;
-          if (mine) up = sum_segments(partial + warp + piece.n_segments, piece.n_segments, lane);
+          if (mine)
+            up = sum_segments(&partial[warp + piece.n_segments][lane], 32, piece.n_segments);
         } else {
           mine = mine && piece.segment == 0;
         }
-        if (mine) y = sum_segments(partial + warp, piece.n_segments, lane);
+        if (mine) y = sum_segments(&partial[warp][lane], 32, piece.n_segments);
       }
       if (mine) finish_tile(args, piece.part, piece.tile, y, up, first_row, min(n_rows, kMaxRows));
     }

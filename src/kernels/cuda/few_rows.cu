@@ -410,15 +410,7 @@ __global__ void __launch_bounds__(P::kThreads, 1)
     sync_some(1, kWorkers);
     const int first = piece / sharers * sharers;  // piece of the tile
     const auto total = [&](int from, int j) {
-      const auto add = [](const float4& a, const float4& b) {
-        return float4{a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
-      };
-      float4 y = shared.partial[from][j][lane];
-      if (item.n_segments > 1) y = add(y, shared.partial[from + 1][j][lane]);
-      if (item.n_segments > 2) {
-        y = add(y, add(shared.partial[from + 2][j][lane], shared.partial[from + 3][j][lane]));
-      }
-      return y;
+      return sum_segments(&shared.partial[from][j][lane], P::kRowTiles * 32, item.n_segments);
     };
     for (int j = piece - first + warp % n_shares * sharers; j < P::kRowTiles;
          j += sharers * n_shares) {

@@ -58,6 +58,7 @@ QWEN3_HD constexpr int fragment_index(int r, int k) {
 //   V group: [head_dim / 16][lane][8]: lane has the dimensions lane / 4 and lane / 4 + 8 of the tile and
 //            four keys of each
 constexpr int kKeyGroup = 16;
+constexpr int kMaxHeadDim = 128;
 // Keys are attended in units of 128: a softmax of their own, merged in ascending order.
 constexpr int kAttentionUnit = 128;
 

@@ -61,6 +61,17 @@ __device__ inline void finish_tile(const LinearArgs& args,
   }
 }
 
+// The tree over the segments of a weight (layout.h): their sums lie `stride` apart.
+__device__ inline float4 sum_segments(const float4* partial, int stride, int n_segments) {
+  const auto sum = [](const float4& a, const float4& b) {
+    return float4{a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
+  };
+  float4 y = partial[0];
+  if (n_segments > 1) y = sum(y, partial[stride]);
+  if (n_segments > 2) y = sum(y, sum(partial[2 * stride], partial[3 * stride]));
+  return y;
+}
+
 // Calls launch(args) for each run of parts that are summed alike.
 template <typename Launch>
 void each_group(const LinearArgs& args, const Launch& launch) {
