@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/available_memory.h"
@@ -89,13 +90,24 @@ QuantizedModel quantize_file(const QuantizeCommand& options, const Importance* i
        }});
 }
 
-Divergence judge(const QuantizeCommand& options) {
+// What the result is judged on.
+struct JudgedText {
+  Text text;
+  std::vector<int32_t> ids;
+};
+
+std::optional<JudgedText> judged_text(const QuantizeCommand& options) {
+  if (options.judge.empty()) return std::nullopt;
+  Text text = load_text(options.model);
+  std::vector<int32_t> ids = read_text_ids(options.judge, tokenizer_of(text));
+  return JudgedText{std::move(text), std::move(ids)};
+}
+
+Divergence judge(const QuantizeCommand& options, const JudgedText& judged) {
   ModelOptions quantized = options.model;
   quantized.model = options.out;
-  const Text text = load_text(options.model);
-  const Tokenizer& tokenizer = tokenizer_of(text);
+  const Tokenizer& tokenizer = tokenizer_of(judged.text);
   check_same_vocabulary(tokenizer, tokenizer_of(load_text(quantized)));
-  const std::vector<int32_t> ids = read_text_ids(options.judge, tokenizer);
   const std::shared_ptr<Model> p = load_model(options.model, options.output);
   const std::shared_ptr<Model> q = load_model(quantized, options.output);
   if (options.output.talk()) {
@@ -106,7 +118,7 @@ Divergence judge(const QuantizeCommand& options) {
   InterruptGuard guard;
   TextOptions windows;
   windows.file = options.judge;
-  return measure_divergence(p, q, tokenizer, ids, window_options(windows, bar, guard));
+  return measure_divergence(p, q, tokenizer, judged.ids, window_options(windows, bar, guard));
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) {
@@ -164,15 +176,13 @@ ExitCode quantize(const QuantizeCommand& options) {
   check_writable(options.out);
   check_writable(options.save_importance);
   // What cannot be judged is said before the work, not after it.
-  if (!options.judge.empty()) {
-    read_text_ids(options.judge, tokenizer_of(load_text(options.model)));
-  }
+  const std::optional<JudgedText> judged = judged_text(options);
   const std::optional<Importance> importance = importance_for(options);
   const QuantizedModel result = quantize_file(options, importance ? &*importance : nullptr);
   if (!options.output.json) print_summary(options, result);
   Json line = options.output.json ? summary_json(options, result) : Json();
-  if (!options.judge.empty()) {
-    const Divergence divergence = judge(options);
+  if (judged) {
+    const Divergence divergence = judge(options, *judged);
     if (options.output.json) {
       line["judge"] = divergence_json(divergence);
     } else {

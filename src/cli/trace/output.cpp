@@ -280,9 +280,10 @@ ExitCode judge(const TraceOptions& options, const Trace& trace) {
 ExitCode report_trace(const TraceOptions& options, const Trace& trace) {
   if (options.generate > 0) say_generated(options, trace);
   if (trace.statistics) print_taps(options, trace);
-  if (options.routing && !trace.routing->layers().empty()) print_routing(options, trace);
   if (options.routing && trace.routing->layers().empty()) {
     print_note("--routing: this model has no experts; one that has is -m nano-moe");
+  } else if (options.routing) {
+    print_routing(options, trace);
   }
   if (options.attention) print_attention(options, trace);
   if (options.lens > 0 && (options.html.empty() || options.output.json || options.lens_given)) {
