@@ -1,8 +1,10 @@
 // What a step of a model costs on the card, operation by operation: each fused operation of all layers in
 // one recorded step by itself, then the whole step. Weights are random, each layer has its own.
 //
-//   cuda_bench CONFIG_DIR [rows] [context]       rows: sequences that decode, each with that context
-//   cuda_bench CONFIG_DIR tokens prefill         one sequence that begins
+//   cuda_bench CONFIG_DIR [rows] [context] [TYPE]   rows: sequences that decode, each with that context
+//   cuda_bench CONFIG_DIR tokens prefill [TYPE]     one sequence that begins
+//
+// TYPE of all matrices but the router: bfloat16 (the default), Q4_K, Q6_K, Q8_0, int4, float8_e4m3, …
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +13,7 @@
 #include <cstdlib>
 #include <functional>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -18,6 +21,7 @@
 #include "formats/hf_config.h"
 #include "formats/open_source.h"
 #include "kernels/cuda/cuda_backend.h"
+#include "support/random_blocks.h"
 
 namespace qwen3 {
 namespace {
@@ -26,11 +30,12 @@ using Clock = std::chrono::steady_clock;
 
 class Bench {
  public:
-  Bench(const HfConfig& config, int64_t n_rows, int64_t context, bool prefill)
-      : c_(config), n_(n_rows), context_(context), backend_(make_cuda_backend()) {
+  Bench(const HfConfig& config, int64_t n_rows, int64_t context, bool prefill, WeightType type)
+      : c_(config), n_(n_rows), context_(context), type_(type), backend_(make_cuda_backend()) {
     std::mt19937 random(1);
     bits_.resize(size_t{1} << 24);
     for (uint16_t& b : bits_) b = f32_to_bf16(static_cast<float>(random() % 2000) * 1e-5f - 0.01f);
+    if (!is_plain(type)) blocks_ = test::random_blocks(type, int64_t{1} << 22, 1);
     backend_->reserve({.n_tokens = n_,
                        .n_logit_rows = n_,
                        .n_features = c_.intermediate_size,
@@ -44,7 +49,8 @@ class Bench {
       l.v = weight(kv, c_.hidden_size);
       l.o = weight(c_.hidden_size, q);
       if (c_.num_experts > 0) {
-        l.router = weight(c_.num_experts, c_.hidden_size);
+        l.router = {matrices({c_.num_experts, c_.hidden_size}, WeightType::bf16), {}};
+        weight_bytes_ += l.router.weight.bytes();
         l.experts = {stack(c_.moe_intermediate_size, c_.hidden_size),
                      stack(c_.moe_intermediate_size, c_.hidden_size),
                      stack(c_.hidden_size, c_.moe_intermediate_size)};
@@ -131,8 +137,8 @@ class Bench {
            n_layers * layers_[0].router.weight.bytes(),
            [&](const BoundBatch&, const Layer& l) { route(l); });
       line("experts",
-           n_layers * std::min(n_ * c_.num_experts_per_tok, c_.num_experts) * 3 * c_.hidden_size *
-               c_.moe_intermediate_size * 2,
+           n_layers * std::min(n_ * c_.num_experts_per_tok, c_.num_experts) * 3 *
+               layers_[0].experts.gate_proj.format().bytes,
            [&](const BoundBatch&, const Layer& l) {
              backend_->experts_add(x_, h_, l.experts, routing_);
            });
@@ -239,31 +245,30 @@ class Bench {
     backend_->upload(t, std::vector<float>(static_cast<size_t>(n), 1.0f).data());
     return t;
   }
-  Weight matrices(Shape shape) {
+  Weight matrices(Shape shape, WeightType type) {
     const int64_t n_in = shape[shape.rank() - 1], n_out = shape[shape.rank() - 2];
-    const WeightFormat format = backend_->weight_format(WeightType::bf16, n_out, n_in);
+    const WeightFormat format = backend_->weight_format(type, n_out, n_in);
     const int64_t n = shape.rank() == 3 ? shape[0] : 1;
-    const Weight w(take(n * format.bytes), WeightType::bf16, shape, format);
-    const int64_t step = static_cast<int64_t>(bits_.size()) / n_in / 16 * 16;
+    const Weight w(take(n * format.bytes), type, shape, format);
+    const auto* const data =
+        is_plain(type) ? reinterpret_cast<const std::byte*>(bits_.data()) : blocks_.data();
+    const int64_t size = is_plain(type) ? static_cast<int64_t>(bits_.size()) : int64_t{1} << 22;
+    const int64_t step = size / n_in / 16 * 16;
     for (int64_t m = 0; m < n; ++m) {
       for (int64_t r = 0; r < n_out; r += step) {
-        backend_->pack_weight(w,
-                              m,
-                              {WeightType::bf16,
-                               reinterpret_cast<const std::byte*>(bits_.data()),
-                               std::min(step, n_out - r),
-                               n_in},
-                              r);
+        backend_->pack_weight(w, m, {type, data, std::min(step, n_out - r), n_in}, r);
       }
     }
     return w;
   }
   Linear weight(int64_t n_out, int64_t n_in) {
-    Linear l{matrices({n_out, n_in}), {}};
+    Linear l{matrices({n_out, n_in}, type_), {}};
     weight_bytes_ += l.weight.bytes();
     return l;
   }
-  Weight stack(int64_t n_out, int64_t n_in) { return matrices({c_.num_experts, n_out, n_in}); }
+  Weight stack(int64_t n_out, int64_t n_in) {
+    return matrices({c_.num_experts, n_out, n_in}, type_);
+  }
 
   void norm_qkv(const Layer& l) {
     backend_->norm_qkv({q_, k_, v_}, h_, x_, norm_, {&l.q, &l.k, &l.v});
@@ -318,8 +323,10 @@ class Bench {
 
   const HfConfig& c_;
   const int64_t n_, context_;
+  const WeightType type_;
   std::unique_ptr<Backend> backend_;
   std::vector<uint16_t> bits_;
+  std::vector<std::byte> blocks_;
   std::vector<Storage> storages_;
   std::vector<Layer> layers_;
   Linear head_;
@@ -342,7 +349,17 @@ int main(int argc, char** argv) {
     const int64_t rows = argc > 2 ? std::atoi(argv[2]) : 1;
     const bool prefill = argc > 3 && std::string(argv[3]) == "prefill";
     const int64_t context = prefill ? rows : argc > 3 ? std::atoi(argv[3]) : 512;
-    qwen3::Bench(config, rows, context, prefill).run();
+    const std::string wanted = argc > 4 ? argv[4] : "bfloat16";
+    const auto* const type = std::ranges::find(
+        qwen3::kWeightTypeInfo, std::string_view(wanted), &qwen3::WeightTypeInfo::name);
+    if (type == std::end(qwen3::kWeightTypeInfo))
+      throw std::invalid_argument(wanted + ": no type of weights");
+    qwen3::Bench(config,
+                 rows,
+                 context,
+                 prefill,
+                 static_cast<qwen3::WeightType>(type - qwen3::kWeightTypeInfo))
+        .run();
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s\n", e.what());
     return 1;

@@ -186,7 +186,7 @@ class Backend {
   // ---- weights ------------------------------------------------------------------------------
   // The type in which this backend keeps a matrix that a file stores in `stored`, unless told
   // otherwise: the same where an operation can compute with it, and else one that holds every number
-  // of it. As defined in backend.cpp plain numbers stay and blocks become float32.
+  // of it, or as the products round them. As defined in backend.cpp plain numbers stay and blocks become float32.
   virtual WeightType kept_type(WeightType stored, int64_t n_in) const;
   // To what a product rounds its inputs before it multiplies them with a weight of this kept type;
   // int8 shares a scale among 32 of a row. As defined in backend.cpp: the type of activations.

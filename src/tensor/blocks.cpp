@@ -123,14 +123,18 @@ void q2_k(float* y, const uint8_t* b, const uint8_t* q) {
   }
 }
 
-void q3_k(float* y, const uint8_t* b, const uint8_t* q) {
+// Of group g of 16.
+int q3_k_scale(const uint8_t* b, int g) {
   const uint8_t* const scales = b + 96;
+  const int low = g < 8 ? scales[g] & 15 : scales[g - 8] >> 4;
+  const int high = scales[8 + g % 4] >> (2 * (g / 4)) & 3;
+  return (low | high << 4) - 32;
+}
+
+void q3_k(float* y, const uint8_t* b, const uint8_t* q) {
   const float d = half_at(b + 108);
   for (int i = 0; i < kSuper; ++i) {
-    const int g = i / 16;
-    const int low = g < 8 ? scales[g] & 15 : scales[g - 8] >> 4;
-    const int high = scales[8 + g % 4] >> (2 * (g / 4)) & 3;
-    y[i] = d * static_cast<float>((low | high << 4) - 32) * static_cast<float>(q[i] - 4);
+    y[i] = d * static_cast<float>(q3_k_scale(b, i / 16)) * static_cast<float>(q[i] - 4);
   }
 }
 
@@ -276,6 +280,83 @@ SixBitScales six_bit_scales(const uint8_t* s, int group) {
   if (group < 4) return {byte(s[group] & 63), byte(s[group + 4] & 63)};
   return {byte((s[group + 4] & 15) | s[group - 4] >> 6 << 4),
           byte(s[group + 4] >> 4 | s[group] >> 6 << 4)};
+}
+
+int code_scale_group(WeightType type) {
+  switch (type) {
+    case WeightType::q2_k:
+    case WeightType::q3_k:
+    case WeightType::q6_k:
+      return 16;
+    case WeightType::q4_0:
+    case WeightType::q4_1:
+    case WeightType::q5_0:
+    case WeightType::q5_1:
+    case WeightType::q8_0:
+    case WeightType::q4_k:
+    case WeightType::q5_k:
+    case WeightType::affine4:
+    case WeightType::affine8:
+    case WeightType::fp8:
+      return 32;
+    default:
+      return 0;
+  }
+}
+
+void code_scales(CodeScale* scales, WeightType type, const uint8_t* b) {
+  const auto around = [&](float scale, float zero) { return CodeScale{scale, -zero * scale}; };
+  switch (type) {
+    case WeightType::q4_0:
+      scales[0] = around(half_at(b), 8);
+      return;
+    case WeightType::q5_0:
+      scales[0] = around(half_at(b), 16);
+      return;
+    case WeightType::q8_0:
+      scales[0] = around(half_at(b), 128);
+      return;
+    case WeightType::q4_1:
+    case WeightType::q5_1:
+      scales[0] = {half_at(b), half_at(b + 2)};
+      return;
+    case WeightType::q2_k:
+      for (int g = 0; g < 16; ++g) {
+        scales[g] = {half_at(b + 80) * static_cast<float>(b[g] & 15),
+                     -(half_at(b + 82) * static_cast<float>(b[g] >> 4))};
+      }
+      return;
+    case WeightType::q3_k:
+      for (int g = 0; g < 16; ++g) {
+        scales[g] = around(half_at(b + 108) * static_cast<float>(q3_k_scale(b, g)), 4);
+      }
+      return;
+    case WeightType::q4_k:
+    case WeightType::q5_k:
+      for (int g = 0; g < 8; ++g) {
+        const auto [scale, min] = six_bit_scales(b + 4, g);
+        scales[g] = {half_at(b) * static_cast<float>(scale),
+                     -(half_at(b + 2) * static_cast<float>(min))};
+      }
+      return;
+    case WeightType::q6_k:
+      for (int g = 0; g < 16; ++g) {
+        const auto scale = static_cast<float>(static_cast<int8_t>(b[192 + g]));
+        scales[g] = around(half_at(b + 208) * scale, 32);
+      }
+      return;
+    case WeightType::affine4:
+    case WeightType::affine8: {
+      const auto head = read_at<AffineHead>(b);
+      scales[0] = {head.scale, head.offset - head.scale * static_cast<float>(head.zero)};
+      return;
+    }
+    case WeightType::fp8:
+      scales[0] = {read_at<float>(b), 0};
+      return;
+    default:
+      assert(false);
+  }
 }
 
 float e4m3_to_f32(uint8_t bits) {

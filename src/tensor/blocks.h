@@ -28,6 +28,17 @@ void widen(float* out, WeightType type, const std::byte* from, int64_t n);
 // fp8 the bits.
 void block_codes(uint8_t* codes, WeightType type, const uint8_t* block);
 
+// What makes numbers of codes: scale * code + offset, rounded once, has the bits of widen() (to an ulp, where
+// the product of an affine block's scale and zero is no float32). Of fp8 the code is e4m3, the offset 0.
+struct CodeScale {
+  float scale, offset;
+};
+// How many elements share a CodeScale: 16 or 32; 0: the codes are numbers of a table (IQ4, MXFP4), or the type is
+// plain.
+int code_scale_group(WeightType type);
+// Of all groups of a block. REQUIRES: code_scale_group(type) > 0.
+void code_scales(CodeScale* scales, WeightType type, const uint8_t* block);
+
 // Of group `group` of the eight of Q4_K and Q5_K, in the 12 bytes of scales.
 struct SixBitScales {
   uint8_t scale, min;

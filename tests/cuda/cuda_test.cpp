@@ -10,6 +10,8 @@
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/reference/reference_backend.h"
 #include "model/test_model.h"
+#include "support/random_blocks.h"
+#include "tensor/blocks.h"
 
 namespace qwen3::test {
 namespace {
@@ -69,6 +71,162 @@ struct CardWeight {
         weight, 0, {WeightType::bf16, data + first * n_in * 2, n_out - first, n_in}, first);
   }
 };
+
+// A matrix, or a stack of them, of blocks; and of the numbers that it stands for, in fragments.
+struct CodesAndNumbers {
+  Storage codes_storage, numbers_storage;
+  Weight codes, numbers;
+  std::vector<float> values, widened;
+
+  CodesAndNumbers(Backend& backend, WeightType type, Shape shape, uint32_t seed) {
+    const int64_t n_in = shape[shape.rank() - 1], n_out = shape[shape.rank() - 2];
+    const int64_t n = shape.numel() / (n_in * n_out);
+    EXPECT_EQ(backend.kept_type(type, n_in), type) << weight_type_name(type);
+    const auto place = [&](Storage& storage, WeightType of) {
+      const WeightFormat format = backend.weight_format(of, n_out, n_in);
+      storage = backend.allocate(n * format.bytes);
+      return Weight(storage.data(), of, shape, format);
+    };
+    codes = place(codes_storage, type);
+    numbers = place(numbers_storage, WeightType::bf16);
+    values.resize(static_cast<size_t>(shape.numel()));
+    widened.resize(values.size());
+    const std::vector<std::byte> blocks = random_blocks(type, shape.numel(), seed);
+    widen(widened.data(), type, blocks.data(), shape.numel());
+    std::vector<uint16_t> bits(values.size());
+    for (int64_t m = 0; m < n; ++m) {
+      const int64_t first = n_out / 2 / kTile * kTile;  // in two calls
+      const std::byte* const rows = blocks.data() + m * n_out * row_bytes(type, n_in);
+      if (first > 0) backend.pack_weight(codes, m, {type, rows, first, n_in}, 0);
+      backend.pack_weight(
+          codes, m, {type, rows + first * row_bytes(type, n_in), n_out - first, n_in}, first);
+      const std::span<float> of_matrix = std::span(values).subspan(
+          static_cast<size_t>(m * n_out * n_in), static_cast<size_t>(n_out * n_in));
+      backend.unpack_rows(Tensor(of_matrix.data(), DType::f32, {n_out, n_in}), codes, m, 0);
+      std::transform(of_matrix.begin(), of_matrix.end(), bits.begin(), f32_to_bf16);
+      backend.pack_weight(
+          numbers,
+          m,
+          {WeightType::bf16, reinterpret_cast<const std::byte*>(bits.data()), n_out, n_in},
+          0);
+    }
+  }
+  static constexpr int64_t kTile = 16;
+};
+
+constexpr WeightType kCoded[] = {WeightType::q4_0,
+                                 WeightType::q4_1,
+                                 WeightType::q5_0,
+                                 WeightType::q5_1,
+                                 WeightType::q8_0,
+                                 WeightType::q3_k,
+                                 WeightType::q4_k,
+                                 WeightType::q5_k,
+                                 WeightType::q6_k,
+                                 WeightType::affine4,
+                                 WeightType::affine8,
+                                 WeightType::fp8};
+
+TEST(Cuda, CodesGiveTheBitsOfTheirNumbersRounded) {
+  SKIP_WITHOUT_CARD();
+  const auto backend = make_cuda_backend();
+  backend->reserve({.n_tokens = 1024, .n_logit_rows = 1024, .n_features = 4096, .kv_len = 64});
+  for (const WeightType type : kCoded) {
+    const int64_t least = block_of(type).elements;
+    for (const auto& [n_out, n_in] : std::vector<std::pair<int64_t, int64_t>>{
+             {17, least}, {96, 3 * least}, {1024, 1024}, {4096, 2048}, {9000, 512}}) {
+      SCOPED_TRACE(testing::Message() << weight_type_name(type) << " " << n_out << " x " << n_in);
+      const CodesAndNumbers w(*backend, type, {n_out, n_in}, 3);
+      // Rounded once; of four bits now and then from the other side of a tie (layout.h).
+      int64_t n_other = 0;
+      for (size_t i = 0; i < w.values.size(); ++i) {
+        const float rounded = bf16_to_f32(f32_to_bf16(w.widened[i]));
+        n_other += rounded != w.values[i] ? 1 : 0;
+        ASSERT_NEAR(w.values[i], w.widened[i], std::abs(w.widened[i]) * 0x1.02p-8f + 1e-9f) << i;
+      }
+      EXPECT_LE(n_other, static_cast<int64_t>(w.values.size()) / 1000 + 1);
+      constexpr int64_t kRows = 300;
+      const std::vector<float> x = random_floats(kRows * n_in, 2);
+      for (const int64_t n : {1, 2, 8, 9, 31, 33, 64, 65, 129, 300}) {
+        const OnCard input(
+            *backend, std::span(x).first(static_cast<size_t>(n * n_in)), {n, n_in}, DType::bf16);
+        const std::vector<float> nothing(static_cast<size_t>(n * n_out), NAN);
+        const OnCard ours(*backend, nothing, {n, n_out}), theirs(*backend, nothing, {n, n_out});
+        backend->linear(ours.tensor, input.tensor, {w.codes, {}});
+        backend->linear(theirs.tensor, input.tensor, {w.numbers, {}});
+        ASSERT_EQ(host(*backend, ours.tensor), host(*backend, theirs.tensor)) << n << " rows";
+      }
+      const std::vector<int32_t> ids{0, static_cast<int32_t>(n_out) - 1, 5};
+      const OnCard rows(
+          *backend, std::vector<float>(static_cast<size_t>(3 * n_in), NAN), {3, n_in});
+      const Storage place = backend->allocate(64);
+      const Tensor id(place.data(), DType::i32, {3}, Place::device);
+      backend->upload(id, ids.data());
+      backend->embed(rows.tensor, id, w.codes);
+      const std::vector<float> embedded = host(*backend, rows.tensor);
+      for (size_t r = 0; r < 3; ++r) {
+        for (int64_t k = 0; k < n_in; ++k) {
+          ASSERT_EQ(embedded[r * static_cast<size_t>(n_in) + static_cast<size_t>(k)],
+                    w.values[static_cast<size_t>(ids[r] * n_in + k)]);
+        }
+      }
+    }
+  }
+}
+
+// A normed pair with its activation, of the same and of two types; and experts.
+TEST(Cuda, CodesGiveTheBitsOfTheirNumbersInFusedOperations) {
+  SKIP_WITHOUT_CARD();
+  const auto backend = make_cuda_backend();
+  backend->reserve({.n_tokens = 1024, .n_logit_rows = 1024, .n_features = 4096, .kv_len = 64});
+  constexpr int64_t kIn = 512, kOut = 768, kExperts = 16, kTopK = 4;
+  for (const auto& [first, second] :
+       std::vector<std::pair<WeightType, WeightType>>{{WeightType::q4_k, WeightType::q4_k},
+                                                      {WeightType::q4_k, WeightType::q6_k},
+                                                      {WeightType::fp8, WeightType::fp8},
+                                                      {WeightType::q8_0, WeightType::affine4}}) {
+    SCOPED_TRACE(testing::Message() << weight_type_name(first) << ", " << weight_type_name(second));
+    const CodesAndNumbers gate(*backend, first, {kOut, kIn}, 1),
+        up(*backend, second, {kOut, kIn}, 2);
+    const CodesAndNumbers gates(*backend, first, {kExperts, kOut, kIn}, 3),
+        ups(*backend, second, {kExperts, kOut, kIn}, 4),
+        downs(*backend, second, {kExperts, kIn, kOut}, 5);
+    const OnCard norm(*backend, random_floats(kIn, 6), {kIn});
+    for (const int64_t n : {1, 2, 8, 9, 40, 130}) {
+      const std::vector<float> numbers = random_floats(n * kIn, 7);
+      const OnCard x(*backend, numbers, {n, kIn});
+      const auto normed = [&](const Weight& a, const Weight& b) {
+        const OnCard g(
+            *backend, std::vector<float>(static_cast<size_t>(n * kOut)), {n, kOut}, DType::bf16),
+            u(*backend, std::vector<float>(static_cast<size_t>(n * kOut)), {n, kOut}, DType::bf16),
+            h(*backend, std::vector<float>(static_cast<size_t>(n * kIn)), {n, kIn}, DType::bf16);
+        backend->norm_mlp(
+            g.tensor, u.tensor, h.tensor, x.tensor, {norm.tensor, 1e-6f}, {a, {}}, {b, {}});
+        return host(*backend, g.tensor);
+      };
+      ASSERT_EQ(normed(gate.codes, up.codes), normed(gate.numbers, up.numbers)) << n;
+      ASSERT_EQ(normed(gate.codes, up.numbers), normed(gate.numbers, up.numbers)) << n;
+
+      const OnCard h(*backend, numbers, {n, kIn}, DType::bf16);
+      std::vector<float> weights(static_cast<size_t>(n * kTopK), 0.25f);
+      std::vector<int32_t> chosen(weights.size());
+      for (size_t i = 0; i < chosen.size(); ++i)
+        chosen[i] = static_cast<int32_t>((i / kTopK * 5 + i % kTopK * 3) % kExperts);
+      const OnCard shares(*backend, weights, {n, kTopK});
+      const Storage place = backend->allocate(n * kTopK * 4);
+      const Tensor experts(place.data(), DType::i32, {n, kTopK}, Place::device);
+      backend->upload(experts, chosen.data());
+      const auto routed = [&](const Weight& a, const Weight& b, const Weight& c) {
+        const OnCard y(*backend, numbers, {n, kIn});
+        backend->experts_add(y.tensor, h.tensor, {a, b, c}, {shares.tensor, experts});
+        return host(*backend, y.tensor);
+      };
+      ASSERT_EQ(routed(gates.codes, ups.codes, downs.codes),
+                routed(gates.numbers, ups.numbers, downs.numbers))
+          << n;
+    }
+  }
+}
 
 // |error| of a chain of matrix steps: each rounds to 2^-23 of the running sum, and cuts what it adds at
 // 2^-24 of the largest of its numbers (a Hopper's 25 bits).

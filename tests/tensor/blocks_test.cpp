@@ -10,6 +10,8 @@
 #include <numeric>
 #include <vector>
 
+#include "support/random_blocks.h"
+
 namespace qwen3 {
 namespace {
 
@@ -269,6 +271,33 @@ TEST(Blocks, OfE4m3) {
   EXPECT_TRUE(all_finite(WeightType::fp8, block.data(), 32));
   block[20] = std::byte{0xFF};
   EXPECT_FALSE(all_finite(WeightType::fp8, block.data(), 32));
+}
+
+TEST(Blocks, ScalesMakeTheNumbersOfTheCodes) {
+  int n_types = 0;
+  for (int t = 0; t < kWeightTypes; ++t) {
+    const auto type = static_cast<WeightType>(t);
+    const int group = code_scale_group(type);
+    if (group == 0) continue;
+    ++n_types;
+    const auto [elements, size] = block_of(type);
+    const std::vector<std::byte> blocks = test::random_blocks(type, int64_t{40} * elements, 5);
+    for (int b = 0; b < 40; ++b) {
+      const auto* const block = reinterpret_cast<const uint8_t*>(blocks.data()) + b * size;
+      std::vector<float> numbers(static_cast<size_t>(elements));
+      std::vector<uint8_t> codes(numbers.size());
+      std::vector<CodeScale> scales(numbers.size() / static_cast<size_t>(group));
+      widen(numbers.data(), type, reinterpret_cast<const std::byte*>(block), elements);
+      block_codes(codes.data(), type, block);
+      code_scales(scales.data(), type, block);
+      for (size_t i = 0; i < numbers.size(); ++i) {
+        const auto [scale, offset] = scales[i / static_cast<size_t>(group)];
+        const float code = type == WeightType::fp8 ? e4m3_to_f32(codes[i]) : codes[i];
+        ASSERT_EQ(std::fma(scale, code, offset), numbers[i]) << weight_type_name(type) << " " << i;
+      }
+    }
+  }
+  EXPECT_EQ(n_types, 13);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/codes.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/layout.h"
@@ -41,15 +42,21 @@ int int_of(int64_t n) {
   return static_cast<int>(n);
 }
 
-bool all_in_fragments(std::initializer_list<const Linear*> ws) {
-  return std::ranges::all_of(ws, [](const Linear* w) { return in_fragments(w->weight); });
+bool all_in_tiles(std::initializer_list<const Linear*> ws) {
+  return std::ranges::all_of(ws, [](const Linear* w) { return in_tiles(w->weight); });
+}
+// A product of a pair takes both in codes or neither.
+bool pair_in_tiles(const Weight& a, const Weight& b) {
+  return in_tiles(a) && layout_of(a) == layout_of(b);
 }
 
-LinearPart part_of(const Tensor& out, const Linear& w) {
-  return {.weight = w.weight.data(),
-          .bias = w.bias ? w.bias.f32() : nullptr,
-          .n_out = int_of(w.weight.n_out()),
-          .n_segments = n_segments(w.weight.n_out(), w.weight.n_in()),
+LinearPart part_of(const Tensor& out, const Weight& w, const Tensor& bias = {}) {
+  return {.weight = w.data(),
+          .bias = bias ? bias.f32() : nullptr,
+          .n_out = int_of(w.n_out()),
+          .n_segments = n_segments(w.n_out(), w.n_in()),
+          .coding = coding_of(w),
+          .matrix_bytes = w.format().bytes,
           .out = rows_of(out)};
 }
 
@@ -180,10 +187,16 @@ class CudaBackend final : public Backend {
   }
 
   // ---- weights
-  WeightType kept_type(WeightType stored, int64_t) const override {
-    return stored == WeightType::bf16 ? stored : WeightType::f32;
+  WeightType kept_type(WeightType stored, int64_t n_in) const override {
+    if (is_plain(stored)) return stored == WeightType::bf16 ? stored : WeightType::f32;
+    return has_codes(stored, n_in) ? stored : WeightType::bf16;
   }
   WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const override {
+    if (has_codes(type, n_in)) {
+      return {.layout = static_cast<int32_t>(Layout::codes),
+              .bytes = coded_bytes(coding_of(type), n_out, n_in),
+              .row_step = kTile};
+    }
     if (type == WeightType::bf16 && n_in % kTile == 0 && n_in > 0) {
       return {.layout = static_cast<int32_t>(Layout::fragments),
               .bytes = row_tiles(n_out) * column_tiles(n_in) * kTileBytes,
@@ -205,10 +218,11 @@ class CudaBackend final : public Backend {
     const Weight matrix = from.matrix(index);
     const int64_t n_rows = out.dim(0), n_in = matrix.n_in();
     std::vector<float> rows(static_cast<size_t>(n_rows * n_in));
-    if (in_fragments(matrix)) {
+    if (in_tiles(matrix)) {
       const Storage storage = device_memory(n_rows * n_in * 4);
       auto* const unpacked = reinterpret_cast<float*>(storage.data());
-      unpack_fragments(unpacked, matrix.data(), row_begin, n_rows, n_in, stream_.get());
+      unpack_tiles(
+          unpacked, matrix.data(), coding_of(matrix), row_begin, n_rows, n_in, stream_.get());
       copy(rows.data(), unpacked, n_rows * n_in * 4, cudaMemcpyDeviceToHost);
     } else {
       const int64_t bytes = row_bytes(matrix.type(), n_in);
@@ -243,8 +257,9 @@ class CudaBackend final : public Backend {
   // ---- primitive operations
   void embed(const Tensor& out, const Tensor& ids, const Weight& table) override {
     const int n_rows = int_of(ids.dim(0)), n_in = int_of(table.n_in());
-    if (in_fragments(table)) {
-      embed_fragments(out.f32(), ids.i32(), table.data(), n_rows, n_in, stream_.get());
+    if (in_tiles(table)) {
+      embed_tiles(
+          out.f32(), ids.i32(), table.data(), coding_of(table), n_rows, n_in, stream_.get());
     } else {
       embed_rows(out.f32(),
                  ids.i32(),
@@ -357,8 +372,8 @@ class CudaBackend final : public Backend {
                    const Tensor& h,
                    const ExpertWeights& experts,
                    const Routing& routing) override {
-    if (observer() != nullptr || !in_fragments(experts.gate_proj) ||
-        !in_fragments(experts.down_proj)) {
+    if (observer() != nullptr || !pair_in_tiles(experts.gate_proj, experts.up_proj) ||
+        !in_tiles(experts.down_proj)) {
       return Backend::experts_add(x, h, experts, routing);
     }
     add_experts(x, h, experts, routing);
@@ -395,7 +410,7 @@ class CudaBackend final : public Backend {
                 const Norm& norm,
                 const Linear& gate_proj,
                 const Linear& up_proj) override {
-    if (observer() != nullptr || !in_fragments(gate_proj.weight) || !in_fragments(up_proj.weight)) {
+    if (observer() != nullptr || !pair_in_tiles(gate_proj.weight, up_proj.weight)) {
       return Backend::norm_mlp(gate, up, h, x, norm, gate_proj, up_proj);
     }
     normed_products({gate, up}, h, x, norm, {&gate_proj, &up_proj}, Epilogue::silu_mul);
@@ -420,7 +435,7 @@ class CudaBackend final : public Backend {
             const Linear& lm_head) override {
     const int64_t n = batch.logit_rows.dim(0);
     if (observer() != nullptr || batch.hidden_rows.dim(0) > 0 || !lm_head.weight ||
-        !in_fragments(lm_head.weight)) {
+        !in_tiles(lm_head.weight)) {
       return Backend::head(logits, normed, x, batch, norm, lm_head);
     }
     // Nobody asks for `normed` itself: the product norms its rows by the way.
@@ -431,6 +446,10 @@ class CudaBackend final : public Backend {
 
  private:
   using StepKey = std::tuple<int64_t, int64_t, int64_t, std::vector<const void*>>;
+
+  static bool has_codes(WeightType type, int64_t n_in) {
+    return coding_of(type) != Coding::none && n_in > 0 && n_in % kUnit == 0;
+  }
 
   int64_t generation() const { return generation_ + inputs_.generation(); }
 
@@ -467,13 +486,12 @@ class CudaBackend final : public Backend {
                 Epilogue epilogue,
                 const Norm* norm,
                 const Tensor& h = {}) {
-    const bool fragments = all_in_fragments(ws);
     if (x.dim(0) == 0) return;
-    if (!fragments) {
+    if (!all_in_tiles(ws)) {
       assert(norm == nullptr && epilogue != Epilogue::silu_mul);
       for (size_t i = 0; i < ws.size(); ++i) {
         const Linear& w = *ws.begin()[i];
-        if (in_fragments(w.weight)) {
+        if (in_tiles(w.weight)) {
           products({outs.begin()[i]}, x, {&w}, epilogue, nullptr);
         } else {
           linear_rows(rows_of(outs.begin()[i]),
@@ -495,7 +513,10 @@ class CudaBackend final : public Backend {
     args.n_rows = int_of(x.dim(0));
     args.n_in = int_of(ws.begin()[0]->weight.n_in());
     args.epilogue = epilogue;
-    for (size_t i = 0; i < ws.size(); ++i) args.parts[i] = part_of(outs.begin()[i], *ws.begin()[i]);
+    for (size_t i = 0; i < ws.size(); ++i) {
+      const Linear& w = *ws.begin()[i];
+      args.parts[i] = part_of(outs.begin()[i], w.weight, w.bias);
+    }
     if (norm != nullptr) {
       args.x = rows_of(x);
       args.norm_weight = norm->weight.f32();
@@ -514,8 +535,7 @@ class CudaBackend final : public Backend {
                        const Norm& norm,
                        std::initializer_list<const Linear*> ws,
                        Epilogue epilogue) {
-    const bool fragments = all_in_fragments(ws);
-    if (fragments && norms_by_the_way(int_of(x.dim(0)), int_of(x.dim(1)))) {
+    if (all_in_tiles(ws) && norms_by_the_way(int_of(x.dim(0)), int_of(x.dim(1)))) {
       return products(outs, x, ws, epilogue, &norm, h);
     }
     const Tensor normed = h ? h
@@ -636,22 +656,15 @@ class CudaBackend final : public Backend {
                n_experts,
                int_of(top_k),
                stream_.get());
-    const auto part = [&](const Weight& weight, const Tensor& out) {
-      return LinearPart{.weight = weight.data(),
-                        .n_out = int_of(weight.n_out()),
-                        .n_segments = n_segments(weight.n_out(), weight.n_in()),
-                        .out = rows_of(out)};
-    };
     LinearArgs args;
     args.n_rows = int_of(n_tokens);
     args.experts = {.offsets = s.lists.offsets,
                     .active = s.lists.active,
                     .tokens = s.lists.tokens,
                     .n_experts = n_experts,
-                    .n_pairs = n_pairs,
-                    .matrix_bytes = w.gate_proj.format().bytes};
-    args.parts[0] = part(w.gate_proj, s.gate);
-    args.parts[1] = part(w.up_proj, s.up);
+                    .n_pairs = n_pairs};
+    args.parts[0] = part_of(s.gate, w.gate_proj);
+    args.parts[1] = part_of(s.up, w.up_proj);
     args.n_parts = 2;
     args.n_in = int_of(w.gate_proj.n_in());
     args.x = rows_of(h);
@@ -659,13 +672,12 @@ class CudaBackend final : public Backend {
     cuda::linear(args, stream_.get());
     if (args.epilogue == Epilogue::store) silu_mul(s.gate, s.gate, s.up);
 
-    args.parts[0] = part(w.down_proj, s.down);
+    args.parts[0] = part_of(s.down, w.down_proj);
     args.n_parts = 1;
     args.n_in = int_of(w.down_proj.n_in());
     args.x = rows_of(s.gate);
     args.epilogue = Epilogue::store;
     args.experts.tokens = nullptr;
-    args.experts.matrix_bytes = w.down_proj.format().bytes;
     cuda::linear(args, stream_.get());
     sum_experts(x.f32(),
                 s.down.f32(),

@@ -1,6 +1,7 @@
 // Products of experts with many rows: tiles of 128 outputs by 64 rows of an expert, both operands through a
 // pipeline of copies in shared memory (rows lie anywhere, which the copy engine cannot gather), eight warps of
 // matrix steps. Sums are those of expert_rows.cu.
+#include "kernels/cuda/codes.cuh"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/linear.cuh"
@@ -59,7 +60,7 @@ __device__ RowRange find_rows(const LinearArgs& args, int tile, int* found) {
   return {first, min(e.offsets[expert + 1] - first, kRows), e.tokens, expert};
 }
 
-template <int kSegments>
+template <int kSegments, bool kCodes>
 __global__ void __launch_bounds__(kThreads)
     expert_many_rows_kernel(const __grid_constant__ LinearArgs args) {
   // A warp has 4 tiles of outputs by kRows / 4 rows.
@@ -81,7 +82,9 @@ __global__ void __launch_bounds__(kThreads)
   const int segment_steps = (segment_tiles + kStepTiles - 1) / kStepTiles;
   const int n_steps = segment_steps * kSegments;
   const auto* const weight =
-      static_cast<const uint8_t*>(part.weight) + rows.expert * args.experts.matrix_bytes;
+      static_cast<const uint8_t*>(part.weight) + rows.expert * part.matrix_bytes;
+  const Coding coding = kCodes ? part.coding : Coding::none;
+  const int of_tile = kCodes ? tile_bytes(coding) : kTileBytes;
 
   // ---- copies: each thread always the same places of a stage
   const auto tile_of_step = [&](int step) {
@@ -104,13 +107,15 @@ __global__ void __launch_bounds__(kThreads)
   const auto copy_stage = [&](int step) {
     uint8_t* const to = shared + step % kStages * kStageBytes;
     const int tile = tile_of_step(step), n_valid = valid_tiles(step);
+    const int of_stage = kStepTiles * of_tile;  // of a tile of outputs
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const int at = (static_cast<int>(threadIdx.x) + i * kThreads) * 16;  // of the 16 KiB
-      const int row_tile = at / (kStepTiles * kTileBytes), in_row = at % (kStepTiles * kTileBytes);
-      const bool valid = first_tile + row_tile < n_row_tiles && in_row < n_valid * kTileBytes;
+      const int at = (static_cast<int>(threadIdx.x) + i * kThreads) * 16;  // of up to 16 KiB
+      if (kCodes && at >= kRowTiles * of_stage) break;
+      const int row_tile = at / of_stage, in_row = at % of_stage;
+      const bool valid = first_tile + row_tile < n_row_tiles && in_row < n_valid * of_tile;
       const uint8_t* from =
-          weight + (static_cast<int64_t>(first_tile + row_tile) * n_tiles + tile) * kTileBytes +
+          weight + (static_cast<int64_t>(first_tile + row_tile) * n_tiles + tile) * of_tile +
           in_row;
       copy_16(to + at, valid ? from : weight, valid ? 16 : 0);
     }
@@ -159,14 +164,24 @@ __global__ void __launch_bounds__(kThreads)
 
     const uint8_t* const stage = shared + step % kStages * kStageBytes;
     const int n_valid = valid_tiles(step);
+    [[maybe_unused]] uint4 odd[4];  // the second tiles of units
 #pragma unroll
     for (int t = 0; t < kStepTiles; ++t) {
       if (t < n_valid) {
         uint4 a[4];
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-          a[i] = *reinterpret_cast<const uint4*>(
-              stage + ((warp_tile + i) * kStepTiles + t) * kTileBytes + lane * 16);
+          const uint8_t* const from = stage + ((warp_tile + i) * kStepTiles + t) * of_tile;
+          if constexpr (!kCodes) {
+            a[i] = reinterpret_cast<const uint4*>(from)[lane];
+          } else if (t % 2 == 0) {
+            uint4 two[2];
+            load_unit(two, from, coding);
+            a[i] = two[0];
+            odd[i] = two[1];
+          } else {
+            a[i] = odd[i];
+          }
         }
 #pragma unroll
         for (int j = 0; j < kRowParts; j += 2) {
@@ -222,12 +237,12 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-template <int kSegments>
+template <int kSegments, bool kCodes>
 void launch_segments(const LinearArgs& args, Stream stream) {
   constexpr int kBytes = kStages * kStageBytes;
   static_assert(kRows * (kOuts + 4) * 4 <= kBytes);
   static const bool once = [] {
-    allow_shared(expert_many_rows_kernel<kSegments>, kBytes);
+    allow_shared(expert_many_rows_kernel<kSegments, kCodes>, kBytes);
     return true;
   }();
   static_cast<void>(once);
@@ -239,22 +254,28 @@ void launch_segments(const LinearArgs& args, Stream stream) {
   const dim3 grid(static_cast<unsigned>((most_out + kOuts - 1) / kOuts),
                   static_cast<unsigned>(n_tiles),
                   static_cast<unsigned>(args.n_parts));
-  launch(expert_many_rows_kernel<kSegments>, grid, kThreads, kBytes, stream, args);
+  launch(expert_many_rows_kernel<kSegments, kCodes>, grid, kThreads, kBytes, stream, args);
+}
+
+template <bool kCodes>
+void launch_experts(const LinearArgs& args, Stream stream) {
+  each_group(args, [&](const LinearArgs& some) {
+    switch (some.parts[0].n_segments) {
+      case 1:
+        return launch_segments<1, kCodes>(some, stream);
+      case 2:
+        return launch_segments<2, kCodes>(some, stream);
+      default:
+        return launch_segments<4, kCodes>(some, stream);
+    }
+  });
 }
 
 }  // namespace
 
 void expert_many_rows(const LinearArgs& args, Stream stream) {
-  each_group(args, [&](const LinearArgs& some) {
-    switch (some.parts[0].n_segments) {
-      case 1:
-        return launch_segments<1>(some, stream);
-      case 2:
-        return launch_segments<2>(some, stream);
-      default:
-        return launch_segments<4>(some, stream);
-    }
-  });
+  args.parts[0].coding != Coding::none ? launch_experts<true>(args, stream)
+                                       : launch_experts<false>(args, stream);
 }
 
 }  // namespace qwen3::cuda

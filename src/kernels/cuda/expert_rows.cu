@@ -4,6 +4,7 @@
 // are multiplied with. One warp computes one segment of one tile of 16 outputs; the warps of a group have
 // all segments of a tile (of gate and up: of both), and the first of them adds the segments up and finishes
 // the tile.
+#include "kernels/cuda/codes.cuh"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/linear.cuh"
@@ -53,7 +54,7 @@ class Work {
   }
 
   __device__ Piece piece(int item, int warp) const {
-    const int64_t offset = static_cast<int64_t>(expert(item)) * args_.experts.matrix_bytes;
+    const int64_t number = expert(item);
     item %= total_;
     Piece piece;
     if (args_.epilogue == Epilogue::silu_mul) {
@@ -75,9 +76,10 @@ class Work {
     piece.segment = warp % piece.n_segments;
     if (piece.tile >= row_tiles_of(piece.part)) return piece;
     const int64_t n_tiles = args_.n_in / kTile;
-    piece.weights =
-        static_cast<const uint8_t*>(args_.parts[piece.part].weight) + offset +
-        (piece.tile * n_tiles + piece.segment * tiles_of_segment(piece.part)) * kTileBytes;
+    const LinearPart& part = args_.parts[piece.part];
+    piece.weights = static_cast<const uint8_t*>(part.weight) + number * part.matrix_bytes +
+                    (piece.tile * n_tiles + piece.segment * tiles_of_segment(piece.part)) *
+                        tile_bytes(part.coding);
     return piece;
   }
 
@@ -140,6 +142,7 @@ class Ring {
   struct Cursor {
     int item;
     const uint8_t* weights = nullptr;
+    int tile_bytes = 0;
     int first_tile = 0, n_tiles = 0, tile = 0;
     int first_row = 0, n_rows = 0;  // what is left of the expert's
     int stage = 0;
@@ -150,6 +153,7 @@ class Ring {
       const Piece piece = work_.piece(at_.item, warp_);
       if (piece.weights == nullptr) continue;
       at_.weights = piece.weights;
+      at_.tile_bytes = tile_bytes(args_.parts[piece.part].coding);
       at_.n_tiles = work_.tiles_of_segment(piece.part);
       at_.first_tile = piece.segment * at_.n_tiles;
       at_.tile = 0;
@@ -167,10 +171,10 @@ class Ring {
     uint8_t* const to = bytes_ + at_.stage * kStageBytes;
     if (lane == 0) {
       expect_bytes(full_ + at_.stage,
-                   static_cast<uint32_t>(n * kTileBytes + n_rows * n * kTile * 2));
+                   static_cast<uint32_t>(n * at_.tile_bytes + n_rows * n * kTile * 2));
       bulk_copy_once(to,
-                     at_.weights + static_cast<int64_t>(at_.tile) * kTileBytes,
-                     static_cast<uint32_t>(n) * kTileBytes,
+                     at_.weights + static_cast<int64_t>(at_.tile) * at_.tile_bytes,
+                     static_cast<uint32_t>(n * at_.tile_bytes),
                      full_ + at_.stage);
     }
     __syncwarp();
@@ -207,16 +211,23 @@ class Ring {
 };
 
 // Four tiles of weights times up to eight rows; `row` is this lane's row of the chunk for load_matrices.
-template <bool kWhole>
-__device__ void multiply_chunk(float (&sum)[4],
-                               const uint4* weights,
-                               const uint8_t* row,
-                               int n_tiles) {
+template <bool kWhole, bool kCodes>
+__device__ void multiply_chunk(
+    float (&sum)[4], const uint8_t* weights, Coding coding, const uint8_t* row, int n_tiles) {
   const int lane = threadIdx.x % 32;
   uint4 a[kChunkTiles];
 #pragma unroll
   for (int t = 0; t < kChunkTiles; ++t) {
-    if (kWhole || t < n_tiles) a[t] = weights[t * 32 + lane];
+    if (!kWhole && t >= n_tiles) break;
+    if constexpr (kCodes) {
+      if (t % 2 != 0) continue;
+      uint4 two[2];
+      load_unit(two, weights + t * tile_bytes(coding), coding);
+      a[t] = two[0];
+      a[t + 1] = two[1];
+    } else {
+      a[t] = reinterpret_cast<const uint4*>(weights)[t * 32 + lane];
+    }
   }
 #pragma unroll
   for (int t = 0; t < kChunkTiles; t += 2) {
@@ -228,6 +239,7 @@ __device__ void multiply_chunk(float (&sum)[4],
   }
 }
 
+template <bool kCodes>
 __global__ void __launch_bounds__(32 * kMaxWarps, 2)
     expert_rows_kernel(const __grid_constant__ LinearArgs args,
                        const __grid_constant__ Shape shape) {
@@ -265,16 +277,16 @@ __global__ void __launch_bounds__(32 * kMaxWarps, 2)
       float sum[4] = {0, 0, 0, 0};
       if (piece.weights != nullptr) {
         const int n_tiles = work.tiles_of_segment(piece.part);
+        const Coding coding = kCodes ? args.parts[piece.part].coding : Coding::none;
         // What stands in rows that do not exist goes into sums that nobody takes.
         const int row = min(lane % 8, n_rows - 1);
         for (int tile = 0; tile < n_tiles; tile += kChunkTiles) {
           const uint8_t* const stage = ring.wait();
-          const auto* const weights = reinterpret_cast<const uint4*>(stage);
           const uint8_t* const x = stage + kWeightBytes + row * kRowPiece;
           if (tile + kChunkTiles <= n_tiles) {
-            multiply_chunk<true>(sum, weights, x, kChunkTiles);
+            multiply_chunk<true, kCodes>(sum, stage, coding, x, kChunkTiles);
           } else {
-            multiply_chunk<false>(sum, weights, x, n_tiles - tile);
+            multiply_chunk<false, kCodes>(sum, stage, coding, x, n_tiles - tile);
           }
           ring.release();
         }
@@ -308,7 +320,8 @@ constexpr int kRingBytes =
 
 void expert_rows(const LinearArgs& args, Stream stream) {
   static const bool once = [] {
-    allow_shared(expert_rows_kernel, kRingBytes);
+    allow_shared(expert_rows_kernel<false>, kRingBytes);
+    allow_shared(expert_rows_kernel<true>, kRingBytes);
     return true;
   }();
   static_cast<void>(once);
@@ -316,7 +329,8 @@ void expert_rows(const LinearArgs& args, Stream stream) {
   for (int p = 0; p < args.n_parts; ++p) most = max(most, args.parts[p].n_segments);
   const Shape shape{.group_warps = args.epilogue == Epilogue::silu_mul ? 2 * most : most,
                     .n_stages = min(kRingBytes / (kMaxWarps * kStageBytes), kMaxStages)};
-  launch(expert_rows_kernel,
+  const bool codes = args.parts[0].coding != Coding::none;
+  launch(codes ? expert_rows_kernel<true> : expert_rows_kernel<false>,
          dim3(static_cast<unsigned>(2 * multiprocessors())),
          32 * kMaxWarps,
          static_cast<size_t>(kMaxWarps * shape.n_stages * kStageBytes),

@@ -6,6 +6,7 @@
 //
 // Activations come through the ring too. Only a single row that is normed by the way each block holds whole,
 // having normed it itself: that costs less than a kernel before this one.
+#include "kernels/cuda/codes.cuh"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/linear.cuh"
@@ -22,7 +23,6 @@ struct Plan {
   static constexpr int kRows = kRowsOf, kWarps = kWarpsOf;
   static constexpr int kRowTiles = kRows / 8;
   static constexpr int kStepTiles = kRows > 32 ? 8 : 16;
-  static constexpr int kWeightBytes = kStepTiles * kTileBytes;      // of a warp's stage
   static constexpr int kBoxBytes = kRows * kStepTiles * kTile * 2;  // of a segment's
   static constexpr int kThreads = 32 * (kWarps + 2);
 };
@@ -36,7 +36,8 @@ struct Shared {
 
 struct Shape {
   int n_stages, stage_bytes, tiles_of_block;
-  int rows_at;  // in a stage, behind the weights
+  int piece_bytes;  // of a warp's weights in a stage
+  int rows_at;      // in a stage, behind the weights
 };
 
 // Tiles (of a pair: pairs of tiles) of all parts in one row, which blocks share out evenly.
@@ -87,7 +88,7 @@ __device__ Place place_of(const LinearArgs& args, const Item& item, int piece) {
 }
 
 // One of the two copying warps.
-template <typename P, bool kHeld>
+template <typename P, bool kHeld, bool kCodes>
 class Copier {
  public:
   __device__ Copier(const LinearArgs& args,
@@ -131,6 +132,7 @@ class Copier {
     int n_tiles = 0, n_copies = 0;  // of the item
     bool copies = false;            // whether this lane has weights, from
     const uint8_t* from = nullptr;
+    int tile_bytes = kTileBytes;
     bool has_rows = false;  // or rows of a segment, from this piece of 64 columns
     int piece = 0, n_segments = 1;
   };
@@ -147,10 +149,11 @@ class Copier {
     c.n_tiles = item.n_tiles;
     c.copies = lane < P::kWarps && place.exists;
     c.n_copies = __popc(__ballot_sync(kAllLanes, c.copies));
+    if (kCodes) c.tile_bytes = tile_bytes(args_.parts[place.part].coding);
     c.from = static_cast<const uint8_t*>(args_.parts[place.part].weight) +
              (static_cast<int64_t>(place.tile) * (args_.n_in / kTile) +
               place.segment * item.segment_tiles) *
-                 kTileBytes;
+                 c.tile_bytes;
     c.n_segments = item.n_segments;
     c.has_rows = !kHeld && lane < item.n_segments;
     c.piece = lane * item.segment_tiles / 4;
@@ -162,7 +165,7 @@ class Copier {
       ++c.turn;
     }
     c.left -= P::kStepTiles;
-    c.from += P::kWeightBytes;
+    c.from += P::kStepTiles * c.tile_bytes;
     c.piece += P::kStepTiles / 4;
     if (c.left > 0) return;
     c.tile += c.n_tiles;
@@ -173,14 +176,14 @@ class Copier {
     const int n = min(P::kStepTiles, c.left);
     if (threadIdx.x % 32 == 0) {
       expect_bytes(full_ + c.stage,
-                   static_cast<uint32_t>(c.n_copies * n * kTileBytes +
+                   static_cast<uint32_t>(c.n_copies * n * c.tile_bytes +
                                          (kHeld ? 0 : c.n_segments * P::kBoxBytes)));
     }
     __syncwarp();
     if (c.copies) {
-      bulk_copy_once(ring_ + c.stage * shape_.stage_bytes + threadIdx.x % 32 * P::kWeightBytes,
+      bulk_copy_once(ring_ + c.stage * shape_.stage_bytes + threadIdx.x % 32 * shape_.piece_bytes,
                      c.from,
-                     static_cast<uint32_t>(n) * kTileBytes,
+                     static_cast<uint32_t>(n * c.tile_bytes),
                      full_ + c.stage);
     }
   }
@@ -213,11 +216,15 @@ struct Operands {
 
   // Pieces of 64 columns, in each the rows, in each 8 parts of 16 bytes that are exchanged. A held row stands for
   // all eight: nobody takes what the others come to.
-  template <bool kHeld>
-  __device__ void load(const uint4* weights, const uint8_t* rows, int k, int n_j) {
+  template <bool kHeld, bool kCodes>
+  __device__ void load(const uint8_t* weights, Coding coding, const uint8_t* rows, int k, int n_j) {
     const int lane = threadIdx.x % 32;
-    a[0] = weights[k * 32];
-    a[1] = weights[k * 32 + 32];
+    if constexpr (kCodes) {
+      load_unit(a, weights + k * tile_bytes(coding), coding);
+    } else {
+      a[0] = reinterpret_cast<const uint4*>(weights)[k * 32 + lane];
+      a[1] = reinterpret_cast<const uint4*>(weights)[k * 32 + 32 + lane];
+    }
 #pragma unroll
     for (int j = 0; j < P::kRowTiles; ++j) {
       if (j >= n_j) break;
@@ -240,7 +247,7 @@ struct Operands {
   }
 };
 
-template <typename P, bool kHeld>
+template <typename P, bool kHeld, bool kCodes>
 __global__ void __launch_bounds__(P::kThreads, 1)
     few_rows_kernel(const __grid_constant__ LinearArgs args,
                     const __grid_constant__ CUtensorMap rows,
@@ -258,14 +265,14 @@ __global__ void __launch_bounds__(P::kThreads, 1)
   __syncthreads();
   if (warp >= P::kWarps) {
     const int first = static_cast<int>(blockIdx.x) * shape.tiles_of_block;
-    Copier<P, kHeld> copier(args,
-                            rows,
-                            shape,
-                            ring,
-                            shared.full,
-                            shared.empty,
-                            first,
-                            min(count_tiles(args), first + shape.tiles_of_block));
+    Copier<P, kHeld, kCodes> copier(args,
+                                    rows,
+                                    shape,
+                                    ring,
+                                    shared.full,
+                                    shared.empty,
+                                    first,
+                                    min(count_tiles(args), first + shape.tiles_of_block));
     if (warp == P::kWarps) {
       copier.run_weights();
     } else if (!kHeld) {
@@ -347,13 +354,14 @@ __global__ void __launch_bounds__(P::kThreads, 1)
     const int n_j = P::kRowTiles / n_shares;
     const Place place = place_of(args, item, piece);
     float sum[P::kRowTiles][4] = {};
-    const int weights_at = piece * P::kWeightBytes + lane * 16;
+    const int weights_at = piece * shape.piece_bytes;
+    const Coding coding = kCodes ? args.parts[place.part].coding : Coding::none;
     const int rows_at =
         shape.rows_at + place.segment * P::kBoxBytes + first_j * 1024 + lane % 8 * 128;
     for (int first = 0; first < item.segment_tiles; first += P::kStepTiles) {
       barrier_wait(shared.full + stage, phase);
       const uint8_t* const from = ring + stage * shape.stage_bytes;
-      const auto* const weights = reinterpret_cast<const uint4*>(from + weights_at);
+      const uint8_t* const weights = from + weights_at;
       const uint8_t* const x =
           kHeld ? held + (place.segment * item.segment_tiles + first) * kTile * 2 : from + rows_at;
       const int n = min(P::kStepTiles, item.segment_tiles - first);
@@ -362,17 +370,17 @@ __global__ void __launch_bounds__(P::kThreads, 1)
         // Nothing to do but to keep in step.
       } else if (n == P::kStepTiles) {
         // The next ones are on their way while these are multiplied.
-        operands[0].template load<kHeld>(weights, x, 0, n_j);
+        operands[0].template load<kHeld, kCodes>(weights, coding, x, 0, n_j);
 #pragma unroll
         for (int k = 0; k < P::kStepTiles; k += 2) {
           if (k + 2 < P::kStepTiles)
-            operands[(k / 2 + 1) % 2].template load<kHeld>(weights, x, k + 2, n_j);
+            operands[(k / 2 + 1) % 2].template load<kHeld, kCodes>(weights, coding, x, k + 2, n_j);
           operands[k / 2 % 2].multiply(sum, true, n_j);
         }
       } else {
         // What lies behind the last tile is loaded too, and not multiplied.
         for (int k = 0; k < n; k += 2) {
-          operands[0].template load<kHeld>(weights, x, k, n_j);
+          operands[0].template load<kHeld, kCodes>(weights, coding, x, k, n_j);
           operands[0].multiply(sum, k + 1 < n, n_j);
         }
       }
@@ -437,26 +445,28 @@ constexpr int kSparedBytes = 48 * 1024;
 // product's ring cannot begin beside this one then.
 constexpr int64_t kDeepBytes = 128 * 1024;
 
-template <typename P, bool kHeld>
+template <typename P, bool kHeld, bool kCodes>
 void launch_plan(const LinearArgs& args, Stream stream) {
   static const bool once = [] {
-    allow_shared(few_rows_kernel<P, kHeld>, kAllBytes - kFixedBytes<P>);
+    allow_shared(few_rows_kernel<P, kHeld, kCodes>, kAllBytes - kFixedBytes<P>);
     return true;
   }();
   static_cast<void>(once);
   const bool pair = args.epilogue == Epilogue::silu_mul;
-  int n_tiles = 0, most_segments = 1;
+  int n_tiles = 0, most_segments = 1, most_bytes = 0;
   for (int p = 0; p < args.n_parts; ++p) {
     if (!pair || p == 0) n_tiles += (args.parts[p].n_out + kTile - 1) / kTile;
     most_segments = max(most_segments, args.parts[p].n_segments);
+    most_bytes = max(most_bytes, tile_bytes(args.parts[p].coding));
   }
-  const int64_t bytes = int64_t{n_tiles} * (pair ? 2 : 1) * (args.n_in / kTile) * kTileBytes;
+  const int64_t bytes = int64_t{n_tiles} * (pair ? 2 : 1) * (args.n_in / kTile) * most_bytes;
   const int tiles_of_block = (n_tiles + multiprocessors() - 1) / multiprocessors();
   const int rows_at =
-      min(P::kWarps, tiles_of_block * most_segments * (pair ? 2 : 1)) * P::kWeightBytes;
+      min(P::kWarps, tiles_of_block * most_segments * (pair ? 2 : 1)) * P::kStepTiles * most_bytes;
   Shape shape{.n_stages = 0,
               .stage_bytes = rows_at + (kHeld ? 0 : most_segments * P::kBoxBytes),
               .tiles_of_block = tiles_of_block,
+              .piece_bytes = P::kStepTiles * most_bytes,
               .rows_at = rows_at};
   const int held_bytes = kHeld ? 2 * args.n_in + 64 : 0;  // the last pair of tiles may be half
   const auto fit = [&](int budget) {
@@ -467,7 +477,7 @@ void launch_plan(const LinearArgs& args, Stream stream) {
       deep || fit(kAllBytes / 2) < 2 ? fit(kAllBytes - kSparedBytes) : fit(kAllBytes / 2);
   const CUtensorMap map =
       kHeld ? CUtensorMap{} : row_map(args.x, args.n_rows, args.n_in, P::kRows, P::kStepTiles / 4);
-  launch(few_rows_kernel<P, kHeld>,
+  launch(few_rows_kernel<P, kHeld, kCodes>,
          dim3(static_cast<unsigned>((n_tiles + shape.tiles_of_block - 1) / shape.tiles_of_block)),
          P::kThreads,
          static_cast<size_t>(shape.n_stages * shape.stage_bytes + held_bytes),
@@ -481,9 +491,13 @@ template <int kRows, bool kHeld>
 void launch_rows(const LinearArgs& args, Stream stream) {
   int most = 1;
   for (int p = 0; p < args.n_parts; ++p) most = max(most, args.parts[p].n_segments);
-  if (most == 4 && args.epilogue == Epilogue::silu_mul)
-    return launch_plan<Plan<kRows, 8>, kHeld>(args, stream);
-  launch_plan<Plan<kRows, 4>, kHeld>(args, stream);
+  const bool eight = most == 4 && args.epilogue == Epilogue::silu_mul;
+  if (args.parts[0].coding != Coding::none) {
+    return eight ? launch_plan<Plan<kRows, 8>, kHeld, true>(args, stream)
+                 : launch_plan<Plan<kRows, 4>, kHeld, true>(args, stream);
+  }
+  return eight ? launch_plan<Plan<kRows, 8>, kHeld, false>(args, stream)
+               : launch_plan<Plan<kRows, 4>, kHeld, false>(args, stream);
 }
 
 }  // namespace

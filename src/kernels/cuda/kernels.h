@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/layout.h"
+
 struct CUstream_st;
 
 namespace qwen3::cuda {
@@ -20,12 +22,14 @@ struct Rows {
   int64_t stride = 0;  // in elements
 };
 
-// One matrix in fragments, and where its product goes.
+// One matrix in tiles (layout.h), and where its product goes.
 struct LinearPart {
   const void* weight = nullptr;
   const float* bias = nullptr;
   int n_out = 0;
   int n_segments = 1;
+  Coding coding = Coding::none;
+  int64_t matrix_bytes = 0;  // between experts of a stack
   Rows out;
 };
 
@@ -43,7 +47,6 @@ struct ExpertRows {
   const int32_t* tokens = nullptr;  // [n_pairs] row of x for each pair, or null: pair itself
   int n_experts = 0;
   int n_pairs = 0;
-  int64_t matrix_bytes = 0;  // between experts of a stack
 };
 
 struct LinearArgs {
@@ -79,12 +82,22 @@ void linear_rows(const Rows& out,
 
 // Rearranges whole tiles of rows; `from` is dense, bfloat16. Missing rows of the last tile are zero.
 void pack_fragments(void* to, const void* from, int64_t n_rows, int64_t n_in, Stream stream);
-// float32 rows of a packed matrix.
-void unpack_fragments(
-    float* to, const void* from, int64_t row, int64_t n_rows, int64_t n_in, Stream stream);
+// float32 rows of a matrix in tiles.
+void unpack_tiles(float* to,
+                  const void* from,
+                  Coding coding,
+                  int64_t row,
+                  int64_t n_rows,
+                  int64_t n_in,
+                  Stream stream);
 
-void embed_fragments(
-    float* out, const int32_t* ids, const void* table, int n_rows, int n_in, Stream stream);
+void embed_tiles(float* out,
+                 const int32_t* ids,
+                 const void* table,
+                 Coding coding,
+                 int n_rows,
+                 int n_in,
+                 Stream stream);
 void embed_rows(float* out,
                 const int32_t* ids,
                 const void* table,

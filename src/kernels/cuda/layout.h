@@ -6,11 +6,19 @@
 // follow each other along the columns, so that what a warp reads is one contiguous stretch.
 // Rows and columns are padded to 16 with zeros.
 //
+// Weights of 4 or 8 bits (Layout::codes): the same tiles, two side by side make a unit of 32 columns:
+//   the codes    lane l has the 8 elements of the first tile, then those of the second, in the order above:
+//                4 bits each, the first lowest, or a byte each
+//   the scales   for each of the 16 rows two float32
+// A unit stands for bfloat16 numbers: code_value() rounded. What multiplies them sees nothing else, so that
+// a matrix in codes gives the bits of the matrix of those numbers.
+//
 // The order of a sum belongs to the weight, never to the batch: the columns are cut into n_segments()
 // equal pieces; each is one chain of mma steps from zero, columns ascending, and the pieces are added
 // as a balanced tree. Whatever kernel runs, with one row or a thousand, computes exactly that.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #ifdef __CUDACC__
@@ -24,10 +32,28 @@ namespace qwen3::cuda {
 enum class Layout : int32_t {
   rows,       // as files have them: float32, or columns that are no multiple of 16
   fragments,  // bfloat16
+  codes,      // 4 or 8 bits
+};
+
+// What a code and the two scales (a, b) of its row and unit stand for.
+enum class Coding : int32_t {
+  none,         // bfloat16 in fragments
+  int4,         // a (1 + code / 16) + b: a is 16 scales, b the offset less that
+  int8,         // a code + b
+  int8_halves,  // s (code - 32), where s is a in the first tile and b in the second
+  e4m3,         // a e4m3(code)
 };
 
 constexpr int kTile = 16;
 constexpr int kTileBytes = 512;
+constexpr int kUnit = 2 * kTile;  // columns
+
+// Of a tile, its share of the unit's scales included.
+QWEN3_HD constexpr int tile_bytes(Coding coding) {
+  return coding == Coding::none ? kTileBytes : coding == Coding::int4 ? 192 : 320;
+}
+// Where in a unit the scales begin.
+QWEN3_HD constexpr int scales_at(Coding coding) { return coding == Coding::int4 ? 256 : 512; }
 
 QWEN3_HD constexpr int64_t ceil_div_of(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -49,6 +75,18 @@ QWEN3_HD constexpr int n_segments(int64_t n_out, int64_t n_in) {
 QWEN3_HD constexpr int fragment_index(int r, int k) {
   const int lane = r % 8 * 4 + k % 8 / 2;
   return lane * 8 + (k / 8 * 2 + r / 8) * 2 + k % 2;
+}
+
+// The number before it is rounded to bfloat16; `half` is the tile of the unit.
+QWEN3_HD inline float code_value(Coding coding, int code, float a, float b, int half) {
+  const auto number = static_cast<float>(code);
+  if (coding == Coding::int4) return fmaf(a, 1.0f + number / 16, b);
+  if (coding == Coding::int8) return fmaf(a, number, b);
+  if (coding == Coding::int8_halves) return (half == 0 ? a : b) * (number - 32);
+  const int exponent = code >> 3 & 15, mantissa = code & 7;
+  const float e4m3 = exponent == 0 ? ldexpf(static_cast<float>(mantissa), -9)
+                                   : ldexpf(static_cast<float>(8 + mantissa), exponent - 10);
+  return a * ((code & 0x80) != 0 ? -e4m3 : e4m3);
 }
 
 // Keys and values, bfloat16: blocks of block_size tokens hold, for each kv head, block_size / 16 groups

@@ -1,4 +1,6 @@
 // Which kernel computes a product: decided by the number of rows alone.
+#include <algorithm>
+
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/linear.cuh"
@@ -6,6 +8,8 @@
 namespace qwen3::cuda {
 
 namespace {
+
+bool in_codes(const LinearPart& part) { return part.coding != Coding::none; }
 
 using Encode = decltype(&cuTensorMapEncodeTiled);
 
@@ -50,6 +54,15 @@ CUtensorMap row_map(const Rows& x, int n_rows, int n_in, int box_rows, int n_pie
 }
 
 void linear(const LinearArgs& args, Stream stream) {
+  for (int p = 1; p < args.n_parts; ++p) {
+    if (in_codes(args.parts[p]) == in_codes(args.parts[0])) continue;
+    LinearArgs first = args, rest = args;
+    first.n_parts = p;
+    rest.n_parts = args.n_parts - p;
+    std::copy_n(args.parts + p, rest.n_parts, rest.parts);
+    linear(first, stream);
+    return linear(rest, stream);
+  }
   if (args.experts.offsets != nullptr) {
     // As long as experts have few rows each.
     if (args.n_rows <= kMaxPairedExpertRows) {

@@ -6,6 +6,8 @@
 
 namespace qwen3::cuda {
 
+// In what these are given, either all parts are in codes or none is.
+
 // Of experts with few rows each, eight at a time.
 void expert_rows(const LinearArgs& args, Stream stream);
 constexpr int kMaxFewRows = 64;

@@ -1,6 +1,7 @@
 // Products with many rows of activations, which arithmetic limits: tiles of 128 outputs by up to 256 rows. A
 // warpgroup copies, two multiply, 64 outputs each; of a pair, one has gate and the other up. The sums are
 // those of few_rows.cu: a warpgroup's instruction adds 16 columns to a sum as a warp's does.
+#include "kernels/cuda/codes.cuh"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/linear.cuh"
@@ -20,11 +21,25 @@ QWEN3_HD constexpr int stage_bytes(int rows) { return kWeightBytes + rows * 128;
 constexpr int kStagesFor(int rows) { return rows == 256 ? 4 : 6; }
 
 // A stage of n column tiles.
-template <int kTiles, int kSums>
-__device__ void multiply(float (&sum)[kSums], const uint4* weights, uint64_t rows) {
+template <int kTiles, bool kCodes, int kSums>
+__device__ void multiply(float (&sum)[kSums],
+                         const uint8_t* weights,
+                         Coding coding,
+                         uint64_t rows) {
   uint4 a[kTiles];
+  if constexpr (kCodes) {
 #pragma unroll
-  for (int k = 0; k < kTiles; ++k) a[k] = weights[k * 32];
+    for (int k = 0; k < kTiles; k += 2) {
+      uint4 two[2];
+      load_unit(two, weights + k * tile_bytes(coding), coding);
+      a[k] = two[0];
+      a[k + 1] = two[1];
+    }
+  } else {
+#pragma unroll
+    for (int k = 0; k < kTiles; ++k)
+      a[k] = reinterpret_cast<const uint4*>(weights)[k * 32 + threadIdx.x % 32];
+  }
   wgmma_fence();
 #pragma unroll
   for (int k = 0; k < kTiles; ++k)
@@ -33,7 +48,7 @@ __device__ void multiply(float (&sum)[kSums], const uint4* weights, uint64_t row
   wgmma_wait<0>();
 }
 
-template <int kRows, int kSegments, bool kPair>
+template <int kRows, int kSegments, bool kPair, bool kCodes>
 __global__ void __launch_bounds__(kThreads, 1)
     many_rows_kernel(const __grid_constant__ LinearArgs args,
                      const __grid_constant__ CUtensorMap rows) {
@@ -81,9 +96,17 @@ __global__ void __launch_bounds__(kThreads, 1)
     // Two tiles each.
     const int t = 2 * warp + lane;
     const bool mine = lane < 2 && exists(t);
-    const auto* const from =
-        static_cast<const uint8_t*>(args.parts[part_of(t % kRowTiles)].weight) +
-        static_cast<int64_t>(tile_of(t % kRowTiles)) * n_tiles * kTileBytes;
+    const LinearPart& part = args.parts[part_of(t % kRowTiles)];
+    const int of_tile = kCodes ? tile_bytes(part.coding) : kTileBytes;
+    const auto* const from = static_cast<const uint8_t*>(part.weight) +
+                             static_cast<int64_t>(tile_of(t % kRowTiles)) * n_tiles * of_tile;
+    // Of a pair, gate and up may be of different types.
+    int of_all = n_here * of_tile;
+    if (kCodes && kPair) {
+      of_all = 0;
+      for (int i = 0; i < kRowTiles; ++i)
+        of_all += exists(i) ? tile_bytes(args.parts[part_of(i)].coding) : 0;
+    }
     for (int step = 0; step < n_steps; ++step) {
       const int stage = step % kStages;
       uint8_t* const to = ring + stage * stage_bytes(kRows);
@@ -91,13 +114,13 @@ __global__ void __launch_bounds__(kThreads, 1)
         barrier_wait(empty + stage, static_cast<uint32_t>(step / kStages - 1) & 1);
       const int n = valid_tiles(step), tile = tile_at(step);
       if (warp == 0 && lane == 0) {
-        expect_bytes(full + stage, static_cast<uint32_t>(n_here * n * kTileBytes + kRows * 128));
+        expect_bytes(full + stage, static_cast<uint32_t>(of_all * n + kRows * 128));
         box_copy(to + kWeightBytes, rows, first_row, tile / 4, full + stage);
       }
       if (mine) {
         bulk_copy(to + t * kTileStage,
-                  from + static_cast<int64_t>(tile) * kTileBytes,
-                  static_cast<uint32_t>(n) * kTileBytes,
+                  from + static_cast<int64_t>(tile) * of_tile,
+                  static_cast<uint32_t>(n * of_tile),
                   full + stage);
       }
     }
@@ -108,6 +131,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   pdl_wait();
   if (!exists(0)) return;
   const int group = warp / 4 - 1, t = group * 4 + warp % 4;
+  const Coding coding = kCodes ? args.parts[part_of(t)].coding : Coding::none;
   float sum[kRows / 2];
   float kept[kLevels > 0 ? kLevels : 1][kRows / 2];
   int step = 0;
@@ -120,17 +144,19 @@ __global__ void __launch_bounds__(kThreads, 1)
       const int stage = step % kStages;
       barrier_wait(full + stage, static_cast<uint32_t>(step / kStages) & 1);
       const uint8_t* const from = ring + stage * stage_bytes(kRows);
-      const auto* const weights = reinterpret_cast<const uint4*>(from + t * kTileStage) + lane;
+      const uint8_t* const weights = from + t * kTileStage;
       const uint64_t b = describe_rows(from + kWeightBytes);
       const int n = valid_tiles(step);
       if (n == 4) {
-        multiply<4>(sum, weights, b);
-      } else if (n == 3) {
-        multiply<3>(sum, weights, b);
+        multiply<4, kCodes>(sum, weights, coding, b);
       } else if (n == 2) {
-        multiply<2>(sum, weights, b);
-      } else {
-        multiply<1>(sum, weights, b);
+        multiply<2, kCodes>(sum, weights, coding, b);
+      } else if constexpr (!kCodes) {  // whose units are two
+        if (n == 3) {
+          multiply<3, false>(sum, weights, coding, b);
+        } else {
+          multiply<1, false>(sum, weights, coding, b);
+        }
       }
       // Each warp for itself: it is done with what it read, the others may not be.
       __syncwarp();
@@ -184,12 +210,12 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
 }
 
-template <int kRows, int kSegments, bool kPair>
+template <int kRows, int kSegments, bool kPair, bool kCodes>
 void launch_tiles(const LinearArgs& args, Stream stream) {
   constexpr int kRing = kStagesFor(kRows) * stage_bytes(kRows), kOut = 2 * kRows * kStride * 4;
   constexpr int kBytes = kRing > kOut ? kRing : kOut;
   static const bool once = [] {
-    allow_shared(many_rows_kernel<kRows, kSegments, kPair>, kBytes);
+    allow_shared(many_rows_kernel<kRows, kSegments, kPair, kCodes>, kBytes);
     return true;
   }();
   static_cast<void>(once);
@@ -199,7 +225,7 @@ void launch_tiles(const LinearArgs& args, Stream stream) {
   const dim3 grid(static_cast<unsigned>((args.n_rows + kRows - 1) / kRows),
                   static_cast<unsigned>((most + outs - 1) / outs),
                   kPair ? 1u : static_cast<unsigned>(args.n_parts));
-  launch(many_rows_kernel<kRows, kSegments, kPair>,
+  launch(many_rows_kernel<kRows, kSegments, kPair, kCodes>,
          grid,
          kThreads,
          kBytes,
@@ -216,24 +242,29 @@ bool wide(const LinearArgs& args) {
   return args.n_rows > 128 && (args.n_rows + 255) / 256 * n_outs >= multiprocessors();
 }
 
-template <bool kPair>
+template <bool kPair, bool kCodes>
 void launch_many(const LinearArgs& args, Stream stream) {
   switch (args.parts[0].n_segments) {
     case 1:
-      return wide<kPair>(args) ? launch_tiles<256, 1, kPair>(args, stream)
-                               : launch_tiles<128, 1, kPair>(args, stream);
+      return wide<kPair>(args) ? launch_tiles<256, 1, kPair, kCodes>(args, stream)
+                               : launch_tiles<128, 1, kPair, kCodes>(args, stream);
     case 2:
-      return launch_tiles<128, 2, kPair>(args, stream);
+      return launch_tiles<128, 2, kPair, kCodes>(args, stream);
     default:
-      return launch_tiles<64, 4, kPair>(args, stream);
+      return launch_tiles<64, 4, kPair, kCodes>(args, stream);
   }
 }
 
 }  // namespace
 
 void many_rows(const LinearArgs& args, Stream stream) {
-  if (args.epilogue == Epilogue::silu_mul) return launch_many<true>(args, stream);
-  each_group(args, [&](const LinearArgs& some) { launch_many<false>(some, stream); });
+  const bool codes = args.parts[0].coding != Coding::none;
+  if (args.epilogue == Epilogue::silu_mul) {
+    return codes ? launch_many<true, true>(args, stream) : launch_many<true, false>(args, stream);
+  }
+  each_group(args, [&](const LinearArgs& some) {
+    codes ? launch_many<false, true>(some, stream) : launch_many<false, false>(some, stream);
+  });
 }
 
 }  // namespace qwen3::cuda

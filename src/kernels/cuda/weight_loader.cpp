@@ -49,23 +49,31 @@ void WeightLoader::give_back(Lane& lane) {
 
 void WeightLoader::load_some(
     Lane& lane, const Weight& matrix, const std::byte* from, int64_t row, int64_t n_rows) {
-  const int64_t of_row = row_bytes(matrix.type(), matrix.n_in()), bytes = n_rows * of_row;
+  const int64_t n_in = matrix.n_in(), of_row = row_bytes(matrix.type(), n_in);
+  const Layout layout = layout_of(matrix);
+  const int64_t bytes =
+      layout == Layout::codes ? coded_bytes(coding_of(matrix), n_rows, n_in) : n_rows * of_row;
   if (lane.pinned.bytes() < bytes) {
     lane.pinned = pinned_memory(std::max(bytes, kBytes));
     lane.on_device = device_memory(std::max(bytes, kBytes));
   }
-  std::memcpy(lane.pinned.data(), from, static_cast<size_t>(bytes));
-  const bool fragments = in_fragments(matrix);
-  std::byte* const to = fragments ? lane.on_device.data() : matrix.data() + row * of_row;
+  std::byte* to = matrix.data() + row * of_row;
+  if (layout == Layout::codes) {
+    pack_codes(lane.pinned.data(), matrix.type(), from, n_rows, n_in);
+    to = matrix.data() + coded_bytes(coding_of(matrix), row, n_in);
+  } else {
+    std::memcpy(lane.pinned.data(), from, static_cast<size_t>(bytes));
+    if (layout == Layout::fragments) to = lane.on_device.data();
+  }
   const Stream stream = lane.stream.get();
   check(cudaMemcpyAsync(
             to, lane.pinned.data(), static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream),
         "loading weights");
-  if (fragments) {
-    pack_fragments(matrix.data() + row / kTile * column_tiles(matrix.n_in()) * kTileBytes,
+  if (layout == Layout::fragments) {
+    pack_fragments(matrix.data() + row / kTile * column_tiles(n_in) * kTileBytes,
                    lane.on_device.data(),
                    n_rows,
-                   matrix.n_in(),
+                   n_in,
                    stream);
   }
   lane.stream.wait("loading weights");

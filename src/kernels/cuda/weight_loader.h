@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 
+#include "kernels/cuda/codes.h"
 #include "kernels/cuda/layout.h"
 #include "kernels/cuda/stream.h"
 #include "tensor/storage.h"
@@ -13,8 +14,11 @@
 
 namespace qwen3::cuda {
 
-inline bool in_fragments(const Weight& w) {
-  return w.format().layout == static_cast<int32_t>(Layout::fragments);
+inline Layout layout_of(const Weight& w) { return static_cast<Layout>(w.format().layout); }
+// Fragments or codes: what matrix instructions take.
+inline bool in_tiles(const Weight& w) { return layout_of(w) != Layout::rows; }
+inline Coding coding_of(const Weight& w) {
+  return layout_of(w) == Layout::codes ? coding_of(w.type()) : Coding::none;
 }
 
 // Any number of threads may load at the same time; a few of them do, the others wait.

@@ -23,30 +23,39 @@ __global__ void pack_kernel(
       pair(row, column), pair(row + 8, column), pair(row, column + 8), pair(row + 8, column + 8)};
 }
 
-__device__ float packed_element(const bf16* matrix, int64_t row, int64_t column, int64_t n_in) {
+__device__ float packed_element(
+    const uint8_t* matrix, Coding coding, int64_t row, int64_t column, int64_t n_in) {
   const int64_t tile = row / kTile * (n_in / kTile) + column / kTile;
-  return to_float(
-      matrix[tile * (kTileBytes / 2) +
-             fragment_index(static_cast<int>(row % kTile), static_cast<int>(column % kTile))]);
+  const int r = static_cast<int>(row % kTile),
+            at = fragment_index(r, static_cast<int>(column % kTile));
+  if (coding == Coding::none) {
+    return to_float(reinterpret_cast<const bf16*>(matrix + tile * kTileBytes)[at]);
+  }
+  const uint8_t* const unit = matrix + tile / 2 * 2 * tile_bytes(coding);
+  const int half = static_cast<int>(tile % 2), lane = at / 8, element = at % 8;
+  const int code = coding == Coding::int4
+                       ? unit[lane * 8 + half * 4 + element / 2] >> (element % 2 * 4) & 15
+                       : unit[lane * 16 + half * 8 + element];
+  const float2 scales = reinterpret_cast<const float2*>(unit + scales_at(coding))[r];
+  return round_bf16(code_value(coding, code, scales.x, scales.y, half));
 }
 
-__global__ void unpack_kernel(float* to, const bf16* from, int64_t row, int64_t n_in) {
+__global__ void unpack_kernel(
+    float* to, const uint8_t* from, Coding coding, int64_t row, int64_t n_in) {
   pdl_trigger();
   pdl_wait();
   for (int64_t k = threadIdx.x; k < n_in; k += blockDim.x) {
-    to[blockIdx.x * n_in + k] = packed_element(from, row + blockIdx.x, k, n_in);
+    to[blockIdx.x * n_in + k] = packed_element(from, coding, row + blockIdx.x, k, n_in);
   }
 }
 
-__global__ void embed_fragments_kernel(float* out,
-                                       const int32_t* ids,
-                                       const bf16* table,
-                                       int n_in) {
+__global__ void embed_tiles_kernel(
+    float* out, const int32_t* ids, const uint8_t* table, Coding coding, int n_in) {
   pdl_trigger();
   pdl_wait();
   const int64_t row = ids[blockIdx.x];
   for (int k = threadIdx.x; k < n_in; k += blockDim.x) {
-    out[static_cast<int64_t>(blockIdx.x) * n_in + k] = packed_element(table, row, k, n_in);
+    out[static_cast<int64_t>(blockIdx.x) * n_in + k] = packed_element(table, coding, row, k, n_in);
   }
 }
 
@@ -164,29 +173,41 @@ void pack_fragments(void* to, const void* from, int64_t n_rows, int64_t n_in, St
          n_lanes);
 }
 
-void unpack_fragments(
-    float* to, const void* from, int64_t row, int64_t n_rows, int64_t n_in, Stream stream) {
+void unpack_tiles(float* to,
+                  const void* from,
+                  Coding coding,
+                  int64_t row,
+                  int64_t n_rows,
+                  int64_t n_in,
+                  Stream stream) {
   launch(unpack_kernel,
          dim3(static_cast<unsigned>(n_rows)),
          256,
          0,
          stream,
          to,
-         static_cast<const bf16*>(from),
+         static_cast<const uint8_t*>(from),
+         coding,
          row,
          n_in);
 }
 
-void embed_fragments(
-    float* out, const int32_t* ids, const void* table, int n_rows, int n_in, Stream stream) {
-  launch(embed_fragments_kernel,
+void embed_tiles(float* out,
+                 const int32_t* ids,
+                 const void* table,
+                 Coding coding,
+                 int n_rows,
+                 int n_in,
+                 Stream stream) {
+  launch(embed_tiles_kernel,
          dim3(static_cast<unsigned>(n_rows)),
          256,
          0,
          stream,
          out,
          ids,
-         static_cast<const bf16*>(table),
+         static_cast<const uint8_t*>(table),
+         coding,
          n_in);
 }
 
