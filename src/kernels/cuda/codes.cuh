@@ -66,28 +66,50 @@ __device__ inline uint4 tile_of_e4m3(uint32_t first, uint32_t second, float low,
           pair_of_e4m3(second >> 16, high)};
 }
 
-// The coding is the same for all lanes.
-__device__ inline void load_unit(uint4 (&a)[2], const uint8_t* unit, Coding coding) {
+// A unit's two tiles.
+template <Coding kCoding>
+__device__ inline void load_unit(uint4& first, uint4& second, const uint8_t* unit) {
   const int lane = threadIdx.x % 32;
-  const auto* const scales = reinterpret_cast<const float2*>(unit + scales_at(coding)) + lane / 4;
+  const auto* const scales = reinterpret_cast<const float2*>(unit + scales_at(kCoding)) + lane / 4;
   const float2 low = scales[0], high = scales[8];
-  if (coding == Coding::int4) {
+  if constexpr (kCoding == Coding::int4) {
     const uint2 codes = reinterpret_cast<const uint2*>(unit)[lane];
-    a[0] = tile_of_int4(codes.x, low, high);
-    a[1] = tile_of_int4(codes.y, low, high);
-    return;
-  }
-  const uint4 codes = reinterpret_cast<const uint4*>(unit)[lane];
-  if (coding == Coding::int8) {
-    a[0] = tile_of_int8(codes.x, codes.y, low, high);
-    a[1] = tile_of_int8(codes.z, codes.w, low, high);
-  } else if (coding == Coding::int8_halves) {
-    // s · (code - 32), which is exact until it is rounded, as is -32 s.
-    a[0] = tile_of_int8(codes.x, codes.y, {low.x, -32 * low.x}, {high.x, -32 * high.x});
-    a[1] = tile_of_int8(codes.z, codes.w, {low.y, -32 * low.y}, {high.y, -32 * high.y});
+    first = tile_of_int4(codes.x, low, high);
+    second = tile_of_int4(codes.y, low, high);
   } else {
-    a[0] = tile_of_e4m3(codes.x, codes.y, low.x, high.x);
-    a[1] = tile_of_e4m3(codes.z, codes.w, low.x, high.x);
+    const uint4 codes = reinterpret_cast<const uint4*>(unit)[lane];
+    if constexpr (kCoding == Coding::int8) {
+      first = tile_of_int8(codes.x, codes.y, low, high);
+      second = tile_of_int8(codes.z, codes.w, low, high);
+    } else if constexpr (kCoding == Coding::int8_halves) {
+      // s · (code - 32), which is exact until it is rounded, as is -32 s.
+      first = tile_of_int8(codes.x, codes.y, {low.x, -32 * low.x}, {high.x, -32 * high.x});
+      second = tile_of_int8(codes.z, codes.w, {low.y, -32 * low.y}, {high.y, -32 * high.y});
+    } else {
+      first = tile_of_e4m3(codes.x, codes.y, low.x, high.x);
+      second = tile_of_e4m3(codes.z, codes.w, low.x, high.x);
+    }
+  }
+}
+
+// body(CodingIs<coding>{}): one piece of code for each coding, chosen outside of its loops,
+// which would not fit the instruction caches otherwise. The coding is the same for all lanes.
+template <Coding kCoding>
+struct CodingIs {
+  static constexpr Coding value = kCoding;
+};
+template <bool kCodes, typename Body>
+__device__ inline void with_coding(Coding coding, const Body& body) {
+  if constexpr (!kCodes) {
+    body(CodingIs<Coding::none>{});
+  } else if (coding == Coding::int4) {
+    body(CodingIs<Coding::int4>{});
+  } else if (coding == Coding::int8) {
+    body(CodingIs<Coding::int8>{});
+  } else if (coding == Coding::int8_halves) {
+    body(CodingIs<Coding::int8_halves>{});
+  } else {
+    body(CodingIs<Coding::e4m3>{});
   }
 }
 

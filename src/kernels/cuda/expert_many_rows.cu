@@ -164,38 +164,40 @@ __global__ void __launch_bounds__(kThreads)
 
     const uint8_t* const stage = shared + step % kStages * kStageBytes;
     const int n_valid = valid_tiles(step);
-    [[maybe_unused]] uint4 odd[4];  // the second tiles of units
+    with_coding<kCodes>(coding, [&](auto kind) {
+      constexpr Coding kCoding = decltype(kind)::value;
+      constexpr int kTogether = kCodes ? 2 : 1;  // tiles
 #pragma unroll
-    for (int t = 0; t < kStepTiles; ++t) {
-      if (t < n_valid) {
-        uint4 a[4];
+      for (int t = 0; t < kStepTiles; t += kTogether) {
+        if (t >= n_valid) break;
+        uint4 a[kTogether][4];
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-          const uint8_t* const from = stage + ((warp_tile + i) * kStepTiles + t) * of_tile;
-          if constexpr (!kCodes) {
-            a[i] = reinterpret_cast<const uint4*>(from)[lane];
-          } else if (t % 2 == 0) {
-            uint4 two[2];
-            load_unit(two, from, coding);
-            a[i] = two[0];
-            odd[i] = two[1];
+          const uint8_t* const from =
+              stage + ((warp_tile + i) * kStepTiles + t) * tile_bytes(kCoding);
+          if constexpr (kCodes) {
+            load_unit<kCoding>(a[0][i], a[1][i], from);
           } else {
-            a[i] = odd[i];
+            a[0][i] = reinterpret_cast<const uint4*>(from)[lane];
           }
         }
 #pragma unroll
-        for (int j = 0; j < kRowParts; j += 2) {
-          uint32_t b[4];
-          const int row = warp_row + j * 8 + lane / 16 * 8 + lane % 8, piece = 2 * t + lane / 8 % 2;
-          load_matrices(b, stage + kWeightBytes + row * 128 + (piece ^ row % 8) * 16);
+        for (int u = 0; u < kTogether; ++u) {
 #pragma unroll
-          for (int i = 0; i < 4; ++i) {
-            mma(sum[i][j], a[i], b[0], b[1]);
-            mma(sum[i][j + 1], a[i], b[2], b[3]);
+          for (int j = 0; j < kRowParts; j += 2) {
+            uint32_t b[4];
+            const int row = warp_row + j * 8 + lane / 16 * 8 + lane % 8,
+                      piece = 2 * (t + u) + lane / 8 % 2;
+            load_matrices(b, stage + kWeightBytes + row * 128 + (piece ^ row % 8) * 16);
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+              mma(sum[i][j], a[u][i], b[0], b[1]);
+              mma(sum[i][j + 1], a[u][i], b[2], b[3]);
+            }
           }
         }
       }
-    }
+    });
     if constexpr (kSegments > 1) {
       if (++in_segment == segment_steps) {
         in_segment = 0;

@@ -211,22 +211,20 @@ class Ring {
 };
 
 // Four tiles of weights times up to eight rows; `row` is this lane's row of the chunk for load_matrices.
-template <bool kWhole, bool kCodes>
-__device__ void multiply_chunk(
-    float (&sum)[4], const uint8_t* weights, Coding coding, const uint8_t* row, int n_tiles) {
+template <bool kWhole, Coding kCoding>
+__device__ void multiply_chunk(float (&sum)[4],
+                               const uint8_t* weights,
+                               const uint8_t* row,
+                               int n_tiles) {
   const int lane = threadIdx.x % 32;
   uint4 a[kChunkTiles];
 #pragma unroll
   for (int t = 0; t < kChunkTiles; ++t) {
     if (!kWhole && t >= n_tiles) break;
-    if constexpr (kCodes) {
-      if (t % 2 != 0) continue;
-      uint4 two[2];
-      load_unit(two, weights + t * tile_bytes(coding), coding);
-      a[t] = two[0];
-      a[t + 1] = two[1];
-    } else {
+    if constexpr (kCoding == Coding::none) {
       a[t] = reinterpret_cast<const uint4*>(weights)[t * 32 + lane];
+    } else if (t % 2 == 0) {
+      load_unit<kCoding>(a[t], a[t + 1], weights + t * tile_bytes(kCoding));
     }
   }
 #pragma unroll
@@ -283,11 +281,14 @@ __global__ void __launch_bounds__(32 * kMaxWarps, 2)
         for (int tile = 0; tile < n_tiles; tile += kChunkTiles) {
           const uint8_t* const stage = ring.wait();
           const uint8_t* const x = stage + kWeightBytes + row * kRowPiece;
-          if (tile + kChunkTiles <= n_tiles) {
-            multiply_chunk<true, kCodes>(sum, stage, coding, x, kChunkTiles);
-          } else {
-            multiply_chunk<false, kCodes>(sum, stage, coding, x, n_tiles - tile);
-          }
+          with_coding<kCodes>(coding, [&](auto kind) {
+            constexpr Coding kCoding = decltype(kind)::value;
+            if (tile + kChunkTiles <= n_tiles) {
+              multiply_chunk<true, kCoding>(sum, stage, x, kChunkTiles);
+            } else {
+              multiply_chunk<false, kCoding>(sum, stage, x, n_tiles - tile);
+            }
+          });
           ring.release();
         }
       }

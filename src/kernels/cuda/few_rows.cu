@@ -30,7 +30,7 @@ struct Plan {
 template <typename P>
 struct Shared {
   float4 partial[P::kWarps][P::kRowTiles][32];
-  uint64_t full[kMaxStages], empty[kMaxStages];
+  uint64_t full[kMaxStages], empty[kMaxStages], passed[P::kWarps];
   float sums[8];
 };
 
@@ -126,11 +126,11 @@ class Copier {
  private:
   // A place in the block's stream of stages. What an item decides is found once for all its stages.
   struct Cursor {
-    int tile = 0;                   // the first of the item
-    int left = 0;                   // column tiles of a segment
-    int stage = 0, turn = 0;        // how often the ring was full
-    int n_tiles = 0, n_copies = 0;  // of the item
-    bool copies = false;            // whether this lane has weights, from
+    int tile = 0;                    // the first of the item
+    int left = 0;                    // column tiles of a segment
+    int stage = 0, turn = 0;         // how often the ring was full
+    int n_tiles = 0, all_bytes = 0;  // of the item; of a column tile of all its pieces
+    bool copies = false;             // whether this lane has weights, from
     const uint8_t* from = nullptr;
     int tile_bytes = kTileBytes;
     bool has_rows = false;  // or rows of a segment, from this piece of 64 columns
@@ -148,8 +148,9 @@ class Copier {
     c.left = item.segment_tiles;
     c.n_tiles = item.n_tiles;
     c.copies = lane < P::kWarps && place.exists;
-    c.n_copies = __popc(__ballot_sync(kAllLanes, c.copies));
     if (kCodes) c.tile_bytes = tile_bytes(args_.parts[place.part].coding);
+    c.all_bytes = static_cast<int>(
+        __reduce_add_sync(kAllLanes, c.copies ? static_cast<unsigned>(c.tile_bytes) : 0u));
     c.from = static_cast<const uint8_t*>(args_.parts[place.part].weight) +
              (static_cast<int64_t>(place.tile) * (args_.n_in / kTile) +
               place.segment * item.segment_tiles) *
@@ -175,9 +176,9 @@ class Copier {
     const Cursor& c = at_;
     const int n = min(P::kStepTiles, c.left);
     if (threadIdx.x % 32 == 0) {
-      expect_bytes(full_ + c.stage,
-                   static_cast<uint32_t>(c.n_copies * n * c.tile_bytes +
-                                         (kHeld ? 0 : c.n_segments * P::kBoxBytes)));
+      expect_bytes(
+          full_ + c.stage,
+          static_cast<uint32_t>(c.all_bytes * n + (kHeld ? 0 : c.n_segments * P::kBoxBytes)));
     }
     __syncwarp();
     if (c.copies) {
@@ -216,15 +217,15 @@ struct Operands {
 
   // Pieces of 64 columns, in each the rows, in each 8 parts of 16 bytes that are exchanged. A held row stands for
   // all eight: nobody takes what the others come to.
-  template <bool kHeld, bool kCodes>
-  __device__ void load(const uint8_t* weights, Coding coding, const uint8_t* rows, int k, int n_j) {
+  template <bool kHeld>
+  __device__ void load(const uint4* weights, const uint8_t* rows, int k, int n_j) {
+    a[0] = weights[k * 32];
+    a[1] = weights[k * 32 + 32];
+    load_rows<kHeld>(rows, k, n_j);
+  }
+  template <bool kHeld>
+  __device__ void load_rows(const uint8_t* rows, int k, int n_j) {
     const int lane = threadIdx.x % 32;
-    if constexpr (kCodes) {
-      load_unit(a, weights + k * tile_bytes(coding), coding);
-    } else {
-      a[0] = reinterpret_cast<const uint4*>(weights)[k * 32 + lane];
-      a[1] = reinterpret_cast<const uint4*>(weights)[k * 32 + 32 + lane];
-    }
 #pragma unroll
     for (int j = 0; j < P::kRowTiles; ++j) {
       if (j >= n_j) break;
@@ -247,6 +248,89 @@ struct Operands {
   }
 };
 
+// Weights in codes take more instructions than a warp can hide behind the sums of its piece. So warps that have
+// no piece of their own take turns with another's: each makes numbers of every n-th stage's codes while the
+// others do so with theirs, waits for the sums so far, adds its stage and hands them on. The chain of sums is the
+// same.
+template <typename P, bool kHeld>
+class Turns {
+ public:
+  explicit __device__ Turns(Shared<P>& shared) : shared_(shared) {}
+
+  __device__ void begin(int n_pieces, int n_steps) {
+    const int warp = threadIdx.x / 32;
+    n_turns_ = P::kWarps / n_pieces;
+    piece_ = warp / n_turns_;
+    turn_ = warp % n_turns_;
+    exists_ = piece_ < n_pieces;
+    last_ = (n_steps - 1) % n_turns_;
+#pragma unroll
+    for (auto& of_row : sum_) {
+      for (float& v : of_row) v = 0;
+    }
+  }
+  __device__ int piece() const { return piece_; }
+  __device__ int n_turns() const { return n_turns_; }
+  __device__ bool has(int step) const { return exists_ && step % n_turns_ == turn_; }
+  // Whether this warp has the whole sum in the end; and which of the piece's warps does.
+  __device__ bool has_sum() const { return exists_ && turn_ == last_; }
+  __device__ int last() const { return last_; }
+  __device__ float sum(int j, int i) const { return sum_[j][i]; }
+
+  // Stage `step` of n_steps, n column tiles, an even number.
+  template <Coding kCoding>
+  __device__ void take(
+      const uint8_t* weights, const uint8_t* rows, int n, int step, int n_steps, int n_j) {
+    uint4 a[P::kStepTiles];
+#pragma unroll
+    for (int k = 0; k < P::kStepTiles; k += 2) {
+      if (k < n) load_unit<kCoding>(a[k], a[k + 1], weights + k * tile_bytes(kCoding));
+    }
+    if (step > 0 && n_turns_ > 1) receive();
+#pragma unroll
+    for (int k = 0; k < P::kStepTiles; k += 2) {
+      if (k >= n) break;
+      Operands<P> operands;
+      operands.a[0] = a[k];
+      operands.a[1] = a[k + 1];
+      operands.template load_rows<kHeld>(rows, k, n_j);
+      operands.multiply(sum_, true, n_j);
+    }
+    if (n_turns_ > 1 && step + 1 < n_steps) hand_on();
+  }
+
+ private:
+  __device__ int of_turn(int turn) const { return piece_ * n_turns_ + turn; }
+  __device__ void receive() {
+    barrier_wait(shared_.passed + threadIdx.x / 32, phase_);
+    phase_ ^= 1;
+    const int from = of_turn((turn_ + n_turns_ - 1) % n_turns_);
+#pragma unroll
+    for (int j = 0; j < P::kRowTiles; ++j) {
+      const float4 v = shared_.partial[from][j][threadIdx.x % 32];
+      sum_[j][0] = v.x;
+      sum_[j][1] = v.y;
+      sum_[j][2] = v.z;
+      sum_[j][3] = v.w;
+    }
+  }
+  __device__ void hand_on() {
+#pragma unroll
+    for (int j = 0; j < P::kRowTiles; ++j) {
+      shared_.partial[threadIdx.x / 32][j][threadIdx.x % 32] = {
+          sum_[j][0], sum_[j][1], sum_[j][2], sum_[j][3]};
+    }
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) barrier_arrive(shared_.passed + of_turn((turn_ + 1) % n_turns_));
+  }
+
+  Shared<P>& shared_;
+  int n_turns_ = 1, piece_ = 0, turn_ = 0, last_ = 0;
+  bool exists_ = false;
+  uint32_t phase_ = 0;
+  float sum_[P::kRowTiles][4];
+};
+
 template <typename P, bool kHeld, bool kCodes>
 __global__ void __launch_bounds__(P::kThreads, 1)
     few_rows_kernel(const __grid_constant__ LinearArgs args,
@@ -257,9 +341,12 @@ __global__ void __launch_bounds__(P::kThreads, 1)
   constexpr int kWorkers = 32 * P::kWarps;
   pdl_trigger();
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  if (static_cast<int>(threadIdx.x) < shape.n_stages) {
-    barrier_init(shared.full + threadIdx.x);
-    barrier_init(shared.empty + threadIdx.x, P::kWarps);
+  if (threadIdx.x < kMaxStages) {
+    if (static_cast<int>(threadIdx.x) < shape.n_stages) {
+      barrier_init(shared.full + threadIdx.x);
+      barrier_init(shared.empty + threadIdx.x, P::kWarps);
+    }
+    if (kCodes && threadIdx.x < P::kWarps) barrier_init(shared.passed + threadIdx.x);
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
   __syncthreads();
@@ -343,61 +430,85 @@ __global__ void __launch_bounds__(P::kThreads, 1)
   int stage = 0;
   uint32_t phase = 0;
   Item item{};
+  Turns<P, kHeld> turns(shared);
+  const auto next_stage = [&] {
+    __syncwarp();
+    if (lane == 0) barrier_arrive(shared.empty + stage);
+    if (++stage == shape.n_stages) {
+      stage = 0;
+      phase ^= 1;
+    }
+  };
   for (int tile = blockIdx.x * shape.tiles_of_block; tile < end; tile += item.n_tiles) {
     item = item_at<P>(args, tile, end);
-    // Warps that have no piece of their own share the rows of another's.
     const int n_pieces = item.n_tiles * item.n_segments * (pair ? 2 : 1);
-    const int n_shares = P::kRowTiles >= 4 && 4 * n_pieces <= P::kWarps   ? 4
+    // Warps that have no piece of their own share the rows of another's; or take turns with it.
+    const int n_shares = kCodes                                           ? 1
+                         : P::kRowTiles >= 4 && 4 * n_pieces <= P::kWarps ? 4
                          : P::kRowTiles >= 2 && 2 * n_pieces <= P::kWarps ? 2
                                                                           : 1;
-    const int piece = warp / n_shares, first_j = warp % n_shares * (P::kRowTiles / n_shares);
+    const int n_steps = (item.segment_tiles + P::kStepTiles - 1) / P::kStepTiles;
+    if constexpr (kCodes) turns.begin(n_pieces, n_steps);
+    const int piece = kCodes ? turns.piece() : warp / n_shares;
+    const int first_j = warp % n_shares * (P::kRowTiles / n_shares);
     const int n_j = P::kRowTiles / n_shares;
     const Place place = place_of(args, item, piece);
     float sum[P::kRowTiles][4] = {};
     const int weights_at = piece * shape.piece_bytes;
-    const Coding coding = kCodes ? args.parts[place.part].coding : Coding::none;
     const int rows_at =
         shape.rows_at + place.segment * P::kBoxBytes + first_j * 1024 + lane % 8 * 128;
-    for (int first = 0; first < item.segment_tiles; first += P::kStepTiles) {
+    for (int step = 0; step < n_steps; ++step, next_stage()) {
+      const int first = step * P::kStepTiles;
       barrier_wait(shared.full + stage, phase);
       const uint8_t* const from = ring + stage * shape.stage_bytes;
-      const uint8_t* const weights = from + weights_at;
       const uint8_t* const x =
           kHeld ? held + (place.segment * item.segment_tiles + first) * kTile * 2 : from + rows_at;
       const int n = min(P::kStepTiles, item.segment_tiles - first);
+      if constexpr (kCodes) {
+        if (!turns.has(step)) continue;
+        with_coding<true>(args.parts[place.part].coding, [&](auto kind) {
+          turns.template take<decltype(kind)::value>(from + weights_at, x, n, step, n_steps, n_j);
+        });
+        continue;
+      }
+      const auto* const weights = reinterpret_cast<const uint4*>(from + weights_at) + lane;
       Operands<P> operands[2];
       if (piece >= n_pieces) {
         // Nothing to do but to keep in step.
       } else if (n == P::kStepTiles) {
         // The next ones are on their way while these are multiplied.
-        operands[0].template load<kHeld, kCodes>(weights, coding, x, 0, n_j);
+        operands[0].template load<kHeld>(weights, x, 0, n_j);
 #pragma unroll
         for (int k = 0; k < P::kStepTiles; k += 2) {
           if (k + 2 < P::kStepTiles)
-            operands[(k / 2 + 1) % 2].template load<kHeld, kCodes>(weights, coding, x, k + 2, n_j);
+            operands[(k / 2 + 1) % 2].template load<kHeld>(weights, x, k + 2, n_j);
           operands[k / 2 % 2].multiply(sum, true, n_j);
         }
       } else {
         // What lies behind the last tile is loaded too, and not multiplied.
         for (int k = 0; k < n; k += 2) {
-          operands[0].template load<kHeld, kCodes>(weights, coding, x, k, n_j);
+          operands[0].template load<kHeld>(weights, x, k, n_j);
           operands[0].multiply(sum, k + 1 < n, n_j);
         }
       }
-      __syncwarp();
-      if (lane == 0) barrier_arrive(shared.empty + stage);
-      if (++stage == shape.n_stages) {
-        stage = 0;
-        phase ^= 1;
+    }
+    if constexpr (kCodes) {
+#pragma unroll
+      for (int j = 0; j < P::kRowTiles; ++j) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) sum[j][i] = turns.sum(j, i);
       }
     }
+    const bool has_sum = kCodes ? turns.has_sum() : piece < n_pieces;
+    const int n_helpers = kCodes ? turns.n_turns() : n_shares;  // warps of a piece
+    const int slot = kCodes ? warp : piece;                     // of its sums
 
     // Rows are shared out among the warps of a tile.
     const int sharers = item.n_segments * (pair ? 2 : 1);
     if (sharers == 1) {
 #pragma unroll
       for (int j = 0; j < P::kRowTiles; ++j) {
-        if (piece < n_pieces && j < n_j) {
+        if (has_sum && j < n_j) {
           finish_tile(args,
                       place.part,
                       place.tile,
@@ -407,21 +518,26 @@ __global__ void __launch_bounds__(P::kThreads, 1)
                       args.n_rows - 8 * (first_j + j));
         }
       }
+      // Sums that are handed on in the next item must find those of this one taken.
+      if (kCodes && n_helpers > 1) sync_some(1, kWorkers);
       continue;
     }
 #pragma unroll
     for (int j = 0; j < P::kRowTiles; ++j) {
-      if (piece < n_pieces && j < n_j) {
-        shared.partial[piece][first_j + j][lane] = {sum[j][0], sum[j][1], sum[j][2], sum[j][3]};
+      if (has_sum && j < n_j) {
+        shared.partial[slot][first_j + j][lane] = {sum[j][0], sum[j][1], sum[j][2], sum[j][3]};
       }
     }
     sync_some(1, kWorkers);
     const int first = piece / sharers * sharers;  // piece of the tile
+    const int stride = kCodes ? n_helpers : 1;    // slots between pieces
     const auto total = [&](int from, int j) {
-      return sum_segments(&shared.partial[from][j][lane], P::kRowTiles * 32, item.n_segments);
+      return sum_segments(&shared.partial[from * stride + (kCodes ? turns.last() : 0)][j][lane],
+                          P::kRowTiles * 32 * stride,
+                          item.n_segments);
     };
-    for (int j = piece - first + warp % n_shares * sharers; j < P::kRowTiles;
-         j += sharers * n_shares) {
+    for (int j = piece - first + warp % n_helpers * sharers; j < P::kRowTiles;
+         j += sharers * n_helpers) {
       if (8 * j >= args.n_rows || piece >= n_pieces) break;
       finish_tile(args,
                   pair ? 0 : place.part,
@@ -461,8 +577,11 @@ void launch_plan(const LinearArgs& args, Stream stream) {
   }
   const int64_t bytes = int64_t{n_tiles} * (pair ? 2 : 1) * (args.n_in / kTile) * most_bytes;
   const int tiles_of_block = (n_tiles + multiprocessors() - 1) / multiprocessors();
-  const int rows_at =
-      min(P::kWarps, tiles_of_block * most_segments * (pair ? 2 : 1)) * P::kStepTiles * most_bytes;
+  // Boxes of rows begin at multiples of 1024 bytes.
+  const int rows_at = (min(P::kWarps, tiles_of_block * most_segments * (pair ? 2 : 1)) *
+                           P::kStepTiles * most_bytes +
+                       1023) /
+                      1024 * 1024;
   Shape shape{.n_stages = 0,
               .stage_bytes = rows_at + (kHeld ? 0 : most_segments * P::kBoxBytes),
               .tiles_of_block = tiles_of_block,
@@ -493,8 +612,7 @@ void launch_rows(const LinearArgs& args, Stream stream) {
   for (int p = 0; p < args.n_parts; ++p) most = max(most, args.parts[p].n_segments);
   const bool eight = most == 4 && args.epilogue == Epilogue::silu_mul;
   if (args.parts[0].coding != Coding::none) {
-    return eight ? launch_plan<Plan<kRows, 8>, kHeld, true>(args, stream)
-                 : launch_plan<Plan<kRows, 4>, kHeld, true>(args, stream);
+    return launch_plan<Plan<kRows, 8>, kHeld, true>(args, stream);
   }
   return eight ? launch_plan<Plan<kRows, 8>, kHeld, false>(args, stream)
                : launch_plan<Plan<kRows, 4>, kHeld, false>(args, stream);

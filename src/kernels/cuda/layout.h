@@ -11,7 +11,7 @@
 //                4 bits each, the first lowest, or a byte each
 //   the scales   for each of the 16 rows two float32
 // A unit stands for bfloat16 numbers: code_value() rounded. What multiplies them sees nothing else, so that
-// a matrix in codes gives the bits of the matrix of those numbers.
+// a matrix in codes gives the bits of the matrix of those numbers; an embedding is looked up unrounded.
 //
 // The order of a sum belongs to the weight, never to the batch: the columns are cut into n_segments()
 // equal pieces; each is one chain of mma steps from zero, columns ascending, and the pieces are added

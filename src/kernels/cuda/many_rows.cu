@@ -21,19 +21,13 @@ QWEN3_HD constexpr int stage_bytes(int rows) { return kWeightBytes + rows * 128;
 constexpr int kStagesFor(int rows) { return rows == 256 ? 4 : 6; }
 
 // A stage of n column tiles.
-template <int kTiles, bool kCodes, int kSums>
-__device__ void multiply(float (&sum)[kSums],
-                         const uint8_t* weights,
-                         Coding coding,
-                         uint64_t rows) {
+template <int kTiles, Coding kCoding, int kSums>
+__device__ void multiply(float (&sum)[kSums], const uint8_t* weights, uint64_t rows) {
   uint4 a[kTiles];
-  if constexpr (kCodes) {
+  if constexpr (kCoding != Coding::none) {
 #pragma unroll
     for (int k = 0; k < kTiles; k += 2) {
-      uint4 two[2];
-      load_unit(two, weights + k * tile_bytes(coding), coding);
-      a[k] = two[0];
-      a[k + 1] = two[1];
+      load_unit<kCoding>(a[k], a[k + 1], weights + k * tile_bytes(kCoding));
     }
   } else {
 #pragma unroll
@@ -147,17 +141,20 @@ __global__ void __launch_bounds__(kThreads, 1)
       const uint8_t* const weights = from + t * kTileStage;
       const uint64_t b = describe_rows(from + kWeightBytes);
       const int n = valid_tiles(step);
-      if (n == 4) {
-        multiply<4, kCodes>(sum, weights, coding, b);
-      } else if (n == 2) {
-        multiply<2, kCodes>(sum, weights, coding, b);
-      } else if constexpr (!kCodes) {  // whose units are two
-        if (n == 3) {
-          multiply<3, false>(sum, weights, coding, b);
-        } else {
-          multiply<1, false>(sum, weights, coding, b);
+      with_coding<kCodes>(coding, [&](auto kind) {
+        constexpr Coding kCoding = decltype(kind)::value;
+        if (n == 4) {
+          multiply<4, kCoding>(sum, weights, b);
+        } else if (n == 2) {
+          multiply<2, kCoding>(sum, weights, b);
+        } else if constexpr (!kCodes) {  // whose units are two
+          if (n == 3) {
+            multiply<3, kCoding>(sum, weights, b);
+          } else {
+            multiply<1, kCoding>(sum, weights, b);
+          }
         }
-      }
+      });
       // Each warp for itself: it is done with what it read, the others may not be.
       __syncwarp();
       if (lane == 0) barrier_arrive(empty + stage);

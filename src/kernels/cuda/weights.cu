@@ -23,6 +23,7 @@ __global__ void pack_kernel(
       pair(row, column), pair(row + 8, column), pair(row, column + 8), pair(row + 8, column + 8)};
 }
 
+// Not rounded, if it is a code.
 __device__ float packed_element(
     const uint8_t* matrix, Coding coding, int64_t row, int64_t column, int64_t n_in) {
   const int64_t tile = row / kTile * (n_in / kTile) + column / kTile;
@@ -37,7 +38,7 @@ __device__ float packed_element(
                        ? unit[lane * 8 + half * 4 + element / 2] >> (element % 2 * 4) & 15
                        : unit[lane * 16 + half * 8 + element];
   const float2 scales = reinterpret_cast<const float2*>(unit + scales_at(coding))[r];
-  return round_bf16(code_value(coding, code, scales.x, scales.y, half));
+  return code_value(coding, code, scales.x, scales.y, half);
 }
 
 __global__ void unpack_kernel(
@@ -45,7 +46,7 @@ __global__ void unpack_kernel(
   pdl_trigger();
   pdl_wait();
   for (int64_t k = threadIdx.x; k < n_in; k += blockDim.x) {
-    to[blockIdx.x * n_in + k] = packed_element(from, coding, row + blockIdx.x, k, n_in);
+    to[blockIdx.x * n_in + k] = round_bf16(packed_element(from, coding, row + blockIdx.x, k, n_in));
   }
 }
 
