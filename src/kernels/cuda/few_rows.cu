@@ -277,19 +277,34 @@ class Turns {
   __device__ int last() const { return last_; }
   __device__ float sum(int j, int i) const { return sum_[j][i]; }
 
-  // Stage `step` of n_steps, n column tiles, an even number.
+  // Stage `step` of n_steps, n column tiles, an even number: without a branch between them if it is whole, so that
+  // they overlap.
   template <Coding kCoding>
   __device__ void take(
       const uint8_t* weights, const uint8_t* rows, int n, int step, int n_steps, int n_j) {
-    uint4 a[P::kStepTiles];
+    if (n == P::kStepTiles) {
+      take_some<kCoding, true>(weights, rows, n, step, n_steps, n_j);
+    } else {
+      take_some<kCoding, false>(weights, rows, n, step, n_steps, n_j);
+    }
+  }
+
+ private:
+  template <Coding kCoding, bool kWhole>
+  __device__ void take_some(
+      const uint8_t* weights, const uint8_t* rows, int n, int step, int n_steps, int n_j) {
+    uint4 a[P::kStepTiles] = {};
 #pragma unroll
     for (int k = 0; k < P::kStepTiles; k += 2) {
-      if (k < n) load_unit<kCoding>(a[k], a[k + 1], weights + k * tile_bytes(kCoding));
+      if (kWhole || k < n) load_unit<kCoding>(a[k], a[k + 1], weights + k * tile_bytes(kCoding));
     }
+    // The numbers are wanted now: not when they are multiplied, while others wait for this warp's sums.
+#pragma unroll
+    for (uint4& tile : a) asm volatile("" : "+r"(tile.x), "+r"(tile.y), "+r"(tile.z), "+r"(tile.w));
     if (step > 0 && n_turns_ > 1) receive();
 #pragma unroll
     for (int k = 0; k < P::kStepTiles; k += 2) {
-      if (k >= n) break;
+      if (!kWhole && k >= n) break;
       Operands<P> operands;
       operands.a[0] = a[k];
       operands.a[1] = a[k + 1];
@@ -299,7 +314,6 @@ class Turns {
     if (n_turns_ > 1 && step + 1 < n_steps) hand_on();
   }
 
- private:
   __device__ int of_turn(int turn) const { return piece_ * n_turns_ + turn; }
   __device__ void receive() {
     barrier_wait(shared_.passed + threadIdx.x / 32, phase_);
@@ -341,7 +355,7 @@ __global__ void __launch_bounds__(P::kThreads, 1)
   constexpr int kWorkers = 32 * P::kWarps;
   pdl_trigger();
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  if (threadIdx.x < kMaxStages) {
+  if (threadIdx.x < 32) {
     if (static_cast<int>(threadIdx.x) < shape.n_stages) {
       barrier_init(shared.full + threadIdx.x);
       barrier_init(shared.empty + threadIdx.x, P::kWarps);
@@ -369,15 +383,18 @@ __global__ void __launch_bounds__(P::kThreads, 1)
     return;
   }
   // The norm's weight, meanwhile.
-  float4 norm_weight[kHeld ? 256 / kWorkers : 1][kMaxHeld / 1024];
+  constexpr int kNormers = kWorkers < 256 ? kWorkers : 256, kVirtual = 256 / kNormers;
+  const bool norms = threadIdx.x < kNormers;
+  float4 norm_weight[kHeld ? kVirtual : 1][kMaxHeld / 1024];
   if constexpr (kHeld) {
 #pragma unroll
-    for (int i = 0; i < 256 / kWorkers; ++i) {
+    for (int i = 0; i < kVirtual; ++i) {
 #pragma unroll
       for (int j = 0; j < kMaxHeld / 1024; ++j) {
-        const int at = 4 * (threadIdx.x + i * kWorkers) + 1024 * j;
-        norm_weight[i][j] =
-            at < args.n_in ? *reinterpret_cast<const float4*>(args.norm_weight + at) : float4{};
+        const int at = 4 * (threadIdx.x + i * kNormers) + 1024 * j;
+        norm_weight[i][j] = norms && at < args.n_in
+                                ? *reinterpret_cast<const float4*>(args.norm_weight + at)
+                                : float4{};
       }
     }
   }
@@ -386,15 +403,14 @@ __global__ void __launch_bounds__(P::kThreads, 1)
   uint8_t* const held = ring + shape.n_stages * shape.stage_bytes;
   if constexpr (kHeld) {
     // As block_sum_of_squares() and rms_norm have it; the row stays in registers meanwhile.
-    constexpr int kVirtual = 256 / kWorkers;
     const auto* const x = static_cast<const float*>(args.x.data);
     float4 v[kVirtual][kMaxHeld / 1024];
 #pragma unroll
     for (int i = 0; i < kVirtual; ++i) {
 #pragma unroll
       for (int j = 0; j < kMaxHeld / 1024; ++j) {
-        const int at = 4 * (threadIdx.x + i * kWorkers) + 1024 * j;
-        v[i][j] = at < args.n_in ? *reinterpret_cast<const float4*>(x + at) : float4{};
+        const int at = 4 * (threadIdx.x + i * kNormers) + 1024 * j;
+        v[i][j] = norms && at < args.n_in ? *reinterpret_cast<const float4*>(x + at) : float4{};
       }
     }
 #pragma unroll
@@ -403,7 +419,7 @@ __global__ void __launch_bounds__(P::kThreads, 1)
 #pragma unroll
       for (int j = 0; j < kMaxHeld / 1024; ++j) sum = sum_of_squares(v[i][j], sum);
       sum = warp_sum(sum);
-      if (lane == 0) shared.sums[warp + i * P::kWarps] = sum;
+      if (norms && lane == 0) shared.sums[warp + i * P::kWarps] = sum;
     }
     sync_some(1, kWorkers);
     const float scale = rms_scale(sum_of_warps(shared.sums), args.n_in, args.norm_eps);
@@ -411,8 +427,8 @@ __global__ void __launch_bounds__(P::kThreads, 1)
     for (int i = 0; i < kVirtual; ++i) {
 #pragma unroll
       for (int j = 0; j < kMaxHeld / 1024; ++j) {
-        const int at = 4 * (threadIdx.x + i * kWorkers) + 1024 * j;
-        if (at >= args.n_in) continue;
+        const int at = 4 * (threadIdx.x + i * kNormers) + 1024 * j;
+        if (!norms || at >= args.n_in) continue;
         const float4& w = norm_weight[i][j];
         const uint2 four{pack_bf16(w.x * (v[i][j].x * scale), w.y * (v[i][j].y * scale)),
                          pack_bf16(w.z * (v[i][j].z * scale), w.w * (v[i][j].w * scale))};
@@ -612,7 +628,7 @@ void launch_rows(const LinearArgs& args, Stream stream) {
   for (int p = 0; p < args.n_parts; ++p) most = max(most, args.parts[p].n_segments);
   const bool eight = most == 4 && args.epilogue == Epilogue::silu_mul;
   if (args.parts[0].coding != Coding::none) {
-    return launch_plan<Plan<kRows, 8>, kHeld, true>(args, stream);
+    return launch_plan<Plan<kRows, kRows <= 16 ? 12 : 8>, kHeld, true>(args, stream);
   }
   return eight ? launch_plan<Plan<kRows, 8>, kHeld, false>(args, stream)
                : launch_plan<Plan<kRows, 4>, kHeld, false>(args, stream);
