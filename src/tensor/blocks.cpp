@@ -123,14 +123,6 @@ void q2_k(float* y, const uint8_t* b, const uint8_t* q) {
   }
 }
 
-// Of group g of 16.
-int q3_k_scale(const uint8_t* b, int g) {
-  const uint8_t* const scales = b + 96;
-  const int low = g < 8 ? scales[g] & 15 : scales[g - 8] >> 4;
-  const int high = scales[8 + g % 4] >> (2 * (g / 4)) & 3;
-  return (low | high << 4) - 32;
-}
-
 void q3_k(float* y, const uint8_t* b, const uint8_t* q) {
   const float d = half_at(b + 108);
   for (int i = 0; i < kSuper; ++i) {
@@ -164,11 +156,8 @@ void iq4_nl(float* y, const uint8_t* b, const uint8_t* q) {
 
 void iq4_xs(float* y, const uint8_t* b, const uint8_t* q) {
   const float d = half_at(b);
-  const int scales_high = read_at<uint16_t>(b + 2);
   for (int g = 0; g < 8; ++g) {
-    const int low = b[4 + g / 2] >> (4 * (g % 2)) & 15;
-    const int scale = (low | (scales_high >> (2 * g) & 3) << 4) - 32;
-    const float dl = d * static_cast<float>(scale);
+    const float dl = d * static_cast<float>(iq4_xs_scale(b, g));
     for (int i = 32 * g; i < 32 * g + 32; ++i) y[i] = dl * kNonLinear[q[i]];
   }
 }
@@ -357,6 +346,18 @@ void code_scales(CodeScale* scales, WeightType type, const uint8_t* b) {
     default:
       assert(false);
   }
+}
+
+int q3_k_scale(const uint8_t* block, int group) {
+  const uint8_t* const scales = block + 96;
+  const int low = group < 8 ? scales[group] & 15 : scales[group - 8] >> 4;
+  const int high = scales[8 + group % 4] >> (2 * (group / 4)) & 3;
+  return (low | high << 4) - 32;
+}
+
+int iq4_xs_scale(const uint8_t* block, int group) {
+  const int low = block[4 + group / 2] >> (4 * (group % 2)) & 15;
+  return (low | (read_at<uint16_t>(block + 2) >> (2 * group) & 3) << 4) - 32;
 }
 
 float e4m3_to_f32(uint8_t bits) {

@@ -45,6 +45,10 @@ struct SixBitScales {
 };
 SixBitScales six_bit_scales(const uint8_t* scales, int group);
 
+// Of a block of Q3_K: the scale of group `group` of 16; of IQ4_XS: of 8. In [-32, 31].
+int q3_k_scale(const uint8_t* block, int group);
+int iq4_xs_scale(const uint8_t* block, int group);
+
 float e4m3_to_f32(uint8_t bits);
 
 // Whether all of these n numbers are finite: plain ones are looked at one by one, blocks by what they

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <cstring>
 
 #include "base/checked.h"
@@ -42,6 +43,17 @@ void put_codes(Codes layout, uint8_t* to, int64_t lane, const uint8_t* q) {
     for (int64_t step = 0; step < 8; ++step) put(step, four(q, step));
     return;
   }
+  if (layout == Codes::two_bits || layout == Codes::two_bits_and_bit) {
+    uint32_t pairs[2] = {0, 0}, third = 0;
+    for (int s = 0; s < 8; ++s) {
+      pairs[s / 4] |= (four(q, s) & 0x03030303) << (2 * (s % 4));
+      third |= (four(q, s) >> 2 & 0x01010101) << s;
+    }
+    put(0, pairs[0]);
+    put(1, pairs[1]);
+    if (layout == Codes::two_bits_and_bit) put(2, third);
+    return;
+  }
   constexpr uint32_t kNibbles = 0x0F0F0F0F;
   for (int64_t j = 0; j < 4; ++j) {
     put(j, (four(q, 2 * j) & kNibbles) | (four(q, 2 * j + 1) & kNibbles) << 4);
@@ -63,7 +75,12 @@ uint8_t get_code(Codes layout, const uint8_t* from, int64_t lane, int64_t i) {
   const int64_t step = i / 4;
   const uint8_t* at = from + 4 * lane + i % 4;
   if (layout == Codes::bytes) return at[64 * step];
+  if (layout == Codes::two_bits || layout == Codes::two_bits_and_bit) {
+    const int third = layout == Codes::two_bits_and_bit ? at[128] >> step & 1 : 0;
+    return static_cast<uint8_t>((at[64 * (step / 4)] >> (2 * (step % 4)) & 3) | third << 2);
+  }
   int code = at[64 * (step / 2)] >> (4 * (step % 2)) & 15;
+  if (const uint8_t* const table = table_of(layout)) return table[code];
   if (layout == Codes::nibbles_and_bit) code |= (at[256] >> step & 1) << 4;
   if (layout == Codes::nibbles_and_two_bits) {
     code |= (at[256 + 64 * (step / 4)] >> (2 * (step % 4)) & 3) << 4;
@@ -95,8 +112,27 @@ void put_head(const BlockLayout& layout, const uint8_t* b, const Lane& to) {
       }
       return;
     case Heads::k_signed:
+      if (layout.codes == Codes::two_bits_and_bit) {  // Q3_K
+        to.set_half(0, read_at<uint16_t>(b + 108));
+        for (int g = 0; g < 16; ++g)
+          to.set_byte(64 + 16 * g, static_cast<uint8_t>(q3_k_scale(b, g)));
+        return;
+      }
       to.set_half(0, read_at<uint16_t>(b + 208));
       for (int g = 0; g < 16; ++g) to.set_byte(64 + 16 * g, b[192 + g]);
+      return;
+    case Heads::k_nibbles:
+      to.set_half(0, read_at<uint16_t>(b + 80));
+      to.set_half(32, read_at<uint16_t>(b + 82));
+      for (int g = 0; g < 16; ++g) to.set_byte(64 + 16 * g, b[g]);
+      return;
+    case Heads::xs_signed:
+      to.set_half(0, read_at<uint16_t>(b));
+      for (int g = 0; g < 8; ++g)
+        to.set_byte(32 + 16 * g, static_cast<uint8_t>(iq4_xs_scale(b, g)));
+      return;
+    case Heads::exponent:
+      return to.set_byte(0, b[0]);
   }
 }
 
@@ -120,6 +156,16 @@ ScaleOffset scale_of(const BlockLayout& layout, const uint8_t* heads, int64_t la
       const uint8_t* const bytes = head + 64 + 32 * (within / 32) + lane;
       return {half(0) * static_cast<float>(bytes[0]), -half(32) * static_cast<float>(bytes[16])};
     }
+    case Heads::k_nibbles: {
+      const int both = head[64 + 16 * (within / 16) + lane];
+      return {half(0) * static_cast<float>(both & 15), -half(32) * static_cast<float>(both >> 4)};
+    }
+    case Heads::xs_signed: {
+      const auto scale = static_cast<int8_t>(head[32 + 16 * (within / 32) + lane]);
+      return {half(0) * static_cast<float>(scale), 0.0f};
+    }
+    case Heads::exponent:
+      return {std::ldexp(1.0f, head[lane] - 128), 0.0f};
     case Heads::k_signed:
       break;
   }
@@ -141,12 +187,22 @@ std::optional<Blocks> blocks_of(WeightType type) {
       return Blocks::q5_1;
     case WeightType::q8_0:
       return Blocks::q8_0;
+    case WeightType::q2_k:
+      return Blocks::q2_k;
+    case WeightType::q3_k:
+      return Blocks::q3_k;
     case WeightType::q4_k:
       return Blocks::q4_k;
     case WeightType::q5_k:
       return Blocks::q5_k;
     case WeightType::q6_k:
       return Blocks::q6_k;
+    case WeightType::iq4_nl:
+      return Blocks::iq4_nl;
+    case WeightType::iq4_xs:
+      return Blocks::iq4_xs;
+    case WeightType::mxfp4:
+      return Blocks::mxfp4;
     case WeightType::affine4:
       return Blocks::affine4;
     case WeightType::affine8:

@@ -127,10 +127,54 @@ QWEN3_INLINE i32x16 dot(i32x16 acc, i32x16 codes, const FourInputs& x) {
 
 // ---- formats ------------------------------------------------------------------------------------
 
+// table[nibble] of each byte.
+QWEN3_INLINE i32x16 look_up(const uint8_t* table, i32x16 nibbles) {
+#if defined(__AVX512BW__)
+  const __m512i t = _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(table)));
+  return {{(RegInt)_mm512_shuffle_epi8(t, (__m512i)nibbles.r[0])}};
+#elif defined(__AVX2__)
+  const __m256i t =
+      _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table)));
+  for (int i = 0; i < kRegisters; ++i) {
+    nibbles.r[i] = (RegInt)_mm256_shuffle_epi8(t, (__m256i)nibbles.r[i]);
+  }
+  return nibbles;
+#elif defined(__aarch64__)
+  const uint8x16_t t = vld1q_u8(table);
+  for (int i = 0; i < kRegisters; ++i) {
+    nibbles.r[i] = (RegInt)vqtbl1q_u8(t, (uint8x16_t)nibbles.r[i]);
+  }
+  return nibbles;
+#else
+  alignas(64) int32_t lane[16];
+  store_int(lane, nibbles);
+  uint8_t bytes[64];
+  __builtin_memcpy(bytes, lane, sizeof bytes);
+  for (uint8_t& b : bytes) b = table[b];
+  return load_int(bytes);
+#endif
+}
+
+// 2^(e - 128) of each e in 0 … 255.
+QWEN3_INLINE f32x16 power_of_two(i32x16 e) {
+  i32x16 bits;
+  for (int i = 0; i < kRegisters; ++i) {
+    const RegInt tiny = e.r[i] < 2;  // all bits set where the power is no normal number
+    bits.r[i] = (tiny & ((e.r[i] + 1) << 21)) | (~tiny & ((e.r[i] - 1) << 23));
+  }
+  return as_float(bits);
+}
+
 // The four codes of step `step` (of eight) of 32 inputs. Unrolled, steps share their loads.
 template <Codes kCodes>
 QWEN3_INLINE i32x16 load_codes(const uint8_t* c, int step) {
   if constexpr (kCodes == Codes::bytes) return load_int(c + 64 * step);
+  if constexpr (kCodes == Codes::two_bits || kCodes == Codes::two_bits_and_bit) {
+    const i32x16 low =
+        shift_right(load_int(c + 64 * (step / 4)), 2 * (step % 4)) & splat_int(0x03030303);
+    if constexpr (kCodes == Codes::two_bits) return low;
+    return low | shift_left(shift_right(load_int(c + 128), step) & splat_int(0x01010101), 2);
+  }
   const i32x16 pair = load_int(c + 64 * (step / 2));
   const i32x16 low = (step % 2 == 0 ? pair : shift_right(pair, 4)) & splat_int(0x0F0F0F0F);
   if constexpr (kCodes == Codes::nibbles_and_bit) {
@@ -141,6 +185,7 @@ QWEN3_INLINE i32x16 load_codes(const uint8_t* c, int step) {
     const i32x16 bits = load_int(c + 256 + 64 * (step / 4));
     return low | shift_left(shift_right(bits, 2 * (step % 4)) & splat_int(0x03030303), 4);
   }
+  if constexpr (table_of(kCodes) != nullptr) return look_up(table_of(kCodes), low);
   return low;
 }
 
@@ -150,10 +195,11 @@ struct BlockFormat {
   static constexpr const BlockLayout& kLayout = layout_of(kBlocks);
   static constexpr Codes kCodes = kLayout.codes;
   static constexpr int kBias = kLayout.bias;
-  static constexpr int kParts = kLayout.heads == Heads::k_signed ? 2 : 1;
-  static constexpr bool kOffsets = kLayout.heads == Heads::half_offset ||
-                                   kLayout.heads == Heads::k_with_minimum ||
-                                   kLayout.heads == Heads::single_offset;
+  static constexpr int kParts =
+      kLayout.heads == Heads::k_signed || kLayout.heads == Heads::k_nibbles ? 2 : 1;
+  static constexpr bool kOffsets =
+      kLayout.heads == Heads::half_offset || kLayout.heads == Heads::k_with_minimum ||
+      kLayout.heads == Heads::k_nibbles || kLayout.heads == Heads::single_offset;
   static constexpr int64_t kGroupsOfHead = kLayout.head_inputs / kBlockGroup;
 
   static QWEN3_INLINE const uint8_t* head(const uint8_t* heads, int64_t group) {
@@ -167,12 +213,23 @@ struct BlockFormat {
       return load_halves(h) * to_float(load_unsigned(h + 64 + group % 8 * 32));
     } else if constexpr (kLayout.heads == Heads::k_signed) {
       return load_halves(h) * to_float(load_signed(h + 64 + (group % 8 * 2 + part) * 16));
+    } else if constexpr (kLayout.heads == Heads::k_nibbles) {
+      const i32x16 both = load_unsigned(h + 64 + (group % 8 * 2 + part) * 16);
+      return load_halves(h) * to_float(both & splat_int(15));
+    } else if constexpr (kLayout.heads == Heads::xs_signed) {
+      return load_halves(h) * to_float(load_signed(h + 32 + group % 8 * 16));
+    } else if constexpr (kLayout.heads == Heads::exponent) {
+      return power_of_two(load_unsigned(h));
     } else {
       return load_halves(h);
     }
   }
-  static QWEN3_INLINE f32x16 offset(const uint8_t* heads, int64_t group) {
+  static QWEN3_INLINE f32x16 offset(const uint8_t* heads, int64_t group, int part) {
     const uint8_t* const h = head(heads, group);
+    if constexpr (kLayout.heads == Heads::k_nibbles) {
+      const i32x16 both = load_unsigned(h + 64 + (group % 8 * 2 + part) * 16);
+      return zero() - load_halves(h + 32) * to_float(shift_right(both, 4));
+    }
     if constexpr (kLayout.heads == Heads::single_offset) {
       return load(reinterpret_cast<const float*>(h + 64));
     } else if constexpr (kLayout.heads == Heads::k_with_minimum) {
@@ -243,7 +300,7 @@ __attribute__((noinline)) void block_tile(float* c,
       for (int p = 0; p < kPanels; ++p) {
         const f32x16 scale = F::scale(heads[p], g, part);
         f32x16 offset = zero();
-        if constexpr (F::kOffsets) offset = F::offset(heads[p], g);
+        if constexpr (F::kOffsets) offset = F::offset(heads[p], g, part);
         for (int r = 0; r < kRows; ++r) {
           const auto* group = reinterpret_cast<const ActivationGroup*>(x[r] + n_in) + g;
           i32x16 sum = dots[0][r][p];
@@ -254,7 +311,12 @@ __attribute__((noinline)) void block_tile(float* c,
             sum = sum - splat_int(F::kBias * inputs);
           }
           acc[r][p] = fma(to_float(sum), scale * splat(group->scale), acc[r][p]);
-          if constexpr (F::kOffsets) acc[r][p] = fma(offset, splat(group->scaled_sum), acc[r][p]);
+          if constexpr (F::kOffsets) {
+            const float inputs = F::kParts == 2
+                                     ? group->scale * static_cast<float>(group->sum[part])
+                                     : group->scaled_sum;
+            acc[r][p] = fma(offset, splat(inputs), acc[r][p]);
+          }
         }
       }
     });
