@@ -140,7 +140,8 @@ void ConstrainedAnswer::set_one(int32_t id, bool may_end) {
   std::vector<int32_t>& ids = allowed_.ids;
   allowed_.kind = AllowedTokens::Kind::only;
   ids.clear();
-  if (may_end && !too_short()) ids = end_ids_;
+  const bool ends = std::ranges::binary_search(end_ids_, id);
+  if (may_end && (!too_short() || ends)) ids = end_ids_;
   const auto at = std::ranges::lower_bound(ids, id);
   if (id >= 0 && id < facts_.n_real_tokens && (at == ids.end() || *at != id)) ids.insert(at, id);
 }

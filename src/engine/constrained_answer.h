@@ -24,8 +24,9 @@ class ConstrainedAnswer {
  public:
   struct Facts {
     int64_t vocab_size = 0, n_real_tokens = 0;
-    std::vector<int32_t> eos_ids = {};   // allowed where the answer may end, and nowhere else
-    std::vector<int32_t> stop_ids = {};  // of the request: where it may end, and where the constraint allows them
+    std::vector<int32_t> eos_ids = {};  // allowed where the answer may end, and nowhere else
+    std::vector<int32_t> stop_ids =
+        {};  // of the request: where it may end, and where the constraint allows them
     int64_t min_tokens = 0;
   };
 

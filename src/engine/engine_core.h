@@ -100,9 +100,7 @@ class EngineCore {
   void take_token(Sequence& sequence, const Sampled& sampled);
   void note_first_output(Sequence& sequence, Event& event);
   void end_damaged(Sequence& sequence, int64_t position);
-  void fail_request(Sequence& sequence,
-                    std::string error,
-                    ErrorKind kind = ErrorKind::internal);
+  void fail_request(Sequence& sequence, std::string error, ErrorKind kind = ErrorKind::internal);
   void fail_for_memory(Sequence& sequence);
   void end(Sequence& sequence, Event event, FinishReason reason);
   void end_running(ErrorKind kind, std::string_view error);

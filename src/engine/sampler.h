@@ -44,7 +44,7 @@ struct Sampled {
   enum class Status { ok, not_finite, nothing_allowed, bad_processor, over } status = Status::ok;
   int32_t token_id = -1;
   bool exhausted = false;  // nothing can follow: for who asks the constraint, not the sampler
-  float logprob = 0;  // only with n_logprobs >= 0, as the rest
+  float logprob = 0;       // only with n_logprobs >= 0, as the rest
   int n_top = 0;
   int64_t rank = 0;                            // of a token that was scored; see PromptLogprobs
   std::array<TokenLogprob, kMaxLogprobs> top;  // best first
