@@ -114,7 +114,7 @@ Case random_case(std::mt19937& random) {
 
 // With neighbours that have none, whose tokens do not change, and so few blocks that many are preempted.
 TEST(Constraint, CompanyAndPreemptionChangeNothing) {
-  Mock mock({.n_blocks = 20, .max_model_len = 160, .eos = kEos});
+  Mock mock({.n_blocks = 12, .max_model_len = 160, .eos = kEos});
   std::mt19937 random(7);
   std::vector<Case> cases;
   std::vector<EventStream> streams;

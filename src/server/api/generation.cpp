@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "grammar/limits.h"
 #include "server/api/handlers.h"
 #include "server/http/request_cost.h"
 
@@ -163,7 +164,12 @@ void Generation::handle(size_t index, const Event& event) {
     return fail(no_memory());
   }
   if (*event.finish == FinishReason::error) {
-    ApiError error(500, "internal_error", "the engine failed on this request");
+    const bool too_complex = event.error.find(kTooComplex) != event.error.npos;
+    ApiError error =
+        too_complex ? ApiError(500,
+                               kTooComplex,
+                               "following the answer's grammar takes too much memory; simplify it")
+                    : ApiError(500, "internal_error", "the engine failed on this request");
     error.detail = event.error;
     return fail(error);
   }

@@ -1,5 +1,5 @@
 // ServedModel: everything about the model that requests ask for, looked up once. Immutable but for
-// its generator, which is thread safe.
+// its generator and its grammars, which are thread safe.
 #pragma once
 
 #include <cstdint>
@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "chat/text.h"
+#include "grammar/grammar_cache.h"
 #include "qwen3/model.h"
 #include "qwen3/text.h"
 #include "server/api/generator.h"
 #include "server/api/options.h"
-#include "server/api/steering.h"
 
 namespace qwen3::server {
 
@@ -34,7 +34,8 @@ struct ServedModel {
   int32_t think_open = -1, think_close = -1;
   int32_t yes = -1, no = -1;              // of a reranker
   std::vector<int32_t> closing_ids = {};  // ends a thought whose budget is used up
-  std::shared_ptr<const ArgumentTokens> argument_tokens = {};
+  std::vector<int32_t> newlines = {};     // the tokens of one newline, and of two
+  std::unique_ptr<GrammarCache> grammars = {};
 
   const Tokenizer& tokenizer() const { return tokenizer_of(text); }
 };

@@ -1,141 +1,163 @@
 #include "server/api/steering.h"
 
 #include <algorithm>
-#include <limits>
-#include <memory>
 #include <utility>
 
 namespace qwen3::server {
 namespace {
 
-// Forbids every token but these; theirs keep the values that the model gave them.
-void allow_only(std::span<const int32_t> ids, std::span<float> logits) {
-  std::vector<float> kept;
-  kept.reserve(ids.size());
-  for (const int32_t id : ids) kept.push_back(logits[static_cast<size_t>(id)]);
-  std::ranges::fill(logits, -std::numeric_limits<float>::infinity());
-  for (size_t i = 0; i < ids.size(); ++i) logits[static_cast<size_t>(ids[i])] = kept[i];
-}
-
-// Sequences of which one is to be generated.
-class Alternatives {
- public:
-  void start(std::vector<TokenIds> ways) {
-    ways_ = std::move(ways);
-    n_seen_ = 0;
-  }
-
-  TokenIds next() const {
-    TokenIds ids;
-    for (const TokenIds& way : ways_) ids.push_back(way[n_seen_]);
-    return ids;
-  }
-
-  // True when one of them is complete.
-  bool see(int32_t id) {
-    std::erase_if(ways_, [&](const TokenIds& way) { return way[n_seen_] != id; });
-    ++n_seen_;
-    return ways_.empty() || ways_.front().size() == n_seen_;
-  }
-
- private:
-  std::vector<TokenIds> ways_;  // that agree with what was seen; each is longer than n_seen_
-  size_t n_seen_ = 0;
-};
-
-class Steering {
+class Steering final : public TokenConstraint {
  public:
   explicit Steering(SteeringPlan plan) : plan_(std::move(plan)) {
+    if (plan_.grammar != nullptr) {
+      grammar_ = start_grammar(plan_.grammar, plan_.trie);
+      for (const int32_t id : plan_.begun) grammar_->accept(id);
+    }
     if (plan_.state == PromptState::inside_thinking) {
-      phase_ = Phase::thought;
+      enter(Phase::thought);
     } else if (plan_.state == PromptState::thinking_is_over || plan_.think_open < 0) {
-      begin_answer(plan_.openings);
+      enter(first_of_answer());
+    } else {
+      enter(Phase::start);
     }
   }
 
-  void step(std::span<const int32_t> generated, std::span<float> logits) {
-    for (; n_seen_ < generated.size(); ++n_seen_) see(generated[n_seen_]);
-    if (phase_ == Phase::thought && plan_.thought_budget && n_thought_ >= *plan_.thought_budget) {
-      phase_ = Phase::closing;
-      forced_.start({plan_.closing});
+  void accept(int32_t id) override {
+    if (phase() == Phase::start && id == plan_.think_open) return step_to(Phase::thought);
+    if (phase() == Phase::start) change(first_of_answer());
+    if (phase() == Phase::behind_thought || phase() == Phase::behind_newline) {
+      if (const int n = newlines_of(id); n > 0) return step_over_newlines(n);
+      change(Phase::answer);
     }
-    restrict_to_plan(logits);
+    if (phase() == Phase::answer && grammar_ != nullptr) grammar_->accept(id);
+    ++n_;
+    if (phase() == Phase::free && id == plan_.trigger) return enter(Phase::answer);
+    if (phase() == Phase::closing && n_in_phase() == std::ssize(plan_.closing)) {
+      return enter(first_of_answer());
+    }
+    if (phase() != Phase::thought) return;
+    if (id == plan_.think_close) return enter(behind_thought());
+    close_if_used_up();
+  }
+
+  void rollback(int64_t n) override {
+    const int64_t n_of_grammar = n_accepted_by_grammar();
+    n_ -= n;
+    while (phases_.back().entered > n_) phases_.pop_back();
+    const int64_t n_left = n_accepted_by_grammar();
+    if (n_of_grammar > n_left) grammar_->rollback(n_of_grammar - n_left);
+  }
+
+  Fill fill(std::span<uint64_t> allowed, int32_t& one) override {
+    switch (phase()) {
+      case Phase::thought:
+      case Phase::free:
+        return Fill::everything;
+      case Phase::closing:
+        one = plan_.closing[static_cast<size_t>(n_in_phase())];
+        return Fill::one;
+      case Phase::start:
+        return rules() ? grammar_or({&plan_.think_open, 1}, allowed, one) : Fill::everything;
+      case Phase::behind_thought:
+        return grammar_or(plan_.newlines, allowed, one);
+      case Phase::behind_newline:
+        return grammar_or(std::span(plan_.newlines).first(1), allowed, one);
+      case Phase::answer:
+        return grammar_ != nullptr ? grammar_->fill(allowed, one) : Fill::everything;
+    }
+    return Fill::everything;
+  }
+
+  bool may_end() const override {
+    switch (phase()) {
+      case Phase::thought:
+      case Phase::closing:
+        return !rules();
+      case Phase::free:
+        return true;
+      default:
+        return (phase() != Phase::answer && !rules()) || grammar_ == nullptr || grammar_->may_end();
+    }
+  }
+  bool exhausted() const override {
+    return phase() == Phase::answer && grammar_ != nullptr && grammar_->exhausted();
   }
 
  private:
-  enum class Phase { start, thought, closing, opening, arguments, object, free };
+  enum class Phase { start, thought, closing, behind_thought, behind_newline, free, answer };
+  struct Entry {
+    Phase phase;
+    int64_t entered;  // after so many tokens
+    int64_t begin;    // its first token
+  };
 
-  void begin_answer(const std::vector<TokenIds>& openings) {
-    phase_ = openings.empty() ? Phase::free : Phase::opening;
-    if (phase_ == Phase::opening) forced_.start(openings);
+  // Whether the grammar holds all of the answer.
+  bool rules() const { return grammar_ != nullptr && plan_.trigger < 0; }
+  Phase phase() const { return phases_.back().phase; }
+  int64_t n_in_phase() const { return n_ - phases_.back().begin; }
+  Phase first_of_answer() const {
+    return grammar_ != nullptr && plan_.trigger >= 0 ? Phase::free : Phase::answer;
+  }
+  Phase behind_thought() const {
+    return rules() && !plan_.newlines.empty() ? Phase::behind_thought : first_of_answer();
   }
 
-  void see(int32_t id) {
-    switch (phase_) {
-      case Phase::start:
-        return see_first(id);
-      case Phase::thought:
-        ++n_thought_;
-        if (id == plan_.think_close) begin_answer(plan_.openings_after_thought);
-        return;
-      case Phase::closing:
-        if (forced_.see(id)) begin_answer(plan_.openings);
-        return;
-      case Phase::opening:
-        if (forced_.see(id)) phase_ = plan_.arguments ? Phase::arguments : Phase::free;
-        return;
-      case Phase::arguments: {
-        const TokenIds& space = plan_.arguments->space;
-        phase_ = std::ranges::find(space, id) != space.end() ? Phase::object : Phase::free;
-        return;
-      }
-      case Phase::object:
-        phase_ = Phase::free;
-        return;
-      case Phase::free:
-        return;
+  void enter(Phase next) {
+    phases_.push_back({next, n_, n_});
+    if (next == Phase::thought) close_if_used_up();
+  }
+  // Before the token that is being accepted, which belongs to the phase.
+  void change(Phase next) { phases_.push_back({next, n_ + 1, n_}); }
+  void step_to(Phase next) {
+    ++n_;
+    enter(next);
+  }
+  void close_if_used_up() {
+    if (plan_.thought_budget && n_in_phase() >= *plan_.thought_budget) {
+      phases_.push_back({Phase::closing, n_, n_});
     }
   }
 
-  void see_first(int32_t id) {
-    if (id == plan_.think_open) {
-      phase_ = Phase::thought;
-    } else {
-      begin_answer(plan_.openings);
-      see(id);
-    }
+  int newlines_of(int32_t id) const {
+    const auto at = std::ranges::find(plan_.newlines, id);
+    const auto n = static_cast<int>(at - plan_.newlines.begin()) + 1;
+    const int room = phase() == Phase::behind_thought ? 2 : 1;
+    return at != plan_.newlines.end() && n <= room ? n : 0;
+  }
+  void step_over_newlines(int n) {
+    const bool more = phase() == Phase::behind_thought && n == 1;
+    step_to(more ? Phase::behind_newline : Phase::answer);
   }
 
-  void restrict_to_plan(std::span<float> logits) const {
-    if (phase_ == Phase::closing || phase_ == Phase::opening) {
-      allow_only(forced_.next(), logits);
-    } else if (phase_ == Phase::arguments) {
-      TokenIds ids = plan_.arguments->object;
-      ids.insert(ids.end(), plan_.arguments->space.begin(), plan_.arguments->space.end());
-      allow_only(ids, logits);
-    } else if (phase_ == Phase::object) {
-      allow_only(plan_.arguments->object, logits);
-    } else if (phase_ == Phase::start && !plan_.openings.empty()) {
-      TokenIds either{plan_.think_open};
-      for (const TokenIds& opening : plan_.openings) either.push_back(opening.front());
-      allow_only(either, logits);
-    }
+  // Tokens from the answer's first on that the grammar was told.
+  int64_t n_accepted_by_grammar() const {
+    return grammar_ != nullptr && phase() == Phase::answer ? n_in_phase() : 0;
   }
 
-  SteeringPlan plan_;
-  Phase phase_ = Phase::start;
-  Alternatives forced_;  // in the phases closing and opening
-  size_t n_seen_ = 0;
-  int64_t n_thought_ = 0;
+  Fill grammar_or(std::span<const int32_t> ids, std::span<uint64_t> allowed, int32_t& one) {
+    const Fill fill = grammar_->fill(allowed, one);
+    if (fill == Fill::everything) return fill;
+    if (fill == Fill::one) {
+      std::ranges::fill(allowed, uint64_t{0});
+      allow(allowed, one);
+    }
+    for (const int32_t id : ids) allow(allowed, id);
+    return Fill::mask;
+  }
+  static void allow(std::span<uint64_t> allowed, int32_t id) {
+    allowed[static_cast<size_t>(id) / 64] |= uint64_t{1} << (static_cast<size_t>(id) % 64);
+  }
+
+  const SteeringPlan plan_;
+  std::unique_ptr<TokenConstraint> grammar_;  // null: none
+  std::vector<Entry> phases_;                 // the last is now
+  int64_t n_ = 0;                             // tokens of the answer
 };
 
 }  // namespace
 
-LogitsProcessor make_steering(SteeringPlan plan) {
-  return [steering = std::make_shared<Steering>(std::move(plan))](
-             std::span<const int32_t> generated, std::span<float> logits) {
-    steering->step(generated, logits);
-  };
+std::unique_ptr<TokenConstraint> make_steering(SteeringPlan plan) {
+  return std::make_unique<Steering>(std::move(plan));
 }
 
 }  // namespace qwen3::server

@@ -1,55 +1,44 @@
-// Steering: tokens that the request decides and not the model, through Request::logits_processor.
+// Steering: what a request decides of its answer, and not the model: a TokenConstraint around the grammar.
 //
-//   thinking budget   the thought has had its tokens: close it
-//   tool_choice       the answer is a call: <tool_call>\n{"name": "NAME", "arguments": {
+//   prompt ── start ──────────────────────────────────┬─> answer   the grammar, if there is one
+//               └ <think> ─> thought ── </think> ── 2 newlines at most ──┘
+//                               └ budget used up ─> closing, token by token ─> answer
 //
-// Where a call may have one of several names, the model chooses among their token sequences and
-// nothing else; where only one way goes on, it is forced. Forced tokens are generated like others
-// (they are in the usage, the seed's draws and the cache): the request keeps its place in the
-// batch, where cancelling it and submitting it again would send it to the end of the queue.
+// Inside a thought everything is allowed; under a grammar all but the end, which would leave no answer.
+// A grammar with a `trigger` leaves the answer free until that token and holds what comes behind it: calls
+// of tools that the model may make or not.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <vector>
 
+#include "grammar/grammar.h"
+#include "qwen3/constraint.h"
 #include "qwen3/text.h"
 
 namespace qwen3::server {
 
 using TokenIds = std::vector<int32_t>;
 
-// The tokens that may begin the arguments of a call: one of white space, then one of an object.
-struct ArgumentTokens {
-  TokenIds space;
-  TokenIds object;  // such as " {" and "{\""
-};
-
 struct SteeringPlan {
   PromptState state = PromptState::plain;
   int32_t think_open = -1, think_close = -1;  // the ids of <think> and </think>; -1: none
+  TokenIds newlines = {};  // of one newline, and of two, where there are such tokens
 
   std::optional<int64_t> thought_budget = {};  // tokens that the model thinks; then `closing`
   TokenIds closing = {};                       // "… directly now.\n</think>\n\n"
 
-  // The ways a call may begin; none: the answer is the model's. It is opened at once when the
-  // prompt has closed the thought or when there is no <think>. When the prompt says nothing about
-  // thinking, the model first chooses between <think> and a call; a thought is let finish.
-  std::vector<TokenIds> openings = {};                // no sequence begins another one
-  std::vector<TokenIds> openings_after_thought = {};  // the same after the model's own </think>
-  // What comes right after an opening; null: anything. Shared with the model's facts.
-  std::shared_ptr<const ArgumentTokens> arguments = {};
+  GrammarPtr grammar = nullptr;  // of the answer; null: anything
+  std::shared_ptr<const TokenTrie> trie = nullptr;
+  int32_t trigger = -1;  // the grammar begins behind it; -1: with the answer
+  TokenIds begun = {};   // of the answer, in the prompt; the grammar takes them
 
-  bool empty() const { return !thought_budget && openings.empty(); }
+  bool empty() const { return !thought_budget && grammar == nullptr; }
 };
 
-using LogitsProcessor =
-    std::function<void(std::span<const int32_t> generated, std::span<float> logits)>;
-
-// For one request: it remembers how far the answer is.
-LogitsProcessor make_steering(SteeringPlan plan);
+// For one answer.
+std::unique_ptr<TokenConstraint> make_steering(SteeringPlan plan);
 
 }  // namespace qwen3::server
