@@ -49,7 +49,7 @@ TEST_F(ApiChat, DefaultsComeFromTheCheckpointAndTheContext) {
   EXPECT_FALSE(r.sampling.seed);
   EXPECT_TRUE(r.deadline);
   EXPECT_EQ(r.n_prompt_logprobs, -1);
-  EXPECT_FALSE(r.logits_processor);
+  EXPECT_EQ(r.constraint, nullptr);
 }
 
 TEST_F(ApiChat, EveryFieldReachesTheEngine) {
