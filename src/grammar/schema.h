@@ -29,9 +29,9 @@ struct SchemaText {
 };
 
 struct SchemaValue {
-  GrammarBuilder::Expr json;       // any allowed value, as JSON
-  std::vector<SchemaText> texts;   // the allowed strings: a union, empty if none is
-  bool only_strings = false;       // no value but strings is allowed
+  GrammarBuilder::Expr json;      // any allowed value, as JSON
+  std::vector<SchemaText> texts;  // the allowed strings: a union, empty if none is
+  bool only_strings = false;      // no value but strings is allowed
 };
 
 struct SchemaProperty {
