@@ -6,8 +6,8 @@
 #include <array>
 #include <utility>
 
+#include "chat/steering.h"
 #include "chat/text.h"
-#include "server/api/steering.h"
 #include "server/api/tool_choice.h"
 
 namespace qwen3::server {

@@ -58,10 +58,6 @@ std::unique_ptr<ServedModel> make_served_model(ServedParts parts, const ServiceO
   model->think_open = id_of("<think>");
   model->think_close = id_of("</think>");
   model->closing_ids = model->text.encode(kClosing);
-  for (const char* text : {"\n", "\n\n"}) {
-    const std::vector<int32_t> ids = model->text.encode(text);
-    if (ids.size() == 1) model->newlines.push_back(ids.front());
-  }
   model->grammars =
       std::make_unique<GrammarCache>([&tokenizer] { return TokenTrie::make(tokenizer); });
   model->yes = id_of("yes");

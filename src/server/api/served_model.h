@@ -34,7 +34,6 @@ struct ServedModel {
   int32_t think_open = -1, think_close = -1;
   int32_t yes = -1, no = -1;              // of a reranker
   std::vector<int32_t> closing_ids = {};  // ends a thought whose budget is used up
-  std::vector<int32_t> newlines = {};     // the tokens of one newline, and of two
   std::unique_ptr<GrammarCache> grammars = {};
 
   const Tokenizer& tokenizer() const { return tokenizer_of(text); }

@@ -45,10 +45,7 @@ std::optional<int64_t> read_thinking_budget(Fields& fields) {
 SteeringPlan plan_steering(const ServedModel& model,
                            PromptState state,
                            const std::optional<int64_t>& thinking_budget) {
-  SteeringPlan plan{.state = state,
-                    .think_open = model.think_open,
-                    .think_close = model.think_close,
-                    .newlines = model.newlines};
+  SteeringPlan plan = steering_plan(model.text, state);
   if (thinking_budget && state != PromptState::thinking_is_over) {
     if (model.think_close < 0) {
       refuse_unsupported("thinking_token_budget", "this model's tokenizer has no </think>");

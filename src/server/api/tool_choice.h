@@ -15,7 +15,7 @@
 #include "server/api/answer_format.h"
 #include "server/api/fields.h"
 #include "server/api/served_model.h"
-#include "server/api/steering.h"
+#include "chat/steering.h"
 
 namespace qwen3::server {
 

@@ -2,6 +2,8 @@
 // of "not" and its like more becomes less, so there the whole keyword goes.
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,11 +45,10 @@ Json* child(Json& parent, const std::string& part) {
     const auto at = parent.find(part);
     return at == parent.end() ? nullptr : &*at;
   }
-  if (!parent.is_array() || part.empty() || part.size() > 6 ||
-      part.find_first_not_of("0123456789") != part.npos) {
-    return nullptr;
-  }
-  const auto index = static_cast<size_t>(std::stoul(part));
+  size_t index = 0;
+  const char* end = part.data() + part.size();
+  const auto read = std::from_chars(part.data(), end, index);
+  if (!parent.is_array() || read.ec != std::errc() || read.ptr != end) return nullptr;
   return index < parent.size() ? &parent[index] : nullptr;
 }
 

@@ -1,9 +1,11 @@
-#include "server/api/steering.h"
+#include "chat/steering.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace qwen3::server {
+#include "chat/text.h"
+
+namespace qwen3 {
 namespace {
 
 class Steering final : public TokenConstraint {
@@ -156,8 +158,20 @@ class Steering final : public TokenConstraint {
 
 }  // namespace
 
+SteeringPlan steering_plan(const Text& text, PromptState state) {
+  const Tokenizer& tokenizer = tokenizer_of(text);
+  SteeringPlan plan{.state = state,
+                    .think_open = tokenizer.token_to_id("<think>").value_or(-1),
+                    .think_close = tokenizer.token_to_id("</think>").value_or(-1)};
+  for (const char* newlines : {"\n", "\n\n"}) {
+    const std::vector<int32_t> ids = text.encode(newlines);
+    if (ids.size() == 1) plan.newlines.push_back(ids.front());
+  }
+  return plan;
+}
+
 std::unique_ptr<TokenConstraint> make_steering(SteeringPlan plan) {
   return std::make_unique<Steering>(std::move(plan));
 }
 
-}  // namespace qwen3::server
+}  // namespace qwen3

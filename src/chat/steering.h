@@ -18,7 +18,7 @@
 #include "qwen3/constraint.h"
 #include "qwen3/text.h"
 
-namespace qwen3::server {
+namespace qwen3 {
 
 using TokenIds = std::vector<int32_t>;
 
@@ -38,7 +38,10 @@ struct SteeringPlan {
   bool empty() const { return !thought_budget && grammar == nullptr; }
 };
 
+// Of the model's tokens, and nothing wanted yet.
+SteeringPlan steering_plan(const Text& text, PromptState state);
+
 // For one answer.
 std::unique_ptr<TokenConstraint> make_steering(SteeringPlan plan);
 
-}  // namespace qwen3::server
+}  // namespace qwen3
