@@ -35,9 +35,18 @@ class GrammarBuilder {
 
   // A text of the set, as it stands (raw) or as the inside of a JSON string without its quotes: `"`, `\` and
   // controls by their shortest escape; other code points as they are; lone surrogates never. A set that is
-  // universal also takes \u escapes of printable characters, for the text is not compared with anything.
+  // universal also takes \/ and \u escapes of printable characters, for the text is not compared with anything.
   enum class TextForm { raw, json };
   Expr text(TextDfa set, TextForm form, int64_t min_length = 0, int64_t max_length = -1);  // in code points
+
+  // Free text (UTF-8) up to and with the first of the triggers that occurs in it, one expression for each trigger;
+  // and free text in which none occurs. A trigger that is an added token never occurs in text: there it is
+  // sequence({text(TextDfa::all(), TextForm::raw), token(id)}).
+  std::vector<Expr> free_text_until(const std::vector<std::string>& triggers);
+  Expr free_text_until(std::string_view trigger) {
+    return free_text_until(std::vector{std::string(trigger)})[0];
+  }
+  Expr free_text_without(const std::vector<std::string>& triggers);
 
   // min to max (-1: no limit) members of a JSON object, `"key" colon value`, with `comma` between two; no key twice.
   // The key sets must be disjoint.

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "qwen3/error.h"
+#include "base/error.h"
 
 namespace qwen3 {
 
