@@ -106,8 +106,8 @@ void Configurations::step_key(const Node& node,
                               Item item,
                               uint8_t byte,
                               const std::string_view* key) {
-  if (byte == '"') return close_key(node, item, key);
   const auto& kind = grammar_.members[at(node.arg)].kinds[at(node.arg2)];
+  if (byte == '"' && kind.key.between_code_points(item.sub)) return close_key(node, item, key);
   item.sub = kind.key.next(item.sub, byte);
   if (item.sub < 0) return;
   const UsedKeys::Track track = keys_.track(item.extra);

@@ -52,6 +52,8 @@ class NumberSet {
   TextDfa written() const;
   // Each number once: no zeros at the end, no -0.
   TextDfa shortest() const;
+  // The same for copies of a set: what is made of one can be kept.
+  const void* identity() const { return spellings_.get(); }
 
  private:
   NumberSet(TextDfa spellings, bool every_spelling)

@@ -6,6 +6,7 @@
 namespace qwen3 {
 namespace {
 
+constexpr int64_t kChainLength = 64;
 constexpr int64_t kMaxMemberStates = 100'000;  // of an object: keys times members so far
 
 int64_t less_than_no_limit(int64_t max, int64_t n) {
@@ -50,21 +51,40 @@ bool SchemaWriter::has_value(Goal goal) { return goal != kNothing && !reader_.sh
 
 void SchemaWriter::add_scalars(std::vector<Expr>& ways, const Shape& shape) {
   if (!shape.strings.empty()) ways.push_back(text_.quoted(strings(shape.strings)));
-  if (!shape.numbers.empty()) {
-    ways.push_back(shape.numbers.universal() ? text_.any_number()
-                                             : text_.numbers(shape.numbers.written()));
-  }
+  if (!shape.numbers.empty()) ways.push_back(numbers(shape.numbers));
   if (shape.yes) ways.push_back(builder_.bytes("true"));
   if (shape.no) ways.push_back(builder_.bytes("false"));
   if (shape.null) ways.push_back(builder_.bytes("null"));
 }
 
+SchemaWriter::Expr SchemaWriter::numbers(const NumberSet& numbers) {
+  const auto known = numbers_.find(numbers.identity());
+  if (known != numbers_.end()) return known->second;
+  const Expr expr = numbers.universal() ? text_.any_number() : text_.numbers(numbers.written());
+  numbers_.emplace(numbers.identity(), expr);
+  return expr;
+}
+
 SchemaWriter::Expr SchemaWriter::strings(const TextUnion& strings) {
   std::vector<Expr> ways;
   for (const TextPart& part : strings.parts()) {
-    ways.push_back(builder_.text(*part.set, GrammarBuilder::TextForm::json, part.min, part.max));
+    const std::tuple key(static_cast<const void*>(part.set.get()), part.min, part.max);
+    auto known = texts_.find(key);
+    if (known == texts_.end()) {
+      const Expr text =
+          builder_.text(*part.set, GrammarBuilder::TextForm::json, part.min, part.max);
+      known = texts_.emplace(key, text).first;
+    }
+    ways.push_back(known->second);
   }
   return builder_.choice(std::move(ways));
+}
+
+// Long chains of expressions are broken up by rules, for their depth is limited.
+SchemaWriter::Expr SchemaWriter::as_rule(Expr expr) {
+  const Rule rule = builder_.declare();
+  builder_.define(rule, expr);
+  return builder_.call(rule);
 }
 
 SchemaWriter::Expr SchemaWriter::array(const ArrayShape& array) {
@@ -91,6 +111,7 @@ SchemaWriter::Expr SchemaWriter::array(const ArrayShape& array) {
                                          value(array.prefix[static_cast<size_t>(i)]),
                                          rest});
     rest = i >= array.min ? builder_.optional(next) : next;
+    if (i % kChainLength == kChainLength - 1) rest = as_rule(rest);
   }
   return builder_.sequence({text_.open_array(), rest, text_.close_array()});
 }
@@ -180,6 +201,8 @@ SchemaWriter::Expr SchemaWriter::object(const ObjectShape& object) {
       before.push_back(builder_.choice(std::move(ways)));
     }
     follow = std::move(before);
+    if (i % kChainLength != kChainLength - 1) continue;
+    for (Expr& expr : follow) expr = as_rule(expr);
   }
   return builder_.sequence({text_.open_object(), follow[0]});
 }

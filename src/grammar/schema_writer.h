@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -37,7 +38,9 @@ class SchemaWriter {
   };
 
   void add_scalars(std::vector<Expr>& ways, const Shape& shape);
+  Expr numbers(const NumberSet& numbers);
   Expr strings(const TextUnion& strings);
+  Expr as_rule(Expr expr);
   Expr array(const ArrayShape& array);
   Expr unique_array(const ArrayShape& array);
   Expr distinct(const std::vector<Expr>& values, int64_t min, int64_t max);
@@ -53,6 +56,9 @@ class SchemaWriter {
   JsonText text_;
   JsonSchemaOptions options_;
   std::map<Goal, Expr> values_;
+  // Written once. The reader keeps the sets alive, so their addresses stay theirs.
+  std::map<const void*, Expr> numbers_;
+  std::map<std::tuple<const void*, int64_t, int64_t>, Expr> texts_;
   std::vector<std::pair<Goal, Rule>> unwritten_;
 };
 
