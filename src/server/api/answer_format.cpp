@@ -178,10 +178,10 @@ void check_answer_format(const AnswerFormat& format, const SamplingParams& sampl
   }
 }
 
-GrammarPtr compile_answer(const AnswerFormat& format, GrammarCache& cache) {
+GrammarPtr compile_answer(const AnswerFormat& format, ModelGrammars& grammars) {
   if (!format) return nullptr;
   try {
-    return cache.get(source_of(format), [&] {
+    return grammars.cache().get("answer", source_of(format), "", [&] {
       switch (format.kind) {
         case Kind::json_schema:
           return compile_json_schema(format.schema, format.options);
@@ -192,7 +192,7 @@ GrammarPtr compile_answer(const AnswerFormat& format, GrammarCache& cache) {
         case Kind::choice:
           return compile_choice(format.choices);
         case Kind::gbnf:
-          return compile_gbnf(format.text, *cache.trie());
+          return compile_gbnf(format.text, *grammars.trie());
         case Kind::none:
           break;
       }

@@ -9,9 +9,9 @@
 
 #include "base/json.h"
 #include "grammar/grammar_builder.h"
-#include "grammar/grammar_cache.h"
 #include "qwen3/request.h"
 #include "server/api/fields.h"
+#include "server/api/model_grammars.h"
 
 namespace qwen3::server {
 
@@ -34,7 +34,7 @@ AnswerFormat read_answer_format(Fields& fields);
 void check_answer_format(const AnswerFormat& format, const SamplingParams& sampling);
 
 // Of the whole answer; null without a format. Refuses, with the field, what is none or is not enforced.
-GrammarPtr compile_answer(const AnswerFormat& format, GrammarCache& cache);
+GrammarPtr compile_answer(const AnswerFormat& format, ModelGrammars& grammars);
 
 // The same as a part of a larger grammar. REQUIRES: a format. Throws GrammarError; refuses GBNF.
 GrammarBuilder::Expr answer_expression(GrammarBuilder& builder, const AnswerFormat& format);

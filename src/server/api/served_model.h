@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "chat/text.h"
-#include "grammar/grammar_cache.h"
 #include "qwen3/model.h"
 #include "qwen3/text.h"
 #include "server/api/generator.h"
+#include "server/api/model_grammars.h"
 #include "server/api/options.h"
 
 namespace qwen3::server {
@@ -34,7 +34,7 @@ struct ServedModel {
   int32_t think_open = -1, think_close = -1;
   int32_t yes = -1, no = -1;              // of a reranker
   std::vector<int32_t> closing_ids = {};  // ends a thought whose budget is used up
-  std::unique_ptr<GrammarCache> grammars = {};
+  std::unique_ptr<ModelGrammars> grammars = {};
 
   const Tokenizer& tokenizer() const { return tokenizer_of(text); }
 };

@@ -78,10 +78,11 @@ std::vector<std::string> hold_to_tools(SteeringPlan& plan,
   rules.opened = free;
   ToolGrammar made;
   try {
-    plan.grammar = model.grammars->get(source_of(use.tools, rules, format), [&] {
-      made = compile_calls(use.tools, rules, use.required ? AnswerFormat{} : format);
-      return made.grammar;
-    });
+    plan.grammar =
+        model.grammars->cache().get("tools", source_of(use.tools, rules, format), "", [&] {
+          made = compile_calls(use.tools, rules, use.required ? AnswerFormat{} : format);
+          return made.grammar;
+        });
   } catch (const GrammarError& error) {
     if (!free) refuse_grammar("tools", error);
     return use.names;

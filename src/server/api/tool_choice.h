@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "chat/steering.h"
 #include "server/api/answer_format.h"
 #include "server/api/fields.h"
 #include "server/api/served_model.h"
-#include "chat/steering.h"
 
 namespace qwen3::server {
 
