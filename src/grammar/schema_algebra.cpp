@@ -4,10 +4,11 @@
 
 #include <algorithm>
 
+#include "grammar/limits.h"
+
 namespace qwen3 {
 namespace {
 
-constexpr size_t kMaxBranches = 256;
 constexpr int64_t kMaxCountedItems = 16;  // of which each may be the one that is not valid
 constexpr size_t kMaxOptionalKeys = 4;    // whose absence is tried out in every combination
 
@@ -71,7 +72,7 @@ std::vector<Part> distribute(const std::vector<Part>& a,
                              const std::string& place,
                              const Both& both) {
   std::vector<Part> out;
-  const size_t limit = std::max({kMaxBranches, a.size(), b.size()});
+  const size_t limit = std::max({static_cast<size_t>(kMaxSchemaBranches), a.size(), b.size()});
   for (const Part& left : a) {
     for (const Part& right : b) {
       Part part;

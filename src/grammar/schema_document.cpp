@@ -6,13 +6,11 @@
 #include <array>
 #include <utility>
 
+#include "grammar/limits.h"
 #include "grammar/schema_uri.h"
 
 namespace qwen3 {
 namespace {
-
-constexpr int64_t kMaxSchemaBytes = 1 << 20;
-constexpr int64_t kMaxSchemaDepth = 64;
 
 constexpr std::array kHoldsSchema = {"additionalItems",
                                      "additionalProperties",

@@ -46,6 +46,10 @@ std::string hostname_regex() {
   return label + "(?:\\." + label + ")*";
 }
 
+// No label with two hyphens in its third and fourth place: those are reserved, and of one that begins with
+// xn-- no automaton can say whether it is Punycode of what IDNA allows.
+TextDfa without_a_labels() { return TextDfa::search("(?:^|[.@])[^.@]{2}--").complement(); }
+
 std::string email_regex() {
   const std::string atom = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
   return atom + "(?:\\." + atom + ")*@" + hostname_regex();
@@ -84,7 +88,7 @@ struct UriRegex {
 // RFC 3986, appendix A.
 UriRegex uri_regex() {
   const std::string escape = "%[0-9A-Fa-f]{2}";
-  const std::string plain = "A-Za-z0-9._~!$&'()*+,;=-";
+  const std::string plain = "A-Za-z0-9._~!$&'()*+,;=\\-";
   const std::string character = any_of({"[" + plain + ":@]", escape});
   const std::string rest = "(?:/" + character + "*)*";
   const std::string user = "(?:" + any_of({"[" + plain + ":]", escape}) + "*@)?";
@@ -135,7 +139,11 @@ std::optional<SchemaFormat> find_format(std::string_view name) {
     if (source.name != name) continue;
     const std::lock_guard lock(mutex);
     TextSetPtr& texts = made[source.name];
-    if (!texts) texts = std::make_shared<const TextDfa>(TextDfa::full_match(source.regex()));
+    if (!texts) {
+      TextDfa set = TextDfa::full_match(source.regex());
+      if (name == "hostname" || name == "email") set = set & without_a_labels();
+      texts = std::make_shared<const TextDfa>(std::move(set));
+    }
     return SchemaFormat{texts, source.max_length};
   }
   return std::nullopt;

@@ -5,16 +5,12 @@
 #include <memory>
 #include <utility>
 
+#include "grammar/limits.h"
 #include "grammar/schema_reader.h"
 #include "grammar/schema_uri.h"
 
 namespace qwen3 {
-namespace {
-
-constexpr size_t kMaxEnumValues = 10'000;
-constexpr int64_t kMaxCount = int64_t{1} << 20;
-
-}  // namespace
+namespace {}  // namespace
 
 void SchemaReader::Keywords::invalid(std::string_view keyword, const std::string& expected) const {
   fail_schema(GrammarFault::invalid_schema, at(keyword), "expected " + expected);
@@ -30,8 +26,8 @@ int64_t SchemaReader::Keywords::count(const char* keyword, int64_t fallback) con
   const bool whole = value->is_number() && value->get<double>() >= 0 &&
                      value->get<double>() == std::floor(value->get<double>());
   if (!whole) invalid(keyword, "a whole number from 0 on");
-  if (value->get<double>() > static_cast<double>(kMaxCount)) {
-    fail_schema(GrammarFault::too_complex, at(keyword), fmt::format("more than {}", kMaxCount));
+  if (value->get<double>() > static_cast<double>(kMaxRepeat)) {
+    fail_schema(GrammarFault::too_complex, at(keyword), fmt::format("more than {}", kMaxRepeat));
   }
   return static_cast<int64_t>(value->get<double>());
 }
@@ -336,7 +332,7 @@ void SchemaReader::read_values(Shape& shape, const Keywords& schema) {
   const Json* values = schema.find("enum");
   if (values == nullptr) return;
   if (!values->is_array()) schema.invalid("enum", "a list of values");
-  if (values->size() > kMaxEnumValues) {
+  if (static_cast<int64_t>(values->size()) > kMaxEnumValues) {
     fail_schema(GrammarFault::too_complex,
                 schema.at("enum"),
                 fmt::format("more than {} values", kMaxEnumValues));

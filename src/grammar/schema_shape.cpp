@@ -4,10 +4,11 @@
 
 #include <algorithm>
 
+#include "grammar/limits.h"
+
 namespace qwen3 {
 namespace {
 
-constexpr int64_t kMaxGoals = 50'000;
 constexpr int64_t kMaxLengthSteps = 1 << 20;  // beyond, a text of the length is assumed to exist
 
 TextSetPtr all_texts() {
@@ -75,10 +76,10 @@ Goal GoalTable::both(Goal a, Goal b) {
 Goal GoalTable::intern(std::vector<SchemaLiteral> literals) {
   const auto found = goals_.find(literals);
   if (found != goals_.end()) return found->second;
-  if (size() >= kMaxGoals) {
+  if (size() >= kMaxSchemaNodes) {
     fail_schema(GrammarFault::too_complex,
                 "",
-                fmt::format("more than {} different combinations of its parts", kMaxGoals));
+                fmt::format("more than {} different combinations of its parts", kMaxSchemaNodes));
   }
   const auto goal = static_cast<Goal>(size());
   literals_.push_back(literals);

@@ -212,16 +212,12 @@ TEST(Schema, Strings) {
          {R"("::1")", R"("1:2::3.4.5.6")", R"("1:2:3:4:5:6:7:8")"},
          {R"("1::2::3")", R"("1:2:3:4:5:6:7")", R"(":1")"});
   try {
-    compile(R"({"properties": {"a": {"pattern": "(?=x)"
-  }
-}
-})");
+    compile(R"~({"properties": {"a": {"pattern": "(?=x)"}}})~");
     ADD_FAILURE();
-}
-catch (const GrammarError& e) {
-  EXPECT_EQ(e.fault(), GrammarFault::invalid_regex);
-  EXPECT_TRUE(std::string(e.what()).starts_with("/properties/a/pattern")) << e.what();
-}
+  } catch (const GrammarError& e) {
+    EXPECT_EQ(e.fault(), GrammarFault::invalid_regex);
+    EXPECT_TRUE(std::string(e.what()).starts_with("/properties/a/pattern")) << e.what();
+  }
 }
 
 TEST(Schema, Numbers) {
