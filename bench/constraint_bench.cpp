@@ -94,7 +94,8 @@ double measure(const Options& options,
                                  .block_size = kBlock,
                                  .max_batch_tokens = options.sequences,
                                  .max_sequences = options.sequences},
-                   .limits = {.n_real_tokens = kTokens, .max_model_len = length}});
+                   .limits = {.n_real_tokens = kTokens, .max_model_len = length},
+                   .eos_token_ids = {}});
   std::vector<EventStream> streams;
   for (int i = 0; i < options.sequences; ++i) {
     Request request{.prompt_ids = {65 + i % 26},
