@@ -100,7 +100,7 @@ for expected, arguments in [
         (openai.BadRequestError, {"model": MODEL, "messages": QUESTION, "max_tokens": 10**6}),
         (openai.BadRequestError, {"model": MODEL, "messages": QUESTION, "temperature": 9}),
         (openai.BadRequestError, {"model": MODEL, "messages": QUESTION,
-                                  "response_format": {"type": "json_object"}})]:
+                                  "response_format": {"type": "structural_tag"}})]:
     try:
         client.chat.completions.create(**arguments)
         raise AssertionError(f"no error for {arguments}")

@@ -94,7 +94,7 @@ for who in (client, coder):
 
 
 def structured(kind, value, **more):
-    request = options(7)
+    request = options(7) | {"temperature": 0}  # any object or word might have no end
     request["extra_body"] = {**request["extra_body"], "structured_outputs": {kind: value, **more}}
     return client.chat.completions.create(**request).choices[0].message.content
 

@@ -50,7 +50,7 @@ void add_form_options(CLI::App& command, FormOptions& options) {
   schema->type_name("FILE")->excludes(grammar)->excludes(regex)->excludes(choice);
   grammar->type_name("FILE")->excludes(regex)->excludes(choice);
   regex->type_name("RE")->excludes(choice);
-  choice->type_name("TEXT");
+  choice->type_name("TEXT")->allow_extra_args(false);
 }
 
 AnswerForm compile_form(const FormOptions& options, const Text& text) {
