@@ -2,7 +2,6 @@
 import sys
 
 import openai
-import pydantic
 
 client = openai.OpenAI(base_url=sys.argv[1], api_key="EMPTY", max_retries=0)
 MODEL = "nano-moe"
@@ -107,18 +106,6 @@ for expected, arguments in [
     except expected as error:
         assert error.body["message"] and isinstance(error.code, str), error.body
 
-
-# parse() with a class asks for json_schema: said plainly until grammars exist.
-class Weather(pydantic.BaseModel):
-    city: str
-
-
-try:
-    client.chat.completions.parse(model=MODEL, messages=WEATHER, response_format=Weather)
-    raise AssertionError("response_format was accepted")
-except openai.BadRequestError as error:
-    assert error.param == "response_format" and error.code == "unsupported_parameter", error.body
-    print("parse with response_format:", error.body["message"])
 print("answer:", message.content, "| usage:", plain.usage.total_tokens, "tokens,",
       plain.usage.completion_tokens_details.reasoning_tokens, "of reasoning | tool call:",
       call.function.name, call.function.arguments)
