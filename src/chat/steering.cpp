@@ -73,8 +73,9 @@ class Steering final : public TokenConstraint {
   bool may_end() const override {
     switch (phase()) {
       case Phase::thought:
-      case Phase::closing:
         return !rules();
+      case Phase::closing:
+        return false;
       case Phase::free:
         return true;
       default:

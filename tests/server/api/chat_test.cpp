@@ -391,7 +391,7 @@ TEST_F(ApiChat, LogprobsSpellTheContent) {
       {"<think>\nLet me see é.\n</think>\n\nThe answer is 42 😀.\n", "The answer is 42 😀.\n"},
       {"No thought.", "No thought."},
       {"Let me see.\n" + call, "Let me see.\n"},
-      {"<think>\nhm\n</think>\n\nA\n" + call + "\nB\n" + call, "A\n\nB\n"},
+      {"<think>\nhm\n</think>\n\nA\n" + call + "\n" + call, "A\n"},
       {call, ""}};
   for (const auto& [answer, content] : cases) {
     say(answer);

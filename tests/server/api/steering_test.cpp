@@ -79,11 +79,13 @@ TEST_F(ApiSteering, ABudgetClosesTheThoughtAndTheGrammarGoesOn) {
   EXPECT_EQ(refused(*steering, "2"), "");
   EXPECT_EQ(refused(*steering, "3"), "");
   EXPECT_EQ(refused(*steering, "4"), "4");
+  EXPECT_FALSE(steering->may_end());
   EXPECT_EQ(refused(*steering, "</think>\n\n42"), "");
   EXPECT_TRUE(steering->exhausted());
   // Without a grammar the answer is the model's.
   const auto free = make_steering(plan(PromptState::inside_thinking, 0, ""));
   EXPECT_EQ(refused(*free, "x"), "x");
+  EXPECT_FALSE(free->may_end()) << "in the middle of the sentence";
   EXPECT_EQ(refused(*free, "</think>\n\nWhatever <think>"), "");
   EXPECT_TRUE(free->may_end());
 }
