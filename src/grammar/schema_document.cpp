@@ -12,6 +12,8 @@
 namespace qwen3 {
 namespace {
 
+constexpr int32_t kAmbiguous = -1;  // instead of a resource
+
 constexpr std::array kHoldsSchema = {"additionalItems",
                                      "additionalProperties",
                                      "contains",
@@ -141,10 +143,8 @@ int32_t SchemaDocument::enter_resource(const Json& json, const std::string& plac
     resource.dialect = dialect_of(*schema, place);
   }
   const auto number = static_cast<int32_t>(resources_.size());
-  if (!by_uri_.emplace(uri, number).second && !is_root) {
-    fail_schema(
-        GrammarFault::invalid_schema, place, "another schema of this document has the same id");
-  }
+  const auto [known, added] = by_uri_.emplace(uri, number);
+  if (!added && !is_root) known->second = kAmbiguous;  // an error only where something refers to it
   resources_.push_back(std::move(resource));
   return number;
 }
@@ -209,6 +209,11 @@ SchemaId SchemaDocument::target(SchemaId from,
                             quote_for_message(reference)));
   }
   int32_t resource = found->second;
+  if (resource == kAmbiguous) {
+    fail_schema(GrammarFault::invalid_schema,
+                place,
+                fmt::format("{} names several schemas", quote_for_message(reference)));
+  }
   Place at = resources_[static_cast<size_t>(resource)].root;
   const std::optional<std::string> fragment = percent_decode(parts.fragment);
   const auto missing = [&] {
