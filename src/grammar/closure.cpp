@@ -145,7 +145,10 @@ void Configurations::call(int32_t rule, const Item& behind) {
   } else {
     items.push_back(behind);
   }
-  if (std::ssize(items) > 8 * kMaxItems) too_many_items();
+  if (std::ssize(items) <= 8 * kMaxItems) return;
+  std::sort(items.begin(), items.end());
+  items.erase(std::unique(items.begin(), items.end()), items.end());
+  if (std::ssize(items) > kMaxItems) too_many_items();
 }
 
 int32_t Configurations::intern(std::vector<Item>& items) {

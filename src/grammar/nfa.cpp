@@ -86,8 +86,11 @@ void Nfa::add_free(int32_t from, int32_t to, When when) {
 
 class SubsetConstruction {
  public:
-  explicit SubsetConstruction(const Nfa& nfa)
-      : nfa_(nfa), alphabet_(split_alphabet(nfa.sets_)), seen_(nfa.states_.size(), 0) {}
+  SubsetConstruction(const Nfa& nfa, int64_t max_work)
+      : nfa_(nfa),
+        max_work_(max_work),
+        alphabet_(split_alphabet(nfa.sets_)),
+        seen_(nfa.states_.size(), 0) {}
 
   TextDfa run() {
     // The first state stands apart: only there does the text begin.
@@ -170,10 +173,11 @@ class SubsetConstruction {
 
   void spend(int64_t work) {
     work_ += work;
-    if (work_ > kMaxDfaWork) too_complex("the set of texts takes too long to work out");
+    if (work_ > max_work_) too_complex("the set of texts takes too long to work out");
   }
 
   const Nfa& nfa_;
+  const int64_t max_work_;
   const Alphabet alphabet_;
   std::vector<Subset> subsets_;
   std::vector<bool> accepts_;
@@ -184,6 +188,8 @@ class SubsetConstruction {
   int64_t work_ = 0;
 };
 
-TextDfa Nfa::determinize() const { return SubsetConstruction(*this).run(); }
+TextDfa Nfa::determinize(int64_t max_work) const {
+  return SubsetConstruction(*this, max_work).run();
+}
 
 }  // namespace qwen3

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "grammar/code_points.h"
+#include "grammar/limits.h"
 #include "grammar/text_dfa.h"
 
 namespace qwen3 {
@@ -22,7 +23,7 @@ class Nfa {
   int32_t n_states() const { return static_cast<int32_t>(states_.size()); }
 
   // The texts that lead from state 0 to the accepting one. Subset construction; GrammarError{too_complex}.
-  TextDfa determinize() const;
+  TextDfa determinize(int64_t max_work = kMaxDfaWork) const;
 
  private:
   struct Step {

@@ -120,9 +120,10 @@ TextDfa determinize(std::string_view regex, RegexMatch match, std::string_view p
 
 }  // namespace
 
+Nfa tree_nfa(const RegexTree& tree, RegexMatch match) { return Construction(tree).run(match); }
+
 Nfa regex_nfa(std::string_view regex, RegexMatch match, std::string_view place) {
-  const RegexTree tree = parse_regex(regex, place);
-  return Construction(tree).run(match);
+  return tree_nfa(parse_regex(regex, place), match);
 }
 
 TextDfa TextDfa::full_match(std::string_view regex, std::string_view place) {

@@ -19,7 +19,7 @@ int64_t plain_length(std::string_view text) {
   for (size_t pos = 0; pos < text.size(); ++n) {
     const size_t length = utf8_sequence_length(text, pos);
     const auto byte = static_cast<uint8_t>(text[pos]);
-    if (length == 0 || byte < 0x20 || byte == '"' || byte == '\\') return -1;
+    if (length == 0 || byte < 0x20 || byte == '"' || byte == '\\' || byte == 0x7F) return -1;
     pos += length;
   }
   return n;
