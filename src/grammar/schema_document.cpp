@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <utility>
 
 #include "grammar/limits.h"
@@ -236,10 +237,13 @@ SchemaId SchemaDocument::target(SchemaId from,
     if (at.json->is_object()) {
       const auto member = at.json->find(step);
       if (member != at.json->end()) next = &*member;
-    } else if (at.json->is_array() && !step.empty() && step.size() < 8 &&
-               step.find_first_not_of("0123456789") == step.npos) {
-      const size_t i = std::stoul(step);
-      if (i < at.json->size()) next = &(*at.json)[i];
+    } else if (at.json->is_array()) {
+      size_t i = 0;
+      const char* end = step.data() + step.size();
+      const auto parsed = std::from_chars(step.data(), end, i);
+      if (parsed.ec == std::errc() && parsed.ptr == end && i < at.json->size()) {
+        next = &(*at.json)[i];
+      }
     }
     if (next == nullptr) missing();
     at = {next, at.place + pointer_step(step)};
