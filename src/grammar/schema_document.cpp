@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <utility>
 
 #include "grammar/limits.h"
@@ -11,6 +12,8 @@
 
 namespace qwen3 {
 namespace {
+
+constexpr int32_t kAmbiguous = -1;  // instead of a resource
 
 constexpr std::array kHoldsSchema = {"additionalItems",
                                      "additionalProperties",
@@ -141,10 +144,8 @@ int32_t SchemaDocument::enter_resource(const Json& json, const std::string& plac
     resource.dialect = dialect_of(*schema, place);
   }
   const auto number = static_cast<int32_t>(resources_.size());
-  if (!by_uri_.emplace(uri, number).second && !is_root) {
-    fail_schema(
-        GrammarFault::invalid_schema, place, "another schema of this document has the same id");
-  }
+  const auto [known, added] = by_uri_.emplace(uri, number);
+  if (!added && !is_root) known->second = kAmbiguous;  // an error only where something refers to it
   resources_.push_back(std::move(resource));
   return number;
 }
@@ -209,6 +210,11 @@ SchemaId SchemaDocument::target(SchemaId from,
                             quote_for_message(reference)));
   }
   int32_t resource = found->second;
+  if (resource == kAmbiguous) {
+    fail_schema(GrammarFault::invalid_schema,
+                place,
+                fmt::format("{} names several schemas", quote_for_message(reference)));
+  }
   Place at = resources_[static_cast<size_t>(resource)].root;
   const std::optional<std::string> fragment = percent_decode(parts.fragment);
   const auto missing = [&] {
@@ -231,10 +237,13 @@ SchemaId SchemaDocument::target(SchemaId from,
     if (at.json->is_object()) {
       const auto member = at.json->find(step);
       if (member != at.json->end()) next = &*member;
-    } else if (at.json->is_array() && !step.empty() && step.size() < 8 &&
-               step.find_first_not_of("0123456789") == step.npos) {
-      const size_t i = std::stoul(step);
-      if (i < at.json->size()) next = &(*at.json)[i];
+    } else if (at.json->is_array()) {
+      size_t i = 0;
+      const char* end = step.data() + step.size();
+      const auto parsed = std::from_chars(step.data(), end, i);
+      if (parsed.ec == std::errc() && parsed.ptr == end && i < at.json->size()) {
+        next = &(*at.json)[i];
+      }
     }
     if (next == nullptr) missing();
     at = {next, at.place + pointer_step(step)};

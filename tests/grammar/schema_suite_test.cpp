@@ -82,49 +82,59 @@ Counts run_suite(const std::string& file,
   return counts;
 }
 
-TEST(SchemaSuite, Draft2020) {
-  const Counts counts =
-      run_suite("draft2020-12.json", "https://json-schema.org/draft/2020-12/schema");
+// What is reached, exactly: a change either way is one to look at. Rejected are the tests of "format", which say
+// that it is an annotation; here it is asserted.
+void expect_counts(const Counts& counts,
+                   int64_t passed,
+                   int64_t refused,
+                   int64_t wrongly_rejected) {
   EXPECT_EQ(counts.wrongly_accepted, 0);
-  EXPECT_EQ(counts.passed + counts.refused + counts.wrongly_rejected, 1299);
+  EXPECT_EQ(counts.passed, passed);
+  EXPECT_EQ(counts.refused, refused);
+  EXPECT_EQ(counts.wrongly_rejected, wrongly_rejected);
+}
+
+TEST(SchemaSuite, Draft2020) {
+  expect_counts(
+      run_suite("draft2020-12.json", "https://json-schema.org/draft/2020-12/schema"), 995, 293, 11);
 }
 
 TEST(SchemaSuite, Draft2019) {
-  const Counts counts =
-      run_suite("draft2019-09.json", "https://json-schema.org/draft/2019-09/schema");
-  EXPECT_EQ(counts.wrongly_accepted, 0);
+  expect_counts(
+      run_suite("draft2019-09.json", "https://json-schema.org/draft/2019-09/schema"), 989, 270, 0);
 }
 
 TEST(SchemaSuite, Draft7) {
-  const Counts counts = run_suite("draft7.json", "http://json-schema.org/draft-07/schema#");
-  EXPECT_EQ(counts.wrongly_accepted, 0);
+  expect_counts(run_suite("draft7.json", "http://json-schema.org/draft-07/schema#"), 837, 90, 0);
 }
 
 TEST(SchemaSuite, Draft6) {
-  const Counts counts = run_suite("draft6.json", "http://json-schema.org/draft-06/schema#");
-  EXPECT_EQ(counts.wrongly_accepted, 0);
+  expect_counts(run_suite("draft6.json", "http://json-schema.org/draft-06/schema#"), 751, 88, 0);
 }
 
 TEST(SchemaSuite, Draft4) {
-  const Counts counts = run_suite("draft4.json", "http://json-schema.org/draft-04/schema#");
-  EXPECT_EQ(counts.wrongly_accepted, 0);
+  expect_counts(run_suite("draft4.json", "http://json-schema.org/draft-04/schema#"), 555, 63, 0);
 }
 
+// Rejected: leap seconds of other offsets than Z, quoted local parts and address literals of email, host names
+// in Punycode.
 TEST(SchemaSuite, Formats) {
-  const Counts counts = run_suite("draft2020-12.json",
-                                  "https://json-schema.org/draft/2020-12/schema",
-                                  {"date-time",
-                                   "date",
-                                   "time",
-                                   "duration",
-                                   "email",
-                                   "hostname",
-                                   "ipv4",
-                                   "ipv6",
-                                   "uri",
-                                   "uri-reference",
-                                   "uuid"});
-  EXPECT_EQ(counts.wrongly_accepted, 0);
+  const std::set<std::string> asserted = {"date-time",
+                                          "date",
+                                          "time",
+                                          "duration",
+                                          "email",
+                                          "hostname",
+                                          "ipv4",
+                                          "ipv6",
+                                          "uri",
+                                          "uri-reference",
+                                          "uuid"};
+  expect_counts(
+      run_suite("draft2020-12.json", "https://json-schema.org/draft/2020-12/schema", asserted),
+      463,
+      0,
+      26);
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ class SchemaSpelling {
     bool fits = false;
     if (value.is_null()) fits = shape.null;
     if (value.is_boolean()) fits = value.get<bool>() ? shape.yes : shape.no;
-    if (value.is_string()) fits = shape.strings.automaton().contains(value.get<std::string>());
+    if (value.is_string()) fits = contains(shape.strings, value.get<std::string>());
     if (value.is_number()) fits = shape.numbers.shortest().contains(canonical_json(value));
     if (!value.is_structured()) return fits ? std::optional(canonical_json(value)) : std::nullopt;
     for (const ArrayShape& array : shape.arrays) {
@@ -37,6 +37,15 @@ class SchemaSpelling {
       if (auto text = of(object, value)) return text;
     }
     return std::nullopt;
+  }
+
+  static bool contains(const TextUnion& strings, const std::string& text) {
+    const auto length = std::count_if(text.begin(), text.end(), [](char c) {
+      return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+    });
+    return std::any_of(strings.parts().begin(), strings.parts().end(), [&](const TextPart& part) {
+      return length >= part.min && (part.max < 0 || length <= part.max) && part.set->contains(text);
+    });
   }
 
   std::optional<std::string> of(const ArrayShape& array, const Json& value) {
