@@ -48,6 +48,12 @@ bool is_listed(const AllowedTokens* allowed) {
   return allowed != nullptr && allowed->kind == AllowedTokens::Kind::only;
 }
 
+// Whether the constraint changes the row.
+bool forbids(const AllowedTokens* allowed) {
+  if (allowed == nullptr || is_listed(allowed)) return false;
+  return allowed->kind == AllowedTokens::Kind::bits || !allowed->ids.empty();
+}
+
 // Whether the token is known without its row.
 bool is_forced(const SampleInput& input) {
   return is_listed(input.allowed) && input.allowed->ids.size() <= 1 &&
@@ -271,7 +277,7 @@ bool Sampler::edit(std::span<float> logits, const SampleInput& input) {
       if (id < n_real_tokens_) logits[index(id)] = kMasked;
     }
   }
-  const bool by_constraint = input.allowed != nullptr && !is_listed(input.allowed);
+  const bool by_constraint = forbids(input.allowed);
   if (by_constraint) forbid(logits, *input.allowed);
   return edits(input) || by_constraint;
 }
