@@ -89,7 +89,9 @@ class ScriptedGenerator final : public Generator {
     const auto constrained = constrain(request);
     for (size_t next = 0;;) {
       int32_t id = next < wanted.size() ? wanted[next] : kEnd;
-      const int32_t chosen = constrained ? choose(constrained->allowed(), id) : id;
+      const int32_t chosen = constrained                ? choose(constrained->allowed(), id)
+                             : request.logits_processor ? processed(request, made, id)
+                                                        : id;
       if (chosen == id) ++next;
       id = chosen;
       Event one = event;
@@ -126,6 +128,14 @@ class ScriptedGenerator final : public Generator {
                                  .stop_ids = request.sampling.stop_token_ids,
                                  .min_tokens = request.sampling.min_tokens},
         std::span<const int32_t>());
+  }
+
+  // A model that wants it most, and nothing else at all.
+  static int32_t processed(const Request& request, std::span<const int32_t> made, int32_t wanted) {
+    std::vector<float> logits(2560);
+    logits[static_cast<size_t>(wanted)] = 5;
+    request.logits_processor(made, logits);
+    return static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin());
   }
 
   // What the script wants, else what comes nearer to an end, else anything.
