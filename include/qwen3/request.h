@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "qwen3/constraint.h"
 #include "qwen3/error.h"
 
 namespace qwen3 {
@@ -74,10 +75,17 @@ struct Request {
   // prompt may fill the whole context, and `sampling` says nothing to it.
   bool embed = false;
 
+  // What the answer may be: it is asked beside the forward passes, on another thread, and told every token,
+  // those of n_generated_before first. Where it may be over, end tokens are allowed, and before min_tokens
+  // only if nothing else is; where nothing can follow, the request ends with FinishReason::stop behind the
+  // token. Penalties and biases come before it, logprobs are of the raw logits. If it throws, its request ends
+  // with FinishReason::error and no other notices. Of this request alone. Null: anything.
+  std::shared_ptr<TokenConstraint> constraint = nullptr;
+
   // Called on the engine thread before each token is sampled and before anything else changes its
   // logits, with what was generated so far (n_generated_before included) and the raw logits
-  // [vocab_size], which it may change (minus infinity forbids a token). The place for grammars. It
-  // must be quick: every request waits for it. If it throws, or writes NaN or plus infinity, its
+  // [vocab_size], which it may change (minus infinity forbids a token). It must be quick: every request
+  // waits for it; grammars are `constraint`. If it throws, or writes NaN or plus infinity, its
   // request ends with FinishReason::error and no other notices. Logprobs stay those of the model.
   std::function<void(std::span<const int32_t> generated, std::span<float> logits)>
       logits_processor = {};

@@ -31,6 +31,12 @@ void set_error(Event& event, ErrorKind kind, std::string_view error) noexcept {
   }
 }
 
+// Who may have thrown.
+std::string_view decider_of(const Sequence& s) {
+  if (s.logits_processor) return "logits_processor";
+  return s.constrained != nullptr ? "constraint" : "sampling";
+}
+
 uint64_t random_seed() {
   std::random_device device;
   return uint64_t{device()} << 32 | device();
@@ -47,7 +53,8 @@ EngineCore::EngineCore(std::unique_ptr<ModelRunner> runner, CoreOptions options)
       builder_(options_.scheduler.block_size,
                options_.scheduler.max_batch_tokens,
                options_.scheduler.max_sequences),
-      sampler_(std::make_unique<HostRowSampler>(*runner_, options_.limits.n_real_tokens)) {
+      sampler_(std::make_unique<HostRowSampler>(
+          *runner_, options_.limits.n_real_tokens, &constraint_workers_)) {
   QWEN3_CHECK(
       options_.limits.max_model_len <= options_.scheduler.n_blocks * options_.scheduler.block_size,
       ErrorKind::invalid_argument,
@@ -98,9 +105,24 @@ std::unique_ptr<Sequence> EngineCore::make_sequence(Request request) {
   const int64_t max_tokens = s->sampling.max_tokens;
   s->max_length = s->n_prompt + (max_tokens < 0 ? room : std::min(room, max_tokens));
   s->logits_processor = std::move(request.logits_processor);
+  if (request.constraint != nullptr) s->constrained = constrain(*s, std::move(request.constraint));
   s->deadline = request.deadline;
   s->submitted = options_.now();
   return s;
+}
+
+std::shared_ptr<ConstrainedAnswer> EngineCore::constrain(
+    const Sequence& s, std::shared_ptr<TokenConstraint> constraint) const {
+  const auto before = std::span(s.tokens).last(static_cast<size_t>(s.n_before));
+  return std::make_shared<ConstrainedAnswer>(
+      std::move(constraint),
+      ConstrainedAnswer::Facts{
+          .vocab_size = runner_->vocab_size(),
+          .n_real_tokens = options_.limits.n_real_tokens,
+          .eos_ids = s.sampling.ignore_eos ? std::vector<int32_t>() : options_.eos_token_ids,
+          .stop_ids = s.sampling.stop_token_ids,
+          .min_tokens = s.sampling.min_tokens},
+      before);
 }
 
 EventStream EngineCore::submit(Request request) {
@@ -179,6 +201,7 @@ void EngineCore::take_in(std::unique_ptr<Sequence> submitted) {
     if (s.deadline) deadlines_.emplace(*s.deadline, s.id);
     scheduler_.add(s);
     place = std::move(submitted);
+    if (s.constrained != nullptr) constraint_workers_.want(s.constrained);
   } catch (const std::bad_alloc&) {
     refuse(s);
   }
@@ -378,9 +401,10 @@ void EngineCore::end_damaged(Sequence& s, int64_t position) {
                            position + 1));
 }
 
-void EngineCore::fail_request(Sequence& s, std::string error) {
+void EngineCore::fail_request(Sequence& s, std::string error, ErrorKind kind) {
   Event event;
   event.error = std::move(error);
+  event.error_kind = kind;
   end(s, std::move(event), FinishReason::error);
 }
 
@@ -396,14 +420,13 @@ const Sampled* EngineCore::sampled_or_end(Sequence& s, size_t row) {
     return &sampler_->take(row);
   } catch (const std::bad_alloc&) {
     throw;
+  } catch (const Error& error) {
+    fail_request(
+        s, fmt::format("request {}: {}: {}", s.id, decider_of(s), error.what()), error.kind());
   } catch (const std::exception& error) {
-    fail_request(s,
-                 fmt::format("request {}: {}: {}",
-                             s.id,
-                             s.logits_processor ? "logits_processor" : "sampling",
-                             error.what()));
+    fail_request(s, fmt::format("request {}: {}: {}", s.id, decider_of(s), error.what()));
   } catch (...) {
-    fail_request(s, fmt::format("request {}: logits_processor threw", s.id));
+    fail_request(s, fmt::format("request {}: {} threw", s.id, decider_of(s)));
   }
   return nullptr;
 }
@@ -424,9 +447,12 @@ void EngineCore::take_token(Sequence& s, const Sampled& sampled) {
     case Sampled::Status::nothing_allowed:
       fail_request(s,
                    fmt::format("request {}: after token {} no token is allowed; check "
-                               "allowed_token_ids, logits_processor and min_tokens",
+                               "allowed_token_ids, constraint, logits_processor and min_tokens",
                                s.id,
                                s.tokens.size()));
+      return;
+    case Sampled::Status::over:
+      end(s, {}, FinishReason::stop);
       return;
   }
   Event event;
@@ -439,7 +465,7 @@ void EngineCore::take_token(Sequence& s, const Sampled& sampled) {
     event.logprob = {sampled.token_id, sampled.logprob};
     event.top_logprobs.assign(sampled.top.begin(), sampled.top.begin() + sampled.n_top);
   }
-  if (event.is_end_token) {
+  if (event.is_end_token || sampled.exhausted) {
     end(s, std::move(event), FinishReason::stop);
   } else if (static_cast<int64_t>(s.tokens.size()) == s.max_length) {
     end(s, std::move(event), FinishReason::length);

@@ -75,6 +75,8 @@ class EngineCore {
   };
 
   std::unique_ptr<Sequence> make_sequence(Request request);
+  std::shared_ptr<ConstrainedAnswer> constrain(const Sequence& sequence,
+                                               std::shared_ptr<TokenConstraint> constraint) const;
   void loop();
   void shut_down();
   void turn();
@@ -98,7 +100,7 @@ class EngineCore {
   void take_token(Sequence& sequence, const Sampled& sampled);
   void note_first_output(Sequence& sequence, Event& event);
   void end_damaged(Sequence& sequence, int64_t position);
-  void fail_request(Sequence& sequence, std::string error);
+  void fail_request(Sequence& sequence, std::string error, ErrorKind kind = ErrorKind::internal);
   void fail_for_memory(Sequence& sequence);
   void end(Sequence& sequence, Event event, FinishReason reason);
   void end_running(ErrorKind kind, std::string_view error);
@@ -119,6 +121,7 @@ class EngineCore {
   // Of the engine thread.
   Scheduler scheduler_;
   BatchBuilder builder_;
+  ConstraintWorkers constraint_workers_;
   std::unique_ptr<RowSampler> sampler_;
   std::unordered_map<uint64_t, std::unique_ptr<Sequence>> sequences_;
   std::set<std::pair<Clock::time_point, uint64_t>> deadlines_;  // and ids, soonest first

@@ -16,9 +16,12 @@ bool waits(const BatchBuilder::LogitRow& row) {
 
 }  // namespace
 
-HostRowSampler::HostRowSampler(ModelRunner& runner, int64_t n_real_tokens)
+HostRowSampler::HostRowSampler(ModelRunner& runner,
+                               int64_t n_real_tokens,
+                               ConstraintWorkers* workers)
     : runner_(runner),
       n_real_tokens_(n_real_tokens),
+      workers_(workers),
       samplers_(static_cast<size_t>(runner.n_threads())) {}
 
 void HostRowSampler::choose(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits) {
@@ -38,16 +41,12 @@ void HostRowSampler::choose(std::span<const BatchBuilder::LogitRow> rows, const 
 // others is brought to the host.
 void HostRowSampler::choose_on_device() {
   const std::span<const RowScan> scans = runner_.scans(n_real_tokens_);
+  if (!scans.empty()) prepare_constraints();
   size_t first = rows_.size(), last = 0;
   for (size_t i = 0; i < rows_.size(); ++i) {
     Choice& choice = choices_[i];
     choice.thrown = nullptr;
-    if (!scans.empty() && !rows_[i].scores()) {
-      if (const auto sampled = sampler(0).sample(scans[i], input_of(i))) {
-        choice.sampled = *sampled;
-        continue;
-      }
-    }
+    if (!scans.empty() && !rows_[i].scores() && choose_by_scan(i, scans[i])) continue;
     first = std::min(first, i);
     last = i;
     if (!waits(rows_[i])) now_.push_back(i);
@@ -57,6 +56,32 @@ void HostRowSampler::choose_on_device() {
   logits_ = runner_.host_rows(
       logits_, static_cast<int64_t>(first), static_cast<int64_t>(last - first + 1));
   choose_whole_rows();
+}
+
+bool HostRowSampler::choose_by_scan(size_t i, const RowScan& scan) {
+  Choice& choice = choices_[i];
+  try {
+    const auto sampled = sampler(0).sample(scan, input_of(i));
+    if (!sampled) return false;
+    choice.sampled = *sampled;
+    tell_constraint(*rows_[i].sequence, choice.sampled);
+  } catch (...) {
+    choice.thrown = std::current_exception();
+  }
+  return true;
+}
+
+// By the team: this thread, the engine's, has enough to do.
+void HostRowSampler::prepare_constraints() {
+  unready_.clear();
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    const ConstrainedAnswer* answer = rows_[i].sequence->constrained.get();
+    if (answer != nullptr && !rows_[i].scores() && !answer->is_ready()) unready_.push_back(i);
+  }
+  if (unready_.empty()) return;
+  runner_.for_each_row(std::ssize(unready_), [this](int64_t k, int) {
+    rows_[unready_[static_cast<size_t>(k)]].sequence->constrained->prepare();
+  });
 }
 
 void HostRowSampler::choose_whole_rows() {
@@ -98,7 +123,16 @@ Sampled HostRowSampler::compute(size_t i, int thread) {
     const int32_t token_id = s.tokens[static_cast<size_t>(position + 1)];
     return sampler(thread).score(row, token_id, s.n_prompt_logprobs);
   }
-  return sampler(thread).sample(row, input_of(i));
+  Sampled sampled = sampler(thread).sample(row, input_of(i));
+  tell_constraint(s, sampled);
+  return sampled;
+}
+
+void HostRowSampler::tell_constraint(const Sequence& s, Sampled& sampled) {
+  if (s.constrained == nullptr || sampled.status != Sampled::Status::ok) return;
+  if (std::ranges::binary_search(s.end_ids, sampled.token_id)) return;  // the end of it
+  sampled.exhausted = s.constrained->accept(sampled.token_id);
+  if (workers_ != nullptr && !sampled.exhausted) workers_->want(s.constrained);
 }
 
 SampleInput HostRowSampler::input_of(size_t i) const {
@@ -108,7 +142,8 @@ SampleInput HostRowSampler::input_of(size_t i) const {
           .n_prompt = s.n_prompt - s.n_before,
           .end_ids = s.end_ids,
           .seed = s.seed,
-          .processor = &s.logits_processor};
+          .processor = &s.logits_processor,
+          .allowed = s.constrained != nullptr ? &s.constrained->allowed() : nullptr};
 }
 
 Sampler& HostRowSampler::sampler(int thread) {

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/mix64.h"
+#include "engine/candidates.h"
 
 namespace qwen3 {
 namespace {
@@ -15,13 +16,6 @@ constexpr double kGreedyBelow = 1e-5;  // vLLM's limit
 constexpr int64_t kFirstLook = 256;
 
 size_t index(int32_t id) { return static_cast<size_t>(id); }
-
-// The probability of min_p is that of softmax(logits / temperature): a ratio to the best token of at least
-// min_p is a logit of at least this.
-double cut_of_min_p(const SamplingParams& p, float max) {
-  return p.min_p > 0 ? static_cast<double>(max) + p.temperature * std::log(p.min_p)
-                     : -std::numeric_limits<double>::infinity();
-}
 
 bool penalises(const SampleInput& input) {
   const SamplingParams& p = input.params;
@@ -34,64 +28,64 @@ bool is_too_short(const SampleInput& input) {
   return static_cast<int64_t>(input.tokens.size()) - input.n_prompt < input.params.min_tokens;
 }
 
-// Whether Sampler::edit() changes anything.
+// A constraint's tokens are settled (AllowedTokens).
+bool masks_ends(const SampleInput& input) {
+  return input.allowed == nullptr && is_too_short(input);
+}
+
+// Whether Sampler::edit() changes anything, but by a constraint.
 bool edits(const SampleInput& input) {
-  return penalises(input) || is_too_short(input) || !input.params.logit_bias.empty() ||
+  return penalises(input) || masks_ends(input) || !input.params.logit_bias.empty() ||
          !input.params.allowed_token_ids.empty();
+}
+
+bool has_processor(const SampleInput& input) {
+  return input.processor != nullptr && *input.processor;
+}
+
+// Whether the constraint leaves so few that they are looked at alone.
+bool is_listed(const AllowedTokens* allowed) {
+  return allowed != nullptr && allowed->kind == AllowedTokens::Kind::only;
+}
+
+// Whether the constraint changes the row.
+bool forbids(const AllowedTokens* allowed) {
+  if (allowed == nullptr || is_listed(allowed)) return false;
+  return allowed->kind == AllowedTokens::Kind::bits || !allowed->ids.empty();
+}
+
+// Whether the token is known without its row.
+bool is_forced(const SampleInput& input) {
+  return is_listed(input.allowed) && input.allowed->ids.size() <= 1 &&
+         input.params.n_logprobs < 0 && !has_processor(input);
+}
+
+Sampled forced_token(const AllowedTokens& allowed) {
+  Sampled out;
+  if (allowed.ids.empty()) {
+    out.status = allowed.over ? Sampled::Status::over : Sampled::Status::nothing_allowed;
+  } else {
+    out.token_id = allowed.ids.front();
+  }
+  return out;
+}
+
+void forbid(std::span<float> logits, const AllowedTokens& allowed) {
+  if (allowed.kind == AllowedTokens::Kind::all_but) {
+    for (const int32_t id : allowed.ids) logits[index(id)] = kMasked;
+    return;
+  }
+  for (size_t begin = 0; begin < logits.size(); begin += 64) {
+    const uint64_t word = allowed.bits[begin / 64];
+    if (word == ~uint64_t{0}) continue;
+    const auto part = logits.subspan(begin, std::min<size_t>(64, logits.size() - begin));
+    for (size_t i = 0; i < part.size(); ++i) part[i] = (word >> i & 1) != 0 ? part[i] : kMasked;
+  }
 }
 
 double draw_of(const SampleInput& input) {
   return uniform(input.seed,
                  static_cast<uint64_t>(static_cast<int64_t>(input.tokens.size()) - input.n_prompt));
-}
-
-// Fills in the weights exp((value - max) / temperature); returns their sum.
-double weigh(std::vector<Candidate>& candidates, float max, double temperature) {
-  double total = 0;
-  for (Candidate& c : candidates) {
-    c.weight = std::exp((static_cast<double>(c.value) - static_cast<double>(max)) / temperature);
-    total += c.weight;
-  }
-  return total;
-}
-
-// The last of the best candidates whose weights together reach `goal`, found by halving: linear
-// time on average, where sorting a vocabulary would take 10 ms. Reorders the candidates.
-Candidate nucleus_edge(std::vector<Candidate>& candidates, double goal) {
-  auto begin = candidates.begin(), end = candidates.end();
-  double before = 0;  // weight of [candidates.begin(), begin), less than goal
-  while (end - begin > 1) {
-    const auto middle = begin + (end - begin) / 2;
-    std::nth_element(begin, middle, end, better);
-    double upper = 0;
-    for (auto c = begin; c != middle; ++c) upper += c->weight;
-    if (before + upper >= goal) {
-      end = middle;
-    } else {
-      before += upper;
-      begin = middle;
-    }
-  }
-  return *begin;
-}
-
-// The k-th largest value. Reorders the candidates.
-float kth_value(std::vector<Candidate>& candidates, int64_t k) {
-  const auto kth = candidates.begin() + (k - 1);
-  std::nth_element(candidates.begin(), kth, candidates.end(), better);
-  return kth->value;
-}
-
-// kept: by ascending id.
-int32_t draw_from(const std::vector<Candidate>& kept, double u) {
-  double total = 0;
-  for (const Candidate& c : kept) total += c.weight;
-  double left = u * total;
-  for (const Candidate& c : kept) {
-    if (left < c.weight) return c.id;
-    left -= c.weight;
-  }
-  return std::ranges::max_element(kept, {}, &Candidate::weight)->id;  // rounding ate the rest
 }
 
 }  // namespace
@@ -109,6 +103,7 @@ Sampler::Sampler(int64_t vocab_size, int64_t n_real_tokens)
 }
 
 Sampled Sampler::sample(std::span<float> logits, const SampleInput& input) {
+  if (is_forced(input)) return forced_token(*input.allowed);
   Sampled out;
   if (!all_finite(logits)) {
     out.status = Sampled::Status::not_finite;
@@ -116,39 +111,76 @@ Sampled Sampler::sample(std::span<float> logits, const SampleInput& input) {
   }
   const SamplingParams& p = input.params;
   const std::span<float> real = logits.first(static_cast<size_t>(n_real_tokens_));
-  scan_.scan(real);
+  const bool listed = is_listed(input.allowed);
+  if (!listed || p.n_logprobs >= 0) scan_.scan(real);
   if (p.n_logprobs >= 0) {
     measure_logprobs(out, logits, p.n_logprobs);
     std::ranges::copy(logits, saved_.begin());
   }
-  const bool has_processor = input.processor != nullptr && *input.processor;
-  if (has_processor && !process(logits, input)) {
+  if (has_processor(input) && !process(logits, input)) {
     out.status = Sampled::Status::bad_processor;
     return out;
   }
-  if (edit(real, input) || has_processor) scan_.scan(real);
-  if (!std::isfinite(scan_.max())) {
-    out.status = scan_.max() < 0 ? Sampled::Status::nothing_allowed : Sampled::Status::not_finite;
-    return out;
+  const bool changed = edit(real, input) || has_processor(input);
+  if (listed) {
+    choose_listed(out, real, input);
+  } else {
+    if (changed) scan_.scan(real);
+    choose_of_row(out, real, input);
   }
-  out.token_id = p.temperature < kGreedyBelow ? scan_.argmax() : draw(p, real, draw_of(input));
-  if (p.n_logprobs >= 0) {
+  if (out.status == Sampled::Status::ok && p.n_logprobs >= 0) {
     out.logprob =
         static_cast<float>(static_cast<double>(saved_[index(out.token_id)]) - log_sum_exp_);
   }
   return out;
 }
 
+// Of the scanned row.
+void Sampler::choose_of_row(Sampled& out, std::span<const float> logits, const SampleInput& input) {
+  const SamplingParams& p = input.params;
+  if (!std::isfinite(scan_.max())) {
+    out.status = scan_.max() < 0 ? Sampled::Status::nothing_allowed : Sampled::Status::not_finite;
+  } else {
+    out.token_id = p.temperature < kGreedyBelow ? scan_.argmax() : draw(p, logits, draw_of(input));
+  }
+}
+
+// Of the few that a constraint allows.
+void Sampler::choose_listed(Sampled& out, std::span<const float> logits, const SampleInput& input) {
+  listed_.clear();
+  for (const int32_t id : input.allowed->ids) {
+    const float value = logits[index(id)];
+    if (value > kMasked) listed_.push_back({value, id, 0.0});
+  }
+  if (listed_.empty()) {
+    out.status = input.allowed->over ? Sampled::Status::over : Sampled::Status::nothing_allowed;
+  } else if (best_of(listed_).value > std::numeric_limits<float>::max()) {
+    out.status = Sampled::Status::not_finite;
+  } else {
+    out.token_id = choose_candidate(listed_, input);
+  }
+}
+
+// By ascending id, and none is missing that a filter keeps.
+int32_t Sampler::choose_candidate(std::vector<Candidate>& kept, const SampleInput& input) {
+  const SamplingParams& p = input.params;
+  const Candidate best = best_of(kept);
+  if (p.temperature < kGreedyBelow) return best.id;
+  narrow(kept, p, best.value, cut_of_min_p(p, best.value));
+  return draw_from(kept, draw_of(input));
+}
+
 std::optional<Sampled> Sampler::sample(const RowScan& scan, const SampleInput& input) {
+  if (is_forced(input)) return forced_token(*input.allowed);
   Sampled out;
   const SamplingParams& p = input.params;
-  const bool has_processor = input.processor != nullptr && *input.processor;
-  if (p.n_logprobs >= 0 || has_processor || edits(input)) return std::nullopt;
+  if (p.n_logprobs >= 0 || has_processor(input) || edits(input)) return std::nullopt;
   if (!scan.finite) {
     out.status = Sampled::Status::not_finite;
     return out;
   }
   if (!scan.listed || scan.values.empty()) return std::nullopt;
+  if (input.allowed != nullptr) return sample_allowed(scan, input);
   const auto best = std::ranges::max_element(scan.values);  // the first of equals: the lowest id
   if (p.temperature < kGreedyBelow) {
     out.token_id = scan.ids[static_cast<size_t>(best - scan.values.begin())];
@@ -164,6 +196,30 @@ std::optional<Sampled> Sampler::sample(const RowScan& scan, const SampleInput& i
   }
   narrow(listed_, p, *best, min_p_cut);
   out.token_id = draw_from(listed_, draw_of(input));
+  return out;
+}
+
+// Of the numbers that are not listed none is as large as the least that is: the choice is the whole row's if it
+// is among them.
+std::optional<Sampled> Sampler::sample_allowed(const RowScan& scan, const SampleInput& input) {
+  const SamplingParams& p = input.params;
+  const AllowedTokens& allowed = *input.allowed;
+  listed_.clear();
+  for (size_t i = 0; i < scan.values.size(); ++i) {
+    if (allowed.has(scan.ids[i]) && scan.values[i] > kMasked) {
+      listed_.push_back({scan.values[i], scan.ids[i], 0.0});
+    }
+  }
+  if (listed_.empty()) return std::nullopt;
+  const auto n = static_cast<int64_t>(listed_.size());
+  const bool all_here = is_listed(&allowed) && n == std::ssize(allowed.ids);
+  const double min_p_cut = cut_of_min_p(p, best_of(listed_).value);
+  if (p.temperature >= kGreedyBelow && !all_here && !(p.top_k > 0 && p.top_k <= n) &&
+      !(p.min_p > 0 && min_p_cut >= static_cast<double>(scan.threshold))) {
+    return std::nullopt;
+  }
+  Sampled out;
+  out.token_id = choose_candidate(listed_, input);
   return out;
 }
 
@@ -216,12 +272,14 @@ bool Sampler::edit(std::span<float> logits, const SampleInput& input) {
   for (const auto& [id, bias] : p.logit_bias) logits[index(id)] += static_cast<float>(bias);
   if (penalises(input)) penalise(logits, input);
   if (!p.allowed_token_ids.empty()) mask_all_but(logits, p.allowed_token_ids);
-  if (is_too_short(input)) {
+  if (masks_ends(input)) {
     for (const int32_t id : input.end_ids) {
       if (id < n_real_tokens_) logits[index(id)] = kMasked;
     }
   }
-  return edits(input);
+  const bool by_constraint = forbids(input.allowed);
+  if (by_constraint) forbid(logits, *input.allowed);
+  return edits(input) || by_constraint;
 }
 
 void Sampler::penalise(std::span<float> logits, const SampleInput& input) {

@@ -1,8 +1,8 @@
 // Sampler: from a row of logits to one token, by the parameters of one request.
 //
 // Order (vLLM's): the request's own processor, logit_bias, repetition penalty, frequency and
-// presence penalties, masks (allowed ids, end tokens before min_tokens), temperature, min_p, top_k,
-// top_p, draw. Every filter is a threshold in one total order (larger logit first, lower id among
+// presence penalties, masks (allowed ids, end tokens before min_tokens, a constraint's), temperature, min_p,
+// top_k, top_p, draw. Every filter is a threshold in one total order (larger logit first, lower id among
 // equals), so the vocabulary is never sorted: LogitScan finds the few candidates, and temperature
 // divides only those.
 //
@@ -18,6 +18,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/allowed_tokens.h"
 #include "engine/logit_scan.h"
 #include "engine/validate.h"
 #include "kernels/backend.h"
@@ -35,12 +36,15 @@ struct SampleInput {
   std::span<const int32_t> end_ids;  // masked before min_tokens
   uint64_t seed = 0;
   const decltype(Request::logits_processor)* processor = nullptr;  // null or empty: none
+  const AllowedTokens* allowed = nullptr;                          // by its constraint; null: all
 };
 
 struct Sampled {
-  enum class Status { ok, not_finite, nothing_allowed, bad_processor } status = Status::ok;
+  // over: the constraint allows nothing more, and the answer is complete.
+  enum class Status { ok, not_finite, nothing_allowed, bad_processor, over } status = Status::ok;
   int32_t token_id = -1;
-  float logprob = 0;  // only with n_logprobs >= 0, as the rest
+  bool exhausted = false;  // nothing can follow: for who asks the constraint, not the sampler
+  float logprob = 0;       // only with n_logprobs >= 0, as the rest
   int n_top = 0;
   int64_t rank = 0;                            // of a token that was scored; see PromptLogprobs
   std::array<TokenLogprob, kMaxLogprobs> top;  // best first
@@ -68,6 +72,10 @@ class Sampler {
   bool edit(std::span<float> logits, const SampleInput& input);
   void penalise(std::span<float> logits, const SampleInput& input);
   void mask_all_but(std::span<float> logits, std::span<const int32_t> ids);
+  void choose_of_row(Sampled& out, std::span<const float> logits, const SampleInput& input);
+  void choose_listed(Sampled& out, std::span<const float> logits, const SampleInput& input);
+  int32_t choose_candidate(std::vector<Candidate>& kept, const SampleInput& input);
+  std::optional<Sampled> sample_allowed(const RowScan& scan, const SampleInput& input);
   int32_t draw(const SamplingParams& params, std::span<const float> logits, double u);
   int32_t draw_unfiltered(std::span<const float> logits, float scale, double u) const;
   std::vector<Candidate>& filter(const SamplingParams& params);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "engine/constrained_answer.h"
 #include "engine/prefix_cache.h"
 #include "qwen3/engine.h"
 
@@ -24,6 +25,7 @@ struct Sequence {
   std::string fair_key;
   int32_t priority = 0;
   Engine::OnEvent on_event;
+  std::shared_ptr<ConstrainedAnswer> constrained;  // null: it may be anything
   decltype(Request::logits_processor) logits_processor;
   std::optional<Clock::time_point> deadline;
   uint64_t seed = 0;             // of the sampler, fixed at submission

@@ -41,6 +41,6 @@ assert.equal(asked, "Paris");
 await assert.rejects(client.chat.completions.create({ model: "gpt-4", messages: question }), OpenAI.NotFoundError);
 
 await assert.rejects(
-  client.chat.completions.create({ model, messages: question, response_format: { type: "json_object" } }),
-  (error) => error instanceof OpenAI.BadRequestError && error.param === "response_format");
+  client.chat.completions.create({ model, messages: question, response_format: { type: "structural_tag" } }),
+  (error) => error instanceof OpenAI.BadRequestError && error.param === "response_format.type");
 console.log("answer:", text, "| tool call:", final.choices[0].message.tool_calls[0].function.arguments);

@@ -31,6 +31,7 @@ struct ChatCliOptions {
   ModelOptions model;
   SamplingOptions sampling;
   OutputOptions output;
+  FormOptions form;
   std::optional<std::string> text;
   std::string system;
   std::optional<std::string> thinking;  // "on", "off"
@@ -232,7 +233,8 @@ ExitCode run_chat(const ChatCliOptions& options) {
   ChatSettings settings{
       .sampling = resolve_sampling(options.sampling, model->generation_defaults()),
       .stop = options.sampling.stop,
-      .thinking = {}};
+      .thinking = {},
+      .form = compile_form(options.form, text)};
   if (options.thinking) settings.thinking = *options.thinking == "on";
   ChatSession session(*engine, text, settings);
   session.conversation.set_system(options.system);
@@ -281,6 +283,7 @@ void add_chat(CLI::App& app, Action& action) {
       ->default_str("the template's");
   command->add_flag("--hide-thinking", options->hide_thinking, "Show the answer only");
   add_sampling_options(*command, options->sampling);
+  add_form_options(*command, options->form);
   add_context_option(*command, options->model);
   add_compute_options(*command, options->model);
   add_output_options(

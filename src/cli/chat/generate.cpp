@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "cli/chat/answer_form.h"
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/generation.h"
@@ -26,6 +27,7 @@ struct GenerateOptions {
   ModelOptions model;
   SamplingOptions sampling;
   OutputOptions output;
+  FormOptions form;
   std::optional<std::string> prompt;
   std::optional<std::string> ids;
 };
@@ -87,11 +89,14 @@ ExitCode generate(const GenerateOptions& options) {
   const std::filesystem::path directory = resolve_model(options.model.model);
   std::optional<Text> text;
   if (!options.ids || Text::available(directory)) text.emplace(Text::load(directory));
-  if (!text && !options.sampling.stop.empty()) {
+  if (!text && (options.form.any() || !options.sampling.stop.empty())) {
+    const char* option = options.form.any() ? "a form of the answer" : "--stop";
     throw UsageError(fmt::format(
-        "qwen3 generate: --stop needs a tokenizer; {} has no tokenizer.json; leave --stop out",
+        "qwen3 generate: {0} needs a tokenizer; {1} has no tokenizer.json; leave it out",
+        option,
         directory.string()));
   }
+  const AnswerForm form = text ? compile_form(options.form, *text) : AnswerForm{};
   if (!options.ids) prompt_ids = text->encode(prompt_text(options));
   QWEN3_CHECK(!prompt_ids.empty(),
               ErrorKind::invalid_argument,
@@ -119,11 +124,13 @@ ExitCode generate(const GenerateOptions& options) {
   const SamplingParams sampling = resolve_sampling(options.sampling, model->generation_defaults());
   Writer writer(text ? &*text : nullptr, options);
   const InterruptGuard interrupt;
-  const Outcome outcome =
-      run_request(*engine,
-                  {.prompt_ids = prompt_ids, .sampling = sampling},
-                  &interrupt,
-                  [&](int32_t id, bool is_end_token) { return writer.token(id, is_end_token); });
+  const Outcome outcome = run_request(
+      *engine,
+      {.prompt_ids = prompt_ids,
+       .sampling = sampling,
+       .constraint = text ? constraint_of(form, *text, PromptState::thinking_is_over) : nullptr},
+      &interrupt,
+      [&](int32_t id, bool is_end_token) { return writer.token(id, is_end_token); });
   writer.finish();
   if (options.output.json) {
     print_json({{"ids", outcome.ids},
@@ -149,6 +156,7 @@ void add_generate(CLI::App& app, Action& action) {
       "--ids", options->ids, "Token ids to continue: 1,2,3, or @FILE with such a list");
   prompt->excludes(ids);
   add_sampling_options(*command, options->sampling);
+  add_form_options(*command, options->form);
   add_context_option(*command, options->model);
   add_compute_options(*command, options->model);
   add_output_options(

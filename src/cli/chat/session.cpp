@@ -129,8 +129,12 @@ Answer ChatSession::answer(const InterruptGuard& interrupt, const OnPiece& on_pi
     deliver(stream.push(id));
     return !stream.stopped();
   };
-  result.outcome = run_request(
-      engine_, {.prompt_ids = prompt.ids, .sampling = settings.sampling}, &interrupt, on_token);
+  result.outcome = run_request(engine_,
+                               {.prompt_ids = prompt.ids,
+                                .sampling = settings.sampling,
+                                .constraint = constraint_of(settings.form, text_, prompt.state)},
+                               &interrupt,
+                               on_token);
   deliver(stream.finish());
   return result;
 }

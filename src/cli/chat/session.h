@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "cli/chat/answer_form.h"
 #include "cli/generation.h"
 #include "cli/signals.h"
 #include "qwen3/engine.h"
@@ -48,6 +49,7 @@ struct ChatSettings {
   SamplingParams sampling;
   std::vector<std::string> stop;
   std::optional<bool> thinking;  // empty: the template's default
+  AnswerForm form = {};
 };
 
 struct Answer {

@@ -1,4 +1,6 @@
 // POST /v1/chat/completions.
+#include <fmt/format.h>
+
 #include <deque>
 #include <utility>
 
@@ -258,7 +260,10 @@ void chat_completions(Service& service, const HttpRequest& http, const ExchangeP
   ChatRequest request = read_chat_request(fields, model, service.options());
   note_unread(fields, *exchange);
   EncodedChat prompt = encode_chat_prompt(model, request.chat);
-  std::vector<Request> requests = chat_requests(request, prompt, http, model, service.options());
+  std::vector<std::string> relaxed;
+  std::vector<Request> requests =
+      chat_requests(relaxed, request, prompt, http, model, service.options());
+  if (!relaxed.empty()) exchange->note("relaxed_tools", fmt::format("{}", fmt::join(relaxed, ",")));
   const size_t window = requests.size();
   const bool traced = request.common.trace;
   const auto answer = std::make_shared<ChatCompletion>(

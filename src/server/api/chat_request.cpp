@@ -6,8 +6,8 @@
 #include <array>
 #include <utility>
 
+#include "chat/steering.h"
 #include "chat/text.h"
-#include "server/api/steering.h"
 #include "server/api/tool_choice.h"
 
 namespace qwen3::server {
@@ -55,6 +55,7 @@ std::string tool_name(const Json& tool, const std::string& path) {
   }
   inner.text("description", 1 << 20);
   inner.object("parameters");
+  inner.boolean("strict");
   return *name;
 }
 
@@ -238,11 +239,34 @@ void read_max_tokens(Fields& fields, GenerationFields& out) {
                      message.substr(file.size())));
 }
 
-// The tools of which the answer must call one.
-std::vector<std::string> required_names(const ChatRequest& request) {
-  if (request.tool_choice != ChatRequest::ToolChoice::required) return {};
-  if (!request.forced_tool.empty()) return {request.forced_tool};
-  return declared_functions(request.chat.tools);
+// Of the last message, the text that the prompt ends with.
+std::string continued_text(const ChatPromptFields& chat) {
+  return chat.messages.empty() ? std::string() : chat.messages.back().content.value_or("");
+}
+
+SteeringPlan plan_answer(std::vector<std::string>& relaxed,
+                         const ChatRequest& request,
+                         PromptState state,
+                         const ServedModel& model) {
+  using Choice = ChatRequest::ToolChoice;
+  SteeringPlan plan = plan_steering(model, state, request.thinking_budget);
+  if (request.tool_choice == Choice::none) {
+    hold_to_format(plan, model, request.common.format);
+  } else {
+    const bool named = !request.forced_tool.empty();
+    relaxed = hold_to_tools(
+        plan,
+        model,
+        {.tools = request.chat.tools,
+         .required = request.tool_choice == Choice::required,
+         .names = named ? std::vector{request.forced_tool} : declared_functions(request.chat.tools),
+         .single = named || !request.parallel_tool_calls},
+        request.common.format);
+  }
+  if (request.chat.prompt.continue_final_message) {
+    begin_answer(plan, model, continued_text(request.chat));
+  }
+  return plan;
 }
 
 }  // namespace
@@ -317,14 +341,14 @@ AnswerPlan answer_plan(const ChatRequest& request,
   return plan;
 }
 
-std::vector<Request> chat_requests(const ChatRequest& request,
+std::vector<Request> chat_requests(std::vector<std::string>& relaxed,
+                                   const ChatRequest& request,
                                    const EncodedChat& prompt,
                                    const HttpRequest& http,
                                    const ServedModel& model,
                                    const ServiceOptions& options) {
   const auto n_prompt = static_cast<int64_t>(prompt.ids.size());
-  const SteeringPlan steering =
-      plan_steering(model, prompt.state, request.thinking_budget, required_names(request));
+  const SteeringPlan steering = plan_answer(relaxed, request, prompt.state, model);
   check_steering(steering, request.common.sampling);
   Request first = make_request(request.common, prompt.ids, http, options);
   first.sampling.max_tokens =
@@ -345,7 +369,7 @@ std::vector<Request> chat_requests(const ChatRequest& request,
     Request one = first;
     if (one.sampling.seed) *one.sampling.seed += static_cast<uint64_t>(i);
     if (i > 0) one.n_prompt_logprobs = -1;
-    if (!steering.empty()) one.logits_processor = make_steering(steering);
+    if (!steering.empty()) one.constraint = make_steering(steering);
     requests.push_back(std::move(one));
   }
   return requests;

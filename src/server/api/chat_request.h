@@ -49,8 +49,10 @@ AnswerPlan answer_plan(const ChatRequest& request,
                        const ServedModel& model,
                        const ServiceOptions& options);
 
-// The requests of the engine: n of them, whose seeds count up. Throws the context error.
-std::vector<Request> chat_requests(const ChatRequest& request,
+// The requests of the engine: n of them, whose seeds count up. Throws the context error. `relaxed`: the tools
+// whose schemas were widened.
+std::vector<Request> chat_requests(std::vector<std::string>& relaxed,
+                                   const ChatRequest& request,
                                    const EncodedChat& prompt,
                                    const HttpRequest& http,
                                    const ServedModel& model,

@@ -158,12 +158,14 @@ std::vector<Request> completion_requests(const CompletionRequest& request,
                          one.sampling.max_tokens,
                          one.sampling.min_tokens));
     }
-    const SteeringPlan steering =
-        plan_steering(model, state_of(prompt, model), request.thinking_budget, {});
+    SteeringPlan steering = plan_steering(model, state_of(prompt, model), request.thinking_budget);
+    hold_to_format(steering, model, request.common.format);
+    // Under a format there is no thought: it holds from the first token.
+    if (request.common.format) steering.state = PromptState::thinking_is_over;
     check_steering(steering, one.sampling);
     for (int64_t i = 0; i < request.common.n; ++i) {
       requests.push_back(one);
-      if (!steering.empty()) requests.back().logits_processor = make_steering(steering);
+      if (!steering.empty()) requests.back().constraint = make_steering(steering);
       if (one.sampling.seed) *requests.back().sampling.seed += static_cast<uint64_t>(i);
     }
   }

@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "grammar/limits.h"
 #include "server/api/handlers.h"
 #include "server/http/request_cost.h"
 
@@ -44,8 +45,11 @@ int64_t Generation::kept_bytes(const Request& request) {
   constexpr int64_t kRequest = 2048;
   constexpr int64_t kPerToken = 16;
   constexpr int64_t kPerLogprob = 160;
+  // Its bits, and where in the grammar the answer may be.
+  constexpr int64_t kConstraint = 128 << 10;
   const int64_t n_logprobs = request.n_prompt_logprobs < 0 ? 0 : request.n_prompt_logprobs + 1;
-  return kRequest + std::ssize(request.prompt_ids) * (kPerToken + n_logprobs * kPerLogprob);
+  return kRequest + (request.constraint != nullptr ? kConstraint : 0) +
+         std::ssize(request.prompt_ids) * (kPerToken + n_logprobs * kPerLogprob);
 }
 
 void Generation::start(std::vector<Request> requests, size_t window) {
@@ -163,7 +167,12 @@ void Generation::handle(size_t index, const Event& event) {
     return fail(no_memory());
   }
   if (*event.finish == FinishReason::error) {
-    ApiError error(500, "internal_error", "the engine failed on this request");
+    const bool too_complex = event.error.find(kTooComplex) != event.error.npos;
+    ApiError error =
+        too_complex ? ApiError(500,
+                               kTooComplex,
+                               "following the answer's grammar takes too much memory; simplify it")
+                    : ApiError(500, "internal_error", "the engine failed on this request");
     error.detail = event.error;
     return fail(error);
   }

@@ -34,20 +34,9 @@ struct Unsupported {
   const char* reason;
 };
 
-constexpr const char* kGrammar = "constrained output is not supported by this server yet";
 constexpr const char* kTensors = "prompts are text or token ids; tensors are not accepted";
 
 constexpr Unsupported kUnsupported[] = {
-    {"guided_json", kGrammar},
-    {"guided_regex", kGrammar},
-    {"guided_choice", kGrammar},
-    {"guided_grammar", kGrammar},
-    {"structured_outputs", kGrammar},
-    {"structural_tag", kGrammar},
-    {"grammar", kGrammar},
-    {"json_schema", kGrammar},
-    {"regex", kGrammar},
-    {"ebnf", kGrammar},
     {"stop_regex", "not supported; stop takes strings"},
     {"bad_words", "not supported; forbid single tokens with logit_bias -100"},
     {"logits_processors", "code of clients is not run"},
@@ -57,25 +46,10 @@ constexpr Unsupported kUnsupported[] = {
     {"input_embeddings", kTensors},
     {"truncate_prompt_tokens", "prompts are never cut silently; shorten the prompt"}};
 
-void read_response_format(Fields& fields) {
-  const Json* format = fields.object("response_format");
-  if (format == nullptr) return;
-  Fields inner(*format, "response_format");
-  const auto type = inner.text("type", 64);
-  if (!type) refuse("response_format.type", "is missing; expected \"text\"");
-  if (*type == "text") return;
-  if (*type == "json_object" || *type == "json_schema") {
-    refuse_unsupported("response_format", fmt::format("\"{}\": {}", *type, kGrammar));
-  }
-  refuse("response_format.type",
-         fmt::format("expected \"text\", got \"{}\"", quote_for_message(*type)));
-}
-
 void refuse_what_we_cannot(Fields& fields) {
   for (const auto& [name, reason] : kUnsupported) {
     if (fields.used(name)) refuse_unsupported(name, reason);
   }
-  read_response_format(fields);
   for (const char* name : kIgnored) fields.value(name);
 }
 
@@ -224,6 +198,8 @@ GenerationFields read_generation_fields(Fields& fields,
   if (!out.sampling.allowed_token_ids.empty() && out.sampling.min_tokens > 0) {
     refuse("allowed_token_ids", "not together with min_tokens: no token might be left");
   }
+  out.format = read_answer_format(fields);
+  check_answer_format(out.format, out.sampling);
   out.stop = read_stops(fields, limits);
   out.include_stop = fields.boolean("include_stop_str_in_output").value_or(false);
   out.skip_special_tokens = fields.boolean("skip_special_tokens").value_or(true);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "qwen3/engine.h"
+#include "server/api/answer_format.h"
 #include "server/api/fields.h"
 #include "server/api/served_model.h"
 #include "server/http/http.h"
@@ -15,7 +16,8 @@
 namespace qwen3::server {
 
 struct GenerationFields {
-  SamplingParams sampling;                 // max_tokens is left to fit_max_tokens()
+  SamplingParams sampling;  // max_tokens is left to fit_max_tokens()
+  AnswerFormat format = {};
   std::optional<int64_t> max_tokens = {};  // as asked
   bool fill_context = false;               // -1 was: as many as there is room for
   std::vector<std::string> stop = {};
@@ -35,7 +37,7 @@ struct GenerationFields {
 };
 
 // Reads them; refuses with the field's name what is out of range and what this server cannot do
-// (grammars, beam search, client templates, embeddings as input).
+// (structural tags, beam search, client templates, embeddings as input).
 GenerationFields read_generation_fields(Fields& fields,
                                         const ServedModel& model,
                                         const ServiceOptions& options);

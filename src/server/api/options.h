@@ -29,8 +29,8 @@ struct ApiLimits {
   int64_t max_stop_bytes = 256;
   int64_t max_stop_token_ids = 256;
   int64_t max_messages = 2048;
-  int64_t max_tools = 128;
-  int64_t max_tool_bytes = 256 << 10;     // all schemas together
+  int64_t max_tools = 256;
+  int64_t max_tool_bytes = 1 << 20;       // all schemas together
   int64_t max_logprob_entries = 1 << 20;  // prompt tokens times (logprobs + 1), all prompts
   double max_temperature = 2.0;
   int64_t min_priority = 0;  // lower goes first: a client may step back, not push forward

@@ -6,7 +6,6 @@
 #include "base/embedded_files.h"
 #include "base/error.h"
 #include "base/text.h"
-#include "server/api/tool_choice.h"
 
 namespace qwen3::server {
 namespace {
@@ -59,7 +58,7 @@ std::unique_ptr<ServedModel> make_served_model(ServedParts parts, const ServiceO
   model->think_open = id_of("<think>");
   model->think_close = id_of("</think>");
   model->closing_ids = model->text.encode(kClosing);
-  model->argument_tokens = argument_tokens(tokenizer, model->n_tokens);
+  model->grammars = std::make_unique<ModelGrammars>(tokenizer);
   model->yes = id_of("yes");
   model->no = id_of("no");
   QWEN3_CHECK(model->task != Task::rerank || (model->yes >= 0 && model->no >= 0),

@@ -1,5 +1,5 @@
 // ServedModel: everything about the model that requests ask for, looked up once. Immutable but for
-// its generator, which is thread safe.
+// its generator and its grammars, which are thread safe.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@
 #include "qwen3/model.h"
 #include "qwen3/text.h"
 #include "server/api/generator.h"
+#include "server/api/model_grammars.h"
 #include "server/api/options.h"
-#include "server/api/steering.h"
 
 namespace qwen3::server {
 
@@ -34,7 +34,7 @@ struct ServedModel {
   int32_t think_open = -1, think_close = -1;
   int32_t yes = -1, no = -1;              // of a reranker
   std::vector<int32_t> closing_ids = {};  // ends a thought whose budget is used up
-  std::shared_ptr<const ArgumentTokens> argument_tokens = {};
+  std::unique_ptr<ModelGrammars> grammars = {};
 
   const Tokenizer& tokenizer() const { return tokenizer_of(text); }
 };

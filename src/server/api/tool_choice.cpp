@@ -6,17 +6,10 @@
 #include <string_view>
 #include <utility>
 
+#include "server/api/tool_grammar.h"
+
 namespace qwen3::server {
 namespace {
-
-constexpr std::string_view kSpace = " \t\r\n";  // JSON's
-
-// It ends where a token of the model's own would end.
-std::string opened_call(const std::string& name, ToolFormat format) {
-  return format == ToolFormat::qwen3_coder
-             ? fmt::format("<tool_call>\n<function={}>\n", name)
-             : fmt::format("<tool_call>\n{{\"name\": \"{}\", \"arguments\":", name);
-}
 
 // The budget holds what lies between the tags, the closing sentence too. One that the sentence
 // would take most of is the model's own, and the thought just ends.
@@ -30,18 +23,6 @@ void plan_budget(SteeringPlan& plan, const ServedModel& model, int64_t budget) {
     plan.thought_budget = budget;
     plan.closing = TokenIds(close, model.closing_ids.end());
   }
-}
-
-// White space, a brace, and then nothing, white space, a key or the end.
-bool begins_object(std::string_view text) {
-  const auto skip_space = [&] {
-    text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size()));
-  };
-  skip_space();
-  if (!text.starts_with('{')) return false;
-  text.remove_prefix(1);
-  skip_space();
-  return text.empty() || text.front() == '"' || text.front() == '}';
 }
 
 }  // namespace
@@ -63,48 +44,74 @@ std::optional<int64_t> read_thinking_budget(Fields& fields) {
 
 SteeringPlan plan_steering(const ServedModel& model,
                            PromptState state,
-                           const std::optional<int64_t>& thinking_budget,
-                           const std::vector<std::string>& call_names) {
-  SteeringPlan plan{
-      .state = state, .think_open = model.think_open, .think_close = model.think_close};
+                           const std::optional<int64_t>& thinking_budget) {
+  SteeringPlan plan = steering_plan(model.text, state);
   if (thinking_budget && state != PromptState::thinking_is_over) {
     if (model.think_close < 0) {
       refuse_unsupported("thinking_token_budget", "this model's tokenizer has no </think>");
     }
     plan_budget(plan, model, *thinking_budget);
   }
-  for (const std::string& name : call_names) {
-    const std::string opening = opened_call(name, model.tool_format);
-    plan.openings.push_back(model.text.encode(opening));
-    plan.openings_after_thought.push_back(model.text.encode("\n\n" + opening));
-  }
-  if (model.tool_format == ToolFormat::hermes) plan.arguments = model.argument_tokens;
   return plan;
+}
+
+void hold_to_format(SteeringPlan& plan, const ServedModel& model, const AnswerFormat& format) {
+  if (!format) return;
+  plan.grammar = compile_answer(format, *model.grammars);
+  plan.trie = model.grammars->trie();
+}
+
+std::vector<std::string> hold_to_tools(SteeringPlan& plan,
+                                       const ServedModel& model,
+                                       const ToolUse& use,
+                                       const AnswerFormat& format) {
+  const auto id_of = [&](std::string_view tag) {
+    return model.tokenizer().token_to_id(tag).value_or(-1);
+  };
+  ToolRules rules{.format = model.tool_format,
+                  .names = use.names,
+                  .single = use.single,
+                  .open = id_of("<tool_call>"),
+                  .close = id_of("</tool_call>")};
+  const bool free = !use.required && !format;
+  if (free && rules.open < 0) return {};  // nothing tells where a call begins
+  rules.opened = free;
+  ToolGrammar made;
+  try {
+    plan.grammar =
+        model.grammars->cache().get("tools", source_of(use.tools, rules, format), "", [&] {
+          made = compile_calls(use.tools, rules, use.required ? AnswerFormat{} : format);
+          return made.grammar;
+        });
+  } catch (const GrammarError& error) {
+    if (!free) refuse_grammar("tools", error);
+    return use.names;
+  }
+  plan.trie = model.grammars->trie();
+  if (free) plan.trigger = rules.open;
+  return made.relaxed;
+}
+
+void begin_answer(SteeringPlan& plan, const ServedModel& model, std::string_view text) {
+  if (plan.grammar == nullptr || plan.trigger >= 0) return;
+  if (match_bytes(*plan.grammar, text) == Membership::no) {
+    refuse(
+        "messages",
+        "the last message, which is to be continued, is not a beginning of what the answer may be");
+  }
+  plan.state = PromptState::thinking_is_over;
+  plan.begun = model.text.encode_untrusted(text);
 }
 
 void check_steering(const SteeringPlan& plan, const SamplingParams& sampling) {
   if (plan.empty()) return;
-  if (!sampling.allowed_token_ids.empty()) {
+  const bool free = plan.grammar == nullptr || plan.trigger >= 0;
+  if (!sampling.allowed_token_ids.empty() && (plan.thought_budget || !free)) {
     refuse("allowed_token_ids", "not together with a thinking budget or a forced tool call");
   }
-  if (sampling.min_tokens > 0 && !sampling.stop_token_ids.empty()) {
-    refuse("stop_token_ids",
-           "not together with min_tokens and a thinking budget or a forced tool call");
+  if (!free && sampling.ignore_eos) {
+    refuse("ignore_eos", "not together with a forced tool call, which says where to end");
   }
-}
-
-std::shared_ptr<const ArgumentTokens> argument_tokens(const Tokenizer& tokenizer,
-                                                      int64_t n_tokens) {
-  ArgumentTokens tokens;
-  for (int32_t id = 0; id < n_tokens; ++id) {
-    const std::string_view text = tokenizer.token_bytes(id);
-    if (begins_object(text)) {
-      tokens.object.push_back(id);
-    } else if (!text.empty() && text.find_first_not_of(kSpace) == text.npos) {
-      tokens.space.push_back(id);
-    }
-  }
-  return std::make_shared<const ArgumentTokens>(std::move(tokens));
 }
 
 }  // namespace qwen3::server

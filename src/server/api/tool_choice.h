@@ -1,38 +1,51 @@
-// What a request's tool_choice and thinking budget make of its answer: the plan of the steering.
+// What a request's tool_choice, answer format and thinking budget make of its answer: the plan of the steering.
 //
-//   hermes       <tool_call>\n{"name": "NAME", "arguments": {
-//   qwen3_coder  <tool_call>\n<function=NAME>\n
-//
-// The names are those of the request's tools, or the one that was asked for. What comes after is
-// the model's: whether it is a call is for Answer to judge.
+//   tools   format   tool_choice      the answer is
+//   no      yes                       the format
+//   yes     no       auto             free; what begins as a call is one (where <tool_call> is a token)
+//   yes     yes      auto             the format, or calls
+//   yes     any      required, named  calls
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "base/json.h"
+#include "chat/steering.h"
+#include "server/api/answer_format.h"
 #include "server/api/fields.h"
 #include "server/api/served_model.h"
-#include "server/api/steering.h"
 
 namespace qwen3::server {
 
 // thinking_token_budget, or another of its names; absent also for -1, no limit.
 std::optional<int64_t> read_thinking_budget(Fields& fields);
 
-// Refuses a budget when the model knows no </think>. `call_names`: the tools of which the answer is
-// to call one; empty: the answer is free.
+// Refuses a budget when the model knows no </think>.
 SteeringPlan plan_steering(const ServedModel& model,
                            PromptState state,
-                           const std::optional<int64_t>& thinking_budget,
-                           const std::vector<std::string>& call_names);
+                           const std::optional<int64_t>& thinking_budget);
 
-// Tokens that are forced must be allowed: refuses the fields that forbid them.
+// The tools of a request and what it wants of them.
+struct ToolUse {
+  const Json& tools;
+  bool required = false;
+  std::vector<std::string> names = {};  // that may be called
+  bool single = false;                  // one call at most
+};
+
+// Has the plan hold the answer to the format; to the tools. Returns the tools whose schemas were widened.
+void hold_to_format(SteeringPlan& plan, const ServedModel& model, const AnswerFormat& format);
+std::vector<std::string> hold_to_tools(SteeringPlan& plan,
+                                       const ServedModel& model,
+                                       const ToolUse& use,
+                                       const AnswerFormat& format);
+
+// The answer begins with this text, which the prompt ends with. Refuses one that the grammar does not begin with.
+void begin_answer(SteeringPlan& plan, const ServedModel& model, std::string_view text);
+
+// Refuses the fields that forbid what is forced.
 void check_steering(const SteeringPlan& plan, const SamplingParams& sampling);
-
-std::shared_ptr<const ArgumentTokens> argument_tokens(const Tokenizer& tokenizer, int64_t n_tokens);
 
 }  // namespace qwen3::server

@@ -318,14 +318,8 @@ TEST_F(ApiErrors, TP6_RandomBodies) {
 
 TEST_F(ApiErrors, WhatTheServerCannotDoIsSaid) {
   const std::vector<Json> refused = {
-      {{"response_format", {{"type", "json_object"}}}},
-      {{"response_format", {{"type", "json_schema"}, {"json_schema", {{"name", "a"}}}}}},
-      {{"guided_json", {{"type", "object"}}}},
-      {{"guided_regex", "a"}},
-      {{"guided_choice", {"a"}}},
-      {{"structured_outputs", {{"regex", "a"}}}},
-      {{"grammar", "root ::= \"a\""}},
-      {{"json_schema", {{"type", "object"}}}},
+      {{"response_format", {{"type", "structural_tag"}}}},
+      {{"structured_outputs", {{"structural_tag", {{"structures", {1}}}}}}},
       {{"chat_template", "{{ x }}"}},
       {{"prompt_embeds", "AAAA"}},
       {{"use_beam_search", true}},

@@ -76,16 +76,7 @@ TEST_F(ApiFields, ChatKnowsThemAll) {
 }
 
 TEST_F(ApiFields, WhatCannotBeDoneIsRefusedByName) {
-  const std::map<std::string, Json> refused{{"response_format", {{"type", "json_object"}}},
-                                            {"guided_json", {{"type", "object"}}},
-                                            {"guided_regex", "a"},
-                                            {"guided_choice", {"a"}},
-                                            {"guided_grammar", "g"},
-                                            {"structured_outputs", {{"json", "{}"}}},
-                                            {"grammar", "root ::= x"},
-                                            {"json_schema", {{"type", "object"}}},
-                                            {"regex", "a"},
-                                            {"ebnf", "root ::= x"},
+  const std::map<std::string, Json> refused{{"structural_tag", {{"structures", {1}}}},
                                             {"stop_regex", "a"},
                                             {"chat_template", "{{ 1 }}"},
                                             {"functions", Json::array({Json::object()})},

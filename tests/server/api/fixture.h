@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "engine/constrained_answer.h"
 #include "server/api/api.h"
 #include "server/api/fake_exchange.h"
 #include "server/api/served_model.h"
@@ -85,19 +86,14 @@ class ScriptedGenerator final : public Generator {
   void generate(const Request& request, size_t nth, Event event, const Engine::OnEvent& on_event) {
     const std::vector<int32_t> wanted = script ? script(request, nth) : std::vector<int32_t>();
     std::vector<int32_t> made;
-    std::vector<float> logits(2560);
+    const auto constrained = constrain(request);
     for (size_t next = 0;;) {
       int32_t id = next < wanted.size() ? wanted[next] : kEnd;
-      if (request.logits_processor) {
-        std::ranges::fill(logits, 0.0f);
-        logits[static_cast<size_t>(id)] = 5;
-        request.logits_processor(made, logits);
-        const auto best = static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin());
-        if (best == id) ++next;
-        id = best;
-      } else {
-        ++next;
-      }
+      const int32_t chosen = constrained                ? choose(constrained->allowed(), id)
+                             : request.logits_processor ? processed(request, made, id)
+                                                        : id;
+      if (chosen == id) ++next;
+      id = chosen;
       Event one = event;
       if (!made.empty()) one.prompt_logprobs.clear();
       if (made.empty() && request.n_prompt_logprobs >= 0) one.prompt_logprobs = prompt(request);
@@ -110,7 +106,7 @@ class ScriptedGenerator final : public Generator {
         one.logprob = {id, -0.5f};
         one.top_logprobs = rivals(id, request.sampling.n_logprobs);
       }
-      if (one.is_end_token)
+      if (one.is_end_token || (constrained && constrained->accept(id)))
         one.finish = FinishReason::stop;
       else if (static_cast<int64_t>(made.size()) == request.sampling.max_tokens)
         one.finish = FinishReason::length;
@@ -118,6 +114,42 @@ class ScriptedGenerator final : public Generator {
       on_event(one);
       if (one.finish) return;
     }
+  }
+
+  static std::unique_ptr<ConstrainedAnswer> constrain(const Request& request) {
+    if (request.constraint == nullptr) return nullptr;
+    return std::make_unique<ConstrainedAnswer>(
+        request.constraint,
+        ConstrainedAnswer::Facts{.vocab_size = 2560,
+                                 .n_real_tokens = 2560,
+                                 .eos_ids = request.sampling.ignore_eos
+                                                ? std::vector<int32_t>()
+                                                : std::vector<int32_t>{kEnd},
+                                 .stop_ids = request.sampling.stop_token_ids,
+                                 .min_tokens = request.sampling.min_tokens},
+        std::span<const int32_t>());
+  }
+
+  // A model that wants it most, and nothing else at all.
+  static int32_t processed(const Request& request, std::span<const int32_t> made, int32_t wanted) {
+    std::vector<float> logits(2560);
+    logits[static_cast<size_t>(wanted)] = 5;
+    request.logits_processor(made, logits);
+    return static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin());
+  }
+
+  // What the script wants, else what comes nearer to an end, else anything.
+  static int32_t choose(const AllowedTokens& allowed, int32_t wanted) {
+    if (allowed.has(wanted)) return wanted;
+    for (const char* text : {"\"", "}", "]", "\n", "<"}) {
+      const int32_t id = nano_text().encode(text).front();
+      if (wanted == kEnd && allowed.has(id)) return id;
+    }
+    for (int32_t id = 0; id < 2560; ++id) {
+      if (allowed.has(id)) return id;
+    }
+    ADD_FAILURE() << "nothing is allowed";
+    return kEnd;
   }
 
   static std::vector<TokenLogprob> rivals(int32_t id, int n) {

@@ -46,89 +46,8 @@ class ApiTools : public ApiTest {
   const ServedModel& model() { return *service->loaded(); }
 };
 
-// A model that wants anything at all: of what the steering leaves, it takes what it likes best.
-std::string steered(const ServedModel& model, const SteeringPlan& plan, uint32_t seed, int n) {
-  std::mt19937 random(seed);
-  const LogitsProcessor steering = make_steering(plan);
-  std::vector<int32_t> made;
-  for (int i = 0; i < n; ++i) {
-    std::vector<float> logits(static_cast<size_t>(model.n_tokens));
-    for (float& x : logits) x = static_cast<float>(random() % 1000);
-    steering(made, logits);
-    made.push_back(static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin()));
-  }
-  return model.text.decode(made);
-}
-
-TEST_F(ApiTools, TheOpeningOfACallHasADeclaredName) {
-  const std::vector<std::string> names{
-      "get", "get_weather", "get_weather_v2", "g", "final_result", "a.b:c/d@e", "weather"};
-  for (const ToolFormat format : {ToolFormat::hermes, ToolFormat::qwen3_coder}) {
-    restart({.model_names = {"nano"}, .tool_format = format});
-    const SteeringPlan plan =
-        plan_steering(model(), PromptState::thinking_is_over, std::nullopt, names);
-    std::set<std::string> seen;
-    for (uint32_t seed = 0; seed < 100; ++seed) {
-      const std::string text = steered(model(), plan, seed, 30);
-      const std::string before =
-          format == ToolFormat::hermes ? "<tool_call>\n{\"name\": \"" : "<tool_call>\n<function=";
-      ASSERT_TRUE(text.starts_with(before)) << text;
-      const size_t end = text.find_first_of("\">", before.size());
-      seen.insert(text.substr(before.size(), end - before.size()));
-      const std::string rest = text.substr(end);
-      if (format == ToolFormat::qwen3_coder) {
-        EXPECT_TRUE(rest.starts_with(">\n")) << text;
-      } else {
-        ASSERT_TRUE(rest.starts_with("\", \"arguments\":")) << text;
-        EXPECT_EQ(rest[rest.find_first_not_of(" \t\r\n", 15)], '{') << text;
-      }
-    }
-    EXPECT_EQ(seen, std::set<std::string>(names.begin(), names.end()));
-  }
-}
-
-// The model is free to think first, where the prompt leaves that open, and only that.
-TEST_F(ApiTools, AThoughtMayComeBeforeACall) {
-  const SteeringPlan plan = plan_steering(model(), PromptState::plain, 5, {"f"});
-  int n_thoughts = 0;
-  for (uint32_t seed = 0; seed < 60; ++seed) {
-    const std::string text = steered(model(), plan, seed, 30);
-    n_thoughts += text.starts_with("<think>");
-    ASSERT_TRUE(text.starts_with("<think>") || text.starts_with("<tool_call>\n{\"name\": \"f\""))
-        << text;
-    EXPECT_NE(text.find("<tool_call>\n{\"name\": \"f\", \"arguments\":"), text.npos) << text;
-  }
-  EXPECT_GT(n_thoughts, 10);
-  EXPECT_LT(n_thoughts, 50);
-}
-
-TEST_F(ApiTools, ArgumentsThatAreNoObjectAreNamed) {
-  for (const char* arguments : {" {\"city\": Rome}", " {\"city\": \"Ro", " {]", " {\"city\"}"}) {
-    say(std::string(arguments) + "}\n</tool_call>");
-    for (const Json& choice : {Json("required"), named("get_weather")}) {
-      const Json tools = tools_named({"get_weather"});
-      std::string detail;
-      const Joined got = ask({{"tools", tools}, {"tool_choice", choice}}, &detail);
-      EXPECT_TRUE(got.calls.empty()) << arguments;
-      EXPECT_EQ(got.finish_reason, "stop");
-      EXPECT_EQ(detail, "tool_call_invalid");
-      EXPECT_TRUE(
-          got.content.starts_with("<tool_call>\n{\"name\": \"get_weather\", \"arguments\":"))
-          << got.content;
-    }
-  }
-  say(" {\"city\": \"Rome\"}}\n</tool_call>");
-  std::string detail;
-  EXPECT_EQ(ask({{"tools", tools_named({"f"})}, {"tool_choice", "required"}}, &detail).calls.size(),
-            1u);
-  EXPECT_EQ(detail, "");
-}
-
 TEST_F(ApiTools, ACallThatNeverCameIsNamed) {
   std::string detail;
-  say("<think>\nI stop here");
-  EXPECT_TRUE(ask({{"tool_choice", "required"}}, &detail).calls.empty());
-  EXPECT_EQ(detail, "tool_call_invalid");
   say(" {}}\n</tool_call>");
   ask({{"tool_choice", named("add")}, {"stop", "arguments"}}, &detail);
   EXPECT_EQ(detail, "tool_call_invalid");
@@ -136,20 +55,6 @@ TEST_F(ApiTools, ACallThatNeverCameIsNamed) {
   say("no call");
   ask({{"tool_choice", "auto"}}, &detail);
   EXPECT_EQ(detail, "");
-}
-
-TEST_F(ApiTools, FurtherCallsOfARequiredOneAreDeclaredToo) {
-  const std::string other = "\n<tool_call>\n{\"name\": \"rm\", \"arguments\": {}}\n</tool_call>";
-  say(" {}}\n</tool_call>" + other);
-  const Joined got = ask({{"tools", tools_named({"get_weather"})}, {"tool_choice", "required"}});
-  ASSERT_EQ(got.calls.size(), 1u);
-  EXPECT_EQ(got.calls[0]["name"], "get_weather");
-  EXPECT_EQ(got.finish_reason, "tool_calls");
-  // Left to itself, too: what nobody declared is text.
-  say(other);
-  const Joined free = ask({{"tool_choice", "auto"}});
-  EXPECT_TRUE(free.calls.empty());
-  EXPECT_EQ(free.content, other);
 }
 
 // No part of a call is shown as text, wherever max_tokens cuts it.

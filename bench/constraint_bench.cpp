@@ -1,0 +1,155 @@
+// What constraints cost an engine: tokens a second of n sequences, free and held to a grammar, over a model whose
+// step takes a fixed time and whose logits are noise. The vocabulary has the size of Qwen3's.
+//
+//   constraint_bench [--sequences 64] [--tokens 100] [--step-ms 10] [--threads 2]
+#include <fmt/format.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/mix64.h"
+#include "engine/engine_core.h"
+#include "grammar/grammar.h"
+#include "hardware/thread_pool.h"
+
+namespace qwen3 {
+namespace {
+
+constexpr int64_t kVocab = 151'936;
+constexpr int32_t kTokens = 151'643;
+constexpr int64_t kBlock = 32;
+
+struct Options {
+  int sequences = 64;
+  int tokens = 100;
+  int step_ms = 10;
+  int threads = 2;
+};
+
+// Rows of noise, each another cut of one long row.
+class NoiseModel final : public ModelRunner {
+ public:
+  explicit NoiseModel(const Options& options)
+      : options_(options), noise_(static_cast<size_t>(2 * kVocab)), pool_(options.threads) {
+    std::mt19937 random(1);
+    std::normal_distribution<float> normal(0, 3);
+    for (float& x : noise_) x = normal(random);
+  }
+  int64_t vocab_size() const override { return kVocab; }
+  int n_threads() const override { return pool_.size(); }
+  void for_each_row(int64_t n_rows, const RowBody& body) override {
+    pool_.parallel_for(n_rows, body);
+  }
+
+  Tensor run(const Batch& batch, Tap* /*tap*/) override {
+    const auto end = Clock::now() + std::chrono::milliseconds(options_.step_ms);
+    const auto n_rows = static_cast<int64_t>(batch.logit_rows.size());
+    logits_.resize(static_cast<size_t>(n_rows * kVocab));
+    for (int64_t i = 0; i < n_rows; ++i) {
+      const auto at = static_cast<int64_t>(mix64(++n_rows_seen_) % kVocab);
+      std::copy_n(noise_.begin() + at, kVocab, logits_.begin() + i * kVocab);
+    }
+    std::this_thread::sleep_until(end);
+    return Tensor::view(logits_, {n_rows, kVocab});
+  }
+
+ private:
+  const Options options_;
+  std::vector<float> noise_, logits_;
+  uint64_t n_rows_seen_ = 0;
+  ThreadPool pool_;
+};
+
+// All bytes, then words of one to twelve letters with and without a space in front.
+std::shared_ptr<const TokenTrie> make_trie() {
+  std::mt19937 random(2);
+  std::vector<std::string> tokens;
+  for (int byte = 0; byte < 256; ++byte) tokens.emplace_back(1, static_cast<char>(byte));
+  while (std::ssize(tokens) < kTokens) {
+    std::string word(random() % 2, ' ');
+    for (auto n = 1 + random() % 12; n > 0; --n) {
+      word += "abcdefghijklmnopqrstuvwxyz0123456789\"{}[],:"[random() % 43];
+    }
+    tokens.push_back(std::move(word));
+  }
+  return TokenTrie::make(tokens, {});
+}
+
+// Tokens a second, once every sequence has its first.
+double measure(const Options& options,
+               const GrammarPtr& grammar,
+               const std::shared_ptr<const TokenTrie>& trie) {
+  const int64_t length = options.tokens + 2;
+  const int64_t blocks = (length + kBlock - 1) / kBlock * options.sequences;
+  EngineCore core(std::make_unique<NoiseModel>(options),
+                  {.scheduler = {.n_blocks = blocks,
+                                 .block_size = kBlock,
+                                 .max_batch_tokens = options.sequences,
+                                 .max_sequences = options.sequences},
+                   .limits = {.n_real_tokens = kTokens, .max_model_len = length},
+                   .eos_token_ids = {}});
+  std::vector<EventStream> streams;
+  for (int i = 0; i < options.sequences; ++i) {
+    Request request{.prompt_ids = {65 + i % 26},
+                    .sampling = {.temperature = 0.7,
+                                 .top_k = 20,
+                                 .top_p = 0.8,
+                                 .seed = static_cast<uint64_t>(i),
+                                 .max_tokens = options.tokens}};
+    if (grammar != nullptr) request.constraint = start_grammar(grammar, trie);
+    streams.push_back(core.submit(std::move(request)));
+  }
+  for (EventStream& stream : streams) stream.next();
+  const auto begin = Clock::now();
+  int64_t n = 0;
+  for (EventStream& stream : streams) {
+    while (const auto event = stream.next()) {
+      n += event->token_id >= 0;
+      if (event->finish == FinishReason::error) throw Error(event->error_kind, event->error);
+    }
+  }
+  return static_cast<double>(n) / std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+int run(const Options& options) {
+  const auto trie = make_trie();
+  // It never has to end.
+  const GrammarPtr records =
+      compile_regex(R"re((\{"name": "[a-z ]{1,20}", "n": -?[0-9]{1,5}\}, )*)re");
+  const GrammarPtr text = compile_regex(R"re(("[^"\\]{1,200}", )*)re");
+  double best_free = 0;
+  for (int i = 0; i < 3; ++i) best_free = std::max(best_free, measure(options, nullptr, nullptr));
+  fmt::print("{} sequences, step {} ms, {} threads: free {:.0f} tok/s\n",
+             options.sequences,
+             options.step_ms,
+             options.threads,
+             best_free);
+  for (const auto& [name, grammar] : {std::pair{"records", records}, {"texts", text}}) {
+    double best = 0;
+    for (int i = 0; i < 3; ++i) best = std::max(best, measure(options, grammar, trie));
+    fmt::print("  {:8} {:.0f} tok/s, {:.1f} % of free\n", name, best, 100 * best / best_free);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace qwen3
+
+int main(int argc, char** argv) {
+  qwen3::Options options;
+  CLI::App app("What constraints cost an engine");
+  app.add_option("--sequences", options.sequences, "at a time");
+  app.add_option("--tokens", options.tokens, "of each");
+  app.add_option("--step-ms", options.step_ms, "that a step of the model takes");
+  app.add_option("--threads", options.threads, "of the sampler");
+  CLI11_PARSE(app, argc, argv);
+  return qwen3::run(options);
+}

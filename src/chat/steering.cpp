@@ -1,0 +1,178 @@
+#include "chat/steering.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "chat/text.h"
+
+namespace qwen3 {
+namespace {
+
+class Steering final : public TokenConstraint {
+ public:
+  explicit Steering(SteeringPlan plan) : plan_(std::move(plan)) {
+    if (plan_.grammar != nullptr) {
+      grammar_ = start_grammar(plan_.grammar, plan_.trie);
+      for (const int32_t id : plan_.begun) grammar_->accept(id);
+    }
+    if (plan_.state == PromptState::inside_thinking) {
+      enter(Phase::thought);
+    } else if (plan_.state == PromptState::thinking_is_over || plan_.think_open < 0) {
+      enter(first_of_answer());
+    } else {
+      enter(Phase::start);
+    }
+  }
+
+  void accept(int32_t id) override {
+    if (phase() == Phase::start && id == plan_.think_open) return step_to(Phase::thought);
+    if (phase() == Phase::start) change(first_of_answer());
+    if (phase() == Phase::behind_thought || phase() == Phase::behind_newline) {
+      if (const int n = newlines_of(id); n > 0) return step_over_newlines(n);
+      change(Phase::answer);
+    }
+    if (phase() == Phase::answer && grammar_ != nullptr) grammar_->accept(id);
+    ++n_;
+    if (phase() == Phase::free && id == plan_.trigger) return enter(Phase::answer);
+    if (phase() == Phase::closing && n_in_phase() == std::ssize(plan_.closing)) {
+      return enter(first_of_answer());
+    }
+    if (phase() != Phase::thought) return;
+    if (id == plan_.think_close) return enter(behind_thought());
+    close_if_used_up();
+  }
+
+  void rollback(int64_t n) override {
+    const int64_t n_of_grammar = n_accepted_by_grammar();
+    n_ -= n;
+    while (phases_.back().entered > n_) phases_.pop_back();
+    const int64_t n_left = n_accepted_by_grammar();
+    if (n_of_grammar > n_left) grammar_->rollback(n_of_grammar - n_left);
+  }
+
+  Fill fill(std::span<uint64_t> allowed, int32_t& one) override {
+    switch (phase()) {
+      case Phase::thought:
+      case Phase::free:
+        return Fill::everything;
+      case Phase::closing:
+        one = plan_.closing[static_cast<size_t>(n_in_phase())];
+        return Fill::one;
+      case Phase::start:
+        return rules() ? grammar_or({&plan_.think_open, 1}, allowed, one) : Fill::everything;
+      case Phase::behind_thought:
+        return grammar_or(plan_.newlines, allowed, one);
+      case Phase::behind_newline:
+        return grammar_or(std::span(plan_.newlines).first(1), allowed, one);
+      case Phase::answer:
+        return grammar_ != nullptr ? grammar_->fill(allowed, one) : Fill::everything;
+    }
+    return Fill::everything;
+  }
+
+  bool may_end() const override {
+    switch (phase()) {
+      case Phase::thought:
+        return !rules();
+      case Phase::closing:
+        return false;
+      case Phase::free:
+        return true;
+      default:
+        return (phase() != Phase::answer && !rules()) || grammar_ == nullptr || grammar_->may_end();
+    }
+  }
+  bool exhausted() const override {
+    return phase() == Phase::answer && grammar_ != nullptr && grammar_->exhausted();
+  }
+
+ private:
+  enum class Phase { start, thought, closing, behind_thought, behind_newline, free, answer };
+  struct Entry {
+    Phase phase;
+    int64_t entered;  // after so many tokens
+    int64_t begin;    // its first token
+  };
+
+  // Whether the grammar holds all of the answer.
+  bool rules() const { return grammar_ != nullptr && plan_.trigger < 0; }
+  Phase phase() const { return phases_.back().phase; }
+  int64_t n_in_phase() const { return n_ - phases_.back().begin; }
+  Phase first_of_answer() const {
+    return grammar_ != nullptr && plan_.trigger >= 0 ? Phase::free : Phase::answer;
+  }
+  Phase behind_thought() const {
+    return rules() && !plan_.newlines.empty() ? Phase::behind_thought : first_of_answer();
+  }
+
+  void enter(Phase next) {
+    phases_.push_back({next, n_, n_});
+    if (next == Phase::thought) close_if_used_up();
+  }
+  // Before the token that is being accepted, which belongs to the phase.
+  void change(Phase next) { phases_.push_back({next, n_ + 1, n_}); }
+  void step_to(Phase next) {
+    ++n_;
+    enter(next);
+  }
+  void close_if_used_up() {
+    if (plan_.thought_budget && n_in_phase() >= *plan_.thought_budget) {
+      phases_.push_back({Phase::closing, n_, n_});
+    }
+  }
+
+  int newlines_of(int32_t id) const {
+    const auto at = std::ranges::find(plan_.newlines, id);
+    const auto n = static_cast<int>(at - plan_.newlines.begin()) + 1;
+    const int room = phase() == Phase::behind_thought ? 2 : 1;
+    return at != plan_.newlines.end() && n <= room ? n : 0;
+  }
+  void step_over_newlines(int n) {
+    const bool more = phase() == Phase::behind_thought && n == 1;
+    step_to(more ? Phase::behind_newline : Phase::answer);
+  }
+
+  // Tokens from the answer's first on that the grammar was told.
+  int64_t n_accepted_by_grammar() const {
+    return grammar_ != nullptr && phase() == Phase::answer ? n_in_phase() : 0;
+  }
+
+  Fill grammar_or(std::span<const int32_t> ids, std::span<uint64_t> allowed, int32_t& one) {
+    const Fill fill = grammar_->fill(allowed, one);
+    if (fill == Fill::everything) return fill;
+    if (fill == Fill::one) {
+      std::ranges::fill(allowed, uint64_t{0});
+      allow(allowed, one);
+    }
+    for (const int32_t id : ids) allow(allowed, id);
+    return Fill::mask;
+  }
+  static void allow(std::span<uint64_t> allowed, int32_t id) {
+    allowed[static_cast<size_t>(id) / 64] |= uint64_t{1} << (static_cast<size_t>(id) % 64);
+  }
+
+  const SteeringPlan plan_;
+  std::unique_ptr<TokenConstraint> grammar_;  // null: none
+  std::vector<Entry> phases_;                 // the last is now
+  int64_t n_ = 0;                             // tokens of the answer
+};
+
+}  // namespace
+
+SteeringPlan steering_plan(const Text& text, PromptState state) {
+  const Tokenizer& tokenizer = tokenizer_of(text);
+  SteeringPlan plan{.state = state,
+                    .think_open = tokenizer.token_to_id("<think>").value_or(-1),
+                    .think_close = tokenizer.token_to_id("</think>").value_or(-1)};
+  for (const char* newlines : {"\n", "\n\n"}) {
+    const std::vector<int32_t> ids = text.encode(newlines);
+    if (ids.size() == 1) plan.newlines.push_back(ids.front());
+  }
+  return plan;
+}
+
+std::unique_ptr<TokenConstraint> make_steering(SteeringPlan plan) {
+  return std::make_unique<Steering>(std::move(plan));
+}
+
+}  // namespace qwen3

@@ -1,0 +1,47 @@
+// Steering: what a request decides of its answer, and not the model: a TokenConstraint around the grammar.
+//
+//   prompt ── start ──────────────────────────────────┬─> answer   the grammar, if there is one
+//               └ <think> ─> thought ── </think> ── 2 newlines at most ──┘
+//                               └ budget used up ─> closing, token by token ─> answer
+//
+// Inside a thought everything is allowed; under a grammar all but the end, which would leave no answer.
+// A grammar with a `trigger` leaves the answer free until that token and holds what comes behind it: calls
+// of tools that the model may make or not.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "grammar/grammar.h"
+#include "qwen3/constraint.h"
+#include "qwen3/text.h"
+
+namespace qwen3 {
+
+using TokenIds = std::vector<int32_t>;
+
+struct SteeringPlan {
+  PromptState state = PromptState::plain;
+  int32_t think_open = -1, think_close = -1;  // the ids of <think> and </think>; -1: none
+  TokenIds newlines = {};  // of one newline, and of two, where there are such tokens
+
+  std::optional<int64_t> thought_budget = {};  // tokens that the model thinks; then `closing`
+  TokenIds closing = {};                       // "… directly now.\n</think>\n\n"
+
+  GrammarPtr grammar = nullptr;  // of the answer; null: anything
+  std::shared_ptr<const TokenTrie> trie = nullptr;
+  int32_t trigger = -1;  // the grammar begins behind it; -1: with the answer
+  TokenIds begun = {};   // of the answer, in the prompt; the grammar takes them
+
+  bool empty() const { return !thought_budget && grammar == nullptr; }
+};
+
+// Of the model's tokens, and nothing wanted yet.
+SteeringPlan steering_plan(const Text& text, PromptState state);
+
+// For one answer.
+std::unique_ptr<TokenConstraint> make_steering(SteeringPlan plan);
+
+}  // namespace qwen3

@@ -1,0 +1,78 @@
+#include "grammar/grammar.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/utf8.h"
+#include "grammar/grammar_builder.h"
+#include "grammar/limits.h"
+#include "grammar/matcher.h"
+
+namespace qwen3 {
+
+GrammarPtr compile_regex(std::string_view regex, const GrammarBudget& budget) {
+  GrammarBuilder builder(budget);
+  return builder.build(builder.text(TextDfa::full_match(regex), GrammarBuilder::TextForm::raw));
+}
+
+GrammarPtr compile_choice(const std::vector<std::string>& choices, const GrammarBudget& budget) {
+  int64_t n_bytes = 0;
+  for (const std::string& choice : choices) {
+    n_bytes += std::ssize(choice);
+    if (!utf8_valid(choice)) {
+      throw GrammarError(GrammarFault::invalid_grammar, "", "a choice that is not UTF-8");
+    }
+  }
+  if (choices.empty()) {
+    throw GrammarError(GrammarFault::invalid_grammar, "", "expected at least one choice");
+  }
+  if (std::ssize(choices) > kMaxChoices || n_bytes > kMaxChoiceBytes) {
+    throw GrammarError(GrammarFault::too_complex,
+                       "",
+                       fmt::format("{} choices of {} bytes; at most {} of {} bytes are taken",
+                                   choices.size(),
+                                   n_bytes,
+                                   kMaxChoices,
+                                   kMaxChoiceBytes));
+  }
+  GrammarBuilder builder(budget);
+  std::vector<GrammarBuilder::Expr> ways;
+  for (const std::string& choice : choices) ways.push_back(builder.bytes(choice));
+  return builder.build(builder.choice(std::move(ways)));
+}
+
+std::unique_ptr<TokenConstraint> start_grammar(GrammarPtr grammar,
+                                               std::shared_ptr<const TokenTrie> trie) {
+  auto nodes = std::dynamic_pointer_cast<const TokenTrieNodes>(std::move(trie));
+  QWEN3_CHECK(grammar != nullptr && nodes != nullptr,
+              ErrorKind::internal,
+              "a grammar and TokenTrie::make's tokens are needed");
+  return std::make_unique<Matcher>(std::move(grammar), std::move(nodes));
+}
+
+Membership match_bytes(const Grammar& grammar, std::string_view bytes) {
+  auto memory = std::make_unique<Configurations>(grammar);
+  int32_t config = memory->start();
+  size_t key_begin = 0;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const auto byte = static_cast<uint8_t>(bytes[i]);
+    const std::string_view key = bytes.substr(key_begin, i - key_begin);
+    if (byte == '"' && memory->facts(config).opens_key) key_begin = i + 1;
+    try {
+      config = memory->next(config, byte, &key);
+    } catch (const ArenaFull&) {
+      auto fresh = std::make_unique<Configurations>(grammar);
+      try {
+        config = fresh->copy_from(*memory, config);
+        memory = std::move(fresh);
+        config = memory->next(config, byte, &key);
+      } catch (const ArenaFull&) {
+        fail(ErrorKind::unsupported, "{}: one byte takes too much memory", kTooComplex);
+      }
+    }
+    if (config == Configurations::kDead) return Membership::no;
+  }
+  return memory->facts(config).may_end ? Membership::whole : Membership::beginning;
+}
+
+}  // namespace qwen3

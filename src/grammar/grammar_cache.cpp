@@ -1,0 +1,88 @@
+#include "grammar/grammar_cache.h"
+
+#include <fmt/format.h>
+
+#include "base/sha256.h"
+#include "grammar/network.h"
+
+namespace qwen3 {
+namespace {
+
+constexpr int64_t kEntryBytes = 512;  // key, list and map
+
+// Lengths first, so that no two sources read the same.
+std::string key_of(std::string_view notation, std::string_view text, std::string_view options) {
+  return sha256_hex(fmt::format(
+      "{} {} {}\n{}{}{}", notation.size(), text.size(), options.size(), notation, text, options));
+}
+
+}  // namespace
+
+GrammarPtr GrammarCache::get(std::string_view notation,
+                             std::string_view text,
+                             std::string_view options,
+                             const std::function<GrammarPtr()>& compile) {
+  const std::string key = key_of(notation, text, options);
+  std::promise<GrammarPtr> promise;
+  std::shared_future<GrammarPtr> found;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto [entry, is_new] = entries_.try_emplace(key);
+    if (is_new) {
+      entry->second.grammar = promise.get_future().share();
+      ++counts_.n_compiled;
+    } else {
+      ++counts_.n_hits;
+      found = entry->second.grammar;
+      if (entry->second.bytes >= 0) uses_.splice(uses_.begin(), uses_, entry->second.use);
+    }
+  }
+  return found.valid() ? found.get() : compile_and_keep(key, std::move(promise), compile);
+}
+
+GrammarPtr GrammarCache::compile_and_keep(const std::string& key,
+                                          std::promise<GrammarPtr> promise,
+                                          const std::function<GrammarPtr()>& compile) {
+  try {
+    GrammarPtr grammar = compile();
+    keep(key, grammar->bytes() + kEntryBytes);
+    promise.set_value(grammar);
+    return grammar;
+  } catch (...) {
+    {
+      const std::lock_guard lock(mutex_);
+      const auto entry = entries_.find(key);
+      if (entry != entries_.end() && entry->second.bytes < 0) entries_.erase(entry);
+    }
+    promise.set_exception(std::current_exception());
+    throw;
+  }
+}
+
+void GrammarCache::keep(const std::string& key, int64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  const auto entry = entries_.find(key);
+  if (bytes > max_bytes_ / 4) {  // it would push out everything else
+    entries_.erase(entry);
+    return;
+  }
+  uses_.push_front(key);
+  entry->second.use = uses_.begin();
+  entry->second.bytes = bytes;
+  counts_.bytes += bytes;
+  while (counts_.bytes > max_bytes_) {
+    const auto oldest = entries_.find(uses_.back());
+    counts_.bytes -= oldest->second.bytes;
+    entries_.erase(oldest);
+    uses_.pop_back();
+  }
+}
+
+auto GrammarCache::counts() const -> Counts {
+  const std::lock_guard lock(mutex_);
+  Counts counts = counts_;
+  counts.n_grammars = std::ssize(uses_);
+  return counts;
+}
+
+}  // namespace qwen3

@@ -1,0 +1,121 @@
+// Matcher: the tokens that may come next.
+#include <algorithm>
+#include <bit>
+
+#include "base/error.h"
+#include "grammar/limits.h"
+#include "grammar/matcher.h"
+
+namespace qwen3 {
+namespace {
+
+constexpr int64_t kCheapEdges = 512;  // walks below are as fast as a copy of their mask
+
+void allow(std::span<uint64_t> allowed, int32_t token) {
+  allowed[static_cast<size_t>(token) / 64] |= uint64_t{1} << (token % 64);
+}
+
+// The only token of the mask, or -1.
+int32_t only_token(std::span<const uint64_t> allowed) {
+  int32_t token = -1;
+  for (size_t i = 0; i < allowed.size(); ++i) {
+    if (allowed[i] == 0) continue;
+    if (token >= 0 || !std::has_single_bit(allowed[i])) return -1;
+    token = static_cast<int32_t>(i * 64) + std::countr_zero(allowed[i]);
+  }
+  return token;
+}
+
+}  // namespace
+
+auto Matcher::fill(std::span<uint64_t> allowed, int32_t& one) -> Fill {
+  const int32_t n_tokens = trie_->n_tokens();
+  QWEN3_CHECK(std::ssize(allowed) * 64 >= n_tokens,
+              ErrorKind::internal,
+              "a mask of {} bits for {} tokens",
+              allowed.size() * 64,
+              n_tokens);
+  n_edges_ = 0;
+  with_memory([&] { make_mask(allowed); });
+  one = only_token(allowed);
+  return one >= 0 && !may_end() ? Fill::one : Fill::mask;
+}
+
+void Matcher::make_mask(std::span<uint64_t> allowed) {
+  const int32_t config = positions_.back().config;
+  for (const Mask& mask : masks_) {
+    if (mask.config != config) continue;
+    std::fill(
+        std::copy(mask.allowed.begin(), mask.allowed.end(), allowed.begin()), allowed.end(), 0);
+    return;
+  }
+  const auto* slice = options_.slices ? trie_->slice(memory_->plain_room(config)) : nullptr;
+  if (slice != nullptr) {
+    std::fill(std::copy(slice->mask.begin(), slice->mask.end(), allowed.begin()), allowed.end(), 0);
+  } else {
+    std::fill(allowed.begin(), allowed.end(), 0);
+  }
+  depends_on_text_ = false;
+  walk(slice != nullptr ? slice->rest : trie_->tree(), allowed);
+  for (const auto& [twin, token] : trie_->twins()) {
+    if ((allowed[static_cast<size_t>(token) / 64] >> (token % 64) & 1) != 0) allow(allowed, twin);
+  }
+  if (memory_->facts(config).has_tokens) {
+    for (const Item& item : memory_->items(config)) {
+      const Node& node = grammar_->node(item.node);
+      if (node.kind == Node::Kind::token && node.arg < trie_->n_tokens()) allow(allowed, node.arg);
+    }
+  }
+  if (!options_.cache || depends_on_text_ || n_edges_ <= kCheapEdges) return;
+  const auto n_words = static_cast<std::ptrdiff_t>((trie_->n_tokens() + 63) / 64);
+  Mask mask{config, {allowed.begin(), allowed.begin() + n_words}};
+  if (std::ssize(masks_) < kMaxCachedMasks) {
+    masks_.push_back(std::move(mask));
+  } else {
+    masks_[oldest_mask_++ % kMaxCachedMasks] = std::move(mask);
+  }
+}
+
+void Matcher::walk(const TokenTree& tree, std::span<uint64_t> allowed) {
+  const size_t n = tree.nodes.size();
+  const auto& byte_class = grammar_->byte_class;
+  path_.resize(static_cast<size_t>(tree.depth) + 1);
+  const int32_t config = positions_.back().config;
+  Step* step = path_.data();
+  *step = {n, config, memory_->row(config)};
+  for (size_t i = 0; i < n;) {
+    while (i >= step->end) --step;
+    const TrieNode node = tree.nodes[i];
+    ++n_edges_;
+    int32_t to = step->row != nullptr ? step->row[byte_class[node.byte()]] : -1;
+    if (to < 0) {
+      to = memory_->next(step->config, node.byte(), nullptr);
+      step->row = memory_->row(step->config);
+    }
+    if (to == Configurations::kDead) {
+      i += node.size;
+      continue;
+    }
+    if (memory_->facts(to).behind_some_key) {
+      check_subtree(std::span(tree.nodes).subspan(i, node.size), allowed);
+      i += node.size;
+      continue;
+    }
+    if (node.token() >= 0) allow(allowed, node.token());
+    if (node.size > 1) *++step = {i + node.size, to, memory_->row(to)};
+    ++i;
+  }
+}
+
+// Tokens that end a key and begin another.
+void Matcher::check_subtree(std::span<const TrieNode> nodes, std::span<uint64_t> allowed) {
+  depends_on_text_ = true;
+  for (const TrieNode node : nodes) {
+    if (node.token() < 0) continue;
+    const bool alive = behind(node.token()).config != Configurations::kDead;
+    text_.resize(static_cast<size_t>(positions_.back().text_size));
+    if (alive) allow(allowed, node.token());
+  }
+}
+
+}  // namespace qwen3

@@ -1,0 +1,241 @@
+#include "server/api/answer_format.h"
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <utility>
+
+#include "grammar/limits.h"
+#include "grammar/schema.h"
+
+namespace qwen3::server {
+namespace {
+
+using Kind = AnswerFormat::Kind;
+
+constexpr size_t kMostTextBytes = static_cast<size_t>(kMaxSchemaBytes);
+
+// A schema, or the text of one.
+Json schema_of(const Json& value, const std::string& path) {
+  if (value.is_object() || value.is_boolean()) return value;
+  if (!value.is_string()) {
+    refuse(path, fmt::format("expected a JSON Schema, got {}", describe(value)));
+  }
+  try {
+    return parse_json(value.get_ref<const std::string&>(), "schema");
+  } catch (const Error& error) {
+    ApiError refusal(400, "invalid_schema", error.what());
+    refusal.param = path;
+    throw refusal;
+  }
+}
+
+AnswerFormat with_schema(const Json& value, std::string path) {
+  Json schema = schema_of(value, path);
+  return {.kind = Kind::json_schema, .param = std::move(path), .schema = std::move(schema)};
+}
+
+AnswerFormat with_text(Fields& fields, Kind kind, std::string_view name) {
+  return {.kind = kind, .param = fields.path(name), .text = *fields.text(name, kMostTextBytes)};
+}
+
+AnswerFormat with_choices(Fields& fields, std::string_view name) {
+  AnswerFormat format{.kind = Kind::choice, .param = fields.path(name)};
+  const Json* list = fields.array(name, static_cast<size_t>(kMaxChoices));
+  if (list->empty()) refuse(format.param, "expected at least one text, got none");
+  for (const Json& one : *list) {
+    if (!one.is_string()) {
+      refuse(format.param, fmt::format("expected a list of texts, got {}", describe(one)));
+    }
+    format.choices.push_back(one.get<std::string>());
+  }
+  return format;
+}
+
+[[noreturn]] void refuse_tags(const std::string& path) {
+  refuse_unsupported(path, "structural tags are not supported; use tools, or a grammar");
+}
+
+AnswerFormat read_response_format(const Json& value) {
+  Fields fields(value, "response_format");
+  const auto type = fields.text("type", 64);
+  if (!type) {
+    refuse("response_format.type",
+           "is missing; expected \"text\", \"json_object\" or \"json_schema\"");
+  }
+  if (*type == "text") return {};
+  if (*type == "structural_tag") refuse_tags("response_format.type");
+  if (*type == "json_object") {
+    if (const Json* schema = fields.value("schema")) {
+      return with_schema(*schema, fields.path("schema"));
+    }
+    return {.kind = Kind::json_object, .param = "response_format"};
+  }
+  if (*type != "json_schema") {
+    refuse("response_format.type",
+           fmt::format("expected \"text\", \"json_object\" or \"json_schema\", got \"{}\"",
+                       quote_for_message(*type)));
+  }
+  const Json* named = fields.object("json_schema");
+  if (named == nullptr) {
+    const Json* schema = fields.value("schema");
+    if (schema == nullptr) refuse("response_format.json_schema", "is missing");
+    return with_schema(*schema, fields.path("schema"));
+  }
+  Fields inner(*named, fields.path("json_schema"));
+  inner.text("name", 256);
+  inner.text("description", kMostTextBytes);
+  inner.boolean("strict");  // it is kept exactly either way
+  const Json* schema = inner.value("schema");
+  if (schema == nullptr) refuse(inner.path("schema"), "is missing");
+  return with_schema(*schema, inner.path("schema"));
+}
+
+// The names that say it in a word, in `fields`; `found` takes what is there.
+using Found = std::function<void(AnswerFormat)>;
+
+void read_named(Fields& fields,
+                Kind kind,
+                std::initializer_list<std::string_view> names,
+                const Found& found) {
+  for (const std::string_view name : names) {
+    if (!fields.used(name)) continue;
+    switch (kind) {
+      case Kind::json_schema:
+        found(with_schema(*fields.value(name), fields.path(name)));
+        break;
+      case Kind::choice:
+        found(with_choices(fields, name));
+        break;
+      case Kind::json_object:
+        if (*fields.boolean(name)) found({.kind = kind, .param = fields.path(name)});
+        break;
+      default:
+        found(with_text(fields, kind, name));
+    }
+  }
+}
+
+void read_whitespace(Fields& fields, std::string_view name, JsonSchemaOptions& options) {
+  options.whitespace_pattern = fields.text(name, 4096);
+}
+
+// vLLM's. An empty schema is one here: any value.
+void read_structured_outputs(const Json& value, const Found& found, JsonSchemaOptions& options) {
+  Fields fields(value, "structured_outputs");
+  if (fields.used("structural_tag")) refuse_tags(fields.path("structural_tag"));
+  if (const Json* schema = fields.value("json")) {
+    found(with_schema(*schema, fields.path("json")));
+  }
+  read_named(fields, Kind::regex, {"regex"}, found);
+  read_named(fields, Kind::choice, {"choice", "choices"}, found);
+  read_named(fields, Kind::gbnf, {"grammar"}, found);
+  read_named(fields, Kind::json_object, {"json_object"}, found);
+  options.any_whitespace = !fields.boolean("disable_any_whitespace").value_or(false);
+  options.open_objects = !fields.boolean("disable_additional_properties").value_or(true);
+  read_whitespace(fields, "whitespace_pattern", options);
+}
+
+}  // namespace
+
+AnswerFormat read_answer_format(Fields& fields) {
+  AnswerFormat format;
+  const Found found = [&](AnswerFormat other) {
+    if (!other) return;
+    if (format) {
+      refuse(other.param,
+             fmt::format("not together with {}: one answer has one form", format.param));
+    }
+    format = std::move(other);
+  };
+  JsonSchemaOptions options;
+  if (const Json* value = fields.object("response_format")) found(read_response_format(*value));
+  if (fields.used("structured_outputs")) {
+    read_structured_outputs(*fields.object("structured_outputs"), found, options);
+  }
+  if (fields.used("structural_tag")) refuse_tags("structural_tag");
+  read_named(fields, Kind::json_schema, {"guided_json", "json_schema"}, found);
+  read_named(fields, Kind::regex, {"guided_regex", "regex"}, found);
+  read_named(fields, Kind::choice, {"guided_choice"}, found);
+  read_named(fields, Kind::gbnf, {"guided_grammar", "grammar", "ebnf"}, found);
+  if (fields.used("guided_whitespace_pattern")) {
+    read_whitespace(fields, "guided_whitespace_pattern", options);
+  }
+  fields.value("guided_decoding_backend");  // there is one
+  format.options = std::move(options);
+  return format;
+}
+
+void check_answer_format(const AnswerFormat& format, const SamplingParams& sampling) {
+  if (!format) return;
+  if (sampling.ignore_eos) {
+    refuse("ignore_eos",
+           fmt::format("not together with {}, which says where to end", format.param));
+  }
+  if (!sampling.allowed_token_ids.empty()) {
+    refuse("allowed_token_ids",
+           fmt::format("not together with {}: no token might be left", format.param));
+  }
+}
+
+GrammarPtr compile_answer(const AnswerFormat& format, ModelGrammars& grammars) {
+  if (!format) return nullptr;
+  try {
+    return grammars.cache().get("answer", source_of(format), "", [&] {
+      switch (format.kind) {
+        case Kind::json_schema:
+          return compile_json_schema(format.schema, format.options);
+        case Kind::json_object:
+          return compile_json_object(format.options);
+        case Kind::regex:
+          return compile_regex(format.text);
+        case Kind::choice:
+          return compile_choice(format.choices);
+        case Kind::gbnf:
+          return compile_gbnf(format.text, *grammars.trie());
+        case Kind::none:
+          break;
+      }
+      return GrammarPtr();
+    });
+  } catch (const GrammarError& error) {
+    refuse_grammar(format.param, error);
+  }
+}
+
+GrammarBuilder::Expr answer_expression(GrammarBuilder& builder, const AnswerFormat& format) {
+  switch (format.kind) {
+    case Kind::json_schema:
+      return schema_expression(builder, format.schema, format.options);
+    case Kind::json_object:
+      return schema_expression(builder, {{"type", "object"}}, format.options);
+    case Kind::regex:
+      return builder.text(TextDfa::full_match(format.text), GrammarBuilder::TextForm::raw);
+    case Kind::choice:
+      return builder.text(TextDfa::of(format.choices), GrammarBuilder::TextForm::raw);
+    case Kind::gbnf:
+    case Kind::none:
+      break;
+  }
+  refuse(format.param, "not together with tools; leave either out, or set tool_choice to \"none\"");
+}
+
+std::string source_of(const AnswerFormat& format) {
+  const JsonSchemaOptions& o = format.options;
+  return fmt::format("{}{}{}{}:{}:{}:{}",
+                     static_cast<int>(format.kind),
+                     o.any_whitespace ? 'w' : '-',
+                     o.open_objects ? 'o' : '-',
+                     o.whitespace_pattern ? dump_json(Json(*o.whitespace_pattern)) : "",
+                     dump_json(format.schema),
+                     dump_json(Json(format.choices)),
+                     format.text);
+}
+
+void refuse_grammar(std::string_view param, const GrammarError& error) {
+  ApiError refusal(400, std::string(fault_name(error.fault())), error.what());
+  refusal.param = param;
+  throw refusal;
+}
+
+}  // namespace qwen3::server

@@ -1,0 +1,123 @@
+"""The official Python client asks for the form of answers and of calls: at temperature 1, of a model that was not
+taught any of it, 100 of 100 are of it. The second server writes calls as Qwen3-Coder does."""
+import json
+import os
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, Optional
+
+import openai
+import pydantic
+
+client = openai.OpenAI(base_url=sys.argv[1], api_key="EMPTY", max_retries=0)
+coder = openai.OpenAI(base_url=os.environ["QWEN3_CODER_URL"], api_key="EMPTY", max_retries=0)
+MODEL = "nano-moe"
+MESSAGES = [{"role": "user", "content": "What is the weather in Paris?"}]
+ROUNDS = 100
+
+
+class Step(pydantic.BaseModel):
+    title: str = pydantic.Field(max_length=12)
+    minutes: int = pydantic.Field(ge=0, le=600)
+
+
+class Plan(pydantic.BaseModel):
+    city: Literal["Paris", "Rome", "Oslo"]
+    steps: list[Step] = pydantic.Field(max_length=2)
+    note: Optional[str] = pydantic.Field(max_length=10)
+
+
+class SaveNote(pydantic.BaseModel):
+    path: str = pydantic.Field(pattern="^[a-z]{1,6}$")
+    text: str = pydantic.Field(max_length=12)
+    tag: Literal["a", "b"]
+
+
+SAVE = openai.pydantic_function_tool(SaveNote, name="save_note")
+CLEAR = {"type": "function", "function": {"name": "clear", "parameters": {
+    "type": "object", "properties": {"sure": {"type": "boolean"}}, "required": ["sure"],
+    "additionalProperties": False}, "strict": True}}
+
+
+def options(i):
+    thinking = {"enable_thinking": i % 2 == 0}
+    return {"model": MODEL, "messages": MESSAGES, "temperature": 1, "seed": i, "max_tokens": 1200,
+            "extra_body": {"chat_template_kwargs": thinking, "thinking_token_budget": 40, "top_k": -1, "top_p": 1}}
+
+
+def every(ask):
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(ask, range(ROUNDS)))
+
+
+def parse(i):
+    choice = client.chat.completions.parse(response_format=Plan, **options(i)).choices[0]
+    assert choice.finish_reason == "stop" and isinstance(choice.message.parsed, Plan), choice
+
+
+every(parse)
+
+
+def check_calls(choice, names):
+    assert choice.finish_reason == "tool_calls", choice
+    assert not choice.message.content, choice
+    for call in choice.message.tool_calls:
+        assert call.function.name in names, call
+        arguments = json.loads(call.function.arguments)
+        if call.function.name == "save_note":
+            SaveNote.model_validate(arguments, strict=True)
+        else:
+            assert list(arguments) == ["sure"] and isinstance(arguments["sure"], bool), call
+
+
+for who in (client, coder):
+    def required(i):
+        answer = who.chat.completions.create(tools=[SAVE, CLEAR], tool_choice="required", parallel_tool_calls=False,
+                                             **options(i))
+        check_calls(answer.choices[0], {"save_note", "clear"})
+
+    def named(i):
+        answer = who.chat.completions.create(
+            tools=[SAVE, CLEAR], tool_choice={"type": "function", "function": {"name": "save_note"}}, **options(i))
+        check_calls(answer.choices[0], {"save_note"})
+
+    def automatic(i):
+        choice = who.chat.completions.create(tools=[SAVE, CLEAR], **options(i)).choices[0]
+        if choice.message.tool_calls and choice.finish_reason != "length":
+            check_calls(choice, {"save_note", "clear"})
+        return bool(choice.message.tool_calls)
+
+    every(required)
+    every(named)
+    every(automatic)
+
+
+def structured(kind, value, **more):
+    request = options(7)
+    request["extra_body"] = {**request["extra_body"], "structured_outputs": {kind: value, **more}}
+    return client.chat.completions.create(**request).choices[0].message.content
+
+
+schema = Plan.model_json_schema()
+Plan.model_validate_json(structured("json", schema))
+assert " " not in structured("json", {"enum": [{"a": [1, 2]}]}, disable_any_whitespace=True)
+assert re.fullmatch(r"[A-Z][a-z]{2,9}\.", structured("regex", r"[A-Z][a-z]{2,9}\."))
+assert structured("choice", ["rain", "sun"]) in ("rain", "sun")
+assert re.fullmatch(r"\d+ (C|F)", structured("grammar", 'root ::= [0-9]+ " " ("C" | "F")'))
+assert structured("json_object", True).startswith('{')  # this model does not find the end of one
+
+completion = client.completions.create(model=MODEL, prompt="The weather: ", temperature=1, max_tokens=50,
+                                       extra_body={"guided_choice": ["rain", "sun"]})
+assert completion.choices[0].text in ("rain", "sun"), completion
+
+# What cannot be kept is refused by field, code and place.
+try:
+    client.chat.completions.create(**options(0), response_format={"type": "json_schema", "json_schema": {
+        "name": "x", "schema": {"type": "object", "properties": {"a": {"contains": {"type": "null"}}}}}})
+    raise SystemExit("a schema that is not enforced was taken")
+except openai.BadRequestError as error:
+    assert error.param == "response_format.json_schema.schema", error
+    assert error.code == "unsupported_schema" and "/properties/a/contains" in error.message, error
+
+print(f"{ROUNDS} of {ROUNDS} parsed, and as many calls required and named, in both formats")

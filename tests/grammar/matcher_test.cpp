@@ -1,0 +1,259 @@
+// Masks, against every token stepped byte by byte.
+#include <gmock/gmock.h>
+
+#include "base/error.h"
+#include "grammar/support.h"
+
+namespace qwen3 {
+namespace {
+
+using Builder = GrammarBuilder;
+using Expr = GrammarBuilder::Expr;
+
+// Any JSON value: recursion, strings with escapes, numbers, objects without repeated keys.
+GrammarPtr json_grammar() {
+  Builder b;
+  const auto value = b.declare();
+  const Expr blank = b.choice({b.empty(), b.bytes(" "), b.bytes("\n")});
+  const Expr any_text = b.text(TextDfa::all(), Builder::TextForm::json);
+  const Expr string = b.sequence({b.bytes("\""), any_text, b.bytes("\"")});
+  const Expr number =
+      b.text(TextDfa::full_match("-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?"),
+             Builder::TextForm::raw);
+  const Expr comma = b.sequence({b.bytes(","), blank});
+  const Expr colon = b.sequence({b.bytes(":"), blank});
+  const Expr members = b.members({{TextDfa::all(), b.call(value)}}, colon, comma, 0, -1);
+  const Expr object = b.sequence({b.bytes("{"), blank, members, blank, b.bytes("}")});
+  const Expr items =
+      b.optional(b.sequence({b.call(value), b.repeat(b.sequence({comma, b.call(value)}), 0, -1)}));
+  const Expr array = b.sequence({b.bytes("["), blank, items, blank, b.bytes("]")});
+  b.define(
+      value,
+      b.choice(
+          {string, number, object, array, b.bytes("true"), b.bytes("false"), b.bytes("null")}));
+  return b.build(b.call(value));
+}
+
+GrammarPtr lengths_grammar() {
+  Builder b;
+  const auto json = Builder::TextForm::json;
+  return b.build(b.sequence({b.bytes("[\""),
+                             b.text(TextDfa::all(), json, 2, 9),
+                             b.bytes("\",\""),
+                             b.text(TextDfa::search("a.*b"), json, 3, 20),
+                             b.bytes("\",\""),
+                             b.text(TextDfa::full_match("(xy)+"), json, 5, 8),
+                             b.bytes("\"]")}));
+}
+
+GrammarPtr counted_grammar() {
+  Builder b;
+  const Expr word = b.text(TextDfa::full_match("[a-z]{1,6}"), Builder::TextForm::raw);
+  return b.build(b.sequence({b.repeat(b.sequence({word, b.bytes(",")}), 3, 300), b.bytes("end")}));
+}
+
+GrammarPtr object_grammar() {
+  Builder b;
+  const Expr number = b.text(TextDfa::full_match("[0-9]{1,3}"), Builder::TextForm::raw);
+  const Expr flag = b.choice({b.bytes("true"), b.bytes("false")});
+  const Expr members = b.members({{TextDfa::of({"a", "ab", "b", "c\"d", "\n"}), number},
+                                  {TextDfa::full_match("x[0-9a-z]*"), flag}},
+                                 b.bytes(":"),
+                                 b.bytes(","),
+                                 2,
+                                 6);
+  return b.build(b.sequence({b.bytes("{"), members, b.bytes("}")}));
+}
+
+GrammarPtr tools_grammar() {
+  Builder b;
+  const Expr call = b.sequence({b.free_text_until("<call>"),
+                                json_grammar() ? b.bytes("{\"n\":") : b.empty(),
+                                b.text(TextDfa::full_match("-?[0-9]{1,4}"), Builder::TextForm::raw),
+                                b.bytes("}</call>")});
+  return b.build(b.sequence({b.repeat(call, 0, -1), b.free_text_without({"<call>"})}));
+}
+
+GrammarPtr ambiguous_grammar() {
+  Builder b;
+  const auto s = b.declare();
+  b.define(s,
+           b.choice({b.bytes("a"),
+                     b.sequence({b.bytes("a"), b.call(s)}),
+                     b.sequence({b.bytes("("), b.call(s), b.bytes(")"), b.optional(b.call(s))})}));
+  return b.build(b.sequence({b.call(s), b.bytes(".")}));
+}
+
+std::vector<std::pair<std::string, GrammarPtr>> grammars() {
+  return {{"json", json_grammar()},
+          {"lengths", lengths_grammar()},
+          {"counted", counted_grammar()},
+          {"object", object_grammar()},
+          {"tools", tools_grammar()},
+          {"ambiguous", ambiguous_grammar()},
+          {"regex", compile_regex("([\\p{L} ]+|[^\"<]{0,7}é)*\\d{2,}")},
+          {"choice", compile_choice({"", "yes", "yesterday", "no", "nein", "はい", "いいえ"})}};
+}
+
+// Takes a random walk of at most n tokens; `visit` sees the tokens that are allowed at every place.
+template <typename Visit>
+std::string random_walk(Matcher& matcher, std::mt19937_64& random, int n, Visit visit) {
+  std::string text;
+  for (int i = 0; i < n && !matcher.exhausted(); ++i) {
+    const auto tokens = tokens_of(matcher, *nano_trie());
+    visit(tokens);
+    EXPECT_TRUE(!tokens.empty() || matcher.may_end()) << text;
+    if (tokens.empty()) break;
+    const int32_t token = tokens[random() % tokens.size()];
+    matcher.accept(token);
+    text += nano_trie()->bytes(token);
+  }
+  return text;
+}
+
+TEST(Matcher, MasksAreWhatEveryTokenSaysByItself) {
+  std::mt19937_64 random(1);
+  for (const auto& [name, grammar] : grammars()) {
+    for (int walk = 0; walk < 8; ++walk) {
+      Matcher matcher(grammar, nano_trie());
+      random_walk(matcher, random, 25, [&, &name = name](const std::vector<int32_t>& allowed) {
+        std::vector<int32_t> expected;
+        for (int32_t id = 0; id < nano_trie()->n_tokens(); ++id) {
+          if (matcher.allows(id)) expected.push_back(id);
+        }
+        ASSERT_EQ(allowed, expected) << name;
+      });
+    }
+  }
+}
+
+TEST(Matcher, MasksAreTheSameWithoutSlicesAndCache) {
+  std::mt19937_64 random(2);
+  for (const auto& [name, grammar] : grammars()) {
+    for (int walk = 0; walk < 10; ++walk) {
+      Matcher matcher(grammar, nano_trie());
+      Matcher plain(grammar, nano_trie(), {.slices = false, .cache = false});
+      for (int i = 0; i < 40 && !matcher.exhausted(); ++i) {
+        const auto tokens = tokens_of(matcher, *nano_trie());
+        ASSERT_EQ(tokens, tokens_of(plain, *nano_trie())) << name;
+        if (tokens.empty()) break;
+        const int32_t token = tokens[random() % tokens.size()];
+        matcher.accept(token);
+        plain.accept(token);
+        ASSERT_EQ(matcher.may_end(), plain.may_end());
+      }
+    }
+  }
+}
+
+TEST(Matcher, RollingBackIsNotHavingAccepted) {
+  std::mt19937_64 random(3);
+  for (const auto& [name, grammar] : grammars()) {
+    Matcher matcher(grammar, nano_trie());
+    std::vector<int32_t> accepted;
+    for (int i = 0; i < 120; ++i) {
+      const auto tokens = tokens_of(matcher, *nano_trie());
+      if (!accepted.empty() && (random() % 4 == 0 || tokens.empty())) {
+        const size_t n = 1 + random() % accepted.size();
+        matcher.rollback(static_cast<int64_t>(n));
+        accepted.resize(accepted.size() - n);
+        Matcher fresh(grammar, nano_trie());
+        for (const int32_t token : accepted) fresh.accept(token);
+        ASSERT_EQ(tokens_of(matcher, *nano_trie()), tokens_of(fresh, *nano_trie())) << name;
+        ASSERT_EQ(matcher.may_end(), fresh.may_end());
+        ASSERT_EQ(matcher.exhausted(), fresh.exhausted());
+      } else if (!tokens.empty()) {
+        accepted.push_back(tokens[random() % tokens.size()]);
+        matcher.accept(accepted.back());
+      }
+    }
+  }
+}
+
+// Tries to end the answer with the bytes of `ending`; what does not is taken back.
+bool ends_with(Matcher& matcher, std::string_view ending, std::string& text) {
+  int64_t n = 0;
+  for (const char c : ending) {
+    const int32_t token = nano_tokenizer().token_to_id(std::string(1, c)).value();
+    if (!matcher.allows(token)) break;
+    matcher.accept(token);
+    ++n;
+  }
+  if (n == std::ssize(ending) && matcher.may_end()) {
+    text += ending;
+    return true;
+  }
+  matcher.rollback(n);
+  return false;
+}
+
+TEST(Matcher, WalksEndInTheLanguage) {
+  std::mt19937_64 random(4);
+  const std::vector<std::string> endings{
+      "\"", "}", "]", ".", "00", "end", ",end", "0}", "\"}", ":0}", "\":0}"};
+  for (const auto& [name, grammar] : grammars()) {
+    int n_ended = 0;
+    for (int walk = 0; walk < 30; ++walk) {
+      Matcher matcher(grammar, nano_trie());
+      std::string text;
+      bool ended = false;
+      for (int i = 0; i < 200 && !ended; ++i) {
+        const auto tokens = tokens_of(matcher, *nano_trie());
+        ASSERT_FALSE(tokens.empty()) << name << ": " << text;
+        const int32_t token = tokens[random() % tokens.size()];
+        matcher.accept(token);
+        text += nano_trie()->bytes(token);
+        ASSERT_NE(match_bytes(*grammar, text), Membership::no) << name << ": " << text;
+        ended = (matcher.may_end() && random() % 3 == 0) || matcher.exhausted();
+        if (!ended && random() % 3 == 0)
+          ended = ends_with(matcher, endings[random() % endings.size()], text);
+      }
+      if (!ended) continue;
+      ++n_ended;
+      EXPECT_EQ(match_bytes(*grammar, text), Membership::whole) << name << ": " << text;
+      if (name == "json") {
+        EXPECT_NO_THROW(parse_json(text, "walk")) << text;
+      }
+    }
+    EXPECT_GE(n_ended, 10) << name;
+  }
+}
+
+TEST(Matcher, AnEndTokenEndsTheAnswerWhereItMay) {
+  const auto grammar = compile_choice({"yes", "yesterday"});
+  const int32_t end = nano_tokenizer().token_to_id("<|im_end|>").value();
+  Matcher matcher(grammar, nano_trie());
+  EXPECT_THROW(matcher.accept(end), Error);
+  for (const int32_t id : nano_tokenizer().encode("yes")) matcher.accept(id);
+  EXPECT_TRUE(matcher.may_end());
+  EXPECT_FALSE(matcher.exhausted());
+  matcher.accept(end);
+  EXPECT_TRUE(matcher.exhausted());
+  EXPECT_TRUE(tokens_of(matcher, *nano_trie()).empty());
+  matcher.rollback(1);
+  EXPECT_FALSE(matcher.exhausted());
+  for (const int32_t id : nano_tokenizer().encode("terday")) matcher.accept(id);
+  EXPECT_TRUE(matcher.exhausted());
+}
+
+TEST(Matcher, OnlyAGrammarThatNamesAnAddedTokenAllowsIt) {
+  const int32_t start = nano_tokenizer().token_to_id("<|im_start|>").value();
+  Builder b;
+  const auto grammar = b.build(
+      b.sequence({b.text(TextDfa::all(), Builder::TextForm::raw), b.token(start), b.bytes("x")}));
+  Matcher matcher(grammar, nano_trie());
+  auto tokens = tokens_of(matcher, *nano_trie());
+  for (const auto& added : nano_tokenizer().added_tokens()) {
+    EXPECT_EQ(std::count(tokens.begin(), tokens.end(), added.id), added.id == start ? 1 : 0);
+  }
+  // The same characters are text.
+  for (const char c : std::string("<|im_start|>"))
+    matcher.accept(nano_tokenizer().token_to_id(std::string(1, c)).value());
+  EXPECT_GT(tokens_of(matcher, *nano_trie()).size(), 100u);
+  matcher.accept(start);
+  EXPECT_EQ(tokens_of(matcher, *nano_trie()),
+            std::vector<int32_t>{nano_tokenizer().token_to_id("x").value()});
+}
+
+}  // namespace
+}  // namespace qwen3

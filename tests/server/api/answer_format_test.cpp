@@ -1,0 +1,180 @@
+// The answer's form under all of its names: what is asked for is what comes, and what cannot be kept is refused
+// by field, code and place.
+#include "server/api/answer_format.h"
+
+#include "server/api/fixture.h"
+
+namespace qwen3::server {
+namespace {
+
+const Json kSchema = Json::parse(
+    R"({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]})");
+
+class ApiAnswerFormat : public ApiTest {
+ protected:
+  std::string content(const Json& more) {
+    const Reply whole = chat(more);
+    EXPECT_EQ(whole.status, 200) << more << whole.text;
+    if (whole.status != 200) return "";
+    Json streamed = more;
+    streamed["stream"] = true;
+    Joined joined = join_whole(whole.json);
+    EXPECT_EQ(join_chunks(chat(streamed).chunks), joined);
+    EXPECT_EQ(joined.finish_reason, "stop");
+    EXPECT_TRUE(joined.stop_reason.is_null()) << joined.stop_reason;
+    return joined.content;
+  }
+};
+
+TEST_F(ApiAnswerFormat, AllItsNames) {
+  const std::string gbnf = "root ::= \"{\\\"city\\\": \" [0-9]+ \"}\"";
+  struct Case {
+    Json fields;
+    std::string want;
+  };
+  const std::string object = R"({"city": "Rome"})";
+  const std::vector<Case> cases = {
+      {{{"response_format",
+         {{"type", "json_schema"},
+          {"json_schema", {{"name", "c"}, {"strict", true}, {"schema", kSchema}}}}}},
+       object},
+      {{{"response_format", {{"type", "json_schema"}, {"schema", kSchema}}}}, object},
+      {{{"response_format", {{"type", "json_object"}, {"schema", kSchema}}}}, object},
+      {{{"response_format", {{"type", "json_object"}}}}, object},
+      {{{"structured_outputs", {{"json", kSchema}}}}, object},
+      {{{"structured_outputs", {{"json", kSchema.dump()}}}}, object},
+      {{{"structured_outputs", {{"json_object", true}}}}, object},
+      {{{"guided_json", kSchema}}, object},
+      {{{"json_schema", kSchema}}, object},
+      {{{"structured_outputs", {{"regex", ".city.: .*e.\\}|\\{.*"}}}}, object},
+      {{{"structured_outputs", {{"choice", {"Paris", object}}}}}, object},
+      {{{"structured_outputs", {{"choices", {"Paris", object}}}}}, object},
+      {{{"guided_choice", {"Paris", object}}}, object},
+      {{{"guided_regex", "\\{[^}]*\\}"}}, object},
+      {{{"regex", "\\{[^}]*\\}"}}, object}};
+  for (const Case& c : cases) {
+    say(c.want);
+    EXPECT_EQ(content(c.fields), c.want) << c.fields;
+    EXPECT_NE(generator->requests.back().constraint, nullptr);
+    Json completion = c.fields;
+    completion["max_tokens"] = 100;
+    EXPECT_EQ(complete(completion).json["choices"][0]["text"], c.want) << c.fields;
+  }
+  for (const char* name : {"grammar", "guided_grammar", "ebnf"}) {
+    say("{\"city\": 17}");
+    EXPECT_EQ(content({{name, gbnf}}), "{\"city\": 17}") << name;
+  }
+}
+
+// A model that wants to say something else.
+TEST_F(ApiAnswerFormat, WhatTheModelWantsMustFit) {
+  say("Rome, of course!");
+  EXPECT_EQ(content({{"guided_choice", {"no", "yes"}}}), "no");
+  const Json answer = Json::parse(content(
+      {{"response_format", {{"type", "json_schema"}, {"json_schema", {{"schema", kSchema}}}}}}));
+  EXPECT_TRUE(answer["city"].is_string());
+}
+
+TEST_F(ApiAnswerFormat, ItComesBehindTheThought) {
+  generator->script = [](const Request&, size_t) {
+    return nano_text().encode("<think>\nYes or no?\n</think>\n\nyes");
+  };
+  const Reply reply = chat({{"guided_choice", {"no", "yes"}}});
+  const Joined joined = join_whole(reply.json);
+  EXPECT_EQ(joined.reasoning, "Yes or no?");
+  EXPECT_EQ(joined.content, "yes");
+  // Completions have no thought.
+  const Reply plain = complete({{"guided_choice", {"no", "yes"}}});
+  EXPECT_TRUE(plain.json["choices"][0]["text"] == "no" ||
+              plain.json["choices"][0]["text"] == "yes");
+}
+
+TEST_F(ApiAnswerFormat, EveryChoiceHasItsOwn) {
+  generator->script = [](const Request&, size_t nth) {
+    return nano_text().encode(nth % 2 == 0 ? "yes" : "no");
+  };
+  const Reply reply = chat({{"guided_choice", {"no", "yes"}}, {"n", 4}});
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(reply.json["choices"][i]["message"]["content"], i % 2 == 0 ? "yes" : "no");
+  }
+}
+
+TEST_F(ApiAnswerFormat, AContinuedAnswerMustBeABeginning) {
+  const auto ask = [&](const std::string& begun) {
+    return chat(
+        {{"messages",
+          {{{"role", "user"}, {"content", "Where?"}}, {{"role", "assistant"}, {"content", begun}}}},
+         {"continue_final_message", true},
+         {"add_generation_prompt", false},
+         {"guided_json", kSchema}});
+  };
+  say("ome\"}");
+  const Reply reply = ask("{\"city\": \"R");
+  ASSERT_EQ(reply.status, 200) << reply.text;
+  EXPECT_EQ(reply.json["choices"][0]["message"]["content"], "ome\"}");
+  const Reply refused = ask("The city is");
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_EQ(refused.param(), "messages");
+}
+
+TEST_F(ApiAnswerFormat, RefusalsNameFieldCodeAndPlace) {
+  struct Case {
+    Json fields;
+    std::string param, code, words;
+  };
+  const Json contains = Json::parse(R"({"type": "object", "properties": {"a": {"contains": {}}}})");
+  const std::vector<Case> cases = {
+      {{{"response_format",
+         {{"type", "json_schema"}, {"json_schema", {{"name", "a"}, {"schema", contains}}}}}},
+       "response_format.json_schema.schema",
+       "unsupported_schema",
+       "/properties/a/contains: "},
+      {{{"guided_json", {{"type", "no"}}}}, "guided_json", "invalid_schema", "/type: "},
+      {{{"guided_json", "{"}}, "guided_json", "invalid_schema", ""},
+      {{{"json_schema", {{"type", "object"}, {"not", Json::object()}}}},
+       "json_schema",
+       "unsatisfiable_schema",
+       ""},
+      {{{"structured_outputs", {{"regex", "a(?=b)"}}}},
+       "structured_outputs.regex",
+       "invalid_regex",
+       ""},
+      {{{"grammar", "root ::= nothing"}}, "grammar", "invalid_grammar", ""},
+      {{{"guided_choice", {"a"}}, {"grammar", "root ::= \"a\""}},
+       "grammar",
+       "invalid_value",
+       "guided_choice"},
+      {{{"structured_outputs", {{"regex", "a"}, {"choice", {"a"}}}}},
+       "structured_outputs.choice",
+       "invalid_value",
+       "structured_outputs.regex"},
+      {{{"guided_regex", "a"}, {"ignore_eos", true}},
+       "ignore_eos",
+       "invalid_value",
+       "guided_regex"},
+      {{{"guided_regex", "a"}, {"allowed_token_ids", {1}}},
+       "allowed_token_ids",
+       "invalid_value",
+       "guided_regex"},
+      {{{"guided_choice", Json::array({1})}}, "guided_choice", "invalid_value", "texts"},
+      {{{"response_format", {{"type", "json_schema"}}}},
+       "response_format.json_schema",
+       "invalid_value",
+       "missing"},
+      {{{"response_format", {{"type", "xml"}}}}, "response_format.type", "invalid_value", "xml"},
+      {{{"response_format", {{"type", "structural_tag"}}}},
+       "response_format.type",
+       "unsupported_parameter",
+       "structural"}};
+  for (const Case& c : cases) {
+    const Reply reply = chat(c.fields);
+    ASSERT_EQ(reply.status, 400) << c.fields << reply.text;
+    EXPECT_EQ(reply.param(), c.param) << reply.text;
+    EXPECT_EQ(reply.code(), c.code) << reply.text;
+    EXPECT_NE(reply.message().find(c.words), std::string::npos) << reply.text;
+  }
+  EXPECT_TRUE(generator->requests.empty());
+}
+
+}  // namespace
+}  // namespace qwen3::server

@@ -1,0 +1,135 @@
+// The phases around a grammar: what a thought may hold, how it is closed, where the answer begins and ends.
+#include "chat/steering.h"
+
+#include <random>
+
+#include "engine/constrained_answer.h"
+#include "server/api/fixture.h"
+#include "server/api/tool_choice.h"
+
+namespace qwen3::server {
+namespace {
+
+class ApiSteering : public ApiTest {
+ protected:
+  const ServedModel& model() { return *service->loaded(); }
+
+  SteeringPlan plan(PromptState state, std::optional<int64_t> budget, const std::string& regex) {
+    SteeringPlan plan = plan_steering(model(), state, budget);
+    if (!regex.empty()) {
+      plan.grammar = compile_regex(regex);
+      plan.trie = model().grammars->trie();
+    }
+    return plan;
+  }
+
+  // How far the text is followed, as the model's own tokens: "" if every token was allowed.
+  std::string refused(TokenConstraint& steering, const std::string& text) {
+    std::vector<int32_t> ids = nano_text().encode(text);
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (!allows(steering, ids[i])) {
+        return nano_text().decode(std::span(ids).subspan(i));
+      }
+      steering.accept(ids[i]);
+    }
+    return "";
+  }
+
+  static bool allows(TokenConstraint& steering, int32_t id) {
+    std::vector<uint64_t> bits(40);
+    int32_t one = -1;
+    switch (steering.fill(bits, one)) {
+      case TokenConstraint::Fill::everything:
+        return true;
+      case TokenConstraint::Fill::one:
+        return id == one;
+      case TokenConstraint::Fill::mask:
+        break;
+    }
+    return (bits[static_cast<size_t>(id) / 64] >> id % 64 & 1) != 0;
+  }
+};
+
+TEST_F(ApiSteering, AGrammarBeginsBehindTheThought) {
+  for (const char* gap : {"", "\n", "\n\n"}) {
+    const auto open = make_steering(plan(PromptState::plain, {}, "[0-9]{2}"));
+    EXPECT_EQ(refused(*open, "<think>any words, 99"), "");
+    EXPECT_FALSE(open->may_end()) << "an answer is wanted";
+    EXPECT_EQ(refused(*open, std::string("</think>") + gap + "4"), "") << gap;
+    EXPECT_FALSE(open->exhausted());
+    EXPECT_EQ(refused(*open, "2"), "");
+    EXPECT_TRUE(open->exhausted() && open->may_end());
+  }
+  const auto too_many = make_steering(plan(PromptState::inside_thinking, {}, "[0-9]{2}"));
+  EXPECT_EQ(refused(*too_many, "so</think>\n\n"), "");
+  EXPECT_EQ(refused(*too_many, "\n4"), "\n4");
+}
+
+TEST_F(ApiSteering, AThoughtIsOpenedWhereThePromptLeavesThat) {
+  const auto plain = make_steering(plan(PromptState::plain, {}, "[0-9]{2}"));
+  EXPECT_EQ(refused(*plain, "4<think>"), "<think>") << "not in the answer";
+  EXPECT_EQ(refused(*make_steering(plan(PromptState::plain, {}, "[0-9]{2}")), "<think>4"), "");
+  const auto over = make_steering(plan(PromptState::thinking_is_over, {}, "[0-9]{2}"));
+  EXPECT_EQ(refused(*over, "<think>"), "<think>");
+}
+
+TEST_F(ApiSteering, ABudgetClosesTheThoughtAndTheGrammarGoesOn) {
+  const auto steering = make_steering(plan(PromptState::inside_thinking, 3, "[0-9]{2}"));
+  EXPECT_EQ(refused(*steering, "1"), "");
+  EXPECT_EQ(refused(*steering, "2"), "");
+  EXPECT_EQ(refused(*steering, "3"), "");
+  EXPECT_EQ(refused(*steering, "4"), "4");
+  EXPECT_FALSE(steering->may_end());
+  EXPECT_EQ(refused(*steering, "</think>\n\n42"), "");
+  EXPECT_TRUE(steering->exhausted());
+  // Without a grammar the answer is the model's.
+  const auto free = make_steering(plan(PromptState::inside_thinking, 0, ""));
+  EXPECT_EQ(refused(*free, "x"), "x");
+  EXPECT_FALSE(free->may_end()) << "in the middle of the sentence";
+  EXPECT_EQ(refused(*free, "</think>\n\nWhatever <think>"), "");
+  EXPECT_TRUE(free->may_end());
+}
+
+TEST_F(ApiSteering, ATriggerLeavesTheRestFree) {
+  SteeringPlan calls = plan(PromptState::plain, {}, "[0-9]{2}");
+  calls.trigger = nano_text().encode("<tool_call>").front();
+  const auto steering = make_steering(calls);
+  EXPECT_EQ(refused(*steering, "<think>a <tool_call> thought</think>\n\n\nLet me see. "), "");
+  EXPECT_TRUE(steering->may_end());
+  EXPECT_EQ(refused(*steering, "<tool_call>x"), "x");
+  EXPECT_FALSE(steering->may_end());
+  EXPECT_EQ(refused(*steering, "42"), "");
+  EXPECT_TRUE(steering->exhausted());
+}
+
+// Whatever was accepted and taken back: as if it had never been.
+TEST_F(ApiSteering, RollbackIsAFreshReplay) {
+  std::mt19937 random(9);
+  const std::string text = "<think>one two three four</think>\n12345678";
+  const std::vector<int32_t> ids = nano_text().encode(text);
+  for (const bool budget : {false, true}) {
+    for (const bool trigger : {false, true}) {
+      SteeringPlan p =
+          plan(PromptState::plain, budget ? std::optional<int64_t>(50) : std::nullopt, "[0-9]{8}");
+      if (trigger) p.trigger = nano_text().encode("\n").front();
+      const auto steering = make_steering(p);
+      size_t n = 0;
+      for (int i = 0; i < 300; ++i) {
+        const size_t next = random() % (ids.size() + 1);
+        if (next < n) steering->rollback(static_cast<int64_t>(n - next));
+        for (; n < next; ++n) steering->accept(ids[n]);
+        n = next;
+        const auto fresh = make_steering(p);
+        for (size_t k = 0; k < n; ++k) fresh->accept(ids[k]);
+        ASSERT_EQ(steering->may_end(), fresh->may_end()) << n;
+        ASSERT_EQ(steering->exhausted(), fresh->exhausted()) << n;
+        for (int32_t id = 0; id < 2560; id += 7) {
+          ASSERT_EQ(allows(*steering, id), allows(*fresh, id)) << n << " " << id;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace qwen3::server
