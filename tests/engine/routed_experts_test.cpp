@@ -89,12 +89,13 @@ TEST(RoutedExperts, AreThoseOfTheTrace) {
       Engine engine(model, small_engine(*model));
       auto first = engine.submit(request(9, 37, 1));  // leaves a prefix behind
       read(first);
-      std::vector<EventStream> others;
-      for (int i = 0; i < 3; ++i) others.push_back(engine.submit(request(i, 20, 60)));
       Request generated = request(9, 37, 30), whole = request(9, 37, 30);
       generated.routed_experts = RoutedExperts::generated;
       whole.routed_experts = RoutedExperts::with_the_prompt;
-      auto generated_stream = engine.submit(generated), whole_stream = engine.submit(whole);
+      auto generated_stream = engine.submit(generated);
+      std::vector<EventStream> others;
+      for (int i = 0; i < 3; ++i) others.push_back(engine.submit(request(i, 20, 60)));
+      auto whole_stream = engine.submit(whole);
       const Answer some = read(generated_stream), all = read(whole_stream);
       for (EventStream& other : others) read(other);
       n_preemptions += engine.stats().n_preemptions;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "qwen3/sampling.h"
+#include "server/api/routed_experts.h"
 
 namespace qwen3::server {
 namespace {
@@ -25,7 +26,6 @@ constexpr const char* kIgnored[] = {"user",
                                     "prompt_cache_retention",
                                     "verbosity",
                                     "timings_per_token",
-                                    "return_progress",
                                     "spaces_between_special_tokens",
                                     "detokenize"};
 
@@ -215,6 +215,8 @@ GenerationFields read_generation_fields(Fields& fields,
   GenerationFields out{.sampling = with_defaults(model.defaults, DoSample::yes)};  // as OpenAI
   refuse_what_we_cannot(fields);
   read_limits(fields, out, limits);
+  out.preset = read_preset(fields, model.presets);
+  if (out.preset != nullptr) out.preset->apply(out.sampling);
   read_numbers(fields, out.sampling, limits);
   read_seed(fields, out.sampling);
   read_logit_bias(fields, out.sampling, model, limits);
@@ -234,6 +236,8 @@ GenerationFields read_generation_fields(Fields& fields,
     refuse_unsupported("trace", "this server keeps no traces (--traces)");
   }
   if (out.trace && out.n > 1) refuse("trace", "only of one choice; leave n out");
+  out.routed_experts = read_routed_experts(fields, expert_shape(model.shape), out.n);
+  out.return_progress = fields.boolean("return_progress").value_or(false);
   read_streaming(fields, out);
   read_queueing(fields, out, limits);
   return out;
@@ -269,6 +273,8 @@ Request make_request(const GenerationFields& fields,
   request.priority = fields.priority;
   request.n_prompt_logprobs = fields.n_prompt_logprobs;
   request.deadline = http.received + options.request_timeout;
+  request.routed_experts = fields.routed_experts;
+  request.report_progress = fields.return_progress && fields.stream;
   return request;
 }
 

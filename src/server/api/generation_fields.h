@@ -28,7 +28,10 @@ struct GenerationFields {
   bool continuous_usage = false;  // and in every chunk
   bool return_token_ids = false;
   bool loop_guard = true;
-  bool trace = false;  // keep a record of it (traces.h)
+  const Preset* preset = nullptr;  // of the model; null: none was named
+  RoutedExperts routed_experts = RoutedExperts::none;
+  bool return_progress = false;  // of a stream
+  bool trace = false;            // keep a record of it (traces.h)
   std::string cache_salt = {};
   std::string private_salt = {};  // of a request that shares no cache: not to be guessed
   int32_t priority = 0;

@@ -55,15 +55,22 @@ class Steering {
 
   void step(std::span<const int32_t> generated, std::span<float> logits) {
     for (; n_seen_ < generated.size(); ++n_seen_) see(generated[n_seen_]);
-    if (phase_ == Phase::thought && plan_.thought_budget && n_thought_ >= *plan_.thought_budget) {
-      phase_ = Phase::closing;
-      forced_.start({plan_.closing});
+    if (phase_ == Phase::thought && plan_.end_thought && *plan_.end_thought) {
+      close(plan_.ending);
+    } else if (phase_ == Phase::thought && plan_.thought_budget &&
+               n_thought_ >= *plan_.thought_budget) {
+      close(plan_.closing);
     }
     restrict_to_plan(logits);
   }
 
  private:
   enum class Phase { start, thought, closing, opening, arguments, object, free };
+
+  void close(const TokenIds& with) {
+    phase_ = Phase::closing;
+    forced_.start({with});
+  }
 
   void begin_answer(const std::vector<TokenIds>& openings) {
     phase_ = openings.empty() ? Phase::free : Phase::opening;

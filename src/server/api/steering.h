@@ -1,6 +1,7 @@
 // Steering: tokens that the request decides and not the model, through Request::logits_processor.
 //
 //   thinking budget   the thought has had its tokens: close it
+//   reasoning control the client wants no more of it: close it (reasoning_control.h)
 //   tool_choice       the answer is a call: <tool_call>\n{"name": "NAME", "arguments": {
 //
 // Where a call may have one of several names, the model chooses among their token sequences and
@@ -9,6 +10,7 @@
 // batch, where cancelling it and submitting it again would send it to the end of the queue.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -35,6 +37,9 @@ struct SteeringPlan {
   std::optional<int64_t> thought_budget = {};  // tokens that the model thinks; then `closing`
   TokenIds closing = {};                       // "… directly now.\n</think>\n\n"
 
+  std::shared_ptr<const std::atomic<bool>> end_thought = {};  // set: then `ending`; null: never
+  TokenIds ending = {};                                       // "\n</think>\n\n"
+
   // The ways a call may begin; none: the answer is the model's. It is opened at once when the
   // prompt has closed the thought or when there is no <think>. When the prompt says nothing about
   // thinking, the model first chooses between <think> and a call; a thought is let finish.
@@ -43,7 +48,7 @@ struct SteeringPlan {
   // What comes right after an opening; null: anything. Shared with the model's facts.
   std::shared_ptr<const ArgumentTokens> arguments = {};
 
-  bool empty() const { return !thought_budget && openings.empty(); }
+  bool empty() const { return !thought_budget && !end_thought && openings.empty(); }
 };
 
 using LogitsProcessor =

@@ -82,14 +82,25 @@ SteeringPlan plan_steering(const ServedModel& model,
   return plan;
 }
 
+// Without Qwen's sentence: who ends a thought by hand waits for the answer.
+void plan_control(SteeringPlan& plan, const ServedModel& model, ThoughtSwitch end_thought) {
+  if (model.think_close < 0) {
+    refuse_unsupported("reasoning_control", "this model's tokenizer has no </think>");
+  }
+  plan.end_thought = std::move(end_thought);
+  plan.ending = model.text.encode("\n</think>\n\n");
+}
+
 void check_steering(const SteeringPlan& plan, const SamplingParams& sampling) {
   if (plan.empty()) return;
   if (!sampling.allowed_token_ids.empty()) {
-    refuse("allowed_token_ids", "not together with a thinking budget or a forced tool call");
+    refuse("allowed_token_ids",
+           "not together with a thinking budget, reasoning_control or a forced tool call");
   }
   if (sampling.min_tokens > 0 && !sampling.stop_token_ids.empty()) {
     refuse("stop_token_ids",
-           "not together with min_tokens and a thinking budget or a forced tool call");
+           "not together with min_tokens and a thinking budget, reasoning_control or a forced tool "
+           "call");
   }
 }
 

@@ -30,6 +30,9 @@ SteeringPlan plan_steering(const ServedModel& model,
                            const std::optional<int64_t>& thinking_budget,
                            const std::vector<std::string>& call_names);
 
+// A thought may be ended from outside. Refuses that when the model knows no </think>.
+void plan_control(SteeringPlan& plan, const ServedModel& model, ThoughtSwitch end_thought);
+
 // Tokens that are forced must be allowed: refuses the fields that forbid them.
 void check_steering(const SteeringPlan& plan, const SamplingParams& sampling);
 
