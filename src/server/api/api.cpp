@@ -62,6 +62,7 @@ void traces_are_off(Service&, const HttpRequest&, const ExchangePtr&) {
 
 constexpr Row kRows[] = {
     {"GET", "/", signpost, Route::Access::keyed, true},
+    {"GET", "/openapi.json", openapi, Route::Access::keyed, true},
     {"GET", "/health", health, Route::Access::open, true, true},
     {"GET", "/version", version, Route::Access::keyed, true},
     {"GET", "/v1/models", list_models, Route::Access::keyed, true},

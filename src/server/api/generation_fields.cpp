@@ -84,18 +84,12 @@ std::string_view other_name(const SamplingField& field) {
   return field.name == "repetition_penalty" ? "repeat_penalty" : field.name;
 }
 
-// What this server allows: all of the range, but OpenAI ends temperature at 2 (and what lies above
-// is noise), and includes 0 in top_p.
-double highest(const SamplingField& field, const ApiLimits& limits) {
-  return field.name == "temperature" ? std::min(field.high, limits.max_temperature) : field.high;
-}
-
 void read_numbers(Fields& fields, SamplingParams& p, const ApiLimits& limits) {
   for (const SamplingField& field : sampling_fields()) {
     if (field.name == "max_tokens") continue;  // it has several names, and must fit the context
     const std::string_view name = fields.one_of({field.name, other_name(field)});
     if (name.empty()) continue;
-    const double high = highest(field, limits);
+    const double high = highest_of(field, limits);
     field.set(p,
               field.is_integer()
                   ? static_cast<double>(*fields.integer(
@@ -207,6 +201,20 @@ void read_limits(Fields& fields, GenerationFields& out, const ApiLimits& limits)
 }
 
 }  // namespace
+
+std::span<const char* const> ignored_fields() { return kIgnored; }
+
+std::vector<std::string> refused_fields() {
+  std::vector<std::string> names;
+  for (const Unsupported& field : kUnsupported) names.push_back(field.name);
+  return names;
+}
+
+// What this server allows: all of the range, but OpenAI ends temperature at 2 (and what lies above
+// is noise), and includes 0 in top_p.
+double highest_of(const SamplingField& field, const ApiLimits& limits) {
+  return field.name == "temperature" ? std::min(field.high, limits.max_temperature) : field.high;
+}
 
 GenerationFields read_generation_fields(Fields& fields,
                                         const ServedModel& model,

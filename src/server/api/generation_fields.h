@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "qwen3/engine.h"
+#include "qwen3/sampling.h"
 #include "server/api/fields.h"
 #include "server/api/served_model.h"
 #include "server/http/http.h"
@@ -57,6 +59,12 @@ Request make_request(const GenerationFields& fields,
                      std::vector<int32_t> prompt_ids,
                      const HttpRequest& http,
                      const ServiceOptions& options);
+
+// For the description of the API (described_fields.h): names that change nothing here, names that
+// are refused, and how far a sampling field goes.
+std::span<const char* const> ignored_fields();
+std::vector<std::string> refused_fields();
+double highest_of(const SamplingField& field, const ApiLimits& limits);
 
 // "model" of the request; "" when absent.
 std::string read_model_name(Fields& fields);

@@ -24,6 +24,7 @@ void detokenize(Service& service, const HttpRequest& http, const ExchangePtr& ex
 void apply_template(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void list_models(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void one_model(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
+void openapi(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void health(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void version(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void list_traces(Service& service, const HttpRequest& http, const ExchangePtr& exchange);

@@ -8,18 +8,15 @@
 // Thread safe. A place ends before its list does.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <unordered_map>
 
+#include "server/api/steering.h"
 #include "server/http/http.h"
 
 namespace qwen3::server {
-
-// Set once, by the control; read by the steering.
-using ThoughtSwitch = std::shared_ptr<std::atomic<bool>>;
 
 class ReasoningControls {
  public:

@@ -24,6 +24,9 @@ namespace qwen3::server {
 
 using TokenIds = std::vector<int32_t>;
 
+// Set once, by who wants the answer now (reasoning_control.h); read before each token.
+using ThoughtSwitch = std::shared_ptr<std::atomic<bool>>;
+
 // The tokens that may begin the arguments of a call: one of white space, then one of an object.
 struct ArgumentTokens {
   TokenIds space;
@@ -37,8 +40,8 @@ struct SteeringPlan {
   std::optional<int64_t> thought_budget = {};  // tokens that the model thinks; then `closing`
   TokenIds closing = {};                       // "… directly now.\n</think>\n\n"
 
-  std::shared_ptr<const std::atomic<bool>> end_thought = {};  // set: then `ending`; null: never
-  TokenIds ending = {};                                       // "\n</think>\n\n"
+  ThoughtSwitch end_thought = {};  // set: then `ending`; null: never
+  TokenIds ending = {};            // "\n</think>\n\n"
 
   // The ways a call may begin; none: the answer is the model's. It is opened at once when the
   // prompt has closed the thought or when there is no <think>. When the prompt says nothing about

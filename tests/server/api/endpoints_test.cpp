@@ -335,9 +335,7 @@ TEST_F(ApiEndpoints, WhatIsNotServedNamesWhatIs) {
            {"/metrics", "start the server with --metrics"},
            {"/v1/traces", "start the server with --traces N"},
            {"/v1/traces/x", "start the server with --traces N"},
-           {"/", "/v1/chat/completions"},
-           {"/docs", "/v1/models"},
-           {"/api/tags", "/v1/models"}}) {
+           {"/", "/v1/chat/completions"}}) {
     const Reply reply = call("GET", path);
     EXPECT_EQ(reply.status, 404) << path;
     EXPECT_EQ(reply.json["error"]["code"], "unknown_url") << path;

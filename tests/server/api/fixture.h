@@ -38,6 +38,10 @@ class ScriptedGenerator final : public Generator {
 
   // The tokens of the answer, without the end token.
   std::function<std::vector<int32_t>(const Request&, size_t nth)> script;
+  std::function<void(size_t n_made)> before_token;
+  // Of row n of the sequence's answer, or of all its rows when the prompt's are asked for.
+  std::function<std::vector<uint16_t>(size_t row)> experts;
+  std::optional<PromptProgress> progress;     // told to who asks
   std::optional<Error> refusal;               // thrown by submit
   std::optional<FinishReason> forced_finish;  // instead of tokens
   int64_t context = 2048;
@@ -86,7 +90,13 @@ class ScriptedGenerator final : public Generator {
     const std::vector<int32_t> wanted = script ? script(request, nth) : std::vector<int32_t>();
     std::vector<int32_t> made;
     std::vector<float> logits(2560);
+    if (request.report_progress && progress) {
+      Event word;
+      word.progress = progress;
+      on_event(word);
+    }
     for (size_t next = 0;;) {
+      if (before_token) before_token(made.size());
       int32_t id = next < wanted.size() ? wanted[next] : kEnd;
       if (request.logits_processor) {
         std::ranges::fill(logits, 0.0f);
@@ -101,6 +111,7 @@ class ScriptedGenerator final : public Generator {
       Event one = event;
       if (!made.empty()) one.prompt_logprobs.clear();
       if (made.empty() && request.n_prompt_logprobs >= 0) one.prompt_logprobs = prompt(request);
+      if (experts) add_experts(one, request, made.size());
       made.push_back(id);
       one.token_id = id;
       one.is_end_token = (id == kEnd && !request.sampling.ignore_eos) ||
@@ -117,6 +128,16 @@ class ScriptedGenerator final : public Generator {
       one.usage.completion_tokens = static_cast<int64_t>(made.size());
       on_event(one);
       if (one.finish) return;
+    }
+  }
+
+  void add_experts(Event& event, const Request& request, size_t nth) const {
+    if (request.routed_experts == RoutedExperts::none) return;
+    const size_t n_before = request.routed_experts == RoutedExperts::with_the_prompt
+                                ? request.prompt_ids.size() - 1
+                                : 0;
+    for (size_t row = nth == 0 ? 0 : nth + n_before; row <= nth + n_before; ++row) {
+      for (const uint16_t id : experts(row)) event.routed_experts.push_back(id);
     }
   }
 
