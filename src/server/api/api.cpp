@@ -73,6 +73,8 @@ constexpr Row kRows[] = {
      .one_prompt = true},
     {"POST", "/v1/chat/completions/control", control_reasoning},
     {"POST", "/v1/completions", completions},
+    {"POST", "/v1/decisions", decisions},
+    {"POST", "/v1/systemone", systemone},
     {"POST", "/v1/embeddings", embeddings},
     {"POST", "/v1/rerank", rerank},
     {"POST", "/v2/rerank", rerank},

@@ -177,6 +177,29 @@ DescribedFields control_field_descriptions() {
       {"action", "string", "reasoning_end: the thought is closed, the answer begins.", kRequired}};
 }
 
+DescribedFields decision_field_descriptions() {
+  return {
+      model_field(),
+      {"input", "string|array", "A text, or messages, calls and their outputs.", kRequired},
+      {"questions",
+       "array",
+       "{type predicate, choice or score, instructions, name, choices [{value, description}] or "
+       "levels [{label, description}]}; at most 64.",
+       kRequired},
+      {"prompt_cache_key", "", "Accepted, and without effect here."},
+      {"prompt_cache_options", "", "Accepted, and without effect here."},
+      {"safety_identifier", "", "Accepted, and without effect here."}};
+}
+
+DescribedFields systemone_field_descriptions() {
+  return {{"model", "string", "Any name."},
+          {"state", "", "A text or any JSON: what the questions are about.", kRequired},
+          {"questions",
+           "object",
+           "By name: {type noul, choice or score, instructions, criteria}; at most 64.",
+           kRequired}};
+}
+
 DescribedFields embedding_field_descriptions() {
   return {model_field(),
           {"input", "string|array", "A text, token ids, or a list of either.", kRequired},

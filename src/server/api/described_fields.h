@@ -30,6 +30,8 @@ DescribedFields prompt_field_descriptions(const ApiLimits& limits);  // that mak
 DescribedFields completion_field_descriptions(const ApiLimits& limits);
 // Of the others.
 DescribedFields control_field_descriptions();
+DescribedFields decision_field_descriptions();
+DescribedFields systemone_field_descriptions();
 DescribedFields embedding_field_descriptions();
 DescribedFields rerank_field_descriptions();
 DescribedFields score_field_descriptions();

@@ -16,6 +16,8 @@ using ExchangePtr = std::shared_ptr<Exchange>;
 void chat_completions(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void control_reasoning(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void completions(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
+void decisions(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
+void systemone(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void embeddings(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void rerank(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void score(Service& service, const HttpRequest& http, const ExchangePtr& exchange);

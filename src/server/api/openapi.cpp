@@ -43,6 +43,11 @@ std::vector<Operation> other_operations(const ApiLimits& limits) {
   constexpr const char* kRank = "Documents by how well they fit a query. Rerankers only.";
   constexpr const char* kScore = "Scores of pairs of texts. Rerankers only.";
   return {
+      {"post",
+       "/v1/decisions",
+       "Closed questions about a text, answered by probabilities (OpenAI's shape).",
+       decision_field_descriptions()},
+      {"post", "/v1/systemone", "The same in TypeSafe's shape.", systemone_field_descriptions()},
       {"post", "/v1/embeddings", "Vectors. Embedding models only.", embedding_field_descriptions()},
       {"post", "/v1/rerank", kRank, rerank_field_descriptions()},
       {"post", "/v2/rerank", kRank, rerank_field_descriptions()},

@@ -13,6 +13,7 @@
 #include "chat/text.h"
 #include "qwen3/model.h"
 #include "qwen3/text.h"
+#include "server/api/decision_labels.h"
 #include "server/api/generator.h"
 #include "server/api/options.h"
 #include "server/api/presets.h"
@@ -29,6 +30,7 @@ struct ServedModel {
   std::string name;            // it is served by
   Task task = Task::generate;  // never automatic
   ToolFormat tool_format = ToolFormat::hermes;
+  DecisionLabels decision_labels = {};
   Json template_defaults = Json::object();  // variables of the chat template
   std::vector<Preset> presets = {};         // of a model for generating
 
