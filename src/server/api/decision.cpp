@@ -62,7 +62,9 @@ std::vector<int32_t> prompt_of(const ServedModel& model,
                                std::string_view about,
                                const DecisionQuestion& question) {
   const Json messages = Json::array({{{"role", "user"}, {"content", message_of(about, question)}}});
-  ChatPromptFields chat{.messages = parse_messages(messages), .effort = "none"};
+  ChatPromptFields chat;
+  chat.messages = parse_messages(messages);
+  chat.effort = "none";
   EncodedChat prompt = encode_chat_prompt(model, chat);
   if (prompt.state == PromptState::inside_thinking) {  // a model that always thinks
     const std::vector<int32_t> close = model.text.encode("\n</think>\n\n");
@@ -161,7 +163,7 @@ void answer_decisions(Service& service,
   std::vector<Request> requests;
   int64_t n_tokens = 0, kept = 0;
   for (size_t i = 0; i < questions.size(); ++i) {
-    std::vector<int32_t> labels = label_ids(questions[i], model.decision_labels);
+    std::vector<int32_t> labels = label_ids(questions[i], *model.decision_labels);
     Request one = make_request({}, prompt_of(model, about, questions[i]), http, service.options());
     one.sampling.max_tokens = 1;
     fit_max_tokens(1, 1, std::ssize(one.prompt_ids), model, {}, questions[i].path);

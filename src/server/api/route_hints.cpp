@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/nearest.h"
@@ -43,6 +44,8 @@ constexpr std::pair<std::string_view, std::string_view> kElsewhere[] = {
     {"/v1/edits", "/v1/chat/completions"},
     {"/v1/complete", "/v1/completions"},
     {"/v1/chat", "/v1/chat/completions"},
+    {"/v1/chat/complete", "/v1/chat/completions"},
+    {"/v1/chat/control", "/v1/chat/completions/control"},
     {"/chat", "/v1/chat/completions"},
     // Gemini's
     {"/v1beta/*", "/v1/chat/completions"},
@@ -107,7 +110,9 @@ class RouteHints {
     }
     std::string near = nearest(path, paths_);
     if (near.empty()) near = nearest("/v1" + path, paths_);
-    return near.empty() ? std::string(kList) : use_instead(near);
+    if (!near.empty()) return use_instead(near);
+    const auto use = elsewhere_behind(path);
+    return use ? use_instead(*use) : std::string(kList);
   }
 
  private:
@@ -125,7 +130,14 @@ class RouteHints {
       const std::string rest = path.substr(at);
       if (at > 0 && known(rest)) return rest;
       if (known("/v1" + rest)) return "/v1" + rest;
-      if (const auto use = at > 0 ? elsewhere(rest) : std::nullopt) return use;
+    }
+    return std::nullopt;
+  }
+
+  // A route of another server behind a base address of ours: "/v1/api/chat".
+  std::optional<std::string> elsewhere_behind(const std::string& path) const {
+    for (size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) {
+      if (const auto use = elsewhere(path.substr(at))) return use;
     }
     return std::nullopt;
   }

@@ -76,7 +76,7 @@ std::unique_ptr<ServedModel> make_served_model(ServedParts parts, const ServiceO
       writes_xml_calls(chat_config_of(model->text)) ? ToolFormat::qwen3_coder : ToolFormat::hermes);
   model->template_defaults = parse_default_variables(options.default_template_kwargs, model->text);
   if (model->task == Task::generate) {
-    model->decision_labels = decision_labels(model->text);
+    model->decision_labels = std::make_shared<const DecisionLabels>(decision_labels(model->text));
     model->presets = presets_for(model->text, has_few_bits(model->info));
   }
   return model;

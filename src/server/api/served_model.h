@@ -30,9 +30,9 @@ struct ServedModel {
   std::string name;            // it is served by
   Task task = Task::generate;  // never automatic
   ToolFormat tool_format = ToolFormat::hermes;
-  DecisionLabels decision_labels = {};
-  Json template_defaults = Json::object();  // variables of the chat template
-  std::vector<Preset> presets = {};         // of a model for generating
+  std::shared_ptr<const DecisionLabels> decision_labels = {};  // of a model for generating
+  Json template_defaults = Json::object();                     // variables of the chat template
+  std::vector<Preset> presets = {};                            // of a model for generating
 
   int64_t max_model_len = 0;
   int64_t n_tokens = 0;  // ids from here on are refused

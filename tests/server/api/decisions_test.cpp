@@ -21,7 +21,7 @@ class ApiDecisions : public ApiTest {
     known.yes = kYes;
     known.no = kNo;
   }
-  const DecisionLabels& labels() { return service->loaded()->decision_labels; }
+  const DecisionLabels& labels() { return *service->loaded()->decision_labels; }
   // That label's logit is 5, all others are 0.
   void favour(int32_t id) {
     generator->script = [id](const Request&, size_t) { return std::vector<int32_t>{id}; };

@@ -207,7 +207,7 @@ TEST_F(ApiDescription, WrongRoutesGetTheRightHint) {
       {"/v1/trace", "GET /v1/traces"},
       {"/v1/metrics", "GET /metrics"},
       {"/api/version", "GET /version"},
-      {"/v1/chat/control", "POST /v1/chat/completions"},
+      {"/v1/chat/control", "POST /v1/chat/completions/control"},
       {"/docs", "GET /openapi.json"},
       {"/v1/openapi.json", "GET /openapi.json"},
       {"/swagger/index.html", "GET /openapi.json"}};

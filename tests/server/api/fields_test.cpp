@@ -167,7 +167,7 @@ TEST_F(ApiFields, TheServersTemplateVariables) {
   const std::string off = prompt_of({{"enable_thinking", false}});
   ASSERT_NE(on, off);
   restart({.model_names = {"nano"}, .default_template_kwargs = R"({"enable_thinking":false})"});
-  EXPECT_EQ(prompt_of({}), off);
+  EXPECT_EQ(prompt_of(Json::object()), off);
   EXPECT_EQ(prompt_of({{"enable_thinking", true}}), on);
   EXPECT_EQ(prompt_of({{"chat_template_kwargs", {{"enable_thinking", true}}}}), on);
   for (const char* wrong : {"[]",
