@@ -42,6 +42,14 @@ struct SamplingParams {
   int n_logprobs = -1;  // -1: none; else the sampled token's and the n best (<= 20)
 };
 
+// Whether events carry which experts of a mixture-of-experts model chose their token
+// (Event::routed_experts).
+enum class RoutedExperts {
+  none,
+  generated,        // of each token
+  with_the_prompt,  // and, with the first, of all that came before it
+};
+
 struct Request {
   std::vector<int32_t> prompt_ids = {};  // at least one
   SamplingParams sampling = {};
@@ -69,6 +77,14 @@ struct Request {
   // whole vocabulary, of which ids >= n_real_tokens are never among the likeliest. The prompt is
   // then computed whole: no prefix cache.
   int n_prompt_logprobs = -1;
+
+  // With the prompt it is computed whole: no prefix cache. No result changes by a bit, and the step
+  // does no more work but to copy what was asked for. Error{unsupported} of a dense model.
+  RoutedExperts routed_experts = RoutedExperts::none;
+
+  // Events without a token tell how far the prompt is (Event::progress), one for each step that
+  // computes some of it.
+  bool report_progress = false;
 
   // The request does not generate: its only event carries the final hidden state of the last prompt
   // token (after the last norm, before the head; float32) and finishes with FinishReason::stop. Its
@@ -135,16 +151,30 @@ struct Usage {
   double queue_seconds = 0, prefill_seconds = 0, decode_seconds = 0;
 };
 
+// How much of a prompt has its keys and values.
+struct PromptProgress {
+  int64_t total = 0;      // tokens of the prompt
+  int64_t cached = 0;     // of these, found in the prefix cache
+  int64_t processed = 0;  // of these, computed so far or cached
+  double seconds = 0;     // since the first of them was begun
+};
+
 // One step of one request. The last event of every request has `finish`; exactly one does.
 struct Event {
-  int32_t token_id = -1;      // -1: this event only finishes
+  int32_t token_id = -1;      // -1: this event only finishes, or tells of progress
   bool is_end_token = false;  // the token is an end-of-sequence or stop id: not for display
   std::optional<TokenLogprob> logprob = {};
   std::vector<TokenLogprob> top_logprobs = {};
   // On the first event, as Request::n_prompt_logprobs asks; one entry per prompt token, the first
   // of them empty.
   std::vector<PromptLogprobs> prompt_logprobs = {};
-  std::vector<float> embedding = {};  // [hidden_size], as Request::embed asks
+  // [rows, n_sparse_layers, top_k] ids, best first, as Request::routed_experts asks. A row is that of
+  // the pass whose logits chose the token: its input was the token before. One row, but with the
+  // prompt the first event has one for each of the prompt's tokens. All rows of an answer together
+  // are those of the whole sequence but its last token, which no layer sees.
+  std::vector<uint16_t> routed_experts = {};
+  std::optional<PromptProgress> progress = {};  // as Request::report_progress asks
+  std::vector<float> embedding = {};            // [hidden_size], as Request::embed asks
   std::optional<FinishReason> finish = {};
   Usage usage = {};  // complete when `finish` is set
   // When finish == error. Out of memory: the same request may succeed later.

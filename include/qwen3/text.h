@@ -101,7 +101,9 @@ class Text {
   // template inside tokenizer_config.json). Of a GGUF file, or the only one in a directory without
   // config.json: its metadata. A checkpoint without a template can do all but encode_chat.
   // Throws Error{not_found, corrupt_file, unsupported}.
-  static Text load(const std::filesystem::path& path);
+  // `chat_template`: a Jinja file that takes the place of the checkpoint's templates; "": none.
+  static Text load(const std::filesystem::path& path,
+                   const std::filesystem::path& chat_template = {});
   Text(Text&&) noexcept;
   Text& operator=(Text&&) noexcept;
   ~Text();

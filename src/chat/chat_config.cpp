@@ -128,4 +128,9 @@ ChatConfig load_chat_config(const std::filesystem::path& path) {
   return load_directory_chat_config(path);
 }
 
+void use_template(ChatConfig& config, const std::filesystem::path& file) {
+  config.chat = ChatTemplate::parse(read_text_file(file, kMaxConfigBytes), file.string());
+  config.tool_use.reset();
+}
+
 }  // namespace qwen3

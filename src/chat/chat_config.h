@@ -26,4 +26,8 @@ struct ChatConfig {
 // is left out where the file says that none is put before a text.
 ChatConfig load_chat_config(const std::filesystem::path& path);
 
+// A template file of the user's in place of the checkpoint's templates, the one for tools too.
+// Throws Error{not_found}, and as ChatTemplate::parse.
+void use_template(ChatConfig& config, const std::filesystem::path& file);
+
 }  // namespace qwen3

@@ -34,7 +34,7 @@ class Steering final : public TokenConstraint {
     if (phase() == Phase::answer && grammar_ != nullptr) grammar_->accept(id);
     ++n_;
     if (phase() == Phase::free && id == plan_.trigger) return enter(Phase::answer);
-    if (phase() == Phase::closing && n_in_phase() == std::ssize(plan_.closing)) {
+    if (phase() == Phase::closing && n_in_phase() == std::ssize(*closing_)) {
       return enter(first_of_answer());
     }
     if (phase() != Phase::thought) return;
@@ -51,12 +51,13 @@ class Steering final : public TokenConstraint {
   }
 
   Fill fill(std::span<uint64_t> allowed, int32_t& one) override {
+    if (phase() == Phase::thought && plan_.end_thought && *plan_.end_thought) close(plan_.ending);
     switch (phase()) {
       case Phase::thought:
       case Phase::free:
         return Fill::everything;
       case Phase::closing:
-        one = plan_.closing[static_cast<size_t>(n_in_phase())];
+        one = (*closing_)[static_cast<size_t>(n_in_phase())];
         return Fill::one;
       case Phase::start:
         return rules() ? grammar_or({&plan_.think_open, 1}, allowed, one) : Fill::everything;
@@ -117,8 +118,12 @@ class Steering final : public TokenConstraint {
   }
   void close_if_used_up() {
     if (plan_.thought_budget && n_in_phase() >= *plan_.thought_budget) {
-      phases_.push_back({Phase::closing, n_, n_});
+      close(plan_.closing);
     }
+  }
+  void close(const TokenIds& with) {
+    closing_ = &with;
+    phases_.push_back({Phase::closing, n_, n_});
   }
 
   int newlines_of(int32_t id) const {
@@ -154,6 +159,7 @@ class Steering final : public TokenConstraint {
   const SteeringPlan plan_;
   std::unique_ptr<TokenConstraint> grammar_;  // null: none
   std::vector<Entry> phases_;                 // the last is now
+  const TokenIds* closing_ = nullptr;         // of plan_, in the phase closing
   int64_t n_ = 0;                             // tokens of the answer
 };
 

@@ -2,13 +2,14 @@
 //
 //   prompt ── start ──────────────────────────────────┬─> answer   the grammar, if there is one
 //               └ <think> ─> thought ── </think> ── 2 newlines at most ──┘
-//                               └ budget used up ─> closing, token by token ─> answer
+//                               └ budget used up, or ended from outside ─> closing, token by token ─> answer
 //
 // Inside a thought everything is allowed; under a grammar all but the end, which would leave no answer.
 // A grammar with a `trigger` leaves the answer free until that token and holds what comes behind it: calls
 // of tools that the model may make or not.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -22,6 +23,9 @@ namespace qwen3 {
 
 using TokenIds = std::vector<int32_t>;
 
+// Set once, by who wants the answer now; read before each token of a thought.
+using ThoughtSwitch = std::shared_ptr<std::atomic<bool>>;
+
 struct SteeringPlan {
   PromptState state = PromptState::plain;
   int32_t think_open = -1, think_close = -1;  // the ids of <think> and </think>; -1: none
@@ -30,12 +34,15 @@ struct SteeringPlan {
   std::optional<int64_t> thought_budget = {};  // tokens that the model thinks; then `closing`
   TokenIds closing = {};                       // "… directly now.\n</think>\n\n"
 
+  ThoughtSwitch end_thought = {};  // set: then `ending`; null: never
+  TokenIds ending = {};            // "\n</think>\n\n"
+
   GrammarPtr grammar = nullptr;  // of the answer; null: anything
   std::shared_ptr<const TokenTrie> trie = nullptr;
   int32_t trigger = -1;  // the grammar begins behind it; -1: with the answer
   TokenIds begun = {};   // of the answer, in the prompt; the grammar takes them
 
-  bool empty() const { return !thought_budget && grammar == nullptr; }
+  bool empty() const { return !thought_budget && !end_thought && grammar == nullptr; }
 };
 
 // Of the model's tokens, and nothing wanted yet.

@@ -52,6 +52,14 @@ bool ChatTemplate::reads(std::string_view name) const {
   return program_->reads.contains(name) && jinja::find_global(name) == nullptr;
 }
 
+std::vector<std::string> ChatTemplate::variables() const {
+  std::vector<std::string> names;
+  for (const std::string& name : program_->reads) {
+    if (reads(name)) names.push_back(name);
+  }
+  return names;
+}
+
 const std::string& ChatTemplate::source() const { return program_->source; }
 
 const std::string& ChatTemplate::where() const { return program_->where; }

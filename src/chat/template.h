@@ -65,6 +65,9 @@ class ChatTemplate {
   // does not set it itself before. Names of Jinja's own functions do not count.
   bool reads(std::string_view name) const;
 
+  // The names for which reads() is true, sorted.
+  std::vector<std::string> variables() const;
+
   const std::string& source() const;
   // What begins messages about files and lines, as parse() was told.
   const std::string& where() const;

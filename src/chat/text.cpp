@@ -40,10 +40,12 @@ std::vector<Segment> render_history(const ChatTemplate& chat,
 }  // namespace
 
 struct Text::Impl {
-  explicit Impl(const fs::path& path)
+  Impl(const fs::path& path, const fs::path& chat_template)
       : tokenizer(Tokenizer::load(path)),
         chat_config(load_chat_config(path)),
-        segment_encoder(tokenizer) {}
+        segment_encoder(tokenizer) {
+    if (!chat_template.empty()) use_template(chat_config, chat_template);
+  }
 
   Tokenizer tokenizer;
   ChatConfig chat_config;
@@ -134,7 +136,9 @@ bool Text::available(const fs::path& path) {
          (file_exists(path / "vocab.json") && file_exists(path / "merges.txt"));
 }
 
-Text Text::load(const fs::path& path) { return Text(std::make_shared<const Impl>(path)); }
+Text Text::load(const fs::path& path, const fs::path& chat_template) {
+  return Text(std::make_shared<const Impl>(path, chat_template));
+}
 
 std::vector<int32_t> Text::encode(std::string_view text) const {
   return impl_->tokenizer.encode(text, ControlTokens::parse);

@@ -17,7 +17,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/help.h"
-#include "cli/nearest.h"
+#include "base/nearest.h"
 
 namespace qwen3::cli {
 namespace {

@@ -15,7 +15,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/utf8.h"
-#include "cli/nearest.h"
+#include "base/nearest.h"
 #include "formats/gguf_path.h"
 
 namespace qwen3::cli {

@@ -29,6 +29,11 @@ std::vector<int32_t> end_tokens(const Model& model, const EngineOptions& o) {
   return ids;
 }
 
+int64_t experts_per_row(const ModelShape& shape) {
+  const std::vector<bool>& sparse = shape.layer_is_sparse;
+  return std::count(sparse.begin(), sparse.end(), true) * shape.num_experts_per_tok;
+}
+
 CoreOptions core_options(const Model& model, const EngineOptions& o, const MemoryPlan& plan) {
   const int64_t vocab_size = model.info().vocab_size;
   QWEN3_CHECK(o.n_real_tokens >= 0 && o.n_real_tokens <= vocab_size,
@@ -45,7 +50,8 @@ CoreOptions core_options(const Model& model, const EngineOptions& o, const Memor
                         .prefix_cache = o.prefix_cache},
           .limits = {.n_real_tokens = o.n_real_tokens > 0 ? o.n_real_tokens : vocab_size,
                      .max_model_len = plan.max_model_len,
-                     .has_head = static_cast<bool>(impl_of(model).weights.lm_head.weight)},
+                     .has_head = static_cast<bool>(impl_of(model).weights.lm_head.weight),
+                     .experts_per_row = experts_per_row(model.shape())},
           .max_waiting = o.max_waiting,
           .max_waiting_tokens = o.max_waiting_tokens,
           .eos_token_ids = end_tokens(model, o),

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/mix64.h"
 #include "engine/event_stream.h"
+#include "engine/routed_experts.h"
 
 namespace qwen3 {
 namespace {
@@ -101,6 +102,13 @@ std::unique_ptr<Sequence> EngineCore::make_sequence(Request request) {
     s->n_to_score = s->n_prompt - 1;
     s->prompt_logprobs.emplace_back();  // nothing comes before the first token
   }
+  s->report_progress = request.report_progress;
+  if (request.routed_experts != RoutedExperts::none) {
+    const bool whole = request.routed_experts == RoutedExperts::with_the_prompt;
+    s->wants_experts = true;
+    s->n_routed = whole ? 0 : s->n_prompt - 1;
+    reserve_experts(*s, s->n_prompt - s->n_routed);
+  }
   const int64_t room = max_model_len() - s->n_prompt;
   const int64_t max_tokens = s->sampling.max_tokens;
   s->max_length = s->n_prompt + (max_tokens < 0 ? room : std::min(room, max_tokens));
@@ -123,6 +131,10 @@ std::shared_ptr<ConstrainedAnswer> EngineCore::constrain(
           .stop_ids = s.sampling.stop_token_ids,
           .min_tokens = s.sampling.min_tokens},
       before);
+}
+
+void EngineCore::reserve_experts(Sequence& s, int64_t n_rows) const {
+  s.routed_experts.reserve(static_cast<size_t>(n_rows * options_.limits.experts_per_row));
 }
 
 EventStream EngineCore::submit(Request request) {
@@ -207,9 +219,9 @@ void EngineCore::take_in(std::unique_ptr<Sequence> submitted) {
   }
 }
 
-// For one sequence more: in one turn each may have an event and its last.
+// For one sequence more: in one turn each may have word of its progress, an event and its last.
 void EngineCore::make_room() {
-  const size_t n_events = 2 * (sequences_.size() + 1);
+  const size_t n_events = 3 * (sequences_.size() + 1);
   if (outbox_.capacity() < n_events) outbox_.reserve(2 * n_events);
   if (options_.on_step && report_.ended.capacity() < n_events) report_.ended.reserve(2 * n_events);
 }
@@ -271,8 +283,11 @@ void EngineCore::run_batch() {
   if (slices.empty()) return;
   note_admissions();
   note_computed(slices);
-  const Batch batch = builder_.build(tapped_.run(slices, *runner_, builder_));
+  const std::span<const Slice> fused = tapped_.run(slices, *runner_, builder_);
+  const Batch batch = builder_.build(fused);
   const Tensor logits = batch.n_tokens() > 0 ? runner_->run(batch) : Tensor();
+  if (batch.n_tokens() > 0) take_routed_experts(fused, *runner_);
+  tell_progress(slices);
   scheduler_.commit();
   ++counters_.n_steps;
   take_logits(builder_.logit_rows(), logits);
@@ -309,6 +324,20 @@ void EngineCore::note_admissions() {
 void EngineCore::note_left_queue(const Sequence& s) {
   ++n_left_queue_;
   n_tokens_left_queue_ += s.n_prompt;
+}
+
+void EngineCore::tell_progress(std::span<const Slice> slices) {
+  for (const Slice& slice : slices) {
+    Sequence& s = *slice.sequence;
+    if (!s.report_progress || s.n_generated() > 0) continue;
+    const int64_t processed = std::min(slice.begin + slice.count, s.n_prompt);
+    Event event;
+    event.progress = {.total = s.n_prompt,
+                      .cached = s.usage.cached_tokens,
+                      .processed = processed,
+                      .seconds = seconds(s.admitted, options_.now())};
+    outbox_.push_back({&s, std::move(event)});
+  }
 }
 
 void EngineCore::note_computed(std::span<const Slice> slices) {
@@ -464,6 +493,10 @@ void EngineCore::take_token(Sequence& s, const Sampled& sampled) {
   if (s.sampling.n_logprobs >= 0) {
     event.logprob = {sampled.token_id, sampled.logprob};
     event.top_logprobs.assign(sampled.top.begin(), sampled.top.begin() + sampled.n_top);
+  }
+  if (s.wants_experts) {
+    event.routed_experts = std::exchange(s.routed_experts, {});
+    reserve_experts(s, 1);
   }
   if (event.is_end_token || sampled.exhausted) {
     end(s, std::move(event), FinishReason::stop);

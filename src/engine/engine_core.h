@@ -82,6 +82,7 @@ class EngineCore {
   void turn();
   bool idle() const { return scheduler_.n_running() + scheduler_.n_waiting() == 0; }
   void take();
+  void reserve_experts(Sequence& sequence, int64_t n_rows) const;
   void take_in(std::unique_ptr<Sequence> submitted);
   void make_room();
   void refuse(Sequence& sequence) noexcept;
@@ -91,6 +92,7 @@ class EngineCore {
   void finish_tapped();
   void note_admissions();
   void note_left_queue(const Sequence& sequence);
+  void tell_progress(std::span<const Slice> slices);
   void take_logits(std::span<const BatchBuilder::LogitRow> rows, const Tensor& logits);
   void take_hidden(std::span<Sequence* const> owners, const Tensor& hidden);
   void take_row(const BatchBuilder::LogitRow& row, size_t i);

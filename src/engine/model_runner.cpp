@@ -52,6 +52,11 @@ class Qwen3Runner final : public ModelRunner {
 
   Tensor hidden() override { return impl_.backend->to_host(qwen3_->hidden(), hidden_); }
 
+  Tensor experts() override {
+    const std::lock_guard lock(impl_.backend_mutex);
+    return impl_.backend->to_host(qwen3_->experts(), experts_);
+  }
+
   // The team computes for one at a time. Whoever else has it keeps it for a whole forward pass: longer
   // than this takes alone.
   void for_each_row(int64_t n_rows, const RowBody& body) override {
@@ -74,7 +79,7 @@ class Qwen3Runner final : public ModelRunner {
   Tensor logits_;  // of the last run, where the backend has them
   bool scans_ = true;
   std::vector<RowScan> row_scans_;
-  HostBuffer logits_on_host_, hidden_, scanned_;
+  HostBuffer logits_on_host_, hidden_, scanned_, experts_;
 };
 
 }  // namespace

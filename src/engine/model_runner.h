@@ -43,6 +43,12 @@ class ModelRunner {
   virtual Tensor hidden() {
     throw Error(ErrorKind::unsupported, "this model runner gives no hidden states");
   }
+  // The experts that the tokens of the last run() went to, best first: [n_sparse_layers, n_rows,
+  // top_k], int32, of the host, n_rows >= the batch's tokens; valid until the next call. A runner
+  // without experts throws Error{unsupported}.
+  virtual Tensor experts() {
+    throw Error(ErrorKind::unsupported, "this model runner has no experts");
+  }
   // Calls body(row, thread) once for each row in [0, n_rows), in any order, thread in [0,
   // n_threads()), on the model's team of threads; returns when all are done. `body` must not throw
   // and must not run the model. By itself, on the caller.

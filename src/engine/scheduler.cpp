@@ -146,6 +146,7 @@ void Scheduler::adopt_cached_blocks(Sequence& s) {
   if (s.n_scored < s.n_to_score) n_usable = std::min(n_usable, s.n_scored / block_size());
   // A tap wants to see every token once.
   if (s.tap != nullptr) n_usable = std::min(n_usable, s.n_shown / block_size());
+  if (s.wants_experts) n_usable = std::min(n_usable, s.n_routed / block_size());
   for (int64_t i = 0; i < n_usable; ++i) {
     const auto tokens = std::span<const int32_t>(s.tokens).subspan(
         static_cast<size_t>(i * block_size()), static_cast<size_t>(block_size()));

@@ -43,6 +43,11 @@ struct Sequence {
   int64_t n_scored = 0;        // of these, those that have
   std::vector<PromptLogprobs> prompt_logprobs;  // until the first event takes them
 
+  bool report_progress = false;
+  bool wants_experts = false;
+  int64_t n_routed = 0;  // leading tokens whose experts were taken, or never will be
+  std::vector<uint16_t> routed_experts;  // since the last event; has room for the next rows
+
   // Owned by the scheduler and its queue.
   State state = State::waiting;
   FairUser* user = nullptr;             // of fair_key

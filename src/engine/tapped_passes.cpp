@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/guarded_tap.h"
+#include "engine/routed_experts.h"
 #include "kernels/backend.h"
 
 namespace qwen3 {
@@ -53,6 +54,7 @@ TappedPasses::Pass& TappedPasses::run_part(const Slice& part,
     to.assign(from.f32(), from.f32() + from.numel());
   };
   const Tensor logits = runner.run(builder.build({&part, 1}), tap);
+  take_routed_experts({&part, 1}, runner);
   Pass& pass = passes_.emplace_back();
   pass.sequence = part.sequence;
   const auto rows = builder.logit_rows();

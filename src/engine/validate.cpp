@@ -102,6 +102,9 @@ void validate(const Request& request, const RequestLimits& limits) {
   // One token at least was a prompt.
   check_count("n_generated_before", request.n_generated_before, 0, n_prompt - 1);
   check_count("n_prompt_logprobs", request.n_prompt_logprobs, -1, kMaxLogprobs);
+  QWEN3_CHECK(request.routed_experts == RoutedExperts::none || limits.experts_per_row > 0,
+              ErrorKind::unsupported,
+              "routed_experts: this is a dense model: it has no experts");
 
   const SamplingParams& p = request.sampling;
   for (const SamplingField& field : sampling_fields()) {

@@ -12,6 +12,8 @@ struct RequestLimits {
   int64_t n_real_tokens = 0;  // ids are in [0, n_real_tokens)
   int64_t max_model_len = 0;
   bool has_head = true;  // false: an embedding model, without logits
+  // Experts that a token goes to, those of all layers together; 0: a dense model.
+  int64_t experts_per_row = 0;
 };
 
 inline constexpr int kMaxLogprobs = 20;

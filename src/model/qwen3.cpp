@@ -89,6 +89,7 @@ Tensor Qwen3::forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap)
   backend_.step(bound,
                 {buffers_.x.data(), logits_.data(), kv.front().k.data(), kv.back().v.data()},
                 [&] { forward(bound, kv, tap); });
+  experts_ = buffers_.first_rows(bound.n_tokens()).experts;
   hidden_ = selected_.rows(bound.logit_rows.dim(0), static_cast<int64_t>(batch.hidden_rows.size()));
   return logits_.rows(0, static_cast<int64_t>(batch.logit_rows.size()));
 }

@@ -31,6 +31,11 @@ class Qwen3 {
   // float32, in the backend's memory, valid until the next.
   Tensor hidden() const { return hidden_; }
 
+  // The experts that the latest forward's tokens went to, best first: [n_sparse_layers, n_rows,
+  // num_experts_per_tok], int32, in the backend's memory, valid until the next. n_rows >= the batch's
+  // tokens: rows behind them mean nothing. Empty for a dense model.
+  Tensor experts() const { return experts_; }
+
   // Bytes that the constructor allocates, for the memory plan.
   static int64_t buffer_bytes(const HfConfig& config,
                               const Backend& backend,
@@ -53,6 +58,7 @@ class Qwen3 {
   Tensor selected_;  // [max_logit_rows, hidden_size]
   Tensor logits_;    // [max_logit_rows, vocab_size]
   Tensor hidden_;    // rows of selected_
+  Tensor experts_;   // of buffers_
 };
 
 }  // namespace qwen3

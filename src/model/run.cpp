@@ -18,7 +18,12 @@ Buffers Buffers::first_rows(int64_t n_tokens) const {
           .gate = cut(gate),
           .up = cut(up),
           .router_logits = cut(router_logits),
-          .routing = {cut(routing.weights), cut(routing.experts)}};
+          .gate_weights = cut(gate_weights),
+          .experts = experts.rank() == 0 ? experts
+                                         : Tensor(experts.data(),
+                                                  experts.dtype(),
+                                                  {experts.dim(0), n_tokens, experts.dim(2)},
+                                                  experts.place())};
 }
 
 Buffers make_buffers(Arena& arena, const HfConfig& c, int64_t max_tokens, DType activations) {
@@ -38,15 +43,15 @@ Buffers make_buffers(Arena& arena, const HfConfig& c, int64_t max_tokens, DType 
   b.v = take(c.num_key_value_heads * c.head_dim);
   b.cos = take_f32(c.head_dim / 2);
   b.sin = take_f32(c.head_dim / 2);
-  const bool any_dense = std::ranges::count(c.layer_is_sparse, true) < c.num_hidden_layers;
-  if (any_dense) {
+  const int64_t n_sparse = std::ranges::count(c.layer_is_sparse, true);
+  if (n_sparse < c.num_hidden_layers) {
     b.gate = take(c.intermediate_size);
     b.up = take(c.intermediate_size);
   }
-  if (std::ranges::count(c.layer_is_sparse, true) > 0) {
+  if (n_sparse > 0) {
     b.router_logits = take_f32(c.num_experts);
-    b.routing.weights = take_f32(c.num_experts_per_tok);
-    b.routing.experts = arena.take(DType::i32, {max_tokens, c.num_experts_per_tok});
+    b.gate_weights = take_f32(c.num_experts_per_tok);
+    b.experts = arena.take(DType::i32, {n_sparse, max_tokens, c.num_experts_per_tok});
   }
   return b;
 }
@@ -67,6 +72,12 @@ void Run::scope(int64_t layer, std::string_view block) {
   if (layer >= 0) scope_.append("layers.").append(std::to_string(layer)).push_back('.');
   layer_size_ = scope_.size();
   scope_.append(block);
+}
+
+Routing Run::next_routing() {
+  const Tensor& all = buffers.experts;
+  const Tensor layer = all.rows(n_routed_++, 1).reshape({all.dim(1), all.dim(2)});
+  return {buffers.gate_weights, layer};
 }
 
 void Run::project_and_add(const Tensor& x,

@@ -25,7 +25,10 @@ struct Buffers {
   Tensor cos, sin;       // [n_tokens, head_dim / 2] float32
   Tensor gate, up;       // [n_tokens, intermediate_size]
   Tensor router_logits;  // [n_tokens, num_experts] float32
-  Routing routing;       // [n_tokens, num_experts_per_tok]
+  Tensor gate_weights;   // [n_tokens, num_experts_per_tok] float32
+  // [n_sparse_layers, n_tokens, num_experts_per_tok] int32, dense: a place for each layer, so that
+  // who wants to know what a step chose reads it behind the step.
+  Tensor experts;
 
   Buffers first_rows(int64_t n_tokens) const;
 };
@@ -64,6 +67,9 @@ class Run {
   // its blocks take, keep the layer's prefix.
   void scope(int64_t layer, std::string_view block = "");
 
+  // Where the next sparse layer puts its choice: one place for each, in the order of the layers.
+  Routing next_routing();
+
   // Runs an operation that can show tensors of these names: as its definition if somebody wants one of
   // them, else as it is.
   template <typename Operation>
@@ -97,6 +103,7 @@ class Run {
   HostBuffer host_;           // of the tensor that is shown
   std::string scope_, name_;  // name_: the scope, then the name last asked for
   size_t layer_size_ = 0;     // of the layer's prefix in scope_
+  int64_t n_routed_ = 0;      // sparse layers so far
   Observer observer_;
 };
 

@@ -34,6 +34,7 @@ struct ChatCliOptions {
   FormOptions form;
   std::optional<std::string> text;
   std::string system;
+  std::string chat_template;
   std::optional<std::string> thinking;  // "on", "off"
   bool hide_thinking = false;
 };
@@ -220,7 +221,7 @@ std::string text_beside() {
 
 ExitCode run_chat(const ChatCliOptions& options) {
   const std::filesystem::path directory = resolve_model(options.model.model);
-  const Text text = Text::load(directory);
+  const Text text = Text::load(directory, options.chat_template);
   QWEN3_CHECK(text.has_chat_template(),
               ErrorKind::not_found,
               "{}: no chat template; expected chat_template.jinja, or chat_template in "
@@ -281,6 +282,9 @@ void add_chat(CLI::App& app, Action& action) {
                    "on or off: whether the model reasons before it answers (enable_thinking)")
       ->check(one_of({"on", "off"}))
       ->default_str("the template's");
+  command->add_option("--chat-template",
+                      options->chat_template,
+                      "Jinja file to use instead of the model's chat template");
   command->add_flag("--hide-thinking", options->hide_thinking, "Show the answer only");
   add_sampling_options(*command, options->sampling);
   add_form_options(*command, options->form);

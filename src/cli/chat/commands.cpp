@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "cli/console.h"
 #include "cli/help.h"
-#include "cli/nearest.h"
+#include "base/nearest.h"
 #include "cli/numbers.h"
 
 namespace qwen3::cli {

@@ -8,7 +8,7 @@
 
 #include "cli/console.h"
 #include "cli/model_path.h"
-#include "cli/nearest.h"
+#include "base/nearest.h"
 #include "cli/numbers.h"
 
 namespace qwen3::cli {

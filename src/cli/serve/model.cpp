@@ -20,7 +20,7 @@ constexpr int64_t kWaitingContexts = 4;
 
 LoadedModel load_served_model(const ServeOptions& options) {
   const std::filesystem::path directory = resolve_model(options.model.model);
-  Text text = Text::load(directory);
+  Text text = Text::load(directory, options.chat_template);
   const server::Task task = options.service.task == server::Task::automatic
                                 ? server::detect_task(directory)
                                 : options.service.task;

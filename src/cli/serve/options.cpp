@@ -123,6 +123,15 @@ void add_api_options(CLI::App& command, ServeOptions& options) {
                   "How the model writes tool calls: auto, hermes or qwen3_coder")
       ->check(one_of({"auto", "hermes", "qwen3_coder"}))
       ->capture_default_str();
+  command.add_option("--chat-template",
+                     options.chat_template,
+                     "Jinja file to use instead of the model's chat template");
+  command
+      .add_option("--default-chat-template-kwargs",
+                  options.service.default_template_kwargs,
+                  "Variables of the template where a request sets none, such as "
+                  "'{\"enable_thinking\":false}'")
+      ->type_name("JSON");
   command
       .add_option("--default-max-tokens",
                   options.service.default_max_tokens,

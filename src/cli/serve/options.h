@@ -25,6 +25,7 @@ struct ServeOptions {
   server::ServiceOptions service;
   EngineOptions engine;
   std::string key_file;
+  std::string chat_template;  // a file; "": the model's
   std::string metrics_host;
   std::string task = "auto";
   std::string reasoning_field = "reasoning_content";

@@ -29,6 +29,7 @@
 #include "cli/serve/watchdog.h"
 #include "qwen3/engine.h"
 #include "server/api/api.h"
+#include "server/api/route_hints.h"
 #include "server/api/service.h"
 #include "server/http/http_server.h"
 
@@ -92,7 +93,9 @@ ExitCode serve(ServeOptions& options) {
   EndGuard guard;  // outlives what may hang
   ServeHeap heap;
   server::Service service(options.service);
-  server::HttpServer front(options.http, server::make_routes(service));
+  std::vector<server::Route> routes = server::make_routes(service);
+  options.http.hint = server::make_route_hint(routes);
+  server::HttpServer front(options.http, std::move(routes));
   service.watch_front([&front] { return front.counters(); });
   const char* scheme = options.http.tls_certificate.empty() ? "http" : "https";
   for (const std::string& address : front.addresses()) {

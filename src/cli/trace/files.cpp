@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/output_file.h"
-#include "cli/nearest.h"
+#include "base/nearest.h"
 #include "formats/npy.h"
 #include "trace/glob.h"
 

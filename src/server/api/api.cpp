@@ -43,14 +43,6 @@ void only_chat(Service&, const HttpRequest& http, const ExchangePtr&) {
                              http.path));
 }
 
-void beneath_v1(Service&, const HttpRequest& http, const ExchangePtr&) {
-  const size_t start = http.path.starts_with("/v1/v1/") ? 6 : 0;
-  throw ApiError(404,
-                 "unknown_url",
-                 fmt::format("no such path: use /v1{}; the base address ends with one /v1",
-                             http.path.substr(start)));
-}
-
 void signpost(Service&, const HttpRequest&, const ExchangePtr&) {
   throw ApiError(404,
                  "unknown_url",
@@ -70,9 +62,7 @@ void traces_are_off(Service&, const HttpRequest&, const ExchangePtr&) {
 
 constexpr Row kRows[] = {
     {"GET", "/", signpost, Route::Access::keyed, true},
-    {"GET", "/v1", signpost, Route::Access::keyed, true},
-    {"GET", "/docs", signpost, Route::Access::keyed, true},
-    {"GET", "/api/tags", signpost, Route::Access::keyed, true},
+    {"GET", "/openapi.json", openapi, Route::Access::keyed, true},
     {"GET", "/health", health, Route::Access::open, true, true},
     {"GET", "/version", version, Route::Access::keyed, true},
     {"GET", "/v1/models", list_models, Route::Access::keyed, true},
@@ -81,7 +71,10 @@ constexpr Row kRows[] = {
      .path = "/v1/chat/completions",
      .endpoint = chat_completions,
      .one_prompt = true},
+    {"POST", "/v1/chat/completions/control", control_reasoning},
     {"POST", "/v1/completions", completions},
+    {"POST", "/v1/decisions", decisions},
+    {"POST", "/v1/systemone", systemone},
     {"POST", "/v1/embeddings", embeddings},
     {"POST", "/v1/rerank", rerank},
     {"POST", "/v2/rerank", rerank},
@@ -93,14 +86,6 @@ constexpr Row kRows[] = {
     {.method = "POST", .path = "/apply-template", .endpoint = apply_template, .one_prompt = true},
     {"POST", "/v1/responses", only_chat},
     {"POST", "/v1/messages", only_chat},
-    {"POST", "/api/chat", only_chat},
-    {"POST", "/api/generate", only_chat},
-    {"POST", "/chat/completions", beneath_v1},
-    {"POST", "/completions", beneath_v1},
-    {"POST", "/embeddings", beneath_v1},
-    {"POST", "/v1/v1/chat/completions", beneath_v1},
-    {"POST", "/v1/v1/completions", beneath_v1},
-    {"POST", "/v1/v1/embeddings", beneath_v1},
 };
 
 // For names, schemas and settings besides the prompt, and the JSON around all of it.

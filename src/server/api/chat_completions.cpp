@@ -11,6 +11,7 @@
 #include "server/api/handlers.h"
 #include "server/api/json_writer.h"
 #include "server/api/logprobs.h"
+#include "server/api/routed_experts.h"
 #include "server/api/text_generation.h"
 
 namespace qwen3::server {
@@ -34,6 +35,7 @@ class ChatCompletion final : public TextGeneration {
                         "chatcmpl-" + http.id,
                         request.common.stream ? "chat.completion.chunk" : "chat.completion"),
             request.common.stream ? Mode::streamed : Mode::whole),
+        id_("chatcmpl-" + http.id),
         request_(std::move(request)),
         prompt_ids_(std::move(prompt.ids)),
         chunks_(head_, service.options().reasoning_field) {
@@ -41,10 +43,15 @@ class ChatCompletion final : public TextGeneration {
     request_.chat = {};  // has become the prompt
     choices_.reserve(static_cast<size_t>(request_.common.n));
     for (int64_t i = 0; i < request_.common.n; ++i) {
-      choices_.emplace_back(Answer(model.text, plan));
+      choices_.emplace_back(Answer(model.text, plan), wanted_shape());
       choices_.back().shown.index = i;
       choices_.back().shown.with_logprobs = with_logprobs();
     }
+  }
+
+  // From now on a client may end the thought. Before start().
+  void control(const Client& client) {
+    control_ = service().controls().open(id_, client, request_.end_thought);
   }
 
  private:
@@ -55,9 +62,10 @@ class ChatCompletion final : public TextGeneration {
   };
 
   struct Choice {
-    explicit Choice(Answer made) : answer(std::move(made)) {}
+    Choice(Answer made, const ExpertShape& shape) : answer(std::move(made)), experts(shape) {}
 
     Answer answer;
+    ExpertRows experts;
     ChatChoice shown;  // streaming: only what the next chunk will carry
     int64_t n_calls = 0;
     bool has_role = false;
@@ -65,9 +73,15 @@ class ChatCompletion final : public TextGeneration {
     size_t logged_bytes = 0;
   };
 
+  ExpertShape wanted_shape() const {
+    const bool wanted = request_.common.routed_experts != RoutedExperts::none;
+    return wanted ? expert_shape(model().shape) : ExpertShape();
+  }
+
   bool with_logprobs() const { return request_.common.sampling.n_logprobs >= 0; }
 
   void on_event(size_t index, const Event& event) override {
+    if (took_progress(index, event)) return;
     Choice& choice = choices_[index];
     note_event(index, event);
     if (!event.prompt_logprobs.empty()) {
@@ -79,6 +93,7 @@ class ChatCompletion final : public TextGeneration {
     }
     const bool over = choice.answer.ended();
     if (!over) note_token_id(choice, event);
+    if (!over) choice.experts.add(event.routed_experts);
     const size_t begin = choice.answer.text_bytes();
     AnswerDelta delta = choice.answer.push(event);
     if (!over) log_token(choice, event, begin);
@@ -178,6 +193,7 @@ class ChatCompletion final : public TextGeneration {
   // Takes what has gathered for the next chunk.
   static ChoiceExtras extras(Choice& choice) {
     ChoiceExtras taken = std::exchange(choice.shown.extras, {});
+    taken.experts = choice.experts.take_chunk();
     close_ids(taken);
     return taken;
   }
@@ -211,12 +227,13 @@ class ChatCompletion final : public TextGeneration {
     for (const Choice& choice : choices_) {
       const ChatChoice& shown = choice.shown;
       n += shown.reasoning.size() + shown.content.size() + shown.extras.logprobs.size() +
-           shown.extras.token_ids.size() + choice.logged_bytes;
+           shown.extras.token_ids.size() + choice.logged_bytes + choice.experts.n_bytes();
     }
     return static_cast<int64_t>(n);
   }
 
   void complete() override {
+    control_.reset();
     record(choices_.front().answer.finish_reason());
     if (streaming()) {
       std::string last;
@@ -233,6 +250,7 @@ class ChatCompletion final : public TextGeneration {
     for (size_t i = 0; i < choices_.size(); ++i) {
       if (i > 0) out += ',';
       close_ids(choices_[i].shown.extras);
+      choices_[i].shown.extras.experts = choices_[i].experts.take_whole();
       append_choice(out, choices_[i].shown, service().options().reasoning_field);
     }
     out += R"(],"usage":)" + usage_json(usage_);
@@ -242,12 +260,14 @@ class ChatCompletion final : public TextGeneration {
     return out + "}";
   }
 
+  const std::string id_;
   ChatRequest request_;
   const std::vector<int32_t> prompt_ids_;
   ChatChunks chunks_;
   std::vector<Choice> choices_;
   std::string prompt_logprobs_;
-  size_t n_call_bytes_ = 0;  // of whole answers
+  size_t n_call_bytes_ = 0;                            // of whole answers
+  std::unique_ptr<ReasoningControls::Place> control_;  // null: nobody asked
 };
 
 }  // namespace
@@ -265,10 +285,11 @@ void chat_completions(Service& service, const HttpRequest& http, const ExchangeP
       chat_requests(relaxed, request, prompt, http, model, service.options());
   if (!relaxed.empty()) exchange->note("relaxed_tools", fmt::format("{}", fmt::join(relaxed, ",")));
   const size_t window = requests.size();
-  const bool traced = request.common.trace;
+  const bool traced = request.common.trace, controlled = request.end_thought != nullptr;
   const auto answer = std::make_shared<ChatCompletion>(
       service, model, http, exchange, std::move(request), std::move(prompt));
   if (traced) answer->trace("chatcmpl-" + http.id, http.client, requests.front());
+  if (controlled) answer->control(http.client);
   answer->start(std::move(requests), window);
 }
 

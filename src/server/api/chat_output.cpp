@@ -52,7 +52,8 @@ void append_logprobs(std::string& out, std::string_view entries, bool wanted) {
   out += R"(],"refusal":null})";
 }
 
-void append_token_ids(std::string& out, const ChoiceExtras& extras) {
+void append_extras(std::string& out, const ChoiceExtras& extras) {
+  out += extras.experts;
   if (extras.token_ids.empty()) return;
   out += R"(,"token_ids":)";
   out += extras.token_ids;
@@ -85,7 +86,7 @@ void append_choice(std::string& out, const ChatChoice& choice, ReasoningField fi
   }
   out += '}';
   append_logprobs(out, choice.extras.logprobs, choice.with_logprobs);
-  append_token_ids(out, choice.extras);
+  append_extras(out, choice.extras);
   append_finish(out, choice.end.finish_reason, choice.end.stop_reason, choice.end.finish_detail);
   out += '}';
 }
@@ -106,7 +107,7 @@ void ChatChunks::close(std::string& out,
                        std::string_view prompt_ids) const {
   out += '}';
   append_logprobs(out, extras.logprobs, !extras.logprobs.empty());
-  append_token_ids(out, extras);
+  append_extras(out, extras);
   out += R"(,"finish_reason":null})";
   end_event(out, prompt_ids);
 }
@@ -170,7 +171,7 @@ void ChatChunks::finish(std::string& out,
   open(out, choice);
   out += '}';
   append_logprobs(out, extras.logprobs, !extras.logprobs.empty());
-  append_token_ids(out, extras);
+  append_extras(out, extras);
   append_finish(out, end.finish_reason, end.stop_reason, end.finish_detail);
   out += '}';
   end_event(out);

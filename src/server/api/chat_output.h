@@ -25,6 +25,7 @@ struct NamedCall {
 struct ChoiceExtras {
   std::string logprobs;   // entries of logprobs.content, without brackets
   std::string token_ids;  // [1,2,3]
+  std::string experts;    // ,"routed_experts":…
 };
 
 struct ChoiceEnd {

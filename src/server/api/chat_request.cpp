@@ -8,6 +8,7 @@
 
 #include "chat/steering.h"
 #include "chat/text.h"
+#include "server/api/template_variables.h"
 #include "server/api/tool_choice.h"
 
 namespace qwen3::server {
@@ -118,27 +119,6 @@ void read_tool_choice(Fields& fields, ChatRequest& out) {
   out.tool_choice = Choice::required;
 }
 
-// Variables that clients may not set: the request has fields for them, or they would change what
-// the template is.
-constexpr std::array<std::string_view, 7> kReservedVariables = {"messages",
-                                                                "tools",
-                                                                "documents",
-                                                                "add_generation_prompt",
-                                                                "continue_final_message",
-                                                                "chat_template",
-                                                                "tokenize"};
-
-void read_template_variables(const Json& kwargs, PromptOptions& prompt) {
-  Fields fields(kwargs, "chat_template_kwargs");
-  fields.boolean("enable_thinking");
-  for (const auto& [name, value] : kwargs.items()) {
-    if (std::ranges::find(kReservedVariables, name) != kReservedVariables.end()) {
-      refuse(fields.path(name), "is not a variable that a request may set");
-    }
-    if (!value.is_null()) prompt.extra[name] = value;  // null counts as absent, as everywhere
-  }
-}
-
 void read_template_fields(Fields& fields, ChatPromptFields& chat) {
   PromptOptions& prompt = chat.prompt;
   if (fields.used("chat_template")) {
@@ -153,17 +133,11 @@ void read_template_fields(Fields& fields, ChatPromptFields& chat) {
   prompt.enable_thinking = fields.boolean("enable_thinking");
   chat.effort = fields.text("reasoning_effort", 64).value_or("");
   const Json* kwargs = fields.object("chat_template_kwargs");
-  if (kwargs != nullptr) read_template_variables(*kwargs, prompt);
+  if (kwargs != nullptr) prompt.extra = read_template_variables(*kwargs);
 }
 
 constexpr std::string_view kSwitch = "enable_thinking";
 constexpr std::string_view kOtherSwitch = "thinking";  // of Hermes 4, DeepSeek V3.1 and others
-
-[[noreturn]] void refuse_variable(const std::string& field, std::string_view name) {
-  refuse(field,
-         fmt::format("this model's chat template reads no variable \"{}\"; leave it out",
-                     quote_for_message(name, 60)));
-}
 
 // Templates call one switch by two names; a request may use either. It is passed under the name
 // that the template reads, chat_template_kwargs before the fields.
@@ -185,7 +159,7 @@ void fit_switch(const ChatTemplate& source, const ChatPromptFields& chat, Prompt
   if (!prompt.enable_thinking) return;
   const std::string_view name = source.reads(kSwitch) ? kSwitch : kOtherSwitch;
   if (!source.reads(name)) {
-    if (asked) refuse_variable(std::string(kSwitch), kSwitch);
+    if (asked) refuse_variable(source, std::string(kSwitch), kSwitch);
   } else if (!extra.contains(std::string(name))) {
     extra[std::string(name)] = *prompt.enable_thinking;
   }
@@ -201,9 +175,24 @@ void fit_variables(const ChatTemplate& source, PromptOptions& prompt) {
   }
   for (const std::string& name : unread) {
     if (name != "thinking_budget") {
-      refuse_variable("chat_template_kwargs." + quote_for_message(name, 60), name);
+      refuse_variable(source, "chat_template_kwargs." + quote_for_message(name, 60), name);
     }
     prompt.extra.erase(name);
+  }
+}
+
+// What the request says of thinking itself goes before its preset.
+void follow_preset(const Preset& preset, ChatPromptFields& chat) {
+  const bool said = chat.prompt.enable_thinking || chat.effort == "none" ||
+                    chat.prompt.extra.contains(std::string(kSwitch)) ||
+                    chat.prompt.extra.contains(std::string(kOtherSwitch));
+  if (!said) chat.prompt.enable_thinking = preset.enable_thinking;
+}
+
+// The server's own variables lie below the request's.
+void add_defaults(const ChatTemplate& source, const Json& defaults, PromptOptions& prompt) {
+  for (const auto& [name, value] : defaults.items()) {
+    if (source.reads(name) && !prompt.extra.contains(name)) prompt.extra[name] = value;
   }
 }
 
@@ -291,6 +280,7 @@ EncodedChat encode_chat_prompt(const ServedModel& model, const ChatPromptFields&
   PromptOptions options = chat.prompt;
   fit_switch(source, chat, options);
   fit_variables(source, options);
+  add_defaults(source, model.template_defaults, options);
   try {
     return encode_chat(model.text, chat.messages, chat.tools, std::move(options));
   } catch (const Error& error) {
@@ -304,11 +294,15 @@ ChatRequest read_chat_request(Fields& fields,
   ChatRequest out;
   out.common = read_generation_fields(fields, model, options);
   out.chat = read_chat_prompt(fields, options.limits);
+  if (out.common.preset != nullptr) follow_preset(*out.common.preset, out.chat);
   read_tool_choice(fields, out);
   read_logprobs(fields, out.common.sampling, options.limits);
   read_max_tokens(fields, out.common);
   out.thinking_budget = read_thinking_budget(fields);
   out.include_reasoning = fields.boolean("include_reasoning").value_or(true);
+  if (fields.boolean("reasoning_control").value_or(false)) {
+    out.end_thought = std::make_shared<std::atomic<bool>>(false);
+  }
   for (const char* name :
        {"modalities", "audio", "prediction", "web_search_options", "documents"}) {
     fields.value(name);
@@ -348,7 +342,8 @@ std::vector<Request> chat_requests(std::vector<std::string>& relaxed,
                                    const ServedModel& model,
                                    const ServiceOptions& options) {
   const auto n_prompt = static_cast<int64_t>(prompt.ids.size());
-  const SteeringPlan steering = plan_answer(relaxed, request, prompt.state, model);
+  SteeringPlan steering = plan_answer(relaxed, request, prompt.state, model);
+  if (request.end_thought) plan_control(steering, model, request.end_thought);
   check_steering(steering, request.common.sampling);
   Request first = make_request(request.common, prompt.ids, http, options);
   first.sampling.max_tokens =

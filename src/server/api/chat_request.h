@@ -12,6 +12,7 @@
 #include "server/api/answer.h"
 #include "server/api/fields.h"
 #include "server/api/generation_fields.h"
+#include "server/api/reasoning_control.h"
 
 namespace qwen3::server {
 
@@ -33,6 +34,7 @@ struct ChatRequest {
   bool parallel_tool_calls = true;
   std::optional<int64_t> thinking_budget = {};
   bool include_reasoning = true;
+  ThoughtSwitch end_thought = {};  // null: the request asked for no control of its thought
 };
 
 // Reads messages, tools, template variables. Developer messages become system messages.

@@ -133,6 +133,7 @@ CompletionRequest read_completion_request(Fields& fields,
   check_logprob_entries(out, limits, out.common.n_prompt_logprobs);
   out.thinking_budget = read_thinking_budget(fields);
   read_max_tokens(fields, out);
+  if (out.prompts.size() > 1) out.common.return_progress = false;  // of which one?
   return out;
 }
 

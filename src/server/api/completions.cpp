@@ -7,6 +7,7 @@
 #include "server/api/handlers.h"
 #include "server/api/json_writer.h"
 #include "server/api/logprobs.h"
+#include "server/api/routed_experts.h"
 #include "server/api/text_generation.h"
 
 namespace qwen3::server {
@@ -36,17 +37,21 @@ class Completion final : public TextGeneration {
     if (!request_.common.loop_guard) plan.loop_guard.min_tokens = 0;
     choices_.reserve(request_.n_choices());
     for (size_t i = 0; i < request_.n_choices(); ++i) {
-      choices_.emplace_back(Answer(model.text, plan), model.tokenizer());
+      choices_.emplace_back(Answer(model.text, plan), model);
+      if (request_.common.routed_experts != RoutedExperts::none) {
+        choices_.back().experts = ExpertRows(expert_shape(model.shape));
+      }
     }
   }
 
  private:
   struct Choice {
-    Choice(Answer made, const Tokenizer& tokenizer)
-        : answer(std::move(made)), logprobs(tokenizer) {}
+    Choice(Answer made, const ServedModel& model)
+        : answer(std::move(made)), logprobs(model.tokenizer()), experts(ExpertShape()) {}
 
     Answer answer;
     CompletionLogprobs logprobs;
+    ExpertRows experts;
     std::string text;       // that is not sent yet
     std::string token_ids;  // likewise, without brackets
     std::string prompt_logprobs;
@@ -60,12 +65,14 @@ class Completion final : public TextGeneration {
   }
 
   void on_event(size_t index, const Event& event) override {
+    if (took_progress(index, event)) return;
     Choice& choice = choices_[index];
     note_event(index, event);
     if (!std::exchange(choice.begun, true)) begin_choice(choice, prompt_of(index), event);
     if (!request_.prompt_only) {
       const bool over = choice.answer.ended();
       if (!over) note_token(choice, event);
+      if (!over) choice.experts.add(event.routed_experts);
       choice.text += choice.answer.push(event).content;
       if (!over && choice.answer.ended()) stop(index);
     }
@@ -130,6 +137,7 @@ class Completion final : public TextGeneration {
     if (!choice.token_ids.empty()) {
       out += R"(,"token_ids":[)" + std::exchange(choice.token_ids, {}) + "]";
     }
+    out += streaming() ? choice.experts.take_chunk() : choice.experts.take_whole();
     if (!std::exchange(choice.shown, true)) append_prompt(out, choice, prompt_of(index));
     if (choice.finish.empty()) {
       out += R"(,"finish_reason":null)";
@@ -170,7 +178,7 @@ class Completion final : public TextGeneration {
     size_t n = 0;
     for (const Choice& choice : choices_) {
       n += choice.text.size() + choice.token_ids.size() + choice.prompt_logprobs.size() +
-           choice.logprobs.n_bytes();
+           choice.logprobs.n_bytes() + choice.experts.n_bytes();
     }
     return static_cast<int64_t>(n);
   }

@@ -83,7 +83,10 @@ std::string Fields::path(std::string_view name) const {
   return path_.empty() ? std::string(name) : fmt::format("{}.{}", path_, name);
 }
 
+thread_local std::set<std::string>* Fields::asked = nullptr;
+
 const Json* Fields::value(std::string_view name) {
+  if (asked != nullptr) asked->insert(path(name));
   const auto found = entries_.find(name);
   if (found == entries_.end()) return nullptr;
   found->second.read = true;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -37,6 +38,10 @@ class Fields {
   std::string_view one_of(std::initializer_list<std::string_view> names);
 
   std::string path(std::string_view name) const;
+  // The paths that are asked for on this thread, there or not: for the test that holds the
+  // description of the API against what is read. Null: nobody wants to know.
+  static thread_local std::set<std::string>* asked;
+
   // Names of the object that nobody asked for; for the log.
   std::vector<std::string> unread() const;
 

@@ -7,6 +7,7 @@
 
 #include "grammar/limits.h"
 #include "server/api/handlers.h"
+#include "server/api/routed_experts.h"
 #include "server/http/request_cost.h"
 
 namespace qwen3::server {
@@ -16,6 +17,7 @@ namespace {
 constexpr int64_t kPerBodyByte = 2;      // stop strings, schemas and the like, as fields
 constexpr int64_t kPerValue = 100;       // of a tree: the tools' schemas
 constexpr int64_t kPerGatheredByte = 3;  // the parts, the whole, and the whole with its head
+constexpr int64_t kPerExpert = 6;        // in the sequence, in its event and on the way
 constexpr int64_t kGrain = 32 << 10;
 
 }  // namespace
@@ -53,7 +55,13 @@ int64_t Generation::kept_bytes(const Request& request) {
 }
 
 void Generation::start(std::vector<Request> requests, size_t window) {
-  for (const Request& request : requests) kept_ += kept_bytes(request);
+  const int64_t n_experts = expert_shape(model_.shape).row();
+  for (const Request& request : requests) {
+    kept_ += kept_bytes(request);
+    if (request.routed_experts == RoutedExperts::with_the_prompt) {
+      kept_ += std::ssize(request.prompt_ids) * n_experts * kPerExpert;
+    }
+  }
   hold(*exchange_, kept_);
   held_ = kept_;
   window_ = window;

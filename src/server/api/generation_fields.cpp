@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "qwen3/sampling.h"
+#include "server/api/routed_experts.h"
 
 namespace qwen3::server {
 namespace {
@@ -25,7 +26,6 @@ constexpr const char* kIgnored[] = {"user",
                                     "prompt_cache_retention",
                                     "verbosity",
                                     "timings_per_token",
-                                    "return_progress",
                                     "spaces_between_special_tokens",
                                     "detokenize"};
 
@@ -58,18 +58,12 @@ std::string_view other_name(const SamplingField& field) {
   return field.name == "repetition_penalty" ? "repeat_penalty" : field.name;
 }
 
-// What this server allows: all of the range, but OpenAI ends temperature at 2 (and what lies above
-// is noise), and includes 0 in top_p.
-double highest(const SamplingField& field, const ApiLimits& limits) {
-  return field.name == "temperature" ? std::min(field.high, limits.max_temperature) : field.high;
-}
-
 void read_numbers(Fields& fields, SamplingParams& p, const ApiLimits& limits) {
   for (const SamplingField& field : sampling_fields()) {
     if (field.name == "max_tokens") continue;  // it has several names, and must fit the context
     const std::string_view name = fields.one_of({field.name, other_name(field)});
     if (name.empty()) continue;
-    const double high = highest(field, limits);
+    const double high = highest_of(field, limits);
     field.set(p,
               field.is_integer()
                   ? static_cast<double>(*fields.integer(
@@ -182,6 +176,20 @@ void read_limits(Fields& fields, GenerationFields& out, const ApiLimits& limits)
 
 }  // namespace
 
+std::span<const char* const> ignored_fields() { return kIgnored; }
+
+std::vector<std::string> refused_fields() {
+  std::vector<std::string> names;
+  for (const Unsupported& field : kUnsupported) names.push_back(field.name);
+  return names;
+}
+
+// What this server allows: all of the range, but OpenAI ends temperature at 2 (and what lies above
+// is noise), and includes 0 in top_p.
+double highest_of(const SamplingField& field, const ApiLimits& limits) {
+  return field.name == "temperature" ? std::min(field.high, limits.max_temperature) : field.high;
+}
+
 GenerationFields read_generation_fields(Fields& fields,
                                         const ServedModel& model,
                                         const ServiceOptions& options) {
@@ -189,6 +197,8 @@ GenerationFields read_generation_fields(Fields& fields,
   GenerationFields out{.sampling = with_defaults(model.defaults, DoSample::yes)};  // as OpenAI
   refuse_what_we_cannot(fields);
   read_limits(fields, out, limits);
+  out.preset = read_preset(fields, model.presets);
+  if (out.preset != nullptr) out.preset->apply(out.sampling);
   read_numbers(fields, out.sampling, limits);
   read_seed(fields, out.sampling);
   read_logit_bias(fields, out.sampling, model, limits);
@@ -210,6 +220,8 @@ GenerationFields read_generation_fields(Fields& fields,
     refuse_unsupported("trace", "this server keeps no traces (--traces)");
   }
   if (out.trace && out.n > 1) refuse("trace", "only of one choice; leave n out");
+  out.routed_experts = read_routed_experts(fields, expert_shape(model.shape), out.n);
+  out.return_progress = fields.boolean("return_progress").value_or(false);
   read_streaming(fields, out);
   read_queueing(fields, out, limits);
   return out;
@@ -245,6 +257,8 @@ Request make_request(const GenerationFields& fields,
   request.priority = fields.priority;
   request.n_prompt_logprobs = fields.n_prompt_logprobs;
   request.deadline = http.received + options.request_timeout;
+  request.routed_experts = fields.routed_experts;
+  request.report_progress = fields.return_progress && fields.stream;
   return request;
 }
 

@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "qwen3/engine.h"
 #include "server/api/answer_format.h"
+#include "qwen3/sampling.h"
 #include "server/api/fields.h"
 #include "server/api/served_model.h"
 #include "server/http/http.h"
@@ -30,7 +32,10 @@ struct GenerationFields {
   bool continuous_usage = false;  // and in every chunk
   bool return_token_ids = false;
   bool loop_guard = true;
-  bool trace = false;  // keep a record of it (traces.h)
+  const Preset* preset = nullptr;  // of the model; null: none was named
+  RoutedExperts routed_experts = RoutedExperts::none;
+  bool return_progress = false;  // of a stream
+  bool trace = false;            // keep a record of it (traces.h)
   std::string cache_salt = {};
   std::string private_salt = {};  // of a request that shares no cache: not to be guessed
   int32_t priority = 0;
@@ -56,6 +61,12 @@ Request make_request(const GenerationFields& fields,
                      std::vector<int32_t> prompt_ids,
                      const HttpRequest& http,
                      const ServiceOptions& options);
+
+// For the description of the API (described_fields.h): names that change nothing here, names that
+// are refused, and how far a sampling field goes.
+std::span<const char* const> ignored_fields();
+std::vector<std::string> refused_fields();
+double highest_of(const SamplingField& field, const ApiLimits& limits);
 
 // "model" of the request; "" when absent.
 std::string read_model_name(Fields& fields);

@@ -14,7 +14,10 @@ namespace qwen3::server {
 using ExchangePtr = std::shared_ptr<Exchange>;
 
 void chat_completions(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
+void control_reasoning(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void completions(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
+void decisions(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
+void systemone(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void embeddings(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void rerank(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void score(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
@@ -23,6 +26,7 @@ void detokenize(Service& service, const HttpRequest& http, const ExchangePtr& ex
 void apply_template(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void list_models(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void one_model(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
+void openapi(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void health(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void version(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void list_traces(Service& service, const HttpRequest& http, const ExchangePtr& exchange);

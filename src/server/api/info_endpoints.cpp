@@ -1,8 +1,10 @@
 // GET /v1/models, /health, /version, /metrics.
 #include <fmt/format.h>
 
+#include "qwen3/sampling.h"
 #include "server/api/handlers.h"
 #include "server/api/json_writer.h"
+#include "server/api/routed_experts.h"
 
 namespace qwen3::server {
 namespace {
@@ -20,6 +22,29 @@ const char* task_name(Task task) {
   return "generate";
 }
 
+// What a request that says nothing is sampled with.
+void append_defaults(std::string& out, const ServedModel& model) {
+  const SamplingParams defaults = with_defaults(model.defaults, DoSample::yes);
+  out += R"(,"sampling_defaults":{)";
+  for (const SamplingField& field : sampling_fields()) {
+    if (field.name == "max_tokens") continue;
+    if (out.back() != '{') out += ',';
+    fmt::format_to(std::back_inserter(out), R"("{}":{})", field.name, field.get(defaults));
+  }
+  out += '}';
+}
+
+// For pages and clients that offer only what is there.
+void append_features(std::string& out, const ServedModel& model) {
+  if (model.task != Task::generate) return;
+  fmt::format_to(std::back_inserter(out),
+                 R"(,"routed_experts":{},"reasoning_control":{},"progress":true,"presets":{})",
+                 expert_shape(model.shape).n_layers > 0,
+                 model.think_close >= 0,
+                 presets_json(model.presets));
+  append_defaults(out, model);
+}
+
 void append_model(std::string& out,
                   const Service& service,
                   const ServedModel& model,
@@ -32,7 +57,7 @@ void append_model(std::string& out,
   append_json_string(out, service.model_name());
   fmt::format_to(std::back_inserter(out),
                  R"(,"parent":null,"max_model_len":{},"task":"{}","meta":{{"n_vocab":{},)"
-                 R"("n_ctx_train":{},"n_embd":{},"n_params":{},"size":{}}}}})",
+                 R"("n_ctx_train":{},"n_embd":{},"n_params":{},"size":{})",
                  model.max_model_len,
                  task_name(model.task),
                  model.info.vocab_size,
@@ -40,6 +65,8 @@ void append_model(std::string& out,
                  model.shape.hidden_size,
                  model.info.n_parameters,
                  model.info.weight_bytes);
+  append_features(out, model);
+  out += "}}";
 }
 
 }  // namespace

@@ -54,6 +54,7 @@ struct ServiceOptions {
   Task task = Task::automatic;
   ReasoningField reasoning_field = ReasoningField::reasoning_content;
   std::optional<ToolFormat> tool_format = {};  // absent: as the chat template writes calls
+  std::string default_template_kwargs = {};    // JSON: variables beneath a request's; "": none
   ApiLimits limits = {};
   LoopGuardOptions loop_guard = {};
 

@@ -6,6 +6,7 @@
 #include "base/embedded_files.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "server/api/template_variables.h"
 
 namespace qwen3::server {
 namespace {
@@ -20,6 +21,11 @@ bool writes_xml_calls(const ChatConfig& chat) {
     return t && t->source().find("<function=") != std::string::npos;
   };
   return says(chat.tool_use) || says(chat.chat);
+}
+
+bool has_few_bits(const ModelInfo& info) {
+  return !info.dtype.empty() && info.dtype != "float32" && info.dtype != "bfloat16" &&
+         info.dtype != "float16";
 }
 
 }  // namespace
@@ -67,6 +73,11 @@ std::unique_ptr<ServedModel> make_served_model(ServedParts parts, const ServiceO
               "serve this checkpoint with --task generate");
   model->tool_format = options.tool_format.value_or(
       writes_xml_calls(chat_config_of(model->text)) ? ToolFormat::qwen3_coder : ToolFormat::hermes);
+  model->template_defaults = parse_default_variables(options.default_template_kwargs, model->text);
+  if (model->task == Task::generate) {
+    model->decision_labels = std::make_shared<const DecisionLabels>(decision_labels(model->text));
+    model->presets = presets_for(model->text, has_few_bits(model->info));
+  }
   return model;
 }
 

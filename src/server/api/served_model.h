@@ -9,12 +9,15 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "chat/text.h"
 #include "qwen3/model.h"
 #include "qwen3/text.h"
+#include "server/api/decision_labels.h"
 #include "server/api/generator.h"
 #include "server/api/model_grammars.h"
 #include "server/api/options.h"
+#include "server/api/presets.h"
 
 namespace qwen3::server {
 
@@ -27,6 +30,9 @@ struct ServedModel {
   std::string name;            // it is served by
   Task task = Task::generate;  // never automatic
   ToolFormat tool_format = ToolFormat::hermes;
+  std::shared_ptr<const DecisionLabels> decision_labels = {};  // of a model for generating
+  Json template_defaults = Json::object();                     // variables of the chat template
+  std::vector<Preset> presets = {};                            // of a model for generating
 
   int64_t max_model_len = 0;
   int64_t n_tokens = 0;  // ids from here on are refused

@@ -17,6 +17,7 @@
 #include "server/api/api_error.h"
 #include "server/api/metrics.h"
 #include "server/api/options.h"
+#include "server/api/reasoning_control.h"
 #include "server/api/served_model.h"
 #include "server/api/traces.h"
 #include "server/http/http_server.h"
@@ -58,6 +59,7 @@ class Service {
   const std::string& fingerprint() const { return fingerprint_; }
   Metrics& metrics() { return metrics_; }
   TraceStore& traces() { return traces_; }
+  ReasoningControls& controls() { return controls_; }
   int64_t started() const { return started_; }  // Unix time
   // An unpredictable-looking id that no other caller gets: "call_" + 24 letters and digits.
   std::string unique_id(std::string_view prefix);
@@ -73,6 +75,7 @@ class Service {
   const int64_t started_;
   Metrics metrics_;
   TraceStore traces_;
+  ReasoningControls controls_;
   std::atomic<bool> end_announced_ = false;
   std::atomic<bool> draining_ = false;
   std::atomic<uint64_t> n_ids_ = 0;

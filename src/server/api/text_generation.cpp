@@ -18,6 +18,14 @@ void TextGeneration::trace(const std::string& id, const Client& client, Request&
   for (const int32_t token : first.prompt_ids) recording_->add(token);
 }
 
+bool TextGeneration::took_progress(size_t index, const Event& event) {
+  if (!event.progress) return false;
+  if (index == 0) {
+    progress_.append(out_, head_, *event.progress, std::chrono::steady_clock::now());
+  }
+  return true;
+}
+
 void TextGeneration::note_event(size_t index, const Event& event) {
   if (first_token_ == 0) first_token_ = seconds_since_received();
   if (index > 0 || recording_ == nullptr) return;

@@ -9,6 +9,7 @@
 
 #include "server/api/answer_json.h"
 #include "server/api/generation.h"
+#include "server/api/progress.h"
 #include "server/api/traces.h"
 
 namespace qwen3::server {
@@ -31,6 +32,8 @@ class TextGeneration : public Generation {
                  Mode mode);
 
   bool streaming() const { return mode_ == Mode::streamed; }
+  // Whether the event only tells of progress; it is written then.
+  bool took_progress(size_t index, const Event& event);
   // To be called for each event, before anything else.
   void note_event(size_t index, const Event& event);
   // The metrics and the log's notes of a complete answer.
@@ -50,6 +53,7 @@ class TextGeneration : public Generation {
 
   const Mode mode_;
   double first_token_ = 0;
+  ProgressChunks progress_;
   std::unique_ptr<TraceRecording> recording_;  // null: nobody asked
 };
 

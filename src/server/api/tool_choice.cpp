@@ -103,11 +103,21 @@ void begin_answer(SteeringPlan& plan, const ServedModel& model, std::string_view
   plan.begun = model.text.encode_untrusted(text);
 }
 
+// Without Qwen's sentence: who ends a thought by hand waits for the answer.
+void plan_control(SteeringPlan& plan, const ServedModel& model, ThoughtSwitch end_thought) {
+  if (model.think_close < 0) {
+    refuse_unsupported("reasoning_control", "this model's tokenizer has no </think>");
+  }
+  plan.end_thought = std::move(end_thought);
+  plan.ending = model.text.encode("\n</think>\n\n");
+}
+
 void check_steering(const SteeringPlan& plan, const SamplingParams& sampling) {
   if (plan.empty()) return;
   const bool free = plan.grammar == nullptr || plan.trigger >= 0;
-  if (!sampling.allowed_token_ids.empty() && (plan.thought_budget || !free)) {
-    refuse("allowed_token_ids", "not together with a thinking budget or a forced tool call");
+  if (!sampling.allowed_token_ids.empty() && (plan.thought_budget || plan.end_thought || !free)) {
+    refuse("allowed_token_ids",
+           "not together with a thinking budget, reasoning_control or a forced tool call");
   }
   if (!free && sampling.ignore_eos) {
     refuse("ignore_eos", "not together with a forced tool call, which says where to end");

@@ -45,6 +45,9 @@ std::vector<std::string> hold_to_tools(SteeringPlan& plan,
 // The answer begins with this text, which the prompt ends with. Refuses one that the grammar does not begin with.
 void begin_answer(SteeringPlan& plan, const ServedModel& model, std::string_view text);
 
+// A thought may be ended from outside. Refuses that when the model knows no </think>.
+void plan_control(SteeringPlan& plan, const ServedModel& model, ThoughtSwitch end_thought);
+
 // Refuses the fields that forbid what is forced.
 void check_steering(const SteeringPlan& plan, const SamplingParams& sampling);
 

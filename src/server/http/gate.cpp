@@ -32,6 +32,32 @@ bool takes_body(std::string_view method) {
   return method == "POST" || method == "PUT" || method == "PATCH";
 }
 
+// A person's browser, and not a program.
+bool prefers_html(const RequestHead& head) {
+  const std::string_view accept = head.value("accept");
+  return accept.starts_with("text/html") && accept.find("application/json") == accept.npos;
+}
+
+HttpResponse html_refusal(int status, const std::string& message) {
+  std::string escaped;
+  for (const char c : message) {
+    if (c == '<') {
+      escaped += "&lt;";
+    } else if (c == '&') {
+      escaped += "&amp;";
+    } else {
+      escaped += c;
+    }
+  }
+  return {
+      .status = status,
+      .content_type = "text/html; charset=utf-8",
+      .body = fmt::format("<!doctype html><meta charset=\"utf-8\"><title>{0}</title><h1>{0}</h1>"
+                          "<p>{1}</p>\n",
+                          status,
+                          escaped)};
+}
+
 // Fixed, whatever was wrong with the credentials.
 HttpResponse key_refusal() {
   HttpResponse response =
@@ -67,7 +93,7 @@ Verdict Gate::judge(const RequestHead& head,
     return verdict;
   }
   if (!target) {
-    verdict.answer = no_such_path(head);
+    verdict.answer = no_such_path(head, "");
     return verdict;
   }
   verdict.target = std::move(*target);
@@ -79,8 +105,14 @@ Verdict Gate::judge(const RequestHead& head,
 
 // Base addresses are often given with a slash too many. Paths are not mended: a proxy in front may
 // allow some and not others, and must see the one that counts.
-HttpResponse Gate::no_such_path(const RequestHead& head) const {
+HttpResponse Gate::no_such_path(const RequestHead& head, std::string_view path) const {
   std::string message = "no such path";
+  if (!path.empty()) {
+    const std::string hint = options_.hint ? options_.hint(path) : std::string();
+    if (!hint.empty()) message += ": " + hint;
+    return prefers_html(head) ? html_refusal(404, message)
+                              : error_response(404, message, "unknown_url");
+  }
   const auto meant = parse_target(without_empty_segments(head.target));
   if (meant && !routes_.find(head.method, meant->path).allowed.empty()) {
     message += fmt::format(
@@ -92,7 +124,7 @@ HttpResponse Gate::no_such_path(const RequestHead& head) const {
 
 std::optional<HttpResponse> Gate::find_route(const RequestHead& head, Verdict& verdict) const {
   RouteTable::Match match = routes_.find(head.method, verdict.target.path);
-  if (match.allowed.empty()) return error_response(404, "no such path", "unknown_url");
+  if (match.allowed.empty()) return no_such_path(head, verdict.target.path);
   if (is_preflight(head, verdict)) return preflight_answer(match.allowed);
   if (match.route == nullptr) {
     HttpResponse response = error_response(

@@ -44,7 +44,7 @@ class Gate {
   const RouteTable& routes() const { return routes_; }
 
  private:
-  HttpResponse no_such_path(const RequestHead& head) const;
+  HttpResponse no_such_path(const RequestHead& head, std::string_view path) const;
   std::optional<HttpResponse> find_route(const RequestHead& head, Verdict& verdict) const;
   std::optional<HttpResponse> check_key(const RequestHead& head,
                                         const Peer& peer,

@@ -43,6 +43,9 @@ struct HttpOptions {
   int64_t request_memory_bytes = 512 << 20;
   ServerLimits limits;
 
+  // What to say of a path that no row has, behind "no such path: "; empty: nothing. Any thread.
+  std::function<std::string(std::string_view path)> hint;
+
   // Gets one JSON object in one line, without its end, for each request. Called by several threads,
   // one at a time. Must not throw.
   std::function<void(std::string_view line)> access_log;

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "base/input_file.h"
 #include "base/json.h"
 #include "cli/run_program.h"
@@ -92,6 +94,24 @@ TEST_F(Chat, JsonSeparatesReasoningAndContent) {
   // <think> A B </think> h e y " " 0xC3 0xA9 <|im_end|>
   EXPECT_EQ(answer.at("timing").at("completion_tokens"), 11);
   EXPECT_GT(answer.at("timing").at("prompt_tokens"), 0);
+}
+
+// Another template makes another prompt; one that cannot be read says so before a weight is.
+TEST_F(Chat, AnotherTemplate) {
+  const auto prompt_tokens = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"Hi", "--json"});
+    const ProgramResult result = chat(more);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return parse_json(result.out, "answer").at("timing").at("prompt_tokens").get<int>();
+  };
+  std::ofstream(file("short.jinja")) << "{{ messages[0].content }}";
+  EXPECT_EQ(prompt_tokens({"--chat-template", file("short.jinja")}), 2);
+  EXPECT_GT(prompt_tokens({}), 2);
+  std::ofstream(file("broken.jinja")) << "a\n{% if %}";
+  const ProgramResult broken = chat({"Hi", "--chat-template", file("broken.jinja")});
+  EXPECT_NE(broken.exit_code, 0);
+  EXPECT_THAT(broken.err, HasSubstr("broken.jinja:2"));
+  EXPECT_THAT(chat({"Hi", "--chat-template", file("absent")}).err, HasSubstr("absent"));
 }
 
 TEST_F(Chat, StopStringsEndTheAnswer) {

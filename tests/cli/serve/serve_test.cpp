@@ -8,6 +8,7 @@
 
 #include "cli/run_program.h"
 #include "cli/serve/running_server.h"
+#include "support/temp_dir.h"
 
 namespace qwen3::test {
 namespace {
@@ -34,6 +35,43 @@ TEST(Serve, StreamsAndEndsWithDone) {
   EXPECT_THAT(answer, HasSubstr("text/event-stream"));
   EXPECT_THAT(answer, HasSubstr(R"("model":"a")"));
   EXPECT_THAT(answer, HasSubstr("data: [DONE]"));
+}
+
+TEST(Serve, TakesATemplateAndItsVariables) {
+  const TempDir dir;
+  const std::string file = (dir.path() / "own.jinja").string();
+  std::ofstream(file) << "{{ tone }}: {{ messages[0].content }}";
+  const RunningServer server({"-m",
+                              "nano",
+                              "--chat-template",
+                              file,
+                              "--default-chat-template-kwargs",
+                              R"({"tone":"kind"})"});
+  const std::string asked = R"({"messages":[{"role":"user","content":"Hi"}])";
+  EXPECT_THAT(server.request("POST /apply-template", asked + "}"),
+              HasSubstr(R"("prompt":"kind: Hi")"));
+  const std::string refused =
+      server.request("POST /apply-template", asked + R"(,"chat_template_kwargs":{"mood":1}})");
+  EXPECT_THAT(refused, HasSubstr("it reads tone"));
+  EXPECT_THAT(refused, testing::Not(HasSubstr("own.jinja")));
+}
+
+// Everything besides the answer, from a real engine, in one stream.
+TEST(Serve, StreamsExpertsAndProgress) {
+  const RunningServer server({"-m", "nano-moe"});
+  const std::string body =
+      R"({"messages":[{"role":"user","content":"Hi"}],"temperature":0,"max_tokens":6,"stream":true)";
+  const std::string answer =
+      server.request("POST /v1/chat/completions",
+                     body + R"(,"return_progress":true,"return_routed_experts":true})");
+  EXPECT_THAT(answer, HasSubstr(R"("choices":[],"prompt_progress":{"total":)"));
+  EXPECT_THAT(answer, HasSubstr(R"(,"routed_experts":")"));
+  EXPECT_THAT(answer, HasSubstr(R"(,"routed_experts_shape":[7,)"));
+  const std::string plain = server.request("POST /v1/chat/completions", body + "}");
+  EXPECT_THAT(plain, testing::Not(HasSubstr("routed_experts")));
+  EXPECT_THAT(server.request("GET /v1/models"), HasSubstr(R"("routed_experts":true)"));
+  EXPECT_THAT(server.request("GET /chat/completions"),
+              HasSubstr("no such path: use POST /v1/chat/completions"));
 }
 
 TEST(Serve, ShowsATraceAsAPage) {

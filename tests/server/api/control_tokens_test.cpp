@@ -154,11 +154,11 @@ TEST_F(ApiControlTokens, InAnyTextOfAChat) {
 
 TEST_F(ApiControlTokens, InATemplateVariable) {
   const_cast<ChatConfig&>(chat_config_of(service->loaded()->text)).chat =
-      ChatTemplate::parse("<|im_start|>{{ note }}{{ bos_token }}", "t");
+      ChatTemplate::parse("<|im_start|>{{ note }}{{ other }}", "t");
   for (const AddedToken& token : tokens()) {
     for (const std::string& text : texts(token.content)) {
-      const Ids ids = chat_ids({{"messages", {user("a")}},
-                                {"chat_template_kwargs", {{"note", text}, {"bos_token", text}}}});
+      const Ids ids = chat_ids(
+          {{"messages", {user("a")}}, {"chat_template_kwargs", {{"note", text}, {"other", text}}}});
       int64_t n_control = 0;
       for (const AddedToken& any : tokens()) n_control += count(ids, any.id);
       EXPECT_EQ(n_control, 1) << text;

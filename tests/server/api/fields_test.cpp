@@ -1,4 +1,6 @@
 // Every field that clients are known to send is read, or refused by its name: none is unknown.
+#include <gmock/gmock.h>
+
 #include <map>
 
 #include "server/api/fixture.h"
@@ -114,7 +116,19 @@ TEST_F(ApiFields, TemplateVariables) {
   const auto kwargs = [](const Json& variables) {
     return Json{{"chat_template_kwargs", variables}};
   };
-  EXPECT_EQ(prompt_of("{{ custom.a[0] }}", kwargs({{"custom", {{"a", {1, nullptr}}}}})), "1");
+  for (const Json& value : {Json(true), Json(2), Json(2.5), Json("two")}) {
+    EXPECT_THAT(prompt_of("{{ custom | tojson }}", kwargs({{"custom", value}})), value.dump());
+  }
+  const std::string custom = "{{ custom }}";
+  for (const Json& value : {Json{{"a", 1}}, Json{1, 2}, Json(std::string(1025, 'x'))}) {
+    EXPECT_THAT(prompt_of(custom, kwargs({{"custom", value}})),
+                testing::StartsWith("chat_template_kwargs.custom: expected"));
+  }
+  // What the template reads is named, but not what is nobody's to set.
+  const std::string three = "{{ b }}{{ messages }}{{ eos_token }}{% set c = 1 %}{{ c }}{{ a }}";
+  EXPECT_THAT(prompt_of(three, kwargs({{"c", 1}})), testing::EndsWith("it reads a, b"));
+  EXPECT_THAT(prompt_of(three, kwargs({{"eos_token", "x"}})),
+              testing::EndsWith("is not a variable that a request may set"));
   EXPECT_EQ(prompt_of("{% set deep = deep | default(1) %}{{ deep }}", kwargs({{"deep", 2}})), "2");
   // One switch, two names.
   for (const char* name : {"thinking", "enable_thinking"}) {
@@ -131,6 +145,32 @@ TEST_F(ApiFields, TemplateVariables) {
   EXPECT_EQ(prompt_of("x", {{"reasoning_effort", "high"}}), "x");
   EXPECT_TRUE(prompt_of("x", kwargs({{"thinking", true}})).starts_with("chat_template_kwargs.t"));
   EXPECT_TRUE(prompt_of("x", {{"enable_thinking", false}}).starts_with("enable_thinking: "));
+}
+
+// The server's variables lie below the request's, by either name of the switch.
+TEST_F(ApiFields, TheServersTemplateVariables) {
+  const auto prompt_of = [&](const Json& more) {
+    Json asked{{"messages", {{{"role", "user"}, {"content", "a"}}}}};
+    asked.update(more);
+    return post("/apply-template", asked).json["prompt"].get<std::string>();
+  };
+  const std::string on = prompt_of({{"enable_thinking", true}});
+  const std::string off = prompt_of({{"enable_thinking", false}});
+  ASSERT_NE(on, off);
+  restart({.model_names = {"nano"}, .default_template_kwargs = R"({"enable_thinking":false})"});
+  EXPECT_EQ(prompt_of(Json::object()), off);
+  EXPECT_EQ(prompt_of({{"enable_thinking", true}}), on);
+  EXPECT_EQ(prompt_of({{"chat_template_kwargs", {{"enable_thinking", true}}}}), on);
+  for (const char* wrong : {"[]",
+                            R"({"messages":1})",
+                            R"({"nothing":1})",
+                            R"({"bos_token":"x"})",
+                            R"({"enable_thinking":[]})",
+                            "{"}) {
+    EXPECT_THROW(restart({.model_names = {"nano"}, .default_template_kwargs = wrong}), Error)
+        << wrong;
+  }
+  restart({.model_names = {"nano"}});
 }
 
 // -1 is no limit, by every name; --default-max-tokens is for requests that say nothing.

@@ -39,6 +39,10 @@ class ScriptedGenerator final : public Generator {
 
   // The tokens of the answer, without the end token.
   std::function<std::vector<int32_t>(const Request&, size_t nth)> script;
+  std::function<void(size_t n_made)> before_token;
+  // Of row n of the sequence's answer, or of all its rows when the prompt's are asked for.
+  std::function<std::vector<uint16_t>(size_t row)> experts;
+  std::optional<PromptProgress> progress;     // told to who asks
   std::optional<Error> refusal;               // thrown by submit
   std::optional<FinishReason> forced_finish;  // instead of tokens
   int64_t context = 2048;
@@ -87,7 +91,13 @@ class ScriptedGenerator final : public Generator {
     const std::vector<int32_t> wanted = script ? script(request, nth) : std::vector<int32_t>();
     std::vector<int32_t> made;
     const auto constrained = constrain(request);
+    if (request.report_progress && progress) {
+      Event word;
+      word.progress = progress;
+      on_event(word);
+    }
     for (size_t next = 0;;) {
+      if (before_token) before_token(made.size());
       int32_t id = next < wanted.size() ? wanted[next] : kEnd;
       const int32_t chosen = constrained                ? choose(constrained->allowed(), id)
                              : request.logits_processor ? processed(request, made, id)
@@ -97,6 +107,7 @@ class ScriptedGenerator final : public Generator {
       Event one = event;
       if (!made.empty()) one.prompt_logprobs.clear();
       if (made.empty() && request.n_prompt_logprobs >= 0) one.prompt_logprobs = prompt(request);
+      if (experts) add_experts(one, request, made.size());
       made.push_back(id);
       one.token_id = id;
       one.is_end_token = (id == kEnd && !request.sampling.ignore_eos) ||
@@ -150,6 +161,16 @@ class ScriptedGenerator final : public Generator {
     }
     ADD_FAILURE() << "nothing is allowed";
     return kEnd;
+  }
+
+  void add_experts(Event& event, const Request& request, size_t nth) const {
+    if (request.routed_experts == RoutedExperts::none) return;
+    const size_t n_before = request.routed_experts == RoutedExperts::with_the_prompt
+                                ? request.prompt_ids.size() - 1
+                                : 0;
+    for (size_t row = nth == 0 ? 0 : nth + n_before; row <= nth + n_before; ++row) {
+      for (const uint16_t id : experts(row)) event.routed_experts.push_back(id);
+    }
   }
 
   static std::vector<TokenLogprob> rivals(int32_t id, int n) {

@@ -58,6 +58,28 @@ TEST(HttpServer, NamesTheSlashTooMany) {
   }
 }
 
+// In the client's form: JSON, or a page for who asks for one first.
+TEST(HttpServer, SaysWhatToUseInstead) {
+  HttpOptions options = test_options();
+  options.hint = [](std::string_view path) { return "not <" + std::string(path) + ">"; };
+  HttpServer server(options, basic_routes());
+  const std::string head = "GET /nothing HTTP/1.1\r\n" + host_line(server.port());
+  for (const char* accept : {"", "accept: */*\r\n", "accept: text/html, application/json\r\n"}) {
+    RawClient client(server.port());
+    client.send(head + accept + "\r\n");
+    const auto answer = client.answer();
+    EXPECT_EQ(answer->status, 404);
+    EXPECT_EQ(answer->header("content-type"), "application/json");
+    EXPECT_NE(answer->body.find("no such path: not </nothing>"), std::string::npos) << answer->body;
+  }
+  RawClient client(server.port());
+  client.send(head + "accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n\r\n");
+  const auto answer = client.answer();
+  EXPECT_EQ(answer->status, 404);
+  EXPECT_EQ(answer->header("content-type"), "text/html; charset=utf-8");
+  EXPECT_NE(answer->body.find("no such path: not &lt;/nothing"), std::string::npos) << answer->body;
+}
+
 TEST(HttpServer, KeepsRequestIdsThatArePlain) {
   HttpServer server(test_options(), basic_routes());
   RawClient client(server.port());

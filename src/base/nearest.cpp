@@ -1,11 +1,11 @@
-#include "cli/nearest.h"
+#include "base/nearest.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <vector>
 
-namespace qwen3::cli {
+namespace qwen3 {
 namespace {
 
 // Words longer than this are not typing errors of a known word.
@@ -57,4 +57,4 @@ std::string did_you_mean(std::string_view word, std::span<const std::string> kno
   return best.empty() ? std::string() : fmt::format("; did you mean \"{}\"?", best);
 }
 
-}  // namespace qwen3::cli
+}  // namespace qwen3

@@ -1,0 +1,189 @@
+#include "server/api/decision.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "server/api/chat_request.h"
+#include "server/api/generation.h"
+
+namespace qwen3::server {
+namespace {
+
+constexpr int64_t kMaxDecisionTokens = 1 << 22;  // of all questions: each has the text again
+
+std::vector<std::string> label_names(const DecisionQuestion& question) {
+  if (question.kind == DecisionQuestion::Kind::predicate) return {"yes", "no"};
+  const char first = question.kind == DecisionQuestion::Kind::choice ? 'A' : '0';
+  std::vector<std::string> names;
+  for (size_t i = 0; i < question.options.size(); ++i) {
+    names.emplace_back(1, static_cast<char>(first + static_cast<char>(i)));
+  }
+  return names;
+}
+
+std::vector<int32_t> label_ids(const DecisionQuestion& question, const DecisionLabels& labels) {
+  std::vector<int32_t> ids;
+  if (question.kind == DecisionQuestion::Kind::predicate) {
+    ids = {labels.yes, labels.no};
+  } else {
+    const auto& all =
+        question.kind == DecisionQuestion::Kind::choice ? labels.letters : labels.digits;
+    ids.assign(all.begin(), all.begin() + std::ssize(question.options));
+  }
+  if (std::ranges::find(ids, -1) != ids.end()) {
+    refuse(question.path,
+           fmt::format("this model's tokenizer lacks single tokens for {}",
+                       fmt::join(label_names(question), ", ")));
+  }
+  return ids;
+}
+
+std::string message_of(std::string_view about, const DecisionQuestion& question) {
+  std::string out = fmt::format("{}\n\nQuestion: {}\n", about, question.instructions);
+  const std::vector<std::string> names = label_names(question);
+  for (size_t i = 0; i < question.options.size(); ++i) {
+    const DecisionOption& option = question.options[i];
+    const bool predicate = question.kind == DecisionQuestion::Kind::predicate;
+    if (predicate && option.description.empty()) continue;
+    out += names[i] + ": " + option.text;
+    if (!option.description.empty()) out += (option.text.empty() ? "" : ": ") + option.description;
+    out += '\n';
+  }
+  return out + fmt::format("Answer with one of {} and nothing else.", fmt::join(names, ", "));
+}
+
+std::vector<int32_t> prompt_of(const ServedModel& model,
+                               std::string_view about,
+                               const DecisionQuestion& question) {
+  const Json messages = Json::array({{{"role", "user"}, {"content", message_of(about, question)}}});
+  ChatPromptFields chat;
+  chat.messages = parse_messages(messages);
+  chat.effort = "none";
+  EncodedChat prompt = encode_chat_prompt(model, chat);
+  if (prompt.state == PromptState::inside_thinking) {  // a model that always thinks
+    const std::vector<int32_t> close = model.text.encode("\n</think>\n\n");
+    prompt.ids.insert(prompt.ids.end(), close.begin(), close.end());
+  }
+  return prompt.ids;
+}
+
+// Softmax over the labels, and their share of everything.
+DecisionAnswer score_labels(std::span<const float> logits, std::span<const int32_t> labels) {
+  DecisionAnswer answer;
+  const double top = *std::ranges::max_element(logits);
+  double all = 0, some = 0;
+  for (const float logit : logits) all += std::exp(logit - top);
+  double top_label = -INFINITY;
+  for (const int32_t id : labels) {
+    top_label = std::max(top_label, double{logits[static_cast<size_t>(id)]});
+  }
+  for (const int32_t id : labels) {
+    answer.probabilities.push_back(std::exp(logits[static_cast<size_t>(id)] - top_label));
+    some += answer.probabilities.back();
+  }
+  for (double& probability : answer.probabilities) probability /= some;
+  answer.label_mass = some * std::exp(top_label - top) / all;
+  return answer;
+}
+
+class Decisions final : public Generation {
+ public:
+  // The engine writes an answer before the request's last event, which publishes it.
+  using Table = std::shared_ptr<std::vector<DecisionAnswer>>;
+
+  Decisions(Service& service,
+            const ServedModel& model,
+            const HttpRequest& http,
+            ExchangePtr exchange,
+            Table table,
+            DecisionShape shape)
+      : Generation(service, model, http, std::move(exchange)),
+        table_(std::move(table)),
+        shape_(std::move(shape)) {}
+
+ private:
+  void on_event(size_t, const Event& event) override {
+    if (!event.finish) return;
+    usage_.prompt_tokens += event.usage.prompt_tokens;
+    usage_.cached_tokens += event.usage.cached_tokens;
+  }
+
+  void complete() override {
+    service().metrics().answered({.finish_reason = "stop",
+                                  .prompt_tokens = usage_.prompt_tokens,
+                                  .total_seconds = seconds_since_received()});
+    note_usage(exchange(), usage_, "stop");
+    exchange().send({.body = shape_(*table_, usage_)});
+  }
+
+  void failed(const ApiError& error) override { exchange().send(error_response(error)); }
+
+  Table table_;
+  DecisionShape shape_;
+  TokenUsage usage_;
+};
+
+}  // namespace
+
+size_t DecisionAnswer::best() const {
+  return static_cast<size_t>(std::ranges::max_element(probabilities) - probabilities.begin());
+}
+
+double DecisionAnswer::confidence() const {
+  const auto n = static_cast<double>(probabilities.size());
+  if (probabilities.size() < 2) return 1;
+  return std::clamp((n * probabilities[best()] - 1) / (n - 1), 0.0, 1.0);
+}
+
+double DecisionAnswer::expected_level() const {
+  double sum = 0;
+  for (size_t i = 0; i < probabilities.size(); ++i)
+    sum += static_cast<double>(i) * probabilities[i];
+  return sum;
+}
+
+std::string text_of_value(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : dump_json(value);
+}
+
+void answer_decisions(Service& service,
+                      const HttpRequest& http,
+                      const ExchangePtr& exchange,
+                      std::string_view about,
+                      const std::vector<DecisionQuestion>& questions,
+                      DecisionShape shape) {
+  const ServedModel& model = service.model();
+  const auto table = std::make_shared<std::vector<DecisionAnswer>>(questions.size());
+  std::vector<Request> requests;
+  int64_t n_tokens = 0, kept = 0;
+  for (size_t i = 0; i < questions.size(); ++i) {
+    std::vector<int32_t> labels = label_ids(questions[i], *model.decision_labels);
+    Request one = make_request({}, prompt_of(model, about, questions[i]), http, service.options());
+    one.sampling.max_tokens = 1;
+    fit_max_tokens(1, 1, std::ssize(one.prompt_ids), model, {}, questions[i].path);
+    n_tokens += std::ssize(one.prompt_ids);
+    if (n_tokens > kMaxDecisionTokens) {
+      refuse("questions",
+             fmt::format("with their text they have more than {} tokens; send fewer at a time",
+                         kMaxDecisionTokens));
+    }
+    kept += Generation::kept_bytes(one);
+    hold(*exchange, kept);
+    one.logits_processor = [table, i, labels = std::move(labels)](std::span<const int32_t>,
+                                                                  std::span<float> logits) {
+      (*table)[i] = score_labels(logits, labels);
+    };
+    requests.push_back(std::move(one));
+  }
+  // One after the other: the first leaves the text in the prefix cache for the others.
+  std::make_shared<Decisions>(service, model, http, exchange, table, std::move(shape))
+      ->start(std::move(requests), 1);
+}
+
+}  // namespace qwen3::server
