@@ -1,15 +1,19 @@
-# qwen3_embed_page(target folder header function): puts FOLDER/page.{html,css}, those there are, and all scripts of
-# FOLDER, page.js last, into the program as raw string literals, in one generated file that defines FUNCTION as HEADER
-# declares it. The file is written again only when they change.
+# qwen3_embed_page(target folder header function): puts FOLDER/page.html and page.svg, those there are, all styles of
+# FOLDER, page.css first, and all its scripts, page.js last, into the program as raw string literals, in one generated
+# file that defines FUNCTION as HEADER declares it. The file is written again only when they change.
 function(qwen3_embed_page target folder header function)
   set(sources ${PROJECT_SOURCE_DIR}/${folder})
   file(GLOB scripts CONFIGURE_DEPENDS ${sources}/*.js)
   list(REMOVE_ITEM scripts ${sources}/page.js)
   list(SORT scripts)
+  file(GLOB styles CONFIGURE_DEPENDS ${sources}/*.css)
+  list(REMOVE_ITEM styles ${sources}/page.css)
+  list(SORT styles)
   set(page_html "")
   set(page_css "")
   set(page_js "")
-  foreach(source ${sources}/page.html ${sources}/page.css ${scripts} ${sources}/page.js)
+  set(page_svg "")
+  foreach(source ${sources}/page.html ${sources}/page.css ${styles} ${scripts} ${sources}/page.js ${sources}/page.svg)
     if(NOT EXISTS ${source})
       continue()
     endif()
@@ -27,7 +31,8 @@ function(qwen3_embed_page target folder header function)
 qwen3::PageParts @function@() {
   return {.html = R"qwen3(@page_html@)qwen3",
           .css = R"qwen3(@page_css@)qwen3",
-          .js = R"qwen3(@page_js@)qwen3"};
+          .js = R"qwen3(@page_js@)qwen3",
+          .icon = R"qwen3(@page_svg@)qwen3"};
 }
 ]=])
   target_sources(${target} PRIVATE ${generated})

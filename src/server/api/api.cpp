@@ -4,8 +4,11 @@
 
 #include <cstdint>
 #include <exception>
+#include <utility>
 
 #include "server/api/handlers.h"
+#include "server/http/html_error.h"
+#include "server/page/chat_page.h"
 
 namespace qwen3::server {
 namespace {
@@ -19,7 +22,7 @@ Handler guarded(Service& service, Endpoint endpoint) {
     } catch (const std::exception& error) {
       const ApiError api = to_api_error(error);
       exchange->note("error", api.detail.empty() ? api.code : api.detail);
-      exchange->send(error_response(api));
+      exchange->send(for_reader(error_response(api), http.method, http.header("accept")));
     }
   };
 }
@@ -69,7 +72,6 @@ void traces_are_off(Service&, const HttpRequest&, const ExchangePtr&) {
 }
 
 constexpr Row kRows[] = {
-    {"GET", "/", signpost, Route::Access::keyed, true},
     {"GET", "/v1", signpost, Route::Access::keyed, true},
     {"GET", "/docs", signpost, Route::Access::keyed, true},
     {"GET", "/api/tags", signpost, Route::Access::keyed, true},
@@ -147,6 +149,9 @@ std::vector<Route> make_routes(Service& service) {
   std::vector<Route> routes;
   const auto add = [&](const Row& row) { routes.push_back(make_route(service, row)); };
   for (const Row& row : kRows) add(row);
+  for (Route& route : service.options().page ? page_routes() : no_page_routes()) {
+    routes.push_back(std::move(route));
+  }
   const bool traced = service.options().traces.count > 0;
   const Endpoint seen_metrics = service.options().metrics ? metrics : metrics_are_off;
   add({"GET", "/metrics", seen_metrics, Route::Access::keyed, true});

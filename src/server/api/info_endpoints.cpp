@@ -1,6 +1,7 @@
 // GET /v1/models, /health, /version, /metrics.
 #include <fmt/format.h>
 
+#include "chat/text.h"
 #include "server/api/handlers.h"
 #include "server/api/json_writer.h"
 
@@ -20,6 +21,21 @@ const char* task_name(Task task) {
   return "generate";
 }
 
+bool has_thinking_switch(const ServedModel& model) {
+  if (!model.text.has_chat_template()) return false;
+  const ChatTemplate& source = chat_config_of(model.text).template_for(false);
+  return source.reads("enable_thinking") || source.reads("thinking");
+}
+
+// For pages: what a request may ask of this server and its template.
+void append_switches(std::string& out, const Service& service, const ServedModel& model) {
+  fmt::format_to(std::back_inserter(out),
+                 R"(,"thinking_switch":{},"traces":{},"metrics":{})",
+                 has_thinking_switch(model),
+                 service.options().traces.count > 0,
+                 service.options().metrics);
+}
+
 void append_model(std::string& out,
                   const Service& service,
                   const ServedModel& model,
@@ -32,7 +48,7 @@ void append_model(std::string& out,
   append_json_string(out, service.model_name());
   fmt::format_to(std::back_inserter(out),
                  R"(,"parent":null,"max_model_len":{},"task":"{}","meta":{{"n_vocab":{},)"
-                 R"("n_ctx_train":{},"n_embd":{},"n_params":{},"size":{}}}}})",
+                 R"("n_ctx_train":{},"n_embd":{},"n_params":{},"size":{})",
                  model.max_model_len,
                  task_name(model.task),
                  model.info.vocab_size,
@@ -40,6 +56,8 @@ void append_model(std::string& out,
                  model.shape.hidden_size,
                  model.info.n_parameters,
                  model.info.weight_bytes);
+  append_switches(out, service, model);
+  out += "}}";
 }
 
 }  // namespace

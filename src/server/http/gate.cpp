@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "base/utf8.h"
+#include "server/http/html_error.h"
 #include "server/http/response.h"
 
 namespace qwen3::server {
@@ -67,7 +68,7 @@ Verdict Gate::judge(const RequestHead& head,
     return verdict;
   }
   if (!target) {
-    verdict.answer = no_such_path(head);
+    verdict.answer = for_reader(no_such_path(head), head.method, head.value("accept"));
     return verdict;
   }
   verdict.target = std::move(*target);
@@ -92,7 +93,11 @@ HttpResponse Gate::no_such_path(const RequestHead& head) const {
 
 std::optional<HttpResponse> Gate::find_route(const RequestHead& head, Verdict& verdict) const {
   RouteTable::Match match = routes_.find(head.method, verdict.target.path);
-  if (match.allowed.empty()) return error_response(404, "no such path", "unknown_url");
+  if (match.allowed.empty()) {
+    return for_reader(error_response(404, "no such path", "unknown_url"),
+                      head.method,
+                      head.value("accept"));
+  }
   if (is_preflight(head, verdict)) return preflight_answer(match.allowed);
   if (match.route == nullptr) {
     HttpResponse response = error_response(

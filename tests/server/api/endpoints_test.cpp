@@ -335,7 +335,6 @@ TEST_F(ApiEndpoints, WhatIsNotServedNamesWhatIs) {
            {"/metrics", "start the server with --metrics"},
            {"/v1/traces", "start the server with --traces N"},
            {"/v1/traces/x", "start the server with --traces N"},
-           {"/", "/v1/chat/completions"},
            {"/docs", "/v1/models"},
            {"/api/tags", "/v1/models"}}) {
     const Reply reply = call("GET", path);
