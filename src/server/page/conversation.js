@@ -111,7 +111,7 @@ function sendMessage(text) {
   const path = pathOf(app.tree);
   const parent = path.length > 0 ? path[path.length - 1].id : null;
   const made = addNode(app.tree, parent, { role: "user", content: text, created: nextTime() });
-  keepNode(made);
+  keepNode(made).then(refreshList);
   answerBelow(made.id);
   return true;
 }

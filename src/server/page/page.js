@@ -212,6 +212,9 @@ function listen() {
   on("earlier", () => { app.shown += 200; drawTranscript(); });
   byId("scroll").addEventListener("scroll", () => { if (isAtEnd()) byId("newest").hidden = true; });
   byId("panel").addEventListener("keydown", onTabKey);
+  document.querySelector(".main").addEventListener("pointerdown", (event) => {
+    if (isNarrow() && sidebarOpen() && !byId("toggle-sidebar").contains(event.target)) showSidebar(false);
+  });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawTheme);
 }
 function onTabKey(event) {

@@ -61,7 +61,8 @@ function shownToken(token) {
 }
 function percentOf(probability) {
   if (probability > 0 && probability < 0.0005) return "< 0.1 %";
-  return (probability * 100).toFixed(probability < 0.0995 || (probability > 0.9945 && probability < 1) ? 1 : 0) + " %";
+  const fine = probability < 0.0995 || (probability > 0.9945 && probability < 0.9995);
+  return (probability * 100).toFixed(fine ? 1 : 0) + " %";
 }
 
 // Gives each entry of a chunk its place among all generated ids: entries come in order and leave out
