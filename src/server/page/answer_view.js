@@ -1,7 +1,8 @@
 // The parts of an answer (message_view.js): thought, text or tokens, calls of tools, error.
 function assistantParts(view, actions) {
   const { node, element } = view;
-  let thought = null, text = null, tokens = null, calls = null, error = null, body = null;
+  let thought = null, text = null, tokens = null, calls = null, error = null, body = null, waiting = null;
+  const endWaiting = () => { if (waiting) waiting.remove(); waiting = null; };
 
   function drawThought() {
     if (!node.reasoning && !(view.live && thought)) return;
@@ -72,6 +73,8 @@ function assistantParts(view, actions) {
       thought = calls = error = null;
       body = make("div", { class: "prose" });
       element.append(body);
+      waiting = view.live && !node.reasoning && node.content === "" ? make("p", { class: "waiting", "aria-label": say("waiting") }) : null;
+      if (waiting) body.after(waiting);
       drawThought();
       drawText();
       drawCalls();
@@ -79,6 +82,7 @@ function assistantParts(view, actions) {
     },
     // What came since the last frame; texts may be empty.
     pushLive({ reasoning, content, newTokens, hasCalls }) {
+      if (waiting && (reasoning !== "" || content !== "" || hasCalls)) endWaiting();
       if (reasoning !== "") {
         if (thought) thought.grow(reasoning); else drawThought();
       }
@@ -93,6 +97,7 @@ function assistantParts(view, actions) {
     },
     finishLive() {
       view.live = false;
+      endWaiting();
       if (text) text.finish();
       updateThought();
       drawCalls();

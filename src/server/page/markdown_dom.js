@@ -1,5 +1,5 @@
 // The tree of markdown.js as elements, whole or while its text is coming.
-const longOpenBlock = 2000;      // beyond it an open block grows as plain text until it is finished
+const longOpenBlock = 4000;      // beyond it an open block grows as plain text until it is finished
 const wholeAgain = 200 << 10;    // up to this an answer is drawn as a whole once more at its end
 const maxTextNode = 4096;        // growing a text node costs time by its length
 

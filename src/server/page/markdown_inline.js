@@ -112,7 +112,7 @@ function bareLink(text, at) {
   const trimmed = href[0].replace(/[.,;:!?'\])}*_~。，、；：！？）】」』]+$/u, "");
   return isSafeLink(trimmed) ? trimmed : "";
 }
-// https, a host, and nobody's name before it: "https://a.com@b.com" goes to b.com.
+// https, a host, and nobody's name before it: "https://a@b" goes to b.
 function isSafeLink(href) {
   try {
     const url = new URL(href);

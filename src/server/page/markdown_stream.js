@@ -1,6 +1,7 @@
 // Text that is still coming, cut into what is finished and the block that is open. A piece costs time
 // by its own length: nothing finished is looked at again, and an open block has a limit.
 const maxOpenBlock = 64 << 10;
+const maxOpenList = 1500;  // a longer one goes on as another, so that it stays a list while it comes
 
 // push(text) -> the blocks' texts that it finished; open() -> the text of the open one; inCode().
 function makeSplitter() {
@@ -20,6 +21,7 @@ function makeSplitter() {
   function endsBefore(line) {
     if (scanned === 0) return false;
     if (fenceOf(line) && !/^ /.test(line)) return true;
+    if (list && scanned > maxOpenList && !/^ /.test(line) && itemOf(line)) return true;
     if (!blank) return false;
     return !(list && (/^(?: {2,}|\t)/.test(line) || itemOf(line)));
   }
