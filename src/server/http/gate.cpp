@@ -94,9 +94,8 @@ HttpResponse Gate::no_such_path(const RequestHead& head) const {
 std::optional<HttpResponse> Gate::find_route(const RequestHead& head, Verdict& verdict) const {
   RouteTable::Match match = routes_.find(head.method, verdict.target.path);
   if (match.allowed.empty()) {
-    return for_reader(error_response(404, "no such path", "unknown_url"),
-                      head.method,
-                      head.value("accept"));
+    return for_reader(
+        error_response(404, "no such path", "unknown_url"), head.method, head.value("accept"));
   }
   if (is_preflight(head, verdict)) return preflight_answer(match.allowed);
   if (match.route == nullptr) {
