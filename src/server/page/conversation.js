@@ -51,7 +51,9 @@ const transcriptActions = {
   trace: openTrace,
 };
 
+// tree.gone: deleted while its answer was still coming; nothing of it is kept then.
 function keepNode(node, tree = app.tree) {
+  if (tree.gone) return Promise.resolve();
   tree.updated = Date.now();
   return Promise.all([saveConversation(tree), saveNodes(tree, node)]).catch((error) => toast(String(error.message || error)));
 }
@@ -168,11 +170,14 @@ async function run(node, continued) {
   drawComposer();
   toEnd();
   const live = makeLiveView(node);
-  const saving = setInterval(() => saveNodes(tree, node), 2000);
+  const saving = setInterval(() => { if (!tree.gone) saveNodes(tree, node).catch(() => { /* the end says so */ }); }, 2000);
   const watching = watchQueue();
   const before = node.content.length;
   const state = { ids: [], placed: 0, rows: [], shape: null };
-  if (continued) app.maps.delete(node.id);
+  if (continued) {  // rows are those of one request
+    app.maps.delete(node.id);
+    for (const token of node.tokens || []) delete token.row;
+  }
   await answer(body, node, live, abort, state);
   clearInterval(saving);
   clearInterval(watching);

@@ -11,7 +11,7 @@ function startConversation() {
   closeOverlays();
   drawTranscript();
   refreshList();
-  byId("input").focus();
+  focusInput();
 }
 async function openConversation(id) {
   const summary = listedConversations.find((one) => one.id === id);
@@ -32,16 +32,21 @@ async function renameConversation(summary) {
   if (tree === app.tree) byId("title").textContent = tree.title;
   refreshList();
 }
-function stopIfIn(id) { if (app.running && (id === null || app.running.tree.id === id)) stopAnswer(); }
+// Before conversation `id`, null for all, is deleted.
+function letGo(id) {
+  if (!app.running || (id !== null && app.running.tree.id !== id)) return;
+  app.running.tree.gone = true;
+  stopAnswer();
+}
 async function removeConversation(summary) {
   if (!await ask({ title: say("deleteTitle"), text: summary.title, ok: say("remove"), danger: true })) return;
-  stopIfIn(summary.id);
+  letGo(summary.id);
   await deleteConversation(summary.id);
   if (summary.id === app.tree.id) startConversation(); else refreshList();
 }
 async function forgetAll() {
   if (!await ask({ title: say("forgetTitle"), text: say("forgetText"), ok: say("forget"), danger: true })) return;
-  stopIfIn(null);
+  letGo(null);
   await forgetConversations();
   startConversation();
 }
@@ -117,6 +122,8 @@ function drawComposer() {
   thinking.replaceChildren(icon("thought"), make("span", {}, say("thinkingHead")));
   byId("hint").textContent = isTouch() ? "" : say("hintKeys");
 }
+// Not on touch screens, where it opens the keyboard.
+function focusInput() { if (!isTouch()) byId("input").focus(); }
 const isTouch = () => matchMedia("(pointer: coarse)").matches;
 const isNarrow = () => matchMedia("(max-width: 56rem)").matches;
 
@@ -248,7 +255,7 @@ async function start() {
   if (!app.features) return;
   byId("toggle-experts").hidden = byId("tab-experts").hidden = !app.features.experts;
   drawWords();
-  byId("input").focus();
+  focusInput();
 }
 async function startPage() {
   const lasting = await openStore();

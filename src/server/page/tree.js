@@ -78,10 +78,12 @@ function titleOf(tree) {
 function apiMessages(path, system) {
   const messages = system.trim() === "" ? [] : [{ role: "system", content: system }];
   for (const node of path) {
+    const calls = node.calls && node.calls.length > 0;
+    if (node.role === "assistant" && node.content === "" && !calls) continue;  // it failed, or was stopped at once
     const message = { role: node.role, content: node.content };
     if (node.role === "assistant" && node.reasoning) message.reasoning_content = node.reasoning;
     if (node.role === "tool") message.tool_call_id = node.call_id;
-    if (node.calls && node.calls.length > 0) {
+    if (calls) {
       message.tool_calls = node.calls.map((call) => ({ id: call.id, type: "function", function: { name: call.name, arguments: call.arguments } }));
     }
     messages.push(message);
