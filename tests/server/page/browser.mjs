@@ -268,24 +268,34 @@ const cases = {
   async experts() {
     if (!(await models()).routed_experts) return "not offered by this server";
     const page = await open();
-    await sayMore(page, { temperature: 0 });
+    let body = null;
+    page.on("request", (request) => { if (request.method() === "POST") body = JSON.parse(request.postData()); });
+    await setTemperature(page, "0");
     await page.click("#toggle-experts");
     await ask(page, "What is 12 + 30?");
     await page.waitForSelector("#map:not([hidden])");
-    const drawn = () => page.evaluate(() => [...document.querySelector("#map").getContext("2d").getImageData(0, 0, 60, 60).data].some((value) => value !== 0));
-    await page.waitForFunction(() => document.querySelector("#map").width > 0);
-    assert.ok(await drawn());
     await page.click("#toggle-tokens");
-    await page.click(".token >> nth=1");
-    await page.waitForFunction(() => /^Token \d+ of \d+$/.test(document.querySelector("#map-readout").textContent));
-    const text = await page.textContent("#map-readout");
+    const { rows, layers, k } = await routing(body);
+    const experts = 2 ** Math.max(3, Math.ceil(Math.log2(Math.max(...rows.flat()) + 1)));
+    const said = [];
+    for (let i = 0; i < await page.locator(".token").count(); ++i) {
+      await page.locator(".token").nth(i).click();
+      await page.waitForTimeout(120);  // a frame of the map
+      const text = await page.textContent("#map-readout");
+      const row = rows[Number(/^Token (\d+) of \d+$/.exec(text)[1]) - 1];
+      const wanted = row.map((expert, at) => `${Math.floor(at / k)}:${expert}`).sort();
+      assert.deepEqual((await page.evaluate(markedCells, { layers, experts })).sort(), [...new Set(wanted)], text);
+      said.push(text);
+    }
     await close(page);
-    return text;
+    return `${said.length} rows as in routed_experts; ${said[0]}`;
   },
   async end_thought() {
     if (!(await models()).reasoning_control) return "not offered by this server";
     const page = await open();
-    await sayMore(page, { ignore_eos: true, loop_guard: false, max_tokens: 1500, temperature: 1 });
+    // A thought that does not end by itself.
+    const close_id = (await (await fetch(url + "/tokenize", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ prompt: "</think>" }) })).json()).tokens[0];
+    await sayMore(page, { logit_bias: { [close_id]: -100 }, ignore_eos: true, loop_guard: false, max_tokens: 1500, temperature: 1 });
     await page.fill("#input", "What is 123 + 456?");
     await page.press("#input", "Enter");
     await page.click(".thought button:visible");
@@ -332,6 +342,30 @@ const cases = {
     }
   },
 };
+
+// The rows of the same answer, asked for whole: a .npy file of uint8.
+async function routing(body) {
+  const response = await fetch(url + "/v1/chat/completions", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ ...body, stream: false, stream_options: undefined, return_progress: undefined }) });
+  const bytes = Buffer.from((await response.json()).choices[0].routed_experts, "base64");
+  const start = 10 + bytes.readUInt16LE(8);
+  const [, n, layers, k] = /\((\d+), (\d+), (\d+)\)/.exec(bytes.toString("latin1", 0, start)).map(Number);
+  assert.equal(bytes.length - start, n * layers * k);
+  return { layers, k, rows: Array.from({ length: n }, (_, i) => [...bytes.subarray(start + i * layers * k, start + (i + 1) * layers * k)]) };
+}
+// Runs in the page: the cells of the map that have the colour of a mark, as "layer:expert".
+function markedCells({ layers, experts }) {
+  const map = document.querySelector("#map");
+  const mark = getComputedStyle(document.documentElement).getPropertyValue("--mark").trim();
+  const wanted = [1, 3, 5].map((at) => parseInt(mark.slice(at, at + 2), 16)).join();
+  const cells = [];
+  for (let l = 0; l < layers; ++l) {
+    for (let e = 0; e < experts; ++e) {
+      const at = [Math.floor((l + 0.4) * map.width / layers), Math.floor((e + 0.4) * map.height / experts)];
+      if ([...map.getContext("2d").getImageData(...at, 1, 1).data.slice(0, 3)].join() === wanted) cells.push(`${l}:${e}`);
+    }
+  }
+  return cells;
+}
 
 // Runs in the page: pairs of its colours that text has, below 4.5 to 1.
 function contrasts() {
