@@ -23,6 +23,7 @@ function assistantParts(view, actions) {
     const going = view.live && node.content === "" && !(node.calls && node.calls.length);
     thought.title.textContent = say(going ? "thinking" : "thoughtFor");
     thought.title.classList.toggle("going", going);
+    thought.count.hidden = !node.thought_tokens;
     thought.count.textContent = node.thought_tokens ? say("thoughtTokens", { n: node.thought_tokens }) : "";
     thought.stop.hidden = !(going && actions.features() && actions.features().control);
   }

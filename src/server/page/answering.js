@@ -58,10 +58,12 @@ function makeAnswerReader(node, view, state = { ids: [], placed: 0, rows: [], sh
     node.prompt_tokens = usage.prompt_tokens;
     node.answer_tokens = usage.completion_tokens;
     node.cached_tokens = (usage.prompt_tokens_details || {}).cached_tokens || 0;
-    node.thought_tokens = (usage.completion_tokens_details || {}).reasoning_tokens || 0;
+    const thought = (usage.completion_tokens_details || {}).reasoning_tokens || 0;
+    if (thought > 0) node.thought_tokens = thought;  // an answer that goes on keeps its thought
     nTokens = usage.completion_tokens;
     const seconds = (performance.now() - firstToken) / 1000;
-    if (firstToken > 0 && nTokens > 1 && seconds > 0) node.rate = (nTokens - 1) / seconds;
+    // Pieces that came together say nothing of the speed.
+    if (firstToken > 0 && nTokens > 1 && seconds > 0.05) node.rate = (nTokens - 1) / seconds;
   }
   return (chunk) => {
     if (typeof chunk.id === "string") node.answer_id = chunk.id;
@@ -76,6 +78,7 @@ async function answer(body, node, view, abort, state) {
   delete node.error;
   delete node.finish;
   delete node.finish_detail;
+  delete node.rate;
   node.model = body.model;
   const read = makeAnswerReader(node, view, state);
   const raw = makeTranscript(body);

@@ -13,6 +13,7 @@ function showExperts(map) {
 }
 function markExperts(row, text) {
   expertMark = row ? { row, text } : null;
+  if (!row && expertMap && byId("map-readout")) byId("map-readout").textContent = "";
   scheduleExperts();
 }
 function scheduleExperts() {
