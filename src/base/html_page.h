@@ -13,6 +13,7 @@ namespace qwen3 {
 struct PageParts {
   std::string_view html;  // of the frame alone; a page's script makes its sections
   std::string_view css, js;
+  std::string_view icon = {};  // SVG; of a page that is served as files of its own
 };
 
 PageParts page_frame();  // base/page/

@@ -49,6 +49,8 @@ NOT_RUN = {
     "script/check sanitizers": BUILDS,
     "script/check threads": BUILDS,
     "script/test-clients": "installs other people's clients; the test `clients` runs it with those that are there",
+    "script/test-page": "installs a browser; the test `page` runs it with the one that is there",
+    "script/test-page --pictures": "writes a picture of the documentation",
     "qwen3 chat -m ~/models/Qwen3-0.6B": CHECKPOINT,
     "qwen3 quantize -m ~/models/Qwen3-8B -o 8b.gguf": CHECKPOINT,
     'qwen3 chat -m ~/models/Qwen3-0.6B --thinking off "Why is the sky blue?"': CHECKPOINT,

@@ -152,6 +152,7 @@ void add_api_options(CLI::App& command, ServeOptions& options) {
           "--max-stops", options.service.limits.max_stops, "Most stop strings of one request")
       ->check(integer_in(0, 256))
       ->capture_default_str();
+  command.add_flag("!--no-page", options.service.page, "No chat page at /");
   command
       .add_option("--traces",
                   options.service.traces.count,

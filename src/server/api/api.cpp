@@ -4,8 +4,11 @@
 
 #include <cstdint>
 #include <exception>
+#include <utility>
 
 #include "server/api/handlers.h"
+#include "server/http/html_error.h"
+#include "server/page/chat_page.h"
 
 namespace qwen3::server {
 namespace {
@@ -19,7 +22,7 @@ Handler guarded(Service& service, Endpoint endpoint) {
     } catch (const std::exception& error) {
       const ApiError api = to_api_error(error);
       exchange->note("error", api.detail.empty() ? api.code : api.detail);
-      exchange->send(error_response(api));
+      exchange->send(for_reader(error_response(api), http.method, http.header("accept")));
     }
   };
 }
@@ -43,13 +46,6 @@ void only_chat(Service&, const HttpRequest& http, const ExchangePtr&) {
                              http.path));
 }
 
-void signpost(Service&, const HttpRequest&, const ExchangePtr&) {
-  throw ApiError(404,
-                 "unknown_url",
-                 "no such path: the API of this server is GET /v1/models, POST "
-                 "/v1/chat/completions and what docs/serving.md lists");
-}
-
 void metrics_are_off(Service&, const HttpRequest&, const ExchangePtr&) {
   throw ApiError(
       404, "unknown_url", "no such path: metrics are off; start the server with --metrics");
@@ -61,7 +57,6 @@ void traces_are_off(Service&, const HttpRequest&, const ExchangePtr&) {
 }
 
 constexpr Row kRows[] = {
-    {"GET", "/", signpost, Route::Access::keyed, true},
     {"GET", "/openapi.json", openapi, Route::Access::keyed, true},
     {"GET", "/health", health, Route::Access::open, true, true},
     {"GET", "/version", version, Route::Access::keyed, true},
@@ -132,6 +127,9 @@ std::vector<Route> make_routes(Service& service) {
   std::vector<Route> routes;
   const auto add = [&](const Row& row) { routes.push_back(make_route(service, row)); };
   for (const Row& row : kRows) add(row);
+  for (Route& route : service.options().page ? page_routes() : no_page_routes()) {
+    routes.push_back(std::move(route));
+  }
   const bool traced = service.options().traces.count > 0;
   const Endpoint seen_metrics = service.options().metrics ? metrics : metrics_are_off;
   add({"GET", "/metrics", seen_metrics, Route::Access::keyed, true});

@@ -117,7 +117,11 @@ class ChatCompletion final : public TextGeneration {
     if (token.text.end == begin && !utf8_valid(model().tokenizer().token_bytes(event.token_id))) {
       ++token.text.end;
     }
-    append_chat_logprob(token.json, model().tokenizer(), *event.logprob, event.top_logprobs);
+    append_chat_logprob(token.json,
+                        model().tokenizer(),
+                        *event.logprob,
+                        event.top_logprobs,
+                        request_.common.return_token_ids ? LogprobIds::shown : LogprobIds::absent);
     choice.logged_bytes += token.json.size() + sizeof token;
     choice.logged.push_back(std::move(token));
   }

@@ -1,6 +1,7 @@
 // GET /v1/models, /health, /version, /metrics.
 #include <fmt/format.h>
 
+#include "chat/text.h"
 #include "qwen3/sampling.h"
 #include "server/api/handlers.h"
 #include "server/api/json_writer.h"
@@ -45,6 +46,21 @@ void append_features(std::string& out, const ServedModel& model) {
   append_defaults(out, model);
 }
 
+bool has_thinking_switch(const ServedModel& model) {
+  if (!model.text.has_chat_template()) return false;
+  const ChatTemplate& source = chat_config_of(model.text).template_for(false);
+  return source.reads("enable_thinking") || source.reads("thinking");
+}
+
+// For pages: what a request may ask of this server and its template.
+void append_switches(std::string& out, const Service& service, const ServedModel& model) {
+  fmt::format_to(std::back_inserter(out),
+                 R"(,"thinking_switch":{},"traces":{},"metrics":{})",
+                 has_thinking_switch(model),
+                 service.options().traces.count > 0,
+                 service.options().metrics);
+}
+
 void append_model(std::string& out,
                   const Service& service,
                   const ServedModel& model,
@@ -66,6 +82,7 @@ void append_model(std::string& out,
                  model.info.n_parameters,
                  model.info.weight_bytes);
   append_features(out, model);
+  append_switches(out, service, model);
   out += "}}";
 }
 

@@ -21,8 +21,17 @@ void append_bytes(std::string& out, std::string_view bytes) {
   out += ']';
 }
 
-void append_token(std::string& out, const Tokenizer& tokenizer, const TokenLogprob& token) {
-  out += R"({"token":)";
+void append_token(std::string& out,
+                  const Tokenizer& tokenizer,
+                  const TokenLogprob& token,
+                  LogprobIds ids) {
+  out += '{';
+  if (ids == LogprobIds::shown) {
+    out += R"("id":)";
+    append_json_number(out, token.token_id);
+    out += ',';
+  }
+  out += R"("token":)";
   append_json_string(out, token_text(tokenizer, token.token_id));
   out += R"(,"logprob":)";
   append_json_logprob(out, token.logprob);
@@ -47,12 +56,13 @@ std::string token_text(const Tokenizer& tokenizer, int32_t id) {
 void append_chat_logprob(std::string& out,
                          const Tokenizer& tokenizer,
                          const TokenLogprob& token,
-                         std::span<const TokenLogprob> top) {
-  append_token(out, tokenizer, token);
+                         std::span<const TokenLogprob> top,
+                         LogprobIds ids) {
+  append_token(out, tokenizer, token, ids);
   out += R"(,"top_logprobs":[)";
   for (size_t i = 0; i < top.size(); ++i) {
     if (i > 0) out += ',';
-    append_token(out, tokenizer, top[i]);
+    append_token(out, tokenizer, top[i], ids);
     out += '}';
   }
   out += "]}";

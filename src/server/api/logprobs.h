@@ -15,12 +15,16 @@ namespace qwen3::server {
 // that different tokens have different texts.
 std::string token_text(const Tokenizer& tokenizer, int32_t id);
 
+enum class LogprobIds { absent, shown };
+
 // One entry of logprobs.content of a chat answer:
-// {"token":…,"logprob":…,"bytes":[…],"top_logprobs":[…]}
+// {"token":…,"logprob":…,"bytes":[…],"top_logprobs":[…]}; with ids, "id" comes first, as
+// llama.cpp's server has it.
 void append_chat_logprob(std::string& out,
                          const Tokenizer& tokenizer,
                          const TokenLogprob& token,
-                         std::span<const TokenLogprob> top);
+                         std::span<const TokenLogprob> top,
+                         LogprobIds ids);
 
 // The old shape of completions: four lists of equal length.
 class CompletionLogprobs {

@@ -64,6 +64,7 @@ struct ServiceOptions {
   bool clamp_max_tokens = false;
   std::chrono::seconds request_timeout{600};
 
+  bool page = true;  // the chat page at /
   TraceOptions traces = {};
   bool metrics = false;
   bool metrics_compat = false;  // vLLM's names besides our own

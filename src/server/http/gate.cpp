@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "base/utf8.h"
+#include "server/http/html_error.h"
 #include "server/http/response.h"
 
 namespace qwen3::server {
@@ -30,32 +31,6 @@ HttpResponse preflight_answer(const std::string& allowed) {
 
 bool takes_body(std::string_view method) {
   return method == "POST" || method == "PUT" || method == "PATCH";
-}
-
-// A person's browser, and not a program.
-bool prefers_html(const RequestHead& head) {
-  const std::string_view accept = head.value("accept");
-  return accept.starts_with("text/html") && accept.find("application/json") == accept.npos;
-}
-
-HttpResponse html_refusal(int status, const std::string& message) {
-  std::string escaped;
-  for (const char c : message) {
-    if (c == '<') {
-      escaped += "&lt;";
-    } else if (c == '&') {
-      escaped += "&amp;";
-    } else {
-      escaped += c;
-    }
-  }
-  return {
-      .status = status,
-      .content_type = "text/html; charset=utf-8",
-      .body = fmt::format("<!doctype html><meta charset=\"utf-8\"><title>{0}</title><h1>{0}</h1>"
-                          "<p>{1}</p>\n",
-                          status,
-                          escaped)};
 }
 
 // Fixed, whatever was wrong with the credentials.
@@ -107,19 +82,16 @@ Verdict Gate::judge(const RequestHead& head,
 // allow some and not others, and must see the one that counts.
 HttpResponse Gate::no_such_path(const RequestHead& head, std::string_view path) const {
   std::string message = "no such path";
+  const auto meant = parse_target(without_empty_segments(head.target));
   if (!path.empty()) {
     const std::string hint = options_.hint ? options_.hint(path) : std::string();
     if (!hint.empty()) message += ": " + hint;
-    return prefers_html(head) ? html_refusal(404, message)
-                              : error_response(404, message, "unknown_url");
-  }
-  const auto meant = parse_target(without_empty_segments(head.target));
-  if (meant && !routes_.find(head.method, meant->path).allowed.empty()) {
+  } else if (meant && !routes_.find(head.method, meant->path).allowed.empty()) {
     message += fmt::format(
         ": it has a \"//\", or a \"/\" at its end; use {}, and see how the base address ends",
         meant->path);
   }
-  return error_response(404, message, "unknown_url");
+  return for_reader(error_response(404, message, "unknown_url"), head.method, head.value("accept"));
 }
 
 std::optional<HttpResponse> Gate::find_route(const RequestHead& head, Verdict& verdict) const {

@@ -429,6 +429,15 @@ TEST_F(ApiChat, LogprobsHaveBytesAndNoInfinity) {
     for (const Json& byte : entry["bytes"]) bytes += static_cast<char>(byte.get<int>());
   }
   EXPECT_EQ(bytes, "Hé");
+  EXPECT_FALSE(reply.json["choices"][0]["logprobs"]["content"][0].contains("id"));
+  const Reply with_ids =
+      chat({{"logprobs", true}, {"top_logprobs", 2}, {"return_token_ids", true}});
+  for (const Json& entry : with_ids.json["choices"][0]["logprobs"]["content"]) {
+    EXPECT_EQ(entry["id"], entry["top_logprobs"][0]["id"]);
+    std::string spelled;
+    for (const Json& byte : entry["bytes"]) spelled += static_cast<char>(byte.get<int>());
+    EXPECT_EQ(tokenizer_of(nano_text()).token_bytes(entry["id"].get<int32_t>()), spelled);
+  }
   const Reply streamed = chat({{"logprobs", true}, {"top_logprobs", 2}, {"stream", true}});
   EXPECT_EQ(join_chunks(streamed.chunks), join_whole(reply.json));
   EXPECT_TRUE(chat({{"logprobs", false}}).json["choices"][0]["logprobs"].is_null());

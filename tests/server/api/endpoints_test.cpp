@@ -320,6 +320,10 @@ TEST_F(ApiEndpoints, Models) {
   EXPECT_EQ(list.json["data"][0]["id"], "nano");
   EXPECT_EQ(list.json["data"][0]["max_model_len"], 2048);
   EXPECT_EQ(call("GET", "/v1/models/other-name").json["id"], "other-name");
+  const Json& meta = list.json["data"][0]["meta"];
+  EXPECT_EQ(meta["thinking_switch"], true);
+  EXPECT_EQ(meta["traces"], false);
+  EXPECT_EQ(meta["metrics"], false);
   EXPECT_EQ(call("GET", "/v1/models/zzz").status, 404);
   EXPECT_EQ(call("GET", "/version").json["version"], "9.9");
   EXPECT_EQ(call("GET", "/health").json["status"], "ok");
@@ -331,7 +335,7 @@ TEST_F(ApiEndpoints, WhatIsNotServedNamesWhatIs) {
            {"/metrics", "start the server with --metrics"},
            {"/v1/traces", "start the server with --traces N"},
            {"/v1/traces/x", "start the server with --traces N"},
-           {"/", "/v1/chat/completions"}}) {
+           {"/v1/responses", "/v1/chat/completions"}}) {
     const Reply reply = call("GET", path);
     EXPECT_EQ(reply.status, 404) << path;
     EXPECT_EQ(reply.json["error"]["code"], "unknown_url") << path;
@@ -339,6 +343,12 @@ TEST_F(ApiEndpoints, WhatIsNotServedNamesWhatIs) {
   }
   restart({.model_names = {"nano"}, .metrics = true});
   EXPECT_EQ(call("GET", "/metrics").status, 200);
+}
+
+TEST_F(ApiEndpoints, ThePageOrWordsAtTheRoot) {
+  EXPECT_EQ(begin("GET", "/", "")->response.content_type, "text/html; charset=utf-8");
+  restart({.model_names = {"nano"}, .page = false});
+  EXPECT_EQ(begin("GET", "/", "")->response.content_type, "text/plain; charset=utf-8");
 }
 
 TEST_F(ApiEndpoints, MetricsInBothDialects) {

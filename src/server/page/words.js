@@ -1,0 +1,93 @@
+// Every word of the page in both languages. `{name}` in a text is filled by say().
+const words = {
+  en: {
+    skip: "Skip to the message box", conversations: "Conversations", newChat: "New chat", search: "Search",
+    exportAll: "Export all", import: "Import", forgetAll: "Forget all", sidebar: "Conversations (Ctrl+B)",
+    tokens: "Tokens", tokensTitle: "Show the tokens of answers with their probabilities", experts: "Experts",
+    expertsTitle: "Show which experts each token goes to", settings: "Settings", request: "Request", panel: "Panel",
+    close: "Close", transcript: "Messages", newest: "To the newest message", ask: "Ask anything", send: "Send",
+    stop: "Stop (Esc)", untitled: "New chat", today: "Today", week: "Last 7 days", older: "Older", nothing: "No conversations yet",
+    notFound: "Nothing found", earlier: "Show {n} earlier messages", language: "中文", theme: "Theme", light: "Light", dark: "Dark",
+    system: "System", hintKeys: "Enter sends, Shift+Enter makes a new line", you: "You", assistant: "Answer", tool: "Result of a tool",
+    thinkingOn: "Thinking on", thinkingOff: "Thinking off", thinkingAuto: "Thinking: the model's choice",
+    thinking: "Thinking", thoughtFor: "Thought", thoughtTokens: "{n} tokens", endThought: "End thought", waiting: "Waiting for the first token",
+    prefill: "Reading the prompt: {done} of {total} tokens", prefillLeft: "about {s} s left",
+    copy: "Copy", copied: "Copied", edit: "Edit", regenerate: "Answer again", continue: "Continue", remove: "Delete",
+    previous: "Previous branch", next: "Next branch", branch: "{i} of {n}", save: "Save", saveBranch: "Save as a branch", sendBranch: "Send as a branch",
+    cancel: "Cancel", rename: "Rename", exportOne: "Export", trace: "Trace", traceSave: "Save the trace",
+    traceGone: "The server no longer keeps this trace.", stopped: "Stopped", length: "Cut: no tokens left", repetition: "Ended: it repeated itself",
+    toolInvalid: "The call is not valid", failed: "The answer broke off", offline: "The server cannot be reached.", tokensPerSecond: "{n} tokens/s",
+    used: "{used} of {all} tokens", cached: "{n} from the cache", running: "{n} running", queueWaiting: "{n} waiting", loading: "The model is being loaded",
+    noChat: "This server's model does not chat ({task}). Use the API below /v1.", parameters: "{n} parameters", context: "context of {n} tokens",
+    call: "Call of a tool", result: "Result", resultHint: "What the tool returned", sendResult: "Send the result",
+    sendResults: "Send the results", resultMissing: "Fill in the result of every call first.",
+    code: "code", copyCode: "Copy code", keyTitle: "API key", keyText: "This server asks for a key. It stays in the memory of this page and is gone when you close it.",
+    keyWrong: "The server did not accept this key.", keyLabel: "Key", keyUse: "Use the key", keyAgain: "Enter the key",
+    forgetTitle: "Forget all conversations?", forgetText: "They are stored in this browser alone. This cannot be undone.", forget: "Forget",
+    deleteTitle: "Delete this conversation?", deleteMessage: "Delete this message and what follows it?", renameTitle: "Name of the conversation",
+    imported: "Conversations imported: {n}", importBad: "This file has no conversations of this page: {why}", noStorage: "This browser stores nothing here: conversations last as long as the page.",
+    preset: "Preset", presetServer: "The server's defaults", sampling: "Sampling", temperature: "Temperature", top_p: "Top p", top_k: "Top k", min_p: "Min p",
+    presence_penalty: "Presence penalty", repetition_penalty: "Repetition penalty", seed: "Seed", max_tokens: "Most tokens",
+    unset: "default", reset: "Back to the defaults", length_: "Length", thinkingHead: "Thinking", thinkingSwitch: "Think first", on: "On", off: "Off", auto: "Automatic",
+    budget: "Most tokens of a thought", instructions: "System prompt", instructionsHint: "How the model should behave", toolsHead: "Tools", toolsHint: "A JSON array of functions, as the API takes them",
+    schemaHead: "JSON Schema of the answer", schemaHint: "The answer will be JSON of this schema", badJson: "Not JSON: {why}", notArray: "Expected an array",
+    notObject: "Expected an object", record: "Record", recordTokens: "Probabilities of tokens", recordTrace: "A trace of each answer", page: "Page",
+    lastRequest: "Last request", lastResponse: "Last answer as it came", noRequest: "Nothing has been sent yet.", copyCurl: "Copy as curl", copyJson: "Copy JSON", cut: "cut: the beginning is not shown",
+    probability: "Probability", rank: "Rank", rankOf: "{n}", rankBeyond: "beyond {n}", id: "Id", bytes: "Bytes", alternatives: "Alternatives",
+    continueFrom: "Continue from here with this token", notText: "Part of a character: cannot be continued from", forced: "chosen by you", noTokens: "No probabilities were recorded for this message.",
+
+    mapLead: "Rows are experts, columns are layers. Bright: the last token. Shade: the running mean.", mapEmpty: "The map fills while an answer is written.", mapCell: "Layer {l}, expert {e}: {p}", mapToken: "Token {i} of {n}",
+    mapLess: "rarely", mapMore: "often", mapDense: "This model has no experts.", mapNone: "This server does not report the experts of an answer.",
+    example1: "What is 12 + 30?", example2: "Write a haiku about the sea.", example3: "Explain how a mixture of experts works.",
+  },
+  zh: {
+    skip: "跳到输入框", conversations: "对话", newChat: "新对话", search: "搜索",
+    exportAll: "全部导出", import: "导入", forgetAll: "全部清除", sidebar: "对话列表（Ctrl+B）",
+    tokens: "词元", tokensTitle: "显示回答的每个词元及其概率", experts: "专家",
+    expertsTitle: "显示每个词元经过哪些专家", settings: "设置", request: "请求", panel: "面板",
+    close: "关闭", transcript: "消息", newest: "跳到最新消息", ask: "请输入问题", send: "发送",
+    stop: "停止（Esc）", untitled: "新对话", today: "今天", week: "最近 7 天", older: "更早", nothing: "还没有对话",
+    notFound: "没有找到", earlier: "显示更早的 {n} 条消息", language: "English", theme: "主题", light: "浅色", dark: "深色",
+    system: "跟随系统", hintKeys: "Enter 发送，Shift+Enter 换行", you: "你", assistant: "回答", tool: "工具结果",
+    thinkingOn: "思考：开", thinkingOff: "思考：关", thinkingAuto: "思考：由模型决定",
+    thinking: "思考中", thoughtFor: "思考", thoughtTokens: "{n} 个词元", endThought: "结束思考", waiting: "等待第一个词元",
+    prefill: "读取提示：{done} / {total} 个词元", prefillLeft: "约剩 {s} 秒",
+    copy: "复制", copied: "已复制", edit: "编辑", regenerate: "重新回答", continue: "继续", remove: "删除",
+    previous: "上一个分支", next: "下一个分支", branch: "第 {i} 个，共 {n} 个", save: "保存", saveBranch: "存为分支", sendBranch: "作为分支发送",
+    cancel: "取消", rename: "重命名", exportOne: "导出", trace: "跟踪", traceSave: "保存跟踪",
+    traceGone: "服务器已不再保留此跟踪。", stopped: "已停止", length: "已截断：词元用尽", repetition: "已结束：内容重复",
+    toolInvalid: "调用无效", failed: "回答中断", offline: "无法连接服务器。", tokensPerSecond: "{n} 词元/秒",
+    used: "{used} / {all} 个词元", cached: "{n} 个来自缓存", running: "{n} 个运行中", queueWaiting: "{n} 个等待中", loading: "正在加载模型",
+    noChat: "此服务器的模型不能对话（{task}）。请使用 /v1 下的 API。", parameters: "{n} 个参数", context: "上下文 {n} 个词元",
+    call: "工具调用", result: "结果", resultHint: "工具返回的内容", sendResult: "发送结果",
+    sendResults: "发送全部结果", resultMissing: "请先填写每个调用的结果。",
+    code: "代码", copyCode: "复制代码", keyTitle: "API 密钥", keyText: "此服务器需要密钥。密钥只保存在本页面的内存中，关闭页面即消失。",
+    keyWrong: "服务器不接受此密钥。", keyLabel: "密钥", keyUse: "使用密钥", keyAgain: "输入密钥",
+    forgetTitle: "清除所有对话？", forgetText: "对话只保存在此浏览器中。此操作无法撤销。", forget: "清除",
+    deleteTitle: "删除此对话？", deleteMessage: "删除此消息及其后的内容？", renameTitle: "对话名称",
+    imported: "已导入 {n} 个对话", importBad: "此文件中没有本页面的对话：{why}", noStorage: "此浏览器不允许存储：关闭页面后对话即消失。",
+    preset: "预设", presetServer: "服务器默认", sampling: "采样", temperature: "温度", top_p: "Top p", top_k: "Top k", min_p: "Min p",
+    presence_penalty: "存在惩罚", repetition_penalty: "重复惩罚", seed: "随机种子", max_tokens: "最多词元",
+    unset: "默认", reset: "恢复默认", length_: "长度", thinkingHead: "思考", thinkingSwitch: "先思考", on: "开", off: "关", auto: "自动",
+    budget: "思考的词元上限", instructions: "系统提示", instructionsHint: "模型应如何表现", toolsHead: "工具", toolsHint: "函数的 JSON 数组，格式同 API",
+    schemaHead: "回答的 JSON Schema", schemaHint: "回答将是符合此模式的 JSON", badJson: "不是 JSON：{why}", notArray: "应为数组",
+    notObject: "应为对象", record: "记录", recordTokens: "词元的概率", recordTrace: "每个回答的跟踪", page: "页面",
+    lastRequest: "最近的请求", lastResponse: "最近的回答（原始）", noRequest: "还没有发送过请求。", copyCurl: "复制为 curl", copyJson: "复制 JSON", cut: "已截断：开头未显示",
+    probability: "概率", rank: "名次", rankOf: "{n}", rankBeyond: "{n} 名之后", id: "编号", bytes: "字节", alternatives: "备选",
+    continueFrom: "从这里用此词元继续", notText: "不是完整字符：无法由此继续", forced: "由你选定", noTokens: "此消息没有记录概率。",
+
+    mapLead: "行是专家，列是层。亮色：最近的词元；底色：滑动平均。", mapEmpty: "生成回答时，图会逐渐填充。", mapCell: "第 {l} 层，专家 {e}：{p}", mapToken: "第 {i} 个词元，共 {n} 个",
+    mapLess: "少", mapMore: "多", mapDense: "此模型没有专家。", mapNone: "此服务器不报告回答所用的专家。",
+    example1: "12 + 30 等于多少？", example2: "写一首关于大海的俳句。", example3: "解释混合专家模型如何工作。",
+  },
+};
+let language = "en";
+// The word `name` in the language of the page, its {blanks} filled.
+function say(name, values = {}) {
+  return words[language][name].replace(/\{(\w+)\}/g, (blank, key) => (key in values ? String(values[key]) : blank));
+}
+// The language of what the reader chose before, else of what the browser prefers.
+function chooseLanguage(chosen, preferred) {
+  if (chosen === "en" || chosen === "zh") return chosen;
+  return (preferred[0] || "").toLowerCase().startsWith("zh") ? "zh" : "en";
+}

@@ -1,0 +1,401 @@
+// The chat page in a browser, against servers that run: `node browser.mjs URL KEYED_URL KEY [NAMES…]`.
+// URL serves nano-moe with --traces and --metrics, KEYED_URL any model with keys. Needs playwright-core
+// and Chromium (CHROMIUM, else /usr/bin/chromium); script/test-page provides them. One line per case.
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { chromium } from "playwright-core";
+
+const [url, keyedUrl, key, ...names] = process.argv.slice(2);
+const program = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox"] });
+const trouble = [];  // of every page: foreign requests, reports of the policy, errors of scripts
+
+async function open({ at = url, width = 1280, height = 800, locale = "en-US", dark = false, touch = false, context } = {}) {
+  const home = context || await program.newContext({ viewport: { width, height }, locale, colorScheme: dark ? "dark" : "light", hasTouch: touch, acceptDownloads: true });
+  const page = await home.newPage();
+  page.setDefaultTimeout(20000);
+  page.on("request", (request) => { if (!request.url().startsWith(at) && !/^(data|blob):/.test(request.url())) trouble.push("request to " + request.url()); });
+  page.on("pageerror", (error) => trouble.push("error " + error.message));
+  await page.addInitScript(() => {
+    window.violations = [];
+    document.addEventListener("securitypolicyviolation", (event) => window.violations.push(event.violatedDirective + " " + event.blockedURI));
+  });
+  await page.goto(at + "/");
+  return page;
+}
+async function close(page) {
+  trouble.push(...(await page.evaluate(() => window.violations)).map((one) => "policy " + one));
+  await page.context().close();
+}
+const idle = (page) => page.waitForFunction(() => !document.querySelector("#send").classList.contains("stopping"));
+async function ask(page, text) {
+  await page.fill("#input", text);
+  await page.press("#input", "Enter");
+  await page.waitForSelector(".message.assistant");
+  await idle(page);
+}
+const answers = (page) => page.locator(".message.assistant .prose").allTextContents();
+// What the page sends from now on also says `more`.
+async function sayMore(page, more) {
+  await page.route("**/v1/chat/completions", (route) => {
+    const body = { ...JSON.parse(route.request().postData()), ...more };
+    route.continue({ postData: JSON.stringify(body) });
+  });
+}
+async function set(page, name, value) {
+  if (!await page.isVisible("#panel-settings")) await page.click("#toggle-settings");
+  const field = page.locator(`#set-${name}`);
+  if (await field.evaluate((one) => one.tagName) === "SELECT") await field.selectOption(value);
+  else { await field.fill(value); await field.blur(); }
+}
+async function setTemperature(page, value) {
+  if (!await page.isVisible("#panel-settings")) await page.click("#toggle-settings");
+  const field = page.locator(".slider input[type=number]").first();
+  await field.fill(value);
+  await field.blur();
+}
+const models = async () => (await (await fetch(url + "/v1/models")).json()).data[0].meta;
+
+const cases = {
+  async first_answer() {
+    const start = Date.now();
+    const page = await open();
+    await page.waitForSelector("#welcome h2");
+    await ask(page, "What is 12 + 30?");
+    const seconds = (Date.now() - start) / 1000;
+    assert.match((await answers(page))[0], /\S/);
+    assert.ok(seconds <= 3, `the first answer took ${seconds} s`);
+    await close(page);
+    return `${seconds} s`;
+  },
+  async stop() {
+    const page = await open();
+    await sayMore(page, { ignore_eos: true, loop_guard: false, max_tokens: 1800, temperature: 1 });
+    await page.fill("#input", "Count");
+    await page.press("#input", "Enter");
+    await page.waitForSelector(".thought, .prose:not(:empty)");
+    const start = Date.now();
+    await page.keyboard.press("Escape");
+    await page.waitForSelector(".ended");
+    const ms = Date.now() - start;
+    assert.equal(await page.textContent(".ended"), "Stopped");
+    for (let i = 0; ; ++i) {
+      const running = /qwen3_num_requests_running (\d+)/.exec(await (await fetch(url + "/metrics")).text())[1];
+      if (running === "0") break;
+      assert.ok(i < 50, `${running} requests still run`);
+      await new Promise((done) => { setTimeout(done, 100); });
+    }
+    assert.ok(ms <= 1000, `stopping took ${ms} ms`);
+    await close(page);
+    return `${ms} ms`;
+  },
+  async reload_keeps() {
+    const page = await open();
+    await ask(page, "What is 2 + 3?");
+    const before = await answers(page);
+    await page.waitForFunction(() => document.querySelector(".conversation"));
+    await page.reload();
+    await page.waitForSelector(".message.assistant");
+    assert.deepEqual(await answers(page), before);
+    await page.reload();
+    await page.click("#toggle-settings");
+    await set(page, "theme", "dark");
+    await page.reload();
+    await page.waitForSelector(".message.assistant");
+    assert.equal(await page.getAttribute("html", "data-theme"), "dark");
+    await close(page);
+  },
+  async edit_and_branch() {
+    const page = await open();
+    await ask(page, "What is 2 + 3?");
+    await page.press("#input", "ArrowUp");
+    await page.fill(".edit", "What is 4 + 4?");
+    await page.press(".edit", "Control+Enter");
+    await page.waitForFunction(() => document.querySelector(".bubble")?.textContent === "What is 4 + 4?");
+    await page.waitForSelector(".message.assistant");
+    await idle(page);
+    assert.equal(await page.textContent(".user .branch-at"), "2/2");
+    await page.click(".user [aria-label='Previous branch']");
+    assert.equal(await page.textContent(".bubble"), "What is 2 + 3?");
+    await page.hover(".message.assistant");
+    await page.click(".assistant [aria-label='Answer again']");
+    await page.waitForFunction(() => document.querySelector(".assistant .branch-at")?.textContent === "2/2");
+    await idle(page);
+    await close(page);
+  },
+  async tokens_are_the_logprobs() {
+    const page = await open();
+    let body = null;
+    page.on("request", (request) => { if (request.method() === "POST") body = JSON.parse(request.postData()); });
+    await setTemperature(page, "0");
+    await page.click("#close-panel");
+    await page.click("#toggle-tokens");
+    await ask(page, "What is 12 + 30?");
+    const response = await fetch(url + "/v1/chat/completions", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ ...body, stream: false, stream_options: undefined, return_progress: undefined, reasoning_control: undefined }) });
+    const entries = (await response.json()).choices[0].logprobs.content;
+    const spans = page.locator(".token");
+    assert.equal(await spans.count(), entries.length);
+    const percent = (p) => (p > 0 && p < 0.0005 ? "< 0.1 %" : (p * 100).toFixed(p < 0.0995 || (p > 0.9945 && p < 0.9995) ? 1 : 0) + " %");
+    for (let i = 0; i < entries.length; ++i) {
+      await spans.nth(i).click();
+      const facts = await page.locator("#inspector dd").allTextContents();
+      assert.equal(facts[0], percent(Math.exp(entries[i].logprob)));
+      assert.equal(facts[2], String(entries[i].id));
+      assert.equal(facts[3], entries[i].bytes.map((byte) => byte.toString(16).padStart(2, "0")).join(" "));
+      assert.deepEqual(await page.locator(".rival-share").allTextContents(), entries[i].top_logprobs.map((one) => percent(Math.exp(one.logprob))));
+    }
+    await close(page);
+    return `${entries.length} tokens`;
+  },
+  async go_on_from_an_alternative() {
+    const page = await open();
+    await setTemperature(page, "0");
+    await page.click("#close-panel");
+    await page.click("#toggle-tokens");
+    await ask(page, "What is 12 + 30?");
+    const first = (await answers(page))[0];
+    const token = page.locator(".token").nth(2);
+    await token.focus();
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("ArrowDown");
+    const rival = await page.evaluate(() => document.activeElement.querySelector(".rival-text").textContent);
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => document.querySelector(".assistant .branch-at")?.textContent === "2/2");
+    await idle(page);
+    const second = (await answers(page))[0];
+    assert.ok(second !== first, second);
+    assert.equal(await page.locator(".token.forced").count(), 1);
+    assert.equal((await page.textContent(".token.forced")).trim(), rival.replaceAll("␣", " ").replaceAll("⏎", "⏎\n").trim());
+    await close(page);
+    return `${JSON.stringify(first)} became ${JSON.stringify(second.slice(0, 40))}`;
+  },
+  async tool_round_trip() {
+    const page = await open();
+    await set(page, "thinking", "off");
+    await set(page, "tools", JSON.stringify([{ type: "function", function: { name: "get_weather", description: "Weather of a city", parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] } } }]));
+    await setTemperature(page, "0");
+    await page.click("#close-panel");
+    await ask(page, "What is the weather in Paris?");
+    assert.match(await page.textContent(".call pre"), /"city": "Paris"/);
+    await page.fill(".results textarea", "{\"sky\": \"sunny\", \"t\": 1}");
+    await page.click(".results button");
+    await page.waitForFunction(() => document.querySelectorAll(".message.assistant").length === 2);
+    await idle(page);
+    const last = (await answers(page))[1];
+    assert.match(last, /\S/);
+    await set(page, "tools", "{");
+    assert.match(await page.textContent("#problem-tools"), /Not JSON/);
+    await close(page);
+    return last;
+  },
+  async errors_are_said() {
+    const page = await open();
+    await set(page, "max_tokens", "99999999");
+    await page.click("#close-panel");
+    await ask(page, "What is 1 + 1?");
+    assert.match(await page.textContent(".error"), /\S/);
+    await close(page);
+  },
+  async key() {
+    const page = await open({ at: keyedUrl });
+    await page.waitForSelector("#dialog[open]");
+    await page.fill(".dialog-field", "wrong");
+    await page.press(".dialog-field", "Enter");
+    await page.waitForFunction(() => document.querySelector("#dialog[open]")?.textContent.includes("did not accept"));
+    const urls = [];
+    page.on("request", (request) => urls.push(request.url()));
+    await page.fill(".dialog-field", key);
+    await page.press(".dialog-field", "Enter");
+    await page.waitForSelector("#welcome h2");
+    await ask(page, "What is 12 + 30?");
+    await page.click("#toggle-settings");
+    await page.click("#tab-request");
+    const kept = await page.evaluate(async () => {
+      const databases = await indexedDB.databases();
+      let text = document.documentElement.outerHTML + JSON.stringify({ ...localStorage }) + JSON.stringify({ ...sessionStorage }) + document.cookie + location.href;
+      for (const { name } of databases) {
+        const db = await new Promise((done) => { const asked = indexedDB.open(name); asked.onsuccess = () => done(asked.result); });
+        for (const store of db.objectStoreNames) {
+          text += JSON.stringify(await new Promise((done) => { const asked = db.transaction(store).objectStore(store).getAll(); asked.onsuccess = () => done(asked.result); }));
+        }
+        db.close();
+      }
+      return text;
+    });
+    assert.ok(kept.includes("12 + 30") && !kept.includes(key) && !urls.join(" ").includes(key));
+    await page.reload();
+    await page.waitForSelector("#dialog[open]");
+    await close(page);
+  },
+  async export_forget_import() {
+    const page = await open();
+    await ask(page, "What is 2 + 3?");
+    const [file] = await Promise.all([page.waitForEvent("download"), page.click("#export-all")]);
+    const saved = path.join(fs.mkdtempSync(path.join(os.tmpdir(), "page-")), "all.json");
+    await file.saveAs(saved);
+    await page.click("#forget");
+    await page.click("#dialog .primary");
+    await page.waitForFunction(() => !document.querySelector(".conversation"));
+    await page.setInputFiles("#import-file", saved);
+    await page.click(".conversation");
+    await page.waitForSelector(".message.assistant");
+    await page.fill("#search", "no such words");
+    await page.waitForFunction(() => !document.querySelector(".conversation"));
+    await page.fill("#search", "2 + 3");
+    await page.waitForSelector(".conversation");
+    // Pictures and scripts of a file stay text.
+    const data = JSON.parse(fs.readFileSync(saved));
+    data.conversations[0].nodes[1].content = "![x](https://evil.example/p.png) <img src=https://evil.example/q.png> [y](javascript:alert(1))";
+    fs.writeFileSync(saved, JSON.stringify(data));
+    await page.fill("#search", "evil");
+    await page.setInputFiles("#import-file", saved);
+    await page.click(".conversation");
+    await page.waitForFunction(() => document.querySelector(".assistant")?.textContent.includes("<img src="));
+    assert.equal(await page.locator(".message img").count(), 0);
+    await close(page);
+  },
+  async trace() {
+    const page = await open();
+    await page.click("#toggle-settings");
+    await page.check("#set-record_trace");
+    await page.click("#close-panel");
+    await ask(page, "What is 12 + 30?");
+    const [report] = await Promise.all([page.context().waitForEvent("page"), page.click(".assistant [aria-label='Trace']")]);
+    await report.waitForSelector("#main section");
+    await close(page);
+  },
+  async experts() {
+    if (!(await models()).routed_experts) return "not offered by this server";
+    const page = await open();
+    let body = null;
+    page.on("request", (request) => { if (request.method() === "POST") body = JSON.parse(request.postData()); });
+    await setTemperature(page, "0");
+    await page.click("#toggle-experts");
+    await ask(page, "What is 12 + 30?");
+    await page.waitForSelector("#map:not([hidden])");
+    await page.click("#toggle-tokens");
+    const { rows, layers, k } = await routing(body);
+    const experts = 2 ** Math.max(3, Math.ceil(Math.log2(Math.max(...rows.flat()) + 1)));
+    const said = [];
+    for (let i = 0; i < await page.locator(".token").count(); ++i) {
+      await page.locator(".token").nth(i).click();
+      await page.waitForTimeout(120);  // a frame of the map
+      const text = await page.textContent("#map-readout");
+      const row = rows[Number(/^Token (\d+) of \d+$/.exec(text)[1]) - 1];
+      const wanted = row.map((expert, at) => `${Math.floor(at / k)}:${expert}`).sort();
+      assert.deepEqual((await page.evaluate(markedCells, { layers, experts })).sort(), [...new Set(wanted)], text);
+      said.push(text);
+    }
+    await close(page);
+    return `${said.length} rows as in routed_experts; ${said[0]}`;
+  },
+  async end_thought() {
+    if (!(await models()).reasoning_control) return "not offered by this server";
+    const page = await open();
+    // A thought that does not end by itself.
+    const close_id = (await (await fetch(url + "/tokenize", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ prompt: "</think>" }) })).json()).tokens[0];
+    await sayMore(page, { logit_bias: { [close_id]: -100 }, ignore_eos: true, loop_guard: false, max_tokens: 1500, temperature: 1 });
+    await page.fill("#input", "What is 123 + 456?");
+    await page.press("#input", "Enter");
+    await page.click(".thought button:visible");
+    await page.waitForSelector(".prose:not(:empty)");
+    await page.keyboard.press("Escape");
+    await close(page);
+  },
+  async languages() {
+    for (const [locale, lang] of [["en-US", "en"], ["zh-CN", "zh-CN"], ["de-DE", "en"]]) {
+      const page = await open({ locale });
+      await page.waitForSelector("#welcome h2");
+      assert.equal(await page.getAttribute("html", "lang"), lang);
+      await page.click("#toggle-settings");
+      const text = await page.evaluate(() => document.body.innerText + [...document.querySelectorAll("[aria-label], [title], [placeholder]")].map((one) => one.ariaLabel + one.title + one.placeholder).join(" "));
+      assert.doesNotMatch(text, /\[object|\{\w+\}/);
+      await page.click("#language");
+      assert.equal(await page.getAttribute("html", "lang"), lang === "en" ? "zh-CN" : "en");
+      await close(page);
+    }
+  },
+  async sizes() {
+    for (const [width, height] of [[1280, 800], [390, 844], [360, 640]]) {
+      for (const dark of [false, true]) {
+        const page = await open({ width, height, dark, touch: width < 1000 });
+        await page.waitForSelector("#welcome h2");
+        const fits = async (what) => assert.ok(await page.evaluate(() => document.scrollingElement.scrollWidth <= innerWidth && document.querySelector("#scroll").scrollWidth <= document.querySelector("#scroll").clientWidth), `${what} at ${width}`);
+        await fits("welcome");
+        await page.fill("#input", "word ".repeat(60) + "x".repeat(300));
+        await page.click("#send");
+        await page.waitForSelector(".message.assistant");
+        await idle(page);
+        await fits("answer");
+        await page.click("#toggle-settings");
+        await fits("settings");
+        await page.click("#close-panel");
+        await page.click("#toggle-tokens");
+        await fits("tokens");
+        // Every button has a name, and text its contrast.
+        assert.equal(await page.evaluate(() => [...document.querySelectorAll("button")].filter((one) => !one.ariaLabel && !one.textContent.trim()).length), 0);
+        const low = await page.evaluate(contrasts);
+        assert.deepEqual(low, []);
+        await close(page);
+      }
+    }
+  },
+};
+
+// The rows of the same answer, asked for whole: a .npy file of uint8.
+async function routing(body) {
+  const response = await fetch(url + "/v1/chat/completions", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ ...body, stream: false, stream_options: undefined, return_progress: undefined }) });
+  const bytes = Buffer.from((await response.json()).choices[0].routed_experts, "base64");
+  const start = 10 + bytes.readUInt16LE(8);
+  const [, n, layers, k] = /\((\d+), (\d+), (\d+)\)/.exec(bytes.toString("latin1", 0, start)).map(Number);
+  assert.equal(bytes.length - start, n * layers * k);
+  return { layers, k, rows: Array.from({ length: n }, (_, i) => [...bytes.subarray(start + i * layers * k, start + (i + 1) * layers * k)]) };
+}
+// Runs in the page: the cells of the map that have the colour of a mark, as "layer:expert".
+function markedCells({ layers, experts }) {
+  const map = document.querySelector("#map");
+  const mark = getComputedStyle(document.documentElement).getPropertyValue("--mark").trim();
+  const wanted = [1, 3, 5].map((at) => parseInt(mark.slice(at, at + 2), 16)).join();
+  const cells = [];
+  for (let l = 0; l < layers; ++l) {
+    for (let e = 0; e < experts; ++e) {
+      const at = [Math.floor((l + 0.4) * map.width / layers), Math.floor((e + 0.4) * map.height / experts)];
+      if ([...map.getContext("2d").getImageData(...at, 1, 1).data.slice(0, 3)].join() === wanted) cells.push(`${l}:${e}`);
+    }
+  }
+  return cells;
+}
+
+// Runs in the page: pairs of its colours that text has, below 4.5 to 1.
+function contrasts() {
+  const style = getComputedStyle(document.documentElement);
+  const light = (name) => {
+    const channel = [1, 3, 5].map((at) => parseInt(style.getPropertyValue(name).trim().slice(at, at + 2), 16) / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * channel[0] + 0.7152 * channel[1] + 0.0722 * channel[2];
+  };
+  const low = [];
+  for (const [text, ...grounds] of [["--ink", "--card", "--page", "--soft", "--hover"], ["--quiet", "--card", "--page", "--soft"], ["--accent", "--card", "--page"], ["--on-accent", "--accent"], ["--bad", "--card", "--page", "--bad-soft"], ["--mark", "--card"]]) {
+    for (const ground of grounds) {
+      const [a, b] = [light(text), light(ground)].sort((x, y) => y - x);
+      if ((a + 0.05) / (b + 0.05) < 4.5) low.push(`${text} on ${ground}: ${((a + 0.05) / (b + 0.05)).toFixed(2)}`);
+    }
+  }
+  return low;
+}
+
+let failed = 0;
+for (const [name, run] of Object.entries(cases)) {
+  if (names.length > 0 && !names.includes(name)) continue;
+  try {
+    const said = await run();
+    assert.deepEqual(trouble.splice(0), []);
+    console.log(`ok      ${name}${said ? ": " + said : ""}`);
+  } catch (error) {
+    ++failed;
+    trouble.length = 0;
+    console.log(`FAILED  ${name}: ${error.stack}`);
+  }
+}
+await program.close();
+process.exit(failed === 0 ? 0 : 1);
