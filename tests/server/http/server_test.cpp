@@ -64,7 +64,7 @@ TEST(HttpServer, SaysWhatToUseInstead) {
   options.hint = [](std::string_view path) { return "not <" + std::string(path) + ">"; };
   HttpServer server(options, basic_routes());
   const std::string head = "GET /nothing HTTP/1.1\r\n" + host_line(server.port());
-  for (const char* accept : {"", "accept: */*\r\n", "accept: text/html, application/json\r\n"}) {
+  for (const char* accept : {"", "accept: */*\r\n", "accept: application/json, text/html\r\n"}) {
     RawClient client(server.port());
     client.send(head + accept + "\r\n");
     const auto answer = client.answer();
