@@ -110,7 +110,7 @@ TEST_F(Chat, AnotherTemplate) {
   std::ofstream(file("broken.jinja")) << "a\n{% if %}";
   const ProgramResult broken = chat({"Hi", "--chat-template", file("broken.jinja")});
   EXPECT_NE(broken.exit_code, 0);
-  EXPECT_THAT(broken.err, HasSubstr("broken.jinja:2"));
+  EXPECT_THAT(broken.err, HasSubstr("broken.jinja: line 2"));
   EXPECT_THAT(chat({"Hi", "--chat-template", file("absent")}).err, HasSubstr("absent"));
 }
 
