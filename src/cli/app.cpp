@@ -49,8 +49,8 @@ struct Foreign {
   std::string_view word, remedy;
 };
 constexpr std::string_view kDownload =
-    "; qwen3 downloads nothing: hf download Qwen/Qwen3-0.6B --local-dir Qwen3-0.6B, then "
-    "qwen3 chat -m Qwen3-0.6B";
+    "; a model is downloaded by name once: qwen3 pull Qwen/Qwen3-0.6B, then qwen3 chat -m "
+    "Qwen/Qwen3-0.6B";
 constexpr std::string_view kWholeModel =
     "; a model lies on one card as a whole, or on the processor: --backend cuda or --backend cpu";
 constexpr Foreign kForeignOptions[] = {{"-hf", kDownload},
@@ -67,14 +67,12 @@ constexpr Foreign kForeignOptions[] = {{"-hf", kDownload},
                                        {"--max-model-len", "; did you mean \"--context\"?"},
                                        {"--ctx-size", "; did you mean \"--context\"?"},
                                        {"--n-predict", "; did you mean \"--max-tokens\"?"}};
-constexpr Foreign kForeignCommands[] = {
-    {"pull", kDownload},
-    {"download", kDownload},
-    {"run", "; did you mean \"chat\"? qwen3 chat -m MODEL"},
-    {"list", "; nano and nano-moe are built in, others are folders or GGUF files given with -m"},
-    {"ls", "; nano and nano-moe are built in, others are folders or GGUF files given with -m"},
-    {"ps", "; a server answers GET /v1/models"},
-    {"show", "; did you mean \"inspect\"? qwen3 inspect -m MODEL"}};
+constexpr Foreign kForeignCommands[] = {{"download", kDownload},
+                                        {"run", "; did you mean \"chat\"? qwen3 chat -m MODEL"},
+                                        {"ls", "; did you mean \"list\"?"},
+                                        {"ps", "; a server answers GET /v1/models"},
+                                        {"remove", "; did you mean \"rm\"?"},
+                                        {"delete", "; did you mean \"rm\"?"}};
 
 std::string remedy_for(std::string_view word,
                        std::span<const Foreign> foreign,
@@ -178,7 +176,11 @@ constexpr std::pair<std::string_view, std::string_view> kExamples[] = {
     {"serve", "qwen3 serve -m nano-moe --port 8000"},
     {"eval", "qwen3 eval run --config eval/configs/nano_arc-nano.yaml -m nano"},
     {"quantize", "qwen3 quantize -m nano --type Q8_0 -o nano-Q8_0.gguf"},
-    {"verify", "qwen3 verify -m nano"}};
+    {"verify", "qwen3 verify -m nano"},
+    {"pull", "qwen3 pull Qwen/Qwen3-0.6B"},
+    {"list", "qwen3 list"},
+    {"show", "qwen3 show Qwen/Qwen3-0.6B"},
+    {"rm", "qwen3 rm Qwen/Qwen3-0.6B"}};
 
 ExitCode parse_and_act(int argc, const char* const* argv) {
   Action action;
@@ -203,6 +205,10 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   add_eval(app, action);
   add_quantize(app, action);
   add_verify(app, action);
+  add_pull(app, action);
+  add_list(app, action);
+  add_show(app, action);
+  add_rm(app, action);
   for (const auto& [command, example] : kExamples) {
     app.get_subcommand(std::string(command))->footer(fmt::format("Example: {}", example));
   }
