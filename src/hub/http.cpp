@@ -185,8 +185,11 @@ void check_server(const HubServer& server) {
                       part_of(url, CURLUPART_FRAGMENT).empty();
   QWEN3_CHECK(usable,
               ErrorKind::invalid_argument,
-              "the hub's address: expected one such as https://huggingface.co; got \"{}\"",
-              url == nullptr ? quote_for_message(server.endpoint) : shown_url(server.endpoint));
+              "the hub's address: expected one such as https://huggingface.co; got {}",
+              url != nullptr ? shown_url(server.endpoint)
+              : server.endpoint.find_first_of("@?") == std::string::npos
+                  ? quote_for_message(server.endpoint)
+                  : "another, perhaps with a password");
   const auto printable = [](char c) { return c > 0x20 && c < 0x7F; };
   QWEN3_CHECK(std::all_of(server.token.begin(), server.token.end(), printable),
               ErrorKind::invalid_argument,
@@ -212,16 +215,16 @@ HttpSession::HttpSession(HubServer server, const std::atomic<bool>& stop)
 
 HttpSession::~HttpSession() = default;
 
-HttpReply HttpSession::get_once(const std::string& url,
-                                BodyReceiver* receiver,
-                                int64_t from,
-                                size_t max_body) {
-  HttpReply reply;
+void HttpSession::get_once(HttpReply& reply,
+                           const std::string& url,
+                           BodyReceiver* receiver,
+                           int64_t from,
+                           size_t max_body) {
   reply.url = shown_url(url);
   const Url parsed = parse_url(url);
   if (parsed == nullptr) {
     reply.error = "expected an address of http or https";
-    return reply;
+    return;
   }
   List headers;
   append(headers, "User-Agent: qwen3.cpp");
@@ -264,28 +267,30 @@ HttpReply HttpSession::get_once(const std::string& url,
     reply.error = stop_ ? "stopped" : curl_easy_strerror(code);
     reply.may_work_later = may_work_later(code) && !stop_;
   }
-  return reply;
 }
 
 HttpReply HttpSession::get(const std::string& url,
                            BodyReceiver* receiver,
                            int64_t from,
                            size_t max_body) {
-  std::vector<std::pair<std::string, std::string>> headers;
   std::string at = url;
+  HttpReply reply;
   for (int i = 0;; ++i) {
-    HttpReply reply = get_once(at, receiver, from, max_body);
+    HttpReply next;
+    next.headers = std::move(reply.headers);
+    std::erase_if(next.headers, [](const auto& header) {
+      return header.first == "location" || header.first == "link";
+    });
+    reply = std::move(next);
+    get_once(reply, at, receiver, from, max_body);
     const std::string location(reply.header("location"));
     reply.next = next_link(reply.header("link"));
-    if (is_redirect(reply.status) && !location.empty()) reply.error.clear();
-    headers.insert(headers.end(), reply.headers.begin(), reply.headers.end());
-    if (!reply.error.empty() || !is_redirect(reply.status) || location.empty()) {
-      reply.headers = std::move(headers);
-      return reply;
-    }
-    const Url next = parse_url(at);
-    const bool usable = curl_url_set(next.get(), CURLUPART_URL, location.c_str(), 0) == CURLUE_OK;
-    const std::string scheme = part_of(next, CURLUPART_SCHEME);
+    const bool goes_on = is_redirect(reply.status) && !location.empty() && !stop_;
+    if (!goes_on) return reply;
+    reply.error.clear();  // a body that nobody wants may break off
+    const Url to = parse_url(at);
+    const bool usable = curl_url_set(to.get(), CURLUPART_URL, location.c_str(), 0) == CURLUE_OK;
+    const std::string scheme = part_of(to, CURLUPART_SCHEME);
     if (!usable || (scheme != "https" && scheme != "http")) {
       reply.error = "it redirects to what is no address of http or https";
     } else if (at.starts_with("https:") && scheme != "https") {
@@ -294,7 +299,7 @@ HttpReply HttpSession::get(const std::string& url,
       reply.error = fmt::format("more than {} redirects", kMaxRedirects);
     }
     if (!reply.error.empty()) return reply;
-    at = part_of(next, CURLUPART_URL);
+    at = part_of(to, CURLUPART_URL);
   }
 }
 

@@ -67,7 +67,12 @@ class HttpSession {
 
  private:
   struct Curl;
-  HttpReply get_once(const std::string& url, BodyReceiver* receiver, int64_t from, size_t max_body);
+  // One answer; `reply` has the headers of those before it.
+  void get_once(HttpReply& reply,
+                const std::string& url,
+                BodyReceiver* receiver,
+                int64_t from,
+                size_t max_body);
 
   const HubServer server_;
   const std::atomic<bool>& stop_;
