@@ -112,6 +112,31 @@ std::vector<std::string> default_files(std::span<const std::string> paths,
        pickled ? "PyTorch's pickled ones only" : "neither");
 }
 
+// None fits: the words of all. Several do: their files, which are told apart by their names.
+[[noreturn]] void fail_to_choose(std::span<const GgufModel> models,
+                                 const std::vector<const GgufModel*>& found,
+                                 std::string_view wanted,
+                                 std::string_view where) {
+  constexpr size_t kShown = 30;
+  std::vector<std::string> words;
+  for (const GgufModel& model : models) {
+    if (found.empty()) words.push_back(quote_for_message(quantisation_of(model)));
+  }
+  for (const GgufModel* model : found) words.push_back(quote_for_message(model->parts.front()));
+  const std::string example = words.front();
+  const bool more = words.size() > kShown;
+  if (more) words.resize(kShown);
+  fail(ErrorKind::not_found,
+       "{}: expected one GGUF model{}; got {}: {}{}; name one, as {}:{}",
+       where,
+       wanted.empty() ? "" : fmt::format(" \"{}\"", quote_for_message(wanted)),
+       found.empty() ? "others" : fmt::format("{}", found.size()),
+       fmt::join(words, ", "),
+       more ? " …" : "",
+       where.substr(0, where.find(':')),
+       example);
+}
+
 }  // namespace
 
 bool matches(std::string_view pattern, std::string_view path) {
@@ -183,20 +208,7 @@ const GgufModel& choose_gguf(std::span<const GgufModel> models,
     if (at_end || in_folder || is_file) found.push_back(&model);
   }
   if (found.size() == 1) return *found.front();
-  constexpr size_t kShown = 30;
-  std::vector<std::string> shown;
-  for (size_t i = 0; i < models.size() && i < kShown; ++i) {
-    shown.push_back(quote_for_message(found.empty() ? quantisation_of(models[i]) : models[i].name));
-  }
-  fail(ErrorKind::not_found,
-       "{}: expected one GGUF model{}; got {}: {}{}; name one, as {}:{}",
-       where,
-       wanted.empty() ? "" : fmt::format(" \"{}\"", quote_for_message(wanted)),
-       found.empty() ? "others" : fmt::format("{}", found.size()),
-       fmt::join(shown, ", "),
-       models.size() > kShown ? " …" : "",
-       where.substr(0, where.find(':')),
-       quantisation_of(models.front()));
+  fail_to_choose(models, found, wanted, where);
 }
 
 std::vector<std::string> choose_files(std::span<const std::string> paths,

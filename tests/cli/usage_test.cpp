@@ -61,10 +61,10 @@ TEST(Usage, OtherProgramsWords) {
 
   expect_refused({"chat", "-hf", "Qwen/Qwen3-0.6B", "hi"},
                  2,
-                 "unknown option \"-hf\"; qwen3 downloads nothing: hf download");
-  expect_refused({"pull"}, 2, "hf download");
+                 "unknown option \"-hf\"; a model is downloaded by name once: qwen3 pull");
+  expect_refused({"download"}, 2, "qwen3 pull Qwen/Qwen3-0.6B");
   expect_refused({"run"}, 2, "did you mean \"chat\"?");
-  expect_refused({"list"}, 2, "nano and nano-moe are built in");
+  expect_refused({"ls"}, 2, "did you mean \"list\"?");
   expect_refused({"chat", "-ngl", "99", "hi"}, 2, "--backend cuda or --backend cpu");
   expect_refused({"chat", "--device", "cuda", "hi"}, 2, "--backend cuda or --backend cpu");
   expect_refused(
@@ -96,8 +96,9 @@ TEST(Usage, ModelsThatAreNone) {
       expect_refused(words, 1, part);
     }
   };
-  refused("Some/Model-1B", "hf download Some/Model-1B --local-dir Model-1B, then -m Model-1B");
-  refused("qwen3:0.6b", "hf download Qwen/Qwen3-0.6B");
+  refused("Some/Model-1B", "to download it: qwen3 pull Some/Model-1B");
+  refused("Some/Model-1B@v1:Q4_K_M", "to download it: qwen3 pull Some/Model-1B@v1:Q4_K_M");
+  refused("qwen3:0.6b", "qwen3 pull Qwen/Qwen3-0.6B, then -m Qwen/Qwen3-0.6B");
   refused("nanoo", "did you mean \"nano\"?");
   refused("none.gguf", "none.gguf: no such GGUF file");
   const TempDir dir;
