@@ -140,11 +140,10 @@ void refuse_foreign(std::span<const std::string> words) {
   }
 }
 
-// The words as the parser takes them: -h is no prefix of -hf, and help and version are commands.
+// The words as the parser takes them: -h is no prefix of -hf, and help is a command.
 std::vector<std::string> words_of(int argc, const char* const* argv) {
   std::vector<std::string> words(argv + 1, argv + argc);
   refuse_foreign(words);
-  if (!words.empty() && words.front() == "version") words.front() = "--version";
   if (!words.empty() && words.front() == "help") {
     words.erase(words.begin());
     words.emplace_back("--help");
@@ -180,7 +179,8 @@ constexpr std::pair<std::string_view, std::string_view> kExamples[] = {
     {"pull", "qwen3 pull Qwen/Qwen3-0.6B"},
     {"list", "qwen3 list"},
     {"show", "qwen3 show Qwen/Qwen3-0.6B"},
-    {"rm", "qwen3 rm Qwen/Qwen3-0.6B"}};
+    {"rm", "qwen3 rm Qwen/Qwen3-0.6B"},
+    {"version", "qwen3 version"}};
 
 ExitCode parse_and_act(int argc, const char* const* argv) {
   Action action;
@@ -209,6 +209,7 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   add_list(app, action);
   add_show(app, action);
   add_rm(app, action);
+  add_version(app, action);
   for (const auto& [command, example] : kExamples) {
     app.get_subcommand(std::string(command))->footer(fmt::format("Example: {}", example));
   }

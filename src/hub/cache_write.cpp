@@ -84,6 +84,7 @@ void Cache::link_file(const std::string& repo,
   const fs::path link = repo_folder(repo) / relative;
   std::error_code error;
   if (fs::read_symlink(link, error) == target && !error) return;
+  if (::symlink(target.c_str(), link.c_str()) == 0) return;
   // Beside its place and then over what is there: a reader sees the old file or the new one.
   const fs::path aside =
       repo_folder(repo) / "snapshots" / fmt::format(".{}-{}.tmp", hash, ::getpid());

@@ -31,8 +31,8 @@ class Crew {
   void run(int n, const std::function<void()>& work, const std::function<bool()>& watch) {
     running_ = n;
     std::vector<std::jthread> threads;
-    for (int i = 0; i < n; ++i) threads.emplace_back([&] { do_and_tell(work); });
     try {
+      for (int i = 0; i < n; ++i) threads.emplace_back([&] { do_and_tell(work); });
       std::unique_lock guard(mutex_);
       while (!all_done_.wait_for(
           guard, std::chrono::milliseconds(100), [&] { return running_ == 0; })) {

@@ -54,7 +54,9 @@ TEST(Usage, OtherProgramsWords) {
   };
   works({"help"}, "Usage: qwen3");
   works({"help", "chat"}, "Usage: qwen3 chat");
-  works({"version"}, "qwen3 ");
+  works({"version"}, "qwen3 0.");
+  works({"version"}, "\ncompiler   ");
+  works({"version", "--json"}, "\"features\":\"");
   works({"chat", "-h"}, "Usage: qwen3 chat");
   works({"generate", "-p", "Once", "-n", "2", "-c", "64", "-t", "1", "--temp", "0", "--json"},
         "\"ids\":[");

@@ -71,8 +71,12 @@ Json json_of(const hub::Cache& cache, const std::string& repo) {
           {"snapshots", std::move(snapshots)}};
 }
 
+// The words may be those of a foreign cache: fit for a terminal.
 std::string joined(const std::vector<std::string>& words) {
-  return fmt::format("{}", fmt::join(words, ", "));
+  std::string text;
+  for (const std::string& word : words)
+    text += (text.empty() ? "" : ", ") + quote_for_message(word);
+  return text;
 }
 
 // "main (safetensors)"; a commit's first digits where nothing points to it.
