@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/environment_options.h"
 #include "cli/help.h"
 #include "cli/nearest.h"
 
@@ -151,7 +152,6 @@ std::vector<std::string> words_of(int argc, const char* const* argv) {
   for (size_t i = 0; i < words.size(); ++i) {
     if (words[i] == "-h" && (i == 0 || !words[i - 1].starts_with("--"))) words[i] = "--help";
   }
-  std::reverse(words.begin(), words.end());  // as CLI::App::parse wants them
   return words;
 }
 
@@ -192,7 +192,8 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   app.require_subcommand(0, 1);
   app.footer(
       "Exit codes: 0 done, 1 the work failed, 2 wrong usage. Results go to stdout, everything else "
-      "to stderr.\nqwen3 COMMAND --help shows the options of a command.");
+      "to stderr.\nqwen3 COMMAND --help shows the options of a command. QWEN3_MAX_TOKENS=20 in the "
+      "environment is --max-tokens 20, and so for all of them.");
   add_chat(app, action);
   add_generate(app, action);
   add_logits(app, action);
@@ -213,8 +214,11 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   for (const auto& [command, example] : kExamples) {
     app.get_subcommand(std::string(command))->footer(fmt::format("Example: {}", example));
   }
+  std::vector<std::string> words = words_of(argc, argv);
+  const EnvironmentOptions environment(app, words);
+  std::reverse(words.begin(), words.end());  // as CLI::App::parse wants them
   try {
-    app.parse(words_of(argc, argv));
+    app.parse(std::move(words));
   } catch (const CLI::CallForVersion& request) {
     print_out(std::string(request.what()) + "\n");
     return kDone;
@@ -223,7 +227,9 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
     return kDone;
   } catch (const CLI::ParseError& error) {
     refuse_unknown(app);
-    throw UsageError(fmt::format("{}: {}", command_name(app), in_our_words(error)));
+    const std::string complaint = in_our_words(error);
+    throw UsageError(
+        fmt::format("{}: {}{}", command_name(app), complaint, environment.origin_of(complaint)));
   }
   refuse_unknown(app);
   if (!action) {
