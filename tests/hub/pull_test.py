@@ -26,7 +26,7 @@ import fake_hub
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = None
-KILLS = 40
+KILLS = 25
 REPO = "Test/Model-1B"
 TOKEN = "hf_secretsecretsecret"
 
