@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/environment_options.h"
 #include "cli/help.h"
 #include "base/nearest.h"
 
@@ -49,8 +50,8 @@ struct Foreign {
   std::string_view word, remedy;
 };
 constexpr std::string_view kDownload =
-    "; qwen3 downloads nothing: hf download Qwen/Qwen3-0.6B --local-dir Qwen3-0.6B, then "
-    "qwen3 chat -m Qwen3-0.6B";
+    "; a model is downloaded by name once: qwen3 pull Qwen/Qwen3-0.6B, then qwen3 chat -m "
+    "Qwen/Qwen3-0.6B";
 constexpr std::string_view kWholeModel =
     "; a model lies on one card as a whole, or on the processor: --backend cuda or --backend cpu";
 constexpr Foreign kForeignOptions[] = {{"-hf", kDownload},
@@ -67,14 +68,12 @@ constexpr Foreign kForeignOptions[] = {{"-hf", kDownload},
                                        {"--max-model-len", "; did you mean \"--context\"?"},
                                        {"--ctx-size", "; did you mean \"--context\"?"},
                                        {"--n-predict", "; did you mean \"--max-tokens\"?"}};
-constexpr Foreign kForeignCommands[] = {
-    {"pull", kDownload},
-    {"download", kDownload},
-    {"run", "; did you mean \"chat\"? qwen3 chat -m MODEL"},
-    {"list", "; nano and nano-moe are built in, others are folders or GGUF files given with -m"},
-    {"ls", "; nano and nano-moe are built in, others are folders or GGUF files given with -m"},
-    {"ps", "; a server answers GET /v1/models"},
-    {"show", "; did you mean \"inspect\"? qwen3 inspect -m MODEL"}};
+constexpr Foreign kForeignCommands[] = {{"download", kDownload},
+                                        {"run", "; did you mean \"chat\"? qwen3 chat -m MODEL"},
+                                        {"ls", "; did you mean \"list\"?"},
+                                        {"ps", "; a server answers GET /v1/models"},
+                                        {"remove", "; did you mean \"rm\"?"},
+                                        {"delete", "; did you mean \"rm\"?"}};
 
 std::string remedy_for(std::string_view word,
                        std::span<const Foreign> foreign,
@@ -142,11 +141,10 @@ void refuse_foreign(std::span<const std::string> words) {
   }
 }
 
-// The words as the parser takes them: -h is no prefix of -hf, and help and version are commands.
+// The words as the parser takes them: -h is no prefix of -hf, and help is a command.
 std::vector<std::string> words_of(int argc, const char* const* argv) {
   std::vector<std::string> words(argv + 1, argv + argc);
   refuse_foreign(words);
-  if (!words.empty() && words.front() == "version") words.front() = "--version";
   if (!words.empty() && words.front() == "help") {
     words.erase(words.begin());
     words.emplace_back("--help");
@@ -154,7 +152,6 @@ std::vector<std::string> words_of(int argc, const char* const* argv) {
   for (size_t i = 0; i < words.size(); ++i) {
     if (words[i] == "-h" && (i == 0 || !words[i - 1].starts_with("--"))) words[i] = "--help";
   }
-  std::reverse(words.begin(), words.end());  // as CLI::App::parse wants them
   return words;
 }
 
@@ -178,7 +175,12 @@ constexpr std::pair<std::string_view, std::string_view> kExamples[] = {
     {"serve", "qwen3 serve -m nano-moe --port 8000"},
     {"eval", "qwen3 eval run --config eval/configs/nano_arc-nano.yaml -m nano"},
     {"quantize", "qwen3 quantize -m nano --type Q8_0 -o nano-Q8_0.gguf"},
-    {"verify", "qwen3 verify -m nano"}};
+    {"verify", "qwen3 verify -m nano"},
+    {"pull", "qwen3 pull Qwen/Qwen3-0.6B"},
+    {"list", "qwen3 list"},
+    {"show", "qwen3 show Qwen/Qwen3-0.6B"},
+    {"rm", "qwen3 rm Qwen/Qwen3-0.6B"},
+    {"version", "qwen3 version"}};
 
 ExitCode parse_and_act(int argc, const char* const* argv) {
   Action action;
@@ -190,7 +192,8 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   app.require_subcommand(0, 1);
   app.footer(
       "Exit codes: 0 done, 1 the work failed, 2 wrong usage. Results go to stdout, everything else "
-      "to stderr.\nqwen3 COMMAND --help shows the options of a command.");
+      "to stderr.\nqwen3 COMMAND --help shows the options of a command. QWEN3_MAX_TOKENS=20 in the "
+      "environment is --max-tokens 20, and so for all of them.");
   add_chat(app, action);
   add_generate(app, action);
   add_logits(app, action);
@@ -203,11 +206,19 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   add_eval(app, action);
   add_quantize(app, action);
   add_verify(app, action);
+  add_pull(app, action);
+  add_list(app, action);
+  add_show(app, action);
+  add_rm(app, action);
+  add_version(app, action);
   for (const auto& [command, example] : kExamples) {
     app.get_subcommand(std::string(command))->footer(fmt::format("Example: {}", example));
   }
+  std::vector<std::string> words = words_of(argc, argv);
+  const EnvironmentOptions environment(app, words);
+  std::reverse(words.begin(), words.end());  // as CLI::App::parse wants them
   try {
-    app.parse(words_of(argc, argv));
+    app.parse(std::move(words));
   } catch (const CLI::CallForVersion& request) {
     print_out(std::string(request.what()) + "\n");
     return kDone;
@@ -216,7 +227,9 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
     return kDone;
   } catch (const CLI::ParseError& error) {
     refuse_unknown(app);
-    throw UsageError(fmt::format("{}: {}", command_name(app), in_our_words(error)));
+    const std::string complaint = in_our_words(error);
+    throw UsageError(
+        fmt::format("{}: {}{}", command_name(app), complaint, environment.origin_of(complaint)));
   }
   refuse_unknown(app);
   if (!action) {

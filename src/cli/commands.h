@@ -41,6 +41,11 @@ void add_serve(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_quantize(CLI::App& app, Action& action);
 void add_verify(CLI::App& app, Action& action);
+void add_pull(CLI::App& app, Action& action);
+void add_list(CLI::App& app, Action& action);
+void add_show(CLI::App& app, Action& action);
+void add_rm(CLI::App& app, Action& action);
+void add_version(CLI::App& app, Action& action);
 
 // The program. Returns the exit code; throws nothing.
 int run(int argc, const char* const* argv);

@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -16,6 +15,7 @@
 #include "base/text.h"
 #include "base/utf8.h"
 #include "base/nearest.h"
+#include "cli/hub_model.h"
 #include "formats/gguf_path.h"
 
 namespace qwen3::cli {
@@ -23,53 +23,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_hub_name(std::string_view name) {
-  const size_t slash = name.find('/');
-  if (slash == name.npos) return false;
-  return is_plain_file_name(name.substr(0, slash)) && is_plain_file_name(name.substr(slash + 1)) &&
-         name.find_first_of(" \t\n\"'\\") == name.npos;
-}
-
-// Where the Hugging Face client has put a model, if it has.
-std::optional<fs::path> downloaded(const std::string& name) {
-  const char* cache = std::getenv("HF_HUB_CACHE");
-  const char* home_of_hf = std::getenv("HF_HOME");
-  const char* home = std::getenv("HOME");
-  fs::path hub;
-  if (cache != nullptr && *cache != '\0') {
-    hub = cache;
-  } else if (home_of_hf != nullptr && *home_of_hf != '\0') {
-    hub = fs::path(home_of_hf) / "hub";
-  } else if (home != nullptr) {
-    hub = fs::path(home) / ".cache/huggingface/hub";
-  }
-  std::string folder = "models--" + name;
-  folder.replace(folder.find('/'), 1, "--");
-  std::error_code error;
-  for (const auto& snapshot : fs::directory_iterator(hub / folder / "snapshots", error)) {
-    if (fs::exists(snapshot.path() / "config.json", error)) return snapshot.path();
-  }
-  return std::nullopt;
+// A name of a hub, unless it looks more like the path of a file that is not there.
+std::optional<hub::ModelRef> hub_name(const std::string& name) {
+  auto ref = hub::parse_model_ref(name);
+  if (ref && ref->file.empty() && ascii_lower(name).ends_with(".gguf")) return std::nullopt;
+  return ref;
 }
 
 [[noreturn]] void fail_unknown(const std::string& name) {
-  constexpr std::string_view kDownload =
-      "{}: no such model directory, GGUF file or built-in model; to download it: hf download {} "
-      "--local-dir {}, then -m {}";
-  if (is_hub_name(name)) {
-    if (const auto there = downloaded(name)) {
-      fail(ErrorKind::not_found,
-           "{}: no such model directory, but it has been downloaded: use -m {}",
-           name,
-           there->string());
-    }
-    const std::string last = name.substr(name.find('/') + 1);
-    fail(ErrorKind::not_found, kDownload, name, name, last, last);
-  }
   if (name.starts_with("qwen3:") && name.size() > 6) {  // "qwen3:0.6b"
     std::string last = "Qwen3-" + name.substr(6);
     if (last.ends_with('b')) last.back() = 'B';
-    fail(ErrorKind::not_found, kDownload, name, "Qwen/" + last, last, last);
+    fail(ErrorKind::not_found,
+         "{}: no such model; to download it: qwen3 pull Qwen/{}, then -m Qwen/{}",
+         name,
+         last,
+         last);
   }
   if (ascii_lower(name).ends_with(".gguf")) {
     fail(ErrorKind::not_found, "{}: no such GGUF file; is the path right?", name);
@@ -78,7 +47,8 @@ std::optional<fs::path> downloaded(const std::string& name) {
   const std::string hint = name.find('/') == name.npos ? did_you_mean(name, built_in) : "";
   fail(ErrorKind::not_found,
        "{}: no such model directory, GGUF file or built-in model{}; give a Hugging Face model "
-       "directory or a GGUF file with --model; built in: {}",
+       "directory, a GGUF file, or the name of a downloaded model (qwen3 list) with --model; built "
+       "in: {}",
        name,
        hint,
        fmt::join(built_in, ", "));
@@ -122,6 +92,7 @@ std::filesystem::path resolve_model(const std::string& name) {
               "model {}: this program was built without its models; give a model directory with "
               "--model",
               name);
+  if (const std::optional<hub::ModelRef> ref = hub_name(name)) return cached_model(*ref);
   fail_unknown(name);
 }
 

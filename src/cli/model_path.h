@@ -10,7 +10,8 @@ namespace qwen3::cli {
 inline constexpr const char* kDefaultModel = "nano";
 
 // "embedded:NAME" for the name of a model inside the program (base/embedded_files.h), otherwise the
-// directory or the file of that path; a directory that happens to be called nano is ./nano.
+// directory or the file of that path; a directory that happens to be called nano is ./nano. A name of a hub
+// ("Qwen/Qwen3-0.6B", hub/repo.h) that is no path is looked for in the cache; nothing is downloaded here.
 // Throws Error{not_found} naming what was looked for.
 std::filesystem::path resolve_model(const std::string& name);
 

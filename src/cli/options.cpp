@@ -114,10 +114,11 @@ CLI::Validator some_name() {
 void add_model_option(CLI::App& command, ModelOptions& options) {
   const OptionGroup group(command, "Model");
   command
-      .add_option("-m,--model",
-                  options.model,
-                  "Hugging Face model directory, GGUF file (of a split one the first), or the name "
-                  "of a model that comes with qwen3")
+      .add_option(
+          "-m,--model",
+          options.model,
+          "Hugging Face model directory, GGUF file (of a split one the first), the name of a "
+          "downloaded model (qwen3 list), or of one that comes with qwen3")
       ->check(some_name())
       ->capture_default_str();
 }

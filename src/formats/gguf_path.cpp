@@ -70,6 +70,16 @@ void check_is_gguf(const fs::path& path) {
          "is the path right? A model is a GGUF file, or a Hugging Face directory with config.json");
 }
 
+// "Qwen3-0.6B" of …/models--Qwen--Qwen3-0.6B/snapshots/<commit>, a checkpoint in the cache of Hugging Face's client.
+std::string repository_of_snapshot(const fs::path& path) {
+  constexpr std::string_view kPrefix = "models--", kSeparator = "--";
+  const std::string folder = path.parent_path().parent_path().filename().string();
+  const size_t at = folder.find(kSeparator, kPrefix.size());
+  const bool is_snapshot = path.parent_path().filename() == "snapshots" &&
+                           folder.starts_with(kPrefix) && at != folder.npos;
+  return is_snapshot ? folder.substr(at + kSeparator.size()) : "";
+}
+
 // The one model among the directory's GGUF files.
 std::optional<fs::path> only_gguf(const fs::path& directory) {
   std::map<std::string, std::string> files;  // what is to be opened, by the model's name
@@ -145,6 +155,11 @@ std::string model_name(const fs::path& path) {
   const fs::path clean = path.lexically_normal();
   const fs::path last = clean.has_filename() ? clean.filename() : clean.parent_path().filename();
   const std::string name = last.string();
+  if (const std::string repository =
+          repository_of_snapshot(clean.has_filename() ? clean : clean.parent_path());
+      !repository.empty()) {
+    return repository;
+  }
   if (const std::optional<GgufPart> part = parse_gguf_part(name)) return part->name;
   return name.ends_with(kExtension) ? last.stem().string() : name;
 }

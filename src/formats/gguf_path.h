@@ -28,7 +28,7 @@ std::optional<GgufPart> parse_gguf_part(std::string_view file_name);
 std::vector<std::filesystem::path> gguf_files(const std::filesystem::path& first);
 
 // What a person calls the model: the file's name without ".gguf" and without the part's number; of
-// any other path the last name in it.
+// any other path the last name in it. A checkpoint in the hub's cache is called as its repository is.
 std::string model_name(const std::filesystem::path& path);
 
 }  // namespace qwen3

@@ -54,17 +54,19 @@ TEST(Usage, OtherProgramsWords) {
   };
   works({"help"}, "Usage: qwen3");
   works({"help", "chat"}, "Usage: qwen3 chat");
-  works({"version"}, "qwen3 ");
+  works({"version"}, "qwen3 0.");
+  works({"version"}, "\ncompiler   ");
+  works({"version", "--json"}, "\"features\":\"");
   works({"chat", "-h"}, "Usage: qwen3 chat");
   works({"generate", "-p", "Once", "-n", "2", "-c", "64", "-t", "1", "--temp", "0", "--json"},
         "\"ids\":[");
 
   expect_refused({"chat", "-hf", "Qwen/Qwen3-0.6B", "hi"},
                  2,
-                 "unknown option \"-hf\"; qwen3 downloads nothing: hf download");
-  expect_refused({"pull"}, 2, "hf download");
+                 "unknown option \"-hf\"; a model is downloaded by name once: qwen3 pull");
+  expect_refused({"download"}, 2, "qwen3 pull Qwen/Qwen3-0.6B");
   expect_refused({"run"}, 2, "did you mean \"chat\"?");
-  expect_refused({"list"}, 2, "nano and nano-moe are built in");
+  expect_refused({"ls"}, 2, "did you mean \"list\"?");
   expect_refused({"chat", "-ngl", "99", "hi"}, 2, "--backend cuda or --backend cpu");
   expect_refused({"chat", "--device", "cuda", "hi"}, 2, "--backend cuda or --backend cpu");
   expect_refused(
@@ -86,6 +88,33 @@ TEST(Usage, OtherProgramsWords) {
   expect_refused({"chat", "hello", "world"}, 2, "put a text of several words in quotes");
 }
 
+// QWEN3_* is what an option is when it is not typed.
+TEST(Usage, OptionsFromTheEnvironment) {
+  const auto run = [](const std::string& line) { return run_shell(line + " < /dev/null"); };
+  const std::string three =
+      "QWEN3_MODEL=nano QWEN3_MAX_TOKENS=3 QWEN3_TEMPERATURE=0 QWEN3_IGNORE_EOS=on QWEN3_JSON=1 ";
+  const auto n_ids = [](const ProgramResult& result) {
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const std::string ids = result.out.substr(0, result.out.find(']'));
+    return 1 + std::count(ids.begin(), ids.end(), ',');
+  };
+  EXPECT_EQ(n_ids(run(three + "$QWEN3 generate --prompt a")), 3);
+  EXPECT_EQ(n_ids(run(three + "$QWEN3 generate -p a --max-tokens 2")), 2);  // what is typed wins
+  EXPECT_EQ(n_ids(run(three + "$QWEN3 generate -p a -n 2")), 2);
+  EXPECT_EQ(n_ids(run(three + "$QWEN3 generate -p a --max-tokens=2")), 2);
+  const auto refuses = [&](const std::string& line, const char* part) {
+    const ProgramResult result = run(line);
+    EXPECT_EQ(result.exit_code, 2) << line;
+    EXPECT_THAT(result.err, HasSubstr(part));
+  };
+  refuses("QWEN3_TEMPERATURE=hot $QWEN3 generate --prompt a", "(from QWEN3_TEMPERATURE)");
+  refuses("QWEN3_QUIET=maybe $QWEN3 generate --prompt a", "QWEN3_QUIET: expected 1 or 0");
+  refuses("QWEN3_TEMPERATURE= $QWEN3 generate --temperature hot -p a", "got \"hot\"\n");
+  EXPECT_EQ(run("QWEN3_QUIET=maybe $QWEN3 generate --help").exit_code, 0);
+  EXPECT_EQ(run("QWEN3_VERSION=1 QWEN3_HELP=1 QWEN3_MAX_TOKENS=x $QWEN3 version").exit_code, 0);
+  refuses("QWEN3_YES=1 HF_HUB_CACHE=/nowhere $QWEN3 rm a/b c", "unexpected argument");
+}
+
 // A model that is none: what it is, and what to type.
 TEST(Usage, ModelsThatAreNone) {
   const auto refused = [](const std::string& model, const std::string& part) {
@@ -96,8 +125,9 @@ TEST(Usage, ModelsThatAreNone) {
       expect_refused(words, 1, part);
     }
   };
-  refused("Some/Model-1B", "hf download Some/Model-1B --local-dir Model-1B, then -m Model-1B");
-  refused("qwen3:0.6b", "hf download Qwen/Qwen3-0.6B");
+  refused("Some/Model-1B", "to download it: qwen3 pull Some/Model-1B");
+  refused("Some/Model-1B@v1:Q4_K_M", "to download it: qwen3 pull Some/Model-1B@v1:Q4_K_M");
+  refused("qwen3:0.6b", "qwen3 pull Qwen/Qwen3-0.6B, then -m Qwen/Qwen3-0.6B");
   refused("nanoo", "did you mean \"nano\"?");
   refused("none.gguf", "none.gguf: no such GGUF file");
   const TempDir dir;

@@ -37,6 +37,7 @@ SECONDS = 120  # for one command
 
 BUILDS = "builds the program, or installs what that needs: what this test runs was built before it"
 CHECKPOINT = "needs a checkpoint that somebody has downloaded"
+HUB = "needs a hub of the network, or what came from it; tests/hub runs these commands against one on loopback"
 FILE = "needs a damaged or foreign file; tests/formats and tests/cli make such files and expect these messages"
 NOT_RUN = {
     'script/run "What can you do?"': BUILDS,
@@ -51,9 +52,16 @@ NOT_RUN = {
     "script/test-clients": "installs other people's clients; the test `clients` runs it with those that are there",
     "script/test-page": "installs a browser; the test `page` runs it with the one that is there",
     "script/test-page --pictures": "writes a picture of the documentation",
-    "qwen3 chat -m ~/models/Qwen3-0.6B": CHECKPOINT,
+    "qwen3 pull Qwen/Qwen3-0.6B": HUB,
+    "qwen3 pull Qwen/Qwen3-8B-GGUF:Q4_K_M": HUB,
+    "qwen3 pull Qwen/Qwen3-0.6B --from modelscope": HUB,
+    "qwen3 list": HUB,
+    "qwen3 show Qwen/Qwen3-0.6B": HUB,
+    "qwen3 rm Qwen/Qwen3-0.6B": HUB,
+    "qwen3 rm Qwen/Qwen3-8B-GGUF:Q4_K_M": HUB,
+    "qwen3 chat -m Qwen/Qwen3-0.6B": CHECKPOINT,
     "qwen3 quantize -m ~/models/Qwen3-8B -o 8b.gguf": CHECKPOINT,
-    'qwen3 chat -m ~/models/Qwen3-0.6B --thinking off "Why is the sky blue?"': CHECKPOINT,
+    'qwen3 chat -m Qwen/Qwen3-0.6B --thinking off "Why is the sky blue?"': CHECKPOINT,
     'qwen3 generate -m ~/models/Qwen3-0.6B-Base --prompt "My favourite condiment is" --max-tokens 20': CHECKPOINT,
     "qwen3 chat -m ~/models/Qwen3-8B-Q4_K_M.gguf": CHECKPOINT,
     "qwen3 inspect -m ~/models/Qwen3-30B-A3B": CHECKPOINT,

@@ -422,6 +422,10 @@ TEST(GgufPath, Parts) {
   EXPECT_EQ(model_name("/x/Qwen3-8B-Q4_K_M.gguf"), "Qwen3-8B-Q4_K_M");
   EXPECT_EQ(model_name("/x/Qwen3-0.6B/"), "Qwen3-0.6B");
   EXPECT_EQ(model_name("embedded:nano"), "embedded:nano");
+  EXPECT_EQ(model_name("/x/models--Qwen--Qwen3-0.6B/snapshots/0123"), "Qwen3-0.6B");
+  EXPECT_EQ(model_name("/x/models--Qwen--Qwen3-0.6B/snapshots/0123/"), "Qwen3-0.6B");
+  EXPECT_EQ(model_name("/x/models--Qwen--Q-GGUF/snapshots/0123/Q-Q8_0.gguf"), "Q-Q8_0");
+  EXPECT_EQ(model_name("/x/models/snapshots/0123"), "0123");
 }
 
 // --- what a path means --------------------------------------------------------------------------
