@@ -118,12 +118,12 @@ void SchemaReader::read_strings(Shape& shape, const Keywords& schema) const {
     if (!pattern->is_string()) schema.invalid("pattern", "a regular expression");
     const std::string& regex = pattern->get_ref<const std::string&>();
     const auto set = std::make_shared<const TextDfa>(TextDfa::search(regex, schema.at("pattern")));
-    strings = strings & TextUnion::of({set});
+    strings = strings.intersect(TextUnion::of({set}), spend_);
   }
   if (const Json* format = schema.find("format")) {
     if (!format->is_string()) schema.invalid("format", "a name");
     if (const auto known = find_format(format->get_ref<const std::string&>())) {
-      strings = strings & TextUnion::of({known->texts, 0, known->max_length});
+      strings = strings.intersect(TextUnion::of({known->texts, 0, known->max_length}), spend_);
     }
   }
   shape.strings = strings;
@@ -231,7 +231,7 @@ void SchemaReader::read_other_keys(ObjectShape& object, const Keywords& schema) 
   if (patterns != nullptr) {
     object.says_others = !patterns->empty();
     for (const auto& item : patterns->items()) {
-      spend_();
+      spend_(0);
       const std::string steps = "/patternProperties" + pointer_step(item.key());
       const Goal value = goal_of(document_.subschema(schema.id, item.value(), steps));
       const TextDfa names = TextDfa::search(item.key(), schema.place + steps);
@@ -239,7 +239,8 @@ void SchemaReader::read_other_keys(ObjectShape& object, const Keywords& schema) 
       for (KeyShape& key : object.keys) {
         if (names.contains(key.name)) key.value = goals_.both(key.value, value);
       }
-      const auto part = [](const KeyClass& from, const TextDfa& by) {
+      const auto part = [this](const KeyClass& from, const TextDfa& by) {
+        spend_(0);
         return std::make_shared<const TextDfa>(*from.names & by);
       };
       std::vector<KeyClass> refined;

@@ -17,7 +17,7 @@ namespace qwen3 {
 class SchemaReader {
  public:
   // `root` must outlive the reader. `spend` throws where the budget is used up.
-  SchemaReader(const Json& root, const JsonSchemaOptions& options, std::function<void()> spend);
+  SchemaReader(const Json& root, const JsonSchemaOptions& options, Spend spend);
 
   Goal root() { return goal_of(document_.root()); }
   // The values to generate: never more than the goal means; less only by what docs/structured-output.md says.
@@ -82,7 +82,7 @@ class SchemaReader {
 
   SchemaDocument document_;
   JsonSchemaOptions options_;
-  std::function<void()> spend_;
+  Spend spend_;
   GoalTable goals_;
   ShapeAlgebra algebra_;
   std::map<std::pair<Goal, Mode>, Shape> shapes_;

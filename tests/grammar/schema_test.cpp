@@ -1,7 +1,10 @@
 // What each keyword of a JSON Schema allows, by texts: those of the first list are answers, those of the second are not.
+#include "grammar/schema.h"
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -403,6 +406,70 @@ TEST(Schema, Limits) {
   const GrammarPtr grammar = compile_json_schema(wide, {}, {std::chrono::seconds(20)});
   EXPECT_TRUE(accepts(*grammar, R"({"p0":1,"p2999":2})"));
   EXPECT_FALSE(accepts(*grammar, R"({"p2999":1,"p0":2})"));
+}
+
+TEST(Schema, Budget) {
+  EXPECT_THROW(
+      compile_json_schema(
+          parse_json(R"({"type": "integer"})", "schema"), {}, {std::chrono::milliseconds(-1)}),
+      GrammarError);
+  // A reference twice in each of 60 schemas: 2^60 ways.
+  Json schema = {{"$ref", "#/$defs/s0"}, {"$defs", Json::object()}};
+  for (int i = 0; i < 60; ++i) {
+    const Json next = {{"$ref", "#/$defs/s" + std::to_string(i + 1)}};
+    schema["$defs"]["s" + std::to_string(i)] = {{"anyOf", {next, {{"allOf", {next}}}}}};
+  }
+  schema["$defs"]["s60"] = {{"type", "null"}};
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_THROW(compile_json_schema(schema), GrammarError);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+}
+
+TEST(Schema, ObjectsForOtherNotations) {
+  GrammarBuilder builder({std::chrono::seconds(20)});
+  const auto objects = schema_objects(builder,
+                                      parse_json(R"({"type": "object",
+      "properties": {"path": {"type": "string", "maxLength": 9}, "n": {"$ref": "#/$defs/n"}, "any": {}, "never": false},
+      "required": ["path", "extra"], "$defs": {"n": {"type": ["integer", "string"]}}})",
+                                                 "schema"));
+  ASSERT_EQ(objects.size(), 1u);
+  const auto& properties = objects[0].properties;
+  ASSERT_EQ(properties.size(), 4u);
+  EXPECT_EQ(properties[0].name, "path");
+  EXPECT_TRUE(properties[0].required);
+  EXPECT_TRUE(properties[0].value.only_strings);
+  ASSERT_EQ(properties[0].value.texts.size(), 1u);
+  EXPECT_EQ(properties[0].value.texts[0].max_length, 9);
+  EXPECT_EQ(properties[1].name, "n");
+  EXPECT_FALSE(properties[1].required || properties[1].value.only_strings);
+  EXPECT_EQ(properties[1].value.texts.size(), 1u);
+  EXPECT_EQ(properties[2].name, "any");
+  EXPECT_EQ(properties[3].name, "extra");
+  EXPECT_TRUE(properties[3].required);
+  EXPECT_TRUE(objects[0].others.empty());
+  const GrammarPtr grammar = builder.build(properties[1].value.json);
+  EXPECT_TRUE(accepts(*grammar, "12"));
+  EXPECT_TRUE(accepts(*grammar, R"("a")"));
+  EXPECT_FALSE(accepts(*grammar, "null"));
+}
+
+TEST(Schema, ObjectsOfAlternatives) {
+  GrammarBuilder builder({std::chrono::seconds(20)});
+  const auto objects = schema_objects(builder,
+                                      parse_json(R"({"anyOf": [{"type": "string"},
+      {"type": "object", "properties": {"a": {}}, "additionalProperties": {"type": "string"}},
+      {"type": "object", "required": ["b"], "additionalProperties": false},
+      {"type": "object", "properties": {"b": {}}}]})",
+                                                 "schema"));
+  ASSERT_EQ(objects.size(), 2u);  // the one that needs a key it forbids is gone
+  ASSERT_EQ(objects[0].others.size(), 1u);
+  EXPECT_TRUE(objects[0].others[0].value.only_strings);
+  EXPECT_FALSE(objects[0].others[0].names.contains("a"));
+  EXPECT_TRUE(objects[0].others[0].names.contains("b"));
+  EXPECT_THROW(schema_objects(builder, parse_json(R"({"type": "string"})", "schema")),
+               GrammarError);
+  EXPECT_THROW(schema_objects(builder, parse_json(R"({"minProperties": 1})", "schema")),
+               GrammarError);
 }
 
 }  // namespace
