@@ -1,16 +1,18 @@
-// grammar_bench DIR [ROUNDS]: what masks and compiling cost over the vocabulary of a tokenizer. Every grammar is
+// grammar_bench DIR [ROUNDS [SCHEMAS]]: what masks and compiling cost over the vocabulary of a tokenizer. Every grammar is
 // followed along a text that belongs to it, and along random tokens that it allows; each round is a new answer, so
-// that its first masks are cold.
+// that its first masks are cold. SCHEMAS: JSON lines {"schema": …, "text": …}, each followed along its text.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <fstream>
 #include <functional>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "grammar/grammar_builder.h"
 #include "grammar/matcher.h"
 #include "tokenizer/tokenizer.h"
@@ -119,81 +121,137 @@ struct Times {
   int64_t most_memory = 0;
 };
 
+// One answer under a grammar, with the time of every step.
+class Answer {
+ public:
+  Answer(const GrammarPtr& grammar, const std::shared_ptr<const TokenTrieNodes>& trie, Times& times)
+      : trie_(*trie),
+        matcher_(grammar, trie),
+        times_(times),
+        mask_((static_cast<size_t>(trie->n_tokens()) + 63) / 64) {}
+  ~Answer() { times_.most_memory = std::max(times_.most_memory, matcher_.memory()); }
+
+  // As far as the text belongs to the grammar.
+  void along(const std::vector<int32_t>& tokens) {
+    for (const int32_t token : tokens) {
+      fill();
+      if (!allowed(token)) return;
+      accept(token);
+    }
+  }
+
+  void at_random(std::mt19937_64& random, int n_tokens) {
+    for (int i = 0; i < n_tokens && !matcher_.exhausted(); ++i) {
+      fill();
+      const auto start = static_cast<int32_t>(random() % static_cast<uint64_t>(trie_.n_tokens()));
+      int32_t token = -1;
+      for (int32_t j = 0; token < 0 && j < trie_.n_tokens(); ++j) {
+        const int32_t id = (start + j) % trie_.n_tokens();
+        if (allowed(id)) token = id;
+      }
+      if (token < 0) return;
+      accept(token);
+    }
+  }
+
+ private:
+  bool allowed(int32_t id) const {
+    return (mask_[static_cast<size_t>(id) / 64] >> (id % 64) & 1) != 0;
+  }
+
+  void fill() {
+    int32_t one = -1;
+    const double start = now_us();
+    const auto kind = matcher_.fill(mask_, one);
+    times_.mask_us.push_back(us_since(start));
+    if (kind != TokenConstraint::Fill::one) return;
+    std::fill(mask_.begin(), mask_.end(), 0);
+    mask_[static_cast<size_t>(one) / 64] |= uint64_t{1} << (one % 64);
+  }
+
+  void accept(int32_t token) {
+    const double start = now_us();
+    matcher_.accept(token);
+    times_.accept_us.push_back(us_since(start));
+  }
+
+  const TokenTrieNodes& trie_;
+  Matcher matcher_;
+  Times& times_;
+  std::vector<uint64_t> mask_;
+};
+
 void follow(const Subject& subject,
             const Tokenizer& tokenizer,
             const std::shared_ptr<const TokenTrieNodes>& trie,
             std::mt19937_64& random,
             Times& times) {
-  auto start = now_us();
+  const double start = now_us();
   const GrammarPtr grammar = subject.compile();
   times.compile_ms.push_back(us_since(start) / 1000);
-  std::vector<uint64_t> mask((static_cast<size_t>(trie->n_tokens()) + 63) / 64);
-  const auto step = [&](Matcher& matcher, int32_t token) {
-    start = now_us();
-    matcher.accept(token);
-    times.accept_us.push_back(us_since(start));
-  };
-  const auto fill = [&](Matcher& matcher) {
-    int32_t one = -1;
-    start = now_us();
-    const auto kind = matcher.fill(mask, one);
-    times.mask_us.push_back(us_since(start));
-    return kind == TokenConstraint::Fill::one ? one : -1;
-  };
-  Matcher along_text(grammar, trie);
-  for (const int32_t token : tokenizer.encode(subject.text, ControlTokens::as_text)) {
-    fill(along_text);
-    step(along_text, token);
-  }
-  times.most_memory = std::max(times.most_memory, along_text.memory());
-  Matcher at_random(grammar, trie);
-  for (int i = 0; i < 60 && !at_random.exhausted(); ++i) {
-    int32_t token = fill(at_random);
-    for (int tries = 0; token < 0 && tries < 2000; ++tries) {
-      const auto id = static_cast<int32_t>(random() % static_cast<uint64_t>(trie->n_tokens()));
-      if ((mask[static_cast<size_t>(id) / 64] >> (id % 64) & 1) != 0) token = id;
-    }
-    for (int32_t id = 0; token < 0 && id < trie->n_tokens(); ++id) {
-      if ((mask[static_cast<size_t>(id) / 64] >> (id % 64) & 1) != 0) token = id;
-    }
-    if (token < 0) break;
-    step(at_random, token);
-  }
-  times.most_memory = std::max(times.most_memory, at_random.memory());
+  Answer(grammar, trie, times).along(tokenizer.encode(subject.text, ControlTokens::as_text));
+  Answer(grammar, trie, times).at_random(random, 60);
 }
 
-int run(const std::string& path, int rounds) {
+void print(const std::string& name, const Times& t) {
+  fmt::print(
+      "{:22} {:8.2f} {:8.2f} {:8.2f} {:8} {:7.1f} {:7.1f} {:7.1f} {:7.1f} {:8.1f} {:10.1f} {:9}\n",
+      name,
+      quantile(t.compile_ms, 0.5),
+      quantile(t.compile_ms, 0.99),
+      quantile(t.compile_ms, 1),
+      t.mask_us.size(),
+      quantile(t.mask_us, 0.5),
+      quantile(t.mask_us, 0.9),
+      quantile(t.mask_us, 0.99),
+      quantile(t.mask_us, 0.999),
+      quantile(t.mask_us, 1),
+      quantile(t.accept_us, 0.99),
+      t.most_memory / 1024);
+}
+
+void follow_schemas(const std::string& path,
+                    const Tokenizer& tokenizer,
+                    const std::shared_ptr<const TokenTrieNodes>& trie) {
+  std::ifstream file(path);
+  if (!file) throw std::runtime_error(path + ": cannot be read");
+  Times times;
+  int n_refused = 0;
+  for (std::string line; std::getline(file, line);) {
+    const Json entry = parse_json(line, path);
+    const double start = now_us();
+    try {
+      const GrammarPtr grammar =
+          compile_json_schema(entry.at("schema"), {}, {.time = std::chrono::seconds(10)});
+      times.compile_ms.push_back(us_since(start) / 1000);
+      Answer(grammar, trie, times)
+          .along(tokenizer.encode(entry.at("text").get<std::string>(), ControlTokens::as_text));
+    } catch (const GrammarError&) {
+      ++n_refused;
+    }
+  }
+  print("schemas", times);
+  fmt::print("{} schemas refused\n", n_refused);
+}
+
+int run(const std::string& path, int rounds, const std::string& schemas) {
   const Tokenizer tokenizer = Tokenizer::load(path);
-  auto start = now_us();
+  const double start = now_us();
   const auto trie = std::static_pointer_cast<const TokenTrieNodes>(TokenTrie::make(tokenizer));
   fmt::print("{} tokens, {} nodes; made in {:.0f} ms\n",
              trie->n_tokens(),
              trie->tree().nodes.size(),
              us_since(start) / 1000);
-  fmt::print("{:24} {:>10} {:>7} {:>8} {:>8} {:>8} {:>8} {:>10} {:>9}\n",
+  fmt::print("{:22} {:>26} {:>8} {:>39} {:>10} {:>9}\n",
              "",
-             "compile ms",
+             "compile ms p50, p99, max",
              "masks",
-             "p50 us",
-             "p90 us",
-             "p99 us",
-             "max us",
+             "us p50, p90, p99, p99.9, max",
              "accept p99",
              "memory KB");
+  if (!schemas.empty()) return follow_schemas(schemas, tokenizer, trie), 0;
   std::mt19937_64 random(1);
   Times all;
-  const auto print = [](const std::string& name, const Times& t) {
-    fmt::print("{:24} {:10.2f} {:7} {:8.1f} {:8.1f} {:8.1f} {:8.1f} {:10.1f} {:9}\n",
-               name,
-               quantile(t.compile_ms, 0.5),
-               t.mask_us.size(),
-               quantile(t.mask_us, 0.5),
-               quantile(t.mask_us, 0.9),
-               quantile(t.mask_us, 0.99),
-               quantile(t.mask_us, 1),
-               quantile(t.accept_us, 0.99),
-               t.most_memory / 1024);
-  };
   for (const Subject& subject : subjects(*trie)) {
     Times times;
     for (int i = 0; i < rounds; ++i) follow(subject, tokenizer, trie, random, times);
@@ -212,11 +270,12 @@ int run(const std::string& path, int rounds) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fputs("usage: grammar_bench DIR [ROUNDS]\n", stderr);
+    std::fputs("usage: grammar_bench DIR [ROUNDS [SCHEMAS]]\n", stderr);
     return 2;
   }
   try {
-    return qwen3::run(argv[1], argc > 2 ? std::max(1, std::atoi(argv[2])) : 10);
+    return qwen3::run(
+        argv[1], argc > 2 ? std::max(1, std::atoi(argv[2])) : 10, argc > 3 ? argv[3] : "");
   } catch (const std::exception& e) {
     fmt::print(stderr, "{}\n", e.what());
     return 1;

@@ -256,7 +256,8 @@ void ByteDfa::find_plain(const TextDfa& dfa) {
     for (const Range& edge : state.edges) {
       int64_t n = int64_t{edge.last} - edge.first + 1;
       if (edge.first < 0x20) n -= std::min<int64_t>(edge.last, 0x1F) - edge.first + 1;
-      for (const char32_t c : {U'"', U'\\', U'\x7F'}) n -= edge.first <= c && c <= edge.last ? 1 : 0;
+      for (const char32_t c : {U'"', U'\\', U'\x7F'})
+        n -= edge.first <= c && c <= edge.last ? 1 : 0;
       covered += n;
       if (n > 0 && !holds_plain_[static_cast<size_t>(edge.to)]) return false;
     }

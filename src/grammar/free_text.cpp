@@ -52,7 +52,8 @@ class TriggerStates {
     int32_t state = 0;
     for (size_t pos = 0; pos < trigger.size();) {
       const char32_t c = utf8_decode(trigger, pos);
-      const auto [entry, is_new] = at(state).to.try_emplace(c, static_cast<int32_t>(states_.size()));
+      const auto [entry, is_new] =
+          at(state).to.try_emplace(c, static_cast<int32_t>(states_.size()));
       const int32_t next = entry->second;
       if (is_new) {
         if (std::ssize(states_) >= kMaxDfaStates) {

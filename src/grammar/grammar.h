@@ -44,13 +44,18 @@ GrammarPtr compile_json_schema(const Json& schema,
                                const JsonSchemaOptions& options = {},
                                const GrammarBudget& budget = {});
 GrammarPtr compile_json_object(const JsonSchemaOptions& options = {});  // any JSON object
-GrammarPtr compile_regex(std::string_view regex, const GrammarBudget& budget = {});  // the whole answer
-GrammarPtr compile_choice(const std::vector<std::string>& choices, const GrammarBudget& budget = {});
+GrammarPtr compile_regex(std::string_view regex,
+                         const GrammarBudget& budget = {});  // the whole answer
+GrammarPtr compile_choice(const std::vector<std::string>& choices,
+                          const GrammarBudget& budget = {});
 // llama.cpp's GBNF, from its rule `root`. `trie`: the tokens that <name> may name.
-GrammarPtr compile_gbnf(std::string_view text, const TokenTrie& trie, const GrammarBudget& budget = {});
+GrammarPtr compile_gbnf(std::string_view text,
+                        const TokenTrie& trie,
+                        const GrammarBudget& budget = {});
 
 // One answer held to the grammar from its first token on.
-std::unique_ptr<TokenConstraint> start_grammar(GrammarPtr grammar, std::shared_ptr<const TokenTrie> trie);
+std::unique_ptr<TokenConstraint> start_grammar(GrammarPtr grammar,
+                                               std::shared_ptr<const TokenTrie> trie);
 
 // Whether the whole text belongs to the language; for tests and for text that is to be continued.
 enum class Membership { no, beginning, whole };

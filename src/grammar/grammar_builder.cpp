@@ -171,7 +171,8 @@ auto GrammarBuilder::members(
   return expr;
 }
 
-auto GrammarBuilder::free_text_until(const std::vector<std::string>& triggers) -> std::vector<Expr> {
+auto GrammarBuilder::free_text_until(const std::vector<std::string>& triggers)
+    -> std::vector<Expr> {
   std::vector<Expr> texts;
   for (size_t i = 0; i < triggers.size(); ++i) {
     texts.push_back(text(text_until(triggers, i), TextForm::raw));

@@ -26,10 +26,13 @@ class GrammarBuilder {
   Expr empty();                          // matches the empty text
   Expr bytes(std::string_view literal);  // any bytes
   Expr byte_range(uint8_t first, uint8_t last);
-  Expr code_points(const std::vector<TextDfa::Edge>& ranges);  // one of them, as UTF-8; `to` is ignored
+  Expr code_points(
+      const std::vector<TextDfa::Edge>& ranges);  // one of them, as UTF-8; `to` is ignored
   Expr sequence(std::vector<Expr> parts);
   Expr choice(std::vector<Expr> ways);
-  Expr repeat(Expr what, int64_t min, int64_t max);  // max -1: no limit; else ≤ 2^20, counted and not unrolled
+  Expr repeat(Expr what,
+              int64_t min,
+              int64_t max);  // max -1: no limit; else ≤ 2^20, counted and not unrolled
   Expr optional(Expr what) { return repeat(what, 0, 1); }
   Expr token(int32_t id);  // this added token
 
@@ -37,7 +40,10 @@ class GrammarBuilder {
   // controls by their shortest escape; other code points as they are; lone surrogates never. A set that is
   // universal also takes \/ and \u escapes of printable characters, for the text is not compared with anything.
   enum class TextForm { raw, json };
-  Expr text(TextDfa set, TextForm form, int64_t min_length = 0, int64_t max_length = -1);  // in code points
+  Expr text(TextDfa set,
+            TextForm form,
+            int64_t min_length = 0,
+            int64_t max_length = -1);  // in code points
 
   // Free text (UTF-8) up to and with the first of the triggers that occurs in it, one expression for each trigger;
   // and free text in which none occurs. A trigger that is an added token never occurs in text: there it is

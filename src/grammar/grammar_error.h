@@ -16,7 +16,7 @@ enum class GrammarFault {
   too_complex,           // beyond a limit (grammar/limits.h)
   invalid_regex,
   invalid_grammar,
-  unsupported_grammar,   // another notation
+  unsupported_grammar,  // another notation
 };
 
 std::string_view fault_name(GrammarFault fault);  // "invalid_schema", …

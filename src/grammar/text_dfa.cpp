@@ -174,8 +174,10 @@ class Product {
       const bool in_left = i < left.size() && left[i].first <= next;
       const bool in_right = j < right.size() && right[j].first <= next;
       char32_t last = kLastCodePoint;
-      if (i < left.size()) last = std::min<char32_t>(last, in_left ? left[i].last : left[i].first - 1);
-      if (j < right.size()) last = std::min<char32_t>(last, in_right ? right[j].last : right[j].first - 1);
+      if (i < left.size())
+        last = std::min<char32_t>(last, in_left ? left[i].last : left[i].first - 1);
+      if (j < right.size())
+        last = std::min<char32_t>(last, in_right ? right[j].last : right[j].first - 1);
       if (both_needed_ ? in_left && in_right : in_left || in_right) {
         add_edge(edges,
                  {next, last, id_of(in_left ? left[i].to : -1, in_right ? right[j].to : -1)});
