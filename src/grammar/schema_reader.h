@@ -51,6 +51,11 @@ class SchemaReader {
   void read_objects(Shape& shape, const Keywords& schema);
   void read_properties(ObjectShape& object, const Keywords& schema);
   void read_other_keys(ObjectShape& object, const Keywords& schema);
+  void split_classes(std::vector<KeyClass>& matched,
+                     std::vector<KeyClass>& unmatched,
+                     const TextDfa& names,
+                     Goal value);
+  const Json* unevaluated(const char* keyword, const Keywords& schema) const;
   void read_property_names(ObjectShape& object, const Keywords& schema);
   void read_required(ObjectShape& object, const Keywords& schema) const;
   void read_values(Shape& shape, const Keywords& schema);
