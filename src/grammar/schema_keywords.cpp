@@ -1,4 +1,4 @@
-// The keywords that apply to one type each, and type, enum and const.
+// type, enum and const, and the keywords of numbers and strings.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -11,6 +11,31 @@
 
 namespace qwen3 {
 namespace {}  // namespace
+
+namespace {
+
+// Many texts are several automata, for one has a state for every character that they do not share.
+TextUnion enumerated(const std::vector<std::string>& texts, const Spend& spend) {
+  constexpr size_t kMaxPartBytes = kMaxDfaStates / 4;
+  TextUnion all;
+  std::vector<std::string> part;
+  size_t n_bytes = 0;
+  const auto finish = [&] {
+    const TextDfa set = TextDfa::of(part);
+    all = all.unite(TextUnion::of({std::make_shared<const TextDfa>(set)}), spend);
+    part.clear();
+    n_bytes = 0;
+  };
+  for (const std::string& text : texts) {
+    if (!part.empty() && n_bytes + text.size() > kMaxPartBytes) finish();
+    n_bytes += text.size();
+    part.push_back(text);
+  }
+  if (!part.empty()) finish();
+  return all;
+}
+
+}  // namespace
 
 void SchemaReader::Keywords::invalid(std::string_view keyword, const std::string& expected) const {
   fail_schema(GrammarFault::invalid_schema, at(keyword), "expected " + expected);
@@ -118,210 +143,15 @@ void SchemaReader::read_strings(Shape& shape, const Keywords& schema) const {
     if (!pattern->is_string()) schema.invalid("pattern", "a regular expression");
     const std::string& regex = pattern->get_ref<const std::string&>();
     const auto set = std::make_shared<const TextDfa>(TextDfa::search(regex, schema.at("pattern")));
-    strings = strings & TextUnion::of({set});
+    strings = strings.intersect(TextUnion::of({set}), spend_);
   }
   if (const Json* format = schema.find("format")) {
     if (!format->is_string()) schema.invalid("format", "a name");
     if (const auto known = find_format(format->get_ref<const std::string&>())) {
-      strings = strings & TextUnion::of({known->texts, 0, known->max_length});
+      strings = strings.intersect(TextUnion::of({known->texts, 0, known->max_length}), spend_);
     }
   }
   shape.strings = strings;
-}
-
-void SchemaReader::read_arrays(Shape& shape, const Keywords& schema) {
-  ArrayShape array;
-  array.min = schema.count("minItems", 0);
-  array.max = schema.count("maxItems", -1);
-  read_items(array, schema);
-  if (const Json* unique = schema.find("uniqueItems")) {
-    if (!unique->is_boolean()) schema.invalid("uniqueItems", "true or false");
-    array.unique = unique->get<bool>();
-    array.unique_place = schema.at("uniqueItems");
-  }
-  if (schema.find("contains", SchemaDialect::draft6) != nullptr) {
-    const bool counted = schema.dialect >= SchemaDialect::draft2019;
-    const int64_t least = counted ? schema.count("minContains", 1) : 1;
-    const bool most = counted && schema.find("maxContains") != nullptr;
-    if ((least > 0 || most) && array.max != 0) schema.unsupported("contains", "not enforced here");
-  }
-  const auto n_prefix = static_cast<int64_t>(array.prefix.size());
-  for (int64_t i = 0; i <= n_prefix; ++i) {
-    const Goal goal = i < n_prefix ? array.prefix[static_cast<size_t>(i)] : array.rest;
-    if (goal != kNothing || (array.max >= 0 && array.max <= i)) continue;
-    array.max = i;
-    array.rest = kAnything;
-  }
-  if (array.max >= 0 && n_prefix > array.max) array.prefix.resize(static_cast<size_t>(array.max));
-  shape.arrays.clear();
-  if (array.max < 0 || array.min <= array.max) shape.arrays.push_back(std::move(array));
-}
-
-// Tuples: `prefixItems` and `items` since 2020-12, a list as `items` and `additionalItems` before. The list is
-// taken in 2020-12 too, where it means nothing else.
-void SchemaReader::read_items(ArrayShape& array, const Keywords& schema) {
-  const char* prefix_keyword = "prefixItems";
-  const char* rest_keyword = "items";
-  const Json* prefix = schema.find("prefixItems", SchemaDialect::draft2020);
-  const Json* items = schema.find("items");
-  if (prefix == nullptr && items != nullptr && items->is_array()) {
-    prefix = items;
-    prefix_keyword = "items";
-    rest_keyword = "additionalItems";
-  }
-  const Json* rest = schema.find(rest_keyword);
-  const Json* unevaluated = schema.find("unevaluatedItems", SchemaDialect::draft2019);
-  if (unevaluated != nullptr && *unevaluated != true && rest == nullptr) {
-    for (const char* keyword : {"$ref",
-                                "allOf",
-                                "anyOf",
-                                "oneOf",
-                                "not",
-                                "if",
-                                "contains",
-                                "dependentSchemas",
-                                "$dynamicRef",
-                                "$recursiveRef"}) {
-      if (schema.find(keyword) == nullptr) continue;
-      schema.unsupported("unevaluatedItems", fmt::format("not enforced here beside {}", keyword));
-    }
-    rest = unevaluated;
-    rest_keyword = "unevaluatedItems";
-  }
-  if (prefix != nullptr) {
-    if (!prefix->is_array()) schema.invalid(prefix_keyword, "a list of schemas");
-    for (size_t i = 0; i < prefix->size(); ++i) {
-      const std::string steps = fmt::format("/{}/{}", prefix_keyword, i);
-      array.prefix.push_back(goal_of(document_.subschema(schema.id, (*prefix)[i], steps)));
-    }
-  }
-  if (rest == nullptr) return;
-  array.rest = goal_of(document_.subschema(schema.id, *rest, fmt::format("/{}", rest_keyword)));
-}
-
-void SchemaReader::read_objects(Shape& shape, const Keywords& schema) {
-  ObjectShape object = ObjectShape::any();
-  object.min = schema.count("minProperties", 0);
-  object.max = schema.count("maxProperties", -1);
-  read_properties(object, schema);
-  read_other_keys(object, schema);
-  read_property_names(object, schema);
-  read_required(object, schema);
-  shape.objects = algebra_.intersect({ObjectShape::any()}, {object}, schema.place);
-}
-
-void SchemaReader::read_properties(ObjectShape& object, const Keywords& schema) {
-  const Json* properties = schema.find("properties");
-  if (properties == nullptr) return;
-  if (!properties->is_object()) schema.invalid("properties", "an object");
-  object.has_properties = true;
-  for (const auto& item : properties->items()) {
-    const std::string steps = "/properties" + pointer_step(item.key());
-    const Goal value = goal_of(document_.subschema(schema.id, item.value(), steps));
-    object.keys.push_back({item.key(), value, false, true});
-  }
-}
-
-void SchemaReader::read_other_keys(ObjectShape& object, const Keywords& schema) {
-  std::vector<KeyClass> matched;
-  std::vector<KeyClass> unmatched = std::move(object.classes);
-  const Json* patterns = schema.find("patternProperties");
-  if (patterns != nullptr && !patterns->is_object())
-    schema.invalid("patternProperties", "an object");
-  if (patterns != nullptr) {
-    object.says_others = !patterns->empty();
-    for (const auto& item : patterns->items()) {
-      spend_();
-      const std::string steps = "/patternProperties" + pointer_step(item.key());
-      const Goal value = goal_of(document_.subschema(schema.id, item.value(), steps));
-      const TextDfa names = TextDfa::search(item.key(), schema.place + steps);
-      const TextDfa others = names.complement();
-      for (KeyShape& key : object.keys) {
-        if (names.contains(key.name)) key.value = goals_.both(key.value, value);
-      }
-      const auto part = [](const KeyClass& from, const TextDfa& by) {
-        return std::make_shared<const TextDfa>(*from.names & by);
-      };
-      std::vector<KeyClass> refined;
-      for (const KeyClass& before : matched) {
-        refined.push_back({part(before, names), goals_.both(before.value, value)});
-        refined.push_back({part(before, others), before.value});
-      }
-      for (KeyClass& before : unmatched) {
-        refined.push_back({part(before, names), value});
-        before.names = part(before, others);
-      }
-      std::erase_if(refined, [](const KeyClass& c) { return c.names->empty(); });
-      if (refined.size() > 64) {
-        fail_schema(
-            GrammarFault::too_complex, schema.place + steps, "too many patterns that overlap");
-      }
-      matched = std::move(refined);
-    }
-  }
-  const char* keyword = "additionalProperties";
-  const Json* additional = schema.find(keyword);
-  const Json* unevaluated = schema.find("unevaluatedProperties", SchemaDialect::draft2019);
-  if (additional == nullptr && unevaluated != nullptr) {
-    keyword = "unevaluatedProperties";
-    additional = unevaluated;
-    for (const char* beside : {"$ref",
-                               "allOf",
-                               "anyOf",
-                               "oneOf",
-                               "not",
-                               "if",
-                               "dependentSchemas",
-                               "dependencies",
-                               "$dynamicRef",
-                               "$recursiveRef"}) {
-      if (schema.find(beside) == nullptr || *unevaluated == true) continue;
-      schema.unsupported(keyword, fmt::format("not enforced here beside {}", beside));
-    }
-  }
-  if (additional != nullptr) {
-    object.says_others = true;
-    const Goal value =
-        goal_of(document_.subschema(schema.id, *additional, fmt::format("/{}", keyword)));
-    for (KeyClass& others : unmatched) others.value = value;
-  }
-  for (std::vector<KeyClass>* classes : {&matched, &unmatched}) {
-    for (KeyClass& others : *classes) {
-      if (others.value != kNothing && !others.names->empty()) object.classes.push_back(others);
-    }
-  }
-}
-
-void SchemaReader::read_property_names(ObjectShape& object, const Keywords& schema) {
-  const Json* names = schema.find("propertyNames", SchemaDialect::draft6);
-  if (names == nullptr) return;
-  const SchemaId id = document_.subschema(schema.id, *names, "/propertyNames");
-  const TextUnion strings = evaluate_apart(goal_of(id), Mode::exact).strings;
-  if (strings.universal()) return;
-  const TextDfa allowed = strings.automaton();
-  for (KeyShape& key : object.keys) {
-    if (!allowed.contains(key.name)) key.value = kNothing;
-  }
-  for (KeyClass& others : object.classes) {
-    others.names = std::make_shared<const TextDfa>(*others.names & allowed);
-  }
-  std::erase_if(object.classes, [](const KeyClass& c) { return c.names->empty(); });
-}
-
-void SchemaReader::read_required(ObjectShape& object, const Keywords& schema) const {
-  const Json* required = schema.find("required");
-  if (required == nullptr) return;
-  if (!required->is_array()) schema.invalid("required", "a list of names");
-  std::map<std::string, size_t> known;
-  for (size_t i = 0; i < object.keys.size(); ++i) known.emplace(object.keys[i].name, i);
-  for (const Json& name : *required) {
-    if (!name.is_string()) schema.invalid("required", "a list of names");
-    const std::string& text = name.get_ref<const std::string&>();
-    const auto [at, added] = known.emplace(text, object.keys.size());
-    if (added) object.keys.push_back({text, object.class_value(text)});
-    object.keys[at->second].required = true;
-    object.keys[at->second].asked_for = true;
-  }
 }
 
 void SchemaReader::read_values(Shape& shape, const Keywords& schema) {
@@ -351,7 +181,7 @@ void SchemaReader::read_values(Shape& shape, const Keywords& schema) {
       any = algebra_.unite(any, constant(id));
     }
   }
-  any.strings = TextUnion::of({std::make_shared<const TextDfa>(TextDfa::of(texts))});
+  any.strings = enumerated(texts, spend_);
   any.numbers = NumberSet::of(numbers);
   shape = algebra_.intersect(shape, any, schema.at("enum"));
 }

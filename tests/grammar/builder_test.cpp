@@ -1,6 +1,8 @@
 // Expressions one by one, by the texts that belong to them.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "grammar/limits.h"
 #include "grammar/network.h"
@@ -211,6 +213,40 @@ TEST(Builder, KeysInsideOneTokenAreKnown) {
     EXPECT_EQ(tokens_of(matcher, *trie), expected) << begin;
     EXPECT_EQ(tokens_of(matcher, *trie), expected) << begin;
   }
+}
+
+// What is taken back is no part of a key, and a mask that depended on a key is not given for another.
+TEST(Builder, KeysAreThoseOfTheAnswerAfterARollback) {
+  std::vector<std::string> tokens;
+  for (int byte = 0; byte < 256; ++byte) tokens.push_back(std::string(1, static_cast<char>(byte)));
+  for (char a = 'a'; a <= 'z'; ++a) {
+    for (char b = 'a'; b <= 'z'; ++b) tokens.push_back({a, b});
+  }
+  tokens.push_back("\":1,\"ka\"");
+  const auto trie = std::static_pointer_cast<const TokenTrieNodes>(TokenTrie::make(tokens, {}));
+  Builder b;
+  const auto grammar = b.build(b.members(
+      {{TextDfa::full_match("[a-z]*"), b.bytes("1")}}, b.bytes(":"), b.bytes(","), 0, -1));
+  Matcher matcher(grammar, trie);
+  const auto spell = [&](std::string_view text) {
+    for (const char c : text) matcher.accept(static_cast<uint8_t>(c));
+  };
+  const auto last = static_cast<int32_t>(tokens.size()) - 1;
+  for (int round = 0; round < 2; ++round) {
+    spell("\"ka");
+    EXPECT_EQ(std::ranges::count(tokens_of(matcher, *trie), last), 0);
+    EXPECT_GT(matcher.last_edges(), 512);  // a mask that would be kept
+    matcher.rollback(1);
+    spell("b");
+    EXPECT_EQ(std::ranges::count(tokens_of(matcher, *trie), last), 1);
+    matcher.rollback(3);
+  }
+  spell("\"ab");
+  matcher.rollback(1);
+  spell("c\":1,\"a");
+  EXPECT_TRUE(matcher.allows('b'));
+  spell("c");
+  EXPECT_FALSE(matcher.allows('"'));
 }
 
 TEST(Builder, FreeTextEndsWithTheFirstTrigger) {

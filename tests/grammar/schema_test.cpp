@@ -1,54 +1,10 @@
 // What each keyword of a JSON Schema allows, by texts: those of the first list are answers, those of the second are not.
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <string>
-#include <vector>
-
-#include "grammar/grammar.h"
-#include "support/json_instances.h"
+#include "grammar/schema_texts.h"
 
 namespace qwen3 {
 namespace {
-
-using Texts = std::vector<std::string>;
-
-GrammarPtr compile(const std::string& schema, const JsonSchemaOptions& options = {}) {
-  return compile_json_schema(parse_json(schema, "schema"), options, {std::chrono::seconds(20)});
-}
-
-void expect(const std::string& schema,
-            const Texts& valid,
-            const Texts& invalid,
-            const JsonSchemaOptions& options = {}) {
-  SCOPED_TRACE(schema);
-  GrammarPtr grammar;
-  try {
-    grammar = compile(schema, options);
-  } catch (const GrammarError& e) {
-    ADD_FAILURE() << "refused: " << fault_name(e.fault()) << ": " << e.what();
-    return;
-  }
-  for (const std::string& text : valid) EXPECT_TRUE(accepts(*grammar, text)) << text;
-  for (const std::string& text : invalid) EXPECT_FALSE(accepts(*grammar, text)) << text;
-}
-
-void expect_open(const std::string& schema, const Texts& valid, const Texts& invalid) {
-  JsonSchemaOptions options;
-  options.open_objects = true;
-  expect(schema, valid, invalid, options);
-}
-
-void expect_refused(const std::string& schema, GrammarFault fault, const std::string& place) {
-  SCOPED_TRACE(schema);
-  try {
-    compile(schema);
-    ADD_FAILURE() << "not refused";
-  } catch (const GrammarError& e) {
-    EXPECT_EQ(fault_name(e.fault()), fault_name(fault)) << e.what();
-    EXPECT_EQ(e.place(), place) << e.what();
-  }
-}
 
 TEST(Schema, Types) {
   expect(R"({"type": "null"})", {"null"}, {"true", "0", R"("")", "[]", "{}", ""});
@@ -186,6 +142,13 @@ TEST(Schema, Enumerations) {
           R"({"b":[],"k":"v"})"});
   expect(R"({"const": "a/\u00e4\n"})", {"\"a/ä\\n\""}, {R"("a")"});
   expect(R"({"enum": [1, "a", null], "type": "string"})", {R"("a")"}, {"1", "null"});
+  Json many = {{"enum", Json::array()}};
+  for (int i = 0; i < 9000; ++i)
+    many["enum"].push_back(std::to_string(i * 7919) + std::string(30, '-'));
+  const GrammarPtr grammar = compile_json_schema(many, {}, {std::chrono::seconds(20)});
+  EXPECT_TRUE(accepts(*grammar, dump_json(many["enum"][0])));
+  EXPECT_TRUE(accepts(*grammar, dump_json(many["enum"][8999])));
+  EXPECT_FALSE(accepts(*grammar, R"("7919")"));
   expect_refused(R"({"enum": [1], "type": "string"})", GrammarFault::unsatisfiable_schema, "");
 }
 
@@ -257,152 +220,6 @@ TEST(Schema, KeywordsApplyToTheirTypes) {
          {R"({"a":null})", "1", R"("x")", "[]"},
          {R"({"a":1})"});
   expect(R"({"items": {"type": "null"}})", {"[null]", "1", "{}"}, {"[1]"});
-}
-
-TEST(Schema, Combinations) {
-  expect(R"({"anyOf": [{"type": "integer"}, {"type": "string", "maxLength": 1}]})",
-         {"1", R"("a")"},
-         {R"("ab")", "null"});
-  expect(R"({"type": "object", "properties": {"k": {"type": "null"}}, "required": ["k"],
-             "anyOf": [{"properties": {"a": {"type": "integer"}}, "required": ["a"]},
-                       {"properties": {"b": {"type": "string"}}, "required": ["b"]}]})",
-         {R"({"k":null,"a":1})", R"({"k":null,"b":"x"})"},
-         {R"({"k":null})", R"({"a":1})", R"({"k":null,"a":"x"})"});
-  expect(
-      R"({"allOf": [{"properties": {"a": {"minimum": 2}}, "required": ["a"]}, {"properties": {"a": {"type": "integer"},
-             "b": {"type": "null"}}}], "type": "object"})",
-      {R"({"a":2,"b":null})", R"({"a":7})"},
-      {R"({"a":1})", R"({"b":null})", R"({"a":2.5})", R"({"a":2,"c":1})"});
-  expect(R"({"oneOf": [{"type": "integer"}, {"type": "number", "minimum": 2}]})",
-         {"1", "2.5", "-7"},
-         {"2", "3", "1.5"});
-  expect(
-      R"({"oneOf": [{"type": "object", "properties": {"t": {"const": "a"}, "x": {"type": "integer"}}, "required": ["t"]},
-                       {"type": "object", "properties": {"t": {"const": "b"}, "y": {"type": "null"}}, "required": ["t"]}]})",
-      {R"({"t":"a","x":1})", R"({"t":"b","y":null})"},
-      {R"({"t":"a","y":null})", R"({"x":1})"});
-  expect(
-      R"({"type": "object", "properties": {"a": {}, "b": {}}, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]})",
-      {R"({"a":1})", R"({"b":1})"},
-      {"{}", R"({"a":1,"b":2})"});
-  expect(
-      R"({"oneOf": [{"type": "object", "properties": {"a": {"type": "array", "items": {"type": "null"}}}, "required": ["a"]},
-                       {"type": "object", "properties": {"b": {"type": "array", "items": {"type": "null"}}}, "required": ["b"]}]})",
-      {R"({"a":[]})", R"({"b":[null]})"},
-      {"{}", R"({"a":[],"b":[]})"});
-  expect_refused(
-      R"({"oneOf": [{"type": "array", "items": {"type": "integer"}}, {"type": "array", "items": {"type": "number"}}]})",
-      GrammarFault::unsupported_schema,
-      "/oneOf");
-}
-
-TEST(Schema, Negation) {
-  expect(R"({"not": {"type": ["string", "object"]}})", {"1", "null", "[]"}, {R"("")", "{}"});
-  expect(R"({"type": "integer", "not": {"enum": [1, 2]}})", {"0", "3", "12"}, {"1", "2"});
-  expect(R"({"type": "string", "not": {"pattern": "^a"}, "maxLength": 3})",
-         {R"("ba")", R"("")"},
-         {R"("a")", R"("abc")"});
-  expect(R"({"type": "object", "not": {"required": ["a"]}})",
-         {"{}", R"({"b":1})"},
-         {R"({"a":1})", R"({"b":1,"a":1})"});
-  expect(R"({"type": "object", "not": {"properties": {"a": {"const": 1}}, "required": ["a"]}})",
-         {"{}", R"({"a":2})"},
-         {R"({"a":1})"});
-  expect(R"({"type": "object", "required": ["a"], "properties": {"a": {"not": {"type": "null"}}}})",
-         {R"({"a":1})"},
-         {R"({"a":null})"});
-  expect(R"({"type": "number", "not": {"const": 1}})", {"1.5", "2"}, {"1", "1.0", "1.00"});
-  expect_refused(R"({"not": {"type": "array", "items": {"type": "null"}}})",
-                 GrammarFault::unsupported_schema,
-                 "/not");
-  expect_refused(R"({"not": {}})", GrammarFault::unsatisfiable_schema, "");
-}
-
-TEST(Schema, Conditions) {
-  expect(
-      R"({"type": "object", "properties": {"kind": {"enum": ["a", "b"]}, "x": {"type": "integer"}}, "required": ["kind"],
-             "if": {"properties": {"kind": {"const": "a"}}}, "then": {"required": ["x"]}, "else": {"not": {"required": ["x"]}}})",
-      {R"({"kind":"a","x":1})", R"({"kind":"b"})"},
-      {R"({"kind":"a"})", R"({"kind":"b","x":1})"});
-  expect(
-      R"({"type": "object", "properties": {"a": {}, "b": {}}, "dependentRequired": {"a": ["b"]}})",
-      {"{}", R"({"b":1})", R"({"a":1,"b":2})"},
-      {R"({"a":1})"});
-  expect(
-      R"({"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": {"a": {}, "b": {}},
-             "dependencies": {"a": {"properties": {"b": {"type": "null"}}, "required": ["b"]}}})",
-      {"{}", R"({"b":1})", R"({"a":1,"b":null})"},
-      {R"({"a":1})", R"({"a":1,"b":2})"});
-}
-
-TEST(Schema, References) {
-  expect(
-      R"({"$ref": "#/$defs/n", "$defs": {"n": {"type": "object", "properties": {"v": {"type": "integer"}, "next": {"$ref": "#/$defs/n"}},
-             "required": ["v"]}}})",
-      {R"({"v":1})", R"({"v":1,"next":{"v":2,"next":{"v":3}}})"},
-      {"{}", R"({"v":1,"next":{}})"});
-  expect(R"({"$defs": {"a b/~%": {"type": "null"}}, "$ref": "#/$defs/a%20b~1~0%25"})",
-         {"null"},
-         {"1"});
-  expect(R"({"$id": "http://example.com/root", "items": {"$ref": "inner#here"}, "type": "array",
-             "$defs": {"x": {"$id": "/inner", "$defs": {"y": {"$anchor": "here", "type": "null"}}}}})",
-         {"[null]"},
-         {"[1]"});
-  expect(R"({"$ref": "#/$defs/s", "maxLength": 2, "$defs": {"s": {"type": "string"}}})",
-         {R"("ab")"},
-         {R"("abc")", "1"});
-  expect(
-      R"({"$schema": "http://json-schema.org/draft-07/schema#", "$ref": "#/definitions/s", "maxLength": 2,
-             "definitions": {"s": {"type": "string"}}})",
-      {R"("abc")"},
-      {"1"});
-  expect_refused(
-      R"({"$ref": "http://example.com/other"})", GrammarFault::unsupported_schema, "/$ref");
-  expect_refused(R"({"$ref": "#/$defs/none"})", GrammarFault::invalid_schema, "/$ref");
-  expect_refused(R"({"$ref": "#"})", GrammarFault::invalid_schema, "");
-  expect_refused(
-      R"({"$ref": "#/$defs/n", "$defs": {"n": {"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}}, "required": ["n"]}}})",
-      GrammarFault::unsatisfiable_schema,
-      "");
-  expect_refused(R"({"$schema": "http://json-schema.org/draft-03/schema#"})",
-                 GrammarFault::unsupported_schema,
-                 "/$schema");
-}
-
-TEST(Schema, AnyObject) {
-  const GrammarPtr grammar = compile_json_object();
-  for (const char* text : {"{}", R"({"a": {"b": [1, 2.5e3, "x"]}})", "{\n  \"a\": null\n}"}) {
-    EXPECT_TRUE(accepts(*grammar, text)) << text;
-  }
-  for (const char* text : {"[]", "1", "{} ", R"({"a":1,"a":2})"})
-    EXPECT_FALSE(accepts(*grammar, text)) << text;
-}
-
-TEST(Schema, Limits) {
-  std::string deep = "{}";
-  for (int i = 0; i < 40; ++i) deep = R"({"items": )" + deep + "}";
-  EXPECT_NO_THROW(compile(deep));
-  Json json;
-  for (int i = 0; i < 100; ++i) json = Json{{"items", json}};
-  EXPECT_THROW(compile_json_schema(json), GrammarError);
-  Json branches = {{"allOf", Json::array()}};
-  for (int i = 0; i < 12; ++i) {
-    Json two = Json::array();
-    for (const char* name : {"a", "b"}) two.push_back({{"required", {name + std::to_string(i)}}});
-    branches["allOf"].push_back({{"anyOf", two}});
-  }
-  try {
-    compile_json_schema(branches, {}, {std::chrono::seconds(20)});
-    ADD_FAILURE();
-  } catch (const GrammarError& e) {
-    EXPECT_EQ(e.fault(), GrammarFault::too_complex) << e.what();
-  }
-  Json wide = {{"type", "object"}, {"properties", Json::object()}};
-  for (int i = 0; i < 3000; ++i)
-    wide["properties"]["p" + std::to_string(i)] = {{"type", "integer"}};
-  const GrammarPtr grammar = compile_json_schema(wide, {}, {std::chrono::seconds(20)});
-  EXPECT_TRUE(accepts(*grammar, R"({"p0":1,"p2999":2})"));
-  EXPECT_FALSE(accepts(*grammar, R"({"p2999":1,"p0":2})"));
 }
 
 }  // namespace
