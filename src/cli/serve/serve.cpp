@@ -9,10 +9,12 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <future>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -31,6 +33,8 @@
 #include "server/api/api.h"
 #include "server/api/service.h"
 #include "server/http/http_server.h"
+#include "server/messages/routes.h"
+#include "server/responses/routes.h"
 
 namespace qwen3::cli {
 namespace {
@@ -85,6 +89,15 @@ std::unique_ptr<server::HttpServer> listen_for_metrics(const ServeOptions& optio
   return front;
 }
 
+std::vector<server::Route> all_routes(server::Service& service) {
+  std::vector<server::Route> routes = server::make_routes(service);
+  for (auto more :
+       {server::make_responses_routes(service), server::make_messages_routes(service)}) {
+    std::ranges::move(more, std::back_inserter(routes));
+  }
+  return routes;
+}
+
 ExitCode serve(ServeOptions& options) {
   resolve_serve_options(options);
   EndSignals signals;
@@ -92,7 +105,7 @@ ExitCode serve(ServeOptions& options) {
   EndGuard guard;  // outlives what may hang
   ServeHeap heap;
   server::Service service(options.service);
-  server::HttpServer front(options.http, server::make_routes(service));
+  server::HttpServer front(options.http, all_routes(service));
   service.watch_front([&front] { return front.counters(); });
   const char* scheme = options.http.tls_certificate.empty() ? "http" : "https";
   for (const std::string& address : front.addresses()) {

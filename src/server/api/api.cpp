@@ -10,24 +10,16 @@
 namespace qwen3::server {
 namespace {
 
-using Endpoint = void (*)(Service&, const HttpRequest&, const ExchangePtr&);
+using ServiceEndpoint = void (*)(Service&, const HttpRequest&, const ExchangePtr&);
 
-Handler guarded(Service& service, Endpoint endpoint) {
-  return [&service, endpoint](const HttpRequest& http, const ExchangePtr& exchange) {
-    try {
-      endpoint(service, http, exchange);
-    } catch (const std::exception& error) {
-      const ApiError api = to_api_error(error);
-      exchange->note("error", api.detail.empty() ? api.code : api.detail);
-      exchange->send(error_response(api));
-    }
-  };
+HttpResponse openai_error(const ApiError& error, const HttpRequest&) {
+  return error_response(error);
 }
 
 struct Row {
   const char* method;
   const char* path;
-  Endpoint endpoint;
+  ServiceEndpoint endpoint;
   Route::Access access = Route::Access::keyed;
   bool quick = false;
   bool any_host = false;
@@ -39,7 +31,7 @@ void only_chat(Service&, const HttpRequest& http, const ExchangePtr&) {
   throw ApiError(404,
                  "unknown_url",
                  fmt::format("no such path: {} is not served here; use /v1/chat/completions "
-                             "(clients: the chat completions API, not the responses API)",
+                             "(or /v1/responses, /v1/messages)",
                              http.path));
 }
 
@@ -52,10 +44,11 @@ void beneath_v1(Service&, const HttpRequest& http, const ExchangePtr&) {
 }
 
 void signpost(Service&, const HttpRequest&, const ExchangePtr&) {
-  throw ApiError(404,
-                 "unknown_url",
-                 "no such path: the API of this server is GET /v1/models, POST "
-                 "/v1/chat/completions and what docs/serving.md lists");
+  throw ApiError(
+      404,
+      "unknown_url",
+      "no such path: the API of this server is GET /v1/models, POST "
+      "/v1/chat/completions, /v1/responses, /v1/messages and what docs/serving.md lists");
 }
 
 void metrics_are_off(Service&, const HttpRequest&, const ExchangePtr&) {
@@ -91,8 +84,6 @@ constexpr Row kRows[] = {
     {"POST", "/tokenize", tokenize},
     {"POST", "/detokenize", detokenize},
     {.method = "POST", .path = "/apply-template", .endpoint = apply_template, .one_prompt = true},
-    {"POST", "/v1/responses", only_chat},
-    {"POST", "/v1/messages", only_chat},
     {"POST", "/api/chat", only_chat},
     {"POST", "/api/generate", only_chat},
     {"POST", "/chat/completions", beneath_v1},
@@ -106,6 +97,36 @@ constexpr Row kRows[] = {
 // For names, schemas and settings besides the prompt, and the JSON around all of it.
 constexpr int64_t kBesidePrompt = 512 << 10;
 
+Route make_route(Service& service, const Row& row) {
+  Route route{
+      .method = row.method,
+      .path = row.path,
+      .access = row.access,
+      .handler = guarded([&service, endpoint = row.endpoint](
+                             const HttpRequest& http,
+                             const ExchangePtr& exchange) { endpoint(service, http, exchange); },
+                         openai_error),
+      .quick = row.quick,
+      .any_host = row.any_host};
+  if (row.one_prompt) route.body_limit = [&service] { return prompt_limit(service); };
+  return route;
+}
+
+}  // namespace
+
+Handler guarded(Endpoint endpoint, ErrorForm error_form) {
+  return [endpoint = std::move(endpoint), error_form](const HttpRequest& http,
+                                                      const ExchangePtr& exchange) {
+    try {
+      endpoint(http, exchange);
+    } catch (const std::exception& error) {
+      const ApiError api = to_api_error(error);
+      exchange->note("error", api.detail.empty() ? api.code : api.detail);
+      exchange->send(error_form(api, http));
+    }
+  };
+}
+
 // A longer body holds more than the context can, whatever stands in it.
 BodyLimit prompt_limit(const Service& service) {
   const ServedModel* model = service.loaded();
@@ -115,19 +136,6 @@ BodyLimit prompt_limit(const Service& service) {
                              model->max_model_len,
                              model->longest_token_bytes)};
 }
-
-Route make_route(Service& service, const Row& row) {
-  Route route{.method = row.method,
-              .path = row.path,
-              .access = row.access,
-              .handler = guarded(service, row.endpoint),
-              .quick = row.quick,
-              .any_host = row.any_host};
-  if (row.one_prompt) route.body_limit = [&service] { return prompt_limit(service); };
-  return route;
-}
-
-}  // namespace
 
 Json request_body(const HttpRequest& http) { return parse_json(http.body, "request body"); }
 
@@ -148,7 +156,7 @@ std::vector<Route> make_routes(Service& service) {
   const auto add = [&](const Row& row) { routes.push_back(make_route(service, row)); };
   for (const Row& row : kRows) add(row);
   const bool traced = service.options().traces.count > 0;
-  const Endpoint seen_metrics = service.options().metrics ? metrics : metrics_are_off;
+  const ServiceEndpoint seen_metrics = service.options().metrics ? metrics : metrics_are_off;
   add({"GET", "/metrics", seen_metrics, Route::Access::keyed, true});
   add({"GET", "/v1/traces", traced ? list_traces : traces_are_off});
   add({"GET", "/v1/traces/*", traced ? one_trace : traces_are_off});

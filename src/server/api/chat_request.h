@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -34,6 +35,9 @@ struct ChatRequest {
   std::optional<int64_t> thinking_budget = {};
   bool include_reasoning = true;
 };
+
+// Whether a function may be called that.
+bool is_tool_name(std::string_view name);
 
 // Reads messages, tools, template variables. Developer messages become system messages.
 ChatPromptFields read_chat_prompt(Fields& fields, const ApiLimits& limits);

@@ -59,6 +59,7 @@ std::unique_ptr<ServedModel> make_served_model(ServedParts parts, const ServiceO
   model->think_open = id_of("<think>");
   model->think_close = id_of("</think>");
   model->closing_ids = model->text.encode(kClosing);
+  model->abilities = chat_abilities(model->text, model->think_close >= 0);
   model->argument_tokens = argument_tokens(tokenizer, model->n_tokens);
   model->yes = id_of("yes");
   model->no = id_of("no");

@@ -15,6 +15,7 @@
 #include "server/api/generator.h"
 #include "server/api/options.h"
 #include "server/api/steering.h"
+#include "server/api/turns.h"
 
 namespace qwen3::server {
 
@@ -35,6 +36,7 @@ struct ServedModel {
   int32_t yes = -1, no = -1;              // of a reranker
   std::vector<int32_t> closing_ids = {};  // ends a thought whose budget is used up
   std::shared_ptr<const ArgumentTokens> argument_tokens = {};
+  ChatAbilities abilities = {};
 
   const Tokenizer& tokenizer() const { return tokenizer_of(text); }
 };
