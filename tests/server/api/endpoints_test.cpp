@@ -21,7 +21,7 @@ std::string base64_of(const std::vector<float>& floats) {
 
 // Interfaces and addresses that clients try: the answer says what there is instead.
 TEST_F(ApiEndpoints, Signposts) {
-  for (const char* path : {"/v1/responses", "/v1/messages", "/api/chat", "/api/generate"}) {
+  for (const char* path : {"/api/chat", "/api/generate"}) {
     const Reply reply = post(path, {{"input", "x"}});
     EXPECT_EQ(reply.status, 404);
     EXPECT_NE(reply.message().find("use /v1/chat/completions"), std::string::npos);
