@@ -261,10 +261,11 @@ TEST_F(Responses, LateSystemMessagesAndRefusals) {
   const Json items = {
       {{"role", "user"}, {"content", "Q1"}},
       {{"role", "system"}, {"content", "Late."}},
-      {{"role", "assistant"}, {"content", {{{"type", "refusal"}, {"refusal", "No."}}}}}};
-  EXPECT_NE(
-      prompt_of(items).find("<|im_start|>system\nLate.<|im_end|>\n<|im_start|>assistant\nNo."),
-      std::string::npos);
+      {{"role", "assistant"}, {"content", {{{"type", "refusal"}, {"refusal", "No."}}}}},
+      {{"role", "user"}, {"content", "Q2"}}};
+  const std::string late =
+      "<|im_start|>system\nLate.<|im_end|>\n<|im_start|>assistant\nNo.<|im_end|>";
+  EXPECT_NE(prompt_of(items).find(late), std::string::npos) << last_prompt();
 }
 
 TEST_F(Responses, WhatOthersRunIsSkipped) {
