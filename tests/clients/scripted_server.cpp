@@ -1,7 +1,7 @@
 // The server before a model that says what it is told to, for agents whose prompts are beyond any
 // small model: everything is real but the choice of the tokens.
 //
-//   scripted_server MODEL_DIRECTORY SCRIPT [PROMPTS]
+//   scripted_server MODEL_DIRECTORY SCRIPT [PROMPTS [CONTEXT]]
 //
 // SCRIPT: a JSON object. "answers": the text after n results of tools, the last one for all that
 // follow; "without_tools": the answer to requests that declare none. PROMPTS: a file to which the
@@ -31,12 +31,18 @@ namespace {
 using namespace qwen3;
 using namespace qwen3::server;
 
-constexpr int64_t kContext = int64_t{1} << 18;
+struct Options {
+  std::string directory, script, prompts;
+  int64_t context = int64_t{1} << 18;
+};
 
 class ScriptedAgent final : public Generator {
  public:
-  ScriptedAgent(const Text& text, Json script, std::string prompts)
-      : text_(text), script_(std::move(script)), prompts_(std::move(prompts)) {}
+  ScriptedAgent(const Text& text, const Options& options)
+      : text_(text),
+        script_(parse_json(options.script, "script")),
+        prompts_(options.prompts),
+        context_(options.context) {}
 
   uint64_t submit(Request request, Engine::OnEvent on_event) override {
     const std::string prompt = text_.decode(request.prompt_ids);
@@ -55,7 +61,7 @@ class ScriptedAgent final : public Generator {
   }
   void cancel(uint64_t) override {}
   EngineStats stats() const override { return {}; }
-  int64_t max_model_len() const override { return kContext; }
+  int64_t max_model_len() const override { return context_; }
 
  private:
   std::string answer_to(const std::string& prompt) {
@@ -73,26 +79,26 @@ class ScriptedAgent final : public Generator {
   const Text& text_;
   const Json script_;
   const std::string prompts_;
+  const int64_t context_;
   std::mutex mutex_;
   uint64_t n_requests_ = 0;
 };
 
-int serve(const std::string& directory, const std::string& script, const std::string& prompts) {
+int serve(const Options& how) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  const Text text = Text::load(directory);
+  const Text text = Text::load(how.directory);
   ServiceOptions options{
       .model_names = {"scripted"}, .any_model_name = true, .version = "scripted"};
   Service service(options);
   ModelInfo info;
   info.vocab_size = text.n_tokens();
-  service.set_model(make_served_model(
-      {.text = Text::load(directory),
-       .generator = std::make_unique<ScriptedAgent>(text, parse_json(script, "script"), prompts),
-       .info = info},
-      options));
+  service.set_model(make_served_model({.text = Text::load(how.directory),
+                                       .generator = std::make_unique<ScriptedAgent>(text, how),
+                                       .info = info},
+                                      options));
   std::vector<Route> routes = make_routes(service);
   for (auto more : {make_responses_routes(service), make_messages_routes(service)}) {
     std::ranges::move(more, std::back_inserter(routes));
@@ -114,13 +120,16 @@ int serve(const std::string& directory, const std::string& script, const std::st
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    fmt::print(stderr, "scripted_server MODEL_DIRECTORY SCRIPT [PROMPTS]\n");
+    fmt::print(stderr, "scripted_server MODEL_DIRECTORY SCRIPT [PROMPTS [CONTEXT]]\n");
     return 2;
   }
   try {
     std::ifstream file(argv[2]);
-    const std::string script{std::istreambuf_iterator<char>(file), {}};
-    return serve(argv[1], script, argc > 3 ? argv[3] : "");
+    Options options{.directory = argv[1],
+                    .script = {std::istreambuf_iterator<char>(file), {}},
+                    .prompts = argc > 3 ? argv[3] : ""};
+    if (argc > 4) options.context = parse_json(argv[4], "CONTEXT").get<int64_t>();
+    return serve(options);
   } catch (const std::exception& error) {
     fmt::print(stderr, "scripted_server: {}\n", error.what());
     return 1;

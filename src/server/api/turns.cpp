@@ -81,7 +81,13 @@ void Turns::assistant(const std::string& text) {
 
 void Turns::call(const std::string& id, const std::string& name, const std::string& arguments) {
   Json& message = assistant_turn();
-  if (!message.contains("tool_calls")) message["tool_calls"] = Json::array();
+  if (!message.contains("tool_calls")) {
+    // The line end between a text and a call is the template's; twice, the prompt would be another
+    // than the one that was answered, and not be found in the prefix cache.
+    auto& text = message["content"].get_ref<std::string&>();
+    text.resize(text.find_last_not_of('\n') + 1);
+    message["tool_calls"] = Json::array();
+  }
   message["tool_calls"].push_back(
       {{"id", id}, {"type", "function"}, {"function", {{"name", name}, {"arguments", arguments}}}});
 }

@@ -232,7 +232,7 @@ TEST_F(Responses, ItemsBecomeTurns) {
       {{"type", "message"},
        {"role", "assistant"},
        {"content",
-        {{{"type", "output_text"}, {"text", "Let me."}, {"annotations", Json::array()}}}}},
+        {{{"type", "output_text"}, {"text", "Let me.\n"}, {"annotations", Json::array()}}}}},
       {{"type", "function_call"},
        {"call_id", "c1"},
        {"name", "look"},
