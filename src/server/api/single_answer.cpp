@@ -15,6 +15,20 @@ PreparedChat prepare_chat(const Json& body,
   return chat;
 }
 
+namespace {
+
+// These APIs have a place for reasoning, whatever chat answers do with it.
+AnswerPlan split_plan(const PreparedChat& chat,
+                      const ServedModel& model,
+                      const ServiceOptions& options) {
+  AnswerPlan plan = answer_plan(chat.request, chat.prompt.state, model, options);
+  plan.tags_in_content = false;
+  plan.text.trim_newlines = true;
+  return plan;
+}
+
+}  // namespace
+
 SingleAnswer::SingleAnswer(Service& service,
                            const ServedModel& model,
                            const HttpRequest& http,
@@ -27,9 +41,11 @@ SingleAnswer::SingleAnswer(Service& service,
                      std::move(exchange),
                      {},
                      chat.request.common.stream ? Mode::streamed : Mode::whole),
-      answer_(model.text, answer_plan(chat.request, chat.prompt.state, model, service.options())),
+      answer_(model.text, split_plan(chat, model, service.options())),
       writer_(std::move(writer)),
-      with_logprobs_(chat.request.common.sampling.n_logprobs >= 0) {}
+      with_logprobs_(chat.request.common.sampling.n_logprobs >= 0) {
+  keep_besides(writer_->kept_bytes());
+}
 
 void SingleAnswer::start(std::shared_ptr<SingleAnswer> answer,
                          const PreparedChat& chat,

@@ -46,6 +46,8 @@ class AnswerWriter {
   virtual HttpResponse whole() = 0;
   // The answer to a request that cannot be answered.
   virtual HttpResponse refusal(const ApiError& error) = 0;
+  // What it holds from the beginning, and what of the answer has gathered.
+  virtual int64_t kept_bytes() const { return 0; }
   virtual int64_t gathered_bytes() const = 0;
 };
 

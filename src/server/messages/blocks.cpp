@@ -20,10 +20,10 @@ std::string without_billing_line(const std::string& text) {
   return rest == text.npos ? std::string() : text.substr(rest);
 }
 
-std::string block_text(const Json& block, const std::string& path, const char* key) {
+std::string block_text(const Json& block, const Place& place, const char* key) {
   const auto found = block.find(key);
   if (found == block.end() || !found->is_string()) {
-    refuse(path + "." + key,
+    refuse(place.text() + "." + key,
            found == block.end() ? "is missing"
                                 : fmt::format("expected a string, got {}", describe(*found)));
   }
@@ -35,22 +35,23 @@ void append_block(std::string& text, const std::string& more) {
   text += more;
 }
 
-[[noreturn]] void refuse_medium(const std::string& path, const std::string& type) {
-  refuse_unsupported(path, fmt::format("\"{}\": this model reads text only", type));
+[[noreturn]] void refuse_medium(const Place& place, const std::string& type) {
+  refuse_unsupported(place.text(), fmt::format("\"{}\": this model reads text only", type));
 }
 
 // Plain text, or text blocks, with a title.
-std::string document_text(const Json& block, const std::string& path, Skipped& skipped) {
-  Fields fields(block, path);
-  const Json* source = fields.object("source");
-  if (source == nullptr) refuse(fields.path("source"), "is missing");
+std::string document_text(const Json& block, const Place& place, Skipped& skipped) {
+  const auto source = block.find("source");
+  if (source == block.end() || !source->is_object()) {
+    refuse(place.text() + ".source", "expected an object");
+  }
   const std::string type = text_at(*source, "type");
-  if (type != "text" && type != "content") refuse_medium(fields.path("source"), "document:" + type);
+  if (type != "text" && type != "content") refuse_medium(place, "document:" + type);
   std::string text = text_at(block, "title");
   const char* key = type == "text" ? "data" : "content";
   const auto content = source->find(key);
   if (content == source->end() || !content->is_array()) {
-    append_block(text, block_text(*source, fields.path("source"), key));
+    append_block(text, block_text(*source, place, key));
     return text;
   }
   for (const Json& inner : *content) {
@@ -64,12 +65,14 @@ std::string document_text(const Json& block, const std::string& path, Skipped& s
   return text;
 }
 
-std::string block_as_text(const Json& block, const std::string& path, Skipped& skipped) {
-  if (!block.is_object()) refuse(path, fmt::format("expected a block, got {}", describe(block)));
+std::string block_as_text(const Json& block, const Place& place, Skipped& skipped) {
+  if (!block.is_object()) {
+    refuse(place.text(), fmt::format("expected a block, got {}", describe(block)));
+  }
   const std::string type = text_at(block, "type");
-  if (type == "text") return block_text(block, path, "text");
-  if (type == "document") return document_text(block, path, skipped);
-  if (type == "image") refuse_medium(path, type);
+  if (type == "text") return block_text(block, place, "text");
+  if (type == "document") return document_text(block, place, skipped);
+  if (type == "image") refuse_medium(place, type);
   skipped.add("block", type);
   return {};
 }
@@ -83,7 +86,7 @@ std::string text_blocks(const Json& content, const std::string& path, Skipped& s
   }
   std::string text;
   for (size_t i = 0; i < content.size(); ++i) {
-    append_block(text, block_as_text(content[i], fmt::format("{}[{}]", path, i), skipped));
+    append_block(text, block_as_text(content[i], {path, i}, skipped));
   }
   return text;
 }
@@ -120,7 +123,7 @@ class BlockReader {
     if (!content.is_array()) return turns_.assistant(text_blocks(content, path, skipped_));
     for (size_t i = 0; i < content.size(); ++i) {
       const Json& block = content[i];
-      const std::string where = fmt::format("{}[{}]", path, i);
+      const Place where{path, i};
       const std::string type = block.is_object() ? text_at(block, "type") : std::string();
       if (type == "thinking") {
         const std::string thought = text_at(block, "thinking");
@@ -142,26 +145,26 @@ class BlockReader {
 
   void read_user(const Json& content, const std::string& path) {
     if (!content.is_array()) return turns_.user(text_blocks(content, path, skipped_));
-    const auto place = [&](size_t i) { return fmt::format("{}[{}]", path, i); };
     size_t n_results = 0;
     for (size_t i = 0; i < content.size(); ++i) {
       if (!is_tool_result(content[i])) continue;
-      read_result(content[i], place(i));
+      read_result(content[i], {path, i});
       ++n_results;
     }
     std::string text;
     for (size_t i = 0; i < content.size(); ++i) {
       if (is_tool_result(content[i])) continue;
-      append_block(text, block_as_text(content[i], place(i), skipped_));
+      append_block(text, block_as_text(content[i], {path, i}, skipped_));
     }
     if (n_results == 0 || !text.empty()) turns_.user(text);
   }
 
-  void read_result(const Json& block, const std::string& path) {
-    const std::string id = block_text(block, path, "tool_use_id");
+  void read_result(const Json& block, const Place& place) {
+    const std::string id = block_text(block, place, "tool_use_id");
     const auto content = block.find("content");
-    std::string text =
-        content == block.end() ? std::string() : text_blocks(*content, path + ".content", skipped_);
+    std::string text = content == block.end()
+                           ? std::string()
+                           : text_blocks(*content, place.text() + ".content", skipped_);
     const auto failed = block.find("is_error");
     if (failed != block.end() && *failed == true) text = "Error: " + text;
     turns_.tool_result(id, text);
@@ -179,9 +182,9 @@ void read_system(const Json& system, Turns& turns, Skipped& skipped) {
     if (!text.empty()) turns.system(text);
     return;
   }
+  const std::string name = "system";
   for (size_t i = 0; i < system.size(); ++i) {
-    const std::string text =
-        without_billing_line(block_as_text(system[i], fmt::format("system[{}]", i), skipped));
+    const std::string text = without_billing_line(block_as_text(system[i], {name, i}, skipped));
     if (!text.empty()) turns.system(text);
   }
 }

@@ -23,14 +23,14 @@ const ServedModel& model_of(const Service& service, Fields& fields, const char* 
   return model;
 }
 
-// With the names of this API's fields.
+// Chat fields that are called otherwise here, as errors name them.
+constexpr std::pair<std::string_view, std::string_view> kChatNames[] = {
+    {"response_format.json_schema", "output_config.format"},
+    {"response_format", "output_config.format"},
+    {"stop", "stop_sequences"}};
+
 HttpResponse messages_refusal(const ApiError& error, const HttpRequest& http) {
-  static constexpr std::string_view kChatName = "response_format";
-  std::string message = error.what();
-  if (message.starts_with(kChatName)) message.replace(0, kChatName.size(), "output_config.format");
-  ApiError renamed(error.status, error.code, message);
-  renamed.retry_after_seconds = error.retry_after_seconds;
-  return messages_error(renamed, http.id);
+  return messages_error(renamed(error, kChatNames), http.id);
 }
 
 void note_skipped_of(const MessagesRequest& request, Exchange& exchange) {

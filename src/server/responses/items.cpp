@@ -136,6 +136,8 @@ void ItemReader::read_reference(const Json& item, const std::string& path) {
   if (!found) {
     refuse(path + ".id", fmt::format("no item \"{}\" is kept here", quote_for_message(id, 60)));
   }
+  // Each once: a long item may be kept, and named thousands of times.
+  if (!referenced_.insert(id).second) refuse(path + ".id", "this item is here already");
   inside_reference_ = true;
   read_item(*found, path);
   inside_reference_ = false;
@@ -148,21 +150,28 @@ std::string ItemReader::text_of(const Json& content, const std::string& path) {
   if (!content.is_array()) return dump_json(content);
   std::string text;
   for (size_t i = 0; i < content.size(); ++i) {
-    append_part(text, content[i], fmt::format("{}[{}]", path, i));
+    append_part(text, content[i], {path, i});
   }
   return text;
 }
 
-void ItemReader::append_part(std::string& text, const Json& part, const std::string& path) {
-  if (!part.is_object()) refuse(path, fmt::format("expected a part, got {}", describe(part)));
+void ItemReader::append_part(std::string& text, const Json& part, const Place& place) {
+  if (!part.is_object()) {
+    refuse(place.text(), fmt::format("expected a part, got {}", describe(part)));
+  }
   const std::string type = text_at(part, "type");
   if (is_among(kOtherMedia, type)) {
-    refuse_unsupported(path, fmt::format("\"{}\": this model reads text only", type));
+    refuse_unsupported(place.text(), fmt::format("\"{}\": this model reads text only", type));
   }
   const bool refusal = type == "refusal";
   if (!refusal && !is_among(kTextParts, type)) return request_.skipped.add("part", type);
   if (!text.empty()) text += '\n';
-  text += item_text(part, path, refusal ? "refusal" : "text");
+  const char* key = refusal ? "refusal" : "text";
+  const auto found = part.find(key);
+  if (found == part.end() || !found->is_string()) {
+    refuse(place.text() + "." + key, "expected a string");
+  }
+  text += found->get_ref<const std::string&>();
 }
 
 void ItemReader::keep(const Json& item, std::string_view id_prefix) {

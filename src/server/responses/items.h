@@ -1,8 +1,10 @@
 // The input items of a Responses request as turns of a chat.
 #pragma once
 
+#include <set>
 #include <string>
 
+#include "server/api/fields.h"
 #include "server/api/turns.h"
 #include "server/responses/request.h"
 
@@ -25,13 +27,14 @@ class ItemReader {
   void read_output(const Json& item, const std::string& path);
   void read_reference(const Json& item, const std::string& path);
   std::string text_of(const Json& content, const std::string& path);
-  void append_part(std::string& text, const Json& part, const std::string& path);
+  void append_part(std::string& text, const Json& part, const Place& place);
   void keep(const Json& item, std::string_view id_prefix);
 
   const ResponseContext& context_;
   Turns& turns_;
   ResponsesRequest& request_;
   bool inside_reference_ = false;
+  std::set<std::string> referenced_ = {};
 };
 
 }  // namespace qwen3::server

@@ -27,27 +27,26 @@ constexpr std::pair<std::string_view, std::string_view> kRenamed[] = {
     {"messages", "input"}};
 
 HttpResponse responses_error(const ApiError& error, const HttpRequest&) {
-  for (const auto& [chat_name, name] : kRenamed) {
-    if (!error.param.starts_with(chat_name)) continue;
-    std::string message = error.what();
-    if (message.starts_with(chat_name)) message.replace(0, chat_name.size(), name);
-    ApiError renamed(error.status, error.code, message);
-    renamed.retry_after_seconds = error.retry_after_seconds;
-    renamed.param = error.param;
-    renamed.param.replace(0, chat_name.size(), name);
-    return error_response(renamed);
-  }
-  return error_response(error);
+  return error_response(renamed(error, kRenamed));
 }
 
-// What is kept is read again: its text and the tree of it.
-Json parse_stored(const std::string& text, Exchange& exchange) {
-  constexpr int64_t kPerStoredByte = 2, kPerStoredValue = 100;
-  hold(exchange,
-       kPerStoredByte * static_cast<int64_t>(text.size()) +
-           kPerStoredValue * count_json_values(text));
-  return parse_json(text, "kept response");
-}
+// Reads what is kept again. Counts its text and its tree, with all that was read before.
+class KeptReader {
+ public:
+  explicit KeptReader(Exchange& exchange) : exchange_(exchange) {}
+
+  Json parse(const std::string& text) {
+    constexpr int64_t kPerKeptByte = 2, kPerKeptValue = 100;
+    n_bytes_ +=
+        kPerKeptByte * static_cast<int64_t>(text.size()) + kPerKeptValue * count_json_values(text);
+    hold(exchange_, n_bytes_);
+    return parse_json(text, "kept response");
+  }
+
+ private:
+  Exchange& exchange_;
+  int64_t n_bytes_ = 0;
+};
 
 ResponseContext context_of(Service& service,
                            const ServedModel& model,
@@ -59,15 +58,16 @@ ResponseContext context_of(Service& service,
       .new_id = [&service](std::string_view prefix) { return service.unique_id(prefix); }};
   if (service.options().responses.count <= 0) return context;
   const Client& client = http.client;
-  context.conversation = [store, &client, &exchange](const std::string& id) -> std::optional<Json> {
+  const auto reader = std::make_shared<KeptReader>(exchange);
+  context.conversation = [store, &client, reader](const std::string& id) -> std::optional<Json> {
     const ResponseStore::Found found = store->find(id, client);
     if (found == nullptr) return std::nullopt;
-    return parse_stored(found->conversation(), exchange);
+    return reader->parse(found->conversation());
   };
-  context.item = [store, &client](const std::string& id) -> std::optional<Json> {
+  context.item = [store, &client, reader](const std::string& id) -> std::optional<Json> {
     const std::optional<std::string> found = store->find_item(id, client);
     if (!found) return std::nullopt;
-    return parse_json(*found, "kept item");
+    return reader->parse(*found);
   };
   return context;
 }
@@ -109,7 +109,9 @@ ResponseSetup setup_of(Service& service,
       .encrypted = request.encrypted,
       .new_id = [&service](std::string_view prefix) { return service.unique_id(prefix); }};
   if (!request.store) return setup;
-  setup.keep = [store, id = setup.id, client = http.client.name, items = dump_json(request.items)](
+  std::string items = dump_json(request.items);
+  setup.items_bytes = std::ssize(items);
+  setup.keep = [store, id = setup.id, client = http.client.name, items = std::move(items)](
                    const std::string& response, std::vector<OutputItem> output) {
     store->keep({.id = id,
                  .client = client,
@@ -202,7 +204,7 @@ void fetch_response(Service& service,
   if (found == nullptr) throw_not_kept(service, id);
   if (!items) return exchange->send({.body = found->response});
   const InputItemsQuery query = read_input_items_query(http.query);
-  exchange->send({.body = input_items_page(parse_stored(found->items, *exchange), query)});
+  exchange->send({.body = input_items_page(KeptReader(*exchange).parse(found->items), query)});
 }
 
 void delete_response(Service& service,

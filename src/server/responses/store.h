@@ -4,11 +4,12 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
@@ -53,16 +54,19 @@ class ResponseStore {
     size_t n_bytes;
     Clock::time_point kept;
   };
-  using Entries = std::deque<Entry>;
+  using Entries = std::list<Entry>;
 
-  void drop_oldest();                        // under mutex_
-  void drop_expired(Clock::time_point now);  // under mutex_
+  // All under mutex_.
+  void drop(Entries::iterator entry);
+  void drop_expired(Clock::time_point now);
   Entries::iterator at(const std::string& id, const Client& client);
 
   const ResponseOptions options_;
   mutable std::mutex mutex_;
   size_t n_bytes_ = 0;
   Entries entries_;  // newest first
+  std::unordered_map<std::string, Entries::iterator> by_id_;
+  std::unordered_map<std::string, Entries::iterator> by_item_;  // of an output
 };
 
 }  // namespace qwen3::server

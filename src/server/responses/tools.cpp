@@ -12,6 +12,7 @@
 namespace qwen3::server {
 namespace {
 
+constexpr size_t kMostTools = 4096;  // of any kind; those of the chat request are fewer
 constexpr size_t kMaxToolText = size_t{1} << 20;
 constexpr const char* kCustomInput = "input";
 
@@ -63,6 +64,9 @@ class ToolReader {
 
   void read(const Json& list, const std::string& path, const std::string& name_space) {
     if (!list.is_array()) refuse(path, fmt::format("expected a list, got {}", describe(list)));
+    if (list.size() > kMostTools) {
+      refuse(path, fmt::format("expected at most {} tools, got {}", kMostTools, list.size()));
+    }
     for (size_t i = 0; i < list.size(); ++i) {
       read_one(list[i], fmt::format("{}[{}]", path, i), name_space);
     }
@@ -117,7 +121,7 @@ std::string chosen_name(const Json& choice, const std::string& path, const Respo
 // Tools of others than function and custom are not among ours, so they are not allowed either.
 Json allowed_tools(const Json& choice, ResponseTools& tools, Skipped& skipped) {
   Fields fields(choice, "tool_choice");
-  const Json* list = fields.array("tools", 4096);
+  const Json* list = fields.array("tools", kMostTools);
   if (list == nullptr) refuse("tool_choice.tools", "is missing");
   std::set<std::string, std::less<>> names;
   for (size_t i = 0; i < list->size(); ++i) {

@@ -276,9 +276,10 @@ HttpResponse ResponseWriter::whole() { return {.body = std::move(body_)}; }
 
 HttpResponse ResponseWriter::refusal(const ApiError& error) { return error_response(error); }
 
+int64_t ResponseWriter::kept_bytes() const { return setup_.items_bytes + std::ssize(setup_.echo); }
+
 int64_t ResponseWriter::gathered_bytes() const {
-  return static_cast<int64_t>(output_bytes_ + text_.size() + logprobs_.size() + body_.size() +
-                              setup_.echo.size());
+  return static_cast<int64_t>(output_bytes_ + text_.size() + logprobs_.size() + body_.size());
 }
 
 }  // namespace qwen3::server

@@ -32,6 +32,7 @@ struct ResponseSetup {
   bool summary = false;
   bool encrypted = false;
   std::function<std::string(std::string_view prefix)> new_id = {};
+  int64_t items_bytes = 0;  // of what `keep` holds
   // Told the response when it is there; null: nobody keeps it.
   std::function<void(const std::string& response, std::vector<OutputItem> output)> keep = {};
 };
@@ -49,6 +50,7 @@ class ResponseWriter final : public AnswerWriter {
   void fail(std::string& out, const ApiError& error) override;
   HttpResponse whole() override;
   HttpResponse refusal(const ApiError& error) override;
+  int64_t kept_bytes() const override;
   int64_t gathered_bytes() const override;
 
  private:
