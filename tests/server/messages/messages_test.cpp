@@ -139,6 +139,16 @@ TEST_F(Messages, WholeIsTheEndOfTheStream) {
   }
 }
 
+// Whatever chat answers do with it.
+TEST_F(Messages, ThinkingIsABlockOfItsOwn) {
+  start({.model_names = {"nano"}, .reasoning_field = ReasoningField::none});
+  say("<think>\nhm\n</think>\n\nYes.");
+  const Json content = message({{"thinking", {{"type", "adaptive"}}}}).json["content"];
+  ASSERT_EQ(content.size(), 2u);
+  EXPECT_EQ(content[0]["thinking"], "hm");
+  EXPECT_EQ(content[1]["text"], "Yes.");
+}
+
 TEST_F(Messages, OmittedThinkingKeepsItsSignature) {
   say("<think>\nhm\n</think>\n\nYes.");
   const Json block =
@@ -365,6 +375,8 @@ TEST_F(Messages, ErrorsHaveTheirPath) {
                   .starts_with("messages[0].content[0].tool_use_id"));
   EXPECT_TRUE(refused({{"messages", Json::array()}}).starts_with("messages: expected 1 to"));
   EXPECT_TRUE(refused({{"system", {{{"type", "image"}}}}}).starts_with("system[0]"));
+  EXPECT_TRUE(refused({{"stop_sequences", {""}}}).starts_with("stop_sequences[0]: "));
+  EXPECT_TRUE(refused({{"stop_token_ids", {-1}}}).starts_with("stop_token_ids[0]: "));
 }
 
 TEST_F(Messages, FailureInTheStream) {

@@ -114,6 +114,30 @@ TEST_F(KeptResponses, OthersDoNotSeeThem) {
             "previous_response_not_found");
   EXPECT_EQ(ask_as(mine, {{"input", reference}}).status, 200);
   EXPECT_NE(last_prompt().find("assistant\nYes."), std::string::npos);
+  Json twice = reference;
+  twice.push_back(reference[0]);
+  EXPECT_EQ(ask_as(mine, {{"input", twice}}).param(), "input[1].id");
+}
+
+// What is kept is counted when it is read again, and held while the answer is made.
+TEST_F(KeptResponses, AreCounted) {
+  say("Yes.");
+  const std::string id = respond({{"input", std::string(200'000, ' ')}, {"max_output_tokens", 1}})
+                             .json.value("id", "");
+  ASSERT_NE(id, "");
+  const Json body = {{"input", "x"}, {"previous_response_id", id}};
+  auto exchange = std::make_shared<FakeExchange>();
+  exchange->most_held = 300'000;
+  HttpRequest http;
+  http.body = body.dump();
+  http.received = std::chrono::steady_clock::now();
+  for (const Route& route : routes) {
+    if (route.method == "POST" && route.path == "/v1/responses") route.handler(http, exchange);
+  }
+  ASSERT_TRUE(exchange->run());
+  EXPECT_EQ(exchange->response.status, 503) << exchange->response.body;
+  respond(body);
+  EXPECT_GT(begin("POST", "/v1/responses", body.dump())->held, 200'000);
 }
 
 TEST_F(KeptResponses, OffByDefault) {
