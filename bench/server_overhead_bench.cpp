@@ -74,7 +74,7 @@ class CountingExchange final : public Exchange {
     n_bytes += response.body.size();
     over = true;
   }
-  void start_stream(std::string) override {}
+  void start_stream(StreamForm) override {}
   void write(std::string piece) override { n_bytes += piece.size(); }
   void end() override { over = true; }
   void post(std::function<void()> one) override { work.push_back(std::move(one)); }

@@ -54,6 +54,31 @@ std::string base64(std::span<const uint8_t> bytes) {
   return text;
 }
 
+std::optional<std::string> from_base64(std::string_view text) {
+  const auto value_of = [](char c) -> uint32_t {
+    if (c >= 'A' && c <= 'Z') return static_cast<uint32_t>(c - 'A');
+    if (c >= 'a' && c <= 'z') return static_cast<uint32_t>(c - 'a') + 26;
+    if (c >= '0' && c <= '9') return static_cast<uint32_t>(c - '0') + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : 64;
+  };
+  if (text.size() % 4 != 0) return std::nullopt;
+  const size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
+  std::string bytes;
+  bytes.reserve(text.size() / 4 * 3);
+  for (size_t i = 0; i < text.size(); i += 4) {
+    const size_t n = i + 4 == text.size() ? 4 - padding : 4;
+    uint32_t word = 0;
+    for (size_t j = 0; j < 4; ++j) {
+      const uint32_t value = j < n ? value_of(text[i + j]) : 0;
+      if (value > 63) return std::nullopt;
+      word = word << 6 | value;
+    }
+    for (size_t j = 0; j + 1 < n; ++j) bytes += static_cast<char>(word >> (16 - 8 * j) & 255);
+    if ((word & ((1u << (8 * (4 - n))) - 1)) != 0) return std::nullopt;  // bits of no byte
+  }
+  return bytes;
+}
+
 bool python_is_space(char32_t c) {
   return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 ||
          c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +26,8 @@ bool is_plain_file_name(std::string_view name);
 
 // RFC 4648, with padding.
 std::string base64(std::span<const uint8_t> bytes);
+// Nothing unless it is that, word for word.
+std::optional<std::string> from_base64(std::string_view text);
 
 // str.isspace() of one character; in a str pattern also \s.
 bool python_is_space(char32_t c);

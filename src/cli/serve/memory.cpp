@@ -60,7 +60,7 @@ void check_sum(const ServeMemory& m, const EngineOptions& engine, int64_t limit)
   const MemoryPlan& p = m.plan;
   const int64_t tokens = least_tokens(m, engine);
   const int64_t kv_bytes = tokens * p.kv_bytes_per_token;
-  const int64_t requests = server::RequestMemory::kLeast + m.trace_bytes;
+  const int64_t requests = server::RequestMemory::kLeast + m.kept_bytes;
   const int64_t total =
       m.program_bytes + p.weight_bytes + p.activation_bytes + p.margin_bytes + requests + kv_bytes;
   const int64_t most = p.available_bytes + m.program_bytes + requests;
@@ -89,6 +89,8 @@ int64_t unused(const MemoryPlan& p) {
          p.kv_cache_bytes;
 }
 
+int64_t bytes_kept(const auto& options) { return options.count > 0 ? options.bytes : 0; }
+
 }  // namespace
 
 ServeMemory plan_serve_memory(const std::filesystem::path& directory,
@@ -103,8 +105,8 @@ ServeMemory plan_serve_memory(const std::filesystem::path& directory,
   if (options.memory_limit > 0) {
     available = std::clamp<int64_t>(options.memory_limit - memory.program_bytes, 0, available);
   }
-  memory.trace_bytes = options.service.traces.count > 0 ? options.service.traces.bytes : 0;
-  available -= server::RequestMemory::kLeast + memory.trace_bytes;
+  memory.kept_bytes = bytes_kept(options.service.traces) + bytes_kept(options.service.responses);
+  available -= server::RequestMemory::kLeast + memory.kept_bytes;
   memory.plan = load.memory(available, engine);
   check_sum(memory, engine, options.memory_limit);
   if (memory.plan.max_model_len < least_tokens(memory, engine)) {
@@ -122,7 +124,7 @@ ServeMemory plan_serve_memory(const std::filesystem::path& directory,
 std::string memory_line(const ServeMemory& m, int64_t max_sequences) {
   const MemoryPlan& p = m.plan;
   const int64_t total = m.program_bytes + p.weight_bytes + p.activation_bytes + m.request_bytes +
-                        m.trace_bytes + p.kv_cache_bytes;
+                        m.kept_bytes + p.kv_cache_bytes;
   return fmt::format(
       "memory: program {} + weights {} + work buffers {} + requests {} + KV cache {} ({} tokens of "
       "{} "
@@ -130,7 +132,7 @@ std::string memory_line(const ServeMemory& m, int64_t max_sequences) {
       format_bytes(m.program_bytes),
       format_bytes(p.weight_bytes),
       format_bytes(p.activation_bytes),
-      format_bytes(m.request_bytes + m.trace_bytes),
+      format_bytes(m.request_bytes + m.kept_bytes),
       format_bytes(p.kv_cache_bytes),
       p.n_blocks * p.block_size,
       p.kv_bytes_per_token,

@@ -171,6 +171,12 @@ void add_api_options(CLI::App& command, ServeOptions& options) {
           "Traces older than this are dropped")
       ->check(integer_in(1, 1'000'000))
       ->default_str("3600");
+  command
+      .add_option("--responses",
+                  options.service.responses.count,
+                  "Keep the last N answers of /v1/responses for an hour, to go on from; 0: none")
+      ->check(integer_in(0, 100'000))
+      ->capture_default_str();
   command.add_flag("--metrics", options.service.metrics, "Serve /metrics (Prometheus)");
   command.add_flag("--metrics-compat",
                    options.service.metrics_compat,

@@ -9,10 +9,12 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <future>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -32,6 +34,8 @@
 #include "server/api/route_hints.h"
 #include "server/api/service.h"
 #include "server/http/http_server.h"
+#include "server/messages/routes.h"
+#include "server/responses/routes.h"
 
 namespace qwen3::cli {
 namespace {
@@ -86,6 +90,15 @@ std::unique_ptr<server::HttpServer> listen_for_metrics(const ServeOptions& optio
   return front;
 }
 
+std::vector<server::Route> all_routes(server::Service& service) {
+  std::vector<server::Route> routes = server::make_routes(service);
+  for (auto more :
+       {server::make_responses_routes(service), server::make_messages_routes(service)}) {
+    std::ranges::move(more, std::back_inserter(routes));
+  }
+  return routes;
+}
+
 ExitCode serve(ServeOptions& options) {
   resolve_serve_options(options);
   EndSignals signals;
@@ -93,7 +106,7 @@ ExitCode serve(ServeOptions& options) {
   EndGuard guard;  // outlives what may hang
   ServeHeap heap;
   server::Service service(options.service);
-  std::vector<server::Route> routes = server::make_routes(service);
+  std::vector<server::Route> routes = all_routes(service);
   options.http.hint = server::make_route_hint(routes);
   server::HttpServer front(options.http, std::move(routes));
   service.watch_front([&front] { return front.counters(); });

@@ -13,38 +13,21 @@
 namespace qwen3::server {
 namespace {
 
-using Endpoint = void (*)(Service&, const HttpRequest&, const ExchangePtr&);
+using ServiceEndpoint = void (*)(Service&, const HttpRequest&, const ExchangePtr&);
 
-Handler guarded(Service& service, Endpoint endpoint) {
-  return [&service, endpoint](const HttpRequest& http, const ExchangePtr& exchange) {
-    try {
-      endpoint(service, http, exchange);
-    } catch (const std::exception& error) {
-      const ApiError api = to_api_error(error);
-      exchange->note("error", api.detail.empty() ? api.code : api.detail);
-      exchange->send(for_reader(error_response(api), http.method, http.header("accept")));
-    }
-  };
+HttpResponse openai_error(const ApiError& error, const HttpRequest& http) {
+  return for_reader(error_response(error), http.method, http.header("accept"));
 }
 
 struct Row {
   const char* method;
   const char* path;
-  Endpoint endpoint;
+  ServiceEndpoint endpoint;
   Route::Access access = Route::Access::keyed;
   bool quick = false;
   bool any_host = false;
   bool one_prompt = false;  // a body holds one prompt, which the context bounds
 };
-
-// Interfaces of other servers that clients try, and what there is instead.
-void only_chat(Service&, const HttpRequest& http, const ExchangePtr&) {
-  throw ApiError(404,
-                 "unknown_url",
-                 fmt::format("no such path: {} is not served here; use /v1/chat/completions "
-                             "(clients: the chat completions API, not the responses API)",
-                             http.path));
-}
 
 void metrics_are_off(Service&, const HttpRequest&, const ExchangePtr&) {
   throw ApiError(
@@ -79,12 +62,40 @@ constexpr Row kRows[] = {
     {"POST", "/tokenize", tokenize},
     {"POST", "/detokenize", detokenize},
     {.method = "POST", .path = "/apply-template", .endpoint = apply_template, .one_prompt = true},
-    {"POST", "/v1/responses", only_chat},
-    {"POST", "/v1/messages", only_chat},
 };
 
 // For names, schemas and settings besides the prompt, and the JSON around all of it.
 constexpr int64_t kBesidePrompt = 512 << 10;
+
+Route make_route(Service& service, const Row& row) {
+  Route route{
+      .method = row.method,
+      .path = row.path,
+      .access = row.access,
+      .handler = guarded([&service, endpoint = row.endpoint](
+                             const HttpRequest& http,
+                             const ExchangePtr& exchange) { endpoint(service, http, exchange); },
+                         openai_error),
+      .quick = row.quick,
+      .any_host = row.any_host};
+  if (row.one_prompt) route.body_limit = [&service] { return prompt_limit(service); };
+  return route;
+}
+
+}  // namespace
+
+Handler guarded(Endpoint endpoint, ErrorForm error_form) {
+  return [endpoint = std::move(endpoint), error_form](const HttpRequest& http,
+                                                      const ExchangePtr& exchange) {
+    try {
+      endpoint(http, exchange);
+    } catch (const std::exception& error) {
+      const ApiError api = to_api_error(error);
+      exchange->note("error", api.detail.empty() ? api.code : api.detail);
+      exchange->send(error_form(api, http));
+    }
+  };
+}
 
 // A longer body holds more than the context can, whatever stands in it.
 BodyLimit prompt_limit(const Service& service) {
@@ -95,19 +106,6 @@ BodyLimit prompt_limit(const Service& service) {
                              model->max_model_len,
                              model->longest_token_bytes)};
 }
-
-Route make_route(Service& service, const Row& row) {
-  Route route{.method = row.method,
-              .path = row.path,
-              .access = row.access,
-              .handler = guarded(service, row.endpoint),
-              .quick = row.quick,
-              .any_host = row.any_host};
-  if (row.one_prompt) route.body_limit = [&service] { return prompt_limit(service); };
-  return route;
-}
-
-}  // namespace
 
 Json request_body(const HttpRequest& http) { return parse_json(http.body, "request body"); }
 
@@ -131,7 +129,7 @@ std::vector<Route> make_routes(Service& service) {
     routes.push_back(std::move(route));
   }
   const bool traced = service.options().traces.count > 0;
-  const Endpoint seen_metrics = service.options().metrics ? metrics : metrics_are_off;
+  const ServiceEndpoint seen_metrics = service.options().metrics ? metrics : metrics_are_off;
   add({"GET", "/metrics", seen_metrics, Route::Access::keyed, true});
   add({"GET", "/v1/traces", traced ? list_traces : traces_are_off});
   add({"GET", "/v1/traces/*", traced ? one_trace : traces_are_off});

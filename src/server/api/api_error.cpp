@@ -137,6 +137,23 @@ ApiError to_api_error(const std::exception& error) {
   return our_fault(error);
 }
 
+ApiError renamed(const ApiError& error, FieldNames names) {
+  for (const auto& [from, to] : names) {
+    const std::string_view param = error.param;
+    const bool below =
+        param.size() > from.size() && (param[from.size()] == '.' || param[from.size()] == '[');
+    if (!param.starts_with(from) || (param.size() != from.size() && !below)) continue;
+    std::string message = error.what();
+    if (message.starts_with(param)) message.replace(0, from.size(), to);
+    ApiError made(error.status, error.code, message);
+    made.param = std::string(to) + error.param.substr(from.size());
+    made.retry_after_seconds = error.retry_after_seconds;
+    made.detail = error.detail;
+    return made;
+  }
+  return error;
+}
+
 std::string error_json(const ApiError& error) {
   std::string message = utf8_lossy(error.what());
   if (message.size() > kMaxMessageBytes) {

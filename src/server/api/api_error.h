@@ -4,9 +4,11 @@
 
 #include <exception>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "qwen3/error.h"
 #include "server/http/http.h"
@@ -39,6 +41,11 @@ class ApiError : public std::runtime_error {
 // field becomes `param`, busy is 429, and what is our fault is 500 without the inside's words. A
 // message that begins with a file of the server goes to the log only.
 ApiError to_api_error(const std::exception& error);
+
+// Fields of a chat request by their names in another API: {"response_format", "text.format"}.
+using FieldNames = std::span<const std::pair<std::string_view, std::string_view>>;
+// The error with the first of the names that its param is, or lies below, changed.
+ApiError renamed(const ApiError& error, FieldNames names);
 
 // {"error":{"message":…,"type":…,"param":…,"code":…}}
 std::string error_json(const ApiError& error);

@@ -1,10 +1,8 @@
 // POST /v1/chat/completions.
 #include <fmt/format.h>
 
-#include <deque>
 #include <utility>
 
-#include "base/utf8.h"
 #include "server/api/answer_json.h"
 #include "server/api/chat_output.h"
 #include "server/api/chat_request.h"
@@ -13,6 +11,7 @@
 #include "server/api/logprobs.h"
 #include "server/api/routed_experts.h"
 #include "server/api/text_generation.h"
+#include "server/api/token_log.h"
 
 namespace qwen3::server {
 namespace {
@@ -55,12 +54,6 @@ class ChatCompletion final : public TextGeneration {
   }
 
  private:
-  // The log probability of a token, and where its text stands among that of all tokens.
-  struct LoggedToken {
-    TextRange text;
-    std::string json;
-  };
-
   struct Choice {
     Choice(Answer made, const ExpertShape& shape) : answer(std::move(made)), experts(shape) {}
 
@@ -69,8 +62,7 @@ class ChatCompletion final : public TextGeneration {
     ChatChoice shown;  // streaming: only what the next chunk will carry
     int64_t n_calls = 0;
     bool has_role = false;
-    std::deque<LoggedToken> logged;  // of which it is open whether they are content
-    size_t logged_bytes = 0;
+    TokenLog log;
   };
 
   ExpertShape wanted_shape() const {
@@ -96,7 +88,12 @@ class ChatCompletion final : public TextGeneration {
     if (!over) choice.experts.add(event.routed_experts);
     const size_t begin = choice.answer.text_bytes();
     AnswerDelta delta = choice.answer.push(event);
-    if (!over) log_token(choice, event, begin);
+    if (!over && with_logprobs()) {
+      choice.log.add(model().tokenizer(),
+                     event,
+                     {begin, choice.answer.text_bytes()},
+                     request_.common.return_token_ids ? LogprobIds::shown : LogprobIds::absent);
+    }
     show(choice, std::move(delta));
     if (!over && choice.answer.ended()) stop(index);
     if (event.finish) finish(index, event);
@@ -109,43 +106,9 @@ class ChatCompletion final : public TextGeneration {
     append_json_number(extras.token_ids, event.token_id);
   }
 
-  // End tokens have an id and no text, so no log probability either.
-  void log_token(Choice& choice, const Event& event, size_t begin) {
-    if (event.token_id < 0 || !with_logprobs() || !event.logprob || event.is_end_token) return;
-    LoggedToken token{{begin, choice.answer.text_bytes()}, {}};
-    // The bytes of a part of a character count with the text that completes it.
-    if (token.text.end == begin && !utf8_valid(model().tokenizer().token_bytes(event.token_id))) {
-      ++token.text.end;
-    }
-    append_chat_logprob(token.json,
-                        model().tokenizer(),
-                        *event.logprob,
-                        event.top_logprobs,
-                        request_.common.return_token_ids ? LogprobIds::shown : LogprobIds::absent);
-    choice.logged_bytes += token.json.size() + sizeof token;
-    choice.logged.push_back(std::move(token));
-  }
-
-  static LoggedToken take_logged(Choice& choice) {
-    LoggedToken token = std::move(choice.logged.front());
-    choice.logged.pop_front();
-    choice.logged_bytes -= token.json.size() + sizeof token;
-    return token;
-  }
-
   // The entries spell the content: tokens of a thought, of its tags and of calls have none.
   static void show_logprobs(Choice& choice, const std::vector<TextRange>& ranges) {
-    std::string& entries = choice.shown.extras.logprobs;
-    for (const TextRange& range : ranges) {
-      while (!choice.logged.empty() && choice.logged.front().text.begin < range.end) {
-        const LoggedToken token = take_logged(choice);
-        if (token.text.end <= range.begin || token.text.end == token.text.begin) continue;
-        if (!entries.empty()) entries += ',';
-        entries += token.json;
-      }
-    }
-    const size_t before = choice.answer.text_before_content();
-    while (!choice.logged.empty() && choice.logged.front().text.end <= before) take_logged(choice);
+    choice.log.take(choice.shown.extras.logprobs, ranges, choice.answer.text_before_content());
   }
 
   void finish(size_t index, const Event& event) {
@@ -231,7 +194,7 @@ class ChatCompletion final : public TextGeneration {
     for (const Choice& choice : choices_) {
       const ChatChoice& shown = choice.shown;
       n += shown.reasoning.size() + shown.content.size() + shown.extras.logprobs.size() +
-           shown.extras.token_ids.size() + choice.logged_bytes + choice.experts.n_bytes();
+           shown.extras.token_ids.size() + choice.log.n_bytes() + choice.experts.n_bytes();
     }
     return static_cast<int64_t>(n);
   }

@@ -33,13 +33,6 @@ void fit_roles(std::vector<Message>& messages) {
   }
 }
 
-bool is_tool_name(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxNameBytes &&
-         name.find_first_not_of(
-             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:"
-             "/@") == name.npos;
-}
-
 std::string tool_name(const Json& tool, const std::string& path) {
   Fields fields(tool, path);
   const auto type = fields.text("type", 64);
@@ -259,6 +252,13 @@ SteeringPlan plan_answer(std::vector<std::string>& relaxed,
 }
 
 }  // namespace
+
+bool is_tool_name(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxNameBytes &&
+         name.find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:"
+             "/@") == name.npos;
+}
 
 ChatPromptFields read_chat_prompt(Fields& fields, const ApiLimits& limits) {
   ChatPromptFields chat;

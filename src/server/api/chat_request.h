@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -36,6 +37,9 @@ struct ChatRequest {
   bool include_reasoning = true;
   ThoughtSwitch end_thought = {};  // null: the request asked for no control of its thought
 };
+
+// Whether a function may be called that.
+bool is_tool_name(std::string_view name);
 
 // Reads messages, tools, template variables. Developer messages become system messages.
 ChatPromptFields read_chat_prompt(Fields& fields, const ApiLimits& limits);

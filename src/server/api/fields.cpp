@@ -15,6 +15,8 @@ std::string describe(const Json& value) {
   return dump_json(value);
 }
 
+std::string Place::text() const { return fmt::format("{}[{}]", list, index); }
+
 int64_t read_integer(const Json& value, std::string_view path, int64_t low, int64_t high) {
   const auto complain = [&] {
     refuse(path,

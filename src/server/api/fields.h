@@ -54,6 +54,15 @@ class Fields {
   std::unordered_map<std::string_view, Entry> entries_;
 };
 
+// An entry of a list, as errors name it: "input[3]". The text is made when it is asked for, because a
+// hostile list has a million entries and nothing to say about any.
+struct Place {
+  const std::string& list;  // outlives this
+  size_t index;
+
+  std::string text() const;
+};
+
 // As Fields::integer and number, for values elsewhere. `path` names the value.
 int64_t read_integer(const Json& value, std::string_view path, int64_t low, int64_t high);
 double read_number(const Json& value, std::string_view path, double low, double high);

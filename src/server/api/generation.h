@@ -64,6 +64,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
   // The answer cannot be completed; every request is cancelled. Nothing follows.
   virtual void failed(const ApiError& error) = 0;
 
+  // Bytes that a derived class keeps for as long as this lives. Before start().
+  void keep_besides(int64_t bytes) { kept_ += bytes; }
+
   // Cancels one request: its finishing event still comes.
   void stop(size_t index);
   // Gives up with an error; for derived classes that find something wrong.

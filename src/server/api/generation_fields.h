@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "qwen3/engine.h"
-#include "server/api/answer_format.h"
 #include "qwen3/sampling.h"
+#include "server/api/answer_format.h"
 #include "server/api/fields.h"
 #include "server/api/served_model.h"
 #include "server/http/http.h"

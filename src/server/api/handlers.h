@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "base/json.h"
@@ -32,6 +33,13 @@ void version(Service& service, const HttpRequest& http, const ExchangePtr& excha
 void list_traces(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void one_trace(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void metrics(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
+
+// An endpoint as a handler that answers its errors itself, in the form that its API has for them.
+using Endpoint = std::function<void(const HttpRequest&, const ExchangePtr&)>;
+using ErrorForm = HttpResponse (*)(const ApiError& error, const HttpRequest& http);
+Handler guarded(Endpoint endpoint, ErrorForm error_form);
+// The longest body of one prompt that can be of use.
+BodyLimit prompt_limit(const Service& service);
 
 // The body as JSON. Throws ApiError{400}.
 Json request_body(const HttpRequest& http);

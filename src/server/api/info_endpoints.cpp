@@ -1,6 +1,7 @@
 // GET /v1/models, /health, /version, /metrics.
 #include <fmt/format.h>
 
+#include "base/utc_time.h"
 #include "chat/text.h"
 #include "qwen3/sampling.h"
 #include "server/api/handlers.h"
@@ -86,10 +87,41 @@ void append_model(std::string& out,
   out += "}}";
 }
 
+// Anthropic's clients say by a header that they are, and expect a list of their own form.
+bool asks_as_anthropic(const HttpRequest& http) {
+  return !http.header("anthropic-version").empty();
+}
+
+void append_anthropic_model(std::string& out, const Service& service, const std::string& name) {
+  out += R"({"type":"model","id":)";
+  append_json_string(out, name);
+  out += R"(,"display_name":)";
+  append_json_string(out, name);
+  out +=
+      R"(,"created_at":")" +
+      utc_text(std::chrono::system_clock::from_time_t(service.started()), UtcPrecision::seconds) +
+      R"("})";
+}
+
+std::string anthropic_models(const Service& service) {
+  const std::vector<std::string>& names = service.options().model_names;
+  std::string out = R"({"data":[)";
+  for (const std::string& name : names) {
+    if (out.back() != '[') out += ',';
+    append_anthropic_model(out, service, name);
+  }
+  out += R"(],"has_more":false,"first_id":)";
+  append_json_string(out, names.front());
+  out += R"(,"last_id":)";
+  append_json_string(out, names.back());
+  return out + "}";
+}
+
 }  // namespace
 
-void list_models(Service& service, const HttpRequest&, const ExchangePtr& exchange) {
+void list_models(Service& service, const HttpRequest& http, const ExchangePtr& exchange) {
   const ServedModel& model = service.model();
+  if (asks_as_anthropic(http)) return exchange->send({.body = anthropic_models(service)});
   std::string out = R"({"object":"list","data":[)";
   for (const std::string& name : service.options().model_names) {
     if (out.back() != '[') out += ',';
@@ -101,7 +133,11 @@ void list_models(Service& service, const HttpRequest&, const ExchangePtr& exchan
 void one_model(Service& service, const HttpRequest& http, const ExchangePtr& exchange) {
   const ServedModel& model = service.model_named(http.tail);
   std::string out;
-  append_model(out, service, model, http.tail);
+  if (asks_as_anthropic(http)) {
+    append_anthropic_model(out, service, http.tail);
+  } else {
+    append_model(out, service, model, http.tail);
+  }
   exchange->send({.body = std::move(out)});
 }
 

@@ -81,6 +81,22 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
+void append_json_value(std::string& out, const Json& value) {
+  const std::string text = dump_json(value);
+  size_t copied = 0;
+  for (size_t at = 0; at < text.size();) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    if (byte != 0xC2 && byte != 0xE2) {  // they stand in strings only; the rest is escaped already
+      ++at;
+      continue;
+    }
+    out.append(text, copied, at - copied);
+    at += append_special(out, text, at);
+    copied = at;
+  }
+  out.append(text, copied);
+}
+
 void append_json_number(std::string& out, int64_t value) {
   fmt::format_to(std::back_inserter(out), "{}", value);
 }

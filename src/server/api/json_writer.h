@@ -7,12 +7,17 @@
 #include <string>
 #include <string_view>
 
+#include "base/json.h"
+
 namespace qwen3::server {
 
 // With its quotes. Control characters are escaped, and so are U+0085, U+2028 and U+2029, at which
 // some clients split lines of an event stream: more than json.dumps escapes (base/text.h).
 // REQUIRES: well-formed UTF-8.
 void append_json_string(std::string& out, std::string_view text);
+
+// Any value, on one line, with the same escapes.
+void append_json_value(std::string& out, const Json& value);
 
 void append_json_number(std::string& out, int64_t value);
 

@@ -48,6 +48,13 @@ struct TraceOptions {
   int64_t max_tokens = 512;
 };
 
+// Responses that are kept, so that a client may go on from one by its id.
+struct ResponseOptions {
+  int64_t count = 0;  // 0: none
+  int64_t bytes = 64 << 20;
+  std::chrono::seconds max_age{3600};
+};
+
 struct ServiceOptions {
   std::vector<std::string> model_names = {};  // the first is the one in answers
   bool any_model_name = false;                // accept every `model`
@@ -66,6 +73,7 @@ struct ServiceOptions {
 
   bool page = true;  // the chat page at /
   TraceOptions traces = {};
+  ResponseOptions responses = {};
   bool metrics = false;
   bool metrics_compat = false;  // vLLM's names besides our own
   // Of the access log, for /metrics; absent: nobody counts. Any thread.

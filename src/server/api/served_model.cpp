@@ -65,6 +65,7 @@ std::unique_ptr<ServedModel> make_served_model(ServedParts parts, const ServiceO
   model->think_close = id_of("</think>");
   model->closing_ids = model->text.encode(kClosing);
   model->grammars = std::make_unique<ModelGrammars>(tokenizer);
+  model->abilities = chat_abilities(model->text, model->think_close >= 0);
   model->yes = id_of("yes");
   model->no = id_of("no");
   QWEN3_CHECK(model->task != Task::rerank || (model->yes >= 0 && model->no >= 0),

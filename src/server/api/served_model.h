@@ -18,6 +18,7 @@
 #include "server/api/model_grammars.h"
 #include "server/api/options.h"
 #include "server/api/presets.h"
+#include "server/api/turns.h"
 
 namespace qwen3::server {
 
@@ -41,6 +42,7 @@ struct ServedModel {
   int32_t yes = -1, no = -1;              // of a reranker
   std::vector<int32_t> closing_ids = {};  // ends a thought whose budget is used up
   std::unique_ptr<ModelGrammars> grammars = {};
+  ChatAbilities abilities = {};
 
   const Tokenizer& tokenizer() const { return tokenizer_of(text); }
 };

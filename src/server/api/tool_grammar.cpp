@@ -109,8 +109,7 @@ class CallWriter {
     for (const SchemaText& text : value.texts) {
       TextDfa set = text.set & raw_values();
       if (!value.only_strings) set = set & plain_texts();
-      any_text = any_text ||
-                 (text.set.universal() && text.min_length <= 0 && text.max_length < 0);
+      any_text = any_text || (text.set.universal() && text.min_length <= 0 && text.max_length < 0);
       ways.push_back(b_.text(std::move(set), Form::raw, text.min_length, text.max_length));
     }
     // JSON of a text would be read with its quotes: only where every text is allowed.

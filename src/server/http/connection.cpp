@@ -177,6 +177,7 @@ void Connection::on_head() {
   Verdict verdict = front_.gate.judge(head, peer_, Clock::now());
   allowed_origin_ = std::move(verdict.allowed_origin);
   record_.key = verdict.client.name;
+  refusal_form_ = verdict.route == nullptr ? nullptr : verdict.route->refusal_form;
   if (verdict.answer) {
     return answer_now(*verdict.answer, keep_alive && !verdict.close);
   }
@@ -255,7 +256,8 @@ void Connection::open_exchange(bool keep_alive, std::string allowed_origin) {
                           .connection = weak_from_this(),
                           .closing = &front_.closing,
                           .held = std::move(request_held_),
-                          .output_limit = front_.options.limits.output_bytes});
+                          .output_limit = front_.options.limits.output_bytes,
+                          .refusal_form = refusal_form_});
   phase_ = Phase::answering;
   phase_start_ = last_sent_ = lane_.now();
   answer_ended_ = false;
@@ -264,8 +266,9 @@ void Connection::open_exchange(bool keep_alive, std::string allowed_origin) {
 // Every answer that no handler makes passes here. The one rule of their framing: a connection goes
 // on only when the whole request has been read, so that no byte of a refused one is ever taken for
 // the next.
-void Connection::answer_now(const HttpResponse& response, bool keep_alive) {
+void Connection::answer_now(HttpResponse response, bool keep_alive) {
   if (request_.id.empty()) request_.id = choose_request_id({});
+  if (refusal_form_ != nullptr) refusal_form_(response, request_.id);
   open_exchange(keep_alive && parser_.at_end(), std::move(allowed_origin_));
   front_.n_exchanges_open.fetch_add(1, std::memory_order_relaxed);
   request_ = {};
@@ -284,6 +287,7 @@ void Connection::complete_exchange() {
   phase_ = Phase::head;
   phase_start_ = lane_.now();
   head_begun_ = false;
+  refusal_form_ = nullptr;
   parser_.reset();
   hold_input();  // less, or as much as before
   advance();
@@ -339,7 +343,10 @@ void Connection::check_deadlines(Clock::time_point now) {
     case Phase::answering:
       if (answer_ended_ && now - answer_ended_at_ >= limits.flush_time)
         return cut("read too slowly");
-      if (sent_ >= output_.size() && now - last_sent_ >= limits.ping_interval) exchange_->ping();
+      if (sent_ >= output_.size()) {
+        exchange_->ping(std::chrono::duration_cast<ServerLimits::Duration>(now - last_sent_),
+                        limits.ping_interval);
+      }
       break;
     case Phase::lingering:
       if (now - phase_start_ >= limits.linger_time) close();

@@ -85,7 +85,7 @@ class Connection final : public Resident, public std::enable_shared_from_this<Co
   void dispatch();
   bool hold_body();
   void open_exchange(bool keep_alive, std::string allowed_origin);
-  void answer_now(const HttpResponse& response, bool keep_alive);
+  void answer_now(HttpResponse response, bool keep_alive);
   void refuse_parse(const ParseFailure& failure);
   void complete_exchange();
   void end_exchange(std::string_view outcome, bool complete);
@@ -135,6 +135,7 @@ class Connection final : public Resident, public std::enable_shared_from_this<Co
   // Of the request in hand.
   std::shared_ptr<ExchangeCore> exchange_;
   const Route* route_ = nullptr;
+  RefusalForm refusal_form_ = nullptr;  // of the route, once it is known
   HttpRequest request_;
   std::shared_ptr<RequestMemory::Holding> request_held_;
   std::string owner_;  // of the request: a key, or else a network

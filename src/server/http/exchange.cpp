@@ -14,7 +14,6 @@ constexpr size_t kMaxNoteBytes = 512;
 // Of output, that every connection may have without being counted.
 constexpr size_t kFreeOutput = 16 << 10;
 constexpr size_t kOutputGrain = 32 << 10;
-constexpr std::string_view kPing = ": ping\n\n";
 
 }  // namespace
 
@@ -24,7 +23,8 @@ ExchangeCore::ExchangeCore(Setup setup)
       connection_(std::move(setup.connection)),
       closing_(setup.closing),
       held_(std::move(setup.held)),
-      output_limit_(setup.output_limit) {}
+      output_limit_(setup.output_limit),
+      refusal_form_(setup.refusal_form) {}
 
 void ExchangeCore::send(const HttpResponse& response) {
   const std::lock_guard lock(mutex_);
@@ -35,7 +35,7 @@ void ExchangeCore::send(const HttpResponse& response) {
   HttpResponse refusal =
       error_response(503, "the server has no memory for this answer now", "out_of_memory");
   refusal.headers.emplace_back("retry-after", "1");
-  respond_locked(refusal);
+  refuse_locked(std::move(refusal));
 }
 
 bool ExchangeCore::hold(int64_t bytes) {
@@ -81,7 +81,18 @@ void ExchangeCore::respond_locked(const HttpResponse& response) {
   wake_locked();
 }
 
-void ExchangeCore::start_stream(std::string content_type) {
+// What the front says in the handler's place.
+void ExchangeCore::refuse_locked(HttpResponse refusal) {
+  if (refusal_form_ != nullptr) refusal_form_(refusal, frame_.request_id);
+  respond_locked(refusal);
+}
+
+void ExchangeCore::end_with_error_locked(std::string_view message, std::string_view code) {
+  append_locked(form_.last_event ? form_.last_event(message, code) : error_event(message, code));
+  end_locked();
+}
+
+void ExchangeCore::start_stream(StreamForm form) {
   const std::lock_guard lock(mutex_);
   if (!may_answer_locked()) return;
   if (gone()) {
@@ -91,7 +102,8 @@ void ExchangeCore::start_stream(std::string content_type) {
   }
   if (frame_.http_1_0 || closing_->load(std::memory_order_relaxed)) frame_.keep_alive = false;
   HttpResponse response;
-  response.content_type = std::move(content_type);
+  response.content_type = std::move(form.content_type);
+  response.headers = std::move(form.headers);
   // Asks proxies (nginx) not to gather events before passing them on.
   response.headers.emplace_back("x-accel-buffering", "no");
   const std::string head = format_head(response, frame_, std::nullopt);
@@ -99,6 +111,7 @@ void ExchangeCore::start_stream(std::string content_type) {
   status_ = response.status;
   streaming_ = true;
   event_stream_ = response.content_type.starts_with("text/event-stream");
+  form_ = std::move(form);
   wake_locked();
 }
 
@@ -208,15 +221,14 @@ void ExchangeCore::abandon() noexcept {
 void ExchangeCore::tell_abandoned_locked() {
   const bool memory = no_memory_.load(std::memory_order_relaxed);
   if (status_ == 0 && !gone()) {
-    respond_locked(
+    refuse_locked(
         memory
             ? error_response(503, "the server has no memory for this request now", "out_of_memory")
             : error_response(500, "the server failed to answer", "internal_error"));
   } else if (status_ != 0 && event_stream_ && between_events_) {
-    append_locked(error_event(memory ? "the server has no memory to complete the answer"
-                                     : "the server failed to complete the answer",
-                              memory ? "out_of_memory" : "internal_error"));
-    end_locked();
+    end_with_error_locked(memory ? "the server has no memory to complete the answer"
+                                 : "the server failed to complete the answer",
+                          memory ? "out_of_memory" : "internal_error");
   } else {
     cut_ = true;  // a stream of another kind can only tell by breaking off
   }
@@ -236,10 +248,12 @@ ExchangeCore::Output ExchangeCore::take_output(std::string& out) {
   return {.ended = ended_, .keep_alive = frame_.keep_alive, .cut = cut_};
 }
 
-void ExchangeCore::ping() {
+void ExchangeCore::ping(std::chrono::milliseconds silence, std::chrono::milliseconds interval) {
   const std::lock_guard lock(mutex_);
   if (over_locked() || gone() || !event_stream_ || !between_events_) return;
-  append_locked(kPing);
+  if (form_.ping_interval.count() > 0) interval = std::min(interval, form_.ping_interval);
+  if (silence < interval) return;
+  append_locked(form_.ping);
   wake_locked();
 }
 
@@ -252,10 +266,9 @@ void ExchangeCore::terminate() {
     if (status_ == 0) {
       HttpResponse response = error_response(503, kMessage, "shutting_down");
       response.headers.emplace_back("retry-after", "5");
-      respond_locked(response);
+      refuse_locked(std::move(response));
     } else if (event_stream_ && between_events_) {
-      append_locked(error_event(kMessage, "shutting_down"));
-      end_locked();
+      end_with_error_locked(kMessage, "shutting_down");
     } else {
       cut_ = true;
     }

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -35,12 +36,13 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
     const std::atomic<bool>* closing;              // read while the lane is set
     std::shared_ptr<RequestMemory::Holding> held;  // null: an answer of the front itself
     size_t output_limit;
+    RefusalForm refusal_form = nullptr;  // of the route
   };
   explicit ExchangeCore(Setup setup);
 
   // For the handler, any thread: see Exchange.
   void send(const HttpResponse& response);
-  void start_stream(std::string content_type);
+  void start_stream(StreamForm form);
   void write(std::string_view piece);
   void end();
   void post(std::function<void()> work);
@@ -69,8 +71,9 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
   Output take_output(std::string& out);
   // What is taken but not yet sent counts towards the output limit.
   void set_unsent(size_t bytes) { unsent_.store(bytes, std::memory_order_relaxed); }
-  // An event-stream comment, unless the stream is of another kind, inside an event, or over.
-  void ping();
+  // After a silence of this length: a ping, unless the stream is of another kind, inside an event,
+  // or over. `interval` is the server's.
+  void ping(std::chrono::milliseconds silence, std::chrono::milliseconds interval);
   // The grace period is over: 503, or an error event at the end of the stream.
   void terminate();
   // The client closed its sending side: runs the disconnect action, still lets send() answer.
@@ -85,6 +88,8 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
  private:
   void append_locked(std::string_view piece);
   void respond_locked(const HttpResponse& response);
+  void refuse_locked(HttpResponse refusal);
+  void end_with_error_locked(std::string_view message, std::string_view code);
   bool hold_output_locked(size_t bytes);
   void end_locked();
   void wake_locked() noexcept;
@@ -100,6 +105,8 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
   const std::atomic<bool>* closing_;
   const std::shared_ptr<RequestMemory::Holding> held_;
   size_t output_limit_;
+  const RefusalForm refusal_form_;
+  StreamForm form_;
 
   std::string outbox_;
   size_t output_held_ = 0;
@@ -127,9 +134,7 @@ class ExchangeHandle final : public Exchange {
   ~ExchangeHandle() override { core_->abandon(); }
 
   void send(HttpResponse response) override { core_->send(response); }
-  void start_stream(std::string content_type) override {
-    core_->start_stream(std::move(content_type));
-  }
+  void start_stream(StreamForm form) override { core_->start_stream(std::move(form)); }
   void write(std::string piece) override { core_->write(piece); }
   void end() override { core_->end(); }
   void post(std::function<void()> work) override { core_->post(std::move(work)); }

@@ -52,6 +52,19 @@ struct HttpResponse {
 // What an answer adds to the log line of its request; a number is a number there.
 using NoteValue = std::variant<std::string, int64_t>;
 
+// How an answer in pieces looks, and what the front writes into it by itself.
+struct StreamForm {
+  std::string content_type = "text/event-stream";
+  std::vector<std::pair<std::string, std::string>> headers = {};
+  // Of an event stream only. What is sent after a silence: a comment line, which clients skip, or an
+  // event that they see.
+  std::string ping = ": ping\n\n";
+  std::chrono::milliseconds ping_interval{0};  // 0: the server's; never longer than that
+  // The last event of a stream that the front has to end; empty: as the chat API ends one. Called
+  // on any thread.
+  std::function<std::string(std::string_view message, std::string_view code)> last_event = {};
+};
+
 // One answer in progress. Every function may be called from any thread, never blocks, and does
 // nothing once the client is gone; calls of one thread keep their order. Exactly one of send() and
 // start_stream() is called, once (a second one throws Error{internal}); a handler that drops its
@@ -68,10 +81,10 @@ class Exchange {
 
   virtual void send(HttpResponse response) = 0;
 
-  // An answer in pieces (chunked). A stream that stays silent for the ping interval gets an SSE
-  // comment line from the front. The piece goes out at once; pieces that pile up unread beyond the
-  // output limit cut the connection.
-  virtual void start_stream(std::string content_type = "text/event-stream") = 0;
+  // An answer in pieces (chunked). An event stream that stays silent for the ping interval gets a
+  // ping from the front. The piece goes out at once; pieces that pile up unread beyond the output
+  // limit cut the connection.
+  virtual void start_stream(StreamForm form = {}) = 0;
   virtual void write(std::string piece) = 0;
   virtual void end() = 0;
 
@@ -108,6 +121,10 @@ struct BodyLimit {
 
 using Handler = std::function<void(const HttpRequest&, std::shared_ptr<Exchange>)>;
 
+// Gives an answer that the front makes in a handler's place (no key, a body too large) the form of
+// the route's API. `request_id` as in HttpRequest.
+using RefusalForm = void (*)(HttpResponse& refusal, std::string_view request_id);
+
 // One row of the one route table. Everything is refused that no row allows; the tests of
 // authentication are generated from the rows.
 struct Route {
@@ -126,6 +143,7 @@ struct Route {
   // The longest body that can be of use, where that is less than the server's limit; it is asked
   // for each request. Longer ones are refused unread.
   std::function<BodyLimit()> body_limit = {};
+  RefusalForm refusal_form = nullptr;  // null: OpenAI's error object
 };
 
 }  // namespace qwen3::server

@@ -170,7 +170,7 @@ std::string error_event(std::string_view message, std::string_view code) {
 }
 
 std::string_view reason_phrase(int status) {
-  static constexpr std::array<std::pair<int, std::string_view>, 27> kPhrases{{
+  static constexpr std::array<std::pair<int, std::string_view>, 28> kPhrases{{
       {200, "OK"},
       {201, "Created"},
       {202, "Accepted"},
@@ -198,6 +198,7 @@ std::string_view reason_phrase(int status) {
       {503, "Service Unavailable"},
       {504, "Gateway Timeout"},
       {505, "HTTP Version Not Supported"},
+      {529, "Overloaded"},
   }};
   for (const auto& [code, phrase] : kPhrases) {
     if (code == status) return phrase;

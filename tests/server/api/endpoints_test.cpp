@@ -19,15 +19,6 @@ std::string base64_of(const std::vector<float>& floats) {
   return base64(bytes);
 }
 
-// Interfaces and addresses that clients try: the answer says what there is instead.
-TEST_F(ApiEndpoints, Signposts) {
-  for (const char* path : {"/v1/responses", "/v1/messages"}) {
-    const Reply reply = post(path, {{"input", "x"}});
-    EXPECT_EQ(reply.status, 404);
-    EXPECT_NE(reply.message().find("use /v1/chat/completions"), std::string::npos);
-  }
-}
-
 TEST_F(ApiEndpoints, CompletionHasTheOldShape) {
   say(" three four");
   const Reply reply = complete();
@@ -335,7 +326,7 @@ TEST_F(ApiEndpoints, WhatIsNotServedNamesWhatIs) {
            {"/metrics", "start the server with --metrics"},
            {"/v1/traces", "start the server with --traces N"},
            {"/v1/traces/x", "start the server with --traces N"},
-           {"/v1/responses", "/v1/chat/completions"}}) {
+           {"/v1/traces/y", "start the server with --traces N"}}) {
     const Reply reply = call("GET", path);
     EXPECT_EQ(reply.status, 404) << path;
     EXPECT_EQ(reply.json["error"]["code"], "unknown_url") << path;

@@ -28,11 +28,13 @@ class FakeExchange final : public Exchange {
     answered_ = true;
     changed_.notify_all();
   }
-  void start_stream(std::string content_type) override {
+  void start_stream(StreamForm how) override {
     const std::lock_guard lock(mutex_);
     if (gone_) return;
     EXPECT_FALSE(answered_ || streaming_) << "started twice";
-    response.content_type = std::move(content_type);
+    response.content_type = how.content_type;
+    response.headers = how.headers;
+    form = std::move(how);
     streaming_ = true;
   }
   void write(std::string piece) override {
@@ -123,6 +125,7 @@ class FakeExchange final : public Exchange {
   }
 
   HttpResponse response;
+  StreamForm form;
   std::vector<std::string> pieces;
   std::map<std::string, std::string> notes;
   int64_t held = 0;

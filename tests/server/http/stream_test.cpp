@@ -196,7 +196,7 @@ TEST(HttpStream, PingsWhenSilentButNotInsideAnEvent) {
     RawClient client(server.port());
     client.send(get(server.port(), "/v1/stream"));
     const auto exchange = stage.next();
-    exchange->start_stream("application/octet-stream");
+    exchange->start_stream({.content_type = "application/octet-stream"});
     exchange->write("a\n\n");
     std::this_thread::sleep_for(200ms);
     exchange->end();
