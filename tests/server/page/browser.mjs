@@ -193,6 +193,10 @@ const cases = {
     await idle(page);
     const last = (await answers(page))[1];
     assert.match(last, /\S/);
+    assert.equal(await page.locator(".results").count(), 0);  // it has been answered
+    await page.reload();
+    await page.waitForSelector(".message.assistant");
+    assert.equal(await page.locator(".results").count(), 0);
     await set(page, "tools", "{");
     assert.match(await page.textContent("#problem-tools"), /Not JSON/);
     await close(page);
