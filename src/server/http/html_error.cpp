@@ -52,6 +52,7 @@ bool prefers_html(std::string_view accept) {
   return place_of(accept, "text/html") < place_of(accept, "application/json");
 }
 
+// The style is that of the chat page; on a server without it, a browser shows the page plain.
 HttpResponse for_reader(HttpResponse error, std::string_view method, std::string_view accept) {
   const bool read = method == "GET" || method == "HEAD";
   if (error.status != 404 || !read || !prefers_html(accept)) return error;
@@ -60,7 +61,8 @@ HttpResponse for_reader(HttpResponse error, std::string_view method, std::string
   error.body = fmt::format(
       "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width\">\n<title>404 Not Found</title>\n"
-      "<link rel=\"icon\" href=\"/icon.svg\">\n<h1>404 Not Found</h1>\n<p>{}\n"
+      "<link rel=\"icon\" href=\"/icon.svg\">\n<link rel=\"stylesheet\" href=\"/chat.css\">\n"
+      "<body class=\"lost\">\n<h1>404 Not Found</h1>\n<p>{}\n"
       "<p><a href=\"/\">To the start page of this server</a>\n",
       escaped(body["error"]["message"].get<std::string>()));
   return error;

@@ -8,7 +8,7 @@ function nextTime() { return (app.last = Math.max(Date.now(), app.last + 1)); }
 const transcriptActions = {
   busy: () => app.running !== null, settings: () => app.settings, features: () => app.features, keyed: () => apiKey !== "",
   branch: (node) => branchOf(app.tree, node),
-  isLast: (node) => app.views.length === 0 || childrenOf(app.tree, node.id).length === 0,
+  isLast: (node) => childrenOf(app.tree, node.id).length === 0,
   edit: (node, text) => {
     const made = addNode(app.tree, node.parent, { role: node.role, content: text, created: nextTime() });
     keepNode(made);

