@@ -1,5 +1,5 @@
 // POST /v1/chat/completions.
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <utility>
 

@@ -1,5 +1,7 @@
 #include "server/api/single_answer.h"
 
+#include <fmt/ranges.h>
+
 #include <utility>
 
 namespace qwen3::server {
@@ -52,8 +54,12 @@ void SingleAnswer::start(std::shared_ptr<SingleAnswer> answer,
                          const HttpRequest& http,
                          const ServiceOptions& options,
                          const std::string& id) {
+  std::vector<std::string> relaxed;
   std::vector<Request> requests =
-      chat_requests(chat.request, chat.prompt, http, answer->model(), options);
+      chat_requests(relaxed, chat.request, chat.prompt, http, answer->model(), options);
+  if (!relaxed.empty()) {
+    answer->exchange().note("relaxed_tools", fmt::format("{}", fmt::join(relaxed, ",")));
+  }
   if (chat.request.common.trace) answer->trace(id, http.client, requests.front());
   answer->Generation::start(std::move(requests), 1);
 }
@@ -71,7 +77,8 @@ void SingleAnswer::on_event(size_t index, const Event& event) {
   const size_t begin = answer_.text_bytes();
   AnswerDelta delta = answer_.push(event);
   if (!over && with_logprobs_) {
-    log_.add(model().tokenizer(), event, {begin, answer_.text_bytes()});
+    log_.add(
+        model().tokenizer(), event, {begin, answer_.text_bytes()}, LogprobIds::absent);
   }
   show(std::move(delta));
   if (!over && answer_.ended()) stop(index);
