@@ -337,7 +337,7 @@ TEST(Builder, AnAnswerBeyondTheLimitsEndsByName) {
 
 TEST(Builder, MemoryRestartsAndNothingIsLost) {
   Builder b;
-  const Expr digits = b.text(TextDfa::all(), kRaw, 0, 1'000'000);
+  const Expr digits = b.text(TextDfa::all(), kRaw, 0, 30'003);
   const auto grammar = b.build(b.sequence({b.bytes("<"), digits, b.bytes(">")}));
   Matcher matcher(grammar, nano_trie());
   const int32_t a = nano_tokenizer().token_to_id("a").value();
