@@ -337,21 +337,23 @@ TEST(Builder, AnAnswerBeyondTheLimitsEndsByName) {
 
 TEST(Builder, MemoryRestartsAndNothingIsLost) {
   Builder b;
-  const Expr digits = b.text(TextDfa::all(), kRaw, 0, 1'000'000);
+  const Expr digits = b.text(TextDfa::all(), kRaw, 0, 100'003);
   const auto grammar = b.build(b.sequence({b.bytes("<"), digits, b.bytes(">")}));
   Matcher matcher(grammar, nano_trie());
   const int32_t a = nano_tokenizer().token_to_id("a").value();
   matcher.accept(nano_tokenizer().token_to_id("<").value());
-  int64_t most = 0;
-  for (int i = 0; i < 30'000; ++i) {
+  int64_t most = 0, restarts = 0;
+  for (int i = 0; i < 100'000; ++i) {
     matcher.accept(a);
+    restarts += matcher.memory() < most / 2 ? 1 : 0;
     most = std::max(most, matcher.memory());
-    if (i % 10'000 == 0) tokens_of(matcher, *nano_trie());
+    if (i % 20'000 == 0) tokens_of(matcher, *nano_trie());
   }
   EXPECT_LE(most, kMaxMatcherBytes + 100'000);
+  EXPECT_GT(restarts, 0);
   const auto before = tokens_of(matcher, *nano_trie());
-  matcher.rollback(25'000);
-  for (int i = 0; i < 25'000; ++i) matcher.accept(a);
+  matcher.rollback(95'000);
+  for (int i = 0; i < 95'000; ++i) matcher.accept(a);
   EXPECT_EQ(tokens_of(matcher, *nano_trie()), before);
   matcher.accept(nano_tokenizer().token_to_id(">").value());
   EXPECT_TRUE(matcher.may_end());
