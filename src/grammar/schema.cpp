@@ -10,7 +10,7 @@ namespace qwen3 {
 GrammarBuilder::Expr schema_expression(GrammarBuilder& builder,
                                        const Json& schema,
                                        const JsonSchemaOptions& options) {
-  SchemaReader reader(schema, options, [&] { builder.spend(); });
+  SchemaReader reader(schema, options, [&](int64_t bytes) { builder.spend(bytes); });
   SchemaWriter writer(builder, reader, options);
   const GrammarBuilder::Expr value = writer.value(reader.root());
   writer.finish();
@@ -20,7 +20,7 @@ GrammarBuilder::Expr schema_expression(GrammarBuilder& builder,
 std::vector<SchemaObject> schema_objects(GrammarBuilder& builder,
                                          const Json& schema,
                                          const JsonSchemaOptions& options) {
-  SchemaReader reader(schema, options, [&] { builder.spend(); });
+  SchemaReader reader(schema, options, [&](int64_t bytes) { builder.spend(bytes); });
   SchemaWriter writer(builder, reader, options);
   std::vector<SchemaObject> out;
   for (const ObjectShape& object : reader.shape(reader.root()).objects) {

@@ -34,10 +34,10 @@ Shape ShapeAlgebra::unite(const Shape& a, const Shape& b) const {
   out.no |= b.no;
   out.yes |= b.yes;
   out.numbers = a.numbers | b.numbers;
-  out.strings = a.strings | b.strings;
+  out.strings = a.strings.unite(b.strings, spend_);
   for (const ArrayShape& array : b.arrays) add_unless_there(out.arrays, array);
   for (const ObjectShape& object : b.objects) add_unless_there(out.objects, object);
-  spend_();
+  spend_(0);
   return out;
 }
 
@@ -47,7 +47,7 @@ Shape ShapeAlgebra::intersect(const Shape& a, const Shape& b, const std::string&
   out.no = a.no && b.no;
   out.yes = a.yes && b.yes;
   out.numbers = a.numbers & b.numbers;
-  out.strings = a.strings & b.strings;
+  out.strings = a.strings.intersect(b.strings, spend_);
   out.arrays = intersect(a.arrays, b.arrays, place);
   out.objects = intersect(a.objects, b.objects, place);
   return out;
@@ -59,7 +59,7 @@ Shape ShapeAlgebra::complement(const Shape& a, const std::string& place) const {
   out.no = !a.no;
   out.yes = !a.yes;
   out.numbers = a.numbers.complement();
-  out.strings = a.strings.complement();
+  out.strings = a.strings.complement(spend_);
   out.arrays = complement(a.arrays, place);
   out.objects = complement(a.objects, place);
   return out;
@@ -90,7 +90,7 @@ ShapeAlgebra::Arrays ShapeAlgebra::intersect(const Arrays& a,
                                              const Arrays& b,
                                              const std::string& place) const {
   return distribute(a, b, place, [this](ArrayShape& out, const ArrayShape& x, const ArrayShape& y) {
-    spend_();
+    spend_(0);
     return intersect(out, x, y);
   });
 }
@@ -100,7 +100,7 @@ ShapeAlgebra::Objects ShapeAlgebra::intersect(const Objects& a,
                                               const std::string& place) const {
   return distribute(
       a, b, place, [this](ObjectShape& out, const ObjectShape& x, const ObjectShape& y) {
-        spend_();
+        spend_(0);
         return intersect(out, x, y);
       });
 }
@@ -164,6 +164,7 @@ bool ShapeAlgebra::intersect(ObjectShape& out, const ObjectShape& a, const Objec
     for (const KeyClass& right : b.classes) {
       KeyClass both = {left.names, goals_.both(left.value, right.value)};
       if (both.value == kNothing) continue;
+      spend_(0);
       if (left.names->universal()) {
         both.names = right.names;
       } else if (!right.names->universal() && left.names != right.names) {
@@ -275,6 +276,7 @@ void ShapeAlgebra::extra_key_violations(Objects& out,
   bool everything = false;
   for (const KeyClass& names : a.classes) {
     if (names.value != kAnything) continue;
+    spend_(0);
     everything = everything || names.names->universal();
     free = free | *names.names;
   }

@@ -13,7 +13,7 @@ class ShapeAlgebra {
  public:
   // `impossible`: whether a goal certainly has no value; in doubt false. `spend` is called now and then and
   // may throw.
-  ShapeAlgebra(GoalTable& goals, std::function<bool(Goal)> impossible, std::function<void()> spend)
+  ShapeAlgebra(GoalTable& goals, std::function<bool(Goal)> impossible, Spend spend)
       : goals_(goals), impossible_(std::move(impossible)), spend_(std::move(spend)) {}
 
   // `place` is where the combining keyword stands, for errors.
@@ -37,7 +37,7 @@ class ShapeAlgebra {
 
   GoalTable& goals_;
   std::function<bool(Goal)> impossible_;
-  std::function<void()> spend_;
+  Spend spend_;
 };
 
 }  // namespace qwen3

@@ -10,25 +10,36 @@ namespace {
 constexpr int64_t kMaxAlternatives = 1000;
 
 // The union of what is in one set and in no other.
-template <typename Set>
-Set exactly_one(const std::vector<Set>& sets) {
+template <typename Set, typename Algebra>
+Set exactly_one(const std::vector<Set>& sets, const Algebra& algebra) {
   Set once = Set::none();
   Set some = Set::none();
   for (const Set& set : sets) {
     if (set.empty()) continue;
-    if (some.empty()) {
-      once = some = set;
-      continue;
-    }
-    if ((some & set).empty()) {
-      once = once | set;
+    const Set twice = algebra.both(some, set);
+    if (twice.empty()) {
+      once = algebra.either(once, set);
     } else {
-      once = (once & set.complement()) | (set & some.complement());
+      once = algebra.both(algebra.either(once, set), algebra.others(twice));
     }
-    some = some | set;
+    some = algebra.either(some, set);
   }
   return once;
 }
+
+struct NumberAlgebra {
+  const Spend& spend;
+  NumberSet both(const NumberSet& a, const NumberSet& b) const { return spend(0), a & b; }
+  NumberSet either(const NumberSet& a, const NumberSet& b) const { return spend(0), a | b; }
+  NumberSet others(const NumberSet& a) const { return spend(0), a.complement(); }
+};
+
+struct StringAlgebra {
+  const Spend& spend;
+  TextUnion both(const TextUnion& a, const TextUnion& b) const { return a.intersect(b, spend); }
+  TextUnion either(const TextUnion& a, const TextUnion& b) const { return a.unite(b, spend); }
+  TextUnion others(const TextUnion& a) const { return a.complement(spend); }
+};
 
 }  // namespace
 
@@ -64,8 +75,8 @@ Shape SchemaReader::read_one_of(const Keywords& schema, Mode mode) {
   out.null = n_null == 1;
   out.no = n_no == 1;
   out.yes = n_yes == 1;
-  out.numbers = exactly_one(numbers);
-  out.strings = exactly_one(strings);
+  out.numbers = exactly_one(numbers, NumberAlgebra{spend_});
+  out.strings = exactly_one(strings, StringAlgebra{spend_});
   out.arrays = one_of_arrays(ways, schema.at("oneOf"));
   out.objects = one_of_objects(ways, schema, mode);
   return out;
@@ -154,7 +165,7 @@ void SchemaReader::count_names(Names& names,
       std::find(path.begin(), path.end(), id) != path.end()) {
     return;
   }
-  spend_();
+  spend_(0);
   path.push_back(id);
   const auto follow = [&](const Json& json, const std::string& steps) {
     count_names(names, document_.subschema(id, json, steps), times, path);

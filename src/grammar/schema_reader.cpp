@@ -28,14 +28,14 @@ class PopAtEnd {
 
 }  // namespace
 
-SchemaReader::SchemaReader(const Json& root,
-                           const JsonSchemaOptions& options,
-                           std::function<void()> spend)
+SchemaReader::SchemaReader(const Json& root, const JsonSchemaOptions& options, Spend spend)
     : document_(root),
       options_(options),
       spend_(std::move(spend)),
       algebra_(
-          goals_, [this](Goal goal) { return impossible(goal); }, [this] { spend_(); }) {}
+          goals_,
+          [this](Goal goal) { return impossible(goal); },
+          [this](int64_t bytes) { spend_(bytes); }) {}
 
 const std::string& SchemaReader::place(Goal goal) const {
   static const std::string nowhere;
@@ -76,7 +76,7 @@ const Shape& SchemaReader::evaluate(Goal goal, Mode mode) {
   if (evaluating_.size() >= kMaxEvaluating) {
     fail_schema(GrammarFault::too_complex, place(goal), "too deeply entangled");
   }
-  spend_();
+  spend_(0);
   const PopAtEnd<Goal> guard(evaluating_, goal);
   const bool outer_differs = std::exchange(modes_differ_, false);
   Shape shape;
@@ -140,12 +140,17 @@ Shape SchemaReader::read(SchemaId id, Mode mode) {
         GrammarFault::too_complex, node.place, "too many schemas of one value within each other");
   }
   const PopAtEnd<SchemaId> guard(reading_, id);
-  spend_();
+  spend_(0);
   const auto ref = node.json->find("$ref");
   if (ref != node.json->end() && node.dialect < SchemaDialect::draft2019) {
     return read(reference(id, *ref, "$ref"), mode);
   }
-  return read_keywords(id, mode);
+  try {
+    return read_keywords(id, mode);
+  } catch (const GrammarError& e) {  // of an automaton, which knows no place
+    if (!e.place().empty() || node.place.empty()) throw;
+    throw GrammarError(e.fault(), node.place, e.what());
+  }
 }
 
 Shape SchemaReader::read_keywords(SchemaId id, Mode mode) {

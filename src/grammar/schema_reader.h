@@ -17,7 +17,7 @@ namespace qwen3 {
 class SchemaReader {
  public:
   // `root` must outlive the reader. `spend` throws where the budget is used up.
-  SchemaReader(const Json& root, const JsonSchemaOptions& options, std::function<void()> spend);
+  SchemaReader(const Json& root, const JsonSchemaOptions& options, Spend spend);
 
   Goal root() { return goal_of(document_.root()); }
   // The values to generate: never more than the goal means; less only by what docs/structured-output.md says.
@@ -51,6 +51,11 @@ class SchemaReader {
   void read_objects(Shape& shape, const Keywords& schema);
   void read_properties(ObjectShape& object, const Keywords& schema);
   void read_other_keys(ObjectShape& object, const Keywords& schema);
+  void split_classes(std::vector<KeyClass>& matched,
+                     std::vector<KeyClass>& unmatched,
+                     const TextDfa& names,
+                     Goal value);
+  const Json* unevaluated(const char* keyword, const Keywords& schema) const;
   void read_property_names(ObjectShape& object, const Keywords& schema);
   void read_required(ObjectShape& object, const Keywords& schema) const;
   void read_values(Shape& shape, const Keywords& schema);
@@ -82,7 +87,7 @@ class SchemaReader {
 
   SchemaDocument document_;
   JsonSchemaOptions options_;
-  std::function<void()> spend_;
+  Spend spend_;
   GoalTable goals_;
   ShapeAlgebra algebra_;
   std::map<std::pair<Goal, Mode>, Shape> shapes_;

@@ -106,9 +106,12 @@ void TextUnion::add(TextPart part) {
   if (universal()) return;
   if (part.min == 0 && part.max < 0 && part.set->universal()) parts_.clear();
   parts_.push_back(std::move(part));
+  if (static_cast<int64_t>(parts_.size()) > kMaxSchemaBranches) {
+    fail_schema(GrammarFault::too_complex, "", "too many alternatives of strings");
+  }
 }
 
-TextUnion TextUnion::operator&(const TextUnion& other) const {
+TextUnion TextUnion::intersect(const TextUnion& other, const Spend& spend) const {
   if (universal()) return other;
   if (other.universal()) return *this;
   TextUnion out;
@@ -121,18 +124,22 @@ TextUnion TextUnion::operator&(const TextUnion& other) const {
         both.set = std::make_shared<const TextDfa>(*a.set & *b.set);
       }
       out.add(std::move(both));
+      spend(0);
     }
   }
   return out;
 }
 
-TextUnion TextUnion::operator|(const TextUnion& other) const {
+TextUnion TextUnion::unite(const TextUnion& other, const Spend& spend) const {
   TextUnion out = *this;
-  for (const TextPart& part : other.parts_) out.add(part);
+  for (const TextPart& part : other.parts_) {
+    out.add(part);
+    spend(0);
+  }
   return out;
 }
 
-TextUnion TextUnion::complement() const {
+TextUnion TextUnion::complement(const Spend& spend) const {
   TextUnion out = all();
   for (const TextPart& part : parts_) {
     TextUnion others;
@@ -141,7 +148,7 @@ TextUnion TextUnion::complement() const {
     }
     if (part.min > 0) others.add({all_texts(), 0, part.min - 1});
     if (part.max >= 0) others.add({all_texts(), part.max + 1, -1});
-    out = out & others;
+    out = out.intersect(others, spend);
   }
   return out;
 }
@@ -188,6 +195,28 @@ Shape Shape::any() {
   shape.arrays.emplace_back();
   shape.objects.push_back(ObjectShape::any());
   return shape;
+}
+
+int64_t Shape::bytes() const {
+  int64_t bytes = static_cast<int64_t>(sizeof(Shape));
+  const auto add = [&](const TextSetPtr& set) {
+    if (set.use_count() > 1) return;
+    for (const TextDfa::State& state : set->states()) {
+      bytes += static_cast<int64_t>(sizeof(state) + state.edges.size() * sizeof(TextDfa::Edge));
+    }
+  };
+  for (const TextPart& part : strings.parts()) add(part.set);
+  for (const ArrayShape& array : arrays) {
+    bytes += static_cast<int64_t>(sizeof(array) + array.prefix.size() * sizeof(Goal));
+  }
+  for (const ObjectShape& object : objects) {
+    bytes += static_cast<int64_t>(sizeof(object));
+    for (const KeyShape& key : object.keys) {
+      bytes += static_cast<int64_t>(sizeof(key) + key.name.size());
+    }
+    for (const KeyClass& others : object.classes) add(others.names);
+  }
+  return bytes;
 }
 
 bool Shape::empty() const {

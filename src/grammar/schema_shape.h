@@ -10,6 +10,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -60,22 +61,25 @@ struct TextPart {
   int64_t min = 0;
   int64_t max = -1;  // no limit
 };
+// Called between steps that may take long, with the bytes that were kept; throws where the budget is used up.
+using Spend = std::function<void(int64_t)>;
+
 class TextUnion {
  public:
   static TextUnion none() { return {}; }
   static TextUnion all();
   static TextUnion of(TextPart part);
 
-  TextUnion operator&(const TextUnion& other) const;
-  TextUnion operator|(const TextUnion& other) const;
-  TextUnion complement() const;
+  TextUnion intersect(const TextUnion& other, const Spend& spend) const;
+  TextUnion unite(const TextUnion& other, const Spend& spend) const;
+  TextUnion complement(const Spend& spend) const;
   bool empty() const { return parts_.empty(); }
   bool universal() const;
   TextDfa automaton() const;  // lengths become states
   const std::vector<TextPart>& parts() const { return parts_; }
 
  private:
-  void add(TextPart part);
+  void add(TextPart part);       // too_complex beyond kMaxSchemaBranches parts
   std::vector<TextPart> parts_;  // none is empty
 };
 
@@ -132,6 +136,7 @@ struct Shape {
   static Shape any();
   bool scalar() const { return arrays.empty() && objects.empty(); }
   bool empty() const;
+  int64_t bytes() const;  // of the automata that nothing else holds
 };
 
 }  // namespace qwen3

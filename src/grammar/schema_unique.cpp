@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <string>
 
 #include "grammar/schema_writer.h"
@@ -113,7 +114,7 @@ SchemaWriter::Expr SchemaWriter::distinct(const std::vector<Expr>& values,
   std::vector<Expr> follow(n_subsets, builder_.empty());
   for (size_t used = n_subsets; used-- > 0;) {
     builder_.spend();
-    const auto n_used = static_cast<int64_t>(__builtin_popcountll(used));
+    const auto n_used = int64_t{std::popcount(used)};
     std::vector<Expr> ways;
     if (n_used >= min) ways.push_back(builder_.empty());
     for (size_t i = 0; i < values.size() && (max < 0 || n_used < max); ++i) {

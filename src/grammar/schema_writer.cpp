@@ -140,6 +140,7 @@ std::optional<SchemaWriter::Members> SchemaWriter::writable(const ObjectShape& o
   if (!closed) {
     for (const KeyClass& others : object.classes) {
       if (!has_value(others.value)) continue;
+      builder_.spend();
       std::vector<std::string> taken;
       for (const std::string& name : names) {
         if (others.names->contains(name)) taken.push_back(name);

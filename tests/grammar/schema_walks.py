@@ -4,7 +4,7 @@
     tests/grammar/schema_walks.py --program build/release/bin/schema_walks [--texts N] [--seed S] [FILE...]
 
 FILE: by default tests/data/json_schema_suite/*.json. Every text must be JSON without a key twice and valid against
-its schema. 77 if jsonschema is not installed.
+its schema. 77 if jsonschema is not installed. (Its \\s is Python's, which lacks U+FEFF of ECMA-262.)
 """
 import argparse
 import decimal

@@ -13,7 +13,7 @@ namespace qwen3 {
 class SchemaSpelling {
  public:
   SchemaSpelling(const Json& schema, const JsonSchemaOptions& options)
-      : reader_(schema, options, [] {}), closes_(!options.open_objects) {}
+      : reader_(schema, options, [](int64_t) {}), closes_(!options.open_objects) {}
 
   // None if the instance is not valid (or closed objects do not have its keys).
   std::optional<std::string> of(const Json& instance) { return of(reader_.root(), instance); }
