@@ -9,6 +9,7 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <memory>
 #include <random>
 #include <string>
@@ -132,6 +133,7 @@ int run(const Options& options) {
              options.step_ms,
              options.threads,
              best_free);
+  std::fflush(stdout);
   for (const auto& [name, grammar] : {std::pair{"records", records}, {"texts", text}}) {
     double best = 0;
     for (int i = 0; i < 3; ++i) best = std::max(best, measure(options, grammar, trie));
