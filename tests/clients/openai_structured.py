@@ -14,7 +14,7 @@ client = openai.OpenAI(base_url=sys.argv[1], api_key="EMPTY", max_retries=0)
 coder = openai.OpenAI(base_url=os.environ["QWEN3_CODER_URL"], api_key="EMPTY", max_retries=0)
 MODEL = "nano-moe"
 MESSAGES = [{"role": "user", "content": "What is the weather in Paris?"}]
-ROUNDS = 100
+ROUNDS = int(os.environ.get("ROUNDS", 100))
 
 
 class Step(pydantic.BaseModel):

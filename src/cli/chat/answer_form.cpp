@@ -9,6 +9,7 @@
 
 #include "chat/steering.h"
 #include "chat/text.h"
+#include "cli/help.h"
 #include "cli/input.h"
 #include "cli/options.h"
 #include "grammar/limits.h"
@@ -38,6 +39,7 @@ std::string source_of(const FormOptions& options) {
 }  // namespace
 
 void add_form_options(CLI::App& command, FormOptions& options) {
+  const OptionGroup group(command, "Form of the answer");
   auto* schema = command.add_option("--json-schema",
                                     options.json_schema,
                                     "The answer is JSON that this JSON Schema (a file) allows");
