@@ -63,6 +63,8 @@ NOT_RUN = {
     "qwen3 chat -m ~/models/Qwen3-8B --backend cuda": CHECKPOINT,
     "script/bootstrap --cuda": BUILDS,
     "script/build": BUILDS,
+    "script/build release qwen3": BUILDS,
+    "script/bootstrap": BUILDS,
     "qwen3 eval divergence -m nano --other FILE.gguf --file judge.txt --dtype float32 --context 512 --stride 512":
         "FILE.gguf and judge.txt stand for somebody's files",
     "qwen3 chat -m half.gguf": FILE,
