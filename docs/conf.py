@@ -80,7 +80,17 @@ class LinksToTree(SphinxPostTransform):
                 node.replace_self(nodes.inline("", "", *node.children))
 
 
+def add_toctrees(app, docname, source):
+    """The site's navigation is the tables of index.md: each heading with the pages that its table names."""
+    if docname == "index":
+        for section in re.split(r"^## ", source[0], flags=re.M)[1:]:
+            pages = re.findall(r"^\| \[.*?\]\((\S+)\.md\)", section, re.M)
+            caption = section.split("\n")[0]
+            source[0] += "\n\n:::{toctree}\n:hidden:\n:caption: " + caption + "\n\n" + "\n".join(pages) + "\n:::\n"
+
+
 def setup(app):
+    app.connect("source-read", add_toctrees)
     app.add_search_language(ChineseSearch)
     app.add_post_transform(LinksToTree)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
