@@ -39,6 +39,7 @@ BUILDS = "builds the program, or installs what that needs: what this test runs w
 CHECKPOINT = "needs a checkpoint that somebody has downloaded"
 HUB = "needs a hub of the network, or what came from it; tests/hub runs these commands against one on loopback"
 FILE = "needs a damaged or foreign file; tests/formats and tests/cli make such files and expect these messages"
+ONE_LAYER = "CONFIG stands for a folder of one's own, and the checkpoint has 2.9 GB"
 NOT_RUN = {
     'script/run "What can you do?"': BUILDS,
     "script/test": BUILDS,
@@ -72,6 +73,8 @@ NOT_RUN = {
     "qwen3 chat -m ~/models/Qwen3-8B --backend cuda": CHECKPOINT,
     "script/bootstrap --cuda": BUILDS,
     "script/build": BUILDS,
+    "script/build release qwen3": BUILDS,
+    "script/bootstrap": BUILDS,
     "qwen3 eval divergence -m nano --other FILE.gguf --file judge.txt --dtype float32 --context 512 --stride 512":
         "FILE.gguf and judge.txt stand for somebody's files",
     "qwen3 chat -m half.gguf": FILE,
@@ -83,6 +86,8 @@ NOT_RUN = {
     "qwen3 eval run --config eval/configs/nano_arc-nano-moe.yaml": "needs a server on port 8000, whose answers take minutes",
     "qwen3 eval prepare arc --tasks ARC-AGI/data/evaluation --out arc.jsonl": "needs the ARC-AGI tasks from the network",
     "qwen3 eval score --input out/new.jsonl --against out/old.jsonl --html out/new-old.html": "needs two runs of somebody's own",
+    "bench/make_random_checkpoint.py CONFIG models/nano one-layer": ONE_LAYER,
+    "qwen3 trace -m one-layer --ids 785,6722,315,9625,374 --taps '*' --backend reference": ONE_LAYER,
     "qwen3 serve -m MODEL": "MODEL stands for a model",
     "qwen3 serve -m nano-moe": "runs until it is stopped",
 }
