@@ -14,7 +14,7 @@ struct ServeMemory {
   MemoryPlan plan;
   int64_t program_bytes = 0;  // what this process took before the weights
   int64_t request_bytes = 0;  // for bodies, prompts and answers, and the work on them
-  int64_t kept_bytes = 0;    // for the traces and responses that are kept
+  int64_t kept_bytes = 0;     // for the traces and responses that are kept
   int64_t model_context = 0;  // that the model was made for
 };
 

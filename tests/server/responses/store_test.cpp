@@ -122,8 +122,11 @@ TEST_F(KeptResponses, OthersDoNotSeeThem) {
 // What is kept is counted when it is read again, and held while the answer is made.
 TEST_F(KeptResponses, AreCounted) {
   say("Yes.");
-  const std::string id = respond({{"input", std::string(200'000, ' ')}, {"max_output_tokens", 1}})
-                             .json.value("id", "");
+  // The template leaves old thoughts out of the prompt; they are kept all the same.
+  const Json thought = {{"type", "reasoning_text"}, {"text", std::string(200'000, 'x')}};
+  const Json items = {{{"type", "reasoning"}, {"content", Json::array({thought})}},
+                      {{"role", "user"}, {"content", "Q"}}};
+  const std::string id = respond({{"input", items}}).json.value("id", "");
   ASSERT_NE(id, "");
   const Json body = {{"input", "x"}, {"previous_response_id", id}};
   auto exchange = std::make_shared<FakeExchange>();
