@@ -83,11 +83,11 @@ void Configurations::step_text(const Node& node, Item item, uint8_t byte) {
   item.sub = text.dfa.next(item.sub, byte);
   if (item.sub < 0) return;
   if (text.lengths) {
-    if (!text.dfa.between_code_points(item.sub)) {
-      if (!text.can_go_on(item.sub, item.extra)) return;
-    } else {
+    // At a code point what can reach no allowed length is dropped by expand().
+    if (text.dfa.between_code_points(item.sub)) {
       item.extra = static_cast<int32_t>(text.lengths->counted(item.extra + 1));
-      if (!text.lengths->can_end(item.sub, item.extra)) return;
+    } else if (!text.can_go_on(item.sub, item.extra)) {
+      return;
     }
   }
   push(item);

@@ -3,9 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ctime>
 
 namespace qwen3 {
 namespace {
+
+std::chrono::nanoseconds thread_time() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
 
 class Analysis {
  public:
@@ -121,6 +128,8 @@ class Analysis {
 
 }  // namespace
 
+Spending::Spending(const GrammarBudget& budget) : budget_(budget), begin_(thread_time()) {}
+
 void Spending::spend(int64_t bytes) {
   bytes_ += bytes;
   if (bytes_ > budget_.bytes) {
@@ -128,7 +137,9 @@ void Spending::spend(int64_t bytes) {
                        "",
                        fmt::format("takes more than {} MiB to compile", budget_.bytes >> 20));
   }
-  if (std::chrono::steady_clock::now() > deadline_) {
+  // The clock is a call of the kernel; readers that call with 0 bytes do so seldom.
+  if (bytes > 0 && ++n_calls_ % 16 != 0) return;
+  if (thread_time() - begin_ > budget_.time) {
     throw GrammarError(GrammarFault::too_complex,
                        "",
                        fmt::format("takes longer than {} ms to compile", budget_.time.count()));

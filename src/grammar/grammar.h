@@ -24,7 +24,7 @@ namespace qwen3 {
 class Grammar;  // network.h
 using GrammarPtr = std::shared_ptr<const Grammar>;
 
-// What compiling may cost; beyond: GrammarFault::too_complex.
+// What compiling may cost, in time of the thread's processor; beyond: GrammarFault::too_complex.
 struct GrammarBudget {
   std::chrono::milliseconds time{300};
   int64_t bytes = 64 << 20;

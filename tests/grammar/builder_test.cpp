@@ -1,6 +1,8 @@
 // Expressions one by one, by the texts that belong to them.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "grammar/limits.h"
 #include "grammar/network.h"
@@ -213,6 +215,40 @@ TEST(Builder, KeysInsideOneTokenAreKnown) {
   }
 }
 
+// What is taken back is no part of a key, and a mask that depended on a key is not given for another.
+TEST(Builder, KeysAreThoseOfTheAnswerAfterARollback) {
+  std::vector<std::string> tokens;
+  for (int byte = 0; byte < 256; ++byte) tokens.push_back(std::string(1, static_cast<char>(byte)));
+  for (char a = 'a'; a <= 'z'; ++a) {
+    for (char b = 'a'; b <= 'z'; ++b) tokens.push_back({a, b});
+  }
+  tokens.push_back("\":1,\"ka\"");
+  const auto trie = std::static_pointer_cast<const TokenTrieNodes>(TokenTrie::make(tokens, {}));
+  Builder b;
+  const auto grammar = b.build(b.members(
+      {{TextDfa::full_match("[a-z]*"), b.bytes("1")}}, b.bytes(":"), b.bytes(","), 0, -1));
+  Matcher matcher(grammar, trie);
+  const auto spell = [&](std::string_view text) {
+    for (const char c : text) matcher.accept(static_cast<uint8_t>(c));
+  };
+  const auto last = static_cast<int32_t>(tokens.size()) - 1;
+  for (int round = 0; round < 2; ++round) {
+    spell("\"ka");
+    EXPECT_EQ(std::ranges::count(tokens_of(matcher, *trie), last), 0);
+    EXPECT_GT(matcher.last_edges(), 512);  // a mask that would be kept
+    matcher.rollback(1);
+    spell("b");
+    EXPECT_EQ(std::ranges::count(tokens_of(matcher, *trie), last), 1);
+    matcher.rollback(3);
+  }
+  spell("\"ab");
+  matcher.rollback(1);
+  spell("c\":1,\"a");
+  EXPECT_TRUE(matcher.allows('b'));
+  spell("c");
+  EXPECT_FALSE(matcher.allows('"'));
+}
+
 TEST(Builder, FreeTextEndsWithTheFirstTrigger) {
   Builder b;
   const std::vector<std::string> triggers{"<tool>", "<t", "oo"};
@@ -301,21 +337,23 @@ TEST(Builder, AnAnswerBeyondTheLimitsEndsByName) {
 
 TEST(Builder, MemoryRestartsAndNothingIsLost) {
   Builder b;
-  const Expr digits = b.text(TextDfa::all(), kRaw, 0, 1'000'000);
+  const Expr digits = b.text(TextDfa::all(), kRaw, 0, 100'003);
   const auto grammar = b.build(b.sequence({b.bytes("<"), digits, b.bytes(">")}));
   Matcher matcher(grammar, nano_trie());
   const int32_t a = nano_tokenizer().token_to_id("a").value();
   matcher.accept(nano_tokenizer().token_to_id("<").value());
-  int64_t most = 0;
-  for (int i = 0; i < 30'000; ++i) {
+  int64_t most = 0, restarts = 0;
+  for (int i = 0; i < 100'000; ++i) {
     matcher.accept(a);
+    restarts += matcher.memory() < most / 2 ? 1 : 0;
     most = std::max(most, matcher.memory());
-    if (i % 10'000 == 0) tokens_of(matcher, *nano_trie());
+    if (i % 20'000 == 0) tokens_of(matcher, *nano_trie());
   }
   EXPECT_LE(most, kMaxMatcherBytes + 100'000);
+  EXPECT_GT(restarts, 0);
   const auto before = tokens_of(matcher, *nano_trie());
-  matcher.rollback(25'000);
-  for (int i = 0; i < 25'000; ++i) matcher.accept(a);
+  matcher.rollback(95'000);
+  for (int i = 0; i < 95'000; ++i) matcher.accept(a);
   EXPECT_EQ(tokens_of(matcher, *nano_trie()), before);
   matcher.accept(nano_tokenizer().token_to_id(">").value());
   EXPECT_TRUE(matcher.may_end());
