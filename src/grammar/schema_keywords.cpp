@@ -12,6 +12,31 @@
 namespace qwen3 {
 namespace {}  // namespace
 
+namespace {
+
+// Many texts are several automata, for one has a state for every character that they do not share.
+TextUnion enumerated(const std::vector<std::string>& texts, const Spend& spend) {
+  constexpr size_t kMaxPartBytes = kMaxDfaStates / 4;
+  TextUnion all;
+  std::vector<std::string> part;
+  size_t n_bytes = 0;
+  const auto finish = [&] {
+    const TextDfa set = TextDfa::of(part);
+    all = all.unite(TextUnion::of({std::make_shared<const TextDfa>(set)}), spend);
+    part.clear();
+    n_bytes = 0;
+  };
+  for (const std::string& text : texts) {
+    if (!part.empty() && n_bytes + text.size() > kMaxPartBytes) finish();
+    n_bytes += text.size();
+    part.push_back(text);
+  }
+  if (!part.empty()) finish();
+  return all;
+}
+
+}  // namespace
+
 void SchemaReader::Keywords::invalid(std::string_view keyword, const std::string& expected) const {
   fail_schema(GrammarFault::invalid_schema, at(keyword), "expected " + expected);
 }
@@ -156,7 +181,7 @@ void SchemaReader::read_values(Shape& shape, const Keywords& schema) {
       any = algebra_.unite(any, constant(id));
     }
   }
-  any.strings = TextUnion::of({std::make_shared<const TextDfa>(TextDfa::of(texts))});
+  any.strings = enumerated(texts, spend_);
   any.numbers = NumberSet::of(numbers);
   shape = algebra_.intersect(shape, any, schema.at("enum"));
 }

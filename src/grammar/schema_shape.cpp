@@ -9,6 +9,8 @@
 namespace qwen3 {
 namespace {
 
+constexpr size_t kMaxMergedStates =
+    kMaxDfaStates / 2;                        // larger parts stay apart: long enumerations
 constexpr int64_t kMaxLengthSteps = 1 << 20;  // beyond, a text of the length is assumed to exist
 
 TextSetPtr all_texts() {
@@ -100,6 +102,8 @@ void TextUnion::add(TextPart part) {
   if (!has_length(*part.set, part.min, part.max)) return;
   for (TextPart& known : parts_) {
     if (known.min != part.min || known.max != part.max) continue;
+    const size_t n_states = known.set->states().size() + part.set->states().size();
+    if (n_states > kMaxMergedStates && known.set != part.set) continue;
     if (known.set != part.set) known.set = std::make_shared<const TextDfa>(*known.set | *part.set);
     return;
   }

@@ -142,6 +142,13 @@ TEST(Schema, Enumerations) {
           R"({"b":[],"k":"v"})"});
   expect(R"({"const": "a/\u00e4\n"})", {"\"a/ä\\n\""}, {R"("a")"});
   expect(R"({"enum": [1, "a", null], "type": "string"})", {R"("a")"}, {"1", "null"});
+  Json many = {{"enum", Json::array()}};
+  for (int i = 0; i < 9000; ++i)
+    many["enum"].push_back(std::to_string(i * 7919) + std::string(30, '-'));
+  const GrammarPtr grammar = compile_json_schema(many, {}, {std::chrono::seconds(20)});
+  EXPECT_TRUE(accepts(*grammar, dump_json(many["enum"][0])));
+  EXPECT_TRUE(accepts(*grammar, dump_json(many["enum"][8999])));
+  EXPECT_FALSE(accepts(*grammar, R"("7919")"));
   expect_refused(R"({"enum": [1], "type": "string"})", GrammarFault::unsatisfiable_schema, "");
 }
 
