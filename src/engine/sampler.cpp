@@ -1,6 +1,7 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -76,10 +77,16 @@ void forbid(std::span<float> logits, const AllowedTokens& allowed) {
     return;
   }
   for (size_t begin = 0; begin < logits.size(); begin += 64) {
-    const uint64_t word = allowed.bits[begin / 64];
-    if (word == ~uint64_t{0}) continue;
     const auto part = logits.subspan(begin, std::min<size_t>(64, logits.size() - begin));
-    for (size_t i = 0; i < part.size(); ++i) part[i] = (word >> i & 1) != 0 ? part[i] : kMasked;
+    uint64_t forbidden = ~allowed.bits[begin / 64];
+    if (part.size() < 64) forbidden &= (uint64_t{1} << part.size()) - 1;
+    if (forbidden == ~uint64_t{0}) {
+      std::ranges::fill(part, kMasked);
+      continue;
+    }
+    for (; forbidden != 0; forbidden &= forbidden - 1) {
+      part[static_cast<size_t>(std::countr_zero(forbidden))] = kMasked;
+    }
   }
 }
 
@@ -112,7 +119,8 @@ Sampled Sampler::sample(std::span<float> logits, const SampleInput& input) {
   const SamplingParams& p = input.params;
   const std::span<float> real = logits.first(static_cast<size_t>(n_real_tokens_));
   const bool listed = is_listed(input.allowed);
-  if (!listed || p.n_logprobs >= 0) scan_.scan(real);
+  // A row that a constraint changes is scanned when it has.
+  if (!(listed || forbids(input.allowed)) || p.n_logprobs >= 0) scan_.scan(real);
   if (p.n_logprobs >= 0) {
     measure_logprobs(out, logits, p.n_logprobs);
     std::ranges::copy(logits, saved_.begin());
