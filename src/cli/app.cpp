@@ -14,11 +14,11 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/environment_options.h"
 #include "cli/help.h"
-#include "base/nearest.h"
 
 namespace qwen3::cli {
 namespace {

@@ -12,9 +12,9 @@
 #include "base/embedded_files.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/nearest.h"
 #include "base/text.h"
 #include "base/utf8.h"
-#include "base/nearest.h"
 #include "cli/hub_model.h"
 #include "formats/gguf_path.h"
 

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "base/text.h"
 #include "cli/console.h"
 #include "cli/help.h"
-#include "base/nearest.h"
 #include "cli/numbers.h"
 
 namespace qwen3::cli {

@@ -6,9 +6,9 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
+#include "base/nearest.h"
 #include "cli/console.h"
 #include "cli/model_path.h"
-#include "base/nearest.h"
 #include "cli/numbers.h"
 
 namespace qwen3::cli {

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/output_file.h"
 #include "base/nearest.h"
+#include "base/output_file.h"
 #include "formats/npy.h"
 #include "trace/glob.h"
 

@@ -77,8 +77,7 @@ void SingleAnswer::on_event(size_t index, const Event& event) {
   const size_t begin = answer_.text_bytes();
   AnswerDelta delta = answer_.push(event);
   if (!over && with_logprobs_) {
-    log_.add(
-        model().tokenizer(), event, {begin, answer_.text_bytes()}, LogprobIds::absent);
+    log_.add(model().tokenizer(), event, {begin, answer_.text_bytes()}, LogprobIds::absent);
   }
   show(std::move(delta));
   if (!over && answer_.ended()) stop(index);
