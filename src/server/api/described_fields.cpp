@@ -74,6 +74,30 @@ DescribedFields streaming_fields() {
        "And, before them, of the prompt's tokens; the prompt is then computed whole."}};
 }
 
+// One of them at most.
+DescribedFields format_fields() {
+  return {{"response_format",
+           "object",
+           "The form of the answer: {\"type\": \"text\"}, json_object, or json_schema with "
+           "{\"json_schema\": {\"schema\": …}}."},
+          {"structured_outputs",
+           "object",
+           "vLLM's: one of json, regex, choice, grammar, json_object; disable_any_whitespace, "
+           "disable_additional_properties, whitespace_pattern beside it."},
+          {"json_schema", "object|string", "A JSON Schema that the answer obeys."},
+          same_as("guided_json", "object|string", "json_schema"),
+          {"regex", "string", "A regular expression of the whole answer."},
+          same_as("guided_regex", "string", "regex"),
+          {"grammar", "string", "A grammar of the answer in GBNF."},
+          same_as("ebnf", "string", "grammar"),
+          same_as("guided_grammar", "string", "grammar"),
+          {"guided_choice", "array", "Texts, of which the answer is one."},
+          {"guided_whitespace_pattern",
+           "string",
+           "A regular expression of the white space between the parts of JSON."},
+          {"guided_decoding_backend", "", "Accepted, and without effect here."}};
+}
+
 }  // namespace
 
 DescribedFields generation_field_descriptions(const ApiLimits& limits) {
@@ -97,7 +121,6 @@ DescribedFields generation_field_descriptions(const ApiLimits& limits) {
        {"stop", "string|array", "Texts that end the answer."},
        {"include_stop_str_in_output", "boolean", "The stop string is part of the answer."},
        {"skip_special_tokens", "boolean", "No text for control tokens; true when absent."},
-       {"return_token_ids", "boolean", "The ids of prompt and answer, too."},
        bounded("prompt_logprobs",
                "integer",
                "Log probabilities of the prompt, and of so many others at each place.",
@@ -112,7 +135,8 @@ DescribedFields generation_field_descriptions(const ApiLimits& limits) {
                "Lower goes first.",
                static_cast<double>(limits.min_priority),
                INT32_MAX),
-       {"response_format", "object", "{\"type\": \"text\"}."}});
+       {"return_token_ids", "boolean", "The ids of prompt and answer, too."}});
+  add(out, format_fields());
   add(out, streaming_fields());
   for (const char* name : ignored_fields()) {
     out.push_back({name, "", "Accepted, and without effect here."});
@@ -201,6 +225,35 @@ DescribedFields systemone_field_descriptions() {
            "object",
            "By name: {type noul, choice or score, instructions, criteria}; at most 64.",
            kRequired}};
+}
+
+DescribedFields responses_field_descriptions() {
+  return {model_field(),
+          {"input", "string|array", "A text, or messages, calls, their outputs and reasoning."},
+          {"instructions", "string", "The first system message."},
+          {"tools", "array", "Functions, namespaces and custom tools; others are skipped."},
+          {"tool_choice", "string|object", "auto, none, required, or a tool to be called."},
+          {"text", "object", "format: text, json_object or json_schema."},
+          {"reasoning", "object", "effort, and summary: whether thoughts come as summaries."},
+          {"max_output_tokens", "integer", "Most new tokens."},
+          {"stream", "boolean", "Answer with server-sent events."},
+          {"store", "boolean", "Keep the answer (--responses N)."},
+          {"previous_response_id", "string", "Go on from a kept answer."}};
+}
+
+DescribedFields messages_field_descriptions() {
+  return {model_field(),
+          {"messages", "array", "Of user, assistant and system; texts or blocks.", kRequired},
+          {"max_tokens",
+           "integer",
+           "Most new tokens; cut to what the context has room for.",
+           kRequired},
+          {"system", "string|array", "The system prompt."},
+          {"tools", "array", "With input_schema; typed server tools are skipped."},
+          {"tool_choice", "object", "auto, any, tool or none."},
+          {"thinking", "object", "enabled with budget_tokens, adaptive, or disabled."},
+          {"stop_sequences", "array", "Texts that end the answer."},
+          {"stream", "boolean", "Answer with server-sent events."}};
 }
 
 DescribedFields embedding_field_descriptions() {

@@ -28,7 +28,9 @@ DescribedFields generation_field_descriptions(const ApiLimits& limits);
 DescribedFields chat_field_descriptions(const ApiLimits& limits);
 DescribedFields prompt_field_descriptions(const ApiLimits& limits);  // that make a chat's prompt
 DescribedFields completion_field_descriptions(const ApiLimits& limits);
-// Of the others.
+// Of the others. Of Responses and Messages, whose rooms read them, what most requests have.
+DescribedFields responses_field_descriptions();
+DescribedFields messages_field_descriptions();
 DescribedFields control_field_descriptions();
 DescribedFields decision_field_descriptions();
 DescribedFields systemone_field_descriptions();

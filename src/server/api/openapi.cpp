@@ -83,9 +83,26 @@ std::vector<Operation> reading_operations() {
           {"get", "/openapi.json", "This document."}};
 }
 
-// Other interfaces (Responses, Messages) append theirs here.
+// Served by rooms of their own (server/responses, server/messages).
+std::vector<Operation> agent_operations() {
+  constexpr const char* kKept = "A kept response (--responses N)";
+  return {{"post", "/v1/responses", "OpenAI's Responses.", responses_field_descriptions()},
+          {"post",
+           "/v1/responses/input_tokens",
+           "How many tokens the input of a response has.",
+           responses_field_descriptions()},
+          {"get", "/v1/responses/{id}", kKept},
+          {"delete", "/v1/responses/{id}", kKept},
+          {"post", "/v1/messages", "Anthropic's Messages.", messages_field_descriptions()},
+          {"post",
+           "/v1/messages/count_tokens",
+           "How many tokens the prompt of a message has.",
+           messages_field_descriptions()}};
+}
+
 std::vector<Operation> all_operations(const ApiLimits& limits) {
   std::vector<Operation> all = text_operations(limits);
+  for (Operation& one : agent_operations()) all.push_back(std::move(one));
   for (Operation& one : other_operations(limits)) all.push_back(std::move(one));
   for (Operation& one : reading_operations()) all.push_back(std::move(one));
   return all;
