@@ -143,6 +143,22 @@ std::vector<CachedFile> Cache::files(const Snapshot& snapshot) const {
   return files;
 }
 
+namespace {
+
+// Of files that are no links: of a cache that was copied, or made where there are none.
+int64_t bytes_without_blobs(const fs::path& snapshots) {
+  int64_t bytes = 0;
+  std::error_code error;
+  for (fs::recursive_directory_iterator at(snapshots, error), end; !error && at != end;
+       at.increment(error)) {
+    if (at->is_symlink(error) || !at->is_regular_file(error)) continue;
+    bytes += std::max<int64_t>(0, size_of(at->path()));
+  }
+  return bytes;
+}
+
+}  // namespace
+
 Cache::Usage Cache::usage(const std::string& repo) const {
   const fs::path blobs = repo_folder(repo) / "blobs";
   Usage usage;
@@ -154,6 +170,7 @@ Cache::Usage Cache::usage(const std::string& repo) const {
     }
     usage.bytes += size;
   }
+  usage.bytes += bytes_without_blobs(repo_folder(repo) / "snapshots");
   return usage;
 }
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <functional>
 #include <utility>
 
@@ -33,6 +35,13 @@ Json schema_of(const Json& value, const std::string& path) {
 AnswerFormat with_schema(const Json& value, std::string path) {
   Json schema = schema_of(value, path);
   return {.kind = Kind::json_schema, .param = std::move(path), .schema = std::move(schema)};
+}
+
+// An empty form would be read as none, and the answer be free.
+void refuse_empty(const Json& value, const std::string& path) {
+  const bool empty = (value.is_string() && value.get_ref<const std::string&>().empty()) ||
+                     (value.is_array() && value.empty());
+  if (empty) refuse(path, "is empty; leave it out for an answer of any form");
 }
 
 AnswerFormat with_text(Fields& fields, Kind kind, std::string_view name) {
@@ -99,7 +108,10 @@ void read_named(Fields& fields,
                 std::initializer_list<std::string_view> names,
                 const Found& found) {
   for (const std::string_view name : names) {
-    if (!fields.used(name)) continue;
+    const Json* value = fields.value(name);
+    if (value == nullptr) continue;
+    refuse_empty(*value, fields.path(name));
+    if (kind != Kind::json_schema && !fields.used(name)) continue;
     switch (kind) {
       case Kind::json_schema:
         found(with_schema(*fields.value(name), fields.path(name)));
@@ -120,9 +132,36 @@ void read_whitespace(Fields& fields, std::string_view name, JsonSchemaOptions& o
   options.whitespace_pattern = fields.text(name, 4096);
 }
 
+// Of vLLM's StructuredOutputsParams; the last are settings of its own.
+constexpr std::array<std::string_view, 14> kStructuredOutputs = {"json",
+                                                                 "regex",
+                                                                 "choice",
+                                                                 "choices",
+                                                                 "grammar",
+                                                                 "json_object",
+                                                                 "structural_tag",
+                                                                 "disable_any_whitespace",
+                                                                 "disable_additional_properties",
+                                                                 "whitespace_pattern",
+                                                                 "disable_fallback",
+                                                                 "backend",
+                                                                 "_backend",
+                                                                 "_backend_was_auto"};
+
 // vLLM's. An empty schema is one here: any value.
-void read_structured_outputs(const Json& value, const Found& found, JsonSchemaOptions& options) {
+void read_structured_outputs(const Json& value, const Found& given, JsonSchemaOptions& options) {
   Fields fields(value, "structured_outputs");
+  for (const auto& [name, ignored] : value.items()) {
+    if (std::ranges::find(kStructuredOutputs, name) == kStructuredOutputs.end()) {
+      refuse(fields.path(name),
+             "is not known; expected one of json, regex, choice, grammar and json_object");
+    }
+  }
+  bool any = false;
+  const Found found = [&](AnswerFormat format) {
+    any = true;
+    given(std::move(format));
+  };
   if (fields.used("structural_tag")) refuse_tags(fields.path("structural_tag"));
   if (const Json* schema = fields.value("json")) {
     found(with_schema(*schema, fields.path("json")));
@@ -134,6 +173,10 @@ void read_structured_outputs(const Json& value, const Found& found, JsonSchemaOp
   options.any_whitespace = !fields.boolean("disable_any_whitespace").value_or(false);
   options.open_objects = !fields.boolean("disable_additional_properties").value_or(true);
   read_whitespace(fields, "whitespace_pattern", options);
+  const Json* no_object = fields.value("json_object");
+  if (!any && no_object == nullptr) {
+    refuse("structured_outputs", "expected one of json, regex, choice, grammar and json_object");
+  }
 }
 
 }  // namespace
@@ -150,8 +193,8 @@ AnswerFormat read_answer_format(Fields& fields) {
   };
   JsonSchemaOptions options;
   if (const Json* value = fields.object("response_format")) found(read_response_format(*value));
-  if (fields.used("structured_outputs")) {
-    read_structured_outputs(*fields.object("structured_outputs"), found, options);
+  if (const Json* value = fields.object("structured_outputs")) {
+    read_structured_outputs(*value, found, options);
   }
   if (fields.used("structural_tag")) refuse_tags("structural_tag");
   read_named(fields, Kind::json_schema, {"guided_json", "json_schema"}, found);
