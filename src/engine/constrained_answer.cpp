@@ -44,7 +44,7 @@ ConstrainedAnswer::ConstrainedAnswer(std::shared_ptr<TokenConstraint> constraint
   end_ids_.insert(end_ids_.end(), facts_.stop_ids.begin(), facts_.stop_ids.end());
   std::erase_if(end_ids_, [&](int32_t id) { return id < 0 || id >= facts_.n_real_tokens; });
   std::ranges::sort(end_ids_);
-  end_ids_.erase(std::ranges::unique(end_ids_).begin(), end_ids_.end());
+  end_ids_.erase(std::unique(end_ids_.begin(), end_ids_.end()), end_ids_.end());
   allowed_.bits.resize((static_cast<size_t>(facts_.vocab_size) + kWordBits - 1) / kWordBits);
 }
 

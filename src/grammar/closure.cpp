@@ -22,6 +22,12 @@ namespace {
 
 }  // namespace
 
+void Configurations::spend(int64_t work) {
+  work_left_ -= work;
+  if (work_left_ >= 0) return;
+  fail(ErrorKind::unsupported, "{}: what may come next takes too long to work out", kTooComplex);
+}
+
 void Configurations::push(const Item& item) { open_.push_back(item); }
 
 int32_t Configurations::close() {
@@ -57,6 +63,7 @@ void Configurations::drain(bool fresh) {
   while (!open_.empty()) {
     const Item item = open_.back();
     open_.pop_back();
+    spend(1);
     if (seen_.insert(item)) expand(item, fresh);
     if (seen_.size() > 8 * kMaxItems || std::ssize(open_) > 8 * kMaxItems) too_many_items();
   }

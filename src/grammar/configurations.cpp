@@ -43,6 +43,7 @@ int32_t Configurations::remember(int32_t config, uint8_t byte) {
 
 int32_t Configurations::step(int32_t config, uint8_t byte, const std::string_view* key) {
   const size_t n = sets_.items(config).size();
+  spend(static_cast<int64_t>(n) / 4);  // most of them only look at the byte
   // Items are fetched by number: what follows may move them.
   for (size_t i = 0; i < n; ++i) step_item(Item(sets_.items(config)[i]), byte, key);
   return close();

@@ -69,6 +69,12 @@ class Configurations {
 
   int64_t bytes() const;
 
+  // What following steps may cost, in ways to read that are looked at. Beyond: Error{unsupported}, which begins with
+  // kTooComplex. At first without limit.
+  void allow_work(int64_t n) { work_left_ = n; }
+  int64_t work_left() const { return work_left_; }
+  void spend(int64_t work);
+
  private:
   int32_t step(int32_t config, uint8_t byte, const std::string_view* key);
   int32_t remember(int32_t config, uint8_t byte);
@@ -94,6 +100,7 @@ class Configurations {
   std::vector<std::unique_ptr<int32_t[]>> row_blocks_;
   int32_t n_rows_ = 0;
   int32_t start_ = 0;
+  int64_t work_left_ = INT64_MAX;
 
   // Of the closure at work.
   std::vector<Item> open_, stable_;

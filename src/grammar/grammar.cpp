@@ -50,8 +50,23 @@ std::unique_ptr<TokenConstraint> start_grammar(GrammarPtr grammar,
   return std::make_unique<Matcher>(std::move(grammar), std::move(nodes));
 }
 
+void check_start(const GrammarPtr& grammar, const std::shared_ptr<const TokenTrie>& trie) {
+  std::vector<uint64_t> allowed(static_cast<size_t>(trie->n_tokens() + 63) / 64);
+  int32_t one = -1;
+  try {
+    start_grammar(grammar, trie)->fill(allowed, one);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::unsupported) throw;
+    std::string_view message = error.what();
+    if (message.starts_with(kTooComplex)) message.remove_prefix(message.find(": ") + 2);
+    throw GrammarError(GrammarFault::too_complex, "", std::string(message));
+  }
+}
+
 Membership match_bytes(const Grammar& grammar, std::string_view bytes) {
+  constexpr int64_t kWork = 20 * kFirstWork;
   auto memory = std::make_unique<Configurations>(grammar);
+  memory->allow_work(kWork);
   int32_t config = memory->start();
   size_t key_begin = 0;
   for (size_t i = 0; i < bytes.size(); ++i) {
@@ -62,6 +77,7 @@ Membership match_bytes(const Grammar& grammar, std::string_view bytes) {
       config = memory->next(config, byte, &key);
     } catch (const ArenaFull&) {
       auto fresh = std::make_unique<Configurations>(grammar);
+      fresh->allow_work(memory->work_left());
       try {
         config = fresh->copy_from(*memory, config);
         memory = std::move(fresh);

@@ -57,6 +57,9 @@ GrammarPtr compile_gbnf(std::string_view text,
 std::unique_ptr<TokenConstraint> start_grammar(GrammarPtr grammar,
                                                std::shared_ptr<const TokenTrie> trie);
 
+// Works out what an answer may begin with, as the engine will: GrammarError{too_complex} where that costs too much.
+void check_start(const GrammarPtr& grammar, const std::shared_ptr<const TokenTrie>& trie);
+
 // Whether the whole text belongs to the language; for tests and for text that is to be continued.
 enum class Membership { no, beginning, whole };
 Membership match_bytes(const Grammar& grammar, std::string_view bytes);

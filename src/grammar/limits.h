@@ -32,6 +32,10 @@ inline constexpr int64_t kMaxNetworkBytes = 16 << 20;  // one grammar
 inline constexpr int64_t kMaxItems = 4096;            // of one configuration
 inline constexpr int64_t kMaxMatcherBytes = 4 << 20;  // then it restarts from where the answer is
 inline constexpr int64_t kMaxCachedMasks = 32;        // of one matcher
+// Ways to read the answer that are looked at while masks are made, about 10 million a second: what an answer has at
+// its beginning, and at most; and what each token adds.
+inline constexpr int64_t kFirstWork = 400'000;
+inline constexpr int64_t kWorkPerToken = 40'000;
 inline constexpr const char* kTooComplex = "grammar_too_complex";
 
 }  // namespace qwen3

@@ -36,7 +36,14 @@ auto Matcher::fill(std::span<uint64_t> allowed, int32_t& one) -> Fill {
               allowed.size() * 64,
               n_tokens);
   n_edges_ = 0;
-  with_memory([&] { make_mask(allowed); });
+  const bool at_start = positions_.size() == 1;
+  if (at_start && *grammar_->start_is_too_complex) memory_->spend(INT64_MAX / 2);
+  try {
+    with_memory([&] { make_mask(allowed); });
+  } catch (const Error&) {
+    if (at_start) *grammar_->start_is_too_complex = true;
+    throw;
+  }
   one = only_token(allowed);
   return one >= 0 && !may_end() ? Fill::one : Fill::mask;
 }
@@ -57,6 +64,7 @@ void Matcher::make_mask(std::span<uint64_t> allowed) {
   }
   depends_on_text_ = false;
   walk(slice != nullptr ? slice->rest : trie_->tree(), allowed);
+  memory_->spend(n_edges_ / 16);
   for (const auto& [twin, token] : trie_->twins()) {
     if ((allowed[static_cast<size_t>(token) / 64] >> (token % 64) & 1) != 0) allow(allowed, twin);
   }

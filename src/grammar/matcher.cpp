@@ -15,6 +15,7 @@ Matcher::Matcher(GrammarPtr grammar,
       options_(options),
       memory_(std::make_unique<Configurations>(*grammar_)) {
   positions_.push_back({-1, memory_->start(), 0, false, 0, 0});
+  memory_->allow_work(kFirstWork);
 }
 
 void Matcher::refuse_step() {
@@ -27,6 +28,7 @@ void Matcher::refuse_step() {
 // What is left is a function of where the answer stands, so the next step costs the same in any company.
 void Matcher::restart() {
   auto fresh = std::make_unique<Configurations>(*grammar_);
+  fresh->allow_work(memory_->work_left());
   Position& now = positions_.back();
   now.config = fresh->copy_from(*memory_, now.config);
   now.generation = ++generation_;
@@ -83,6 +85,7 @@ void Matcher::accept(int32_t token_id) {
     }
     positions_.push_back(next);
   });
+  memory_->allow_work(std::min(memory_->work_left() + kWorkPerToken, kFirstWork));
 }
 
 bool Matcher::allows(int32_t token_id) {
@@ -107,7 +110,9 @@ void Matcher::rollback(int64_t n) {
 void Matcher::replay(size_t n_tokens) {
   std::vector<int32_t> tokens;
   for (size_t i = 1; i <= n_tokens; ++i) tokens.push_back(positions_[i].token);
+  const int64_t work_left = memory_->work_left();
   memory_ = std::make_unique<Configurations>(*grammar_);
+  memory_->allow_work(std::max<int64_t>(work_left, kWorkPerToken));
   masks_.clear();
   ++generation_;
   text_.clear();

@@ -5,8 +5,10 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <bitset>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -90,6 +92,10 @@ class Grammar {
   // Bytes that every node treats alike.
   std::array<uint8_t, 256> byte_class{};
   int32_t n_classes = 1;
+
+  // What an answer may begin with takes too long to work out: found once for all that are held to it.
+  std::shared_ptr<std::atomic<bool>> start_is_too_complex =
+      std::make_shared<std::atomic<bool>>(false);
 
   const Node& node(int32_t id) const { return nodes[static_cast<size_t>(id)]; }
   int64_t bytes() const;  // that it takes in memory

@@ -37,9 +37,11 @@ AnswerFormat with_schema(const Json& value, std::string path) {
   return {.kind = Kind::json_schema, .param = std::move(path), .schema = std::move(schema)};
 }
 
-// An empty form would be read as none, and the answer be free.
+// An empty form would be read as none, and the answer be free. But clients of llama.cpp send "grammar": "" where
+// there is none, and other texts of the request itself are like it.
 void refuse_empty(const Json& value, const std::string& path) {
-  const bool empty = (value.is_string() && value.get_ref<const std::string&>().empty()) ||
+  const bool inside = path.find('.') != path.npos;
+  const bool empty = (inside && value.is_string() && value.get_ref<const std::string&>().empty()) ||
                      (value.is_array() && value.empty());
   if (empty) refuse(path, "is empty; leave it out for an answer of any form");
 }
@@ -221,25 +223,35 @@ void check_answer_format(const AnswerFormat& format, const SamplingParams& sampl
   }
 }
 
+namespace {
+
+GrammarPtr compile_alone(const AnswerFormat& format, const TokenTrie& trie) {
+  switch (format.kind) {
+    case Kind::json_schema:
+      return compile_json_schema(format.schema, format.options);
+    case Kind::json_object:
+      return compile_json_object(format.options);
+    case Kind::regex:
+      return compile_regex(format.text);
+    case Kind::choice:
+      return compile_choice(format.choices);
+    case Kind::gbnf:
+      return compile_gbnf(format.text, trie);
+    case Kind::none:
+      break;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
 GrammarPtr compile_answer(const AnswerFormat& format, ModelGrammars& grammars) {
   if (!format) return nullptr;
   try {
     return grammars.cache().get("answer", source_of(format), "", [&] {
-      switch (format.kind) {
-        case Kind::json_schema:
-          return compile_json_schema(format.schema, format.options);
-        case Kind::json_object:
-          return compile_json_object(format.options);
-        case Kind::regex:
-          return compile_regex(format.text);
-        case Kind::choice:
-          return compile_choice(format.choices);
-        case Kind::gbnf:
-          return compile_gbnf(format.text, *grammars.trie());
-        case Kind::none:
-          break;
-      }
-      return GrammarPtr();
+      const GrammarPtr grammar = compile_alone(format, *grammars.trie());
+      check_start(grammar, grammars.trie());
+      return grammar;
     });
   } catch (const GrammarError& error) {
     refuse_grammar(format.param, error);

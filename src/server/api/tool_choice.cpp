@@ -81,6 +81,7 @@ std::vector<std::string> hold_to_tools(SteeringPlan& plan,
     plan.grammar =
         model.grammars->cache().get("tools", source_of(use.tools, rules, format), "", [&] {
           made = compile_calls(use.tools, rules, use.required ? AnswerFormat{} : format);
+          check_start(made.grammar, model.grammars->trie());
           return made.grammar;
         });
   } catch (const GrammarError& error) {

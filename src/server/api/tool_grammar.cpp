@@ -1,8 +1,10 @@
 #include "server/api/tool_grammar.h"
 
 #include <fmt/format.h>
+#include <time.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "chat/call_reader.h"
@@ -148,10 +150,37 @@ std::vector<Tool> read_called(const Json& tools, const ToolRules& rules) {
   return out;
 }
 
-// Weakens the tool until a grammar of its calls alone can be built.
-void make_enforceable(Tool& tool, const ToolRules& rules, const GrammarBudget& budget) {
+// What all tools of a request may take together, in time of the thread's processor.
+class Deadline {
+ public:
+  explicit Deadline(std::chrono::milliseconds time) : end_(now() + time) {}
+  // What is left; not less than nothing.
+  std::chrono::milliseconds left() const {
+    return std::max(std::chrono::duration_cast<std::chrono::milliseconds>(end_ - now()),
+                    std::chrono::milliseconds(0));
+  }
+
+ private:
+  static std::chrono::nanoseconds now() {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+  }
+
+  std::chrono::nanoseconds end_;
+};
+
+// Weakens the tool until a grammar of its calls alone can be built, or the time is over.
+void make_enforceable(Tool& tool, const ToolRules& rules, const Deadline& deadline) {
   for (int n = 0;; ++n) {
     try {
+      if (n < kMostWidenings && deadline.left().count() == 0) {
+        throw GrammarError(GrammarFault::too_complex,
+                           "",
+                           "the tools of this request take too long to compile together");
+      }
+      GrammarBudget budget;
+      if (n < kMostWidenings) budget.time = deadline.left();
       GrammarBuilder builder(budget);
       builder.build(CallWriter(builder, rules).body(tool.name, tool.schema));
       return;
@@ -183,9 +212,10 @@ std::string source_of(const Json& tools, const ToolRules& rules, const AnswerFor
 ToolGrammar compile_calls(const Json& tools, const ToolRules& rules, const AnswerFormat& format) {
   ToolGrammar out;
   const GrammarBudget budget;
+  const Deadline deadline(budget.time);
   std::vector<Tool> called = read_called(tools, rules);
   for (Tool& tool : called) {
-    make_enforceable(tool, rules, budget);
+    make_enforceable(tool, rules, deadline);
     if (tool.relaxed) out.relaxed.push_back(tool.name);
   }
   GrammarBuilder builder(budget);

@@ -17,7 +17,7 @@ constexpr size_t kMaxDescription = size_t{1} << 20;
 constexpr int64_t kMostTokens = int64_t{1} << 30;
 
 // Fields of chat requests that mean the same here: Anthropic's own, and what extra_body adds.
-constexpr std::array<const char*, 26> kSameAsChat = {"stream",
+constexpr std::array<const char*, 35> kSameAsChat = {"stream",
                                                      "temperature",
                                                      "top_p",
                                                      "top_k",
@@ -42,7 +42,16 @@ constexpr std::array<const char*, 26> kSameAsChat = {"stream",
                                                      "priority",
                                                      "loop_guard",
                                                      "trace",
-                                                     "structured_outputs"};
+                                                     "structured_outputs",
+                                                     "json_schema",
+                                                     "guided_json",
+                                                     "guided_regex",
+                                                     "guided_choice",
+                                                     "guided_grammar",
+                                                     "guided_whitespace_pattern",
+                                                     "regex",
+                                                     "grammar",
+                                                     "ebnf"};
 
 class MessagesReader {
  public:

@@ -18,7 +18,7 @@ constexpr size_t kMaxIdBytes = 256;
 constexpr int64_t kMostOutputTokens = int64_t{1} << 30;
 
 // Fields of chat requests that mean the same here: OpenAI's, and what extra_body adds.
-constexpr std::array<const char*, 30> kSameFields = {"stream",
+constexpr std::array<const char*, 39> kSameFields = {"stream",
                                                      "temperature",
                                                      "top_p",
                                                      "top_k",
@@ -47,7 +47,16 @@ constexpr std::array<const char*, 30> kSameFields = {"stream",
                                                      "priority",
                                                      "loop_guard",
                                                      "trace",
-                                                     "structured_outputs"};
+                                                     "structured_outputs",
+                                                     "json_schema",
+                                                     "guided_json",
+                                                     "guided_regex",
+                                                     "guided_choice",
+                                                     "guided_grammar",
+                                                     "guided_whitespace_pattern",
+                                                     "regex",
+                                                     "grammar",
+                                                     "ebnf"};
 
 // Repeated in the response object, and without effect otherwise.
 constexpr std::array<const char*, 4> kEchoed = {

@@ -58,8 +58,24 @@ void ResponseStore::keep(StoredResponse response, Clock::time_point now) {
   by_id_.emplace(newest.id, entries_.begin());
   for (const auto& [item_id, json] : newest.output) by_item_.emplace(item_id, entries_.begin());
   while (std::ssize(entries_) > options_.count || n_bytes_ > static_cast<size_t>(options_.bytes)) {
-    drop(std::prev(entries_.end()));
+    drop(oldest_of_the_fullest());
   }
+}
+
+// Of the client that has the most: who keeps much does not push out what others keep.
+ResponseStore::Entries::iterator ResponseStore::oldest_of_the_fullest() {
+  std::unordered_map<std::string_view, size_t> counts;
+  for (const Entry& entry : entries_) ++counts[entry.response->client];
+  Entries::iterator found = entries_.begin();
+  size_t most = 0;
+  for (auto at = entries_.end(); at != entries_.begin();) {
+    --at;
+    const size_t count = counts[at->response->client];
+    if (count <= most) continue;
+    most = count;
+    found = at;
+  }
+  return found;
 }
 
 ResponseStore::Found ResponseStore::find(const std::string& id,

@@ -59,6 +59,7 @@ class ResponseStore {
   // All under mutex_.
   void drop(Entries::iterator entry);
   void drop_expired(Clock::time_point now);
+  Entries::iterator oldest_of_the_fullest();
   Entries::iterator at(const std::string& id, const Client& client);
 
   const ResponseOptions options_;

@@ -173,7 +173,6 @@ TEST_F(ApiAnswerFormat, RefusalsNameFieldCodeAndPlace) {
        "invalid_value",
        "empty"},
       {{{"guided_choice", Json::array()}}, "guided_choice", "invalid_value", "empty"},
-      {{{"grammar", ""}}, "grammar", "invalid_value", "empty"},
       {{{"response_format", {{"type", "structural_tag"}}}},
        "response_format.type",
        "unsupported_parameter",

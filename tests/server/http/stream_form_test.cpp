@@ -28,10 +28,12 @@ TEST(HttpStreamForm, PingsOfItsOwn) {
     HttpOptions options = test_options();
     options.limits.ping_interval = of_server;
     std::shared_ptr<Exchange> exchange;
-    HttpServer server(options, routes_with([&](const HttpRequest&, std::shared_ptr<Exchange> e) {
-                        e->start_stream(visible_form(of_stream));
-                        exchange = std::move(e);
-                      }));
+    HttpServer server(
+        options,
+        routes_with([&, interval = of_stream](const HttpRequest&, std::shared_ptr<Exchange> e) {
+          e->start_stream(visible_form(interval));
+          exchange = std::move(e);
+        }));
     RawClient client(server.port());
     client.send(get(server.port(), "/v1/stream"));
     ASSERT_TRUE(client.receive_until(kVisiblePing));
