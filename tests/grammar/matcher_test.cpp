@@ -255,5 +255,60 @@ TEST(Matcher, OnlyAGrammarThatNamesAnAddedTokenAllowsIt) {
             std::vector<int32_t>{nano_tokenizer().token_to_id("x").value()});
 }
 
+// Few bytes of a grammar that may be read in very many ways: each mask is within the limits of memory, and takes
+// some hundred times what others take.
+std::string many_ways(int n_parts) {
+  std::string grammar = "root ::= x{900}\nx ::= ";
+  for (int i = 0; i < n_parts; ++i) {
+    grammar += "[" + std::string(1, static_cast<char>('A' + i % 26)) + "a-m]? ";
+  }
+  return grammar;
+}
+
+TEST(Matcher, WhatAnAnswerMayCostIsBounded) {
+  Matcher matcher(compile_gbnf(many_ways(60), *nano_trie()), nano_trie());
+  const int32_t token = nano_tokenizer().token_to_id("a").value();
+  try {
+    for (int i = 0; i < 500; ++i) {
+      tokens_of(matcher, *nano_trie());
+      matcher.accept(token);
+    }
+    FAIL() << "every token was worked out";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::unsupported);
+    EXPECT_TRUE(std::string_view(error.what()).starts_with("grammar_too_complex"));
+  }
+  // A control: what can be read in few ways goes on for as long as it likes.
+  Matcher plain(compile_gbnf(many_ways(2), *nano_trie()), nano_trie());
+  for (int i = 0; i < 500; ++i) {
+    tokens_of(plain, *nano_trie());
+    plain.accept(token);
+  }
+}
+
+TEST(Matcher, WhatCannotBeginIsFoundOutBeforeAnAnswerBegins) {
+  std::string grammar = "root ::= (r0";
+  for (int i = 1; i < 400; ++i) grammar += " | r" + std::to_string(i);
+  grammar += ")+\n";
+  for (int i = 0; i < 400; ++i) {
+    const std::string n = std::to_string(i);
+    grammar += "r" + n + " ::= [" + std::string(1, static_cast<char>('A' + i % 26)) + "a-z]{1," +
+               std::to_string(i % 40 + 2) + "} [^" +
+               std::string(1, static_cast<char>('a' + i % 26)) + "]{0,3} \"q\"?\n";
+  }
+  const GrammarPtr compiled = compile_gbnf(grammar, *nano_trie());
+  try {
+    check_start(compiled, nano_trie());
+    FAIL() << "it began";
+  } catch (const GrammarError& error) {
+    EXPECT_EQ(error.fault(), GrammarFault::too_complex);
+  }
+  // And all others that are held to it know.
+  Matcher matcher(compiled, nano_trie());
+  EXPECT_THROW(tokens_of(matcher, *nano_trie()), Error);
+  EXPECT_EQ(matcher.last_edges(), 0);
+  check_start(json_grammar(), nano_trie());
+}
+
 }  // namespace
 }  // namespace qwen3
