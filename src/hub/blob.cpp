@@ -29,7 +29,7 @@ class Incomplete {
         size_(file.size),
         hash_(file.kind, file.size),
         counters_(counters),
-        fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644)) {
+        fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666)) {
     if (!fd_) fail_with_errno("open");
     struct stat status {};
     if (::fstat(fd_.get(), &status) != 0) fail_with_errno("look at");

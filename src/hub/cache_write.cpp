@@ -30,7 +30,7 @@ namespace fs = std::filesystem;
 
 // A folder of this name, and no link to one.
 void make_real_folder(const fs::path& path) {
-  if (::mkdir(path.c_str(), 0755) == 0) return;
+  if (::mkdir(path.c_str(), 0777) == 0) return;  // less the umask, as the public client does
   const int error = errno;
   struct stat status {};
   if (error != EEXIST || ::lstat(path.c_str(), &status) != 0) fail_with(path, "make", error);
