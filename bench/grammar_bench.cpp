@@ -4,14 +4,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <fstream>
 #include <functional>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "grammar/grammar_builder.h"
 #include "grammar/matcher.h"
@@ -20,12 +21,7 @@
 namespace qwen3 {
 namespace {
 
-// Of this thread's processor time: other work on the machine then counts little.
-double now_us() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) / 1e3;
-}
+double now_us() { return std::chrono::duration<double, std::micro>(thread_time()).count(); }
 
 double us_since(double start) { return now_us() - start; }
 

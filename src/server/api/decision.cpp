@@ -10,12 +10,10 @@
 #include <utility>
 
 #include "server/api/chat_request.h"
-#include "server/api/generation.h"
+#include "server/api/scored_prompts.h"
 
 namespace qwen3::server {
 namespace {
-
-constexpr int64_t kMaxDecisionTokens = 1 << 22;  // of all questions: each has the text again
 
 std::vector<std::string> label_names(const DecisionQuestion& question) {
   if (question.kind == DecisionQuestion::Kind::predicate) return {"yes", "no"};
@@ -92,43 +90,6 @@ DecisionAnswer score_labels(std::span<const float> logits, std::span<const int32
   return answer;
 }
 
-class Decisions final : public Generation {
- public:
-  // The engine writes an answer before the request's last event, which publishes it.
-  using Table = std::shared_ptr<std::vector<DecisionAnswer>>;
-
-  Decisions(Service& service,
-            const ServedModel& model,
-            const HttpRequest& http,
-            ExchangePtr exchange,
-            Table table,
-            DecisionShape shape)
-      : Generation(service, model, http, std::move(exchange)),
-        table_(std::move(table)),
-        shape_(std::move(shape)) {}
-
- private:
-  void on_event(size_t, const Event& event) override {
-    if (!event.finish) return;
-    usage_.prompt_tokens += event.usage.prompt_tokens;
-    usage_.cached_tokens += event.usage.cached_tokens;
-  }
-
-  void complete() override {
-    service().metrics().answered({.finish_reason = "stop",
-                                  .prompt_tokens = usage_.prompt_tokens,
-                                  .total_seconds = seconds_since_received()});
-    note_usage(exchange(), usage_, "stop");
-    exchange().send({.body = shape_(*table_, usage_)});
-  }
-
-  void failed(const ApiError& error) override { exchange().send(error_response(error)); }
-
-  Table table_;
-  DecisionShape shape_;
-  TokenUsage usage_;
-};
-
 }  // namespace
 
 size_t DecisionAnswer::best() const {
@@ -159,31 +120,17 @@ void answer_decisions(Service& service,
                       const std::vector<DecisionQuestion>& questions,
                       DecisionShape shape) {
   const ServedModel& model = service.model();
-  const auto table = std::make_shared<std::vector<DecisionAnswer>>(questions.size());
-  std::vector<Request> requests;
-  int64_t n_tokens = 0, kept = 0;
-  for (size_t i = 0; i < questions.size(); ++i) {
-    std::vector<int32_t> labels = label_ids(questions[i], *model.decision_labels);
-    Request one = make_request({}, prompt_of(model, about, questions[i]), http, service.options());
-    one.sampling.max_tokens = 1;
-    fit_max_tokens(1, 1, std::ssize(one.prompt_ids), model, {}, questions[i].path);
-    n_tokens += std::ssize(one.prompt_ids);
-    if (n_tokens > kMaxDecisionTokens) {
-      refuse("questions",
-             fmt::format("with their text they have more than {} tokens; send fewer at a time",
-                         kMaxDecisionTokens));
-    }
-    kept += Generation::kept_bytes(one);
-    hold(*exchange, kept);
-    one.logits_processor = [table, i, labels = std::move(labels)](std::span<const int32_t>,
-                                                                  std::span<float> logits) {
-      (*table)[i] = score_labels(logits, labels);
-    };
-    requests.push_back(std::move(one));
+  ScoredPrompts<DecisionAnswer> scores(service, model, http, exchange, "questions", "text");
+  for (const DecisionQuestion& question : questions) {
+    std::vector<int32_t> labels = label_ids(question, *model.decision_labels);
+    scores.add(prompt_of(model, about, question),
+               question.path,
+               [labels = std::move(labels)](std::span<const float> logits) {
+                 return score_labels(logits, labels);
+               });
   }
   // One after the other: the first leaves the text in the prefix cache for the others.
-  std::make_shared<Decisions>(service, model, http, exchange, table, std::move(shape))
-      ->start(std::move(requests), 1);
+  scores.start(std::move(shape), 1);
 }
 
 }  // namespace qwen3::server

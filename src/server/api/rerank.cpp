@@ -13,11 +13,9 @@
 #include <string_view>
 #include <utility>
 
-#include "server/api/answer_json.h"
-#include "server/api/generation.h"
-#include "server/api/generation_fields.h"
 #include "server/api/handlers.h"
 #include "server/api/json_writer.h"
+#include "server/api/scored_prompts.h"
 
 namespace qwen3::server {
 namespace {
@@ -36,9 +34,6 @@ struct Pair {
   std::string_view query, document;
 };
 
-// Of all pairs of a request: each takes its query's tokens again.
-constexpr int64_t kMaxTokens = 1 << 22;
-
 std::vector<int32_t> prompt_ids(const ServedModel& model,
                                 const std::string& instruction,
                                 const Pair& pair) {
@@ -51,45 +46,7 @@ std::vector<int32_t> prompt_ids(const ServedModel& model,
   return ids;
 }
 
-// What is done with the scores.
-using Shape = std::function<std::string(const std::vector<double>& scores, int64_t n_tokens)>;
-
-class Scores final : public Generation {
- public:
-  // The engine writes a score before the request's last event, which publishes it.
-  using Table = std::shared_ptr<std::vector<double>>;
-
-  Scores(Service& service,
-         const ServedModel& model,
-         const HttpRequest& http,
-         ExchangePtr exchange,
-         Table table,
-         Shape shape)
-      : Generation(service, model, http, std::move(exchange)),
-        table_(std::move(table)),
-        shape_(std::move(shape)) {}
-
- private:
-  void on_event(size_t, const Event& event) override {
-    if (!event.finish) return;
-    usage_.prompt_tokens += event.usage.prompt_tokens;
-    usage_.cached_tokens += event.usage.cached_tokens;
-  }
-
-  void complete() override {
-    service().metrics().answered({.finish_reason = "stop",
-                                  .prompt_tokens = usage_.prompt_tokens,
-                                  .total_seconds = seconds_since_received()});
-    note_usage(exchange(), usage_, "stop");
-    exchange().send({.body = shape_(*table_, usage_.prompt_tokens)});
-  }
-
-  void failed(const ApiError& error) override { exchange().send(error_response(error)); }
-
-  Table table_;
-  Shape shape_;
-  TokenUsage usage_;
-};
+using Scores = ScoredPrompts<double>;
 
 void start_scores(Service& service,
                   const ServedModel& model,
@@ -97,33 +54,17 @@ void start_scores(Service& service,
                   const ExchangePtr& exchange,
                   const std::string& instruction,
                   const std::vector<Pair>& pairs,
-                  Shape shape) {
-  const auto table = std::make_shared<std::vector<double>>(pairs.size());
-  std::vector<Request> requests;
-  int64_t n_tokens = 0;
-  int64_t kept = 0;
-  for (size_t i = 0; i < pairs.size(); ++i) {
-    Request one =
-        make_request({}, prompt_ids(model, instruction, pairs[i]), http, service.options());
-    one.sampling.max_tokens = 1;
-    fit_max_tokens(1, 1, std::ssize(one.prompt_ids), model, {}, "documents");
-    n_tokens += std::ssize(one.prompt_ids);
-    if (n_tokens > kMaxTokens) {
-      refuse("documents",
-             fmt::format("with their query they have more than {} tokens; send fewer at a time",
-                         kMaxTokens));
-    }
-    kept += Generation::kept_bytes(one);
-    hold(*exchange, kept);
-    one.logits_processor =
-        [table, i, yes = static_cast<size_t>(model.yes), no = static_cast<size_t>(model.no)](
-            std::span<const int32_t>, std::span<float> logits) {
-          (*table)[i] = 1.0 / (1.0 + std::exp(double{logits[no]} - double{logits[yes]}));
-        };
-    requests.push_back(std::move(one));
+                  Scores::Shape shape) {
+  Scores scores(service, model, http, exchange, "documents", "query");
+  for (const Pair& pair : pairs) {
+    scores.add(prompt_ids(model, instruction, pair),
+               "documents",
+               [yes = static_cast<size_t>(model.yes),
+                no = static_cast<size_t>(model.no)](std::span<const float> logits) {
+                 return 1.0 / (1.0 + std::exp(double{logits[no]} - double{logits[yes]}));
+               });
   }
-  std::make_shared<Scores>(service, model, http, exchange, table, std::move(shape))
-      ->start(std::move(requests), kRequestsAtOnce);
+  scores.start(std::move(shape), kRequestsAtOnce);
 }
 
 // A text, or {"text":…} as Cohere and Jina allow.
@@ -234,8 +175,8 @@ void rerank(Service& service, const HttpRequest& http, const ExchangePtr& exchan
       instruction,
       pairs,
       [id = "rerank-" + http.id, name = service.model_name(), documents, n_results, with_text](
-          const std::vector<double>& scores, int64_t n_tokens) {
-        return rerank_json(id, name, documents, n_results, with_text, scores, n_tokens);
+          const std::vector<double>& scores, const TokenUsage& usage) {
+        return rerank_json(id, name, documents, n_results, with_text, scores, usage.prompt_tokens);
       });
 }
 
@@ -266,8 +207,8 @@ void score(Service& service, const HttpRequest& http, const ExchangePtr& exchang
                instruction,
                pairs,
                [id = "score-" + http.id, name = service.model_name(), created = service.started()](
-                   const std::vector<double>& scores, int64_t n_tokens) {
-                 return score_json(id, name, created, scores, n_tokens);
+                   const std::vector<double>& scores, const TokenUsage& usage) {
+                 return score_json(id, name, created, scores, usage.prompt_tokens);
                });
 }
 

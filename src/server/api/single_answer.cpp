@@ -6,6 +6,55 @@
 
 namespace qwen3::server {
 
+namespace {
+
+constexpr const char* kSameAsChat[] = {"stream",
+                                       "temperature",
+                                       "top_p",
+                                       "top_k",
+                                       "min_p",
+                                       "repetition_penalty",
+                                       "repeat_penalty",
+                                       "presence_penalty",
+                                       "frequency_penalty",
+                                       "logit_bias",
+                                       "allowed_token_ids",
+                                       "seed",
+                                       "min_tokens",
+                                       "ignore_eos",
+                                       "stop_token_ids",
+                                       "enable_thinking",
+                                       "chat_template_kwargs",
+                                       "thinking_token_budget",
+                                       "include_reasoning",
+                                       "skip_special_tokens",
+                                       "cache_salt",
+                                       "cache_prompt",
+                                       "priority",
+                                       "loop_guard",
+                                       "trace",
+                                       "structured_outputs",
+                                       "json_schema",
+                                       "guided_json",
+                                       "guided_regex",
+                                       "guided_choice",
+                                       "guided_grammar",
+                                       "guided_whitespace_pattern",
+                                       "regex",
+                                       "grammar",
+                                       "ebnf"};
+
+void take_field(Json& chat, Fields& fields, const char* name) {
+  if (const Json* value = fields.value(name)) chat[name] = *value;
+}
+
+}  // namespace
+
+void take_chat_fields(Json& chat, Fields& fields, std::initializer_list<const char*> more) {
+  for (const char* name : kSameAsChat) take_field(chat, fields, name);
+  for (const char* name : more) take_field(chat, fields, name);
+}
+
 PreparedChat prepare_chat(const Json& body,
                           const ServedModel& model,
                           const ServiceOptions& options,

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -56,6 +57,10 @@ struct PreparedChat {
   ChatRequest request;
   EncodedChat prompt;
 };
+
+// Puts into `chat` what of `fields` means the same in a chat request: OpenAI's sampling, what extra_body adds, and
+// `more`.
+void take_chat_fields(Json& chat, Fields& fields, std::initializer_list<const char*> more = {});
 
 // Reads and encodes a body of /v1/chat/completions. Fields that nobody reads are noted.
 PreparedChat prepare_chat(const Json& body,

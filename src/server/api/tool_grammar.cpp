@@ -1,12 +1,12 @@
 #include "server/api/tool_grammar.h"
 
 #include <fmt/format.h>
-#include <time.h>
 
 #include <algorithm>
 #include <chrono>
 #include <utility>
 
+#include "base/clock.h"
 #include "chat/call_reader.h"
 #include "grammar/schema.h"
 
@@ -153,20 +153,14 @@ std::vector<Tool> read_called(const Json& tools, const ToolRules& rules) {
 // What all tools of a request may take together, in time of the thread's processor.
 class Deadline {
  public:
-  explicit Deadline(std::chrono::milliseconds time) : end_(now() + time) {}
+  explicit Deadline(std::chrono::milliseconds time) : end_(thread_time() + time) {}
   // What is left; not less than nothing.
   std::chrono::milliseconds left() const {
-    return std::max(std::chrono::duration_cast<std::chrono::milliseconds>(end_ - now()),
+    return std::max(std::chrono::duration_cast<std::chrono::milliseconds>(end_ - thread_time()),
                     std::chrono::milliseconds(0));
   }
 
  private:
-  static std::chrono::nanoseconds now() {
-    timespec time{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
-  }
-
   std::chrono::nanoseconds end_;
 };
 

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "server/api/chat_request.h"
 #include "server/api/fields.h"
+#include "server/api/single_answer.h"
 #include "server/messages/blocks.h"
 
 namespace qwen3::server {
@@ -15,43 +15,6 @@ namespace {
 
 constexpr size_t kMaxDescription = size_t{1} << 20;
 constexpr int64_t kMostTokens = int64_t{1} << 30;
-
-// Fields of chat requests that mean the same here: Anthropic's own, and what extra_body adds.
-constexpr std::array<const char*, 35> kSameAsChat = {"stream",
-                                                     "temperature",
-                                                     "top_p",
-                                                     "top_k",
-                                                     "min_p",
-                                                     "repetition_penalty",
-                                                     "repeat_penalty",
-                                                     "presence_penalty",
-                                                     "frequency_penalty",
-                                                     "logit_bias",
-                                                     "allowed_token_ids",
-                                                     "seed",
-                                                     "min_tokens",
-                                                     "ignore_eos",
-                                                     "stop_token_ids",
-                                                     "enable_thinking",
-                                                     "chat_template_kwargs",
-                                                     "thinking_token_budget",
-                                                     "include_reasoning",
-                                                     "skip_special_tokens",
-                                                     "cache_salt",
-                                                     "cache_prompt",
-                                                     "priority",
-                                                     "loop_guard",
-                                                     "trace",
-                                                     "structured_outputs",
-                                                     "json_schema",
-                                                     "guided_json",
-                                                     "guided_regex",
-                                                     "guided_choice",
-                                                     "guided_grammar",
-                                                     "guided_whitespace_pattern",
-                                                     "regex",
-                                                     "grammar",
-                                                     "ebnf"};
 
 class MessagesReader {
  public:
@@ -61,9 +24,7 @@ class MessagesReader {
   MessagesRequest read(MaxTokens max_tokens) {
     fields_.value("model");  // the handler's
     out_.stream = fields_.boolean("stream").value_or(false);
-    for (const char* name : kSameAsChat) {
-      if (const Json* value = fields_.value(name)) out_.chat[name] = *value;
-    }
+    take_chat_fields(out_.chat, fields_);
     if (const Json* stops = fields_.value("stop_sequences")) out_.chat["stop"] = *stops;
     read_length(max_tokens);
     if (const Json* system = fields_.value("system")) read_system(*system, turns_, out_.skipped);

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "base/utf8.h"
 #include "server/api/fields.h"
+#include "server/api/single_answer.h"
 #include "server/responses/items.h"
 
 namespace qwen3::server {
@@ -16,47 +17,6 @@ namespace {
 constexpr char kSealVersion = 1;
 constexpr size_t kMaxIdBytes = 256;
 constexpr int64_t kMostOutputTokens = int64_t{1} << 30;
-
-// Fields of chat requests that mean the same here: OpenAI's, and what extra_body adds.
-constexpr std::array<const char*, 39> kSameFields = {"stream",
-                                                     "temperature",
-                                                     "top_p",
-                                                     "top_k",
-                                                     "min_p",
-                                                     "repetition_penalty",
-                                                     "repeat_penalty",
-                                                     "presence_penalty",
-                                                     "frequency_penalty",
-                                                     "logit_bias",
-                                                     "allowed_token_ids",
-                                                     "seed",
-                                                     "min_tokens",
-                                                     "ignore_eos",
-                                                     "stop_token_ids",
-                                                     "stop",
-                                                     "include_stop_str_in_output",
-                                                     "enable_thinking",
-                                                     "chat_template_kwargs",
-                                                     "thinking_token_budget",
-                                                     "thinking_budget",
-                                                     "reasoning_budget",
-                                                     "include_reasoning",
-                                                     "skip_special_tokens",
-                                                     "cache_salt",
-                                                     "cache_prompt",
-                                                     "priority",
-                                                     "loop_guard",
-                                                     "trace",
-                                                     "structured_outputs",
-                                                     "json_schema",
-                                                     "guided_json",
-                                                     "guided_regex",
-                                                     "guided_choice",
-                                                     "guided_grammar",
-                                                     "guided_whitespace_pattern",
-                                                     "regex",
-                                                     "grammar",
-                                                     "ebnf"};
 
 // Repeated in the response object, and without effect otherwise.
 constexpr std::array<const char*, 4> kEchoed = {
@@ -105,9 +65,9 @@ class RequestReader {
     fields_.value("model");  // the handler's
     out_.stream = fields_.boolean("stream").value_or(false);
     out_.store = fields_.boolean("store").value_or(true) && context_.conversation != nullptr;
-    for (const char* name : kSameFields) {
-      if (const Json* value = fields_.value(name)) out_.chat[name] = *value;
-    }
+    take_chat_fields(out_.chat,
+                     fields_,
+                     {"stop", "include_stop_str_in_output", "thinking_budget", "reasoning_budget"});
     read_conversation();
     read_tools();
     read_reasoning_options();

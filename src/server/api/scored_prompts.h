@@ -1,0 +1,123 @@
+// ScoredPrompts: an answer made of scores, one of each prompt: what is read from the logits behind its last token.
+// Nothing is generated. What rerank, score and decisions are.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "server/api/answer_json.h"
+#include "server/api/generation.h"
+#include "server/api/generation_fields.h"
+
+namespace qwen3::server {
+
+// Of all prompts of a request: each has again what they share.
+inline constexpr int64_t kMaxScoredTokens = 1 << 22;
+
+template <typename Score>
+class ScoredPrompts {
+ public:
+  using Read = std::function<Score(std::span<const float> logits)>;
+  // The answer's body; scores in the order of add().
+  using Shape =
+      std::function<std::string(const std::vector<Score>& scores, const TokenUsage& usage)>;
+
+  // `field` has the prompts, which all have `shared` ("query") in them: for refusals.
+  ScoredPrompts(Service& service,
+                const ServedModel& model,
+                const HttpRequest& http,
+                ExchangePtr exchange,
+                std::string_view field,
+                std::string_view shared)
+      : service_(service),
+        model_(model),
+        http_(http),
+        exchange_(std::move(exchange)),
+        field_(field),
+        shared_(shared) {}
+
+  // `path`: of what the prompt is made of. Refuses a prompt beyond the context, and too many of them.
+  void add(std::vector<int32_t> ids, std::string_view path, Read read) {
+    Request one = make_request({}, std::move(ids), http_, service_.options());
+    one.sampling.max_tokens = 1;
+    fit_max_tokens(1, 1, std::ssize(one.prompt_ids), model_, {}, path);
+    n_tokens_ += std::ssize(one.prompt_ids);
+    if (n_tokens_ > kMaxScoredTokens) {
+      refuse(field_,
+             fmt::format("with their {} they have more than {} tokens; send fewer at a time",
+                         shared_,
+                         kMaxScoredTokens));
+    }
+    kept_ += Generation::kept_bytes(one);
+    hold(*exchange_, kept_);
+    one.logits_processor = [table = table_, i = table_->size(), read = std::move(read)](
+                               std::span<const int32_t>, std::span<float> logits) {
+      (*table)[i] = read(logits);
+    };
+    table_->emplace_back();
+    requests_.push_back(std::move(one));
+  }
+
+  // The last act of the handler.
+  void start(Shape shape, size_t window) {
+    std::make_shared<Answer>(
+        service_, model_, http_, std::move(exchange_), std::move(table_), std::move(shape))
+        ->start(std::move(requests_), window);
+  }
+
+ private:
+  // The engine writes a score before the request's last event, which publishes it.
+  using Table = std::shared_ptr<std::vector<Score>>;
+
+  class Answer final : public Generation {
+   public:
+    Answer(Service& service,
+           const ServedModel& model,
+           const HttpRequest& http,
+           ExchangePtr exchange,
+           Table table,
+           Shape shape)
+        : Generation(service, model, http, std::move(exchange)),
+          table_(std::move(table)),
+          shape_(std::move(shape)) {}
+
+   private:
+    void on_event(size_t, const Event& event) override {
+      if (!event.finish) return;
+      usage_.prompt_tokens += event.usage.prompt_tokens;
+      usage_.cached_tokens += event.usage.cached_tokens;
+    }
+    void complete() override {
+      service().metrics().answered({.finish_reason = "stop",
+                                    .prompt_tokens = usage_.prompt_tokens,
+                                    .total_seconds = seconds_since_received()});
+      note_usage(exchange(), usage_, "stop");
+      exchange().send({.body = shape_(*table_, usage_)});
+    }
+    void failed(const ApiError& error) override { exchange().send(error_response(error)); }
+
+    const Table table_;
+    const Shape shape_;
+    TokenUsage usage_;
+  };
+
+  Service& service_;
+  const ServedModel& model_;
+  const HttpRequest& http_;
+  ExchangePtr exchange_;
+  const std::string_view field_, shared_;
+  Table table_ = std::make_shared<std::vector<Score>>();
+  std::vector<Request> requests_;
+  int64_t n_tokens_ = 0, kept_ = 0;
+};
+
+}  // namespace qwen3::server
