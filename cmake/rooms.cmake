@@ -20,7 +20,8 @@ endif()
 
 # qwen3_read_rooms(): makes a static library qwen3_<folder> of every folder of src/ that has rooms in
 # src/ROOMS, in the table's order. It links the folders whose rooms it may include, qwen3_<folder>_libs
-# (libraries of others), and for the whole public API the folders that implement it.
+# (libraries of others), and for the whole public API the folders that implement it. Without the program only the
+# folders of libqwen3 are read (cmake/library.cmake).
 function(qwen3_read_rooms)
   file(STRINGS ${PROJECT_SOURCE_DIR}/src/ROOMS lines REGEX "^[a-z]")
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/ROOMS)
@@ -41,6 +42,11 @@ function(qwen3_read_rooms)
     list(REMOVE_ITEM deps_${folder} ${folder})
   endforeach()
   list(REMOVE_DUPLICATES folders)
+  if(NOT QWEN3_BUILD_PROGRAM)
+    set(others ${folders})
+    list(REMOVE_ITEM others ${qwen3_library_folders})
+    list(REMOVE_ITEM folders ${others})
+  endif()
   foreach(folder ${folders})
     list(REMOVE_DUPLICATES deps_${folder})
     qwen3_room(${folder} DEPS ${deps_${folder}} LIBS ${qwen3_${folder}_libs})

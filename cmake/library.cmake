@@ -1,0 +1,38 @@
+# libqwen3, shared and static, of the rooms that do not belong to the program. The shared one exports the C API and what
+# include/qwen3 declares, nothing else (libqwen3.map). Its soname has two numbers while the major one is 0.
+set(libqwen3_objects "")
+foreach(folder ${qwen3_library_folders})
+  get_target_property(type qwen3_${folder} TYPE)
+  if(type STREQUAL "STATIC_LIBRARY")
+    list(APPEND libqwen3_objects $<TARGET_OBJECTS:qwen3_${folder}>)
+  endif()
+endforeach()
+set(libqwen3_version ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+set(libqwen3_map ${PROJECT_SOURCE_DIR}/cmake/libqwen3.map)
+
+function(libqwen3_headers target)
+  set_target_properties(${target} PROPERTIES OUTPUT_NAME qwen3 LINKER_LANGUAGE CXX)
+  target_compile_features(${target} INTERFACE cxx_std_20)
+  target_include_directories(${target} INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+                                                 $<INSTALL_INTERFACE:include>)
+endfunction()
+
+add_library(qwen3_shared SHARED ${libqwen3_objects})
+libqwen3_headers(qwen3_shared)
+set_target_properties(qwen3_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${libqwen3_version}
+                                              EXPORT_NAME qwen3 LINK_DEPENDS ${libqwen3_map})
+target_link_options(qwen3_shared PRIVATE -Wl,--version-script=${libqwen3_map} -Wl,-z,relro,-z,now)
+target_link_libraries(qwen3_shared PRIVATE qwen3_flags fmt::fmt PkgConfig::UTF8PROC Threads::Threads)
+if(QWEN3_WITH_CUDA)
+  target_link_libraries(qwen3_shared PRIVATE CUDA::cudart_static)
+endif()
+
+# Whoever links the static one links what it uses.
+add_library(qwen3_static STATIC ${libqwen3_objects})
+libqwen3_headers(qwen3_static)
+set_target_properties(qwen3_static PROPERTIES EXPORT_NAME qwen3_static)
+target_link_libraries(qwen3_static INTERFACE fmt::fmt Threads::Threads $<BUILD_INTERFACE:PkgConfig::UTF8PROC>
+                                             $<INSTALL_INTERFACE:PkgConfig::QWEN3_UTF8PROC>)
+if(QWEN3_WITH_CUDA)
+  target_link_libraries(qwen3_static INTERFACE CUDA::cudart_static)
+endif()

@@ -1,0 +1,1 @@
+target_compile_definitions(qwen3_capi PRIVATE QWEN3_VERSION="${PROJECT_VERSION}")
