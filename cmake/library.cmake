@@ -36,3 +36,25 @@ target_link_libraries(qwen3_static INTERFACE fmt::fmt Threads::Threads $<BUILD_I
 if(QWEN3_WITH_CUDA)
   target_link_libraries(qwen3_static INTERFACE CUDA::cudart_static)
 endif()
+
+# The Python package, as the tests import it: build/…/python/qwen3, with what cffi makes of the header.
+# The system's Python before others: script/bootstrap installs packages for that one.
+find_program(QWEN3_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH)
+find_program(QWEN3_PYTHON python3)
+if(QWEN3_PYTHON)
+  execute_process(COMMAND ${QWEN3_PYTHON} -c "import cffi" RESULT_VARIABLE without_cffi OUTPUT_QUIET ERROR_QUIET)
+endif()
+if(QWEN3_PYTHON AND NOT without_cffi)
+  set(package ${PROJECT_BINARY_DIR}/python/qwen3)
+  file(GLOB modules CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/python/qwen3/*.py ${PROJECT_SOURCE_DIR}/python/qwen3/py.typed)
+  set(header ${PROJECT_SOURCE_DIR}/include/qwen3/c.h)
+  add_custom_command(
+    OUTPUT ${package}/_ffi.py
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${package}
+    COMMAND ${CMAKE_COMMAND} -E copy_if_different ${modules} ${package}
+    COMMAND ${QWEN3_PYTHON} ${PROJECT_SOURCE_DIR}/python/make_ffi.py ${header} ${package}/_ffi.py
+    DEPENDS ${modules} ${header} ${PROJECT_SOURCE_DIR}/python/make_ffi.py)
+  add_custom_target(qwen3_python DEPENDS ${package}/_ffi.py qwen3_shared)
+else()
+  message(STATUS "The Python package needs python3-cffi to be built; its tests will fail")
+endif()

@@ -2,9 +2,12 @@
 
 The pages stay plain Markdown that reads well without Sphinx: what the site adds is here and in index.md.
 """
+import ast
+import pathlib
 import re
 
 from docutils import nodes
+from docutils.parsers.rst import Directive
 from sphinx import addnodes
 from sphinx.search import SearchLanguage
 from sphinx.transforms.post_transforms import SphinxPostTransform
@@ -80,6 +83,43 @@ class LinksToTree(SphinxPostTransform):
                 node.replace_self(nodes.inline("", "", *node.children))
 
 
+class PythonApi(Directive):
+    """What a package exports (__all__), as its source declares it: signatures, fields and docstrings, no bodies.
+    Read and not imported, so that the site needs no library."""
+
+    required_arguments = 1
+
+    def run(self):
+        package = (pathlib.Path(__file__).parent / self.arguments[0]).resolve()
+        found = {}
+        for path in sorted(package.glob("*.py")):
+            self.state.document.settings.record_dependencies.add(str(path))
+            source = path.read_text(encoding="utf-8")
+            for node in ast.parse(source).body:
+                if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+                    found[node.name] = listing(node, source.splitlines())
+        names = ast.literal_eval(re.search(r"__all__ = (\[.*?\])", (package / "__init__.py").read_text(), re.S)[1])
+        return [nodes.literal_block("", found[name], language="python") for name in sorted(names)]
+
+
+def listing(node, lines):
+    """The declaration of a class or a function."""
+    first = min([node.lineno] + [decorator.lineno for decorator in node.decorator_list])
+    body = node.body
+    out = lines[first - 1 : body[0].lineno - 1]
+    if ast.get_docstring(node) is not None:
+        out += lines[body[0].lineno - 1 : body[0].end_lineno]
+        body = body[1:]
+    if isinstance(node, ast.ClassDef):
+        for one in body:
+            hidden = getattr(one, "name", "").startswith("_") and getattr(one, "name", "") != "__init__"
+            if isinstance(one, ast.AnnAssign):
+                out += lines[one.lineno - 1 : one.end_lineno]
+            elif isinstance(one, ast.FunctionDef) and not hidden:
+                out += [""] + listing(one, lines).split("\n")
+    return "\n".join(out)
+
+
 def add_toctrees(app, docname, source):
     """The site's navigation is the tables of index.md: each heading with the pages that its table names."""
     if docname == "index":
@@ -91,6 +131,7 @@ def add_toctrees(app, docname, source):
 
 def setup(app):
     app.connect("source-read", add_toctrees)
+    app.add_directive("python-api", PythonApi)
     app.add_search_language(ChineseSearch)
     app.add_post_transform(LinksToTree)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

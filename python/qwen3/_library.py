@@ -10,7 +10,7 @@ import pathlib
 from typing import Any
 
 from ._errors import Error, error_of
-from ._ffi import ffi
+from ._ffi import ffi as ffi
 
 ABI_VERSION = 1
 SONAME = "libqwen3.so.0.1"

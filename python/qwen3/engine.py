@@ -301,7 +301,8 @@ class Engine(Handle):
     ) -> list[Result]:
         """All answers, ``n`` for each prompt, in order: however many there are, the queue is kept full. ``progress`` is
         told (n_done, n). Ctrl-C cancels them."""
-        each = list(params) if isinstance(params, Sequence) else [params] * len(prompts)
+        each: list[Optional[SamplingParams]] = (
+            list(params) if isinstance(params, Sequence) else [params] * len(prompts))
         if len(each) != len(prompts):
             raise ValueError(f"params: expected {len(prompts)}, as there are prompts; got {len(each)}")
         keep: list[Any] = []

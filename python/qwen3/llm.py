@@ -159,11 +159,11 @@ class LLM:
         if isinstance(prompt, Mapping):
             if "prompt_token_ids" in prompt:
                 return Prompt(list(prompt["prompt_token_ids"]), "", _NO_THOUGHT)
-            prompt = prompt.get("prompt")  # type: ignore[assignment]
+            return self._prompt(prompt.get("prompt", ""))
         if isinstance(prompt, str):
             return Prompt(self.model.encode(prompt), prompt, _NO_THOUGHT)
         if isinstance(prompt, Sequence):
-            return Prompt(list(prompt), "", _NO_THOUGHT)
+            return Prompt(list(cast("Sequence[int]", prompt)), "", _NO_THOUGHT)
         raise InvalidArgumentError(
             'prompts: expected a text, ids, {"prompt": …} or {"prompt_token_ids": …}; got ' + repr(prompt)[:60],
             "invalid_argument")
@@ -221,7 +221,6 @@ def _listed(prompts: Union[PromptLike, Sequence[PromptLike]]) -> list[PromptLike
     """One prompt, or a list of them, as a list."""
     if isinstance(prompts, (str, Mapping)):
         return [prompts]
-    prompts = list(prompts)
-    if prompts and isinstance(prompts[0], int):
+    if len(prompts) > 0 and isinstance(prompts[0], int):
         return [cast("Sequence[int]", prompts)]
-    return cast("list[PromptLike]", prompts)
+    return list(cast("Sequence[PromptLike]", prompts))

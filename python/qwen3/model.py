@@ -16,7 +16,7 @@ from ._paths import resolve_model
 from .sampling import SamplingParams, read_sampling
 
 Array = NDArray[Any]
-_DTYPES = {0: np.dtype(np.float32), 1: np.dtype(np.uint16), 2: np.dtype(np.float16), 3: np.dtype(np.int32)}
+_DTYPES: dict[int, "np.dtype[Any]"] = {0: np.dtype(np.float32), 1: np.dtype(np.uint16), 2: np.dtype(np.float16), 3: np.dtype(np.int32)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Tensors(Handle, Mapping[str, Array]):
             raise NotFoundError(f"{name}: this pass left no such tensor; name it among the taps", "not_found") from None
         # The array holds the buffer, the buffer the pointer, and the pointer, by its destructor, this object.
         pointer = ffi.gc(view.data, lambda _, owner=self: None)
-        array = np.frombuffer(ffi.buffer(pointer, view.n_bytes), dtype=_DTYPES[view.dtype])
+        array: Array = np.frombuffer(ffi.buffer(pointer, view.n_bytes), dtype=_DTYPES[view.dtype])
         array = array.reshape([view.shape[i] for i in range(view.rank)])
         array.flags.writeable = False
         return array

@@ -75,6 +75,12 @@ NOT_RUN = {
     "script/build": BUILDS,
     "script/build release qwen3": BUILDS,
     "script/bootstrap": BUILDS,
+    "script/build release qwen3 qwen3_python": BUILDS,
+    "cmake -S . -B build/library -G Ninja -DQWEN3_BUILD_PROGRAM=OFF -DQWEN3_TESTS=OFF -DQWEN3_CUDA=OFF": BUILDS,
+    "cmake --build build/library": BUILDS,
+    "cmake --install build/library --prefix ~/.local --component library": BUILDS,
+    "cmake --install build/library --prefix ~/.local --component development": BUILDS,
+    "python/build-wheel out/wheel": "makes a file of tens of megabytes; the test `python_wheel` makes it and installs it",
     "qwen3 eval divergence -m nano --other FILE.gguf --file judge.txt --dtype float32 --context 512 --stride 512":
         "FILE.gguf and judge.txt stand for somebody's files",
     "qwen3 chat -m half.gguf": FILE,
