@@ -21,8 +21,10 @@ add_library(qwen3_shared SHARED ${libqwen3_objects})
 libqwen3_headers(qwen3_shared)
 set_target_properties(qwen3_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${libqwen3_version}
                                               EXPORT_NAME qwen3 LINK_DEPENDS ${libqwen3_map})
+# fmt by its file: whoever links this library needs no target of fmt.
 target_link_options(qwen3_shared PRIVATE -Wl,--version-script=${libqwen3_map} -Wl,-z,relro,-z,now)
-target_link_libraries(qwen3_shared PRIVATE qwen3_flags fmt::fmt PkgConfig::UTF8PROC Threads::Threads)
+target_link_libraries(qwen3_shared PRIVATE qwen3_flags $<TARGET_LINKER_FILE:fmt::fmt> PkgConfig::UTF8PROC
+                                           Threads::Threads)
 if(QWEN3_WITH_CUDA)
   target_link_libraries(qwen3_shared PRIVATE CUDA::cudart_static)
 endif()
