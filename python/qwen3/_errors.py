@@ -12,12 +12,15 @@ class Error(Exception):
         super().__init__(message)
         self.status = status
 
+    def __str__(self) -> str:
+        return str(self.args[0])
+
 
 class InvalidArgumentError(Error, ValueError):
     """A parameter, a text or an id that makes no sense."""
 
 
-class NotFoundError(Error, LookupError):
+class NotFoundError(Error, KeyError):
     """A file, a model or a tensor that is not there."""
 
 

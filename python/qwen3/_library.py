@@ -80,6 +80,8 @@ def new(name: str) -> Any:
 
 def keep_text(keep: list[Any], text: str) -> Any:
     """A zero-terminated copy that lives as long as ``keep``."""
+    if "\0" in text:
+        raise error_of("invalid_argument", f"{text[:40]!r}: expected a text without a zero character")
     pointer = ffi.new("char[]", text.encode("utf-8"))
     keep.append(pointer)
     return pointer

@@ -90,9 +90,11 @@ def test_n_answers_have_seeds_of_their_own(llm):
 def test_stops(llm):
     [whole] = llm.generate(PROMPTS[0], GREEDY)
     stop = whole.outputs[0].text[2:4]
-    [cut] = llm.generate(PROMPTS[0], qwen3.SamplingParams(temperature=0, max_tokens=48, stop=["\0\0", stop]))
+    [cut] = llm.generate(PROMPTS[0], qwen3.SamplingParams(temperature=0, max_tokens=48, stop=["never seen", stop]))
     assert cut.outputs[0].text == whole.outputs[0].text.split(stop)[0]
     assert (cut.outputs[0].finish_reason, cut.outputs[0].stop_reason) == ("stop", stop)
+    with pytest.raises(qwen3.InvalidArgumentError, match="zero"):
+        llm.generate("a", qwen3.SamplingParams(stop="a\0b"))
     token = whole.outputs[0].token_ids[3]
     [ended] = llm.generate(PROMPTS[0], qwen3.SamplingParams(temperature=0, max_tokens=48, stop_token_ids=[token]))
     assert ended.outputs[0].stop_reason == token

@@ -62,8 +62,17 @@ std::string text_of(const char* text, std::string_view name, int64_t most) {
   return {text, n};
 }
 
+// Of a caller, not of a file.
+Json json_of(const std::string& text) {
+  try {
+    return parse_json(text, "format_text");
+  } catch (const Error& error) {
+    throw Error(ErrorKind::invalid_argument, error.what());
+  }
+}
+
 std::vector<std::string> choices_of(const std::string& text) {
-  const Json list = parse_json(text, "format_text");
+  const Json list = json_of(text);
   QWEN3_CHECK(
       list.is_array() && !list.empty() &&
           std::all_of(list.begin(), list.end(), [](const Json& one) { return one.is_string(); }),
@@ -79,7 +88,7 @@ GrammarPtr compile(ModelObject& model, int32_t format, const std::string& text) 
     if (format == QWEN3_FORMAT_JSON_OBJECT) {
       grammar = compile_json_object();
     } else if (format == QWEN3_FORMAT_JSON_SCHEMA) {
-      grammar = compile_json_schema(parse_json(text, "format_text"));
+      grammar = compile_json_schema(json_of(text));
     } else if (format == QWEN3_FORMAT_REGEX) {
       grammar = compile_regex(text);
     } else if (format == QWEN3_FORMAT_GBNF) {
