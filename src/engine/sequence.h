@@ -38,6 +38,7 @@ struct Sequence {
   int64_t n_generated() const { return static_cast<int64_t>(tokens.size()) - n_prompt; }
 
   bool embed = false;          // ends with the hidden state of its last token
+  std::vector<int32_t> score_ids;  // not empty: ends with their scores
   int n_prompt_logprobs = -1;  // as Request's
   int64_t n_to_score = 0;      // leading rows whose logits score the prompt token after them
   int64_t n_scored = 0;        // of these, those that have

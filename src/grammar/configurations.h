@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "grammar/item_sets.h"
+#include "grammar/limits.h"
 #include "grammar/network.h"
 #include "grammar/used_keys.h"
 
@@ -69,6 +70,9 @@ class Configurations {
 
   int64_t bytes() const;
 
+  // Beyond this many bytes: ArenaFull. At first kMaxMatcherBytes.
+  void limit(int64_t bytes) { max_bytes_ = bytes; }
+
   // What following steps may cost, in ways to read that are looked at. Beyond: Error{unsupported}, which begins with
   // kTooComplex. At first without limit.
   void allow_work(int64_t n) { work_left_ = n; }
@@ -101,6 +105,7 @@ class Configurations {
   int32_t n_rows_ = 0;
   int32_t start_ = 0;
   int64_t work_left_ = INT64_MAX;
+  int64_t max_bytes_ = kMaxMatcherBytes;
 
   // Of the closure at work.
   std::vector<Item> open_, stable_;

@@ -76,11 +76,15 @@ void Matcher::make_mask(std::span<uint64_t> allowed) {
   }
   if (!options_.cache || depends_on_text_ || n_edges_ <= kCheapEdges) return;
   const auto n_words = static_cast<std::ptrdiff_t>((trie_->n_tokens() + 63) / 64);
+  // A quarter of its share for masks.
+  const int64_t room = share() / 4 / (n_words * 8);
+  const auto most = static_cast<size_t>(std::clamp<int64_t>(room, 1, kMaxCachedMasks));
+  if (masks_.size() > most) masks_.resize(most);
   Mask mask{config, {allowed.begin(), allowed.begin() + n_words}};
-  if (std::ssize(masks_) < kMaxCachedMasks) {
+  if (masks_.size() < most) {
     masks_.push_back(std::move(mask));
   } else {
-    masks_[oldest_mask_++ % kMaxCachedMasks] = std::move(mask);
+    masks_[oldest_mask_++ % most] = std::move(mask);
   }
 }
 

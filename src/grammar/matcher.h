@@ -21,6 +21,7 @@ class Matcher final : public TokenConstraint {
   Matcher(GrammarPtr grammar,
           std::shared_ptr<const TokenTrieNodes> trie,
           const MatcherOptions& options = {});
+  ~Matcher() override;
 
   void accept(int32_t token_id) override;
   void rollback(int64_t n) override;
@@ -47,6 +48,7 @@ class Matcher final : public TokenConstraint {
   template <typename Work>
   void with_memory(Work work);  // restarts the memory once if it is full
   void restart();
+  static int64_t share();  // of the memory of all matchers, in bytes
   [[noreturn]] static void refuse_step();
   bool advance(Position& position, std::string_view bytes);  // appends to text_; false: dead
   Position behind(int32_t token_id);
@@ -81,8 +83,11 @@ class Matcher final : public TokenConstraint {
   std::vector<Step> path_;  // of a walk
 };
 
+// Where its share is too small for one step, the step has what a matcher has alone: company decides what is
+// remembered, never what is allowed.
 template <typename Work>
 void Matcher::with_memory(Work work) {
+  memory_->limit(share());
   try {
     return work();
   } catch (const ArenaFull&) {

@@ -318,8 +318,6 @@ TEST_F(ApiErrors, TP6_RandomBodies) {
 
 TEST_F(ApiErrors, WhatTheServerCannotDoIsSaid) {
   const std::vector<Json> refused = {
-      {{"response_format", {{"type", "structural_tag"}}}},
-      {{"structured_outputs", {{"structural_tag", {{"structures", {1}}}}}}},
       {{"chat_template", "{{ x }}"}},
       {{"prompt_embeds", "AAAA"}},
       {{"use_beam_search", true}},
