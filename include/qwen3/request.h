@@ -180,7 +180,7 @@ struct Event {
   std::vector<uint16_t> routed_experts = {};
   std::optional<PromptProgress> progress = {};  // as Request::report_progress asks
   std::vector<float> embedding = {};            // [hidden_size], as Request::embed asks
-  std::vector<double> scores = {};  // natural logs, one for each of Request::score_ids
+  std::vector<double> scores = {};              // natural logs, one for each of Request::score_ids
   std::optional<FinishReason> finish = {};
   Usage usage = {};  // complete when `finish` is set
   // When finish == error. Out of memory: the same request may succeed later.

@@ -76,7 +76,8 @@ std::optional<std::string> ExactNumbers::digits(double number, const std::string
   if (found != written_.end() && !found->second.empty()) return found->second;
   fail_schema(GrammarFault::unsupported_schema,
               place,
-              "a number of more digits than a double holds, beside another one that is rounded to the same; "
+              "a number of more digits than a double holds, beside another one that is rounded to "
+              "the same; "
               "write it with at most 17 digits");
 }
 

@@ -33,7 +33,7 @@ struct GrammarBudget {
 
 struct JsonSchemaOptions {
   // Blanks behind { [ , : and before } ]: none, one space, or one newline and at most 20 blanks.
-  bool any_whitespace = true;                     // false: none at all
+  bool any_whitespace = true;                          // false: none at all
   std::optional<std::string> whitespace_pattern = {};  // a regular expression instead
   // An object whose schema has `properties` and says nothing of others holds no others; true: it may, as
   // JSON Schema says.

@@ -18,7 +18,8 @@ namespace qwen3 {
 
 struct CompiledGrammar {
   GrammarPtr grammar;
-  std::vector<std::string> relaxed = {};  // names of its parts that allow more than their sources say
+  std::vector<std::string> relaxed =
+      {};  // names of its parts that allow more than their sources say
 };
 
 class GrammarCache {

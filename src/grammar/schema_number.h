@@ -25,7 +25,7 @@ struct Decimal {
 
   bool is_integer() const { return exponent >= 0; }
   bool has_many_digits() const;  // with its zeros, more than a number of a schema may have
-  std::string text() const;  // the shortest spelling without exponent
+  std::string text() const;      // the shortest spelling without exponent
   friend bool operator==(const Decimal&, const Decimal&) = default;
 };
 // Of a JSON number's text. Exponents beyond what has_many_digits() is told of are cut.

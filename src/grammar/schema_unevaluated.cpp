@@ -58,8 +58,7 @@ bool SchemaReader::hold_unevaluated(ObjectShape& object, Goal goal) {
     for (const KeyClass& part : others) {
       spend_(0);
       const auto within = std::make_shared<const TextDfa>(*part.names & *evaluated);
-      const auto without =
-          std::make_shared<const TextDfa>(*part.names & evaluated->complement());
+      const auto without = std::make_shared<const TextDfa>(*part.names & evaluated->complement());
       if (!within->empty()) object.classes.push_back({within, part.value});
       if (!without->empty()) left.push_back({without, part.value});
     }

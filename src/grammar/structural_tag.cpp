@@ -224,8 +224,7 @@ class TagReader {
     if (type == "plus") return b_.repeat(format(part.at("content"), {}), 1, -1);
     if (type == "star") return b_.repeat(format(part.at("content"), {}), 0, -1);
     if (type == "repeat") {
-      return b_.repeat(
-          format(part.at("content"), {}), part.count("min", 0), part.count("max", -1));
+      return b_.repeat(format(part.at("content"), {}), part.count("min", 0), part.count("max", -1));
     }
     if (type == "tag") {
       const Tag one = tag(part);
@@ -275,8 +274,8 @@ class TagReader {
       if (!end.empty()) stops.push_back(end);
     }
     TextDfa set = stops.empty() ? TextDfa::all() : text_without(stops);
-    const Expr text = b_.text(
-        std::move(set), GrammarBuilder::TextForm::raw, 0, part.count("max_chars", 0));
+    const Expr text =
+        b_.text(std::move(set), GrammarBuilder::TextForm::raw, 0, part.count("max_chars", 0));
     return b_.sequence({text, any_end(ends)});
   }
 
@@ -308,7 +307,7 @@ class TagReader {
   Expr triggered(const TagPart& part, std::vector<Tag> tags, const Ends& ends) {
     const Texts triggers = part.words("triggers");
     if (triggers.empty()) part.invalid("triggers is missing");
-    std::vector<Expr> alone;                               // a tag without text before it
+    std::vector<Expr> alone;                                 // a tag without text before it
     std::vector<std::vector<Expr>> behind(triggers.size());  // by trigger: what may follow it
     Texts stops = together(triggers, part.words("excludes"));
     for (const std::string& end : ends) {

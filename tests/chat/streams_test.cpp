@@ -155,8 +155,7 @@ TEST(ReasoningTest, SoManyNewlinesBehindAThoughtAreDroppedAndNoMore) {
                                       {"R</think>\n\n\n", "\n"},
                                       {"R</think>C\n\n", "C\n\n"}}) {
     for (size_t chunk = 1; chunk < 20; ++chunk) {
-      ReasoningSplitter splitter(
-          ReasoningMode::automatic, PromptState::inside_thinking, true, 2);
+      ReasoningSplitter splitter(ReasoningMode::automatic, PromptState::inside_thinking, true, 2);
       std::string got;
       in_chunks(text, chunk, [&](std::string_view piece) { got += splitter.push(piece).content; });
       EXPECT_EQ(got + splitter.finish().content, content) << text << " by " << chunk;

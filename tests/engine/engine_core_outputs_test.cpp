@@ -175,8 +175,8 @@ TEST(EngineCore, EmbedsTheLastTokenAndFinishes) {
 TEST(EngineCore, ScoresGivenIdsBehindThePrompt) {
   Mock mock({});
   const std::vector<int32_t> prompt_ids = {4, 8, 15};
-  auto one = mock.core.submit(
-      {.prompt_ids = prompt_ids, .sampling = {.max_tokens = 1, .n_logprobs = 20}});
+  auto one =
+      mock.core.submit({.prompt_ids = prompt_ids, .sampling = {.max_tokens = 1, .n_logprobs = 20}});
   const auto sampled = one.next();
   ASSERT_TRUE(sampled);
   Request request{.prompt_ids = prompt_ids};
@@ -197,7 +197,8 @@ TEST(EngineCore, ScoresGivenIdsBehindThePrompt) {
   EXPECT_THROW(mock.core.submit({.prompt_ids = {1}, .score_ids = {-1}}), Error);
   EXPECT_THROW(mock.core.submit({.prompt_ids = {1}, .score_ids = {kVocab}}), Error);
   EXPECT_THROW(mock.core.submit({.prompt_ids = {1}, .embed = true, .score_ids = {1}}), Error);
-  EXPECT_THROW(mock.core.submit({.prompt_ids = {1}, .score_ids = std::vector<int32_t>(5000, 1)}), Error);
+  EXPECT_THROW(mock.core.submit({.prompt_ids = {1}, .score_ids = std::vector<int32_t>(5000, 1)}),
+               Error);
 }
 
 TEST(EngineCore, ProcessorMayForbidTokensAndSeesRawLogits) {

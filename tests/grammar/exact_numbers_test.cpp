@@ -40,9 +40,10 @@ TEST(ExactNumbers, NumbersThatOneDoubleIsReadFromAreRefusedByPlace) {
                  GrammarFault::unsupported_schema,
                  "/minimum");
   // One that is exact, and another that is rounded to it.
-  expect_refused(R"({"properties": {"a": {"enum": [1, 18446744073709551617]}, "b": {"const": 18446744073709552000}}})",
-                 GrammarFault::unsupported_schema,
-                 "/properties/a/enum/1");
+  expect_refused(
+      R"({"properties": {"a": {"enum": [1, 18446744073709551617]}, "b": {"const": 18446744073709552000}}})",
+      GrammarFault::unsupported_schema,
+      "/properties/a/enum/1");
   // The same number twice is one number.
   expect(R"({"minimum": 18446744073709551617, "maximum": 1.8446744073709551617e19})",
          {"18446744073709551617"},
@@ -56,7 +57,8 @@ TEST(ExactNumbers, NumbersWithoutEndAreRefusedByPlace) {
   expect_refused(R"({"items": {"const": 1e-999999999999999999999}})",
                  GrammarFault::too_complex,
                  "/items/const");
-  expect_refused(R"({"minLength": 2.00000000000000000001})", GrammarFault::invalid_schema, "/minLength");
+  expect_refused(
+      R"({"minLength": 2.00000000000000000001})", GrammarFault::invalid_schema, "/minLength");
 }
 
 TEST(ExactNumbers, AreNeededByDoublesOnly) {

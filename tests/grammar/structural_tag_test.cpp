@@ -9,8 +9,7 @@ namespace {
 
 GrammarPtr compile_tag(const std::string& tag) {
   GrammarBuilder builder;
-  return builder.build(
-      structural_tag_expression(builder, parse_json(tag, "tag"), *nano_trie()));
+  return builder.build(structural_tag_expression(builder, parse_json(tag, "tag"), *nano_trie()));
 }
 
 void expect_tag(const std::string& tag,
@@ -44,36 +43,44 @@ TEST(StructuralTag, OldForm) {
       {"begin": "<function=a>", "schema": {"type": "object", "properties": {"x": {"type": "integer"}},
        "required": ["x"]}, "end": "</function>"},
       {"begin": "<function=b>", "schema": {"const": 1}, "end": "</function>"}]})",
-             {"", "free text < and <func", R"(<function=a>{"x": 1}</function>)",
+             {"",
+              "free text < and <func",
+              R"(<function=a>{"x": 1}</function>)",
               R"(see: <function=b>1</function> and <function=a>{"x":2}</function>.)"},
-             {"<function=", "<function=c>1</function>", R"(<function=a>{"x": "1"}</function>)",
+             {"<function=",
+              "<function=c>1</function>",
+              R"(<function=a>{"x": "1"}</function>)",
               R"(<function=b>1)"});
 }
 
 TEST(StructuralTag, ClosedFormats) {
   expect_format(R"({"type": "const_string", "value": "yes <x>"})", {"yes <x>"}, {"", "yes"});
   expect_format(R"({"type": "regex", "pattern": "[a-c]{2}"})", {"ab"}, {"a", "abc"});
-  expect_format(R"({"type": "grammar", "grammar": "root ::= \"a\" root | \"b\""})", {"b", "aab"}, {"a"});
+  expect_format(
+      R"({"type": "grammar", "grammar": "root ::= \"a\" root | \"b\""})", {"b", "aab"}, {"a"});
   expect_format(R"({"type": "json_schema", "json_schema": {"type": "boolean"}})", {"true"}, {"1"});
   expect_format(R"({"type": "sequence", "elements": [{"type": "const_string", "value": "a"},
                     {"type": "optional", "content": {"type": "const_string", "value": "b"}},
                     {"type": "repeat", "min": 1, "max": 2, "content": {"type": "const_string", "value": "c"}}]})",
                 {"ac", "abc", "abcc"},
                 {"ab", "abccc"});
-  expect_format(R"({"type": "or", "elements": [{"type": "plus", "content": {"type": "const_string", "value": "a"}},
+  expect_format(
+      R"({"type": "or", "elements": [{"type": "plus", "content": {"type": "const_string", "value": "a"}},
                     {"type": "star", "content": {"type": "const_string", "value": "b"}}]})",
-                {"", "a", "aa", "bb"},
-                {"ab"});
+      {"", "a", "aa", "bb"},
+      {"ab"});
 }
 
 TEST(StructuralTag, TagsEndWhereTheirEndFirstComes) {
-  expect_format(R"({"type": "tag", "begin": "<t>", "content": {"type": "any_text"}, "end": "</t>"})",
-                {"<t></t>", "<t>a < b </ t</t>"},
-                {"<t>a</t>b</t>", "<t>a", "a</t>"});
-  expect_format(R"({"type": "tag", "begin": "<t>", "content": {"type": "any_text", "max_chars": 2, "excludes": ["x"]},
+  expect_format(
+      R"({"type": "tag", "begin": "<t>", "content": {"type": "any_text"}, "end": "</t>"})",
+      {"<t></t>", "<t>a < b </ t</t>"},
+      {"<t>a</t>b</t>", "<t>a", "a</t>"});
+  expect_format(
+      R"({"type": "tag", "begin": "<t>", "content": {"type": "any_text", "max_chars": 2, "excludes": ["x"]},
                     "end": ["</t>", "!"]})",
-                {"<t>ab</t>", "<t>a!"},
-                {"<t>abc</t>", "<t>x</t>"});
+      {"<t>ab</t>", "<t>a!"},
+      {"<t>abc</t>", "<t>x</t>"});
   expect_format(R"({"type": "sequence", "elements": [
       {"type": "tag", "begin": "<t>", "content": {"type": "sequence", "elements": [
          {"type": "const_string", "value": "n:"}, {"type": "any_text"}]}, "end": "</t>"},
@@ -103,23 +110,30 @@ TEST(StructuralTag, TriggeredTags) {
 TEST(StructuralTag, TagsWithSeparator) {
   const std::string tags = R"("separator": ",", "tags": [
       {"type": "tag", "begin": "<", "content": {"type": "regex", "pattern": "[a-z]"}, "end": ">"}])";
-  expect_format(R"({"type": "tags_with_separator", )" + tags + "}", {"", "<a>", "<a>,<b>"}, {"<a>,", "<a><b>"});
-  expect_format(R"({"type": "tags_with_separator", "at_least_one": true, "stop_after_first": true, )" + tags + "}",
-                {"<a>"},
-                {"", "<a>,<b>"});
+  expect_format(R"({"type": "tags_with_separator", )" + tags + "}",
+                {"", "<a>", "<a>,<b>"},
+                {"<a>,", "<a><b>"});
+  expect_format(
+      R"({"type": "tags_with_separator", "at_least_one": true, "stop_after_first": true, )" + tags +
+          "}",
+      {"<a>"},
+      {"", "<a>,<b>"});
 }
 
 TEST(StructuralTag, AddedTokensStandForWords) {
-  const GrammarPtr grammar = compile_tag(R"({"format": {"type": "triggered_tags", "triggers": ["<tool_call>"], "tags": [
+  const GrammarPtr grammar =
+      compile_tag(R"({"format": {"type": "triggered_tags", "triggers": ["<tool_call>"], "tags": [
       {"type": "tag", "begin": "<tool_call>\n", "content": {"type": "regex", "pattern": "[0-9]"}, "end": "\n</tool_call>"}]}})");
   EXPECT_TRUE(matches(grammar, "a<tool_call>\n1\n</tool_call>"));
   const auto answer = start_grammar(grammar, nano_trie());
   const auto open = nano_trie()->added_token("<tool_call>");
   ASSERT_TRUE(open);
-  for (const int32_t id : nano_tokenizer().encode("Hello", ControlTokens::as_text)) answer->accept(id);
+  for (const int32_t id : nano_tokenizer().encode("Hello", ControlTokens::as_text))
+    answer->accept(id);
   answer->accept(*open);
   EXPECT_FALSE(answer->may_end());
-  for (const int32_t id : nano_tokenizer().encode("\n1\n", ControlTokens::as_text)) answer->accept(id);
+  for (const int32_t id : nano_tokenizer().encode("\n1\n", ControlTokens::as_text))
+    answer->accept(id);
   answer->accept(*nano_trie()->added_token("</tool_call>"));
   EXPECT_TRUE(answer->may_end());
 }
@@ -130,17 +144,25 @@ TEST(StructuralTag, RefusesByPlace) {
   expect_tag_refused("5", invalid, "/format");
   expect_tag_refused(R"({"type": "nothing"})", invalid, "/format");
   expect_tag_refused(R"({"type": "tag", "begin": "a", "end": "b"})", invalid, "/format");
-  expect_tag_refused(R"({"type": "sequence", "elements": [{"type": "any_tokens"}]})", unsupported, "/format/elements/0");
-  expect_tag_refused(R"({"type": "json_schema", "json_schema": {}, "style": "glm_xml"})", unsupported, "/format/style");
-  expect_tag_refused(R"({"type": "json_schema", "json_schema": {"properties": {"a": {"type": "x"}}}})",
-                     GrammarFault::invalid_schema,
-                     "/format/json_schema/properties/a/type");
-  expect_tag_refused(R"({"type": "regex", "pattern": "("})", GrammarFault::invalid_regex, "/format/pattern");
+  expect_tag_refused(R"({"type": "sequence", "elements": [{"type": "any_tokens"}]})",
+                     unsupported,
+                     "/format/elements/0");
+  expect_tag_refused(R"({"type": "json_schema", "json_schema": {}, "style": "glm_xml"})",
+                     unsupported,
+                     "/format/style");
+  expect_tag_refused(
+      R"({"type": "json_schema", "json_schema": {"properties": {"a": {"type": "x"}}}})",
+      GrammarFault::invalid_schema,
+      "/format/json_schema/properties/a/type");
+  expect_tag_refused(
+      R"({"type": "regex", "pattern": "("})", GrammarFault::invalid_regex, "/format/pattern");
   expect_tag_refused(R"({"type": "triggered_tags", "triggers": ["<x"], "tags": [
       {"type": "tag", "begin": "<f", "content": {"type": "any_text"}, "end": ""}]})",
                      invalid,
                      "/format/tags/0");
-  expect_tag_refused(R"({"type": "repeat", "min": -2, "max": 1, "content": {"type": "any_text"}})", invalid, "/format/min");
+  expect_tag_refused(R"({"type": "repeat", "min": -2, "max": 1, "content": {"type": "any_text"}})",
+                     invalid,
+                     "/format/min");
   EXPECT_THROW(compile_tag("{}"), GrammarError);
 }
 

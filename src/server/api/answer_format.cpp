@@ -91,9 +91,10 @@ AnswerFormat read_response_format(const Json& value) {
   }
   if (*type != "json_schema") {
     refuse("response_format.type",
-           fmt::format("expected \"text\", \"json_object\", \"json_schema\" or \"structural_tag\", got "
-                       "\"{}\"",
-                       quote_for_message(*type)));
+           fmt::format(
+               "expected \"text\", \"json_object\", \"json_schema\" or \"structural_tag\", got "
+               "\"{}\"",
+               quote_for_message(*type)));
   }
   const Json* named = fields.object("json_schema");
   if (named == nullptr) {
@@ -164,7 +165,8 @@ void read_structured_outputs(const Json& value, const Found& given, JsonSchemaOp
   for (const auto& [name, ignored] : value.items()) {
     if (std::ranges::find(kStructuredOutputs, name) == kStructuredOutputs.end()) {
       refuse(fields.path(name),
-             "is not known; expected one of json, regex, choice, grammar, structural_tag and json_object");
+             "is not known; expected one of json, regex, choice, grammar, structural_tag and "
+             "json_object");
     }
   }
   bool any = false;
@@ -188,7 +190,8 @@ void read_structured_outputs(const Json& value, const Found& given, JsonSchemaOp
   read_whitespace(fields, "whitespace_pattern", options);
   const Json* no_object = fields.value("json_object");
   if (!any && no_object == nullptr) {
-    refuse("structured_outputs", "expected one of json, regex, choice, grammar, structural_tag and json_object");
+    refuse("structured_outputs",
+           "expected one of json, regex, choice, grammar, structural_tag and json_object");
   }
 }
 

@@ -20,8 +20,8 @@ struct AnswerFormat {
 
   Kind kind = Kind::none;
   std::string param = {};  // the field: "response_format.json_schema.schema"
-  Json schema = nullptr;  // or the structural tag
-  std::string text = {};  // a regular expression, or GBNF
+  Json schema = nullptr;   // or the structural tag
+  std::string text = {};   // a regular expression, or GBNF
   std::vector<std::string> choices = {};
   JsonSchemaOptions options = {};
 

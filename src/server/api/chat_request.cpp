@@ -257,7 +257,8 @@ SteeringPlan plan_answer(std::vector<std::string>& relaxed,
 
 // Whether all of the answer has a grammar (Steering).
 bool is_held(const ChatRequest& request) {
-  return static_cast<bool>(request.common.format) || request.tool_choice == ChatRequest::ToolChoice::required;
+  return static_cast<bool>(request.common.format) ||
+         request.tool_choice == ChatRequest::ToolChoice::required;
 }
 
 }  // namespace

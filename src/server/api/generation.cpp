@@ -187,12 +187,12 @@ void Generation::handle(size_t index, const Event& event) {
   }
   if (*event.finish == FinishReason::error) {
     const bool too_complex = event.error.find(kTooComplex) != event.error.npos;
-    ApiError error =
-        too_complex ? ApiError(500,
-                               kTooComplex,
-                               fmt::format("following the answer's grammar: {}; simplify it",
-                                           reason_of(event.error)))
-                    : ApiError(500, "internal_error", "the engine failed on this request");
+    ApiError error = too_complex
+                         ? ApiError(500,
+                                    kTooComplex,
+                                    fmt::format("following the answer's grammar: {}; simplify it",
+                                                reason_of(event.error)))
+                         : ApiError(500, "internal_error", "the engine failed on this request");
     error.detail = event.error;
     return fail(error);
   }

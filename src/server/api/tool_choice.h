@@ -33,8 +33,8 @@ struct ToolUse {
   bool required = false;
   std::vector<std::string> names = {};  // that may be called
   bool single = false;                  // one call at most
-  bool endless = false;                 // the answer may not end by itself, so free text has no grammar
-  std::string_view body = {};           // of the request
+  bool endless = false;        // the answer may not end by itself, so free text has no grammar
+  std::string_view body = {};  // of the request
 };
 
 // Has the plan hold the answer to the format; to the tools. Returns the tools whose schemas were widened. `body`: of

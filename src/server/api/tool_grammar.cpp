@@ -196,7 +196,9 @@ std::string source_of(const Json& tools, const ToolRules& rules, const AnswerFor
   return fmt::format("tools:{}:{}{}:{}:{}:{}:{}:{}",
                      static_cast<int>(rules.format),
                      rules.single ? '1' : '-',
-                     rules.opened ? 'o' : rules.in_text ? 't' : '-',
+                     rules.opened    ? 'o'
+                     : rules.in_text ? 't'
+                                     : '-',
                      rules.open,
                      dump_json(Json(rules.names)),
                      dump_json(tools),

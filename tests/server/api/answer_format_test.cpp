@@ -216,14 +216,16 @@ TEST_F(ApiAnswerFormat, NumbersOfASchemaAreThoseOfTheBody) {
           "guided_json": {"type": "integer", "minimum": 18446744073709551617}})"};
   for (const char* body : bodies) {
     say("18446744073709551617");
-    const char* path =
-        std::string(body).find("prompt") == std::string::npos ? "/v1/chat/completions" : "/v1/completions";
+    const char* path = std::string(body).find("prompt") == std::string::npos
+                           ? "/v1/chat/completions"
+                           : "/v1/completions";
     const Reply reply = call("POST", path, body);
     ASSERT_EQ(reply.status, 200) << reply.text;
     EXPECT_NE(reply.text.find("18446744073709551617"), std::string::npos) << reply.text;
   }
-  const Reply several = call("POST", "/v1/chat/completions",
-      R"({"model": "nano", "messages": [{"role": "user", "content": "x"}],
+  const Reply several = call("POST",
+                             "/v1/chat/completions",
+                             R"({"model": "nano", "messages": [{"role": "user", "content": "x"}],
           "guided_json": {"enum": [18446744073709551617, 18446744073709551618]}})");
   EXPECT_EQ(several.status, 400);
   EXPECT_EQ(several.code(), "unsupported_schema");
