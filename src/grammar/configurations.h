@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -65,6 +66,10 @@ class Configurations {
   // How many plain code points (no `"`, `\` and controls) may come next whatever they are; -1: without end.
   int64_t plain_room(int32_t config) const;
 
+  // Appends the configuration in words that are the same in every memory. False: it is too large, or depends on keys
+  // that have come.
+  bool describe(std::string& out, int32_t config) const;
+
   // The same configuration in another memory.
   int32_t copy_from(const Configurations& from, int32_t config);
 
@@ -80,6 +85,7 @@ class Configurations {
   void spend(int64_t work);
 
  private:
+  bool describe(std::string& out, int32_t set, int& n_left) const;
   int32_t step(int32_t config, uint8_t byte, const std::string_view* key);
   int32_t remember(int32_t config, uint8_t byte);
   void step_item(const Item& item, uint8_t byte, const std::string_view* key);

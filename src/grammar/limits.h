@@ -33,9 +33,11 @@ inline constexpr int64_t kMaxItems = 4096;            // of one configuration
 inline constexpr int64_t kMaxMatcherBytes = 4 << 20;  // then it restarts from where the answer is
 inline constexpr int64_t kMaxCachedMasks = 32;        // of one matcher
 
-// 64 MiB together: what is kept of compiled grammars, and of all answers that run, which share it evenly.
+// 64 MiB together: what is kept of compiled grammars; all answers that run, which share theirs evenly; and the masks
+// that answers of one grammar have in common.
 inline constexpr int64_t kMaxCacheBytes = 32 << 20;
-inline constexpr int64_t kMaxMatchersBytes = 32 << 20;
+inline constexpr int64_t kMaxMatchersBytes = 24 << 20;
+inline constexpr int64_t kMaxSharedMaskBytes = 8 << 20;
 // Ways to read the answer that are looked at while masks are made, about 10 million a second: what an answer has at
 // its beginning, and at most; and what each token adds.
 inline constexpr int64_t kFirstWork = 400'000;

@@ -26,7 +26,8 @@ Matcher::Matcher(GrammarPtr grammar,
     : grammar_(std::move(grammar)),
       trie_(std::move(trie)),
       options_(options),
-      memory_(std::make_unique<Configurations>(*grammar_)) {
+      memory_(std::make_unique<Configurations>(*grammar_)),
+      shared_masks_(grammar_->shared_masks->get(trie_.get())) {
   positions_.push_back({-1, memory_->start(), 0, false, 0, 0});
   memory_->allow_work(kFirstWork);
   ++n_matchers;

@@ -55,6 +55,8 @@ class Matcher final : public TokenConstraint {
   void replay(size_t n_tokens);
 
   void make_mask(std::span<uint64_t> allowed);
+  bool find_shared_mask(std::span<uint64_t> allowed);
+  void keep_mask(Mask mask);
   void walk(const TokenTree& tree, std::span<uint64_t> allowed);
   void check_subtree(std::span<const TrieNode> nodes, std::span<uint64_t> allowed);
 
@@ -68,10 +70,12 @@ class Matcher final : public TokenConstraint {
 
   struct Mask {
     int32_t config;
-    std::vector<uint64_t> allowed;
+    std::shared_ptr<const std::vector<uint64_t>> allowed;
   };
   std::vector<Mask> masks_;
   size_t oldest_mask_ = 0;
+  const std::shared_ptr<SharedMasks> shared_masks_;
+  std::string place_;  // of the mask being made, for shared_masks_; "": it has none
   int64_t n_edges_ = 0;
   bool depends_on_text_ = false;  // the mask being made is no function of the configuration alone
 

@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <fstream>
 #include <set>
 #include <thread>
 
 #include "grammar/network.h"
+#include "grammar/support.h"
 
 namespace qwen3 {
 namespace {
@@ -84,6 +87,38 @@ TEST(GrammarCache, StaysWithinItsMemoryAndKeepsWhatIsUsed) {
   // One that is larger than a quarter of all is made and not kept.
   cache.get("regex", "large", "", [] { return CompiledGrammar{compile_regex("[a-f]{300}")}; });
   EXPECT_EQ(get(0), first);
+}
+
+int64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t all = 0;
+  int64_t resident = 0;
+  file >> all >> resident;
+  return resident * 4096;
+}
+
+// GRAMMAR_CACHE_SCHEMAS=100000: the long form.
+TEST(GrammarCache, DistinctSchemasDoNotFillTheMemory) {
+  const char* asked = std::getenv("GRAMMAR_CACHE_SCHEMAS");
+  const int n_schemas = asked != nullptr ? std::atoi(asked) : 4000;
+  GrammarCache cache;
+  const auto trie = nano_trie();
+  int64_t before = 0;
+  for (int i = 0; i < n_schemas; ++i) {
+    const std::string n = std::to_string(i);
+    const Json schema = parse_json(R"({"type": "object", "properties": {"k)" + n +
+                                       R"(": {"type": "integer", "maximum": )" + n +
+                                       R"(}, "s": {"type": "string", "maxLength": 9}}})",
+                                   "schema");
+    const auto made =
+        cache.get("schema", n, "", [&] { return CompiledGrammar{compile_json_schema(schema)}; });
+    std::vector<uint64_t> allowed(static_cast<size_t>(trie->n_tokens()) / 64 + 1);
+    int32_t one = -1;
+    start_grammar(made.grammar, trie)->fill(allowed, one);
+    if (i == 200) before = resident_bytes();  // what a process takes for anything at all is there
+  }
+  EXPECT_LE(resident_bytes() - before, int64_t{64} << 20);
+  EXPECT_GT(cache.counts().n_grammars, 100);
 }
 
 }  // namespace
