@@ -45,6 +45,11 @@ class Matcher final : public TokenConstraint {
     int64_t key_begin;  // in text_: behind the last quote that began a key
   };
 
+  struct Mask {
+    int32_t config;
+    std::shared_ptr<const std::vector<uint64_t>> allowed;
+  };
+
   template <typename Work>
   void with_memory(Work work);  // restarts the memory once if it is full
   void restart();
@@ -68,10 +73,6 @@ class Matcher final : public TokenConstraint {
   std::vector<Position> positions_;  // the first: before the answer
   std::string text_;                 // the bytes of the answer
 
-  struct Mask {
-    int32_t config;
-    std::shared_ptr<const std::vector<uint64_t>> allowed;
-  };
   std::vector<Mask> masks_;
   size_t oldest_mask_ = 0;
   const std::shared_ptr<SharedMasks> shared_masks_;
