@@ -91,6 +91,11 @@ struct Request {
   // prompt may fill the whole context, and `sampling` says nothing to it.
   bool embed = false;
 
+  // Not empty: the request does not generate. Its only event carries the log-probabilities of these ids (at most 4,096,
+  // of the model's) behind the last prompt token, and finishes with FinishReason::stop. Of the raw logits over the
+  // whole vocabulary; `sampling` and `constraint` say nothing to it.
+  std::vector<int32_t> score_ids = {};
+
   // What the answer may be: it is asked beside the forward passes, on another thread, and told every token,
   // those of n_generated_before first. Where it may be over, end tokens are allowed, and before min_tokens
   // only if nothing else is; where nothing can follow, the request ends with FinishReason::stop behind the
@@ -175,6 +180,7 @@ struct Event {
   std::vector<uint16_t> routed_experts = {};
   std::optional<PromptProgress> progress = {};  // as Request::report_progress asks
   std::vector<float> embedding = {};            // [hidden_size], as Request::embed asks
+  std::vector<double> scores = {};              // natural logs, one for each of Request::score_ids
   std::optional<FinishReason> finish = {};
   Usage usage = {};  // complete when `finish` is set
   // When finish == error. Out of memory: the same request may succeed later.

@@ -50,8 +50,11 @@ struct EncodedChat {
 
 struct AnswerOptions {
   PromptState state = PromptState::plain;
-  bool split_reasoning = true;         // false: everything is content, tags included
-  bool trim_newlines = false;          // drop the newlines that models write around the two parts
+  bool split_reasoning = true;  // false: everything is content, tags included
+  bool trim_newlines = false;   // drop the newlines that models write around the two parts
+  // Of those behind a thought, drop so many at most; -1: all. An answer with a constraint: 2, for what comes behind
+  // them the constraint has accepted.
+  int max_newlines = -1;
   bool skip_special_tokens = true;     // no text for tokens such as <|im_start|>
   std::vector<std::string> stop = {};  // the content ends before the first of these
   bool include_stop = false;           // … or after it

@@ -33,8 +33,13 @@ PromptState prompt_state(const std::vector<Segment>& prompt) {
   return PromptState::thinking_is_over;
 }
 
-ReasoningSplitter::ReasoningSplitter(ReasoningMode mode, PromptState prompt, bool trim_newlines)
-    : without_tag_(State::content), trim_newlines_(trim_newlines) {
+ReasoningSplitter::ReasoningSplitter(ReasoningMode mode,
+                                     PromptState prompt,
+                                     bool trim_newlines,
+                                     int max_newlines)
+    : without_tag_(State::content),
+      trim_newlines_(trim_newlines),
+      newlines_left_(max_newlines < 0 ? std::string::npos : static_cast<size_t>(max_newlines)) {
   if (mode == ReasoningMode::never || prompt == PromptState::thinking_is_over) {
     state_ = State::content;
   } else if (mode == ReasoningMode::always || prompt == PromptState::inside_thinking) {
@@ -111,7 +116,9 @@ void ReasoningSplitter::add_reasoning(ReasoningDelta& out, std::string_view text
 
 void ReasoningSplitter::add_content(ReasoningDelta& out, std::string_view text) {
   if (trim_newlines_ && closed_ && !any_content_) {
-    text.remove_prefix(std::min(text.find_first_not_of('\n'), text.size()));
+    const size_t n = std::min({text.find_first_not_of('\n'), text.size(), newlines_left_});
+    text.remove_prefix(n);
+    newlines_left_ -= n;
   }
   if (!text.empty() && !std::exchange(any_content_, true)) content_begin_ = n_read_ - text.size();
   out.content += text;

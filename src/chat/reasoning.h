@@ -35,7 +35,11 @@ struct ReasoningDelta {
 
 class ReasoningSplitter {
  public:
-  ReasoningSplitter(ReasoningMode mode, PromptState prompt, bool trim_newlines = false);
+  // With trim_newlines, of the newlines behind the thought only the first max_newlines are dropped; -1: all.
+  ReasoningSplitter(ReasoningMode mode,
+                    PromptState prompt,
+                    bool trim_newlines = false,
+                    int max_newlines = -1);
 
   // Takes text cut anywhere; the concatenated results do not depend on the cuts. Text is held back
   // only while it may be part of a tag (at most 7 bytes, or white space at the very start).
@@ -66,7 +70,8 @@ class ReasoningSplitter {
   bool any_content_ = false;
   size_t n_read_ = 0;
   size_t content_begin_ = 0;
-  size_t newlines_ = 0;  // at the end of the reasoning so far, when they are trimmed
+  size_t newlines_left_;  // behind the thought, that may still be dropped
+  size_t newlines_ = 0;   // at the end of the reasoning so far, when they are trimmed
   std::string pending_;
 };
 

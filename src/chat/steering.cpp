@@ -149,8 +149,21 @@ class Steering final : public TokenConstraint {
       std::ranges::fill(allowed, uint64_t{0});
       allow(allowed, one);
     }
+    if (phase() != Phase::start) forbid_newlines(allowed);
     for (const int32_t id : ids) allow(allowed, id);
     return Fill::mask;
+  }
+  // What begins with a newline. If the grammar does not take one, nothing does.
+  void forbid_newlines(std::span<uint64_t> allowed) const {
+    if (!is_allowed(allowed, plan_.newlines.front())) return;
+    for (int32_t id = 0; id < plan_.trie->n_tokens(); ++id) {
+      if (is_allowed(allowed, id) && plan_.trie->bytes(id).starts_with('\n')) {
+        allowed[static_cast<size_t>(id) / 64] &= ~(uint64_t{1} << (static_cast<size_t>(id) % 64));
+      }
+    }
+  }
+  static bool is_allowed(std::span<const uint64_t> allowed, int32_t id) {
+    return (allowed[static_cast<size_t>(id) / 64] >> (static_cast<size_t>(id) % 64) & 1) != 0;
   }
   static void allow(std::span<uint64_t> allowed, int32_t id) {
     allowed[static_cast<size_t>(id) / 64] |= uint64_t{1} << (static_cast<size_t>(id) % 64);

@@ -4,6 +4,9 @@
 //               └ <think> ─> thought ── </think> ── 2 newlines at most ──┘
 //                               └ budget used up, or ended from outside ─> closing, token by token ─> answer
 //
+// A newline behind a thought is the template's: the grammar's own may come behind two of them. So the text tells
+// which is which, as AnswerOptions::max_newlines wants it.
+//
 // Inside a thought everything is allowed; under a grammar all but the end, which would leave no answer.
 // A grammar with a `trigger` leaves the answer free until that token and holds what comes behind it: calls
 // of tools that the model may make or not.

@@ -67,7 +67,8 @@ struct AnswerStream::State {
         stop(options.stop, options.include_stop),
         reasoning(options.split_reasoning ? ReasoningMode::automatic : ReasoningMode::never,
                   options.state,
-                  options.trim_newlines),
+                  options.trim_newlines,
+                  options.max_newlines),
         min_tokens(options.min_tokens) {}
 
   void append(std::vector<AnswerPiece>& pieces, ReasoningDelta delta) {

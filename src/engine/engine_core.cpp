@@ -97,6 +97,7 @@ std::unique_ptr<Sequence> EngineCore::make_sequence(Request request) {
   s->n_before = request.n_generated_before;
   s->usage.prompt_tokens = s->n_prompt;
   s->embed = request.embed;
+  s->score_ids = std::move(request.score_ids);
   s->n_prompt_logprobs = request.n_prompt_logprobs;
   if (s->n_prompt_logprobs >= 0) {
     s->n_to_score = s->n_prompt - 1;
@@ -113,7 +114,9 @@ std::unique_ptr<Sequence> EngineCore::make_sequence(Request request) {
   const int64_t max_tokens = s->sampling.max_tokens;
   s->max_length = s->n_prompt + (max_tokens < 0 ? room : std::min(room, max_tokens));
   s->logits_processor = std::move(request.logits_processor);
-  if (request.constraint != nullptr) s->constrained = constrain(*s, std::move(request.constraint));
+  if (request.constraint != nullptr && s->score_ids.empty()) {
+    s->constrained = constrain(*s, std::move(request.constraint));
+  }
   s->deadline = request.deadline;
   s->submitted = options_.now();
   return s;
@@ -486,6 +489,10 @@ void EngineCore::take_token(Sequence& s, const Sampled& sampled) {
   }
   Event event;
   if (s.n_generated() == 0) note_first_output(s, event);
+  if (!s.score_ids.empty()) {
+    event.scores = sampled.scores;
+    return end(s, std::move(event), FinishReason::stop);
+  }
   s.tokens.push_back(sampled.token_id);
   ++counters_.generated_tokens;
   event.token_id = sampled.token_id;

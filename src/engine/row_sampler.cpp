@@ -60,6 +60,7 @@ void HostRowSampler::choose_on_device() {
 
 bool HostRowSampler::choose_by_scan(size_t i, const RowScan& scan) {
   Choice& choice = choices_[i];
+  if (!rows_[i].sequence->score_ids.empty()) return false;
   try {
     const auto sampled = sampler(0).sample(scan, input_of(i));
     if (!sampled) return false;
@@ -123,6 +124,7 @@ Sampled HostRowSampler::compute(size_t i, int thread) {
     const int32_t token_id = s.tokens[static_cast<size_t>(position + 1)];
     return sampler(thread).score(row, token_id, s.n_prompt_logprobs);
   }
+  if (!s.score_ids.empty()) return sampler(thread).score(row, s.score_ids);
   Sampled sampled = sampler(thread).sample(row, input_of(i));
   tell_constraint(s, sampled);
   return sampled;

@@ -250,6 +250,18 @@ Sampled Sampler::score(std::span<const float> logits, int32_t token_id, int n_to
   return out;
 }
 
+Sampled Sampler::score(std::span<const float> logits, std::span<const int32_t> ids) {
+  Sampled out;
+  if (!all_finite(logits)) {
+    out.status = Sampled::Status::not_finite;
+    return out;
+  }
+  scan_.scan(logits.first(static_cast<size_t>(n_real_tokens_)));
+  measure_logprobs(out, logits, 0);
+  for (const int32_t id : ids) out.scores.push_back(double{logits[index(id)]} - log_sum_exp_);
+  return out;
+}
+
 void Sampler::measure_logprobs(Sampled& out, std::span<const float> logits, int n_logprobs) {
   // Over the whole row, padding included, as log_softmax of the model's output is.
   float max = scan_.max();

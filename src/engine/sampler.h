@@ -48,6 +48,7 @@ struct Sampled {
   int n_top = 0;
   int64_t rank = 0;                            // of a token that was scored; see PromptLogprobs
   std::array<TokenLogprob, kMaxLogprobs> top;  // best first
+  std::vector<double> scores = {};             // of ids that were given
 };
 
 class Sampler {
@@ -65,6 +66,9 @@ class Sampler {
 
   // Not drawn but given: the log-probability of `token_id` and the n_top likeliest tokens.
   Sampled score(std::span<const float> logits, int32_t token_id, int n_top);
+
+  // The log-probabilities of these ids.
+  Sampled score(std::span<const float> logits, std::span<const int32_t> ids);
 
  private:
   void measure_logprobs(Sampled& out, std::span<const float> logits, int n_logprobs);

@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kMaxKeyBytes = 1024;  // of cache_salt and fair_key
 constexpr size_t kMaxStopTokens = 1024;
+constexpr size_t kMaxScoreIds = 4096;
 
 // Written so that NaN fails.
 void check_range(std::string_view field, double value, double low, double high) {
@@ -97,6 +98,11 @@ void validate(const Request& request, const RequestLimits& limits) {
               limits.max_model_len,
               n_prompt);
   for (const int32_t id : request.prompt_ids) check_id("prompt_ids", id, limits);
+  QWEN3_CHECK(request.score_ids.empty() || !request.embed,
+              ErrorKind::invalid_argument,
+              "score_ids: not together with embed");
+  check_size("score_ids", request.score_ids.size(), kMaxScoreIds);
+  for (const int32_t id : request.score_ids) check_id("score_ids", id, limits);
   check_bytes("cache_salt", request.cache_salt);
   check_bytes("fair_key", request.fair_key);
   // One token at least was a prompt.

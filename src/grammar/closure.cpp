@@ -166,7 +166,7 @@ int32_t Configurations::intern(std::vector<Item>& items) {
   if (id == std::ssize(facts_)) {
     facts_.push_back(facts_of(items));
     rows_.push_back(nullptr);
-    if (bytes() > kMaxMatcherBytes) throw ArenaFull{};
+    if (bytes() > max_bytes_) throw ArenaFull{};
   }
   return id;
 }

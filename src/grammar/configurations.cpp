@@ -9,6 +9,7 @@ namespace qwen3 {
 namespace {
 
 constexpr int32_t kRowsPerBlock = 64;
+constexpr int kMaxDescribedItems = 48;
 
 size_t at(int32_t id) { return static_cast<size_t>(id); }
 
@@ -156,6 +157,29 @@ int64_t Configurations::plain_room(int32_t config) const {
     room = std::max(room, text.max_length - item.extra);
   }
   return room;
+}
+
+bool Configurations::describe(std::string& out, int32_t config) const {
+  int n_left = kMaxDescribedItems;
+  return describe(out, config, n_left);
+}
+
+// Sets within sets: n_left bounds the depth, too.
+bool Configurations::describe(std::string& out, int32_t set, int& n_left) const {
+  const std::span<const Item> items = sets_.items(set);
+  const auto append = [&](int32_t number) {
+    out.append(reinterpret_cast<const char*>(&number), sizeof number);
+  };
+  append(static_cast<int32_t>(items.size()));
+  for (const Item& item : items) {
+    const Node::Kind kind = grammar_.node(item.node).kind;
+    if (kind >= Node::Kind::members || --n_left < 0) return false;
+    append(item.node);
+    append(item.sub);
+    append(item.extra);
+    if (!describe(out, item.frame, n_left)) return false;
+  }
+  return true;
 }
 
 int32_t Configurations::copy_from(const Configurations& from, int32_t config) {

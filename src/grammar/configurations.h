@@ -7,10 +7,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "grammar/item_sets.h"
+#include "grammar/limits.h"
 #include "grammar/network.h"
 #include "grammar/used_keys.h"
 
@@ -64,10 +66,17 @@ class Configurations {
   // How many plain code points (no `"`, `\` and controls) may come next whatever they are; -1: without end.
   int64_t plain_room(int32_t config) const;
 
+  // Appends the configuration in words that are the same in every memory. False: it is too large, or depends on keys
+  // that have come.
+  bool describe(std::string& out, int32_t config) const;
+
   // The same configuration in another memory.
   int32_t copy_from(const Configurations& from, int32_t config);
 
   int64_t bytes() const;
+
+  // Beyond this many bytes: ArenaFull. At first kMaxMatcherBytes.
+  void limit(int64_t bytes) { max_bytes_ = bytes; }
 
   // What following steps may cost, in ways to read that are looked at. Beyond: Error{unsupported}, which begins with
   // kTooComplex. At first without limit.
@@ -76,6 +85,7 @@ class Configurations {
   void spend(int64_t work);
 
  private:
+  bool describe(std::string& out, int32_t set, int& n_left) const;
   int32_t step(int32_t config, uint8_t byte, const std::string_view* key);
   int32_t remember(int32_t config, uint8_t byte);
   void step_item(const Item& item, uint8_t byte, const std::string_view* key);
@@ -101,6 +111,7 @@ class Configurations {
   int32_t n_rows_ = 0;
   int32_t start_ = 0;
   int64_t work_left_ = INT64_MAX;
+  int64_t max_bytes_ = kMaxMatcherBytes;
 
   // Of the closure at work.
   std::vector<Item> open_, stable_;

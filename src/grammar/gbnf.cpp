@@ -7,6 +7,7 @@
 #include "grammar/gbnf_tree.h"
 #include "grammar/grammar_builder.h"
 #include "grammar/limits.h"
+#include "grammar/notations.h"
 #include "grammar/regex.h"
 #include "grammar/regex_tree.h"
 
@@ -26,19 +27,19 @@ constexpr std::string_view kEndTokens[] = {"<|im_end|>", "<|endoftext|>"};
 
 class GbnfReader {
  public:
-  GbnfReader(std::string_view source, const TokenTrie& trie, const GrammarBudget& budget)
-      : source_(source), trie_(trie), builder_(budget), tree_(parse_gbnf(source)) {
+  GbnfReader(Builder& builder, std::string_view source, const TokenTrie& trie)
+      : source_(source), trie_(trie), builder_(builder), tree_(parse_gbnf(source)) {
     builder_.spend();
     remove_left_recursion(tree_, source);
     builder_.spend();
   }
 
-  GrammarPtr run() {
+  Builder::Expr run() {
     for (size_t i = 0; i < tree_.rules.size(); ++i) rules_.push_back(builder_.declare());
     for (size_t i = 0; i < tree_.rules.size(); ++i) {
       builder_.define(rules_[i], expression(tree_.rules[i].body));
     }
-    return builder_.build(builder_.call(rules_[static_cast<size_t>(tree_.root)]));
+    return builder_.call(rules_[static_cast<size_t>(tree_.root)]);
   }
 
  private:
@@ -176,16 +177,22 @@ class GbnfReader {
 
   std::string_view source_;
   const TokenTrie& trie_;
-  Builder builder_;
+  Builder& builder_;
   GbnfTree tree_;
   std::vector<Builder::Rule> rules_;
 };
 
 }  // namespace
 
+Builder::Expr gbnf_expression(Builder& builder, std::string_view text, const TokenTrie& trie) {
+  return GbnfReader(builder, text, trie).run();
+}
+
 GrammarPtr compile_gbnf(std::string_view text, const TokenTrie& trie, const GrammarBudget& budget) {
+  GrammarBuilder builder(budget);
+  const Builder::Expr root = gbnf_expression(builder, text, trie);
   try {
-    return GbnfReader(text, trie, budget).run();
+    return builder.build(root);
   } catch (const GrammarError& e) {
     if (e.fault() != GrammarFault::unsatisfiable_schema) throw;
     throw GrammarError(GrammarFault::invalid_grammar, "", "no text matches this grammar");

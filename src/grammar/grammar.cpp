@@ -2,20 +2,28 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "base/error.h"
 #include "base/utf8.h"
 #include "grammar/grammar_builder.h"
 #include "grammar/limits.h"
 #include "grammar/matcher.h"
+#include "grammar/notations.h"
 
 namespace qwen3 {
 
-GrammarPtr compile_regex(std::string_view regex, const GrammarBudget& budget) {
-  GrammarBuilder builder(budget);
-  return builder.build(builder.text(TextDfa::full_match(regex), GrammarBuilder::TextForm::raw));
+GrammarBuilder::Expr regex_expression(GrammarBuilder& builder, std::string_view regex) {
+  TextDfa texts = TextDfa::full_match(regex);
+  builder.spend();
+  if (texts.empty()) {
+    throw GrammarError(GrammarFault::invalid_regex, "", "no text matches this regular expression");
+  }
+  return builder.text(std::move(texts), GrammarBuilder::TextForm::raw);
 }
 
-GrammarPtr compile_choice(const std::vector<std::string>& choices, const GrammarBudget& budget) {
+GrammarBuilder::Expr choice_expression(GrammarBuilder& builder,
+                                       const std::vector<std::string>& choices) {
   int64_t n_bytes = 0;
   for (const std::string& choice : choices) {
     n_bytes += std::ssize(choice);
@@ -35,10 +43,19 @@ GrammarPtr compile_choice(const std::vector<std::string>& choices, const Grammar
                                    kMaxChoices,
                                    kMaxChoiceBytes));
   }
-  GrammarBuilder builder(budget);
   std::vector<GrammarBuilder::Expr> ways;
   for (const std::string& choice : choices) ways.push_back(builder.bytes(choice));
-  return builder.build(builder.choice(std::move(ways)));
+  return builder.choice(std::move(ways));
+}
+
+GrammarPtr compile_regex(std::string_view regex, const GrammarBudget& budget) {
+  GrammarBuilder builder(budget);
+  return builder.build(regex_expression(builder, regex));
+}
+
+GrammarPtr compile_choice(const std::vector<std::string>& choices, const GrammarBudget& budget) {
+  GrammarBuilder builder(budget);
+  return builder.build(choice_expression(builder, choices));
 }
 
 std::unique_ptr<TokenConstraint> start_grammar(GrammarPtr grammar,

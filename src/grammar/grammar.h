@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "grammar/exact_numbers.h"
 #include "grammar/grammar_error.h"
 #include "grammar/token_trie.h"
 #include "qwen3/constraint.h"
@@ -32,11 +33,13 @@ struct GrammarBudget {
 
 struct JsonSchemaOptions {
   // Blanks behind { [ , : and before } ]: none, one space, or one newline and at most 20 blanks.
-  bool any_whitespace = true;                     // false: none at all
-  std::optional<std::string> whitespace_pattern;  // a regular expression instead
+  bool any_whitespace = true;                          // false: none at all
+  std::optional<std::string> whitespace_pattern = {};  // a regular expression instead
   // An object whose schema has `properties` and says nothing of others holds no others; true: it may, as
   // JSON Schema says.
   bool open_objects = false;
+  // Of the text that the schema was read from; without them a number is the shortest one that is read as its double.
+  ExactNumbers numbers = {};
 };
 
 // Of a parsed JSON Schema (draft-04 to 2020-12; `$schema` decides, absent: 2020-12), or true or false.

@@ -18,36 +18,38 @@ std::string key_of(std::string_view notation, std::string_view text, std::string
 
 }  // namespace
 
-GrammarPtr GrammarCache::get(std::string_view notation,
-                             std::string_view text,
-                             std::string_view options,
-                             const std::function<GrammarPtr()>& compile) {
+CompiledGrammar GrammarCache::get(std::string_view notation,
+                                  std::string_view text,
+                                  std::string_view options,
+                                  const std::function<CompiledGrammar()>& compile) {
   const std::string key = key_of(notation, text, options);
-  std::promise<GrammarPtr> promise;
-  std::shared_future<GrammarPtr> found;
+  std::promise<CompiledGrammar> promise;
+  std::shared_future<CompiledGrammar> found;
   {
     const std::lock_guard lock(mutex_);
     const auto [entry, is_new] = entries_.try_emplace(key);
     if (is_new) {
-      entry->second.grammar = promise.get_future().share();
+      entry->second.compiled = promise.get_future().share();
       ++counts_.n_compiled;
     } else {
       ++counts_.n_hits;
-      found = entry->second.grammar;
+      found = entry->second.compiled;
       if (entry->second.bytes >= 0) uses_.splice(uses_.begin(), uses_, entry->second.use);
     }
   }
   return found.valid() ? found.get() : compile_and_keep(key, std::move(promise), compile);
 }
 
-GrammarPtr GrammarCache::compile_and_keep(const std::string& key,
-                                          std::promise<GrammarPtr> promise,
-                                          const std::function<GrammarPtr()>& compile) {
+CompiledGrammar GrammarCache::compile_and_keep(const std::string& key,
+                                               std::promise<CompiledGrammar> promise,
+                                               const std::function<CompiledGrammar()>& compile) {
   try {
-    GrammarPtr grammar = compile();
-    keep(key, grammar->bytes() + kEntryBytes);
-    promise.set_value(grammar);
-    return grammar;
+    CompiledGrammar compiled = compile();
+    int64_t bytes = compiled.grammar->bytes() + kEntryBytes;
+    for (const std::string& name : compiled.relaxed) bytes += std::ssize(name) + 32;
+    keep(key, bytes);
+    promise.set_value(compiled);
+    return compiled;
   } catch (...) {
     {
       const std::lock_guard lock(mutex_);

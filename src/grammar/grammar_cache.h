@@ -9,23 +9,31 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "grammar/grammar.h"
+#include "grammar/limits.h"
 
 namespace qwen3 {
 
+struct CompiledGrammar {
+  GrammarPtr grammar;
+  std::vector<std::string> relaxed =
+      {};  // names of its parts that allow more than their sources say
+};
+
 class GrammarCache {
  public:
-  explicit GrammarCache(int64_t max_bytes = 64 << 20) : max_bytes_(max_bytes) {}
+  explicit GrammarCache(int64_t max_bytes = kMaxCacheBytes) : max_bytes_(max_bytes) {}
   GrammarCache(const GrammarCache&) = delete;
 
   // The grammar of a source: its notation ("regex"), its text, and the options it is compiled with, in any spelling
   // that says all of them. Who asks first compiles; others wait for him, and get his grammar or his error. Errors
   // are not kept.
-  GrammarPtr get(std::string_view notation,
-                 std::string_view text,
-                 std::string_view options,
-                 const std::function<GrammarPtr()>& compile);
+  CompiledGrammar get(std::string_view notation,
+                      std::string_view text,
+                      std::string_view options,
+                      const std::function<CompiledGrammar()>& compile);
 
   struct Counts {
     int64_t n_grammars = 0, bytes = 0, n_hits = 0, n_compiled = 0;
@@ -34,14 +42,14 @@ class GrammarCache {
 
  private:
   struct Entry {
-    std::shared_future<GrammarPtr> grammar;
+    std::shared_future<CompiledGrammar> compiled;
     int64_t bytes = -1;                    // -1: being compiled
     std::list<std::string>::iterator use;  // in uses_
   };
 
-  GrammarPtr compile_and_keep(const std::string& key,
-                              std::promise<GrammarPtr> promise,
-                              const std::function<GrammarPtr()>& compile);
+  CompiledGrammar compile_and_keep(const std::string& key,
+                                   std::promise<CompiledGrammar> promise,
+                                   const std::function<CompiledGrammar()>& compile);
   void keep(const std::string& key, int64_t bytes);
 
   const int64_t max_bytes_;

@@ -24,7 +24,7 @@ inline constexpr int64_t kMaxRepeat = 1 << 20;       // a bound of a counted rep
 inline constexpr int64_t kMaxDfaStates = 8192;
 inline constexpr int64_t kMaxNfaStates = 65'536;
 inline constexpr int64_t kMaxDfaWork =
-    1 << 25;  // edges seen while one automaton is made: about 0.2 s
+    1 << 23;  // edges seen while one automaton is made: about 0.05 s
 inline constexpr int64_t kMaxExprDepth = 1000;         // expressions in expressions
 inline constexpr int64_t kMaxNetworkBytes = 16 << 20;  // one grammar
 
@@ -32,6 +32,12 @@ inline constexpr int64_t kMaxNetworkBytes = 16 << 20;  // one grammar
 inline constexpr int64_t kMaxItems = 4096;            // of one configuration
 inline constexpr int64_t kMaxMatcherBytes = 4 << 20;  // then it restarts from where the answer is
 inline constexpr int64_t kMaxCachedMasks = 32;        // of one matcher
+
+// 64 MiB together: what is kept of compiled grammars; all answers that run, which share theirs evenly; and the masks
+// that answers of one grammar have in common.
+inline constexpr int64_t kMaxCacheBytes = 32 << 20;
+inline constexpr int64_t kMaxMatchersBytes = 24 << 20;
+inline constexpr int64_t kMaxSharedMaskBytes = 8 << 20;
 // Ways to read the answer that are looked at while masks are made, about 10 million a second: what an answer has at
 // its beginning, and at most; and what each token adds.
 inline constexpr int64_t kFirstWork = 400'000;

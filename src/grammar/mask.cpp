@@ -1,6 +1,8 @@
 // Matcher: the tokens that may come next.
 #include <algorithm>
 #include <bit>
+#include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "grammar/limits.h"
@@ -13,6 +15,10 @@ constexpr int64_t kCheapEdges = 512;  // walks below are as fast as a copy of th
 
 void allow(std::span<uint64_t> allowed, int32_t token) {
   allowed[static_cast<size_t>(token) / 64] |= uint64_t{1} << (token % 64);
+}
+
+void copy_mask(std::span<uint64_t> allowed, const std::vector<uint64_t>& mask) {
+  std::fill(std::copy(mask.begin(), mask.end(), allowed.begin()), allowed.end(), 0);
 }
 
 // The only token of the mask, or -1.
@@ -52,13 +58,14 @@ void Matcher::make_mask(std::span<uint64_t> allowed) {
   const int32_t config = positions_.back().config;
   for (const Mask& mask : masks_) {
     if (mask.config != config) continue;
-    std::fill(
-        std::copy(mask.allowed.begin(), mask.allowed.end(), allowed.begin()), allowed.end(), 0);
+    copy_mask(allowed, *mask.allowed);
     return;
   }
+  const int64_t work_left = memory_->work_left();
+  if (find_shared_mask(allowed)) return;
   const auto* slice = options_.slices ? trie_->slice(memory_->plain_room(config)) : nullptr;
   if (slice != nullptr) {
-    std::fill(std::copy(slice->mask.begin(), slice->mask.end(), allowed.begin()), allowed.end(), 0);
+    copy_mask(allowed, slice->mask);
   } else {
     std::fill(allowed.begin(), allowed.end(), 0);
   }
@@ -75,12 +82,45 @@ void Matcher::make_mask(std::span<uint64_t> allowed) {
     }
   }
   if (!options_.cache || depends_on_text_ || n_edges_ <= kCheapEdges) return;
-  const auto n_words = static_cast<std::ptrdiff_t>((trie_->n_tokens() + 63) / 64);
-  Mask mask{config, {allowed.begin(), allowed.begin() + n_words}};
-  if (std::ssize(masks_) < kMaxCachedMasks) {
+  const auto mask = std::make_shared<const std::vector<uint64_t>>(
+      allowed.begin(),
+      allowed.begin() + static_cast<std::ptrdiff_t>((trie_->n_tokens() + 63) / 64));
+  keep_mask({config, mask});
+  if (!place_.empty()) shared_masks_->add(place_, {mask, work_left - memory_->work_left()});
+}
+
+// What another answer of the grammar has worked out where this one stands.
+bool Matcher::find_shared_mask(std::span<uint64_t> allowed) {
+  const int32_t config = positions_.back().config;
+  const auto items = memory_->items(config);
+  // Of literals alone a mask is sooner made than found.
+  const bool large = std::any_of(items.begin(), items.end(), [&](const Item& item) {
+    const Node::Kind kind = grammar_->node(item.node).kind;
+    return kind == Node::Kind::text || kind == Node::Kind::bytes;
+  });
+  place_.clear();
+  if (!options_.cache || !large) return false;
+  if (!memory_->describe(place_, config)) {
+    place_.clear();
+    return false;
+  }
+  const std::optional<SharedMasks::Entry> found = shared_masks_->find(place_);
+  if (!found) return false;
+  memory_->spend(found->work);
+  copy_mask(allowed, *found->allowed);
+  keep_mask({config, found->allowed});
+  return true;
+}
+
+// A quarter of its share for masks.
+void Matcher::keep_mask(Mask mask) {
+  const int64_t room = share() / 4 / (std::ssize(*mask.allowed) * 8);
+  const auto most = static_cast<size_t>(std::clamp<int64_t>(room, 1, kMaxCachedMasks));
+  if (masks_.size() > most) masks_.resize(most);
+  if (masks_.size() < most) {
     masks_.push_back(std::move(mask));
   } else {
-    masks_[oldest_mask_++ % kMaxCachedMasks] = std::move(mask);
+    masks_[oldest_mask_++ % most] = std::move(mask);
   }
 }
 

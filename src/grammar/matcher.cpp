@@ -1,11 +1,24 @@
 #include "grammar/matcher.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "base/error.h"
 #include "grammar/limits.h"
 
 namespace qwen3 {
+namespace {
+
+// Of the process.
+std::atomic<int64_t> n_matchers = 0;
+
+}  // namespace
+
+int64_t Matcher::share() {
+  return std::min(kMaxMatchersBytes / std::max<int64_t>(n_matchers, 1), kMaxMatcherBytes);
+}
+
+Matcher::~Matcher() { --n_matchers; }
 
 Matcher::Matcher(GrammarPtr grammar,
                  std::shared_ptr<const TokenTrieNodes> trie,
@@ -13,9 +26,11 @@ Matcher::Matcher(GrammarPtr grammar,
     : grammar_(std::move(grammar)),
       trie_(std::move(trie)),
       options_(options),
-      memory_(std::make_unique<Configurations>(*grammar_)) {
+      memory_(std::make_unique<Configurations>(*grammar_)),
+      shared_masks_(grammar_->shared_masks->get(trie_.get())) {
   positions_.push_back({-1, memory_->start(), 0, false, 0, 0});
   memory_->allow_work(kFirstWork);
+  ++n_matchers;
 }
 
 void Matcher::refuse_step() {

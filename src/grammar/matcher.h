@@ -21,6 +21,7 @@ class Matcher final : public TokenConstraint {
   Matcher(GrammarPtr grammar,
           std::shared_ptr<const TokenTrieNodes> trie,
           const MatcherOptions& options = {});
+  ~Matcher() override;
 
   void accept(int32_t token_id) override;
   void rollback(int64_t n) override;
@@ -44,15 +45,23 @@ class Matcher final : public TokenConstraint {
     int64_t key_begin;  // in text_: behind the last quote that began a key
   };
 
+  struct Mask {
+    int32_t config;
+    std::shared_ptr<const std::vector<uint64_t>> allowed;
+  };
+
   template <typename Work>
   void with_memory(Work work);  // restarts the memory once if it is full
   void restart();
+  static int64_t share();  // of the memory of all matchers, in bytes
   [[noreturn]] static void refuse_step();
   bool advance(Position& position, std::string_view bytes);  // appends to text_; false: dead
   Position behind(int32_t token_id);
   void replay(size_t n_tokens);
 
   void make_mask(std::span<uint64_t> allowed);
+  bool find_shared_mask(std::span<uint64_t> allowed);
+  void keep_mask(Mask mask);
   void walk(const TokenTree& tree, std::span<uint64_t> allowed);
   void check_subtree(std::span<const TrieNode> nodes, std::span<uint64_t> allowed);
 
@@ -64,12 +73,10 @@ class Matcher final : public TokenConstraint {
   std::vector<Position> positions_;  // the first: before the answer
   std::string text_;                 // the bytes of the answer
 
-  struct Mask {
-    int32_t config;
-    std::vector<uint64_t> allowed;
-  };
   std::vector<Mask> masks_;
   size_t oldest_mask_ = 0;
+  const std::shared_ptr<SharedMasks> shared_masks_;
+  std::string place_;  // of the mask being made, for shared_masks_; "": it has none
   int64_t n_edges_ = 0;
   bool depends_on_text_ = false;  // the mask being made is no function of the configuration alone
 
@@ -81,8 +88,11 @@ class Matcher final : public TokenConstraint {
   std::vector<Step> path_;  // of a walk
 };
 
+// Where its share is too small for one step, the step has what a matcher has alone: company decides what is
+// remembered, never what is allowed.
 template <typename Work>
 void Matcher::with_memory(Work work) {
+  memory_->limit(share());
   try {
     return work();
   } catch (const ArenaFull&) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "grammar/byte_dfa.h"
+#include "grammar/shared_masks.h"
 #include "grammar/text_lengths.h"
 
 namespace qwen3 {
@@ -96,6 +97,9 @@ class Grammar {
   // What an answer may begin with takes too long to work out: found once for all that are held to it.
   std::shared_ptr<std::atomic<bool>> start_is_too_complex =
       std::make_shared<std::atomic<bool>>(false);
+
+  // Of its answers.
+  std::shared_ptr<SharedMasksOfGrammar> shared_masks = std::make_shared<SharedMasksOfGrammar>();
 
   const Node& node(int32_t id) const { return nodes[static_cast<size_t>(id)]; }
   int64_t bytes() const;  // that it takes in memory

@@ -108,6 +108,20 @@ ShapeAlgebra::Objects ShapeAlgebra::intersect(const Objects& a,
 bool ShapeAlgebra::intersect(ArrayShape& out, const ArrayShape& a, const ArrayShape& b) const {
   out.min = std::max(a.min, b.min);
   out.max = lesser_maximum(a.max, b.max);
+  out.counts = a.counts;
+  for (const ItemCount& count : b.counts) {
+    const auto twin = std::find_if(out.counts.begin(), out.counts.end(), [&](const ItemCount& c) {
+      return c.item == count.item;
+    });
+    if (twin == out.counts.end()) {
+      out.counts.push_back(count);
+    } else {
+      twin->min = std::max(twin->min, count.min);
+      twin->max = lesser_maximum(twin->max, count.max);
+    }
+  }
+  out.n_evaluated = std::max(a.n_evaluated, b.n_evaluated);
+  out.evaluates_all = a.evaluates_all || b.evaluates_all;
   out.unique = a.unique || b.unique;
   out.unique_place = a.unique ? a.unique_place : b.unique_place;
   out.rest = goals_.both(a.rest, b.rest);
@@ -128,11 +142,7 @@ bool ShapeAlgebra::intersect(ArrayShape& out, const ArrayShape& a, const ArraySh
        (out.rest != a.rest && out.rest != b.rest && impossible_(out.rest)))) {
     out.max = lesser_maximum(out.max, static_cast<int64_t>(n_prefix));
   }
-  if (out.max >= 0 && static_cast<int64_t>(out.prefix.size()) > out.max) {
-    out.prefix.resize(static_cast<size_t>(out.max));
-  }
-  if (out.max >= 0 && static_cast<int64_t>(out.prefix.size()) == out.max) out.rest = kAnything;
-  return out.max < 0 || out.min <= out.max;
+  return out.settle();
 }
 
 bool ShapeAlgebra::intersect(ObjectShape& out, const ObjectShape& a, const ObjectShape& b) const {
@@ -140,6 +150,9 @@ bool ShapeAlgebra::intersect(ObjectShape& out, const ObjectShape& a, const Objec
   out.max = lesser_maximum(a.max, b.max);
   out.has_properties = a.has_properties || b.has_properties;
   out.says_others = a.says_others || b.says_others;
+  out.evaluates_all = a.evaluates_all || b.evaluates_all;
+  out.evaluated = a.evaluated;
+  for (const TextSetPtr& names : b.evaluated) add_unless_there(out.evaluated, names);
   const auto add = [&](const KeyShape& key, Goal other, const KeyShape* twin) {
     KeyShape both = key;
     both.value = goals_.both(key.value, other);
@@ -147,6 +160,7 @@ bool ShapeAlgebra::intersect(ObjectShape& out, const ObjectShape& a, const Objec
       both.required |= twin->required;
       both.declared |= twin->declared;
       both.asked_for |= twin->asked_for;
+      both.evaluated |= twin->evaluated;
     }
     const bool new_goal = both.value != key.value && both.value != other;
     if (new_goal && impossible_(both.value)) both.value = kNothing;
@@ -209,6 +223,17 @@ ShapeAlgebra::Arrays ShapeAlgebra::violations(const ArrayShape& a, const std::st
   if (a.max >= 0) {
     out.emplace_back();
     out.back().min = a.max + 1;
+  }
+  for (const ItemCount& count : a.counts) {
+    if (count.min > 0) {
+      out.emplace_back();
+      out.back().counts.push_back({count.item, 0, count.min - 1, count.place});
+    }
+    if (count.max >= 0) {
+      out.emplace_back();
+      out.back().counts.push_back({count.item, count.max + 1, -1, count.place});
+      out.back().min = count.max + 1;
+    }
   }
   auto n_items = static_cast<int64_t>(a.prefix.size());
   if (a.rest != kAnything && (a.max < 0 || a.max > n_items)) {

@@ -1,6 +1,7 @@
 // The keywords of arrays and of objects.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <utility>
@@ -17,30 +18,37 @@ constexpr size_t kMaxKeyClasses = 64;
 
 void SchemaReader::read_arrays(Shape& shape, const Keywords& schema) {
   ArrayShape array;
-  array.min = schema.count("minItems", 0);
-  array.max = schema.count("maxItems", -1);
+  array.min = count(schema, "minItems", 0);
+  array.max = count(schema, "maxItems", -1);
   read_items(array, schema);
   if (const Json* unique = schema.find("uniqueItems")) {
     if (!unique->is_boolean()) schema.invalid("uniqueItems", "true or false");
     array.unique = unique->get<bool>();
     array.unique_place = schema.at("uniqueItems");
   }
-  if (schema.find("contains", SchemaDialect::draft6) != nullptr) {
-    const bool counted = schema.dialect >= SchemaDialect::draft2019;
-    const int64_t least = counted ? schema.count("minContains", 1) : 1;
-    const bool most = counted && schema.find("maxContains") != nullptr;
-    if ((least > 0 || most) && array.max != 0) schema.unsupported("contains", "not enforced here");
-  }
-  const auto n_prefix = static_cast<int64_t>(array.prefix.size());
-  for (int64_t i = 0; i <= n_prefix; ++i) {
-    const Goal goal = i < n_prefix ? array.prefix[static_cast<size_t>(i)] : array.rest;
-    if (goal != kNothing || (array.max >= 0 && array.max <= i)) continue;
-    array.max = i;
-    array.rest = kAnything;
-  }
-  if (array.max >= 0 && n_prefix > array.max) array.prefix.resize(static_cast<size_t>(array.max));
   shape.arrays.clear();
-  if (array.max < 0 || array.min <= array.max) shape.arrays.push_back(std::move(array));
+  if (read_contains(array, schema) && array.settle()) shape.arrays.push_back(std::move(array));
+}
+
+// False: no array is valid.
+bool SchemaReader::read_contains(ArrayShape& array, const Keywords& schema) {
+  const Json* contains = schema.find("contains", SchemaDialect::draft6);
+  if (contains == nullptr) return true;
+  const bool counted = schema.dialect >= SchemaDialect::draft2019;
+  ItemCount items;
+  items.item = goal_of(document_.subschema(schema.id, *contains, "/contains"));
+  items.min = counted ? count(schema, "minContains", 1) : 1;
+  items.max = counted ? count(schema, "maxContains", -1) : -1;
+  items.place = schema.at("contains");
+  if (items.item == kNothing) return items.min == 0;
+  if (items.item == kAnything) {
+    array.min = std::max(array.min, items.min);
+    if (items.max >= 0) array.max = array.max < 0 ? items.max : std::min(array.max, items.max);
+    array.evaluates_all |= schema.dialect >= SchemaDialect::draft2020;
+  } else if (items.min > 0 || items.max >= 0 || document_.has_unevaluated()) {
+    array.counts.push_back(std::move(items));
+  }
+  return true;
 }
 
 // Tuples: `prefixItems` and `items` since 2020-12, a list as `items` and `additionalItems` before. The list is
@@ -56,10 +64,6 @@ void SchemaReader::read_items(ArrayShape& array, const Keywords& schema) {
     rest_keyword = "additionalItems";
   }
   const Json* rest = schema.find(rest_keyword);
-  if (rest == nullptr) {
-    rest_keyword = "unevaluatedItems";
-    rest = unevaluated(rest_keyword, schema);
-  }
   if (prefix != nullptr) {
     if (!prefix->is_array()) schema.invalid(prefix_keyword, "a list of schemas");
     for (size_t i = 0; i < prefix->size(); ++i) {
@@ -67,14 +71,16 @@ void SchemaReader::read_items(ArrayShape& array, const Keywords& schema) {
       array.prefix.push_back(goal_of(document_.subschema(schema.id, (*prefix)[i], steps)));
     }
   }
+  array.n_evaluated = std::ssize(array.prefix);
   if (rest == nullptr) return;
+  array.evaluates_all = true;
   array.rest = goal_of(document_.subschema(schema.id, *rest, fmt::format("/{}", rest_keyword)));
 }
 
 void SchemaReader::read_objects(Shape& shape, const Keywords& schema) {
   ObjectShape object = ObjectShape::any();
-  object.min = schema.count("minProperties", 0);
-  object.max = schema.count("maxProperties", -1);
+  object.min = count(schema, "minProperties", 0);
+  object.max = count(schema, "maxProperties", -1);
   read_properties(object, schema);
   read_other_keys(object, schema);
   read_property_names(object, schema);
@@ -90,7 +96,7 @@ void SchemaReader::read_properties(ObjectShape& object, const Keywords& schema) 
   for (const auto& item : properties->items()) {
     const std::string steps = "/properties" + pointer_step(item.key());
     const Goal value = goal_of(document_.subschema(schema.id, item.value(), steps));
-    object.keys.push_back({item.key(), value, false, true});
+    object.keys.push_back({item.key(), value, false, true, false, true});
   }
 }
 
@@ -108,22 +114,17 @@ void SchemaReader::read_other_keys(ObjectShape& object, const Keywords& schema) 
       for (KeyShape& key : object.keys) {
         if (names.contains(key.name)) key.value = goals_.both(key.value, value);
       }
+      object.evaluated.push_back(std::make_shared<const TextDfa>(names));
       split_classes(matched, unmatched, names, value);
       if (matched.size() <= kMaxKeyClasses) continue;
       fail_schema(
           GrammarFault::too_complex, schema.place + steps, "too many patterns that overlap");
     }
   }
-  const char* keyword = "additionalProperties";
-  const Json* additional = schema.find(keyword);
-  if (additional == nullptr) {
-    keyword = "unevaluatedProperties";
-    additional = unevaluated(keyword, schema);
-  }
-  if (additional != nullptr) {
-    object.says_others = true;
+  if (const Json* additional = schema.find("additionalProperties")) {
+    object.says_others = object.evaluates_all = true;
     const Goal value =
-        goal_of(document_.subschema(schema.id, *additional, fmt::format("/{}", keyword)));
+        goal_of(document_.subschema(schema.id, *additional, "/additionalProperties"));
     for (KeyClass& others : unmatched) others.value = value;
   }
   object.classes = std::move(matched);
@@ -153,28 +154,6 @@ void SchemaReader::split_classes(std::vector<KeyClass>& matched,
   }
   std::erase_if(parts, [](const KeyClass& c) { return c.names->empty(); });
   matched = std::move(parts);
-}
-
-// unevaluatedItems or unevaluatedProperties, where nothing but the keywords of the same schema evaluates: then
-// they mean what additionalItems and additionalProperties do.
-const Json* SchemaReader::unevaluated(const char* keyword, const Keywords& schema) const {
-  const Json* value = schema.find(keyword, SchemaDialect::draft2019);
-  if (value == nullptr || *value == true) return value;
-  for (const char* beside : {"$ref",
-                             "allOf",
-                             "anyOf",
-                             "oneOf",
-                             "not",
-                             "if",
-                             "contains",
-                             "dependentSchemas",
-                             "dependencies",
-                             "$dynamicRef",
-                             "$recursiveRef"}) {
-    if (schema.find(beside) == nullptr) continue;
-    schema.unsupported(keyword, fmt::format("not enforced here beside {}", beside));
-  }
-  return value;
 }
 
 void SchemaReader::read_property_names(ObjectShape& object, const Keywords& schema) {

@@ -115,6 +115,7 @@ void SchemaDocument::index(const Json& json, const std::string& place, int32_t r
 void SchemaDocument::index_children(const Json& json, const std::string& place, int32_t resource) {
   for (const auto& item : json.items()) {
     const std::string at = place + pointer_step(item.key());
+    has_unevaluated_ |= item.key() == "unevaluatedProperties" || item.key() == "unevaluatedItems";
     if (item.value().is_object() && is_one_of(kHoldsSchema, item.key())) {
       index(item.value(), at, resource);
     } else if (item.value().is_array() && is_one_of(kHoldsSchemas, item.key())) {

@@ -41,6 +41,8 @@ class SchemaDocument {
   SchemaId constant(SchemaId parent, const Json& value, const std::string& steps);
   // What `reference` names from within `from`; unsupported_schema for what is not in this document.
   SchemaId target(SchemaId from, const std::string& reference, std::string_view keyword);
+  // Some schema has unevaluatedProperties or unevaluatedItems.
+  bool has_unevaluated() const { return has_unevaluated_; }
   // How many schemas of the document have this $dynamicAnchor (or, "", $recursiveAnchor).
   int64_t n_dynamic_anchors(const std::string& name) const;
 
@@ -70,6 +72,7 @@ class SchemaDocument {
   std::unordered_map<const Json*, int32_t> resource_of_;  // of the schemas at known keywords
   std::unordered_map<std::string, int32_t> by_uri_;
   std::map<std::string, int64_t> dynamic_anchors_;
+  bool has_unevaluated_ = false;
 };
 
 // GrammarError at a place of a schema.

@@ -1,7 +1,6 @@
 // type, enum and const, and the keywords of numbers and strings.
 #include <fmt/format.h>
 
-#include <cmath>
 #include <memory>
 #include <utility>
 
@@ -10,8 +9,6 @@
 #include "grammar/schema_uri.h"
 
 namespace qwen3 {
-namespace {}  // namespace
-
 namespace {
 
 // Many texts are several automata, for one has a state for every character that they do not share.
@@ -45,16 +42,23 @@ void SchemaReader::Keywords::unsupported(std::string_view keyword, const std::st
   fail_schema(GrammarFault::unsupported_schema, at(keyword), why);
 }
 
-int64_t SchemaReader::Keywords::count(const char* keyword, int64_t fallback) const {
-  const Json* value = find(keyword);
+int64_t SchemaReader::count(const Keywords& schema, const char* keyword, int64_t fallback) const {
+  const Json* value = schema.find(keyword);
   if (value == nullptr) return fallback;
-  const bool whole = value->is_number() && value->get<double>() >= 0 &&
-                     value->get<double>() == std::floor(value->get<double>());
-  if (!whole) invalid(keyword, "a whole number from 0 on");
+  if (!value->is_number()) schema.invalid(keyword, "a whole number from 0 on");
+  const Decimal number = decimal(*value, schema.at(keyword));
+  if (number.negative || !number.is_integer()) {
+    schema.invalid(keyword, "a whole number from 0 on");
+  }
   if (value->get<double>() > static_cast<double>(kMaxRepeat)) {
-    fail_schema(GrammarFault::too_complex, at(keyword), fmt::format("more than {}", kMaxRepeat));
+    fail_schema(
+        GrammarFault::too_complex, schema.at(keyword), fmt::format("more than {}", kMaxRepeat));
   }
   return static_cast<int64_t>(value->get<double>());
+}
+
+Decimal SchemaReader::decimal(const Json& number, const std::string& place) const {
+  return to_decimal(number, options_.numbers, place);
 }
 
 void SchemaReader::read_type(Shape& shape, const Keywords& schema) const {
@@ -98,28 +102,28 @@ void SchemaReader::read_numbers(Shape& shape, const Keywords& schema) const {
   NumberSet& numbers = shape.numbers;
   if (const Json* least = number("minimum")) {
     const Json* open = exclusive("exclusiveMinimum");
-    const Decimal bound = to_decimal(*least);
+    const Decimal bound = decimal(*least, schema.at("minimum"));
     numbers = numbers & (open != nullptr && *open == true ? NumberSet::above(bound)
                                                           : NumberSet::at_least(bound));
   }
   if (const Json* most = number("maximum")) {
     const Json* open = exclusive("exclusiveMaximum");
-    const Decimal bound = to_decimal(*most);
+    const Decimal bound = decimal(*most, schema.at("maximum"));
     numbers = numbers & (open != nullptr && *open == true ? NumberSet::below(bound)
                                                           : NumberSet::at_most(bound));
   }
   if (exclusive("exclusiveMinimum") == nullptr) {
     if (const Json* bound = number("exclusiveMinimum")) {
-      numbers = numbers & NumberSet::above(to_decimal(*bound));
+      numbers = numbers & NumberSet::above(decimal(*bound, schema.at("exclusiveMinimum")));
     }
   }
   if (exclusive("exclusiveMaximum") == nullptr) {
     if (const Json* bound = number("exclusiveMaximum")) {
-      numbers = numbers & NumberSet::below(to_decimal(*bound));
+      numbers = numbers & NumberSet::below(decimal(*bound, schema.at("exclusiveMaximum")));
     }
   }
   if (const Json* divisor = number("multipleOf")) {
-    const Decimal value = to_decimal(*divisor);
+    const Decimal value = decimal(*divisor, schema.at("multipleOf"));
     if (value.negative || value.digits.empty()) schema.invalid("multipleOf", "a number above 0");
     numbers = numbers & NumberSet::multiples(value, schema.at("multipleOf"));
   }
@@ -127,17 +131,17 @@ void SchemaReader::read_numbers(Shape& shape, const Keywords& schema) const {
   if (format == nullptr) return;
   if (*format == "int32" || *format == "int64") {
     const bool wide = *format == "int64";
-    const Json least = wide ? std::numeric_limits<int64_t>::min() : -(int64_t{1} << 31);
-    const Json most = wide ? std::numeric_limits<int64_t>::max() : (int64_t{1} << 31) - 1;
+    const char* least = wide ? "-9223372036854775808" : "-2147483648";
+    const char* most = wide ? "9223372036854775807" : "2147483647";
     numbers = numbers & NumberSet::integers() & NumberSet::at_least(to_decimal(least)) &
               NumberSet::at_most(to_decimal(most));
   }
 }
 
 void SchemaReader::read_strings(Shape& shape, const Keywords& schema) const {
-  TextPart length = shape.strings.parts()[0];
-  length.min = schema.count("minLength", 0);
-  length.max = schema.count("maxLength", -1);
+  SizedTexts length = shape.strings.parts()[0];
+  length.min = count(schema, "minLength", 0);
+  length.max = count(schema, "maxLength", -1);
   TextUnion strings = TextUnion::of(length);
   if (const Json* pattern = schema.find("pattern")) {
     if (!pattern->is_string()) schema.invalid("pattern", "a regular expression");
@@ -175,7 +179,7 @@ void SchemaReader::read_values(Shape& shape, const Keywords& schema) {
     if (value.is_string()) {
       texts.push_back(value.get<std::string>());
     } else if (value.is_number()) {
-      numbers.push_back(to_decimal(value));
+      numbers.push_back(decimal(value, fmt::format("{}/enum/{}", schema.place, i)));
     } else {
       const SchemaId id = document_.constant(schema.id, value, fmt::format("/enum/{}", i));
       any = algebra_.unite(any, constant(id));
@@ -198,7 +202,7 @@ Shape SchemaReader::constant(SchemaId id) {
   } else if (value.is_boolean()) {
     (value.get<bool>() ? shape.yes : shape.no) = true;
   } else if (value.is_number()) {
-    shape.numbers = NumberSet::of({to_decimal(value)});
+    shape.numbers = NumberSet::of({decimal(value, document_.node(id).place)});
   } else if (value.is_string()) {
     const TextDfa text = TextDfa::of({value.get<std::string>()});
     shape.strings = TextUnion::of({std::make_shared<const TextDfa>(text)});

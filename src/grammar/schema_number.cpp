@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <utility>
 
 #include "grammar/schema_document.h"
@@ -13,6 +14,8 @@ namespace qwen3 {
 namespace {
 
 constexpr int64_t kMaxResidues = 1000;
+constexpr int64_t kMaxDecimalDigits = 1000;  // a double has at most 309 before the point
+constexpr int64_t kMaxExponent = int64_t{1} << 40;
 
 const TextDfa& number_spellings() {
   static const TextDfa spellings = TextDfa::full_match("-?(0|[1-9][0-9]*)(\\.[0-9]+)?");
@@ -37,24 +40,23 @@ std::string Decimal::text() const {
          digits.substr(static_cast<size_t>(point));
 }
 
-Decimal to_decimal(const Json& number) {
-  std::string text;
-  if (number.is_number_float()) {
-    char buffer[64];
-    const double value = number.get<double>();
-    const auto end =
-        std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific);
-    text.assign(buffer, end.ptr);
-  } else if (number.is_number_unsigned()) {
-    text = std::to_string(number.get<uint64_t>());
-  } else {
-    text = std::to_string(number.get<int64_t>());
-  }
+bool Decimal::has_many_digits() const {
+  return std::ssize(digits) + std::max(exponent, -exponent) > kMaxDecimalDigits;
+}
+
+Decimal to_decimal(std::string_view text) {
   Decimal out;
-  out.negative = text[0] == '-';
-  if (const size_t e = text.find('e'); e != text.npos) {
-    out.exponent = std::stoll(text.substr(e + 1));
-    text.resize(e);
+  out.negative = text.starts_with('-');
+  if (const size_t e = text.find_first_of("eE"); e != text.npos) {
+    std::string_view exponent = text.substr(e + 1);
+    if (exponent.starts_with('+')) exponent.remove_prefix(1);
+    const auto [end, error] =
+        std::from_chars(exponent.data(), exponent.data() + exponent.size(), out.exponent);
+    if (error == std::errc::result_out_of_range) {
+      out.exponent = exponent.starts_with('-') ? -kMaxExponent : kMaxExponent;
+    }
+    out.exponent = std::clamp(out.exponent, -kMaxExponent, kMaxExponent);
+    text = text.substr(0, e);
   }
   const size_t point = text.find('.');
   if (point != text.npos) out.exponent -= static_cast<int64_t>(text.size() - point - 1);
@@ -66,6 +68,27 @@ Decimal to_decimal(const Json& number) {
     ++out.exponent;
   }
   if (out.digits.empty()) out = Decimal{};
+  return out;
+}
+
+Decimal shortest_decimal(double number) {
+  char buffer[64];
+  const auto end =
+      std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::scientific);
+  return to_decimal(std::string_view(buffer, static_cast<size_t>(end.ptr - buffer)));
+}
+
+Decimal to_decimal(const Json& number, const ExactNumbers& numbers, const std::string& place) {
+  if (number.is_number_unsigned()) return to_decimal(std::to_string(number.get<uint64_t>()));
+  if (!number.is_number_float()) return to_decimal(std::to_string(number.get<int64_t>()));
+  const auto value = number.get<double>();
+  const std::optional<std::string> written = numbers.digits(value, place);
+  Decimal out = written ? to_decimal(*written) : shortest_decimal(value);
+  if (out.has_many_digits()) {
+    fail_schema(GrammarFault::too_complex,
+                place,
+                fmt::format("a number of more than {} digits", kMaxDecimalDigits));
+  }
   return out;
 }
 

@@ -7,10 +7,12 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/json.h"
+#include "grammar/exact_numbers.h"
 #include "grammar/text_dfa.h"
 
 namespace qwen3 {
@@ -22,10 +24,16 @@ struct Decimal {
   int64_t exponent = 0;  // value = digits · 10^exponent
 
   bool is_integer() const { return exponent >= 0; }
-  std::string text() const;  // the shortest spelling without exponent
+  bool has_many_digits() const;  // with its zeros, more than a number of a schema may have
+  std::string text() const;      // the shortest spelling without exponent
   friend bool operator==(const Decimal&, const Decimal&) = default;
 };
-Decimal to_decimal(const Json& number);  // of a double: its shortest spelling
+// Of a JSON number's text. Exponents beyond what has_many_digits() is told of are cut.
+Decimal to_decimal(std::string_view text);
+Decimal shortest_decimal(double number);  // the fewest digits that are read as it
+// Of a number of a schema, in the digits that were written. Throws GrammarError at `place` where they are not known,
+// or too many.
+Decimal to_decimal(const Json& number, const ExactNumbers& numbers, const std::string& place);
 
 class NumberSet {
  public:

@@ -43,6 +43,14 @@ const std::string& SchemaReader::place(Goal goal) const {
   return document_.node(goals_.literals(goal)[0].schema).place;
 }
 
+std::optional<Goal> SchemaReader::negation(Goal goal) {
+  if (goal == kNothing) return kAnything;
+  if (goal == kAnything) return kNothing;
+  const std::vector<SchemaLiteral>& literals = goals_.literals(goal);
+  if (literals.size() != 1) return std::nullopt;
+  return goals_.of({literals[0].schema, !literals[0].negative});
+}
+
 bool SchemaReader::impossible(Goal goal) {
   if (goal == kNothing) return true;
   if (goal == kAnything || evaluating_.size() >= kMaxLookahead) return false;
@@ -167,6 +175,7 @@ Shape SchemaReader::read_keywords(SchemaId id, Mode mode) {
   read_applicators(shape, schema, mode);
   read_condition(shape, schema, mode);
   if (!shape.objects.empty()) read_dependencies(shape, schema, mode);
+  read_unevaluated(shape, schema);
   return shape;
 }
 
@@ -209,9 +218,9 @@ void SchemaReader::read_applicators(Shape& shape, const Keywords& schema, Mode m
   branches("allOf", [&](SchemaId id) {
     shape = algebra_.intersect(shape, read(id, mode), document_.node(id).place);
   });
-  Shape any;
-  if (branches("anyOf", [&](SchemaId id) { any = algebra_.unite(any, read(id, mode)); })) {
-    shape = algebra_.intersect(shape, any, schema.at("anyOf"));
+  std::vector<Shape> ways;
+  if (branches("anyOf", [&](SchemaId id) { ways.push_back(read(id, mode)); })) {
+    shape = algebra_.intersect(shape, any_of(ways, schema.at("anyOf")), schema.at("anyOf"));
   }
   if (schema.find("oneOf") != nullptr) {
     shape = algebra_.intersect(shape, read_one_of(schema, mode), schema.at("oneOf"));
@@ -223,11 +232,28 @@ void SchemaReader::read_applicators(Shape& shape, const Keywords& schema, Mode m
   }
 }
 
+// Where it matters what was looked at, the ways together are ways of their own: more of them look at more.
+Shape SchemaReader::any_of(const std::vector<Shape>& ways, const std::string& place) const {
+  constexpr size_t kMaxTogether = 4;
+  Shape any;
+  for (const Shape& way : ways) any = algebra_.unite(any, way);
+  if (!document_.has_unevaluated() || ways.size() > kMaxTogether) return any;
+  for (size_t subset = 1; subset < size_t{1} << ways.size(); ++subset) {
+    Shape all = Shape::any();
+    for (size_t i = 0; i < ways.size(); ++i) {
+      if ((subset >> i & 1) != 0) all = algebra_.intersect(all, ways[i], place);
+    }
+    any = algebra_.unite(any, all);
+  }
+  return any;
+}
+
 void SchemaReader::read_condition(Shape& shape, const Keywords& schema, Mode mode) {
   const Json* condition = schema.find("if", SchemaDialect::draft7);
   const Json* then = schema.find("then");
   const Json* otherwise = schema.find("else");
-  if (condition == nullptr || (then == nullptr && otherwise == nullptr)) return;
+  if (condition == nullptr) return;
+  if (then == nullptr && otherwise == nullptr && !document_.has_unevaluated()) return;
   const std::string place = schema.at("if");
   const Shape holds = read(document_.subschema(schema.id, *condition, "/if"), Mode::exact);
   Shape if_so = holds;

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,8 @@ class SchemaReader {
   // Certainly no value; in doubt false.
   bool impossible(Goal goal);
   Goal both(Goal a, Goal b) { return goals_.both(a, b); }
+  // The values that are not the goal's; none where that is no goal.
+  std::optional<Goal> negation(Goal goal);
 
  private:
   // exact: the meaning itself, as a complement needs it. generate: oneOf may leave out what is closed anyway.
@@ -43,10 +46,15 @@ class SchemaReader {
   Goal goal_of(SchemaId id);
   SchemaId reference(SchemaId from, const Json& value, const char* keyword);
 
+  // A number of the schema, in the digits that were written.
+  Decimal decimal(const Json& number, const std::string& place) const;
+  // A whole number from 0 on; `fallback` if it is not there.
+  int64_t count(const Keywords& schema, const char* keyword, int64_t fallback) const;
   void read_type(Shape& shape, const Keywords& schema) const;
   void read_numbers(Shape& shape, const Keywords& schema) const;
   void read_strings(Shape& shape, const Keywords& schema) const;
   void read_arrays(Shape& shape, const Keywords& schema);
+  bool read_contains(ArrayShape& array, const Keywords& schema);
   void read_items(ArrayShape& array, const Keywords& schema);
   void read_objects(Shape& shape, const Keywords& schema);
   void read_properties(ObjectShape& object, const Keywords& schema);
@@ -55,12 +63,12 @@ class SchemaReader {
                      std::vector<KeyClass>& unmatched,
                      const TextDfa& names,
                      Goal value);
-  const Json* unevaluated(const char* keyword, const Keywords& schema) const;
   void read_property_names(ObjectShape& object, const Keywords& schema);
   void read_required(ObjectShape& object, const Keywords& schema) const;
   void read_values(Shape& shape, const Keywords& schema);
   void read_references(Shape& shape, const Keywords& schema, Mode mode);
   void read_applicators(Shape& shape, const Keywords& schema, Mode mode);
+  Shape any_of(const std::vector<Shape>& ways, const std::string& place) const;
   void read_condition(Shape& shape, const Keywords& schema, Mode mode);
   void read_dependencies(Shape& shape, const Keywords& schema, Mode mode);
   void read_dependency(Shape& shape,
@@ -69,6 +77,11 @@ class SchemaReader {
                        const std::string& key,
                        const Json& value,
                        Mode mode);
+
+  // schema_unevaluated.cpp
+  void read_unevaluated(Shape& shape, const Keywords& schema);
+  bool hold_unevaluated(ObjectShape& object, Goal goal);
+  bool hold_unevaluated(ArrayShape& array, Goal goal);
 
   // oneOf (schema_one_of.cpp).
   struct Alternative {
@@ -111,8 +124,6 @@ struct SchemaReader::Keywords {
     return dialect >= since ? find(keyword) : nullptr;
   }
   std::string at(std::string_view keyword) const { return place + "/" + std::string(keyword); }
-  // A whole number from 0 on; `fallback` if it is not there.
-  int64_t count(const char* keyword, int64_t fallback) const;
   [[noreturn]] void invalid(std::string_view keyword, const std::string& expected) const;
   [[noreturn]] void unsupported(std::string_view keyword, const std::string& why) const;
 };

@@ -91,16 +91,16 @@ Goal GoalTable::intern(std::vector<SchemaLiteral> literals) {
 
 TextUnion TextUnion::all() { return of({all_texts()}); }
 
-TextUnion TextUnion::of(TextPart part) {
+TextUnion TextUnion::of(SizedTexts part) {
   TextUnion out;
   out.add(std::move(part));
   return out;
 }
 
-void TextUnion::add(TextPart part) {
+void TextUnion::add(SizedTexts part) {
   if (part.min < 0) part.min = 0;
   if (!has_length(*part.set, part.min, part.max)) return;
-  for (TextPart& known : parts_) {
+  for (SizedTexts& known : parts_) {
     if (known.min != part.min || known.max != part.max) continue;
     const size_t n_states = known.set->states().size() + part.set->states().size();
     if (n_states > kMaxMergedStates && known.set != part.set) continue;
@@ -119,9 +119,9 @@ TextUnion TextUnion::intersect(const TextUnion& other, const Spend& spend) const
   if (universal()) return other;
   if (other.universal()) return *this;
   TextUnion out;
-  for (const TextPart& a : parts_) {
-    for (const TextPart& b : other.parts_) {
-      TextPart both = {a.set, std::max(a.min, b.min), smaller_maximum(a.max, b.max)};
+  for (const SizedTexts& a : parts_) {
+    for (const SizedTexts& b : other.parts_) {
+      SizedTexts both = {a.set, std::max(a.min, b.min), smaller_maximum(a.max, b.max)};
       if (a.set->universal()) {
         both.set = b.set;
       } else if (!b.set->universal() && a.set != b.set) {
@@ -136,7 +136,7 @@ TextUnion TextUnion::intersect(const TextUnion& other, const Spend& spend) const
 
 TextUnion TextUnion::unite(const TextUnion& other, const Spend& spend) const {
   TextUnion out = *this;
-  for (const TextPart& part : other.parts_) {
+  for (const SizedTexts& part : other.parts_) {
     out.add(part);
     spend(0);
   }
@@ -145,7 +145,7 @@ TextUnion TextUnion::unite(const TextUnion& other, const Spend& spend) const {
 
 TextUnion TextUnion::complement(const Spend& spend) const {
   TextUnion out = all();
-  for (const TextPart& part : parts_) {
+  for (const SizedTexts& part : parts_) {
     TextUnion others;
     if (!part.set->universal()) {
       others.add({std::make_shared<const TextDfa>(part.set->complement())});
@@ -164,12 +164,26 @@ bool TextUnion::universal() const {
 
 TextDfa TextUnion::automaton() const {
   TextDfa out = TextDfa::none();
-  for (const TextPart& part : parts_) {
+  for (const SizedTexts& part : parts_) {
     const bool counted = part.min > 0 || part.max >= 0;
     const TextDfa texts = counted ? *part.set & TextDfa::length(part.min, part.max) : *part.set;
     out = out | texts;
   }
   return out;
+}
+
+bool ArrayShape::settle() {
+  for (const ItemCount& count : counts) {
+    if (count.max >= 0 && count.min > count.max) return false;
+    min = std::max(min, count.min);
+  }
+  const auto n_prefix = static_cast<int64_t>(prefix.size());
+  for (int64_t i = 0; i <= n_prefix && (max < 0 || max > i); ++i) {
+    if ((i < n_prefix ? prefix[static_cast<size_t>(i)] : rest) == kNothing) max = i;
+  }
+  if (max >= 0 && n_prefix > max) prefix.resize(static_cast<size_t>(max));
+  if (max >= 0 && static_cast<int64_t>(prefix.size()) == max) rest = kAnything;
+  return max < 0 || min <= max;
 }
 
 ObjectShape ObjectShape::any() {
@@ -209,7 +223,7 @@ int64_t Shape::bytes() const {
       bytes += static_cast<int64_t>(sizeof(state) + state.edges.size() * sizeof(TextDfa::Edge));
     }
   };
-  for (const TextPart& part : strings.parts()) add(part.set);
+  for (const SizedTexts& part : strings.parts()) add(part.set);
   for (const ArrayShape& array : arrays) {
     bytes += static_cast<int64_t>(sizeof(array) + array.prefix.size() * sizeof(Goal));
   }

@@ -56,7 +56,7 @@ class GoalTable {
 
 // A union of sets of texts, each with bounds of its length in code points: lengths are counted by the grammar
 // and need no states.
-struct TextPart {
+struct SizedTexts {
   TextSetPtr set;
   int64_t min = 0;
   int64_t max = -1;  // no limit
@@ -68,7 +68,7 @@ class TextUnion {
  public:
   static TextUnion none() { return {}; }
   static TextUnion all();
-  static TextUnion of(TextPart part);
+  static TextUnion of(SizedTexts part);
 
   TextUnion intersect(const TextUnion& other, const Spend& spend) const;
   TextUnion unite(const TextUnion& other, const Spend& spend) const;
@@ -76,11 +76,20 @@ class TextUnion {
   bool empty() const { return parts_.empty(); }
   bool universal() const;
   TextDfa automaton() const;  // lengths become states
-  const std::vector<TextPart>& parts() const { return parts_; }
+  const std::vector<SizedTexts>& parts() const { return parts_; }
 
  private:
-  void add(TextPart part);       // too_complex beyond kMaxSchemaBranches parts
-  std::vector<TextPart> parts_;  // none is empty
+  void add(SizedTexts part);       // too_complex beyond kMaxSchemaBranches parts
+  std::vector<SizedTexts> parts_;  // none is empty
+};
+
+// How many items of an array are valid against a schema: contains.
+struct ItemCount {
+  Goal item = kAnything;  // neither kAnything nor kNothing
+  int64_t min = 0;
+  int64_t max = -1;
+  std::string place;  // for errors
+  friend bool operator==(const ItemCount&, const ItemCount&) = default;
 };
 
 struct ArrayShape {
@@ -88,8 +97,15 @@ struct ArrayShape {
   Goal rest = kAnything;     // of each other
   int64_t min = 0;
   int64_t max = -1;
+  std::vector<ItemCount> counts;  // none of one schema twice
   bool unique = false;
   std::string unique_place;  // of uniqueItems, for errors
+  // What unevaluatedItems leaves alone: the first items, or all.
+  int64_t n_evaluated = 0;
+  bool evaluates_all = false;
+
+  // Brings it into order: no more prefix than items. False: it has no value.
+  bool settle();
   friend bool operator==(const ArrayShape&, const ArrayShape&) = default;
 };
 
@@ -99,6 +115,7 @@ struct KeyShape {
   bool required = false;
   bool declared = false;   // in `properties`
   bool asked_for = false;  // in `required`: may come though it is not declared
+  bool evaluated = false;  // unevaluatedProperties leaves it alone
   friend bool operator==(const KeyShape&, const KeyShape&) = default;
 };
 
@@ -116,6 +133,9 @@ struct ObjectShape {
   int64_t max = -1;
   bool has_properties = false;  // closed if nothing says_others
   bool says_others = false;
+  // What unevaluatedProperties leaves alone besides: names of these sets, or all.
+  std::vector<TextSetPtr> evaluated;
+  bool evaluates_all = false;
 
   static ObjectShape any();
   const KeyShape* find(const std::string& name) const;

@@ -45,6 +45,7 @@ SchemaWriter::Expr SchemaWriter::unique_array(const ArrayShape& array) {
   const auto refuse = [&](const std::string& why) {
     fail_schema(GrammarFault::unsupported_schema, array.unique_place, why);
   };
+  if (!array.counts.empty()) refuse("not enforced here beside contains");
   // A tuple whose items can never be equal.
   const auto n_prefix = static_cast<int64_t>(array.prefix.size());
   if (n_prefix > 0) {

@@ -67,7 +67,7 @@ SchemaWriter::Expr SchemaWriter::numbers(const NumberSet& numbers) {
 
 SchemaWriter::Expr SchemaWriter::strings(const TextUnion& strings) {
   std::vector<Expr> ways;
-  for (const TextPart& part : strings.parts()) {
+  for (const SizedTexts& part : strings.parts()) {
     const std::tuple key(static_cast<const void*>(part.set.get()), part.min, part.max);
     auto known = texts_.find(key);
     if (known == texts_.end()) {
@@ -89,6 +89,7 @@ SchemaWriter::Expr SchemaWriter::as_rule(Expr expr) {
 
 SchemaWriter::Expr SchemaWriter::array(const ArrayShape& array) {
   if (array.unique && (array.max < 0 || array.max > 1)) return unique_array(array);
+  if (!array.counts.empty()) return counted_array(array);
   const auto n_prefix = static_cast<int64_t>(array.prefix.size());
   // From the last item that has a schema of its own to the first; what may follow n items.
   const int64_t least = std::max<int64_t>(array.min - n_prefix, 0);
@@ -211,7 +212,7 @@ SchemaWriter::Expr SchemaWriter::object(const ObjectShape& object) {
 SchemaValue SchemaWriter::schema_value(Goal goal) {
   const Shape& shape = reader_.shape(goal);
   SchemaValue out = {value(goal), {}, false};
-  for (const TextPart& part : shape.strings.parts()) {
+  for (const SizedTexts& part : shape.strings.parts()) {
     out.texts.push_back({*part.set, part.min, part.max});
   }
   out.only_strings = shape.scalar() && !shape.null && !shape.no && !shape.yes &&

@@ -43,6 +43,7 @@ class SchemaWriter {
   Expr as_rule(Expr expr);
   Expr array(const ArrayShape& array);
   Expr unique_array(const ArrayShape& array);
+  Expr counted_array(const ArrayShape& array);
   Expr distinct(const std::vector<Expr>& values, int64_t min, int64_t max);
   std::vector<Expr> finite_values(Goal item, const std::string& place);
   Expr object(const ObjectShape& object);

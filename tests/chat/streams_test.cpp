@@ -147,6 +147,22 @@ Split split(
   return all;
 }
 
+// Under a constraint, which has accepted all that comes behind two newlines.
+TEST(ReasoningTest, SoManyNewlinesBehindAThoughtAreDroppedAndNoMore) {
+  for (const auto& [text, content] : {std::pair{"R</think>\n\nC", "C"},
+                                      {"R</think>\nC", "C"},
+                                      {"R</think>\n\n\n\nC", "\n\nC"},
+                                      {"R</think>\n\n\n", "\n"},
+                                      {"R</think>C\n\n", "C\n\n"}}) {
+    for (size_t chunk = 1; chunk < 20; ++chunk) {
+      ReasoningSplitter splitter(ReasoningMode::automatic, PromptState::inside_thinking, true, 2);
+      std::string got;
+      in_chunks(text, chunk, [&](std::string_view piece) { got += splitter.push(piece).content; });
+      EXPECT_EQ(got + splitter.finish().content, content) << text << " by " << chunk;
+    }
+  }
+}
+
 TEST(ReasoningTest, Policies) {
   using enum ReasoningMode;
   using enum PromptState;

@@ -70,7 +70,7 @@ check 400 - "${json[@]}" -d '{}' "$chats"
 check 400 - "${json[@]}" -d "$(chat ',"temperature":"hot"')" "$chats"
 check 400 - "${json[@]}" -d "$(chat ',"n":9')" "$chats"
 check 400 - "${json[@]}" --data-binary $'{"messages":[{"role":"user","content":"\xff"}]}' "$chats"
-check 400 unsupported_parameter "${json[@]}" -d "$(chat ',"response_format":{"type":"structural_tag"}')" "$chats"
+check 400 invalid_grammar "${json[@]}" -d "$(chat ',"response_format":{"type":"structural_tag"}')" "$chats"
 check 400 context_length_exceeded "${json[@]}" -d "$(chat ',"max_tokens":1000000')" "$chats"
 grep -q 'maximum context length' "$folder/body" || { echo "the context error lacks its words"; failures=$((failures + 1)); }
 check 400 unsupported_endpoint "${json[@]}" -d '{"input":"a"}' "$url/v1/embeddings"

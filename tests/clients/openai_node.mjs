@@ -42,5 +42,5 @@ await assert.rejects(client.chat.completions.create({ model: "gpt-4", messages: 
 
 await assert.rejects(
   client.chat.completions.create({ model, messages: question, response_format: { type: "structural_tag" } }),
-  (error) => error instanceof OpenAI.BadRequestError && error.param === "response_format.type");
+  (error) => error instanceof OpenAI.BadRequestError && error.param === "response_format");
 console.log("answer:", text, "| tool call:", final.choices[0].message.tool_calls[0].function.arguments);

@@ -172,6 +172,35 @@ TEST(EngineCore, EmbedsTheLastTokenAndFinishes) {
   EXPECT_EQ(mock.core.stats().n_free_blocks, 10);
 }
 
+TEST(EngineCore, ScoresGivenIdsBehindThePrompt) {
+  Mock mock({});
+  const std::vector<int32_t> prompt_ids = {4, 8, 15};
+  auto one =
+      mock.core.submit({.prompt_ids = prompt_ids, .sampling = {.max_tokens = 1, .n_logprobs = 20}});
+  const auto sampled = one.next();
+  ASSERT_TRUE(sampled);
+  Request request{.prompt_ids = prompt_ids};
+  for (const TokenLogprob& top : sampled->top_logprobs) request.score_ids.push_back(top.token_id);
+  for (int round = 0; round < 2; ++round) {  // the second finds the prompt in the cache
+    auto stream = mock.core.submit(request);
+    const auto event = stream.next();
+    ASSERT_TRUE(event);
+    EXPECT_EQ(event->finish, FinishReason::stop);
+    EXPECT_EQ(event->token_id, -1);
+    EXPECT_EQ(event->usage.completion_tokens, 0);
+    ASSERT_EQ(event->scores.size(), request.score_ids.size());
+    for (size_t i = 0; i < event->scores.size(); ++i) {
+      EXPECT_NEAR(event->scores[i], double{sampled->top_logprobs[i].logprob}, 1e-6);
+    }
+    EXPECT_FALSE(stream.next().has_value());
+  }
+  EXPECT_THROW(mock.core.submit({.prompt_ids = {1}, .score_ids = {-1}}), Error);
+  EXPECT_THROW(mock.core.submit({.prompt_ids = {1}, .score_ids = {kVocab}}), Error);
+  EXPECT_THROW(mock.core.submit({.prompt_ids = {1}, .embed = true, .score_ids = {1}}), Error);
+  EXPECT_THROW(mock.core.submit({.prompt_ids = {1}, .score_ids = std::vector<int32_t>(5000, 1)}),
+               Error);
+}
+
 TEST(EngineCore, ProcessorMayForbidTokensAndSeesRawLogits) {
   Mock mock({});
   std::vector<std::vector<int32_t>> seen;

@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <fstream>
 #include <set>
 #include <thread>
 
 #include "grammar/network.h"
+#include "grammar/support.h"
 
 namespace qwen3 {
 namespace {
@@ -18,11 +21,16 @@ TEST(GrammarCache, CompilesOnceForAllWhoAsk) {
   std::vector<std::thread> threads;
   for (size_t i = 0; i < got.size(); ++i) {
     threads.emplace_back([&, i] {
-      got[i] = cache.get("regex", "a+", "", [&] {
-        ++n_compiled;
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
-        return compile_regex("a+");
-      });
+      got[i] = cache
+                   .get("regex",
+                        "a+",
+                        "",
+                        [&] {
+                          ++n_compiled;
+                          std::this_thread::sleep_for(std::chrono::milliseconds(20));
+                          return CompiledGrammar{compile_regex("a+")};
+                        })
+                   .grammar;
     });
   }
   for (auto& thread : threads) thread.join();
@@ -33,19 +41,29 @@ TEST(GrammarCache, CompilesOnceForAllWhoAsk) {
 
 TEST(GrammarCache, NotationTextAndOptionsTellGrammarsApart) {
   GrammarCache cache;
-  const auto make = [] { return compile_regex("a"); };
-  const std::vector<GrammarPtr> all{cache.get("a", "bc", "", make),
-                                    cache.get("ab", "c", "", make),
-                                    cache.get("a", "b", "c", make),
-                                    cache.get("", "abc", "", make)};
+  const auto make = [] { return CompiledGrammar{compile_regex("a")}; };
+  const std::vector<GrammarPtr> all{cache.get("a", "bc", "", make).grammar,
+                                    cache.get("ab", "c", "", make).grammar,
+                                    cache.get("a", "b", "c", make).grammar,
+                                    cache.get("", "abc", "", make).grammar};
   EXPECT_EQ(std::set<GrammarPtr>(all.begin(), all.end()).size(), 4u);
-  EXPECT_EQ(cache.get("a", "bc", "", make), all[0]);
+  EXPECT_EQ(cache.get("a", "bc", "", make).grammar, all[0]);
+}
+
+TEST(GrammarCache, KeepsWhatIsSaidOfAGrammar) {
+  GrammarCache cache;
+  const auto make = [] { return CompiledGrammar{compile_regex("a"), {"f"}}; };
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(cache.get("tools", "", "", make).relaxed, std::vector<std::string>{"f"});
+  }
+  EXPECT_EQ(cache.counts().n_hits, 1);
 }
 
 TEST(GrammarCache, ErrorsReachWhoAsksAndAreNotKept) {
   GrammarCache cache;
   for (int i = 0; i < 2; ++i) {
-    EXPECT_THROW(cache.get("regex", "(", "", [] { return compile_regex("("); }), GrammarError);
+    EXPECT_THROW(cache.get("regex", "(", "", [] { return CompiledGrammar{compile_regex("(")}; }),
+                 GrammarError);
   }
   EXPECT_EQ(cache.counts().n_compiled, 2);
   EXPECT_EQ(cache.counts().n_grammars, 0);
@@ -55,7 +73,9 @@ TEST(GrammarCache, StaysWithinItsMemoryAndKeepsWhatIsUsed) {
   const int64_t one = compile_regex("a")->bytes() + 512;
   GrammarCache cache(one * 10);
   const auto get = [&](int i) {
-    return cache.get("regex", std::to_string(i), "", [] { return compile_regex("a"); });
+    return cache
+        .get("regex", std::to_string(i), "", [] { return CompiledGrammar{compile_regex("a")}; })
+        .grammar;
   };
   const GrammarPtr first = get(0);
   for (int i = 1; i < 200; ++i) {
@@ -65,8 +85,40 @@ TEST(GrammarCache, StaysWithinItsMemoryAndKeepsWhatIsUsed) {
   }
   EXPECT_EQ(cache.counts().n_grammars, 10);
   // One that is larger than a quarter of all is made and not kept.
-  cache.get("regex", "large", "", [] { return compile_regex("[a-f]{300}"); });
+  cache.get("regex", "large", "", [] { return CompiledGrammar{compile_regex("[a-f]{300}")}; });
   EXPECT_EQ(get(0), first);
+}
+
+int64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t all = 0;
+  int64_t resident = 0;
+  file >> all >> resident;
+  return resident * 4096;
+}
+
+// GRAMMAR_CACHE_SCHEMAS=100000: the long form.
+TEST(GrammarCache, DistinctSchemasDoNotFillTheMemory) {
+  const char* asked = std::getenv("GRAMMAR_CACHE_SCHEMAS");
+  const int n_schemas = asked != nullptr ? std::atoi(asked) : 4000;
+  GrammarCache cache;
+  const auto trie = nano_trie();
+  int64_t before = 0;
+  for (int i = 0; i < n_schemas; ++i) {
+    const std::string n = std::to_string(i);
+    const Json schema = parse_json(R"({"type": "object", "properties": {"k)" + n +
+                                       R"(": {"type": "integer", "maximum": )" + n +
+                                       R"(}, "s": {"type": "string", "maxLength": 9}}})",
+                                   "schema");
+    const auto made =
+        cache.get("schema", n, "", [&] { return CompiledGrammar{compile_json_schema(schema)}; });
+    std::vector<uint64_t> allowed(static_cast<size_t>(trie->n_tokens()) / 64 + 1);
+    int32_t one = -1;
+    start_grammar(made.grammar, trie)->fill(allowed, one);
+    if (i == 200) before = resident_bytes();  // what a process takes for anything at all is there
+  }
+  EXPECT_LE(resident_bytes() - before, int64_t{64} << 20);
+  EXPECT_GT(cache.counts().n_grammars, 100);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "base/error.h"
+#include "grammar/limits.h"
 #include "grammar/support.h"
 
 namespace qwen3 {
@@ -308,6 +309,59 @@ TEST(Matcher, WhatCannotBeginIsFoundOutBeforeAnAnswerBegins) {
   EXPECT_THROW(tokens_of(matcher, *nano_trie()), Error);
   EXPECT_EQ(matcher.last_edges(), 0);
   check_start(json_grammar(), nano_trie());
+}
+
+// Answers of one grammar have the masks of each other, as long as one of them lives; each pays for them as if alone.
+TEST(Matcher, AnswersOfAGrammarShareMasks) {
+  const GrammarPtr grammar = compile_regex("[a-z0-9-]{1,40}!");
+  const auto allowed = [](Matcher& matcher) { return tokens_of(matcher, *nano_trie()); };
+  std::vector<int32_t> tokens;
+  {
+    Matcher first(grammar, nano_trie());
+    tokens = allowed(first);
+    EXPECT_GT(first.last_edges(), 512);
+    Matcher second(grammar, nano_trie());
+    EXPECT_EQ(allowed(second), tokens);
+    EXPECT_EQ(second.last_edges(), 0);
+    // Elsewhere they differ.
+    const int32_t a = nano_tokenizer().encode("a", ControlTokens::as_text).front();
+    second.accept(a);
+    EXPECT_NE(allowed(second), tokens);
+    EXPECT_GT(second.last_edges(), 0);
+    first.accept(a);
+    EXPECT_EQ(allowed(first), allowed(second));
+    EXPECT_EQ(first.last_edges(), 0);
+    MatcherOptions alone;
+    alone.cache = false;
+    Matcher other(grammar, nano_trie(), alone);
+    EXPECT_EQ(allowed(other), tokens);
+    EXPECT_GT(other.last_edges(), 512);
+  }
+  Matcher later(grammar, nano_trie());
+  EXPECT_EQ(allowed(later), tokens);
+  EXPECT_GT(later.last_edges(), 512);
+}
+
+// All answers together stay within their memory, however many there are, and give what one alone does.
+TEST(Matcher, AnswersShareTheirMemory) {
+  const GrammarPtr grammar = json_grammar();
+  const std::string text =
+      R"({"a": [1, {"bc": "d e f"}, [[[]]], "g", 0.25], "h": {"i": {"j": null}}})";
+  const std::vector<int32_t> ids = nano_tokenizer().encode(text, ControlTokens::as_text);
+  Matcher alone(grammar, nano_trie());
+  std::vector<std::unique_ptr<Matcher>> matchers;
+  for (int i = 0; i < 200; ++i) matchers.push_back(std::make_unique<Matcher>(grammar, nano_trie()));
+  for (const int32_t id : ids) {
+    const std::vector<int32_t> tokens = tokens_of(alone, *nano_trie());
+    alone.accept(id);
+    for (const auto& matcher : matchers) {
+      ASSERT_EQ(tokens_of(*matcher, *nano_trie()), tokens);
+      matcher->accept(id);
+    }
+  }
+  int64_t bytes = 0;
+  for (const auto& matcher : matchers) bytes += matcher->memory();
+  EXPECT_LE(bytes, kMaxMatchersBytes + kMaxMatcherBytes);
 }
 
 }  // namespace

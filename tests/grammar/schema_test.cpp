@@ -122,9 +122,6 @@ TEST(Schema, Arrays) {
   expect_refused(R"({"type": "array", "items": {"type": "number"}, "uniqueItems": true})",
                  GrammarFault::unsupported_schema,
                  "/uniqueItems");
-  expect_refused(R"({"type": "array", "contains": {"type": "number"}})",
-                 GrammarFault::unsupported_schema,
-                 "/contains");
   expect_refused(
       R"({"type": "array", "minItems": 2, "maxItems": 1})", GrammarFault::unsatisfiable_schema, "");
 }

@@ -14,7 +14,8 @@ namespace qwen3 {
 
 using Texts = std::vector<std::string>;
 
-inline GrammarPtr compile(const std::string& schema, const JsonSchemaOptions& options = {}) {
+inline GrammarPtr compile(const std::string& schema, JsonSchemaOptions options = {}) {
+  options.numbers.add(schema);
   return compile_json_schema(parse_json(schema, "schema"), options, {std::chrono::seconds(20)});
 }
 

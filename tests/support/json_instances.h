@@ -34,7 +34,7 @@ inline std::string canonical_json(const Json& value) {
     for (const Json& item : value) out += (out.empty() ? "" : ",") + canonical_json(item);
     return "[" + out + "]";
   }
-  if (value.is_number()) return to_decimal(value).text();
+  if (value.is_number()) return to_decimal(value, {}, "").text();
   return dump_json(value);
 }
 

@@ -43,7 +43,7 @@ class SchemaSpelling {
     const auto length = std::count_if(text.begin(), text.end(), [](char c) {
       return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
     });
-    return std::any_of(strings.parts().begin(), strings.parts().end(), [&](const TextPart& part) {
+    return std::any_of(strings.parts().begin(), strings.parts().end(), [&](const SizedTexts& part) {
       return length >= part.min && (part.max < 0 || length <= part.max) && part.set->contains(text);
     });
   }

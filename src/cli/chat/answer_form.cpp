@@ -21,7 +21,10 @@ GrammarPtr compile(const FormOptions& options, const TokenTrie& trie) {
   if (options.json_schema) {
     const std::string text =
         read_input_file(*options.json_schema, static_cast<size_t>(kMaxSchemaBytes));
-    return compile_json_schema(parse_json(text, options.json_schema->string()));
+    const Json schema = parse_json(text, options.json_schema->string());
+    JsonSchemaOptions form;
+    if (ExactNumbers::needed_by(schema)) form.numbers.add(text);
+    return compile_json_schema(schema, form);
   }
   if (options.grammar) {
     return compile_gbnf(read_input_file(*options.grammar, static_cast<size_t>(kMaxGbnfBytes)),

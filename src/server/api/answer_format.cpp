@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "grammar/limits.h"
+#include "grammar/notations.h"
 #include "grammar/schema.h"
 
 namespace qwen3::server {
@@ -18,13 +19,15 @@ using Kind = AnswerFormat::Kind;
 constexpr size_t kMostTextBytes = static_cast<size_t>(kMaxSchemaBytes);
 
 // A schema, or the text of one.
-Json schema_of(const Json& value, const std::string& path) {
+Json schema_of(ExactNumbers& numbers, const Json& value, const std::string& path) {
   if (value.is_object() || value.is_boolean()) return value;
   if (!value.is_string()) {
     refuse(path, fmt::format("expected a JSON Schema, got {}", describe(value)));
   }
   try {
-    return parse_json(value.get_ref<const std::string&>(), "schema");
+    Json schema = parse_json(value.get_ref<const std::string&>(), "schema");
+    if (ExactNumbers::needed_by(schema)) numbers.add(value.get_ref<const std::string&>());
+    return schema;
   } catch (const Error& error) {
     ApiError refusal(400, "invalid_schema", error.what());
     refusal.param = path;
@@ -33,8 +36,9 @@ Json schema_of(const Json& value, const std::string& path) {
 }
 
 AnswerFormat with_schema(const Json& value, std::string path) {
-  Json schema = schema_of(value, path);
-  return {.kind = Kind::json_schema, .param = std::move(path), .schema = std::move(schema)};
+  AnswerFormat format{.kind = Kind::json_schema, .param = std::move(path)};
+  format.schema = schema_of(format.options.numbers, value, format.param);
+  return format;
 }
 
 // An empty form would be read as none, and the answer be free. But clients of llama.cpp send "grammar": "" where
@@ -63,8 +67,11 @@ AnswerFormat with_choices(Fields& fields, std::string_view name) {
   return format;
 }
 
-[[noreturn]] void refuse_tags(const std::string& path) {
-  refuse_unsupported(path, "structural tags are not supported; use tools, or a grammar");
+// The whole of a response_format, or its text.
+AnswerFormat with_tag(const Json& value, std::string path) {
+  AnswerFormat format{.kind = Kind::structural_tag, .param = std::move(path)};
+  format.schema = schema_of(format.options.numbers, value, format.param);
+  return format;
 }
 
 AnswerFormat read_response_format(const Json& value) {
@@ -72,10 +79,10 @@ AnswerFormat read_response_format(const Json& value) {
   const auto type = fields.text("type", 64);
   if (!type) {
     refuse("response_format.type",
-           "is missing; expected \"text\", \"json_object\" or \"json_schema\"");
+           "is missing; expected \"text\", \"json_object\", \"json_schema\" or \"structural_tag\"");
   }
   if (*type == "text") return {};
-  if (*type == "structural_tag") refuse_tags("response_format.type");
+  if (*type == "structural_tag") return with_tag(value, "response_format");
   if (*type == "json_object") {
     if (const Json* schema = fields.value("schema")) {
       return with_schema(*schema, fields.path("schema"));
@@ -84,8 +91,10 @@ AnswerFormat read_response_format(const Json& value) {
   }
   if (*type != "json_schema") {
     refuse("response_format.type",
-           fmt::format("expected \"text\", \"json_object\" or \"json_schema\", got \"{}\"",
-                       quote_for_message(*type)));
+           fmt::format(
+               "expected \"text\", \"json_object\", \"json_schema\" or \"structural_tag\", got "
+               "\"{}\"",
+               quote_for_message(*type)));
   }
   const Json* named = fields.object("json_schema");
   if (named == nullptr) {
@@ -156,7 +165,8 @@ void read_structured_outputs(const Json& value, const Found& given, JsonSchemaOp
   for (const auto& [name, ignored] : value.items()) {
     if (std::ranges::find(kStructuredOutputs, name) == kStructuredOutputs.end()) {
       refuse(fields.path(name),
-             "is not known; expected one of json, regex, choice, grammar and json_object");
+             "is not known; expected one of json, regex, choice, grammar, structural_tag and "
+             "json_object");
     }
   }
   bool any = false;
@@ -164,7 +174,10 @@ void read_structured_outputs(const Json& value, const Found& given, JsonSchemaOp
     any = true;
     given(std::move(format));
   };
-  if (fields.used("structural_tag")) refuse_tags(fields.path("structural_tag"));
+  if (const Json* tag = fields.value("structural_tag")) {
+    refuse_empty(*tag, fields.path("structural_tag"));
+    found(with_tag(*tag, fields.path("structural_tag")));
+  }
   if (const Json* schema = fields.value("json")) {
     found(with_schema(*schema, fields.path("json")));
   }
@@ -177,7 +190,8 @@ void read_structured_outputs(const Json& value, const Found& given, JsonSchemaOp
   read_whitespace(fields, "whitespace_pattern", options);
   const Json* no_object = fields.value("json_object");
   if (!any && no_object == nullptr) {
-    refuse("structured_outputs", "expected one of json, regex, choice, grammar and json_object");
+    refuse("structured_outputs",
+           "expected one of json, regex, choice, grammar, structural_tag and json_object");
   }
 }
 
@@ -198,7 +212,9 @@ AnswerFormat read_answer_format(Fields& fields) {
   if (const Json* value = fields.object("structured_outputs")) {
     read_structured_outputs(*value, found, options);
   }
-  if (fields.used("structural_tag")) refuse_tags("structural_tag");
+  if (fields.used("structural_tag")) {
+    found(with_tag(*fields.value("structural_tag"), "structural_tag"));
+  }
   read_named(fields, Kind::json_schema, {"guided_json", "json_schema"}, found);
   read_named(fields, Kind::regex, {"guided_regex", "regex"}, found);
   read_named(fields, Kind::choice, {"guided_choice"}, found);
@@ -207,7 +223,13 @@ AnswerFormat read_answer_format(Fields& fields) {
     read_whitespace(fields, "guided_whitespace_pattern", options);
   }
   fields.value("guided_decoding_backend");  // there is one
+  options.numbers = std::move(format.options.numbers);
   format.options = std::move(options);
+  return format;
+}
+
+AnswerFormat with_digits(AnswerFormat format, std::string_view body) {
+  if (ExactNumbers::needed_by(format.schema)) format.options.numbers.add(body);
   return format;
 }
 
@@ -237,6 +259,10 @@ GrammarPtr compile_alone(const AnswerFormat& format, const TokenTrie& trie) {
       return compile_choice(format.choices);
     case Kind::gbnf:
       return compile_gbnf(format.text, trie);
+    case Kind::structural_tag: {
+      GrammarBuilder builder;
+      return builder.build(structural_tag_expression(builder, format.schema, trie, format.options));
+    }
     case Kind::none:
       break;
   }
@@ -248,41 +274,48 @@ GrammarPtr compile_alone(const AnswerFormat& format, const TokenTrie& trie) {
 GrammarPtr compile_answer(const AnswerFormat& format, ModelGrammars& grammars) {
   if (!format) return nullptr;
   try {
-    return grammars.cache().get("answer", source_of(format), "", [&] {
-      const GrammarPtr grammar = compile_alone(format, *grammars.trie());
+    const auto compile = [&]() -> CompiledGrammar {
+      GrammarPtr grammar = compile_alone(format, *grammars.trie());
       check_start(grammar, grammars.trie());
-      return grammar;
-    });
+      return {std::move(grammar)};
+    };
+    return grammars.cache().get("answer", source_of(format), "", compile).grammar;
   } catch (const GrammarError& error) {
     refuse_grammar(format.param, error);
   }
 }
 
-GrammarBuilder::Expr answer_expression(GrammarBuilder& builder, const AnswerFormat& format) {
+GrammarBuilder::Expr answer_expression(GrammarBuilder& builder,
+                                       const AnswerFormat& format,
+                                       const TokenTrie& trie) {
   switch (format.kind) {
     case Kind::json_schema:
       return schema_expression(builder, format.schema, format.options);
     case Kind::json_object:
       return schema_expression(builder, {{"type", "object"}}, format.options);
     case Kind::regex:
-      return builder.text(TextDfa::full_match(format.text), GrammarBuilder::TextForm::raw);
+      return regex_expression(builder, format.text);
     case Kind::choice:
-      return builder.text(TextDfa::of(format.choices), GrammarBuilder::TextForm::raw);
+      return choice_expression(builder, format.choices);
     case Kind::gbnf:
+      return gbnf_expression(builder, format.text, trie);
+    case Kind::structural_tag:
+      return structural_tag_expression(builder, format.schema, trie, format.options);
     case Kind::none:
       break;
   }
-  refuse(format.param, "not together with tools; leave either out, or set tool_choice to \"none\"");
+  return builder.empty();
 }
 
 std::string source_of(const AnswerFormat& format) {
   const JsonSchemaOptions& o = format.options;
-  return fmt::format("{}{}{}{}:{}:{}:{}",
+  return fmt::format("{}{}{}{}:{}:{}:{}:{}",
                      static_cast<int>(format.kind),
                      o.any_whitespace ? 'w' : '-',
                      o.open_objects ? 'o' : '-',
                      o.whitespace_pattern ? dump_json(Json(*o.whitespace_pattern)) : "",
                      dump_json(format.schema),
+                     o.numbers.source(),
                      dump_json(Json(format.choices)),
                      format.text);
 }

@@ -1,6 +1,6 @@
 // AnswerFormat: the form in which a request wants its answer, by whichever of its names: OpenAI's
-// response_format, vLLM's structured_outputs and guided_*, llama.cpp's grammar and json_schema, SGLang's regex
-// and ebnf. One of them at most.
+// response_format, vLLM's structured_outputs and guided_*, llama.cpp's grammar and json_schema, SGLang's regex,
+// ebnf and structural_tag. One of them at most.
 #pragma once
 
 #include <string>
@@ -16,12 +16,12 @@
 namespace qwen3::server {
 
 struct AnswerFormat {
-  enum class Kind { none, json_schema, json_object, regex, choice, gbnf };
+  enum class Kind { none, json_schema, json_object, regex, choice, gbnf, structural_tag };
 
   Kind kind = Kind::none;
   std::string param = {};  // the field: "response_format.json_schema.schema"
-  Json schema = nullptr;
-  std::string text = {};  // a regular expression, or GBNF
+  Json schema = nullptr;   // or the structural tag
+  std::string text = {};   // a regular expression, or GBNF
   std::vector<std::string> choices = {};
   JsonSchemaOptions options = {};
 
@@ -30,14 +30,19 @@ struct AnswerFormat {
 
 AnswerFormat read_answer_format(Fields& fields);
 
+// With the digits of its schema's numbers, which stand in the body of the request.
+AnswerFormat with_digits(AnswerFormat format, std::string_view body);
+
 // Refuses what cannot be kept beside a format.
 void check_answer_format(const AnswerFormat& format, const SamplingParams& sampling);
 
 // Of the whole answer; null without a format. Refuses, with the field, what is none or is not enforced.
 GrammarPtr compile_answer(const AnswerFormat& format, ModelGrammars& grammars);
 
-// The same as a part of a larger grammar. REQUIRES: a format. Throws GrammarError; refuses GBNF.
-GrammarBuilder::Expr answer_expression(GrammarBuilder& builder, const AnswerFormat& format);
+// The same as a part of a larger grammar. REQUIRES: a format. Throws GrammarError.
+GrammarBuilder::Expr answer_expression(GrammarBuilder& builder,
+                                       const AnswerFormat& format,
+                                       const TokenTrie& trie);
 
 // Everything about it that decides its grammar.
 std::string source_of(const AnswerFormat& format);

@@ -229,11 +229,12 @@ std::string continued_text(const ChatPromptFields& chat) {
 SteeringPlan plan_answer(std::vector<std::string>& relaxed,
                          const ChatRequest& request,
                          PromptState state,
-                         const ServedModel& model) {
+                         const ServedModel& model,
+                         std::string_view body) {
   using Choice = ChatRequest::ToolChoice;
   SteeringPlan plan = plan_steering(model, state, request.thinking_budget);
   if (request.tool_choice == Choice::none) {
-    hold_to_format(plan, model, request.common.format);
+    hold_to_format(plan, model, request.common.format, body);
   } else {
     const bool named = !request.forced_tool.empty();
     relaxed = hold_to_tools(
@@ -242,13 +243,22 @@ SteeringPlan plan_answer(std::vector<std::string>& relaxed,
         {.tools = request.chat.tools,
          .required = request.tool_choice == Choice::required,
          .names = named ? std::vector{request.forced_tool} : declared_functions(request.chat.tools),
-         .single = named || !request.parallel_tool_calls},
+         .single = named || !request.parallel_tool_calls,
+         .endless = request.common.sampling.ignore_eos ||
+                    !request.common.sampling.allowed_token_ids.empty(),
+         .body = body},
         request.common.format);
   }
   if (request.chat.prompt.continue_final_message) {
     begin_answer(plan, model, continued_text(request.chat));
   }
   return plan;
+}
+
+// Whether all of the answer has a grammar (Steering).
+bool is_held(const ChatRequest& request) {
+  return static_cast<bool>(request.common.format) ||
+         request.tool_choice == ChatRequest::ToolChoice::required;
 }
 
 }  // namespace
@@ -317,6 +327,7 @@ AnswerPlan answer_plan(const ChatRequest& request,
   const bool tags = options.reasoning_field == ReasoningField::none;
   AnswerPlan plan{.text = {.state = state,
                            .trim_newlines = !tags,
+                           .max_newlines = is_held(request) ? 2 : -1,
                            .skip_special_tokens = request.common.skip_special_tokens,
                            .stop = request.common.stop,
                            .include_stop = request.common.include_stop,
@@ -342,9 +353,6 @@ std::vector<Request> chat_requests(std::vector<std::string>& relaxed,
                                    const ServedModel& model,
                                    const ServiceOptions& options) {
   const auto n_prompt = static_cast<int64_t>(prompt.ids.size());
-  SteeringPlan steering = plan_answer(relaxed, request, prompt.state, model);
-  if (request.end_thought) plan_control(steering, model, request.end_thought);
-  check_steering(steering, request.common.sampling);
   Request first = make_request(request.common, prompt.ids, http, options);
   first.sampling.max_tokens =
       fit_max_tokens(request.common.max_tokens,
@@ -359,6 +367,10 @@ std::vector<Request> chat_requests(std::vector<std::string>& relaxed,
                        first.sampling.max_tokens,
                        first.sampling.min_tokens));
   }
+  // After the context, for compiling may take a while.
+  SteeringPlan steering = plan_answer(relaxed, request, prompt.state, model, http.body);
+  if (request.end_thought) plan_control(steering, model, request.end_thought);
+  check_steering(steering, request.common.sampling);
   std::vector<Request> requests;
   for (int64_t i = 0; i < request.common.n; ++i) {
     Request one = first;

@@ -160,7 +160,7 @@ std::vector<Request> completion_requests(const CompletionRequest& request,
                          one.sampling.min_tokens));
     }
     SteeringPlan steering = plan_steering(model, state_of(prompt, model), request.thinking_budget);
-    hold_to_format(steering, model, request.common.format);
+    hold_to_format(steering, model, request.common.format, http.body);
     // Under a format there is no thought: it holds from the first token.
     if (request.common.format) steering.state = PromptState::thinking_is_over;
     check_steering(steering, one.sampling);

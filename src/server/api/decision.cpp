@@ -72,21 +72,16 @@ std::vector<int32_t> prompt_of(const ServedModel& model,
 }
 
 // Softmax over the labels, and their share of everything.
-DecisionAnswer score_labels(std::span<const float> logits, std::span<const int32_t> labels) {
+DecisionAnswer score_labels(std::span<const double> logprobs) {
   DecisionAnswer answer;
-  const double top = *std::ranges::max_element(logits);
-  double all = 0, some = 0;
-  for (const float logit : logits) all += std::exp(logit - top);
-  double top_label = -INFINITY;
-  for (const int32_t id : labels) {
-    top_label = std::max(top_label, double{logits[static_cast<size_t>(id)]});
-  }
-  for (const int32_t id : labels) {
-    answer.probabilities.push_back(std::exp(logits[static_cast<size_t>(id)] - top_label));
+  const double top = *std::ranges::max_element(logprobs);
+  double some = 0;
+  for (const double logprob : logprobs) {
+    answer.probabilities.push_back(std::exp(logprob - top));
     some += answer.probabilities.back();
   }
   for (double& probability : answer.probabilities) probability /= some;
-  answer.label_mass = some * std::exp(top_label - top) / all;
+  answer.label_mass = some * std::exp(top);
   return answer;
 }
 
@@ -122,12 +117,10 @@ void answer_decisions(Service& service,
   const ServedModel& model = service.model();
   ScoredPrompts<DecisionAnswer> scores(service, model, http, exchange, "questions", "text");
   for (const DecisionQuestion& question : questions) {
-    std::vector<int32_t> labels = label_ids(question, *model.decision_labels);
     scores.add(prompt_of(model, about, question),
                question.path,
-               [labels = std::move(labels)](std::span<const float> logits) {
-                 return score_labels(logits, labels);
-               });
+               label_ids(question, *model.decision_labels),
+               score_labels);
   }
   // One after the other: the first leaves the text in the prefix cache for the others.
   scores.start(std::move(shape), 1);

@@ -78,11 +78,12 @@ DescribedFields streaming_fields() {
 DescribedFields format_fields() {
   return {{"response_format",
            "object",
-           "The form of the answer: {\"type\": \"text\"}, json_object, or json_schema with "
-           "{\"json_schema\": {\"schema\": …}}."},
+           "The form of the answer: {\"type\": \"text\"}, json_object, json_schema with "
+           "{\"json_schema\": {\"schema\": …}}, or structural_tag with {\"format\": …}."},
           {"structured_outputs",
            "object",
-           "vLLM's: one of json, regex, choice, grammar, json_object; disable_any_whitespace, "
+           "vLLM's: one of json, regex, choice, grammar, structural_tag, json_object; "
+           "disable_any_whitespace, "
            "disable_additional_properties, whitespace_pattern beside it."},
           {"json_schema", "object|string", "A JSON Schema that the answer obeys."},
           same_as("guided_json", "object|string", "json_schema"),
@@ -91,6 +92,7 @@ DescribedFields format_fields() {
           {"grammar", "string", "A grammar of the answer in GBNF."},
           same_as("ebnf", "string", "grammar"),
           same_as("guided_grammar", "string", "grammar"),
+          {"structural_tag", "object|string", "Text with tags in it, as of response_format."},
           {"guided_choice", "array", "Texts, of which the answer is one."},
           {"guided_whitespace_pattern",
            "string",

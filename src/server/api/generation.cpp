@@ -1,8 +1,11 @@
 #include "server/api/generation.h"
 
+#include <fmt/format.h>
+
 #include <exception>
 #include <iterator>
 #include <new>
+#include <string_view>
 #include <utility>
 
 #include "grammar/limits.h"
@@ -13,6 +16,14 @@
 namespace qwen3::server {
 
 namespace {
+
+// What a matcher says behind kTooComplex.
+std::string_view reason_of(std::string_view error) {
+  const size_t at = error.find(kTooComplex);
+  std::string_view reason = error.substr(at + std::string_view(kTooComplex).size());
+  if (reason.starts_with(": ")) reason.remove_prefix(2);
+  return reason;
+}
 
 constexpr int64_t kPerBodyByte = 2;      // stop strings, schemas and the like, as fields
 constexpr int64_t kPerValue = 100;       // of a tree: the tools' schemas
@@ -176,11 +187,12 @@ void Generation::handle(size_t index, const Event& event) {
   }
   if (*event.finish == FinishReason::error) {
     const bool too_complex = event.error.find(kTooComplex) != event.error.npos;
-    ApiError error =
-        too_complex ? ApiError(500,
-                               kTooComplex,
-                               "following the answer's grammar takes too much memory; simplify it")
-                    : ApiError(500, "internal_error", "the engine failed on this request");
+    ApiError error = too_complex
+                         ? ApiError(500,
+                                    kTooComplex,
+                                    fmt::format("following the answer's grammar: {}; simplify it",
+                                                reason_of(event.error)))
+                         : ApiError(500, "internal_error", "the engine failed on this request");
     error.detail = event.error;
     return fail(error);
   }

@@ -1,7 +1,7 @@
 // POST /v1/rerank (Jina's and Cohere's shape) and /v1/score (vLLM's) with a Qwen3-Reranker: the
 // model is asked whether a document answers the query, and the score is
 //
-//   P(yes) / (P(yes) + P(no)) = 1 / (1 + exp(logit(no) - logit(yes)))
+//   P(yes) / (P(yes) + P(no)) = 1 / (1 + exp(log P(no) - log P(yes)))
 //
 // at the last position of the official prompt. Query and documents are never read as control
 // tokens.
@@ -59,9 +59,9 @@ void start_scores(Service& service,
   for (const Pair& pair : pairs) {
     scores.add(prompt_ids(model, instruction, pair),
                "documents",
-               [yes = static_cast<size_t>(model.yes),
-                no = static_cast<size_t>(model.no)](std::span<const float> logits) {
-                 return 1.0 / (1.0 + std::exp(double{logits[no]} - double{logits[yes]}));
+               {model.yes, model.no},
+               [](std::span<const double> logprobs) {
+                 return 1.0 / (1.0 + std::exp(logprobs[1] - logprobs[0]));
                });
   }
   scores.start(std::move(shape), kRequestsAtOnce);

@@ -1,4 +1,4 @@
-// ScoredPrompts: an answer made of scores, one of each prompt: what is read from the logits behind its last token.
+// ScoredPrompts: an answer made of scores, one of each prompt: what is read from the probabilities behind its last token.
 // Nothing is generated. What rerank, score and decisions are.
 #pragma once
 
@@ -26,7 +26,8 @@ inline constexpr int64_t kMaxScoredTokens = 1 << 22;
 template <typename Score>
 class ScoredPrompts {
  public:
-  using Read = std::function<Score(std::span<const float> logits)>;
+  // Of the log-probabilities of the ids, in their order.
+  using Read = std::function<Score(std::span<const double> logprobs)>;
   // The answer's body; scores in the order of add().
   using Shape =
       std::function<std::string(const std::vector<Score>& scores, const TokenUsage& usage)>;
@@ -46,9 +47,12 @@ class ScoredPrompts {
         shared_(shared) {}
 
   // `path`: of what the prompt is made of. Refuses a prompt beyond the context, and too many of them.
-  void add(std::vector<int32_t> ids, std::string_view path, Read read) {
-    Request one = make_request({}, std::move(ids), http_, service_.options());
-    one.sampling.max_tokens = 1;
+  void add(std::vector<int32_t> prompt,
+           std::string_view path,
+           std::vector<int32_t> score_ids,
+           Read read) {
+    Request one = make_request({}, std::move(prompt), http_, service_.options());
+    one.score_ids = std::move(score_ids);
     fit_max_tokens(1, 1, std::ssize(one.prompt_ids), model_, {}, path);
     n_tokens_ += std::ssize(one.prompt_ids);
     if (n_tokens_ > kMaxScoredTokens) {
@@ -59,40 +63,35 @@ class ScoredPrompts {
     }
     kept_ += Generation::kept_bytes(one);
     hold(*exchange_, kept_);
-    one.logits_processor = [table = table_, i = table_->size(), read = std::move(read)](
-                               std::span<const int32_t>, std::span<float> logits) {
-      (*table)[i] = read(logits);
-    };
-    table_->emplace_back();
+    reads_.push_back(std::move(read));
     requests_.push_back(std::move(one));
   }
 
   // The last act of the handler.
   void start(Shape shape, size_t window) {
     std::make_shared<Answer>(
-        service_, model_, http_, std::move(exchange_), std::move(table_), std::move(shape))
+        service_, model_, http_, std::move(exchange_), std::move(reads_), std::move(shape))
         ->start(std::move(requests_), window);
   }
 
  private:
-  // The engine writes a score before the request's last event, which publishes it.
-  using Table = std::shared_ptr<std::vector<Score>>;
-
   class Answer final : public Generation {
    public:
     Answer(Service& service,
            const ServedModel& model,
            const HttpRequest& http,
            ExchangePtr exchange,
-           Table table,
+           std::vector<Read> reads,
            Shape shape)
         : Generation(service, model, http, std::move(exchange)),
-          table_(std::move(table)),
+          reads_(std::move(reads)),
+          scores_(reads_.size()),
           shape_(std::move(shape)) {}
 
    private:
-    void on_event(size_t, const Event& event) override {
+    void on_event(size_t index, const Event& event) override {
       if (!event.finish) return;
+      if (!event.scores.empty()) scores_[index] = reads_[index](event.scores);
       usage_.prompt_tokens += event.usage.prompt_tokens;
       usage_.cached_tokens += event.usage.cached_tokens;
     }
@@ -101,11 +100,12 @@ class ScoredPrompts {
                                     .prompt_tokens = usage_.prompt_tokens,
                                     .total_seconds = seconds_since_received()});
       note_usage(exchange(), usage_, "stop");
-      exchange().send({.body = shape_(*table_, usage_)});
+      exchange().send({.body = shape_(scores_, usage_)});
     }
     void failed(const ApiError& error) override { exchange().send(error_response(error)); }
 
-    const Table table_;
+    const std::vector<Read> reads_;
+    std::vector<Score> scores_;
     const Shape shape_;
     TokenUsage usage_;
   };
@@ -115,7 +115,7 @@ class ScoredPrompts {
   const HttpRequest& http_;
   ExchangePtr exchange_;
   const std::string_view field_, shared_;
-  Table table_ = std::make_shared<std::vector<Score>>();
+  std::vector<Read> reads_;
   std::vector<Request> requests_;
   int64_t n_tokens_ = 0, kept_ = 0;
 };

@@ -42,7 +42,8 @@ constexpr const char* kSameAsChat[] = {"stream",
                                        "guided_whitespace_pattern",
                                        "regex",
                                        "grammar",
-                                       "ebnf"};
+                                       "ebnf",
+                                       "structural_tag"};
 
 void take_field(Json& chat, Fields& fields, const char* name) {
   if (const Json* value = fields.value(name)) chat[name] = *value;

@@ -55,9 +55,12 @@ SteeringPlan plan_steering(const ServedModel& model,
   return plan;
 }
 
-void hold_to_format(SteeringPlan& plan, const ServedModel& model, const AnswerFormat& format) {
+void hold_to_format(SteeringPlan& plan,
+                    const ServedModel& model,
+                    const AnswerFormat& format,
+                    std::string_view body) {
   if (!format) return;
-  plan.grammar = compile_answer(format, *model.grammars);
+  plan.grammar = compile_answer(with_digits(format, body), *model.grammars);
   plan.trie = model.grammars->trie();
 }
 
@@ -73,23 +76,27 @@ std::vector<std::string> hold_to_tools(SteeringPlan& plan,
                   .single = use.single,
                   .open = id_of("<tool_call>"),
                   .close = id_of("</tool_call>")};
+  if (ExactNumbers::needed_by(use.tools)) rules.numbers.add(use.body);
   const bool free = !use.required && !format;
-  if (free && rules.open < 0) return {};  // nothing tells where a call begins
-  rules.opened = free;
-  ToolGrammar made;
+  // Without a token for it, the text is followed to see where a call begins.
+  rules.opened = free && rules.open >= 0;
+  rules.in_text = free && rules.open < 0;
+  if (rules.in_text && use.endless) return {};
+  const AnswerFormat answer = use.required ? AnswerFormat{} : with_digits(format, use.body);
+  CompiledGrammar made;
   try {
-    plan.grammar =
-        model.grammars->cache().get("tools", source_of(use.tools, rules, format), "", [&] {
-          made = compile_calls(use.tools, rules, use.required ? AnswerFormat{} : format);
-          check_start(made.grammar, model.grammars->trie());
-          return made.grammar;
-        });
+    made = model.grammars->cache().get("tools", source_of(use.tools, rules, answer), "", [&] {
+      CompiledGrammar compiled = compile_calls(use.tools, rules, answer, *model.grammars->trie());
+      check_start(compiled.grammar, model.grammars->trie());
+      return compiled;
+    });
   } catch (const GrammarError& error) {
     if (!free) refuse_grammar("tools", error);
     return use.names;
   }
+  plan.grammar = made.grammar;
   plan.trie = model.grammars->trie();
-  if (free) plan.trigger = rules.open;
+  if (rules.opened) plan.trigger = rules.open;
   return made.relaxed;
 }
 

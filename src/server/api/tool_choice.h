@@ -33,10 +33,16 @@ struct ToolUse {
   bool required = false;
   std::vector<std::string> names = {};  // that may be called
   bool single = false;                  // one call at most
+  bool endless = false;        // the answer may not end by itself, so free text has no grammar
+  std::string_view body = {};  // of the request
 };
 
-// Has the plan hold the answer to the format; to the tools. Returns the tools whose schemas were widened.
-void hold_to_format(SteeringPlan& plan, const ServedModel& model, const AnswerFormat& format);
+// Has the plan hold the answer to the format; to the tools. Returns the tools whose schemas were widened. `body`: of
+// the request, where the numbers of schemas stand in all their digits.
+void hold_to_format(SteeringPlan& plan,
+                    const ServedModel& model,
+                    const AnswerFormat& format,
+                    std::string_view body);
 std::vector<std::string> hold_to_tools(SteeringPlan& plan,
                                        const ServedModel& model,
                                        const ToolUse& use,

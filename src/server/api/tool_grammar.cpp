@@ -60,7 +60,7 @@ class CallWriter {
     const Expr end = b_.sequence({b_.bytes("\n"), tag(rules_.close, kCallClose)});
     if (rules_.format == ToolFormat::hermes) {
       return b_.sequence({b_.bytes(fmt::format("\n{{\"name\": \"{}\", \"arguments\": ", name)),
-                          schema_expression(b_, schema),
+                          schema_expression(b_, schema, {.numbers = rules_.numbers}),
                           b_.bytes("}"),
                           end});
     }
@@ -73,7 +73,7 @@ class CallWriter {
   Expr calls(std::vector<Expr> bodies) {
     const Expr body = b_.choice(std::move(bodies));
     const Expr open = tag(rules_.open, kCallOpen);
-    const Expr first = rules_.opened ? body : b_.sequence({open, body});
+    const Expr first = rules_.opened || rules_.in_text ? body : b_.sequence({open, body});
     if (rules_.single) return first;
     return b_.sequence({first, b_.repeat(b_.sequence({b_.bytes("\n"), open, body}), 0, -1)});
   }
@@ -83,7 +83,7 @@ class CallWriter {
 
   Expr parameters(const Json& schema) {
     std::vector<Expr> ways;
-    for (const SchemaObject& object : schema_objects(b_, schema)) {
+    for (const SchemaObject& object : schema_objects(b_, schema, {.numbers = rules_.numbers})) {
       std::vector<Expr> parts;
       bool possible = true;
       for (const SchemaProperty& property : object.properties) {
@@ -193,18 +193,24 @@ void make_enforceable(Tool& tool, const ToolRules& rules, const Deadline& deadli
 }  // namespace
 
 std::string source_of(const Json& tools, const ToolRules& rules, const AnswerFormat& format) {
-  return fmt::format("tools:{}:{}{}:{}:{}:{}:{}",
+  return fmt::format("tools:{}:{}{}:{}:{}:{}:{}:{}",
                      static_cast<int>(rules.format),
                      rules.single ? '1' : '-',
-                     rules.opened ? 'o' : '-',
+                     rules.opened    ? 'o'
+                     : rules.in_text ? 't'
+                                     : '-',
                      rules.open,
                      dump_json(Json(rules.names)),
                      dump_json(tools),
+                     rules.numbers.source(),
                      source_of(format));
 }
 
-ToolGrammar compile_calls(const Json& tools, const ToolRules& rules, const AnswerFormat& format) {
-  ToolGrammar out;
+CompiledGrammar compile_calls(const Json& tools,
+                              const ToolRules& rules,
+                              const AnswerFormat& format,
+                              const TokenTrie& trie) {
+  CompiledGrammar out;
   const GrammarBudget budget;
   const Deadline deadline(budget.time);
   std::vector<Tool> called = read_called(tools, rules);
@@ -216,10 +222,13 @@ ToolGrammar compile_calls(const Json& tools, const ToolRules& rules, const Answe
   CallWriter writer(builder, rules);
   std::vector<Expr> bodies;
   for (const Tool& tool : called) bodies.push_back(writer.body(tool.name, tool.schema));
-  std::vector<Expr> ways{writer.calls(std::move(bodies))};
+  Expr calls = writer.calls(std::move(bodies));
+  if (rules.in_text) calls = builder.sequence({builder.free_text_until(kCallOpen), calls});
+  std::vector<Expr> ways{calls};
+  if (rules.in_text) ways.push_back(builder.free_text_without({std::string(kCallOpen)}));
   if (format) {
     try {
-      ways.push_back(answer_expression(builder, format));
+      ways.push_back(answer_expression(builder, format, trie));
     } catch (const GrammarError& error) {
       refuse_grammar(format.param, error);
     }

@@ -21,19 +21,18 @@ struct ToolRules {
   std::vector<std::string> names = {};  // that may be called
   bool single = false;                  // one call and no more
   bool opened = false;                  // the first <tool_call> has been written
+  bool in_text = false;                 // free text may come before the calls, or instead
   // The ids of the tags; -1: the tokenizer spells them.
   int32_t open = -1, close = -1;
+  ExactNumbers numbers = {};  // of the schemas
 };
 
-struct ToolGrammar {
-  GrammarPtr grammar;
-  std::vector<std::string> relaxed = {};  // tools whose schemas were widened
-};
-
-// One call or more. With `format`: that, or calls. Refuses a tool that says `strict` and cannot be kept.
-ToolGrammar compile_calls(const Json& tools,
-                          const ToolRules& rules,
-                          const AnswerFormat& format = {});
+// One call or more. With `format`: that, or calls. Refuses a tool that says `strict` and cannot be kept. Relaxed are
+// the tools whose schemas were widened.
+CompiledGrammar compile_calls(const Json& tools,
+                              const ToolRules& rules,
+                              const AnswerFormat& format,
+                              const TokenTrie& trie);
 
 // Everything that decides what compile_calls returns.
 std::string source_of(const Json& tools, const ToolRules& rules, const AnswerFormat& format);

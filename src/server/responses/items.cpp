@@ -82,6 +82,10 @@ void ItemReader::read_item(const Json& item, const std::string& path) {
 void ItemReader::read_message(const Json& item, const std::string& path) {
   const std::string role = item_text(item, path, "role");
   const auto content = item.find("content");
+  if (content != item.end() && !content->is_string() && !content->is_array() &&
+      !content->is_null()) {
+    refuse(path + ".content", fmt::format("expected a text or parts, got {}", describe(*content)));
+  }
   const std::string text =
       content == item.end() ? std::string() : text_of(*content, path + ".content");
   if (role == "assistant") {

@@ -10,6 +10,8 @@ namespace {
 const Json kSchema = Json::parse(
     R"({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]})");
 
+const Json kSchemaTag = {{"type", "json_schema"}, {"json_schema", kSchema}};
+
 class ApiAnswerFormat : public ApiTest {
  protected:
   std::string content(const Json& more) {
@@ -51,7 +53,16 @@ TEST_F(ApiAnswerFormat, AllItsNames) {
       {{{"structured_outputs", {{"choices", {"Paris", object}}}}}, object},
       {{{"guided_choice", {"Paris", object}}}, object},
       {{{"guided_regex", "\\{[^}]*\\}"}}, object},
-      {{{"regex", "\\{[^}]*\\}"}}, object}};
+      {{{"regex", "\\{[^}]*\\}"}}, object},
+      {{{"response_format", {{"type", "structural_tag"}, {"format", kSchemaTag}}}}, object},
+      {{{"response_format",
+         {{"type", "structural_tag"},
+          {"triggers", {"<f"}},
+          {"structures",
+           Json::array({{{"begin", "<f>"}, {"schema", kSchema}, {"end", "</f>"}}})}}}},
+       object + " <f>" + object + "</f>"},
+      {{{"structured_outputs", {{"structural_tag", Json{{"format", kSchemaTag}}.dump()}}}},
+       object}};
   for (const Case& c : cases) {
     say(c.want);
     EXPECT_EQ(content(c.fields), c.want) << c.fields;
@@ -122,13 +133,14 @@ TEST_F(ApiAnswerFormat, RefusalsNameFieldCodeAndPlace) {
     Json fields;
     std::string param, code, words;
   };
-  const Json contains = Json::parse(R"({"type": "object", "properties": {"a": {"contains": {}}}})");
+  const Json unique =
+      Json::parse(R"({"type": "object", "properties": {"a": {"uniqueItems": true}}})");
   const std::vector<Case> cases = {
       {{{"response_format",
-         {{"type", "json_schema"}, {"json_schema", {{"name", "a"}, {"schema", contains}}}}}},
+         {{"type", "json_schema"}, {"json_schema", {{"name", "a"}, {"schema", unique}}}}}},
        "response_format.json_schema.schema",
        "unsupported_schema",
-       "/properties/a/contains: "},
+       "/properties/a/uniqueItems: "},
       {{{"guided_json", {{"type", "no"}}}}, "guided_json", "invalid_schema", "/type: "},
       {{{"guided_json", "{"}}, "guided_json", "invalid_schema", ""},
       {{{"json_schema", {{"type", "object"}, {"not", Json::object()}}}},
@@ -173,10 +185,16 @@ TEST_F(ApiAnswerFormat, RefusalsNameFieldCodeAndPlace) {
        "invalid_value",
        "empty"},
       {{{"guided_choice", Json::array()}}, "guided_choice", "invalid_value", "empty"},
+      {{{"guided_regex", "[]"}}, "guided_regex", "invalid_regex", "no text"},
       {{{"response_format", {{"type", "structural_tag"}}}},
-       "response_format.type",
-       "unsupported_parameter",
-       "structural"}};
+       "response_format",
+       "invalid_grammar",
+       "structures"},
+      {{{"structured_outputs",
+         {{"structural_tag", {{"format", {{"type", "const_string"}, {"value", 5}}}}}}}},
+       "structured_outputs.structural_tag",
+       "invalid_grammar",
+       "/format/value: "}};
   for (const Case& c : cases) {
     const Reply reply = chat(c.fields);
     ASSERT_EQ(reply.status, 400) << c.fields << reply.text;
@@ -185,6 +203,43 @@ TEST_F(ApiAnswerFormat, RefusalsNameFieldCodeAndPlace) {
     EXPECT_NE(reply.message().find(c.words), std::string::npos) << reply.text;
   }
   EXPECT_TRUE(generator->requests.empty());
+}
+
+// A double cannot hold these: the digits stand in the body alone.
+TEST_F(ApiAnswerFormat, NumbersOfASchemaAreThoseOfTheBody) {
+  const char* bodies[] = {
+      R"({"model": "nano", "messages": [{"role": "user", "content": "x"}],
+          "guided_json": {"type": "integer", "minimum": 18446744073709551617}})",
+      R"({"model": "nano", "messages": [{"role": "user", "content": "x"}],
+          "guided_json": "{\"type\": \"integer\", \"minimum\": 18446744073709551617}"})",
+      R"({"model": "nano", "prompt": "x", "max_tokens": 100,
+          "guided_json": {"type": "integer", "minimum": 18446744073709551617}})"};
+  for (const char* body : bodies) {
+    say("18446744073709551617");
+    const char* path = std::string(body).find("prompt") == std::string::npos
+                           ? "/v1/chat/completions"
+                           : "/v1/completions";
+    const Reply reply = call("POST", path, body);
+    ASSERT_EQ(reply.status, 200) << reply.text;
+    EXPECT_NE(reply.text.find("18446744073709551617"), std::string::npos) << reply.text;
+  }
+  const Reply several = call("POST",
+                             "/v1/chat/completions",
+                             R"({"model": "nano", "messages": [{"role": "user", "content": "x"}],
+          "guided_json": {"enum": [18446744073709551617, 18446744073709551618]}})");
+  EXPECT_EQ(several.status, 400);
+  EXPECT_EQ(several.code(), "unsupported_schema");
+  EXPECT_NE(several.message().find("/enum/0: "), std::string::npos) << several.text;
+}
+
+// Newlines that the form begins with are the answer's, whatever the template writes behind a thought.
+TEST_F(ApiAnswerFormat, NewlinesOfTheFormAreKept) {
+  for (const char* gap : {"\n\n", "\n\n\n", "\n\n\n\n\n"}) {
+    say(std::string("<think>so</think>") + gap + "42");
+    EXPECT_EQ(content({{"guided_regex", "\\n*[0-9]{2}"}}), std::string(gap).substr(2) + "42");
+  }
+  say("<think>so</think>\n42");
+  EXPECT_EQ(content({{"guided_regex", "\\n*[0-9]{2}"}}), "42");
 }
 
 }  // namespace

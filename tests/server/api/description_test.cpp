@@ -106,8 +106,7 @@ TEST_F(ApiDescription, EveryDescribedRouteAnswers) {
 }
 
 TEST_F(ApiDescription, EveryFieldThatIsReadIsDescribed) {
-  Names not_for_use{
-      "functions", "function_call", "chat_template", "suffix", "assets", "structural_tag"};
+  Names not_for_use{"functions", "function_call", "chat_template", "suffix", "assets"};
   for (const std::string& name : refused_fields()) not_for_use.insert(name);
   for_each_post([&](const std::string& path, const Json& schema) {
     const Json& fields = schema["properties"];

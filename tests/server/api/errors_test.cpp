@@ -317,15 +317,12 @@ TEST_F(ApiErrors, TP6_RandomBodies) {
 }
 
 TEST_F(ApiErrors, WhatTheServerCannotDoIsSaid) {
-  const std::vector<Json> refused = {
-      {{"response_format", {{"type", "structural_tag"}}}},
-      {{"structured_outputs", {{"structural_tag", {{"structures", {1}}}}}}},
-      {{"chat_template", "{{ x }}"}},
-      {{"prompt_embeds", "AAAA"}},
-      {{"use_beam_search", true}},
-      {{"bad_words", {"a"}}},
-      {{"functions", {{{"name", "f"}}}}},
-      {{"n", 2}, {"best_of", 3}}};
+  const std::vector<Json> refused = {{{"chat_template", "{{ x }}"}},
+                                     {{"prompt_embeds", "AAAA"}},
+                                     {{"use_beam_search", true}},
+                                     {{"bad_words", {"a"}}},
+                                     {{"functions", {{{"name", "f"}}}}},
+                                     {{"n", 2}, {"best_of", 3}}};
   for (const Json& more : refused) {
     const Reply reply = chat(more);
     EXPECT_EQ(reply.status, 400) << more;

@@ -78,8 +78,7 @@ TEST_F(ApiFields, ChatKnowsThemAll) {
 }
 
 TEST_F(ApiFields, WhatCannotBeDoneIsRefusedByName) {
-  const std::map<std::string, Json> refused{{"structural_tag", {{"structures", {1}}}},
-                                            {"stop_regex", "a"},
+  const std::map<std::string, Json> refused{{"stop_regex", "a"},
                                             {"chat_template", "{{ 1 }}"},
                                             {"functions", Json::array({Json::object()})},
                                             {"use_beam_search", true},

@@ -99,9 +99,8 @@ class ScriptedGenerator final : public Generator {
     for (size_t next = 0;;) {
       if (before_token) before_token(made.size());
       int32_t id = next < wanted.size() ? wanted[next] : kEnd;
-      const int32_t chosen = constrained                ? choose(constrained->allowed(), id)
-                             : request.logits_processor ? processed(request, made, id)
-                                                        : id;
+      if (!request.score_ids.empty()) return score(request, id, std::move(event), on_event);
+      const int32_t chosen = constrained ? choose(constrained->allowed(), id) : id;
       if (chosen == id) ++next;
       id = chosen;
       Event one = event;
@@ -141,12 +140,17 @@ class ScriptedGenerator final : public Generator {
         std::span<const int32_t>());
   }
 
-  // A model that wants it most, and nothing else at all.
-  static int32_t processed(const Request& request, std::span<const int32_t> made, int32_t wanted) {
-    std::vector<float> logits(2560);
-    logits[static_cast<size_t>(wanted)] = 5;
-    request.logits_processor(made, logits);
-    return static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin());
+  // Of a model that wants it most, with a logit of 5, and everything else alike, with 0.
+  static void score(const Request& request,
+                    int32_t wanted,
+                    Event event,
+                    const Engine::OnEvent& on_event) {
+    const double log_sum_exp = std::log(std::exp(5.0) + 2559);
+    for (const int32_t id : request.score_ids) {
+      event.scores.push_back((id == wanted ? 5.0 : 0.0) - log_sum_exp);
+    }
+    event.finish = FinishReason::stop;
+    on_event(event);
   }
 
   // What the script wants, else what comes nearer to an end, else anything.

@@ -65,6 +65,23 @@ TEST_F(ApiSteering, AGrammarBeginsBehindTheThought) {
   EXPECT_EQ(refused(*too_many, "\n4"), "\n4");
 }
 
+// A newline is the template's until there are two: so the text alone tells what is the grammar's.
+TEST_F(ApiSteering, NewlinesOfTheGrammarComeBehindTheTemplates) {
+  const auto start = [&] {
+    return make_steering(plan(PromptState::inside_thinking, {}, "\\n*[0-9]\\n*"));
+  };
+  for (const char* text : {"</think>4", "</think>\n4", "</think>\n\n4\n", "</think>\n\n\n\n4"}) {
+    EXPECT_EQ(refused(*start(), text), "") << text;
+  }
+  const auto steering = start();
+  steering->accept(nano_text().encode("</think>").front());
+  for (int32_t id = 0; id < 2560; ++id) {
+    const std::string bytes = nano_text().token_bytes(id);
+    if (!bytes.starts_with('\n') || bytes == "\n" || bytes == "\n\n") continue;
+    EXPECT_FALSE(allows(*steering, id)) << id;
+  }
+}
+
 TEST_F(ApiSteering, AThoughtIsOpenedWhereThePromptLeavesThat) {
   const auto plain = make_steering(plan(PromptState::plain, {}, "[0-9]{2}"));
   EXPECT_EQ(refused(*plain, "4<think>"), "<think>") << "not in the answer";
