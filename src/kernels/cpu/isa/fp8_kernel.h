@@ -2,7 +2,7 @@
 //
 // Every e4m3 is a bfloat16 and, divided by 256, a binary16, so nothing is rounded: where there are dot
 // products of bfloat16 it meets activations in bfloat16, elsewhere float32 ones. For each output, heads
-// ascending:  y = fma(Σ e4m3·a, scale, y), the sum in ascending order of inputs from zero. Tiles of few
+// ascending, leaf by leaf:  y = fma(Σ e4m3·a, scale, y), the sum in ascending order of inputs from zero. Tiles of few
 // rows widen the codes as they go; more rows share what was widened once into a buffer in L1. Both add
 // up the same numbers in the same order: a row's bits do not depend on its neighbours.
 #pragma once
@@ -151,14 +151,14 @@ QWEN3_INLINE void fp8_head(f32x16 (*c)[kPanels],
   }
 }
 
-// A tile of few rows: all heads, straight from the codes. c [kRows, kPanels * 16].
+// A tile of few rows: all heads, straight from the codes. As product_tile.
 template <Blocks kBlocks, int kRows, int kPanels>
 __attribute__((noinline)) void fp8_stream(float* c,
                                           const Fp8Product::X* const* x_rows,
                                           const uint8_t* const* panels,
-                                          int64_t n_in) {
+                                          int64_t n_in,
+                                          const LeafList& leaves) {
   constexpr int kInputs = layout_of(kBlocks).head_inputs;
-  f32x16 acc[kRows][kPanels];
   const Fp8Product::X* x[kRows];
   const uint8_t* codes[kPanels];
   const uint8_t* scales[kPanels];
@@ -166,17 +166,19 @@ __attribute__((noinline)) void fp8_stream(float* c,
     scales[p] = panels[p];
     codes[p] = panels[p] + head_region(layout_of(kBlocks), n_in);
   }
-  for (int r = 0; r < kRows; ++r) {
-    x[r] = x_rows[r];
-    for (int p = 0; p < kPanels; ++p) acc[r][p] = zero();
-  }
-  for (int64_t head = 0; head < n_in / kInputs; ++head) {
-    fp8_head<kInputs, false, kRows, kPanels>(acc, x, codes, scales);
-    for (int r = 0; r < kRows; ++r) x[r] += kInputs;
-    for (int p = 0; p < kPanels; ++p) codes[p] += kInputs * kPanel, scales[p] += 4 * kPanel;
-  }
-  for (int r = 0; r < kRows; ++r) {
-    for (int p = 0; p < kPanels; ++p) store(c + (r * kPanels + p) * kPanel, acc[r][p]);
+  for (int r = 0; r < kRows; ++r) x[r] = x_rows[r];
+  for (int64_t i = 0; i < leaves.n; ++i) {
+    const Leaf& leaf = leaves.leaves[i];
+    f32x16 acc[kRows][kPanels];
+    for (int r = 0; r < kRows; ++r) {
+      for (int p = 0; p < kPanels; ++p) acc[r][p] = zero();
+    }
+    for (int64_t head = leaf.begin / kInputs; head < leaf.end / kInputs; ++head) {
+      fp8_head<kInputs, false, kRows, kPanels>(acc, x, codes, scales);
+      for (int r = 0; r < kRows; ++r) x[r] += kInputs;
+      for (int p = 0; p < kPanels; ++p) codes[p] += kInputs * kPanel, scales[p] += 4 * kPanel;
+    }
+    c = merge_and_store(acc, c, leaf.n_merges);
   }
 }
 
@@ -205,12 +207,16 @@ struct Fp8Panels {
   static constexpr int kInputs = layout_of(kBlocks).head_inputs;
 
   template <int kRows = kMostRows>
-  static QWEN3_INLINE void stream(
-      int64_t rows, float* c, const X* const* x, const uint8_t* const* panels, int64_t n_in) {
+  static QWEN3_INLINE void stream(int64_t rows,
+                                  float* c,
+                                  const X* const* x,
+                                  const uint8_t* const* panels,
+                                  int64_t n_in,
+                                  const LeafList& leaves) {
     if constexpr (kRows > 1) {
-      if (rows < kRows) return stream<kRows - 1>(rows, c, x, panels, n_in);
+      if (rows < kRows) return stream<kRows - 1>(rows, c, x, panels, n_in, leaves);
     }
-    fp8_stream<kBlocks, kRows, kPanels>(c, x, panels, n_in);
+    fp8_stream<kBlocks, kRows, kPanels>(c, x, panels, n_in, leaves);
   }
   template <int kRows = kMostRows>
   static QWEN3_INLINE void widened(int64_t rows,
@@ -224,32 +230,58 @@ struct Fp8Panels {
     fp8_widened<kInputs, kRows, kPanels>(c, x, wide, scales);
   }
 
-  // c [rows, kPanels * 16] = the products of all rows of a chunk.
-  static void chunk(
-      float* c, const X* const* x, int64_t rows, const uint8_t* const* panels, int64_t n_in) {
-    if (rows <= kMostRows) return stream(rows, c, x, panels, n_in);
-    constexpr int64_t kRow = kPanels * kPanel;
+  static constexpr int64_t kRow = kPanels * kPanel;
+  static constexpr int64_t kSum = kFp8Chunk * kRow;
+
+  // c [rows, kRow] = the products of all rows of a chunk, in the first of kMaxSums times kSum floats
+  // (in the only ones, without leaves).
+  static void chunk(float* c,
+                    const X* const* x,
+                    int64_t rows,
+                    const uint8_t* const* panels,
+                    int64_t n_in,
+                    const LeafList& leaves) {
+    if (rows <= kMostRows) return stream(rows, c, x, panels, n_in, leaves);
+    float* sum = c;
+    for (int64_t i = 0; i < leaves.n; ++i) {
+      const Leaf& leaf = leaves.leaves[i];
+      for (int64_t j = 0; j < rows * kRow; ++j) sum[j] = 0;
+      for (int64_t head = leaf.begin / kInputs; head < leaf.end / kInputs; ++head) {
+        add_head(sum, x, rows, panels, n_in, head);
+      }
+      for (int64_t merge = 0; merge < leaf.n_merges; ++merge) {
+        sum -= kSum;
+        for (int64_t j = 0; j < rows * kRow; ++j) sum[j] = sum[j] + sum[kSum + j];
+      }
+      sum += kSum;
+    }
+  }
+
+  // c += the products of one head, whose codes are widened once for all rows.
+  static void add_head(float* c,
+                       const X* const* x,
+                       int64_t rows,
+                       const uint8_t* const* panels,
+                       int64_t n_in,
+                       int64_t head) {
     alignas(64) uint8_t buffer[kPanels][kInputs / 2 * Fp8Product::kWideBytes];
     const uint8_t *wide[kPanels], *scales[kPanels];
-    for (int64_t i = 0; i < rows * kRow; ++i) c[i] = 0;
+    for (int p = 0; p < kPanels; ++p) {
+      const uint8_t* const codes =
+          panels[p] + head_region(layout_of(kBlocks), n_in) + head * kInputs * kPanel;
+      for (int64_t step = 0; step < kInputs / 2; ++step) {
+        Fp8Product::store_wide(buffer[p] + step * Fp8Product::kWideBytes,
+                               Fp8Product::widen(codes + 32 * step));
+      }
+      wide[p] = buffer[p];
+      scales[p] = panels[p] + head * 4 * kPanel;
+    }
     const int64_t n_tiles = (rows + kMostRows - 1) / kMostRows;
-    for (int64_t head = 0; head < n_in / kInputs; ++head) {
-      for (int p = 0; p < kPanels; ++p) {
-        const uint8_t* const codes =
-            panels[p] + head_region(layout_of(kBlocks), n_in) + head * kInputs * kPanel;
-        for (int64_t step = 0; step < kInputs / 2; ++step) {
-          Fp8Product::store_wide(buffer[p] + step * Fp8Product::kWideBytes,
-                                 Fp8Product::widen(codes + 32 * step));
-        }
-        wide[p] = buffer[p];
-        scales[p] = panels[p] + head * 4 * kPanel;
-      }
-      for (int64_t tile = 0; tile < n_tiles; ++tile) {
-        const int64_t first = rows * tile / n_tiles, count = rows * (tile + 1) / n_tiles - first;
-        const X* at[kMostRows];
-        for (int64_t r = 0; r < count; ++r) at[r] = x[first + r] + head * kInputs;
-        widened(count, c + first * kRow, at, wide, scales);
-      }
+    for (int64_t tile = 0; tile < n_tiles; ++tile) {
+      const int64_t first = rows * tile / n_tiles, count = rows * (tile + 1) / n_tiles - first;
+      const X* at[kMostRows];
+      for (int64_t r = 0; r < count; ++r) at[r] = x[first + r] + head * kInputs;
+      widened(count, c + first * kRow, at, wide, scales);
     }
   }
 
@@ -258,6 +290,7 @@ struct Fp8Panels {
     const int64_t panel_bytes = block_panel_bytes(layout_of(kBlocks), args.n_in);
     const void* weights[2] = {args.w, args.w_up};
     const int n_matrices = args.w_up != nullptr ? 2 : 1;
+    const LeafList leaves(args);
     for (int64_t first = row_begin; first < row_end; first += kFp8Chunk) {
       const int64_t count = row_end - first < kFp8Chunk ? row_end - first : kFp8Chunk;
       const X* x[kFp8Chunk];
@@ -265,13 +298,14 @@ struct Fp8Panels {
         const int64_t row = args.x_rows != nullptr ? args.x_rows[first + r] : first + r;
         x[r] = static_cast<const X*>(args.x) + row * args.x_stride;
       }
-      alignas(64) float c[2][kFp8Chunk * kPanels * kPanel];
+      // The second product, of those without leaves, lies where no sum of the first does.
+      alignas(64) float c[kMaxSums][kSum];
       for (int m = 0; m < n_matrices; ++m) {
         const uint8_t* panels[kPanels];
         for (int p = 0; p < kPanels; ++p) {
           panels[p] = static_cast<const uint8_t*>(weights[m]) + (panel + p) * panel_bytes;
         }
-        chunk(c[m], x, count, panels, args.n_in);
+        chunk(c[m], x, count, panels, args.n_in, leaves);
       }
       write_tile<Fp8Product, kPanels>(
           args, first, count, panel, c[0], n_matrices == 2 ? c[1] : nullptr);
