@@ -44,7 +44,7 @@ struct EngineOptions {
   // 0: enough for one sequence of max_model_len, or 1024 tokens for each of max_sequences, but at
   // most half of the free memory (all of it when max_model_len is given).
   int64_t kv_cache_bytes = 0;
-  std::string kv_dtype = "auto";   // "auto" (bfloat16 for 16-bit weights), "float32", "bfloat16"
+  std::string kv_dtype = "auto";   // (bfloat16 for 16-bit weights), "float32", "bfloat16", "q8"
   int64_t block_size = 32;         // tokens per KV block, a multiple of 16
   int64_t max_batch_tokens = 512;  // rows per step: the prefill chunk
   int64_t max_sequences = 64;      // that run together

@@ -6,13 +6,14 @@
 //
 // The caller pulls, so that two streams (of two models, or of one) can go on side by side without
 // either sequence's logits ever being in memory whole. A stream has a KV cache of its own, in
-// float32, and may run beside an engine.
+// float32 unless told otherwise, and may run beside an engine.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "qwen3/model.h"
@@ -35,8 +36,12 @@ class LogitStream {
  public:
   // Logits are computed for rows first_row … ids.size() - 1 only; the tokens before are context.
   // Throws Error{invalid_argument} for ids out of the vocabulary, no ids, more than the context
-  // length, or a first_row out of range; Error{out_of_memory} when buffers and cache do not fit.
-  LogitStream(std::shared_ptr<Model> model, std::vector<int32_t> ids, int64_t first_row = 0);
+  // length, a first_row out of range, or an unknown kv_dtype (EngineOptions; auto: the most exact);
+  // Error{out_of_memory} when buffers and cache do not fit.
+  LogitStream(std::shared_ptr<Model> model,
+              std::vector<int32_t> ids,
+              int64_t first_row = 0,
+              std::string_view kv_dtype = "auto");
   ~LogitStream();
   LogitStream(LogitStream&&) noexcept;
   LogitStream& operator=(LogitStream&&) noexcept;

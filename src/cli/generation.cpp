@@ -76,6 +76,7 @@ std::unique_ptr<Engine> start_engine(const std::shared_ptr<Model>& model,
   check_context(options, model->shape());
   EngineOptions engine;
   engine.max_model_len = options.context;
+  engine.kv_dtype = options.kv_dtype;
   engine.max_sequences = 1;
   tell_engine(engine, text);
   return std::make_unique<Engine>(model, engine);

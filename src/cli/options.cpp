@@ -151,6 +151,17 @@ void add_context_option(CLI::App& command, ModelOptions& options) {
                   "Longest sequence in tokens; 0: the model's limit, or what fits in memory")
       ->check(integer_in(0, int64_t{1} << 30))
       ->capture_default_str();
+  add_kv_dtype_option(command, options.kv_dtype);
+}
+
+void add_kv_dtype_option(CLI::App& command, std::string& kv_dtype) {
+  command
+      .add_option("--kv-dtype",
+                  kv_dtype,
+                  "Keys and values: auto (bfloat16 for 16-bit weights), float32, bfloat16 or q8 "
+                  "(8 bits, half the memory of bfloat16)")
+      ->check(one_of({"auto", "float32", "bfloat16", "q8"}))
+      ->capture_default_str();
 }
 
 LoadOptions load_options(const ModelOptions& options) {

@@ -37,11 +37,13 @@ struct ModelOptions {
   std::string cpu_isa;  // "": the best
   int threads = 0;      // 0: all cores
   int64_t context = 0;  // 0: the model's own limit, or what fits in memory
+  std::string kv_dtype = "auto";
 };
 
 void add_model_option(CLI::App& command, ModelOptions& options);     // --model
 void add_compute_options(CLI::App& command, ModelOptions& options);  // --backend … --cpu-isa
-void add_context_option(CLI::App& command, ModelOptions& options);   // --context
+void add_context_option(CLI::App& command, ModelOptions& options);   // --context --kv-dtype
+void add_kv_dtype_option(CLI::App& command, std::string& kv_dtype);  // --kv-dtype
 LoadOptions load_options(const ModelOptions& options);
 
 // How much is said, and to whom.

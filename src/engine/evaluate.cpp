@@ -56,7 +56,7 @@ Evaluation::Evaluation(Model& model, std::span<const int32_t> ids, const Evaluat
   logit_chunk_ =
       tap_ != nullptr ? n_tokens : std::min(n_tokens - first_row_, affordable_rows(m.config));
   token_chunk_ = std::max(logit_chunk_, std::min(first_row_, kMaxChunk));
-  shape_ = {.dtype = m.backend->widest_kv_dtype(),
+  shape_ = {.dtype = parse_kv_dtype(options.kv_dtype, m.backend->widest_kv_dtype()),
             .n_blocks = ceil_div(n_tokens, kBlockSize),
             .block_size = kBlockSize};
   const int64_t needed =

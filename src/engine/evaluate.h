@@ -1,6 +1,6 @@
 // evaluate: the forward pass of one whole sequence, for tools: logits of every position,
-// perplexity, taps. Nothing is sampled. It has a KV cache of its own, in float32, and may run
-// beside an engine.
+// perplexity, taps. Nothing is sampled. It has a KV cache of its own, in float32 unless told
+// otherwise, and may run beside an engine.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "engine/kv_cache.h"
@@ -30,6 +31,7 @@ struct EvaluationOptions {
   Tap* tap = nullptr;
   // Gets the time of every operation of this pass, and of no other pass of the model.
   SpanLog* operations = nullptr;
+  std::string_view kv_dtype = "auto";  // as EngineOptions; auto: the most exact
   int64_t first_row = 0;  // logits are wanted from here on; a tap wants all: REQUIRES 0 with it
 };
 

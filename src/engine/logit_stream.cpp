@@ -7,16 +7,24 @@
 namespace qwen3 {
 
 struct LogitStream::State {
-  State(std::shared_ptr<Model> m, std::vector<int32_t> i, int64_t first_row)
-      : model(std::move(m)), ids(std::move(i)), evaluation(*model, ids, {.first_row = first_row}) {}
+  State(std::shared_ptr<Model> m,
+        std::vector<int32_t> i,
+        int64_t first_row,
+        std::string_view kv_dtype)
+      : model(std::move(m)),
+        ids(std::move(i)),
+        evaluation(*model, ids, {.kv_dtype = kv_dtype, .first_row = first_row}) {}
 
   std::shared_ptr<Model> model;
   std::vector<int32_t> ids;
   Evaluation evaluation;  // borrows the two above
 };
 
-LogitStream::LogitStream(std::shared_ptr<Model> model, std::vector<int32_t> ids, int64_t first_row)
-    : state_(std::make_unique<State>(std::move(model), std::move(ids), first_row)) {}
+LogitStream::LogitStream(std::shared_ptr<Model> model,
+                         std::vector<int32_t> ids,
+                         int64_t first_row,
+                         std::string_view kv_dtype)
+    : state_(std::make_unique<State>(std::move(model), std::move(ids), first_row, kv_dtype)) {}
 
 LogitStream::~LogitStream() = default;
 LogitStream::LogitStream(LogitStream&&) noexcept = default;

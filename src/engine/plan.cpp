@@ -7,6 +7,7 @@
 
 #include "base/available_memory.h"
 #include "base/checked.h"
+#include "base/error.h"
 #include "engine/kv_cache.h"
 #include "engine/scheduler.h"
 #include "model/qwen3.h"
@@ -39,9 +40,18 @@ int64_t default_blocks(int64_t wanted_len,
 }  // namespace
 
 DType kv_dtype_of(const EngineOptions& options, WeightType weight_type, const Backend& backend) {
-  if (options.kv_dtype == "float32") return DType::f32;
-  if (options.kv_dtype == "bfloat16") return DType::bf16;
-  return weight_type == WeightType::f32 ? backend.widest_kv_dtype() : DType::bf16;
+  return parse_kv_dtype(options.kv_dtype,
+                        weight_type == WeightType::f32 ? backend.widest_kv_dtype() : DType::bf16);
+}
+
+DType parse_kv_dtype(std::string_view name, DType automatic) {
+  if (name == "auto") return automatic;
+  for (const DType type : {DType::f32, DType::bf16, DType::q8}) {
+    if (name == dtype_name(type)) return type;
+  }
+  fail(ErrorKind::invalid_argument,
+       "kv_dtype: expected auto, float32, bfloat16 or q8, got \"{}\"",
+       name);
 }
 
 int64_t max_logit_rows(const EngineOptions& options) { return options.max_sequences + kScoreRows; }

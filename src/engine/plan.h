@@ -28,6 +28,8 @@ struct MemoryPlan {
 
 // "auto" is bfloat16 for 16-bit weights, else float32.
 DType kv_dtype_of(const EngineOptions& options, WeightType weight_type, const Backend& backend);
+// Of that name (EngineOptions::kv_dtype), for "auto" `automatic`. Throws Error{invalid_argument}.
+DType parse_kv_dtype(std::string_view name, DType automatic);
 
 // Rows of one step that may want logits.
 int64_t max_logit_rows(const EngineOptions& options);

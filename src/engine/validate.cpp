@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "engine/plan.h"
 #include "qwen3/sampling.h"
 
 namespace qwen3 {
@@ -142,10 +143,7 @@ void validate(const EngineOptions& o) {
   check_count("max_sequences", o.max_sequences, 1, o.max_batch_tokens);
   check_count("max_waiting", o.max_waiting, 1, 1 << 20);
   check_count("max_waiting_tokens", o.max_waiting_tokens, 0, int64_t{1} << 50);
-  QWEN3_CHECK(o.kv_dtype == "auto" || o.kv_dtype == "float32" || o.kv_dtype == "bfloat16",
-              ErrorKind::invalid_argument,
-              "kv_dtype: expected auto, float32 or bfloat16, got \"{}\"",
-              o.kv_dtype);
+  parse_kv_dtype(o.kv_dtype, DType::f32);
 }
 
 }  // namespace qwen3

@@ -309,6 +309,8 @@ std::string_view file_dtype_name(DType type) {
       return "F16";
     case DType::i32:
       return "I32";
+    case DType::q8:  // no file holds it
+      break;
   }
   return "?";
 }

@@ -213,7 +213,9 @@ class Backend {
                            const Weight& from,
                            int64_t index,
                            int64_t row_begin) const = 0;
-  // Bytes of one layer's K or of its V for n_blocks blocks.
+  // Bytes of one layer's K or of its V for n_blocks blocks. Throws Error{unsupported} for a type or a
+  // shape that keys and values are not kept in. q8: each head of a token times a Hadamard matrix, in
+  // integers of 8 bits and one scale (reference_backend.cpp defines it).
   virtual int64_t kv_bytes(DType type,
                            int64_t n_blocks,
                            int64_t block_size,

@@ -49,9 +49,9 @@ void five_bits(uint8_t* q, const uint8_t* b) {
   for (int i = 0; i < kSmall; ++i) q[i] = static_cast<uint8_t>(q[i] | (high >> i & 1) << 4);
 }
 
-template <int kAt>
+template <int kAt, int kCount = kSmall>
 void bytes(uint8_t* q, const uint8_t* b) {
-  std::memcpy(q, b + kAt, kSmall);
+  std::memcpy(q, b + kAt, kCount);
 }
 
 void q8_0_codes(uint8_t* q, const uint8_t* b) {
@@ -179,9 +179,10 @@ void affine(float* y, const uint8_t* b, const uint8_t* q) {
   }
 }
 
+template <int kCount>
 void fp8(float* y, const uint8_t* b, const uint8_t* q) {
   const auto scale = read_at<float>(b);
-  for (int i = 0; i < kSmall; ++i) y[i] = scale * e4m3_to_f32(q[i]);
+  for (int i = 0; i < kCount; ++i) y[i] = scale * e4m3_to_f32(q[i]);
 }
 
 // ---- whether all values are finite --------------------------------------------------------------
@@ -206,9 +207,10 @@ bool finite_affine(const uint8_t* b) {
   return std::isfinite(std::abs(head.scale) * reach + std::abs(head.offset));
 }
 
+template <int kCount>
 bool finite_fp8(const uint8_t* b) {
   if (!std::isfinite(read_at<float>(b) * 448.0f)) return false;
-  for (int i = 0; i < kSmall; ++i) {
+  for (int i = 0; i < kCount; ++i) {
     if ((b[4 + i] & 0x7F) == 0x7F) return false;
   }
   return true;
@@ -257,7 +259,9 @@ BlockRules rules_of(WeightType type) {
     case WeightType::affine8:
       return {bytes<sizeof(AffineHead)>, affine, finite_affine};
     case WeightType::fp8:
-      return {bytes<4>, fp8, finite_fp8};
+      return {bytes<4>, fp8<kSmall>, finite_fp8<kSmall>};
+    case WeightType::fp8_128:
+      return {bytes<4, 128>, fp8<128>, finite_fp8<128>};
   }
   return {};
 }
@@ -287,6 +291,7 @@ int code_scale_group(WeightType type) {
     case WeightType::affine4:
     case WeightType::affine8:
     case WeightType::fp8:
+    case WeightType::fp8_128:
       return 32;
     default:
       return 0;
@@ -342,6 +347,9 @@ void code_scales(CodeScale* scales, WeightType type, const uint8_t* b) {
     }
     case WeightType::fp8:
       scales[0] = {read_at<float>(b), 0};
+      return;
+    case WeightType::fp8_128:
+      for (int g = 0; g < 4; ++g) scales[g] = {read_at<float>(b), 0};
       return;
     default:
       assert(false);

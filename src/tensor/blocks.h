@@ -1,12 +1,13 @@
 // What the numbers of a weight are: the one place that knows the blocks of every WeightType.
 //
-// GGUF's blocks are those of ggml (ggml-common.h, ggml-quants.c). The blocks of 32 into which sources
-// put what safetensors spread over several tensors begin with what the 32 elements share:
+// GGUF's blocks are those of ggml (ggml-common.h, ggml-quants.c). The blocks of 32, or 128, into which
+// sources put what safetensors spread over several tensors begin with what their elements share:
 //
 //   affine4   float32 scale, float32 offset, int32 zero, 16 bytes: element i is the low nibble of byte
 //             i for i < 16, the high nibble of byte i - 16 above
 //   affine8   float32 scale, float32 offset, int32 zero, 32 bytes of unsigned numbers
 //   fp8       float32 scale, 32 bytes of e4m3 (bias 7, no infinities, 0x7F and 0xFF are NaN)
+//   fp8_128   the same with 128 bytes
 //
 // An affine number is scale * (q - zero) + offset, a number of fp8 scale * e4m3(q). In every type a
 // number is a product of short factors and at most one addition: rounded once, to the same float32 in

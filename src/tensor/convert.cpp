@@ -43,6 +43,7 @@ bool all_finite(const void* elements, DType type, int64_t n) {
     case DType::f16:
       return none_reaches<int16_t>(elements, 0x7C00, n);
     case DType::i32:
+    case DType::q8:
       return true;
   }
   return true;
@@ -50,6 +51,7 @@ bool all_finite(const void* elements, DType type, int64_t n) {
 
 void convert_elements(void* to, DType to_type, const void* from, DType from_type, int64_t n) {
   assert(to_type != DType::i32 && from_type != DType::i32);
+  assert(to_type != DType::q8 && from_type != DType::q8);
   if (to_type == from_type) {
     std::memcpy(to, from, static_cast<size_t>(n * dtype_size(to_type)));
     return;

@@ -7,10 +7,11 @@
 
 namespace qwen3 {
 
-enum class DType : uint8_t { f32, bf16, f16, i32 };
+// q8: keys and values of 8 bits and their scales, which only the backend that stored them can read.
+enum class DType : uint8_t { f32, bf16, f16, i32, q8 };
 
 constexpr int64_t dtype_size(DType type) {
-  return type == DType::f32 || type == DType::i32 ? 4 : 2;
+  return type == DType::f32 || type == DType::i32 ? 4 : type == DType::q8 ? 1 : 2;
 }
 
 constexpr std::string_view dtype_name(DType type) {
@@ -23,6 +24,8 @@ constexpr std::string_view dtype_name(DType type) {
       return "float16";
     case DType::i32:
       return "int32";
+    case DType::q8:
+      return "q8";
   }
   return "?";
 }

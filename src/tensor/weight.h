@@ -36,10 +36,11 @@ enum class WeightType : uint8_t {
   iq4_nl,
   iq4_xs,
   mxfp4,
-  // blocks of 32 in which sources put together what safetensors hold as tensors of their own
+  // blocks of 32 and 128 in which sources put together what safetensors hold as tensors of their own
   affine4,
   affine8,
   fp8,
+  fp8_128,  // in blocks of 128
 };
 
 // The least piece of a row that can stand by itself.
@@ -54,11 +55,16 @@ struct WeightTypeInfo {
 };
 
 inline constexpr WeightTypeInfo kWeightTypeInfo[] = {
-    {"float32", {1, 4}},  {"bfloat16", {1, 2}}, {"float16", {1, 2}},       {"Q4_0", {32, 18}},
-    {"Q4_1", {32, 20}},   {"Q5_0", {32, 22}},   {"Q5_1", {32, 24}},        {"Q8_0", {32, 34}},
-    {"Q2_K", {256, 84}},  {"Q3_K", {256, 110}}, {"Q4_K", {256, 144}},      {"Q5_K", {256, 176}},
-    {"Q6_K", {256, 210}}, {"IQ4_NL", {32, 18}}, {"IQ4_XS", {256, 136}},    {"MXFP4", {32, 17}},
-    {"int4", {32, 28}},   {"int8", {32, 44}},   {"float8_e4m3", {32, 36}},
+    {"float32", {1, 4}},       {"bfloat16", {1, 2}},
+    {"float16", {1, 2}},       {"Q4_0", {32, 18}},
+    {"Q4_1", {32, 20}},        {"Q5_0", {32, 22}},
+    {"Q5_1", {32, 24}},        {"Q8_0", {32, 34}},
+    {"Q2_K", {256, 84}},       {"Q3_K", {256, 110}},
+    {"Q4_K", {256, 144}},      {"Q5_K", {256, 176}},
+    {"Q6_K", {256, 210}},      {"IQ4_NL", {32, 18}},
+    {"IQ4_XS", {256, 136}},    {"MXFP4", {32, 17}},
+    {"int4", {32, 28}},        {"int8", {32, 44}},
+    {"float8_e4m3", {32, 36}}, {"float8_e4m3 of 128", {128, 132}},
 };
 constexpr int kWeightTypes = static_cast<int>(std::size(kWeightTypeInfo));
 
@@ -69,6 +75,9 @@ constexpr std::string_view weight_type_name(WeightType type) {
   return kWeightTypeInfo[static_cast<size_t>(type)].name;
 }
 constexpr bool is_plain(WeightType type) { return type <= WeightType::f16; }
+constexpr bool is_fp8(WeightType type) {
+  return type == WeightType::fp8 || type == WeightType::fp8_128;
+}
 
 // Bytes of a row of `n` elements as files store it. REQUIRES: whole blocks.
 constexpr int64_t row_bytes(WeightType type, int64_t n) {

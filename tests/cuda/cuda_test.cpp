@@ -125,7 +125,8 @@ constexpr WeightType kCoded[] = {WeightType::q4_0,
                                  WeightType::q6_k,
                                  WeightType::affine4,
                                  WeightType::affine8,
-                                 WeightType::fp8};
+                                 WeightType::fp8,
+                                 WeightType::fp8_128};
 
 TEST(Cuda, CodesGiveTheBitsOfTheirNumbersRounded) {
   SKIP_WITHOUT_CARD();

@@ -31,6 +31,7 @@ constexpr int64_t kTokenBytes = 28 * 2 * 8 * 128 * 2;  // layers, k and v, heads
 TEST_F(Plan, CountsKeysAndValues) {
   EXPECT_EQ(plan(int64_t{64} << 30).kv_bytes_per_token, kTokenBytes);
   EXPECT_EQ(plan(int64_t{64} << 30, {.kv_dtype = "float32"}).kv_bytes_per_token, 2 * kTokenBytes);
+  EXPECT_EQ(plan(int64_t{64} << 30, {.kv_dtype = "q8"}).kv_bytes_per_token, 28 * 2 * 8 * (128 + 4));
 }
 
 TEST_F(Plan, PlentyOfMemoryGivesTheFullContextToOneOrAThousandTokensToEach) {

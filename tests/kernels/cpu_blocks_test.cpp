@@ -1,5 +1,5 @@
 // Products with quantised weights: every format on every instruction set of this machine, against a
-// model in double precision that quantises activations as the backend documents.
+// model in double precision that rounds activations as the backend documents.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -56,6 +56,15 @@ void write_scales(WeightType type, std::byte* block, std::mt19937& random) {
       std::memcpy(block + 8, &zero, sizeof zero);
       return;
     }
+    case WeightType::fp8:
+    case WeightType::fp8_128: {
+      const float number = scale(random);
+      std::memcpy(block, &number, sizeof number);
+      for (int i = 4; i < block_of(type).bytes; ++i) {
+        if ((block[i] & std::byte{0x7F}) == std::byte{0x7F}) block[i] = std::byte{0x81};  // not NaN
+      }
+      return;
+    }
     default:
       return half(0);
   }
@@ -96,6 +105,17 @@ std::vector<double> quantised(const float* x, int64_t n) {
   return out;
 }
 
+// A row as the products of that type on that instruction set see it.
+std::vector<double> rounded(WeightType type, CpuIsa isa, const float* x, int64_t n) {
+  if (!is_fp8(type)) return quantised(x, n);
+  const bool to_bf16 = rounds_activations(isa, WeightType::bf16);
+  std::vector<double> out(x, x + n);
+  for (double& value : out) {
+    if (to_bf16) value = bf16_to_f32(f32_to_bf16(static_cast<float>(value)));
+  }
+  return out;
+}
+
 std::vector<float> product(Backend& backend,
                            const StoredWeight& w,
                            std::vector<float>& x,
@@ -127,7 +147,7 @@ TEST(CpuBlocks, AreKeptAsTheyAreAndUnpackToEveryBit) {
     const auto file = static_cast<double>(row_bytes(type, 512 * 4096));
     EXPECT_LE(static_cast<double>(backend->weight_format(type, 4096, 512).bytes), 1.1 * file);
   }
-  EXPECT_EQ(kept_types().size(), 15u);
+  EXPECT_EQ(kept_types().size(), 17u);
   EXPECT_EQ(backend->kept_type(WeightType::bf16, 512), WeightType::bf16);
 }
 
@@ -142,7 +162,7 @@ TEST(CpuBlocks, ProductsMatchDoublePrecision) {
         const std::vector<float> out = product(*backend, w, x, m);
         Comparison comparison;
         for (int64_t t = 0; t < m; ++t) {
-          const std::vector<double> row = quantised(x.data() + t * k, k);
+          const std::vector<double> row = rounded(type, isa, x.data() + t * k, k);
           for (int64_t o = 0; o < n; ++o) {
             double total = 0, magnitude = 0;
             for (int64_t i = 0; i < k; ++i) {
@@ -151,7 +171,9 @@ TEST(CpuBlocks, ProductsMatchDoublePrecision) {
               magnitude += std::abs(term);
             }
             // Codes and offsets are summed apart: their parts may be larger than the whole.
-            const double bound = static_cast<double>(k / 16 + 8) * kEps * 8 * magnitude;
+            // e4m3 is summed input by input.
+            const int64_t sums = is_fp8(type) ? k + 8 : 8 * (k / 16 + 8);
+            const double bound = static_cast<double>(sums) * kEps * magnitude;
             comparison.look(
                 static_cast<size_t>(t * n + o), out[static_cast<size_t>(t * n + o)], total, bound);
           }
@@ -162,12 +184,12 @@ TEST(CpuBlocks, ProductsMatchDoublePrecision) {
   }
 }
 
-TEST(CpuBlocks, ARowsBitsAreItsOwnAndTheSameOnEveryInstructionSetWithFma) {
+TEST(CpuBlocks, ARowsBitsAreItsOwnAndTheSameOnEveryInstructionSetThatRoundsAlike) {
   constexpr int64_t kRows = 31, kOut = 70, kIn = 512;
   for (const WeightType type : kept_types()) {
     SCOPED_TRACE(weight_type_name(type));
     auto x = random_floats(kRows * kIn, 5);
-    std::vector<float> with_fma;
+    std::vector<float> with_fma, with_bf16;
     for (const CpuIsa isa : isas_here()) {
       SCOPED_TRACE(isa_name(isa));
       const auto backend = make_cpu_backend(2, isa);
@@ -179,8 +201,10 @@ TEST(CpuBlocks, ARowsBitsAreItsOwnAndTheSameOnEveryInstructionSetWithFma) {
         EXPECT_EQ(std::memcmp(alone.data(), together.data() + t * kOut, kOut * 4), 0) << t;
       }
       if (isa == CpuIsa::baseline) continue;
-      if (with_fma.empty()) with_fma = together;
-      EXPECT_EQ(with_fma, together);
+      const bool to_bf16 = is_fp8(type) && rounds_activations(isa, WeightType::bf16);
+      std::vector<float>& first = to_bf16 ? with_bf16 : with_fma;
+      if (first.empty()) first = together;
+      EXPECT_EQ(first, together);
     }
   }
 }
@@ -194,6 +218,9 @@ TEST(CpuBlocks, ExpertsOfMixedTypesEqualTheirDefinition) {
                                              {WeightType::q8_0, WeightType::q8_0},
                                              {WeightType::q8_0, WeightType::bf16},
                                              {WeightType::f32, WeightType::q4_0},
+                                             {WeightType::fp8_128, WeightType::fp8},
+                                             {WeightType::fp8_128, WeightType::q8_0},
+                                             {WeightType::q4_k, WeightType::fp8_128},
                                              {WeightType::bf16, WeightType::q8_0}}) {
       const auto make = [&](WeightType type, Shape shape, uint32_t seed) {
         return is_plain(type) ? make_weight(*backend, type, shape, seed)
@@ -239,6 +266,39 @@ TEST(CpuBlocks, AnActivationThatIsNoNumberSpoilsItsRowAlone) {
       const std::vector<float> out = product(*backend, w, x, 3);
       for (size_t i = 0; i < 48; ++i) {
         EXPECT_EQ(std::isnan(out[i]), i / 16 == 1) << isa_name(isa) << " " << i;
+      }
+    }
+  }
+}
+
+// With an input of a single one, an output is a weight: every e4m3, whichever way it is widened.
+TEST(CpuBlocks, EveryFloatOfEightBitsIsItself) {
+  constexpr int64_t kIn = 256, kOut = 16;
+  for (const CpuIsa isa : isas_here()) {
+    const auto backend = make_cpu_backend(1, isa);
+    for (const WeightType type : {WeightType::fp8, WeightType::fp8_128}) {
+      StoredWeight w = make_blocks(*backend, type, {kOut, kIn}, 1);
+      const int64_t block = block_of(type).elements;
+      for (int64_t o = 0; o < kOut; ++o) {
+        for (int64_t i = 0; i < kIn; ++i) {
+          auto code = static_cast<uint8_t>(i + o);
+          if ((code & 0x7F) == 0x7F) code = 0;
+          const int64_t row = o * row_bytes(type, kIn);
+          w.file.data()[row + i / block * block_of(type).bytes + 4 + i % block] = std::byte{code};
+        }
+      }
+      widen(w.values.data(), type, w.file.data(), kOut * kIn);
+      backend->pack_weight(w.packed, 0, w.rows(0, kOut), 0);
+      std::vector<float> x(kIn * kIn, 0.0f);
+      for (int64_t i = 0; i < kIn; ++i) x[static_cast<size_t>(i * kIn + i)] = 1.0f;
+      const std::vector<float> together = product(*backend, w, x, kIn);
+      for (int64_t i = 0; i < kIn; ++i) {
+        std::vector<float> one(x.begin() + i * kIn, x.begin() + (i + 1) * kIn);
+        const std::vector<float> alone = product(*backend, w, one, 1);
+        for (int64_t o = 0; o < kOut; ++o) {
+          ASSERT_EQ(together[static_cast<size_t>(i * kOut + o)], w.at(o, i)) << isa_name(isa) << i;
+          ASSERT_EQ(alone[static_cast<size_t>(o)], w.at(o, i)) << isa_name(isa) << " " << i;
+        }
       }
     }
   }

@@ -54,7 +54,7 @@ inline std::vector<std::byte> random_blocks(WeightType type, int64_t n, uint32_t
           static_cast<int32_t>(random() % (type == WeightType::affine4 ? 16 : 256));
       std::memcpy(b, numbers, sizeof numbers);
       std::memcpy(b + sizeof numbers, &zero, sizeof zero);
-    } else if (type == WeightType::fp8) {
+    } else if (is_fp8(type)) {
       const float number = scale();
       std::memcpy(b, &number, sizeof number);
       for (size_t i = sizeof number; i < size; ++i) {

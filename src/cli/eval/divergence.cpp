@@ -74,10 +74,10 @@ ExitCode divergence(const DivergenceOptions& options) {
 }  // namespace
 
 void add_eval_divergence(CLI::App& eval, Action& action) {
-  CLI::App* command = eval.add_subcommand(
-      "divergence",
-      "How much a model Q (--other, --other-dtype) diverges from a model P (--model) on a text: "
-      "KL divergence, agreement, perplexities");
+  CLI::App* command = eval.add_subcommand("divergence",
+                                          "How much a model Q (--other, --other-dtype, --kv-dtype) "
+                                          "diverges from a model P (--model) on a text: "
+                                          "KL divergence, agreement, perplexities");
   const auto options = std::make_shared<DivergenceOptions>();
   add_model_option(*command, options->model);
   command->add_option("--other", options->other, "The model that is judged")

@@ -68,6 +68,7 @@ std::unique_ptr<eval::AnswerSource> load(const EvalOptions& options,
   engine.load = load_options(options.model);
   engine.load.progress = bar->callback();
   engine.max_model_len = options.model.context;
+  engine.kv_dtype = options.model.kv_dtype;
   engine.version = run.version;
   auto source = std::make_unique<eval::EngineSource>(run.config, run.mode, engine);
   bar.reset();  // the line is free again

@@ -32,6 +32,13 @@ void add_text_options(CLI::App& command, TextOptions& options) {
                   "How far the next window starts, in tokens; 0: half the context")
       ->check(integer_in(0, kMaxWindow))
       ->capture_default_str();
+  command
+      .add_option("--kv-dtype",
+                  options.kv_dtype,
+                  "Keys and values of the model that is judged: auto (the most exact), float32, "
+                  "bfloat16 or q8")
+      ->check(one_of({"auto", "float32", "bfloat16", "q8"}))
+      ->capture_default_str();
 }
 
 Text load_text(const ModelOptions& options) {
@@ -46,6 +53,7 @@ Text load_text(const ModelOptions& options) {
 WindowOptions window_options(const TextOptions& options, ProgressBar& bar, InterruptGuard& guard) {
   return {.context = options.context,
           .stride = options.stride,
+          .kv_dtype = options.kv_dtype,
           .progress = [draw = bar.callback(), &guard](
                           std::string_view what, int64_t done, int64_t total) {
             if (draw) draw(what, done, total);

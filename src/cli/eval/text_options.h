@@ -16,8 +16,10 @@ namespace qwen3::cli {
 struct TextOptions {
   std::string file;
   int64_t context = 0, stride = 0;
+  std::string kv_dtype = "auto";
 };
-void add_text_options(CLI::App& command, TextOptions& options);  // --file --context --stride
+void add_text_options(CLI::App& command,
+                      TextOptions& options);  // --file --context --stride --kv-dtype
 
 // The model's tokenizer. Throws Error{not_found} when it has none.
 Text load_text(const ModelOptions& options);

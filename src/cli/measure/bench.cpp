@@ -202,6 +202,7 @@ class Bench {
     const int64_t batch = largest(plan.batches);
     const int64_t context = std::max<int64_t>(1, largest(plan.contexts));
     engine.max_model_len = sequence_length(options, plan);
+    engine.kv_dtype = options.model.kv_dtype;
     engine.max_sequences = batch;
     engine.max_waiting = batch;
     engine.max_batch_tokens = std::max(engine.max_batch_tokens, batch);
@@ -366,6 +367,7 @@ void add_bench(CLI::App& app, Action& action) {
       ->add_option("--decode-tokens", options->decode_tokens, "Steps of the decode runs; 0: none")
       ->check(integer_in(0, 1 << 20))
       ->capture_default_str();
+  add_kv_dtype_option(*command, options->model.kv_dtype);
   command->add_option("--context", options->context, "Tokens before the measured ones, a list")
       ->capture_default_str();
   command->add_option("--batch", options->batch, "Sequences that decode together, a list")

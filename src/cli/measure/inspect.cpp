@@ -63,6 +63,7 @@ Inspection look_at(const InspectOptions& options) {
   check_context(options.model, result.load.config);
   EngineOptions engine;
   engine.max_model_len = options.model.context;
+  engine.kv_dtype = options.model.kv_dtype;
   engine.max_sequences = 1;
   result.plan = result.load.memory(result.load.backend->available_bytes(), engine);
   return result;

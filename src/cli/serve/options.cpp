@@ -209,12 +209,7 @@ void add_engine_options(CLI::App& command, ServeOptions& options) {
       .add_option("--max-batch-tokens", options.engine.max_batch_tokens, "Most tokens of one step")
       ->check(integer_in(16, 65'536))
       ->capture_default_str();
-  command
-      .add_option("--kv-dtype",
-                  options.engine.kv_dtype,
-                  "Keys and values: auto (bfloat16 for 16-bit weights), bfloat16 or float32")
-      ->check(one_of({"auto", "bfloat16", "float32"}))
-      ->capture_default_str();
+  add_kv_dtype_option(command, options.engine.kv_dtype);
   add_size(command,
            "--kv-cache-bytes,--kv-cache-size",
            options.engine.kv_cache_bytes,

@@ -32,8 +32,8 @@ void compare_window(const std::shared_ptr<Model>& p,
                     const std::shared_ptr<Model>& q,
                     std::span<const int32_t> ids,
                     const TextWindow& window,
-                    Divergence& result,
-                    const Progress& progress) {
+                    const WindowOptions& options,
+                    Divergence& result) {
   for (BlockMean* mean :
        {&result.kl, &result.nll_difference, &result.same_top, &result.p.nll, &result.q.nll}) {
     mean->begin_block();
@@ -43,7 +43,7 @@ void compare_window(const std::shared_ptr<Model>& p,
   const auto seen = part.first(part.size() - 1);
   const int64_t first_row = window.first_target - window.begin - 1;
   LogitStream p_stream(p, {seen.begin(), seen.end()}, first_row);
-  LogitStream q_stream(q, {seen.begin(), seen.end()}, first_row);
+  LogitStream q_stream(q, {seen.begin(), seen.end()}, first_row, options.kv_dtype);
   while (const auto p_rows = p_stream.next()) {
     const auto q_rows = q_stream.next();
     QWEN3_CHECK(
@@ -64,7 +64,7 @@ void compare_window(const std::shared_ptr<Model>& p,
       result.same_top.add(token.same_top ? 1 : 0);
     }
     const int64_t done = window.begin + p_rows->first_row + p_rows->n_rows + 1;
-    if (progress) progress("comparing", done, static_cast<int64_t>(ids.size()));
+    if (options.progress) options.progress("comparing", done, static_cast<int64_t>(ids.size()));
   }
 }
 
@@ -116,7 +116,7 @@ Divergence measure_divergence(const std::shared_ptr<Model>& p,
               .nll = {}};
   result.q = result.p;
   for (const TextWindow& window : windows) {
-    compare_window(p, q, ids, window, result, options.progress);
+    compare_window(p, q, ids, window, options, result);
   }
   std::sort(result.kl_sorted.begin(), result.kl_sorted.end());
   return result;

@@ -14,14 +14,15 @@ namespace {
 void score_window(const std::shared_ptr<Model>& model,
                   std::span<const int32_t> ids,
                   const TextWindow& window,
-                  BlockMean& nll,
-                  const Progress& progress) {
+                  const WindowOptions& options,
+                  BlockMean& nll) {
   nll.begin_block();
   const auto part = ids.subspan(static_cast<size_t>(window.begin),
                                 static_cast<size_t>(window.end - window.begin));
   // The last token predicts nothing that is scored here.
   const auto seen = part.first(part.size() - 1);
-  LogitStream stream(model, {seen.begin(), seen.end()}, window.first_target - window.begin - 1);
+  const int64_t first_row = window.first_target - window.begin - 1;
+  LogitStream stream(model, {seen.begin(), seen.end()}, first_row, options.kv_dtype);
   while (const auto rows = stream.next()) {
     for (int64_t i = 0; i < rows->n_rows; ++i) {
       const auto row = rows->row(i);
@@ -32,7 +33,7 @@ void score_window(const std::shared_ptr<Model>& model,
     }
     // The last rows end the window, and with the last window nothing is left to stop.
     const int64_t done = window.begin + rows->first_row + rows->n_rows + 1;
-    if (progress) progress("scoring", done, static_cast<int64_t>(ids.size()));
+    if (options.progress) options.progress("scoring", done, static_cast<int64_t>(ids.size()));
   }
 }
 
@@ -63,7 +64,7 @@ Perplexity measure_perplexity(const std::shared_ptr<Model>& model,
                     .text = scored_text_size(tokenizer, ids, windows),
                     .nll = {}};
   for (const TextWindow& window : windows) {
-    score_window(model, ids, window, result.nll, options.progress);
+    score_window(model, ids, window, options, result.nll);
   }
   return result;
 }

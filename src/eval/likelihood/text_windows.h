@@ -22,9 +22,10 @@
 namespace qwen3 {
 
 struct WindowOptions {
-  int64_t context = 0;     // tokens per window; 0: the model's limit, but at most 2048
-  int64_t stride = 0;      // how far the next window starts; 0: half the context
-  Progress progress = {};  // in tokens; may throw to stop
+  int64_t context = 0;            // tokens per window; 0: the model's limit, but at most 2048
+  int64_t stride = 0;             // how far the next window starts; 0: half the context
+  std::string kv_dtype = "auto";  // of the model that is judged, as LogitStream
+  Progress progress = {};         // in tokens; may throw to stop
 };
 
 struct TextWindow {

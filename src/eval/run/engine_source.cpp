@@ -132,6 +132,7 @@ EngineOptions engine_options(const EvalConfig& config,
                              const Text& text) {
   EngineOptions engine;
   engine.max_model_len = options.max_model_len;
+  engine.kv_dtype = options.kv_dtype;
   engine.max_sequences = std::clamp<int64_t>(config.max_workers, 1, kMostSequences);
   engine.max_waiting = config.max_workers + 1;
   engine.n_real_tokens = text.n_tokens();

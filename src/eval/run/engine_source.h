@@ -20,7 +20,8 @@ struct EngineSourceOptions {
   std::filesystem::path directory;  // of the checkpoint, or a GGUF file
   LoadOptions load;
   int64_t max_model_len = 0;  // as in EngineOptions
-  std::string version;        // of this program
+  std::string kv_dtype = "auto";
+  std::string version;  // of this program
 };
 
 class EngineSource final : public AnswerSource {

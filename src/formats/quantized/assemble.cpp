@@ -73,7 +73,7 @@ bool is_part_of_quantized(std::string_view name, const SourceTensor& tensor) {
 std::string_view dtype_of_numbers(const AssembledMatrix& matrix, int64_t bits) {
   static constexpr std::array<std::string_view, 9> kNames = {
       "", "", "INT2", "INT3", "INT4", "INT5", "INT6", "", "INT8"};
-  if (matrix.rows->type() == WeightType::fp8 || matrix.numbers->file_dtype == "F8_E4M3") {
+  if (matrix.numbers->file_dtype == "F8_E4M3") {
     return "F8_E4M3";
   }
   return kNames[static_cast<size_t>(bits)];

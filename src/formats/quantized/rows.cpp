@@ -16,7 +16,7 @@
 namespace qwen3 {
 namespace {
 
-constexpr int64_t kBlock = 32;
+constexpr int64_t kBlock = 32, kLongBlock = 128;
 
 size_t size_of(int64_t n) { return static_cast<size_t>(n); }
 
@@ -47,14 +47,18 @@ std::vector<int32_t> groups_of_columns(const QuantizedMatrix& m) {
   return groups;
 }
 
-bool blocks_share_groups(const std::vector<int32_t>& groups) {
+bool blocks_share_groups(const QuantizedMatrix& m,
+                         const std::vector<int32_t>& groups,
+                         int64_t block) {
+  if (m.n_columns % block != 0) return false;
+  if (!m.group_index) return m.group_size % block == 0 || m.group_size >= m.n_columns;
   for (size_t i = 0; i < groups.size(); ++i) {
-    if (groups[i] != groups[i / kBlock * kBlock]) return false;
+    if (groups[i] != groups[i - i % size_of(block)]) return false;
   }
   return true;
 }
 
-// What 32 columns of a row share.
+// What the columns of a block share.
 struct Shared {
   float scale, offset;
   int32_t zero;
@@ -63,14 +67,15 @@ struct Shared {
 std::byte* put_block(std::byte* to, WeightType type, const Shared& shared, const uint8_t* q) {
   std::memcpy(to, &shared.scale, sizeof shared.scale);
   to += sizeof shared.scale;
-  if (type != WeightType::fp8) {
+  if (!is_fp8(type)) {
     std::memcpy(to, &shared.offset, sizeof shared.offset);
     std::memcpy(to + 4, &shared.zero, sizeof shared.zero);
     to += 8;
   }
   if (type != WeightType::affine4) {
-    std::memcpy(to, q, kBlock);
-    return to + kBlock;
+    const int n = block_of(type).elements;
+    std::memcpy(to, q, size_of(n));
+    return to + n;
   }
   for (int i = 0; i < 16; ++i) to[i] = static_cast<std::byte>(q[i] | q[i + 16] << 4);
   return to + 16;
@@ -79,10 +84,11 @@ std::byte* put_block(std::byte* to, WeightType type, const Shared& shared, const
 }  // namespace
 
 WeightType row_type(const QuantizedMatrix& m) {
-  const bool shared = m.group_index ? blocks_share_groups(groups_of_columns(m))
-                                    : m.group_size % kBlock == 0 || m.group_size >= m.n_columns;
-  if (m.n_columns % kBlock != 0 || !shared) return WeightType::f32;
-  if (m.is_float) return WeightType::fp8;
+  const std::vector<int32_t> groups = groups_of_columns(m);
+  if (!blocks_share_groups(m, groups, kBlock)) return WeightType::f32;
+  if (m.is_float) {
+    return blocks_share_groups(m, groups, kLongBlock) ? WeightType::fp8_128 : WeightType::fp8;
+  }
   return m.bits <= 4 ? WeightType::affine4 : WeightType::affine8;
 }
 
@@ -104,7 +110,8 @@ void QuantizedRows::read(int64_t first_row, int64_t n_rows, std::byte* to) const
   for (int64_t row = 0; row < n_rows; ++row) {
     const uint8_t* q = numbers.data() + row * m.n_columns;
     if (type_ != WeightType::f32) {
-      for (int64_t i = 0; i < m.n_columns; i += kBlock) {
+      const int64_t block = block_of(type_).elements;
+      for (int64_t i = 0; i < m.n_columns; i += block) {
         to = put_block(to, type_, shared(row, i), q + i);
       }
       continue;

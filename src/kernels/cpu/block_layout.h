@@ -8,10 +8,11 @@
 //             four further on
 //   two bits  2 steps of [16][4]: two bits from 2s on are inputs 16j + 4s … 16j + 4s + 3; the third bit of three
 //             as below
+//   pairs     16 steps of [16 outputs][2 inputs], a byte each: e4m3
 //   bit 4     of 5 and 6 bits: [16][4] bytes, bit s (two bits from 2s on, in two halves of 16 inputs)
 //             belongs to input 4s + byte
 //
-// A code is unsigned, or, where the format's numbers are those of a table, the place of one in it (plus the bias,
+// A code is a float of 8 bits (e4m3), or unsigned, or, where the format's numbers are those of a table, the place of one in it (plus the bias,
 // they are bytes). The number is scale * (code - bias) + offset. Heads, for 16 outputs each:
 //   half scale [, half offset]                                            Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL
 //   half d, half dmin, then for each of 8 groups a byte of scale and of minimum            Q4_K Q5_K
@@ -20,6 +21,7 @@
 //   half d, then for each of 8 groups a signed byte of scale                                  IQ4_XS
 //   a byte e: the scale is 2^(e - 128)                                                         MXFP4
 //   float scale, float offset                                                        affine4 affine8
+//   float scale, of 32 or 128 inputs                                                              fp8
 #pragma once
 
 #include <cstdint>
@@ -37,6 +39,7 @@ enum class Codes : uint8_t {
   two_bits_and_bit,
   iq4,   // nibbles, places in a table
   e2m1,  // the same
+  e4m3,
 };
 enum class Heads : uint8_t {
   half,
@@ -47,6 +50,7 @@ enum class Heads : uint8_t {
   xs_signed,
   exponent,
   single_offset,
+  single,
 };
 
 // The numbers of IQ4_NL and IQ4_XS plus 127, and twice those of e2m1 plus 12.
@@ -67,6 +71,7 @@ struct BlockLayout {
 
 static constexpr int64_t code_bytes(Codes codes) {
   return codes == Codes::bytes                  ? 512
+         : codes == Codes::e4m3                 ? 512
          : codes == Codes::nibbles_and_bit      ? 320
          : codes == Codes::nibbles_and_two_bits ? 384
          : codes == Codes::two_bits             ? 128
@@ -77,6 +82,7 @@ static constexpr int64_t head_bytes(Heads heads) {
   return heads == Heads::exponent        ? 16
          : heads == Heads::half          ? 32
          : heads == Heads::half_offset   ? 64
+         : heads == Heads::single        ? 64
          : heads == Heads::single_offset ? 128
          : heads == Heads::xs_signed     ? 160
                                          : 320;
@@ -98,6 +104,8 @@ enum class Blocks : uint8_t {
   mxfp4,
   affine4,
   affine8,
+  fp8,
+  fp8_128,
 };
 constexpr BlockLayout kBlockLayouts[] = {{Codes::nibbles, Heads::half, 8, 32},
                                          {Codes::nibbles, Heads::half_offset, 0, 32},
@@ -113,7 +121,9 @@ constexpr BlockLayout kBlockLayouts[] = {{Codes::nibbles, Heads::half, 8, 32},
                                          {Codes::iq4, Heads::xs_signed, 127, 256},
                                          {Codes::e2m1, Heads::exponent, 12, 32},
                                          {Codes::nibbles, Heads::single_offset, 0, 32},
-                                         {Codes::bytes, Heads::single_offset, 0, 32}};
+                                         {Codes::bytes, Heads::single_offset, 0, 32},
+                                         {Codes::e4m3, Heads::single, 0, 32},
+                                         {Codes::e4m3, Heads::single, 0, 128}};
 constexpr int kBlocks = sizeof kBlockLayouts / sizeof kBlockLayouts[0];
 static constexpr const BlockLayout& layout_of(Blocks blocks) {
   return kBlockLayouts[static_cast<int>(blocks)];

@@ -43,6 +43,10 @@ void put_codes(Codes layout, uint8_t* to, int64_t lane, const uint8_t* q) {
     for (int64_t step = 0; step < 8; ++step) put(step, four(q, step));
     return;
   }
+  if (layout == Codes::e4m3) {
+    for (int64_t i = 0; i < kBlockGroup; ++i) to[i / 2 * 32 + 2 * lane + i % 2] = q[i];
+    return;
+  }
   if (layout == Codes::two_bits || layout == Codes::two_bits_and_bit) {
     uint32_t pairs[2] = {0, 0}, third = 0;
     for (int s = 0; s < 8; ++s) {
@@ -102,6 +106,8 @@ void put_head(const BlockLayout& layout, const uint8_t* b, const Lane& to) {
       to.set_single(0, scale);
       return to.set_single(64, read_at<float>(b + 4) - scale * zero);
     }
+    case Heads::single:
+      return to.set_single(0, read_at<float>(b));
     case Heads::k_with_minimum:
       to.set_half(0, read_at<uint16_t>(b));
       to.set_half(32, read_at<uint16_t>(b + 2));
@@ -152,6 +158,8 @@ ScaleOffset scale_of(const BlockLayout& layout, const uint8_t* heads, int64_t la
       return {half(0), half(32)};
     case Heads::single_offset:
       return {read_at<float>(head + 4 * lane), read_at<float>(head + 64 + 4 * lane)};
+    case Heads::single:
+      return {read_at<float>(head + 4 * lane), 0.0f};
     case Heads::k_with_minimum: {
       const uint8_t* const bytes = head + 64 + 32 * (within / 32) + lane;
       return {half(0) * static_cast<float>(bytes[0]), -half(32) * static_cast<float>(bytes[16])};
@@ -207,6 +215,10 @@ std::optional<Blocks> blocks_of(WeightType type) {
       return Blocks::affine4;
     case WeightType::affine8:
       return Blocks::affine8;
+    case WeightType::fp8:
+      return Blocks::fp8;
+    case WeightType::fp8_128:
+      return Blocks::fp8_128;
     default:
       return std::nullopt;
   }
@@ -254,6 +266,11 @@ void read_block_row(float* out, const Weight& matrix, int64_t row) {
   const uint8_t* const codes = panel + head_region(layout, n);
   for (int64_t i = 0; i < n; ++i) {
     const int64_t group = i / kBlockGroup;
+    if (layout.codes == Codes::e4m3) {
+      const uint8_t code = codes[i / 2 * 32 + 2 * lane + i % 2];
+      out[i] = scale_of(layout, panel, lane, i).scale * e4m3_to_f32(code);
+      continue;
+    }
     const int code =
         get_code(layout.codes, codes + group * code_bytes(layout.codes), lane, i % kBlockGroup);
     const auto [scale, offset] = scale_of(layout, panel, lane, i);

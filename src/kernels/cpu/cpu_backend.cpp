@@ -83,6 +83,14 @@ class CpuBackend : public Backend {
                 ErrorKind::unsupported,
                 "cpu: block_size; expected a multiple of 16; got {}",
                 block_size);
+    if (type == DType::q8) {
+      QWEN3_CHECK(head_dim <= cpu::kMaxHeadDim,
+                  ErrorKind::unsupported,
+                  "kv_dtype: q8; expected heads of at most {} numbers; got {}; use bfloat16",
+                  cpu::kMaxHeadDim,
+                  head_dim);
+      return n_blocks * (block_size / cpu::kPanel) * n_kv_heads * cpu::q8_group_bytes(head_dim);
+    }
     return n_blocks * block_size * n_kv_heads * cpu::padded_head_dim(head_dim) * dtype_size(type);
   }
 
@@ -126,8 +134,10 @@ class CpuBackend : public Backend {
                 const BoundBatch& batch) override {
     const std::span<const int64_t> slot_mapping = batch.batch.slot_mapping;
     const cpu::KvArgs args = cpu::kv_args(kv);
-    const cpu::KvStoreKernel store =
-        kv.k.dtype() == DType::bf16 ? kernels_.kv_store_bf16 : kernels_.kv_store_f32;
+    const DType type = kv.k.dtype();
+    const cpu::KvStoreKernel store = type == DType::q8     ? kernels_.kv_store_q8
+                                     : type == DType::bf16 ? kernels_.kv_store_bf16
+                                                           : kernels_.kv_store_f32;
     // A key is spread over head_dim / 2 cache lines, most of them misses: count a line as much. It
     // shares them with its 15 neighbours in the sequence, so a task takes as many tokens of one
     // head, or threads would fight for the lines. A decode step's tokens have no neighbours.

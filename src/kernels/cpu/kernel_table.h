@@ -117,8 +117,10 @@ struct KernelTable {
   // Up to so many rows panels are taken one after the other; more rows want several abreast.
   int64_t stream_rows, stream_rows_bf16;
 
-  KvStoreKernel kv_store_f32, kv_store_bf16;
-  AttendKernel attend_f32, attend_bf16;
+  KvStoreKernel kv_store_f32, kv_store_bf16, kv_store_q8;
+  AttendKernel attend_f32, attend_bf16, attend_q8;
+  // x [n] times a Hadamard matrix, in place: what a head of 8 bits is rotated by, and back.
+  void (*rotate_head)(float* x, int64_t n);
   // total takes in `part`, the state of the next partition of keys.
   void (*merge_states)(float* total, const float* part, int64_t head_dim);
   // out [head_dim] = the finished softmax-weighted sum.

@@ -11,6 +11,10 @@
 // bfloat16 (pairs of columns), head_dim 128:
 //   K: [64 pairs of d][16 keys][2]               4 KiB, read front to back
 //   V: [8 panels][8 pairs of keys][16 dims][2]   4 KiB
+// 8 bits: each head of a token, keys and values alike, is rotated by a Hadamard matrix and has one
+// scale; its numbers lie as round(rotated / scale) + 128, the scales of the group behind them:
+//   K: [head_dim / 4][16 keys][4 of d], [16] float
+//   V: [head_dim / 16 panels][4][16 dims][4 keys], [16] float     2 KiB and 64 bytes each
 // Number of a group: (block * n_kv_heads + kv_head) * block_size / 16 + key_in_block / 16
 // head_dim is padded to a multiple of 16, the padding zeroed as keys are stored.
 //
@@ -33,5 +37,15 @@ static constexpr int64_t kv_group_offset(
   const int64_t group = slot % block_size / 16;
   return ((block * n_kv_heads + kv_head) * (block_size / 16) + group) * kv_group_size(head_dim);
 }
+
+// The same of 8 bits, in bytes.
+static constexpr int64_t q8_group_bytes(int64_t head_dim) { return kv_group_size(head_dim) + 64; }
+static constexpr int64_t q8_group_offset(
+    int64_t slot, int64_t kv_head, int64_t block_size, int64_t n_kv_heads, int64_t head_dim) {
+  return kv_group_offset(slot, kv_head, block_size, n_kv_heads, head_dim) /
+         kv_group_size(head_dim) * q8_group_bytes(head_dim);
+}
+// Of 8 bits: the longest head that kernels hold on their stack, and whose integer sums fit.
+constexpr int64_t kMaxHeadDim = 1024;
 
 }  // namespace qwen3::cpu

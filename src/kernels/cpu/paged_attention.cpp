@@ -19,10 +19,11 @@ constexpr int64_t kSerialProducts = 32 * 1024;
 
 KvArgs kv_args(const KvLayer& kv) {
   const DType type = kv.k.dtype();
-  QWEN3_CHECK((type == DType::f32 || type == DType::bf16) && kv.v.dtype() == type,
-              ErrorKind::unsupported,
-              "cpu: kv cache; expected float32 or bfloat16; got {}",
-              dtype_name(type));
+  QWEN3_CHECK(
+      (type == DType::f32 || type == DType::bf16 || type == DType::q8) && kv.v.dtype() == type,
+      ErrorKind::unsupported,
+      "cpu: kv cache; expected float32, bfloat16 or q8; got {}",
+      dtype_name(type));
   QWEN3_CHECK(kv.k.dim(1) % kPanel == 0,
               ErrorKind::unsupported,
               "cpu: block_size; expected a multiple of 16; got {}",
@@ -38,6 +39,7 @@ struct PagedAttention::Call {
   KvArgs kv;
   AttendKernel kernel;
   int64_t group_size;  // query heads of a kv head
+  bool rotated;        // the values are, so the sums must be turned back
 
   // Keys visible to a row of a sequence.
   void visible(const Task& task, int64_t row, int64_t* begin, int64_t* end) const {
@@ -106,6 +108,7 @@ void PagedAttention::finish(const Call& call, const Task& task, const float* sta
     const int64_t number = task.first_row + r;
     float* out = call.out.f32_row(call.token(task, number)) + call.head_offset(task, number);
     kernels_.finish_state(out, states + r * size, call.kv.head_dim);
+    if (call.rotated) kernels_.rotate_head(out, call.kv.head_dim);
   }
 }
 
@@ -179,9 +182,12 @@ void PagedAttention::run(const Tensor& out,
   if (batch.n_tokens() == 0) return;
   const KvArgs args = kv_args(kv);
   assert(q.dim(1) % args.n_kv_heads == 0 && q.dim(2) == args.head_dim);
-  const AttendKernel kernel =
-      kv.k.dtype() == DType::bf16 ? kernels_.attend_bf16 : kernels_.attend_f32;
-  const Call call = {out, q, batch, options, args, kernel, q.dim(1) / args.n_kv_heads};
+  const DType type = kv.k.dtype();
+  const AttendKernel kernel = type == DType::q8     ? kernels_.attend_q8
+                              : type == DType::bf16 ? kernels_.attend_bf16
+                                                    : kernels_.attend_f32;
+  const Call call = {
+      out, q, batch, options, args, kernel, q.dim(1) / args.n_kv_heads, type == DType::q8};
   list_tasks(call);
 
   thread_scratch(args.head_dim, 0);  // grows here, not inside the loops

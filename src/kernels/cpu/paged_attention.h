@@ -17,8 +17,8 @@
 
 namespace qwen3::cpu {
 
-// The layer's cache as the kernels see it. Throws Error{unsupported} for a dtype other than float32
-// and bfloat16 and for a block_size that is not a multiple of 16.
+// The layer's cache as the kernels see it. Throws Error{unsupported} for a dtype other than float32,
+// bfloat16 and q8 and for a block_size that is not a multiple of 16.
 KvArgs kv_args(const KvLayer& kv);
 
 class PagedAttention {

@@ -66,8 +66,9 @@ class Products {
   LinearKernel kernel(WeightType type) const;
   static LeafArray leaf_array(const Linear& w);
   Input input_of(WeightType weight) const {
-    if (!is_plain(weight)) return Input::int8;
-    return weight == WeightType::bf16 && kernels_.bf16_dot ? Input::bf16 : Input::f32;
+    if (!is_plain(weight) && !is_fp8(weight)) return Input::int8;
+    return (weight == WeightType::bf16 || is_fp8(weight)) && kernels_.bf16_dot ? Input::bf16
+                                                                               : Input::f32;
   }
   // n_rows rows of x, or of those that `from` lists, converted one after the other.
   Activations converted(Input input,

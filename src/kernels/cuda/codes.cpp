@@ -109,6 +109,7 @@ Coding coding_of(WeightType type) {
     case WeightType::q6_k:
       return Coding::int8_halves;
     case WeightType::fp8:
+    case WeightType::fp8_128:
       return Coding::e4m3;
     default:
       return Coding::none;

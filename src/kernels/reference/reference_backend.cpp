@@ -26,6 +26,67 @@ float dot(const float* a, const float* b, int64_t n) {
   return total;
 }
 
+// x times the Hadamard matrix of each block of so many numbers as the largest power of two that
+// divides its length: orthonormal, its own inverse. What is large in one channel of a head, as keys
+// often are, is spread over all of them.
+void rotate(std::span<float> x) {
+  const size_t block = x.size() & -x.size();
+  for (size_t distance = 1; distance < block; distance *= 2) {
+    for (size_t i = 0; i < x.size(); ++i) {
+      if ((i & distance) != 0) continue;
+      const float a = x[i], b = x[i + distance];
+      x[i] = a + b;
+      x[i + distance] = a - b;
+    }
+  }
+  const float factor = 1.0f / std::sqrt(static_cast<float>(block));
+  for (float& value : x) value *= factor;
+}
+
+// Keys and values of 8 bits: a head of a token is rotated, divided by its scale, a 127th of its
+// largest magnitude, and rounded to the nearest integer. All heads' integers, then their scales.
+class Q8Heads {
+ public:
+  explicit Q8Heads(const Tensor& cache)
+      : head_dim_(cache.dim(3)),
+        numbers_(static_cast<int8_t*>(cache.data())),
+        scales_(static_cast<std::byte*>(cache.data()) + cache.numel()) {}
+  static int64_t bytes(int64_t n_heads, int64_t head_dim) {
+    return n_heads * (head_dim + int64_t{sizeof(float)});
+  }
+
+  void store(int64_t head, const float* from) {
+    std::vector<float> x(from, from + head_dim_);
+    rotate(x);
+    float largest = 0, invalid = 0;
+    for (const float value : x) {
+      largest = std::max(largest, std::abs(value));
+      invalid += value * 0;  // 0, or NaN
+    }
+    const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const float q = std::nearbyint(x[i] * inverse);
+      numbers_[head * head_dim_ + static_cast<int64_t>(i)] =
+          static_cast<int8_t>(std::abs(q) <= 127 ? q : 0);
+    }
+    const float scale = largest / 127.0f + invalid;
+    std::memcpy(scales_ + head * int64_t{sizeof scale}, &scale, sizeof scale);
+  }
+  // Still rotated.
+  void load(std::span<float> to, int64_t head) const {
+    float scale = 0;
+    std::memcpy(&scale, scales_ + head * int64_t{sizeof scale}, sizeof scale);
+    for (size_t i = 0; i < to.size(); ++i) {
+      to[i] = scale * static_cast<float>(numbers_[head * head_dim_ + static_cast<int64_t>(i)]);
+    }
+  }
+
+ private:
+  int64_t head_dim_;
+  int8_t* numbers_;
+  std::byte* scales_;
+};
+
 // The same with a sum for each leaf, added up as their tree.
 float tree_dot(const float* a, const float* b, const LeafSteps& leaves) {
   std::array<float, LeafSteps::kMaxSums> sums{};
@@ -76,7 +137,9 @@ class ReferenceBackend final : public Backend {
                    int64_t block_size,
                    int64_t n_kv_heads,
                    int64_t head_dim) const override {
-    return n_blocks * block_size * n_kv_heads * head_dim * dtype_size(type);
+    const int64_t n_heads = n_blocks * block_size * n_kv_heads;
+    if (type == DType::q8) return Q8Heads::bytes(n_heads, head_dim);
+    return n_heads * head_dim * dtype_size(type);
   }
 
   void reserve(const BatchLimits&) override {}
@@ -130,10 +193,9 @@ class ReferenceBackend final : public Backend {
                 const Tensor& v,
                 const BoundBatch& batch) override {
     const std::span<const int64_t> slot_mapping = batch.batch.slot_mapping;
-    const int64_t size = k.dim(1) * k.dim(2);  // n_kv_heads * head_dim
     for (size_t t = 0; t < slot_mapping.size(); ++t) {
-      store_row(kv.k, slot_mapping[t] * size, k.f32_row(static_cast<int64_t>(t)), size);
-      store_row(kv.v, slot_mapping[t] * size, v.f32_row(static_cast<int64_t>(t)), size);
+      store_row(kv.k, slot_mapping[t], k.f32_row(static_cast<int64_t>(t)));
+      store_row(kv.v, slot_mapping[t], v.f32_row(static_cast<int64_t>(t)));
     }
   }
 
@@ -206,11 +268,17 @@ class ReferenceBackend final : public Backend {
     }
   }
 
-  static void store_row(const Tensor& cache, int64_t offset, const float* from, int64_t size) {
-    if (cache.dtype() == DType::f32) {
-      std::copy_n(from, size, cache.f32() + offset);
+  static void store_row(const Tensor& cache, int64_t slot, const float* from) {
+    const int64_t n_heads = cache.dim(2), size = n_heads * cache.dim(3);
+    if (cache.dtype() == DType::q8) {
+      Q8Heads heads(cache);
+      for (int64_t h = 0; h < n_heads; ++h) {
+        heads.store(slot * n_heads + h, from + h * cache.dim(3));
+      }
+    } else if (cache.dtype() == DType::f32) {
+      std::copy_n(from, size, cache.f32() + slot * size);
     } else {
-      std::transform(from, from + size, cache.u16() + offset, f32_to_bf16);
+      std::transform(from, from + size, cache.u16() + slot * size, f32_to_bf16);
     }
   }
 
@@ -235,14 +303,15 @@ class ReferenceBackend final : public Backend {
     const int64_t n_rows = batch.cu_seqlens_q[seq + 1] - first_row;
     const int64_t kv_len = batch.kv_lens[seq];
     const int32_t* blocks = batch.block_tables.data() + s * batch.max_blocks_per_seq;
-    const auto key_offset = [&](int64_t j, int64_t kv_head) {
+    const auto head_of_key = [&](int64_t j, int64_t kv_head) {
       const int64_t slot = blocks[j / block_size] * block_size + j % block_size;
-      return (slot * n_kv_heads + kv_head) * head_dim;
+      return slot * n_kv_heads + kv_head;
     };
+    const bool rotated = kv.k.dtype() == DType::q8;
     std::vector<float> probs_map;  // [n_heads, n_rows, kv_len], only while someone watches
     if (observer() != nullptr) probs_map.resize(static_cast<size_t>(n_heads * n_rows * kv_len));
 
-    std::vector<float> key(static_cast<size_t>(head_dim));
+    std::vector<float> key(static_cast<size_t>(head_dim)), query(key.size());
     for (int64_t r = 0; r < n_rows; ++r) {
       const int64_t position = kv_len - n_rows + r;
       const int64_t first_key = options.sliding_window > 0
@@ -251,23 +320,25 @@ class ReferenceBackend final : public Backend {
       std::vector<float> scores(static_cast<size_t>(position + 1 - first_key));
       for (int64_t head = 0; head < n_heads; ++head) {
         const int64_t kv_head = head / (n_heads / n_kv_heads);  // grouped queries
-        const float* query = q.f32_row(first_row + r) + head * head_dim;
+        std::copy_n(q.f32_row(first_row + r) + head * head_dim, head_dim, query.begin());
+        if (rotated) rotate(query);
         for (int64_t j = first_key; j <= position; ++j) {
-          load_key(key, kv.k, key_offset(j, kv_head));
+          load_head(key, kv.k, head_of_key(j, kv_head));
           scores[static_cast<size_t>(j - first_key)] =
-              dot(query, key.data(), head_dim) * options.scale;
+              dot(query.data(), key.data(), head_dim) * options.scale;
         }
         softmax(scores);
         float* mix = out.f32_row(first_row + r) + head * head_dim;
         std::fill_n(mix, head_dim, 0.0f);
         for (int64_t j = first_key; j <= position; ++j) {
-          load_key(key, kv.v, key_offset(j, kv_head));
+          load_head(key, kv.v, head_of_key(j, kv_head));
           const float p = scores[static_cast<size_t>(j - first_key)];
           for (int64_t i = 0; i < head_dim; ++i) mix[i] += p * key[static_cast<size_t>(i)];
           if (!probs_map.empty()) {
             probs_map[static_cast<size_t>((head * n_rows + r) * kv_len + j)] = p;
           }
         }
+        if (rotated) rotate({mix, static_cast<size_t>(head_dim)});
       }
     }
     if (!probs_map.empty()) {
@@ -275,9 +346,12 @@ class ReferenceBackend final : public Backend {
     }
   }
 
-  static void load_key(std::span<float> to, const Tensor& cache, int64_t offset) {
-    for (size_t i = 0; i < to.size(); ++i) {
-      to[i] = load_f32(cache.data(), cache.dtype(), offset + static_cast<int64_t>(i));
+  // Key or value number `head` of all slots' heads; of 8 bits still rotated.
+  static void load_head(std::span<float> to, const Tensor& cache, int64_t head) {
+    if (cache.dtype() == DType::q8) return Q8Heads(cache).load(to, head);
+    const auto size = static_cast<int64_t>(to.size());
+    for (int64_t i = 0; i < size; ++i) {
+      to[static_cast<size_t>(i)] = load_f32(cache.data(), cache.dtype(), head * size + i);
     }
   }
 };

@@ -4,7 +4,9 @@
 #include "kernels/cpu/isa/attention_kernel.h"
 #include "kernels/cpu/isa/block_kernel.h"
 #include "kernels/cpu/isa/dot_tile.h"
+#include "kernels/cpu/isa/fp8_kernel.h"
 #include "kernels/cpu/isa/linear_kernel.h"
+#include "kernels/cpu/isa/q8_attention.h"
 #include "kernels/cpu/isa/row_kernels.h"
 #include "kernels/cpu/kernel_table.h"
 #if defined(__AMX_BF16__)
@@ -47,13 +49,18 @@ constexpr KernelTable kTable = {
                       block_linear<Blocks::iq4_xs>,
                       block_linear<Blocks::mxfp4>,
                       block_linear<Blocks::affine4>,
-                      block_linear<Blocks::affine8>},
+                      block_linear<Blocks::affine8>,
+                      fp8_linear<Blocks::fp8>,
+                      fp8_linear<Blocks::fp8_128>},
     .stream_rows = kStreamRows,
     .stream_rows_bf16 = kStreamRowsBf16,
     .kv_store_f32 = kv_store<float>,
     .kv_store_bf16 = kv_store<uint16_t>,
+    .kv_store_q8 = kv_store_q8,
     .attend_f32 = attend<F32Product>,
     .attend_bf16 = attend<Bf16>,
+    .attend_q8 = attend_q8,
+    .rotate_head = rotate_head,
     .merge_states = merge_states,
     .finish_state = finish_state,
     .round_row = round_row,
