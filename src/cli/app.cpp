@@ -122,7 +122,7 @@ void refuse_unknown(const CLI::App& app) {
         fmt::format("{}: unexpected argument \"{}\"; {}", where, word, meant_for(command, word)));
   }
   std::vector<std::string> names;
-  for (const CLI::App* sub : command.get_subcommands({})) names.push_back(sub->get_name());
+  for (const CLI::App* sub : visible_commands(command)) names.push_back(sub->get_name());
   throw UsageError(fmt::format("{}: unknown command \"{}\"{}; known are {}",
                                where,
                                word,
@@ -211,6 +211,8 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   add_show(app, action);
   add_rm(app, action);
   add_version(app, action);
+  add_completions(app, action);
+  add_manual(app, action);
   for (const auto& [command, example] : kExamples) {
     app.get_subcommand(std::string(command))->footer(fmt::format("Example: {}", example));
   }
@@ -235,7 +237,7 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   if (!action) {
     const std::string where = command_name(app);
     std::vector<std::string> names;
-    for (const CLI::App* sub : chosen(app).get_subcommands({})) names.push_back(sub->get_name());
+    for (const CLI::App* sub : visible_commands(chosen(app))) names.push_back(sub->get_name());
     throw UsageError(fmt::format("{}: no command given; known are {}; {} --help says what they do",
                                  where,
                                  fmt::join(names, ", "),
