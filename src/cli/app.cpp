@@ -4,6 +4,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <new>
@@ -13,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/certificate_file.h"
 #include "base/error.h"
 #include "base/nearest.h"
 #include "cli/commands.h"
@@ -251,7 +253,9 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
 int run(int argc, const char* const* argv) {
   if (!open_standard_streams()) return kFailed;  // nowhere to say why
   const NotesFlushedAtEnd flushed;
+  const char* certificates = std::getenv("SSL_CERT_FILE");  // as OpenSSL's own programs read it
   try {
+    if (certificates != nullptr) set_certificate_file(certificates);
     return parse_and_act(argc, argv);
   } catch (const UsageError& error) {
     print_error(error.what());
