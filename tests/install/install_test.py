@@ -26,6 +26,8 @@ COMPLETED = {
     "qwen3 eval sco": ["qwen3", "eval", "score"],
     "qwen3 eval prepare a": ["qwen3", "eval", "prepare", "arc"],
     "qwen3 chat --hide-th": ["qwen3", "chat", "--hide-thinking"],
+    "qwen3 chat hello --hide-th": ["qwen3", "chat", "hello", "--hide-thinking"],
+    "qwen3 rm --ye": ["qwen3", "rm", "--yes"],
     "qwen3 chat --thinking of": ["qwen3", "chat", "--thinking", "off"],
     "qwen3 chat --thinking=of": ["qwen3", "chat", "--thinking=off"],
     "qwen3 chat -m nano-m": ["qwen3", "chat", "-m", "nano-moe"],
@@ -34,7 +36,6 @@ COMPLETED = {
     "qwen3 chat --json-schema sche": ["qwen3", "chat", "--json-schema", "schema file.json"],
     "qwen3 chat -m schem": ["qwen3", "chat", "-m", "schema file.json"],
     "qwen3 trace --out t": ["qwen3", "trace", "--out", "tensors/"],
-    "qwen3 completions zs": ["qwen3", "completions", "zsh"],
     "qwen3 quantize --type Q8": ["qwen3", "quantize", "--type", "Q8_0"],
     "qwen3 chat --temperature te": ["qwen3", "chat", "--temperature", "te"],  # a number, no file
 }
@@ -138,7 +139,7 @@ class Install(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("zsh"), "no zsh")
     def test_zsh(self):
-        setup = (f"PS1= PS2=; unset zle_bracketed_paste; setopt no_list_beep; fpath=('{PREFIX}/share/zsh/site-functions' $fpath);"
+        setup = (f"PS1= PS2=; unset zle_bracketed_paste; setopt no_list_beep no_auto_remove_slash; fpath=('{PREFIX}/share/zsh/site-functions' $fpath);"
                  " autoload -U compinit; compinit -u -D; bindkey -e")
         self.check(Shell(["zsh", "-f", "-i"], setup), COMPLETED)
 

@@ -18,12 +18,13 @@ end
 
 # __qwen3_at COMMAND: whether that is the command typed so far.
 function __qwen3_at
-    set -l typed
+    set -l typed ''
     for word in (commandline -opc)[2..-1]
-        contains -- (string join ' ' $typed $word) $__qwen3_commands; or break
-        set -a typed $word
+        set -l longer (string trim -- "$typed $word")
+        contains -- $longer $__qwen3_commands; or break
+        set typed $longer
     end
-    test "$argv[1]" = (string join ' ' -- $typed)
+    test "$argv[1]" = "$typed"
 end
 
 )sh";
