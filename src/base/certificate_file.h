@@ -10,7 +10,7 @@ namespace qwen3 {
 void set_certificate_file(std::string path);
 const std::string& certificate_file();
 
-// What to do where the authorities cannot be read, for the end of an error: "; set SSL_CERT_FILE to …".
+// For the end of an error about a certificate: whose authorities are trusted, and what to do about it.
 std::string certificate_remedy();
 
 }  // namespace qwen3

@@ -253,9 +253,12 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
 int run(int argc, const char* const* argv) {
   if (!open_standard_streams()) return kFailed;  // nowhere to say why
   const NotesFlushedAtEnd flushed;
-  const char* certificates = std::getenv("SSL_CERT_FILE");  // as OpenSSL's own programs read it
   try {
-    if (certificates != nullptr) set_certificate_file(certificates);
+    for (const char* variable :
+         {"SSL_CERT_FILE", "CURL_CA_BUNDLE"}) {  // the last one wins, as in curl
+      const char* file = std::getenv(variable);
+      if (file != nullptr && *file != '\0') set_certificate_file(file);
+    }
     return parse_and_act(argc, argv);
   } catch (const UsageError& error) {
     print_error(error.what());

@@ -268,7 +268,6 @@ void HttpSession::get_once(HttpReply& reply,
     reply.error = fmt::format("the answer is longer than {} bytes", max_body);
   } else if (code != CURLE_OK && !collector.too_long) {
     reply.error = stop_ ? "stopped" : curl_easy_strerror(code);
-    if (code == CURLE_SSL_CACERT_BADFILE) reply.error += certificate_remedy();
     reply.may_work_later = may_work_later(code) && !stop_;
   }
 }

@@ -119,7 +119,8 @@ GetResult http_get(const ServerAddress& server,
   const CURLcode code = curl_easy_perform(handle.get());
   if (code != CURLE_OK) {
     result.error = curl_easy_strerror(code);
-    if (code == CURLE_SSL_CACERT_BADFILE) result.error += certificate_remedy();
+    if (code == CURLE_SSL_CACERT_BADFILE || code == CURLE_PEER_FAILED_VERIFICATION)
+      result.error += certificate_remedy();
     return result;
   }
   long status = 0;
