@@ -254,8 +254,8 @@ int run(int argc, const char* const* argv) {
   if (!open_standard_streams()) return kFailed;  // nowhere to say why
   const NotesFlushedAtEnd flushed;
   try {
-    for (const char* variable :
-         {"SSL_CERT_FILE", "CURL_CA_BUNDLE"}) {  // the last one wins, as in curl
+    // The last one that is set wins, as in curl.
+    for (const char* variable : {"SSL_CERT_FILE", "CURL_CA_BUNDLE"}) {
       const char* file = std::getenv(variable);
       if (file != nullptr && *file != '\0') set_certificate_file(file);
     }
