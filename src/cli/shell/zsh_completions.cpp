@@ -86,14 +86,14 @@ std::string zsh_function(const CommandInfo& command) {
   for (const OptionInfo& option : command.options) specs += zsh_specs(option);
   if (command.commands.empty()) {
     for (const OptionInfo& argument : command.arguments) {
-      const std::string name = zsh_quoted(argument.names.front(), ":");
+      const std::string shown = zsh_quoted(argument.names.front(), ":");
       // What nobody can complete is named; it fails, so that options are offered there too.
       const bool free = argument.kind == ValueKind::other;
       specs +=
           fmt::format(" \\\n    '{}:{}:{}'",
                       argument.repeatable ? "*" : "",
                       name,
-                      free ? fmt::format("{{_message {}; false}}", name) : zsh_action(argument));
+                      free ? fmt::format("{{_message {}; false}}", shown) : zsh_action(argument));
     }
     return fmt::format("\n{}() {{\n  _arguments -s{}\n}}\n", name, specs);
   }
