@@ -92,7 +92,7 @@ std::string zsh_function(const CommandInfo& command) {
       specs +=
           fmt::format(" \\\n    '{}:{}:{}'",
                       argument.repeatable ? "*" : "",
-                      name,
+                      shown,
                       free ? fmt::format("{{_message {}; false}}", shown) : zsh_action(argument));
     }
     return fmt::format("\n{}() {{\n  _arguments -s{}\n}}\n", name, specs);
