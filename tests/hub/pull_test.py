@@ -94,7 +94,7 @@ class PullTest(unittest.TestCase):
 
     def environment(self, **more):
         kept = {key: value for key, value in os.environ.items()
-                if not key.startswith(("HF_", "HUGGING", "MODELSCOPE", "TRANSFORMERS", "XDG_CACHE"))}
+                if not key.startswith(("HF_", "HUGGING", "MODELSCOPE", "TRANSFORMERS", "XDG_CACHE", "SSL_CERT", "CURL_CA"))}
         return {**kept, "HOME": str(self.dir), "HF_HUB_CACHE": str(self.cache), "HF_ENDPOINT": self.hub.endpoint,
                 "MODELSCOPE_ENDPOINT": self.hub.endpoint, **more}
 
