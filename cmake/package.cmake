@@ -9,7 +9,7 @@ set(QWEN3_PACKAGE_CONTACT "qwen3.cpp maintainers <maintainers@qwen3-cpp.invalid>
     "The maintainer that a Debian package names; whoever distributes it gives their own")
 set(CPACK_PACKAGE_CONTACT ${QWEN3_PACKAGE_CONTACT})
 set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
-set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Qwen3 language models on the command line and over HTTP")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "runs Qwen3 language models on the command line and over HTTP")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
     "Runs Qwen3 checkpoints, dense and mixture-of-experts, unchanged: Hugging Face
 directories and GGUF files. It chats, serves the OpenAI API, evaluates,
