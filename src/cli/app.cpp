@@ -4,6 +4,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <new>
@@ -13,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/certificate_file.h"
 #include "base/error.h"
 #include "base/nearest.h"
 #include "cli/commands.h"
@@ -122,7 +124,7 @@ void refuse_unknown(const CLI::App& app) {
         fmt::format("{}: unexpected argument \"{}\"; {}", where, word, meant_for(command, word)));
   }
   std::vector<std::string> names;
-  for (const CLI::App* sub : command.get_subcommands({})) names.push_back(sub->get_name());
+  for (const CLI::App* sub : visible_commands(command)) names.push_back(sub->get_name());
   throw UsageError(fmt::format("{}: unknown command \"{}\"{}; known are {}",
                                where,
                                word,
@@ -211,6 +213,8 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   add_show(app, action);
   add_rm(app, action);
   add_version(app, action);
+  add_completions(app, action);
+  add_manual(app, action);
   for (const auto& [command, example] : kExamples) {
     app.get_subcommand(std::string(command))->footer(fmt::format("Example: {}", example));
   }
@@ -235,7 +239,7 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   if (!action) {
     const std::string where = command_name(app);
     std::vector<std::string> names;
-    for (const CLI::App* sub : chosen(app).get_subcommands({})) names.push_back(sub->get_name());
+    for (const CLI::App* sub : visible_commands(chosen(app))) names.push_back(sub->get_name());
     throw UsageError(fmt::format("{}: no command given; known are {}; {} --help says what they do",
                                  where,
                                  fmt::join(names, ", "),
@@ -250,6 +254,11 @@ int run(int argc, const char* const* argv) {
   if (!open_standard_streams()) return kFailed;  // nowhere to say why
   const NotesFlushedAtEnd flushed;
   try {
+    // The last one that is set wins, as in curl.
+    for (const char* variable : {"SSL_CERT_FILE", "CURL_CA_BUNDLE"}) {
+      const char* file = std::getenv(variable);
+      if (file != nullptr && *file != '\0') set_certificate_file(file);
+    }
     return parse_and_act(argc, argv);
   } catch (const UsageError& error) {
     print_error(error.what());

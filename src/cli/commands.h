@@ -46,6 +46,8 @@ void add_list(CLI::App& app, Action& action);
 void add_show(CLI::App& app, Action& action);
 void add_rm(CLI::App& app, Action& action);
 void add_version(CLI::App& app, Action& action);
+void add_completions(CLI::App& app, Action& action);
+void add_manual(CLI::App& app, Action& action);
 
 // The program. Returns the exit code; throws nothing.
 int run(int argc, const char* const* argv);

@@ -28,14 +28,9 @@ std::string name_of(const CLI::Option& option, bool is_positional) {
     for (const std::string& name : option.get_lnames())
       text += (text.empty() ? "--" : ",--") + name;
   }
-  if (option.get_type_size() == 0) return text;  // a flag
-  const std::string type = option.get_type_name();
-  const size_t words = type.find(":{");
-  if (words != type.npos) {
-    text += " " + type.substr(words + 1);
-  } else if (!is_positional) {
-    text += " " + type.substr(0, type.find(':'));
-  }
+  const std::string value = value_name(option);
+  if (value.empty()) return text;  // a flag
+  if (!is_positional || value.starts_with('{')) text += " " + value;
   if (!option.get_default_str().empty()) text += "=" + option.get_default_str();
   if (option.get_expected_max() == CLI::detail::expected_max_vector_size) text += " ...";
   if (option.get_required()) text += " REQUIRED";
@@ -43,6 +38,17 @@ std::string name_of(const CLI::Option& option, bool is_positional) {
 }
 
 }  // namespace
+
+std::string value_name(const CLI::Option& option) {
+  if (option.get_type_size() == 0) return {};
+  const std::string type = option.get_type_name();
+  const size_t words = type.find(":{");
+  return words != type.npos ? type.substr(words + 1) : type.substr(0, type.find(':'));
+}
+
+std::vector<const CLI::App*> visible_commands(const CLI::App& app) {
+  return app.get_subcommands([](const CLI::App* command) { return !command->get_group().empty(); });
+}
 
 size_t terminal_columns() {
   for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {

@@ -20,6 +20,12 @@ size_t terminal_columns();
 // of its own. Lines after the first begin with `indent` spaces, which count.
 std::string wrapped(std::string_view text, size_t first_column, size_t indent, size_t columns);
 
+// What stands for an option's value: "FILE", "{on,off}" where only some words are taken; empty for a flag.
+std::string value_name(const CLI::Option& option);
+
+// The subcommands that --help lists.
+std::vector<const CLI::App*> visible_commands(const CLI::App& app);
+
 class HelpFormatter final : public CLI::Formatter {
  public:
   HelpFormatter() : columns_(terminal_columns()) {}

@@ -119,6 +119,7 @@ void add_model_option(CLI::App& command, ModelOptions& options) {
           options.model,
           "Hugging Face model directory, GGUF file (of a split one the first), the name of a "
           "downloaded model (qwen3 list), or of one that comes with qwen3")
+      ->type_name("MODEL")
       ->check(some_name())
       ->capture_default_str();
 }

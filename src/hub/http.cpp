@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "base/certificate_file.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -243,6 +244,8 @@ void HttpSession::get_once(HttpReply& reply,
   curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  if (!certificate_file().empty())
+    curl_easy_setopt(curl, CURLOPT_CAINFO, certificate_file().c_str());
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/certificate_file.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -89,7 +90,7 @@ void fail_for(const HttpReply& reply, const HubServer& server, std::string_view 
          what,
          reply.url,
          reply.error,
-         certificate ? "; a proxy that opens TLS needs its certificate in CURL_CA_BUNDLE" : "");
+         certificate ? certificate_remedy() : "");
   }
   const bool known = !server.token.empty();
   if (says(reply, "GatedRepo")) {

@@ -321,7 +321,7 @@ TEST(Usage, MoreThreadsThanCoresAreNoticed) {
 
 TEST(Usage, HelpShowsDefaults) {
   const std::string help = run_qwen3({"generate", "--help"}).out;
-  for (const char* text : {"TEXT=nano", "cuda}=auto", "--max-tokens INT=-1", "--threads INT=0"}) {
+  for (const char* text : {"MODEL=nano", "cuda}=auto", "--max-tokens INT=-1", "--threads INT=0"}) {
     EXPECT_THAT(help, HasSubstr(text));
   }
 }
@@ -333,4 +333,22 @@ TEST(Usage, Version) {
 }
 
 }  // namespace
+// What packages and shells ask for: there, and no part of --help.
+TEST(Usage, ProgramWritesCompletionsAndManual) {
+  const auto written = [](std::vector<std::string> words, const std::string& part) {
+    const ProgramResult result = run_qwen3(std::move(words));
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_EQ(result.err, "");
+    EXPECT_THAT(result.out, HasSubstr(part));
+  };
+  written({"completions", "bash"}, "\"chat --thinking\")\n      _qwen3_offer on off\n");
+  written({"completions", "zsh"}, "--out=[");
+  written({"completions", "fish"}, "-l thinking -x -a 'on off'");
+  written({"manual"}, "\\fB\\-\\-thinking\\fR \\fI{on,off}\\fR");
+  expect_refused({"completions", "csh"}, 2, "expected bash, zsh or fish; got \"csh\"");
+  const std::string help = run_qwen3({"--help"}).out;
+  EXPECT_THAT(help, testing::Not(HasSubstr("completions")));
+  EXPECT_THAT(help, testing::Not(HasSubstr("manual")));
+}
+
 }  // namespace qwen3::test

@@ -36,6 +36,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECONDS = 120  # for one command
 
 BUILDS = "builds the program, or installs what that needs: what this test runs was built before it"
+RELEASE = "needs the files of a release; script/test-package installs and runs them on bare systems"
 CHECKPOINT = "needs a checkpoint that somebody has downloaded"
 HUB = "needs a hub of the network, or what came from it; tests/hub runs these commands against one on loopback"
 FILE = "needs a damaged or foreign file; tests/formats and tests/cli make such files and expect these messages"
@@ -44,6 +45,14 @@ NOT_RUN = {
     'script/run "What can you do?"': BUILDS,
     "script/test": BUILDS,
     "script/run --serve": BUILDS,
+    "sudo apt install ./qwen3_VERSION_amd64.deb": RELEASE,
+    "tar -xzf qwen3-VERSION-linux-x86_64.tar.gz": RELEASE,
+    "tar -xzf qwen3-VERSION-linux-x86_64.tar.gz -C ~/.local": RELEASE,
+    "ln -s ~/.local/qwen3-VERSION-linux-x86_64/bin/qwen3 ~/.local/bin/qwen3": RELEASE,
+    "cmake --install build/release --prefix ~/.local --component program": "the test `install` runs it",
+    "script/sysroot-aarch64": BUILDS,
+    "cmake --preset aarch64": BUILDS,
+    "ninja -C build/aarch64 qwen3": BUILDS,
     "script/run --eval": BUILDS,
     "script/bootstrap --checks": BUILDS,
     "script/check": BUILDS,

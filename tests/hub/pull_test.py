@@ -6,6 +6,7 @@
 import argparse
 import fcntl
 import hashlib
+import http.server
 import json
 import os
 import pathlib
@@ -15,9 +16,11 @@ import resource
 import select
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -69,6 +72,14 @@ def gguf_files():
     }
 
 
+class NothingHere(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_error(404)
+
+    def log_message(self, *args):
+        pass
+
+
 class PullTest(unittest.TestCase):
     def setUp(self):
         self.hub = fake_hub.FakeHub()
@@ -83,7 +94,7 @@ class PullTest(unittest.TestCase):
 
     def environment(self, **more):
         kept = {key: value for key, value in os.environ.items()
-                if not key.startswith(("HF_", "HUGGING", "MODELSCOPE", "TRANSFORMERS", "XDG_CACHE"))}
+                if not key.startswith(("HF_", "HUGGING", "MODELSCOPE", "TRANSFORMERS", "XDG_CACHE", "SSL_CERT", "CURL_CA"))}
         return {**kept, "HOME": str(self.dir), "HF_HUB_CACHE": str(self.cache), "HF_ENDPOINT": self.hub.endpoint,
                 "MODELSCOPE_ENDPOINT": self.hub.endpoint, **more}
 
@@ -130,6 +141,28 @@ class PullTest(unittest.TestCase):
         self.assertIn(part, result.stderr)
         self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
         return result
+
+    # Whom HTTPS trusts.
+
+    @unittest.skipUnless(shutil.which("openssl"), "no openssl to make a certificate with")
+    def test_certificates(self):
+        certificate, key = self.dir / "certificate.pem", self.dir / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                        "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
+                       check=True, capture_output=True)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), NothingHere)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        https = {"HF_ENDPOINT": f"https://localhost:{server.server_address[1]}"}
+        self.refused("set SSL_CERT_FILE to a PEM file", env=https)
+        self.refused("the hub has no such model", env={**https, "SSL_CERT_FILE": str(certificate)})
+        self.refused("the hub has no such model", env={**https, "CURL_CA_BUNDLE": str(certificate)})
+        missing = str(self.dir / "missing.pem")
+        self.refused(f"trusted are the authorities in {missing} (SSL_CERT_FILE, CURL_CA_BUNDLE)", env={**https, "SSL_CERT_FILE": missing})
 
     # What is pulled, and where it lies.
 

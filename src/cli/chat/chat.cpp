@@ -282,9 +282,11 @@ void add_chat(CLI::App& app, Action& action) {
                    "on or off: whether the model reasons before it answers (enable_thinking)")
       ->check(one_of({"on", "off"}))
       ->default_str("the template's");
-  command->add_option("--chat-template",
-                      options->chat_template,
-                      "Jinja file to use instead of the model's chat template");
+  command
+      ->add_option("--chat-template",
+                   options->chat_template,
+                   "Jinja file to use instead of the model's chat template")
+      ->type_name("FILE");
   command->add_flag("--hide-thinking", options->hide_thinking, "Show the answer only");
   add_sampling_options(*command, options->sampling);
   add_form_options(*command, options->form);

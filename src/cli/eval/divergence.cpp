@@ -81,6 +81,7 @@ void add_eval_divergence(CLI::App& eval, Action& action) {
   const auto options = std::make_shared<DivergenceOptions>();
   add_model_option(*command, options->model);
   command->add_option("--other", options->other, "The model that is judged")
+      ->type_name("MODEL")
       ->default_str("that of --model");
   add_text_options(*command, options->text);
   add_compute_options(*command, options->model);

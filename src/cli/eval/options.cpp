@@ -14,12 +14,16 @@
 namespace qwen3::cli {
 
 void add_eval_config_options(CLI::App& command, EvalOptions& options) {
-  command.add_option("--config", options.config, "The evaluation's YAML file")->required();
+  command.add_option("--config", options.config, "The evaluation's YAML file")
+      ->type_name("FILE")
+      ->required();
   command.add_flag("--strict",
                    options.strict,
                    "Reproduce the files and numbers of the official scripts; ignore our own keys");
-  command.add_option("--output", options.output, "Instead of the config's output_file");
-  command.add_option("--input", options.input, "Instead of the config's input_file");
+  command.add_option("--output", options.output, "Instead of the config's output_file")
+      ->type_name("FILE");
+  command.add_option("--input", options.input, "Instead of the config's input_file")
+      ->type_name("FILE");
 }
 
 void add_eval_generate_options(CLI::App& command, EvalOptions& options) {
@@ -52,7 +56,7 @@ void add_eval_model_option(CLI::App& command, EvalOptions& options, const std::s
             options.in_process = true;
           },
           help)
-      ->type_name("TEXT");
+      ->type_name("MODEL");
 }
 
 eval::Mode eval_mode(const EvalOptions& options) {

@@ -47,8 +47,10 @@ void add_eval_prepare(CLI::App& eval, Action& action) {
   CLI::App* arc = command->add_subcommand(
       "arc", "ARC-AGI task files (a folder of JSON files) to prompts in the official words");
   const auto options = std::make_shared<PrepareOptions>();
-  arc->add_option("--tasks", options->tasks, "Folder with a JSON file for each task")->required();
-  arc->add_option("--out", options->out, "The prompt file to write")->required();
+  arc->add_option("--tasks", options->tasks, "Folder with a JSON file for each task")
+      ->type_name("DIR")
+      ->required();
+  arc->add_option("--out", options->out, "The prompt file to write")->type_name("FILE")->required();
   add_output_options(*arc, options->output, "One JSON object with the counts");
   arc->callback([options, &action] { action = [options] { return prepare_arc(*options); }; });
 }

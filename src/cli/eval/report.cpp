@@ -67,9 +67,13 @@ std::string what_is_missing(const eval::ScoreResult& result) {
 }  // namespace
 
 void add_eval_report_options(CLI::App& command, EvalReportOptions& options) {
-  command.add_option("--html", options.html, "Write the report: one page with everything");
-  command.add_option(
-      "--against", options.against, "Compare with the answers of another run of the same dataset");
+  command.add_option("--html", options.html, "Write the report: one page with everything")
+      ->type_name("FILE");
+  command
+      .add_option("--against",
+                  options.against,
+                  "Compare with the answers of another run of the same dataset")
+      ->type_name("FILE");
   command.add_option("--lang", options.language, "The language in which the page opens: en or zh")
       ->check(one_of({"en", "zh"}))
       ->capture_default_str();

@@ -73,19 +73,27 @@ void add_eval_score(CLI::App& eval, Action& action) {
   CLI::App* command = eval.add_subcommand("score", "Judge a file of answers");
   const auto options = std::make_shared<EvalScoreOptions>();
   eval::ScoreOptions& score_options = options->score;
-  command->add_option(
-      "--config", options->config, "YAML file with eval_input_path, details_path and task_name");
-  command->add_option("--input", options->input, "The answers: JSON lines with \"gen\"");
-  command->add_option("--details", options->details, "Write every row with its verdict here");
+  command
+      ->add_option(
+          "--config", options->config, "YAML file with eval_input_path, details_path and task_name")
+      ->type_name("FILE");
+  command->add_option("--input", options->input, "The answers: JSON lines with \"gen\"")
+      ->type_name("FILE");
+  command->add_option("--details", options->details, "Write every row with its verdict here")
+      ->type_name("FILE");
   command->add_option("--task", options->task, task_help());
   command->add_flag("--strict",
                     score_options.strict,
                     "The official rules, line of output and details file, to the last digit");
-  command->add_option("--failures",
-                      options->failures,
-                      "The samples that failed (INPUT.failures.jsonl, when it is there)");
-  command->add_option(
-      "--dataset", options->dataset, "The prompts: tells how many samples there should be");
+  command
+      ->add_option("--failures",
+                   options->failures,
+                   "The samples that failed (INPUT.failures.jsonl, when it is there)")
+      ->type_name("FILE");
+  command
+      ->add_option(
+          "--dataset", options->dataset, "The prompts: tells how many samples there should be")
+      ->type_name("FILE");
   command->add_option("--n-samples", score_options.n_samples, "Samples wanted for each prompt (1)")
       ->check(integer_in(1, kMaxPassAt));
   command->add_option("--pass-at", options->pass_at, "The k of pass@k, as 1,5,10 (1,2,4,8…)");

@@ -20,7 +20,7 @@ constexpr int64_t kMaxWindow = int64_t{1} << 30;
 }  // namespace
 
 void add_text_options(CLI::App& command, TextOptions& options) {
-  command.add_option("--file", options.file, "A text in UTF-8")->required();
+  command.add_option("--file", options.file, "A text in UTF-8")->type_name("FILE")->required();
   command
       .add_option(
           "--context", options.context, "Tokens per window; 0: the model's limit, but at most 2048")

@@ -357,6 +357,7 @@ void add_bench(CLI::App& app, Action& action) {
           options->random_weights,
           "A directory with a config.json, or a GGUF file: weights of those sizes are drawn "
           "at random")
+      ->type_name("PATH")
       ->check(some_name())
       ->excludes("--model");
   command
@@ -372,11 +373,12 @@ void add_bench(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_option("--batch", options->batch, "Sequences that decode together, a list")
       ->capture_default_str();
-  command->add_option(
-      "--timeline",
-      options->timeline,
-      "Write the time of each operation and the life of each request for Perfetto or "
-      "chrome://tracing; recording costs some of the speed");
+  command
+      ->add_option("--timeline",
+                   options->timeline,
+                   "Write the time of each operation and the life of each request for Perfetto or "
+                   "chrome://tracing; recording costs some of the speed")
+      ->type_name("FILE");
   command->add_option("--repeat", options->repeat, "Runs per number; the median is shown")
       ->check(integer_in(1, 1000))
       ->capture_default_str();

@@ -201,6 +201,7 @@ void add_quantize(CLI::App& app, Action& action) {
   const auto options = std::make_shared<QuantizeCommand>();
   add_model_option(*command, options->model);
   command->add_option("-o,--out", options->out, "The GGUF file to write; replaced when it is whole")
+      ->type_name("FILE")
       ->check(some_name())
       ->required();
   command->add_option("--type", options->type, "Which bits, by llama.cpp's names")
@@ -219,21 +220,25 @@ void add_quantize(CLI::App& app, Action& action) {
                    options->calibrate,
                    "A text in UTF-8 that the model is run over first: inputs that it uses strongly "
                    "are given smaller errors")
+      ->type_name("FILE")
       ->check(some_name());
   command
       ->add_option("--importance",
                    options->importance,
                    "Instead: an importance matrix, as --save-importance or llama.cpp writes it")
+      ->type_name("FILE")
       ->check(some_name());
   command
       ->add_option("--save-importance",
                    options->save_importance,
                    "Keep what --calibrate found in this file (llama.cpp's imatrix GGUF)")
+      ->type_name("FILE")
       ->check(some_name());
   command
       ->add_option("--judge",
                    options->judge,
                    "A text in UTF-8: perplexity of source and result, KL divergence and agreement")
+      ->type_name("FILE")
       ->check(some_name());
   command->add_flag(
       "--tensors", options->tensors, "Also each tensor's type, size and relative error");

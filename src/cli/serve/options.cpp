@@ -46,17 +46,21 @@ void add_front_options(CLI::App& command, ServeOptions& options) {
   command.add_option("--port", options.port, "Port; 0: a free one")
       ->check(integer_in(0, 65535))
       ->capture_default_str();
-  command.add_option("--api-key-file",
-                     options.key_file,
-                     "File of keys, one per line (KEY or NAME:KEY), readable by its owner alone");
+  command
+      .add_option("--api-key-file",
+                  options.key_file,
+                  "File of keys, one per line (KEY or NAME:KEY), readable by its owner alone")
+      ->type_name("FILE");
   command.add_option("--allow-host",
                      options.http.allow_hosts,
                      "Further names to accept in the Host header, with their port if it differs");
   command.add_option("--allow-origin",
                      options.http.allow_origins,
                      "Origins of web pages that may call this server");
-  command.add_option("--tls-cert", options.http.tls_certificate, "PEM file: serve HTTPS");
-  command.add_option("--tls-key", options.http.tls_key, "PEM file with the certificate's key");
+  command.add_option("--tls-cert", options.http.tls_certificate, "PEM file: serve HTTPS")
+      ->type_name("FILE");
+  command.add_option("--tls-key", options.http.tls_key, "PEM file with the certificate's key")
+      ->type_name("FILE");
   command.add_option("--max-body", options.body_mib, "Largest request body in MiB")
       ->check(integer_in(1, 64))
       ->capture_default_str();
@@ -123,9 +127,11 @@ void add_api_options(CLI::App& command, ServeOptions& options) {
                   "How the model writes tool calls: auto, hermes or qwen3_coder")
       ->check(one_of({"auto", "hermes", "qwen3_coder"}))
       ->capture_default_str();
-  command.add_option("--chat-template",
-                     options.chat_template,
-                     "Jinja file to use instead of the model's chat template");
+  command
+      .add_option("--chat-template",
+                  options.chat_template,
+                  "Jinja file to use instead of the model's chat template")
+      ->type_name("FILE");
   command
       .add_option("--default-chat-template-kwargs",
                   options.service.default_template_kwargs,

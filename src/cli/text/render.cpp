@@ -98,6 +98,7 @@ void add_render(CLI::App& app, Action& action) {
   command
       ->add_option(
           "--template", options->template_file, "A Jinja template instead of the model's own")
+      ->type_name("FILE")
       ->check(some_name());
   command->callback([options, command, &action] {
     options->model_given = command->count("--model") > 0;

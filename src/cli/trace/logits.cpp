@@ -174,10 +174,12 @@ void add_logits(CLI::App& app, Action& action) {
       ->required();
   command
       ->add_option("--out", options->out, "Write float32 [n_tokens, vocab_size] to this .npy file")
+      ->type_name("FILE")
       ->check(some_name());
   command
       ->add_option(
           "--taps", options->taps, "Write every intermediate to a .npy file in this directory")
+      ->type_name("DIR")
       ->check(some_name());
   command->add_option("--labels",
                       options->labels,

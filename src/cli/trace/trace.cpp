@@ -125,28 +125,37 @@ void add_what_to_see(CLI::App& command, TraceOptions& o) {
 
 void add_files(CLI::App& command, TraceOptions& o) {
   const OptionGroup group(command, "Files");
-  command.add_option(
-      "--out", o.out, "Write the tensors (of --taps, or all) as .npy to this directory");
-  command.add_option(
-      "--compare",
-      o.compare,
-      "Compare with the .npy files of this directory; names the first tensor that diverges");
+  command
+      .add_option("--out", o.out, "Write the tensors (of --taps, or all) as .npy to this directory")
+      ->type_name("DIR");
+  command
+      .add_option(
+          "--compare",
+          o.compare,
+          "Compare with the .npy files of this directory; names the first tensor that diverges")
+      ->type_name("DIR");
   command.add_option("--tolerance", o.tolerance, "|difference| / |reference| that still agrees")
       ->check(number_in(0, 1e9))
       ->capture_default_str();
-  command.add_option(
-      "--routing-out",
-      o.routing_out,
-      "Write routing.json, experts.npy and weights.npy [tokens, layers, top_k] to this "
-      "directory");
-  command.add_option("--attention-out",
-                     o.attention_out,
-                     "Write the full attention maps as .npy to this directory");
-  command.add_option("--timeline",
-                     o.timeline,
-                     "Write the time of each operation, and with --generate of each step of the "
-                     "request, for Perfetto or chrome://tracing");
-  command.add_option("--html", o.html, "Write the report: one page with everything");
+  command
+      .add_option("--routing-out",
+                  o.routing_out,
+                  "Write routing.json, experts.npy and weights.npy [tokens, layers, top_k] to this "
+                  "directory")
+      ->type_name("DIR");
+  command
+      .add_option("--attention-out",
+                  o.attention_out,
+                  "Write the full attention maps as .npy to this directory")
+      ->type_name("DIR");
+  command
+      .add_option("--timeline",
+                  o.timeline,
+                  "Write the time of each operation, and with --generate of each step of the "
+                  "request, for Perfetto or chrome://tracing")
+      ->type_name("FILE");
+  command.add_option("--html", o.html, "Write the report: one page with everything")
+      ->type_name("FILE");
 }
 
 }  // namespace

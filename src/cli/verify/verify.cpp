@@ -134,6 +134,7 @@ void add_verify(CLI::App& app, Action& action) {
   const auto options = std::make_shared<VerifyCommand>();
   add_model_option(*command, options->model);
   command->add_option("--text", options->text, "A text in UTF-8 instead of the built-in one")
+      ->type_name("FILE")
       ->check(some_name());
   command->add_option("--ids", options->ids, "Token ids instead: 1,2,3, or @FILE with such a list");
   command
@@ -146,6 +147,7 @@ void add_verify(CLI::App& app, Action& action) {
                    options->against,
                    "Compare with the .npy files of this directory, another program's tensors "
                    "(script/transformers-taps), and run over its input_ids.npy")
+      ->type_name("DIR")
       ->check(some_name());
   command->add_flag("--tensors", options->tensors, "Also a line for each tensor");
   add_compute_options(*command, options->model);

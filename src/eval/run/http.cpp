@@ -1,5 +1,6 @@
 #include "eval/run/http.h"
 
+#include "base/certificate_file.h"
 #include "base/error.h"
 
 namespace qwen3::eval {
@@ -75,6 +76,8 @@ CurlEasy make_request_handle(const ServerAddress& server,
   QWEN3_CHECK(handle != nullptr, ErrorKind::io, "libcurl: cannot make a request");
   CURL* curl = handle.get();
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  if (!certificate_file().empty())
+    curl_easy_setopt(curl, CURLOPT_CAINFO, certificate_file().c_str());
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
@@ -116,6 +119,8 @@ GetResult http_get(const ServerAddress& server,
   const CURLcode code = curl_easy_perform(handle.get());
   if (code != CURLE_OK) {
     result.error = curl_easy_strerror(code);
+    if (code == CURLE_SSL_CACERT_BADFILE || code == CURLE_PEER_FAILED_VERIFICATION)
+      result.error += certificate_remedy();
     return result;
   }
   long status = 0;
