@@ -67,6 +67,7 @@ bool wait_for_attempt(const HttpSession& session,
     if (*asked > policy.longest_asked) return false;
     wait = *asked;
   }
+  if (policy.on_wait && !session.stopped()) policy.on_wait(reply, attempt, wait);
   const auto end = std::chrono::steady_clock::now() + wait;
   while (!session.stopped()) {
     const auto now = std::chrono::steady_clock::now();
@@ -89,7 +90,10 @@ void fail_for(const HttpReply& reply, const HubServer& server, std::string_view 
          what,
          reply.url,
          reply.error,
-         certificate ? "; a proxy that opens TLS needs its certificate in CURL_CA_BUNDLE" : "");
+         certificate ? "; a proxy that opens TLS needs its certificate in CURL_CA_BUNDLE"
+                     : "; the same command goes on where it stopped. Is this machine on the "
+                       "network? A proxy "
+                       "is named by HTTPS_PROXY, a mirror of Hugging Face by HF_ENDPOINT");
   }
   const bool known = !server.token.empty();
   if (says(reply, "GatedRepo")) {
