@@ -100,8 +100,10 @@ void add_render(CLI::App& app, Action& action) {
           "--template", options->template_file, "A Jinja template instead of the model's own")
       ->check(some_name());
   command->callback([options, command, &action] {
-    options->model_given = command->count("--model") > 0;
-    action = [options] { return render(*options); };
+    action = [options, command] {
+      options->model_given = command->count("--model") > 0;
+      return render(*options);
+    };
   });
 }
 
