@@ -53,7 +53,7 @@ struct ChatSettings {
   SamplingParams defaults;                   // with the seed and --ignore-eos
   std::vector<server::Preset> presets = {};  // that the model has
   std::string preset = "none";  // "none", "auto": that of the thinking mode, or the name of one
-  std::map<std::string, double> asked;  // by the names of sampling_fields()
+  std::map<std::string, double> asked = {};  // by the names of sampling_fields()
   std::vector<std::string> stop = {};
   std::optional<bool> thinking = {};  // empty: the template's default
   AnswerForm form = {};
