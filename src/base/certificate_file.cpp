@@ -17,7 +17,9 @@ void set_certificate_file(std::string path) { file() = std::move(path); }
 const std::string& certificate_file() { return file(); }
 
 std::string certificate_remedy() {
-  if (!file().empty()) return "; trusted are the authorities in " + file() + " (SSL_CERT_FILE, CURL_CA_BUNDLE)";
+  if (!file().empty()) {
+    return "; trusted are the authorities in " + file() + " (SSL_CERT_FILE, CURL_CA_BUNDLE)";
+  }
   return "; set SSL_CERT_FILE to a PEM file of the authorities to trust: of the system (package "
          "ca-certificates), "
          "or of a proxy that opens TLS";

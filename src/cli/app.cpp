@@ -8,6 +8,7 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,17 +17,21 @@
 
 #include "base/certificate_file.h"
 #include "base/error.h"
-#include "base/nearest.h"
+#include "base/input_file.h"
 #include "cli/commands.h"
+#include "cli/config.h"
+#include "cli/config_file.h"
 #include "cli/console.h"
-#include "cli/environment_options.h"
+#include "cli/foreign_words.h"
+#include "cli/given_options.h"
 #include "cli/help.h"
+#include "cli/options.h"
 
 namespace qwen3::cli {
 namespace {
 
 // The subcommand that was chosen (of a subcommand, as in `eval merge`), or the program itself.
-const CLI::App& chosen(const CLI::App& app) {
+CLI::App& chosen(CLI::App& app) {
   const std::vector<CLI::App*> parsed = app.get_subcommands();
   return parsed.empty() ? app : chosen(*parsed.front());
 }
@@ -47,45 +52,6 @@ std::vector<std::string> option_names(const CLI::App& command) {
   return names;
 }
 
-// What people who know other programs type first, and what there is here instead.
-struct Foreign {
-  std::string_view word, remedy;
-};
-constexpr std::string_view kDownload =
-    "; a model is downloaded by name once: qwen3 pull Qwen/Qwen3-0.6B, then qwen3 chat -m "
-    "Qwen/Qwen3-0.6B";
-constexpr std::string_view kWholeModel =
-    "; a model lies on one card as a whole, or on the processor: --backend cuda or --backend cpu";
-constexpr Foreign kForeignOptions[] = {{"-hf", kDownload},
-                                       {"-hfr", kDownload},
-                                       {"--hf-repo", kDownload},
-                                       {"-ngl", kWholeModel},
-                                       {"--n-gpu-layers", kWholeModel},
-                                       {"--gpu-layers", kWholeModel},
-                                       {"--device", kWholeModel},
-                                       {"--tensor-parallel-size", kWholeModel},
-                                       {"-f", "; a text from a file: qwen3 chat \"…\" < FILE"},
-                                       {"--file", "; a text from a file: qwen3 chat \"…\" < FILE"},
-                                       {"-sys", "; the system message is --system"},
-                                       {"--max-model-len", "; did you mean \"--context\"?"},
-                                       {"--ctx-size", "; did you mean \"--context\"?"},
-                                       {"--n-predict", "; did you mean \"--max-tokens\"?"}};
-constexpr Foreign kForeignCommands[] = {{"download", kDownload},
-                                        {"run", "; did you mean \"chat\"? qwen3 chat -m MODEL"},
-                                        {"ls", "; did you mean \"list\"?"},
-                                        {"ps", "; a server answers GET /v1/models"},
-                                        {"remove", "; did you mean \"rm\"?"},
-                                        {"delete", "; did you mean \"rm\"?"}};
-
-std::string remedy_for(std::string_view word,
-                       std::span<const Foreign> foreign,
-                       std::span<const std::string> known) {
-  for (const Foreign& other : foreign) {
-    if (other.word == word) return std::string(other.remedy);
-  }
-  return did_you_mean(word, known);
-}
-
 // A word that stands where no text is taken: which option it may have been meant for.
 std::string meant_for(const CLI::App& command, const std::string& word) {
   const auto takes = [&](const char* name) { return command.get_option_no_throw(name) != nullptr; };
@@ -98,7 +64,7 @@ std::string meant_for(const CLI::App& command, const std::string& word) {
 }
 
 // Refuses the first word that nothing on the command line asked for.
-void refuse_unknown(const CLI::App& app) {
+void refuse_unknown(CLI::App& app) {
   const std::vector<std::string> unknown = app.remaining(true);
   if (unknown.empty()) return;
   const CLI::App& command = chosen(app);
@@ -116,7 +82,7 @@ void refuse_unknown(const CLI::App& app) {
     throw UsageError(fmt::format("{}: unknown option \"{}\"{}; {} --help lists the options",
                                  where,
                                  word,
-                                 remedy_for(word, kForeignOptions, option_names(command)),
+                                 remedy_for_option(word, option_names(command)),
                                  where));
   }
   if (!is_group(command)) {
@@ -128,25 +94,14 @@ void refuse_unknown(const CLI::App& app) {
   throw UsageError(fmt::format("{}: unknown command \"{}\"{}; known are {}",
                                where,
                                word,
-                               remedy_for(word, kForeignCommands, names),
+                               remedy_for_command(word, names),
                                fmt::join(names, ", ")));
-}
-
-// Before the parser takes "-ngl" for "-n gl".
-void refuse_foreign(std::span<const std::string> words) {
-  for (size_t i = 0; i < words.size(); ++i) {
-    if (i > 0 && words[i - 1].starts_with("--")) continue;  // its value, perhaps
-    for (const Foreign& option : kForeignOptions) {
-      if (words[i] != option.word || words[i].starts_with("--")) continue;
-      throw UsageError(fmt::format("qwen3: unknown option \"{}\"{}", words[i], option.remedy));
-    }
-  }
 }
 
 // The words as the parser takes them: -h is no prefix of -hf, and help is a command.
 std::vector<std::string> words_of(int argc, const char* const* argv) {
   std::vector<std::string> words(argv + 1, argv + argc);
-  refuse_foreign(words);
+  refuse_foreign_options(words);
   if (!words.empty() && words.front() == "help") {
     words.erase(words.begin());
     words.emplace_back("--help");
@@ -161,7 +116,9 @@ std::vector<std::string> words_of(int argc, const char* const* argv) {
 std::string in_our_words(const CLI::ParseError& error) {
   const std::string text = error.what();
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) == nullptr) return text;
-  return text.substr(0, text.find(':')) + ": expected a value; got none";
+  const bool several = text.find("At most") != text.npos || text.find("but got") != text.npos;
+  return text.substr(0, text.find(':')) +
+         (several ? ": expected one value; got several" : ": expected a value; got none");
 }
 
 // One line for each command, at the end of its --help.
@@ -182,7 +139,34 @@ constexpr std::pair<std::string_view, std::string_view> kExamples[] = {
     {"list", "qwen3 list"},
     {"show", "qwen3 show Qwen/Qwen3-0.6B"},
     {"rm", "qwen3 rm Qwen/Qwen3-0.6B"},
+    {"config", "qwen3 config chat"},
     {"version", "qwen3 version"}};
+
+// --config-file of the program, and of every command: --config too, where that is nothing else.
+void add_config_file_option(CLI::App& command, std::string& path) {
+  const std::vector<CLI::App*> subcommands =
+      command.get_subcommands([](CLI::App*) { return true; });
+  for (CLI::App* sub : subcommands) add_config_file_option(*sub, path);
+  if (command.get_parent() != nullptr && !subcommands.empty()) return;
+  const bool taken = command.get_option_no_throw("--config") != nullptr;
+  command
+      .add_option(taken ? "--config-file" : "--config-file,--config",
+                  path,
+                  "YAML file of options; none: no file")
+      ->check(some_name())
+      ->default_str("the user's")
+      ->type_name("FILE")
+      ->group("Settings");
+}
+
+// What the config file says: the one that is named, or the user's, if there is one.
+ConfigFile read_config_file(const CLI::App& app, const std::string& named) {
+  std::filesystem::path path = config_file_path(named);
+  const char* variable = std::getenv("QWEN3_CONFIG_FILE");
+  const bool must_be = !named.empty() || (variable != nullptr && *variable != '\0');
+  if (path.empty() || (!must_be && !InputFile::open_if_there(path))) return {};
+  return {path, app};
+}
 
 ExitCode parse_and_act(int argc, const char* const* argv) {
   Action action;
@@ -194,8 +178,9 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   app.require_subcommand(0, 1);
   app.footer(
       "Exit codes: 0 done, 1 the work failed, 2 wrong usage. Results go to stdout, everything else "
-      "to stderr.\nqwen3 COMMAND --help shows the options of a command. QWEN3_MAX_TOKENS=20 in the "
-      "environment is --max-tokens 20, and so for all of them.");
+      "to stderr.\nqwen3 COMMAND --help shows the options of a command. An option that is not "
+      "typed comes from the environment (QWEN3_MAX_TOKENS=20 is --max-tokens 20), else from the "
+      "config file, else it has its default: qwen3 config says which.");
   add_chat(app, action);
   add_generate(app, action);
   add_logits(app, action);
@@ -212,14 +197,18 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   add_list(app, action);
   add_show(app, action);
   add_rm(app, action);
+  std::string config_file;
+  std::optional<GivenOptions> given;
+  add_config(app, action, {app, config_file, given});
   add_version(app, action);
   add_completions(app, action);
   add_manual(app, action);
+  add_config_file_option(app, config_file);
   for (const auto& [command, example] : kExamples) {
     app.get_subcommand(std::string(command))->footer(fmt::format("Example: {}", example));
   }
   std::vector<std::string> words = words_of(argc, argv);
-  const EnvironmentOptions environment(app, words);
+  relax_required(app);
   std::reverse(words.begin(), words.end());  // as CLI::App::parse wants them
   try {
     app.parse(std::move(words));
@@ -231,9 +220,7 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
     return kDone;
   } catch (const CLI::ParseError& error) {
     refuse_unknown(app);
-    const std::string complaint = in_our_words(error);
-    throw UsageError(
-        fmt::format("{}: {}{}", command_name(app), complaint, environment.origin_of(complaint)));
+    throw UsageError(fmt::format("{}: {}", command_name(app), in_our_words(error)));
   }
   refuse_unknown(app);
   if (!action) {
@@ -245,6 +232,8 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
                                  fmt::join(names, ", "),
                                  where));
   }
+  given.emplace(read_config_file(app, config_file));
+  given->apply(chosen(app), command_name(app).substr(app.get_name().size() + 1));
   return action();
 }
 

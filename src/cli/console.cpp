@@ -150,8 +150,11 @@ void ProgressBar::update(std::string_view what, int64_t done, int64_t total) {
 
 StatusLine::StatusLine(bool enabled) : enabled_(enabled && stderr_is_terminal()) {}
 
-StatusLine::~StatusLine() {
+StatusLine::~StatusLine() { clear(); }
+
+void StatusLine::clear() {
   if (drawn_) print_raw_note("\r\x1b[K");
+  drawn_ = false;
 }
 
 void StatusLine::show(std::string_view text) {

@@ -100,6 +100,8 @@ class StatusLine {
 
   // At most ten times a second; the first is always shown.
   void show(std::string_view text);
+  // Takes the line away, for a note that is to stay.
+  void clear();
 
  private:
   const bool enabled_;

@@ -41,6 +41,8 @@ fs::path model_in_snapshot(const hub::Cache& cache,
   return snapshot.path / model.parts.front();
 }
 
+bool is_cached(const hub::ModelRef& ref) { return hub_cache().find(ref).has_value(); }
+
 fs::path cached_model(const hub::ModelRef& ref) {
   const hub::Cache cache = hub_cache();
   if (const auto snapshot = cache.find(ref)) return model_in_snapshot(cache, *snapshot, ref);

@@ -19,4 +19,6 @@ std::filesystem::path model_in_snapshot(const hub::Cache& cache,
 // Throws Error{not_found}, which says how to download it, when it is not there.
 std::filesystem::path cached_model(const hub::ModelRef& ref);
 
+bool is_cached(const hub::ModelRef& ref);
+
 }  // namespace qwen3::cli

@@ -96,6 +96,15 @@ std::filesystem::path resolve_model(const std::string& name) {
   fail_unknown(name);
 }
 
+bool is_model_name(const std::string& word) {
+  if (word.find('/') != word.npos && folder_exists(word)) {
+    return file_exists(fs::path(word) / "config.json") || find_gguf(word).has_value();
+  }
+  if (ascii_lower(word).ends_with(".gguf")) return file_exists(word);
+  const std::optional<hub::ModelRef> ref = hub_name(word);
+  return ref && (ref->repo.starts_with("Qwen/") || is_cached(*ref));
+}
+
 std::string name_of_model(const std::string& name) {
   const std::string last = model_name(name);
   return utf8_lossy(last.empty() ? name : last);

@@ -19,4 +19,8 @@ std::filesystem::path resolve_model(const std::string& name);
 // or what it is called inside the program. Well-formed UTF-8.
 std::string name_of_model(const std::string& name);
 
+// Whether a word that might be a text too is the name of a model: a folder or a GGUF file that is there, a model of
+// the cache, or one of Qwen's on its hub.
+bool is_model_name(const std::string& word);
+
 }  // namespace qwen3::cli

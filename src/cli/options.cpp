@@ -29,7 +29,7 @@ std::string default_text(const SamplingField& field) {
 
 // What hands that know other programs type.
 std::string other_names(const SamplingField& field) {
-  return field.name == std::string_view("max_tokens")    ? ",-n"
+  return field.name == std::string_view("max_tokens")    ? ",-n,--n-predict"
          : field.name == std::string_view("temperature") ? ",--temp"
                                                          : "";
 }
@@ -111,11 +111,11 @@ CLI::Validator some_name() {
   return CLI::Validator(check, "", "");
 }
 
-void add_model_option(CLI::App& command, ModelOptions& options) {
+void add_model_option(CLI::App& command, ModelOptions& options, ModelStands where) {
   const OptionGroup group(command, "Model");
   command
       .add_option(
-          "-m,--model",
+          where == ModelStands::alone_too ? "-m,--model,MODEL" : "-m,--model",
           options.model,
           "Hugging Face model directory, GGUF file (of a split one the first), the name of a "
           "downloaded model (qwen3 list), or of one that comes with qwen3")
@@ -147,7 +147,7 @@ void add_compute_options(CLI::App& command, ModelOptions& options) {
 void add_context_option(CLI::App& command, ModelOptions& options) {
   const OptionGroup group(command, "Model");
   command
-      .add_option("-c,--context",
+      .add_option("-c,--context,--ctx-size,--max-model-len",
                   options.context,
                   "Longest sequence in tokens; 0: the model's limit, or what fits in memory")
       ->check(integer_in(0, int64_t{1} << 30))
@@ -157,7 +157,7 @@ void add_context_option(CLI::App& command, ModelOptions& options) {
 
 void add_kv_dtype_option(CLI::App& command, std::string& kv_dtype) {
   command
-      .add_option("--kv-dtype",
+      .add_option("--kv-dtype,--kv-cache-dtype",
                   kv_dtype,
                   "Keys and values: auto (bfloat16 for 16-bit weights), float32, bfloat16 or q8 "
                   "(8 bits, half the memory of bfloat16)")
@@ -174,15 +174,18 @@ LoadOptions load_options(const ModelOptions& options) {
   return load;
 }
 
-void add_quiet_option(CLI::App& command, OutputOptions& options) {
+void add_quiet_option(CLI::App& command, OutputOptions& options, std::string_view quiet_help) {
   const OptionGroup group(command, "Output");
-  command.add_flag("--quiet", options.quiet, "No lines about model and speed on stderr");
+  command.add_flag("--quiet", options.quiet, std::string(quiet_help));
 }
 
-void add_output_options(CLI::App& command, OutputOptions& options, std::string_view json_help) {
+void add_output_options(CLI::App& command,
+                        OutputOptions& options,
+                        std::string_view json_help,
+                        std::string_view quiet_help) {
   const OptionGroup group(command, "Output");
   command.add_flag("--json", options.json, std::string(json_help));
-  add_quiet_option(command, options);
+  add_quiet_option(command, options, quiet_help);
 }
 
 std::string option_name(const SamplingField& field) {
@@ -215,7 +218,7 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options) {
   }
   command
       .add_option_function<uint64_t>(
-          "--seed",
+          "-s,--seed",
           [&options](const uint64_t& seed) { options.seed = seed; },
           "The same seed draws the same tokens")
       ->check(any_unsigned())
@@ -226,16 +229,13 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options) {
   command.add_flag("--ignore-eos", options.ignore_eos, "Do not end at the model's end tokens");
 }
 
-SamplingParams resolve_sampling(const SamplingOptions& options,
-                                const GenerationDefaults& defaults) {
-  SamplingParams sampling = with_defaults(defaults, DoSample::no);
+std::map<std::string, double> asked_sampling(const SamplingOptions& options) {
+  std::map<std::string, double> asked;
   const std::span<const SamplingField> fields = sampling_fields();
   for (size_t i = 0; i < fields.size(); ++i) {
-    if (options.values[i]) fields[i].set(sampling, *options.values[i]);
+    if (options.values[i]) asked[std::string(fields[i].name)] = *options.values[i];
   }
-  sampling.seed = options.seed;
-  sampling.ignore_eos = options.ignore_eos;
-  return sampling;
+  return asked;
 }
 
 }  // namespace qwen3::cli

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,7 +41,11 @@ struct ModelOptions {
   std::string kv_dtype = "auto";
 };
 
-void add_model_option(CLI::App& command, ModelOptions& options);     // --model
+// --model; where a command takes no other word, the model may also stand alone: qwen3 inspect nano.
+enum class ModelStands { behind_its_option, alone_too };
+void add_model_option(CLI::App& command,
+                      ModelOptions& options,
+                      ModelStands where = ModelStands::behind_its_option);
 void add_compute_options(CLI::App& command, ModelOptions& options);  // --backend … --cpu-isa
 void add_context_option(CLI::App& command, ModelOptions& options);   // --context --kv-dtype
 void add_kv_dtype_option(CLI::App& command, std::string& kv_dtype);  // --kv-dtype
@@ -53,9 +58,15 @@ struct OutputOptions {
 
   bool talk() const { return !quiet && !json; }  // the lines for people on stderr
 };
-void add_quiet_option(CLI::App& command, OutputOptions& options);
+inline constexpr std::string_view kQuietHelp = "No lines about model and speed on stderr";
+void add_quiet_option(CLI::App& command,
+                      OutputOptions& options,
+                      std::string_view quiet_help = kQuietHelp);
 // --json, explained by json_help, and --quiet.
-void add_output_options(CLI::App& command, OutputOptions& options, std::string_view json_help);
+void add_output_options(CLI::App& command,
+                        OutputOptions& options,
+                        std::string_view json_help,
+                        std::string_view quiet_help = kQuietHelp);
 
 // How the command line takes a sampling field: as an option, and after /set in a chat.
 std::string option_name(const SamplingField& field);  // "--top-p"
@@ -71,8 +82,7 @@ struct SamplingOptions {
 };
 void add_sampling_options(CLI::App& command, SamplingOptions& options);
 
-// What the model's generation_config.json asks for, overridden by what was given. Without
-// do_sample: true in the file, sampling is greedy.
-SamplingParams resolve_sampling(const SamplingOptions& options, const GenerationDefaults& defaults);
+// What was given, by the names of the fields.
+std::map<std::string, double> asked_sampling(const SamplingOptions& options);
 
 }  // namespace qwen3::cli

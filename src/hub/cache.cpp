@@ -143,6 +143,17 @@ std::vector<CachedFile> Cache::files(const Snapshot& snapshot) const {
   return files;
 }
 
+std::vector<std::string> Cache::broken_files(const Snapshot& snapshot) const {
+  std::vector<std::string> paths, broken;
+  collect(snapshot.path, "", 0, paths);
+  std::sort(paths.begin(), paths.end());
+  for (std::string& path : paths) {
+    std::error_code error;
+    if (!fs::exists(snapshot.path / path, error)) broken.push_back(std::move(path));
+  }
+  return broken;
+}
+
 namespace {
 
 // Of files that are no links: of a cache that was copied, or made where there are none.

@@ -49,6 +49,9 @@ class Cache {
   // In order of their paths; what leads nowhere is left out.
   std::vector<CachedFile> files(const Snapshot& snapshot) const;
 
+  // Paths of the snapshot that lead nowhere: a link to a blob that is gone.
+  std::vector<std::string> broken_files(const Snapshot& snapshot) const;
+
   // Bytes on the disk of a repository's blobs, and of these of downloads that have not ended.
   struct Usage {
     int64_t bytes = 0, incomplete_bytes = 0;

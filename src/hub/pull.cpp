@@ -71,7 +71,21 @@ class Crew {
 
 class Pull {
  public:
-  Pull(const Cache& cache, const PullOptions& options) : cache_(cache), options_(options) {}
+  Pull(const Cache& cache, const PullOptions& options)
+      : cache_(cache), options_(options), retry_(options.retry) {
+    if (!options.on_retry) return;
+    retry_.on_wait = [this](const HttpReply& reply, int attempt, std::chrono::milliseconds wait) {
+      const std::string why =
+          reply.error.empty() ? fmt::format("status {}", reply.status) : reply.error;
+      const std::lock_guard guard(retries_mutex_);
+      retries_.push_back(fmt::format("{}: {}; attempt {} of {} in {:.0f} s",
+                                     reply.url,
+                                     why,
+                                     attempt + 1,
+                                     retry_.attempts,
+                                     std::chrono::duration<double>(wait).count()));
+    };
+  }
 
   Pulled run() {
     check_server(options_.server);
@@ -91,6 +105,7 @@ class Pull {
  private:
   void each_on_a_thread(int n, const std::function<void()>& work) {
     const auto watch = [&] {
+      tell_retries();
       const bool goes_on = !options_.progress || options_.progress(progress());
       stopped_ = stopped_ || !goes_on;
       return goes_on;
@@ -100,6 +115,15 @@ class Pull {
     } catch (const Error&) {
       if (!stopped_) throw;  // else it is what stopping looks like
     }
+  }
+
+  void tell_retries() {
+    std::vector<std::string> retries;
+    {
+      const std::lock_guard guard(retries_mutex_);
+      retries.swap(retries_);
+    }
+    for (const std::string& why : retries) options_.on_retry(why);
   }
 
   PullProgress progress() const {
@@ -113,7 +137,7 @@ class Pull {
 
   void list() {
     HttpSession session(options_.server, stop_);
-    listing_ = list_files(options_.source, session, options_.retry, options_.ref);
+    listing_ = list_files(options_.source, session, retry_, options_.ref);
   }
 
   void choose() {
@@ -177,7 +201,7 @@ class Pull {
       const RemoteFile& file = *missing_[i];
       const fs::path blob = blob_of(file);
       download_blob(session,
-                    options_.retry,
+                    retry_,
                     {.file = file,
                      .commit = commit,
                      .blob = blob,
@@ -217,6 +241,9 @@ class Pull {
 
   const Cache& cache_;
   const PullOptions& options_;
+  RetryPolicy retry_;
+  std::mutex retries_mutex_;
+  std::vector<std::string> retries_;  // not told yet
   Listing listing_;
   std::vector<const RemoteFile*> wanted_, missing_;
   int64_t bytes_ = 0;

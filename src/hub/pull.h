@@ -28,6 +28,8 @@ struct PullOptions {
   RetryPolicy retry;
   // About ten times a second, on the caller's thread, from the beginning; false ends the pull.
   std::function<bool(const PullProgress&)> progress;
+  // On the caller's thread too: a request failed and will be made again; why, and when. May be empty.
+  std::function<void(const std::string& why)> on_retry = {};
 };
 
 struct Pulled {

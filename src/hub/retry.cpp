@@ -68,6 +68,7 @@ bool wait_for_attempt(const HttpSession& session,
     if (*asked > policy.longest_asked) return false;
     wait = *asked;
   }
+  if (policy.on_wait && !session.stopped()) policy.on_wait(reply, attempt, wait);
   const auto end = std::chrono::steady_clock::now() + wait;
   while (!session.stopped()) {
     const auto now = std::chrono::steady_clock::now();
@@ -90,7 +91,10 @@ void fail_for(const HttpReply& reply, const HubServer& server, std::string_view 
          what,
          reply.url,
          reply.error,
-         certificate ? certificate_remedy() : "");
+         certificate ? certificate_remedy()
+                     : "; the same command goes on where it stopped. Is this machine on the "
+                       "network? A proxy "
+                       "is named by HTTPS_PROXY, a mirror of Hugging Face by HF_ENDPOINT");
   }
   const bool known = !server.token.empty();
   if (says(reply, "GatedRepo")) {

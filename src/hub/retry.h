@@ -14,6 +14,9 @@ struct RetryPolicy {
   std::chrono::milliseconds first_wait{1000};  // doubled from attempt to attempt
   std::chrono::milliseconds longest_wait{20'000};
   std::chrono::milliseconds longest_asked{300'000};  // that a server may ask for (Retry-After)
+  // Told before each wait: why, which attempt failed, and how long. Any thread; may be empty.
+  std::function<void(const HttpReply& reply, int attempt, std::chrono::milliseconds wait)> on_wait =
+      {};
 };
 
 // The statuses 408, 429 and 5xx that pass, and connections that broke.

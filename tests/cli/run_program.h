@@ -99,6 +99,7 @@ inline void exchange(
 
 inline ProgramResult run(const std::vector<std::string>& command, std::string_view input) {
   signal(SIGPIPE, SIG_IGN);
+  setenv("QWEN3_CONFIG_FILE", "none", 0);  // not that of whoever runs the tests
   Pipe in;
   Pipe out;
   Pipe err;

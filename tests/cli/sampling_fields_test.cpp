@@ -58,7 +58,9 @@ std::string by_option(const SamplingField& field, double value, SamplingParams& 
   } catch (const CLI::ParseError& error) {
     return error.what();
   }
-  p = cli::resolve_sampling(options, {});
+  for (const auto& [name, given] : cli::asked_sampling(options)) {
+    find_sampling_field(name)->set(p, given);
+  }
   return "";
 }
 

@@ -83,7 +83,16 @@ TEST(Usage, OtherProgramsWords) {
   expect_refused({"-m", "nano", "chat", "hi"},
                  2,
                  "option \"-m\" stands before the command; write qwen3 chat -m");
-  expect_refused({"serve", "nano-moe"}, 2, "a model is -m nano-moe");
+  expect_refused({"trace", "nano-moe"}, 2, "unexpected argument \"nano-moe\"");
+  expect_refused({"serve", "-np", "4"}, 2, "requests that run together: --parallel");
+  expect_refused({"serve", "--api-key", "x"}, 2, "--api-key-file");
+  expect_refused({"serve", "--enable-auto-tool-choice"}, 2, "leave it out");
+  expect_refused({"serve", "nowhere/at/all"}, 1, "no such model directory");
+  works({"inspect", "nano-moe"}, "embedded:nano-moe");
+  works({"inspect", "nano", "--ctx-size", "64"}, "for 64 tokens");
+  works(
+      {"generate", "-p", "Once", "--n-predict", "2", "--max-model-len", "64", "-s", "1", "--json"},
+      "\"ids\":[");
   expect_refused({"generate", "Once"}, 2, "a prompt is --prompt \"Once\"");
   expect_refused({"chat", "hello", "world"}, 2, "put a text of several words in quotes");
 }
@@ -109,6 +118,8 @@ TEST(Usage, OptionsFromTheEnvironment) {
   };
   refuses("QWEN3_TEMPERATURE=hot $QWEN3 generate --prompt a", "(from QWEN3_TEMPERATURE)");
   refuses("QWEN3_QUIET=maybe $QWEN3 generate --prompt a", "QWEN3_QUIET: expected 1 or 0");
+  // Of a command that would else require it.
+  refuses("QWEN3_IDS=x $QWEN3 logits -m nano", "--ids: expected");
   refuses("QWEN3_TEMPERATURE= $QWEN3 generate --temperature hot -p a", "got \"hot\"\n");
   EXPECT_EQ(run("QWEN3_QUIET=maybe $QWEN3 generate --help").exit_code, 0);
   EXPECT_EQ(run("QWEN3_VERSION=1 QWEN3_HELP=1 QWEN3_MAX_TOKENS=x $QWEN3 version").exit_code, 0);
@@ -168,7 +179,8 @@ TEST(Usage, ModelsThatAreNone) {
 }
 
 TEST(Usage, UnexpectedArgument) {
-  expect_refused({"inspect", "somewhere"}, 2, "unexpected argument \"somewhere\"");
+  expect_refused({"inspect", "somewhere"}, 1, "somewhere: no such model directory");
+  expect_refused({"inspect", "nano", "more"}, 2, "unexpected argument \"more\"");
 }
 
 TEST(Usage, NumbersAreStrict) {

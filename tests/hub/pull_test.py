@@ -449,6 +449,7 @@ class PullTest(unittest.TestCase):
         _, err = process.communicate(timeout=10)
         self.assertEqual(process.returncode, 1)
         self.assertIn("stopped; the same command continues", err)
+        self.assertRegex(err.split("\n")[0], REPO + r": http://127.0.0.1:9/.*; attempt 2 of 6 in 1 s$")  # said at once
         self.assertLess(time.monotonic() - began, 8)
 
     # Broken connections.

@@ -10,14 +10,22 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
+#include "base/embedded_files.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "cli/chat/commands.h"
 #include "cli/chat/line_reader.h"
+#include "cli/chat/preset_option.h"
+#include "cli/chat/remote.h"
 #include "cli/chat/session.h"
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/generation.h"
+#include "cli/help.h"
 #include "cli/input.h"
 #include "cli/options.h"
 #include "cli/signals.h"
@@ -28,11 +36,13 @@ namespace qwen3::cli {
 namespace {
 
 struct ChatCliOptions {
+  std::vector<std::string> words;  // [MODEL] [TEXT]
+  std::string file, url, api_key_env, preset = "none";
+  bool interactive = false, model_typed = false;
   ModelOptions model;
   SamplingOptions sampling;
   OutputOptions output;
   FormOptions form;
-  std::optional<std::string> text;
   std::string system;
   std::string chat_template;
   std::optional<std::string> thinking;  // "on", "off"
@@ -58,12 +68,19 @@ class AnswerPrinter {
     if (reasoning && !thinking_) print_out(dims_ ? "\x1b[2m" : "<think>\n");
     if (!reasoning) end_thinking();
     thinking_ = reasoning;
+    begun_ = true;
     print_out(piece.text);
   }
 
   void finish() {
     end_thinking();
     print_out("\n");
+    begun_ = false;
+  }
+
+  // An answer that failed: the terminal is as it was.
+  void give_up() {
+    if (begun_) finish();
   }
 
  private:
@@ -74,13 +91,12 @@ class AnswerPrinter {
 
   bool hide_thinking_;
   bool dims_;
-  bool thinking_ = false;
+  bool thinking_ = false, begun_ = false;
 };
 
 // The conversation, and how its answers are shown.
 struct Chat {
   const ChatCliOptions& options;
-  const ModelInfo& info;
   ChatSession& session;
   InterruptGuard& interrupt;
 };
@@ -94,11 +110,16 @@ bool answer(Chat& chat, const std::string& question) {
     print_json({{"content", result.content},
                 {"reasoning_content", result.reasoning},
                 {"finish_reason", finish_name(result.outcome.finish)},
-                {"timing", timing_json(result.outcome, chat.info)}});
+                {"timing", chat.session.answerer().timing(result.outcome)}});
   } else {
     AnswerPrinter printer(chat.options.hide_thinking);
-    result = chat.session.ask(
-        question, chat.interrupt, [&](const AnswerPiece& piece) { printer.piece(piece); });
+    try {
+      result = chat.session.ask(
+          question, chat.interrupt, [&](const AnswerPiece& piece) { printer.piece(piece); });
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::io) printer.give_up();
+      throw;
+    }
     printer.finish();
   }
   const bool complete = result.outcome.finish != FinishReason::cancelled;
@@ -176,7 +197,7 @@ ExitCode converse(Chat& chat, LineReader& reader, bool on_terminal) {
     if (line.find_first_not_of(" \t") == line.npos) continue;
     try {
       if (on_terminal && (line == "exit" || line == "quit")) return code;
-      const LineKind kind = obey(line, chat.session, chat.info);
+      const LineKind kind = obey(line, chat.session);
       if (kind == LineKind::exit) return code;
       if (kind == LineKind::command) continue;
       if (kind == LineKind::again) {
@@ -219,7 +240,101 @@ std::string text_beside() {
   return text;
 }
 
-ExitCode run_chat(const ChatCliOptions& options) {
+// A word that can hardly be a message: the name of a model that is here, or that its hub has.
+bool names_a_model(const std::string& word) {
+  if (word.empty() || word.find_first_of(" \t\r\n") != word.npos) return false;
+  if (word.find('/') == word.npos && folder_exists("embedded:" + word)) return true;
+  return is_model_name(word);
+}
+
+constexpr size_t kMaxTextBytes = size_t{64} << 20;
+
+// What is asked once, before or instead of a conversation; nothing: a conversation.
+std::optional<std::string> question_of(const ChatCliOptions& options,
+                                       const std::optional<std::string>& text) {
+  std::string question = text.value_or("");
+  const auto join = [&](std::string_view more) {
+    question += (question.empty() || more.empty() ? "" : "\n\n") + std::string(more);
+  };
+  if (!options.file.empty()) {
+    std::string more = read_input_file(options.file, kMaxTextBytes);
+    while (more.ends_with('\n') || more.ends_with('\r')) more.pop_back();
+    join(more);
+  }
+  if (!text && options.file.empty()) return std::nullopt;
+  if (!options.interactive) join(text_beside());
+  if (question.find_first_not_of(" \t\r\n") == question.npos) {
+    throw UsageError("qwen3 chat: expected a message; got an empty text");
+  }
+  return question;
+}
+
+// A conversation, or the answer to TEXT, with whoever answers.
+ExitCode chat_with(Answerer& answerer,
+                   const ChatSettings& settings,
+                   const ChatCliOptions& options,
+                   const std::optional<std::string>& question) {
+  ChatSession session(answerer, settings);
+  session.conversation.set_system(options.system);
+  InterruptGuard interrupt;
+  Chat chat{options, session, interrupt};
+  ExitCode code = kDone;
+  if (question) code = answer(chat, *question) ? kDone : kFailed;
+  if (!question || (options.interactive && code == kDone)) {
+    if (stdin_is_terminal()) {
+      if (options.output.talk()) print_note("/help lists the commands");
+      code =
+          converse(chat,
+                   *make_terminal_reader(default_history_file(), interrupt, &command_completions),
+                   true);
+    } else {
+      code = converse(chat, *make_pipe_reader(interrupt), false);
+    }
+  }
+  if (options.output.talk() && session.last_outcome) {
+    print_note(answerer.speed(*session.last_outcome));
+  }
+  return code;
+}
+
+ChatSettings settings_of(const ChatCliOptions& options) {
+  ChatSettings settings;
+  settings.asked = asked_sampling(options.sampling);
+  settings.defaults.seed = options.sampling.seed;
+  settings.defaults.ignore_eos = options.sampling.ignore_eos;
+  settings.stop = options.sampling.stop;
+  settings.preset = options.preset;
+  if (options.thinking) settings.thinking = *options.thinking == "on";
+  return settings;
+}
+
+ExitCode chat_with_server(const ChatCliOptions& options,
+                          const std::optional<std::string>& question) {
+  const auto refuse = [](const char* option) {
+    throw UsageError(fmt::format(
+        "qwen3 chat: {} is for a model in this process, not together with --url", option));
+  };
+  if (options.form.any()) refuse("a form of the answer");
+  if (!options.chat_template.empty()) refuse("--chat-template");
+  std::string key;
+  if (!options.api_key_env.empty()) {
+    const char* value = std::getenv(options.api_key_env.c_str());
+    QWEN3_CHECK(value != nullptr && *value != '\0',
+                ErrorKind::not_found,
+                "--api-key-env: the environment has no variable {}",
+                quote_for_message(options.api_key_env));
+    key = value;
+  }
+  const RemoteServer server = connect({.url = options.url,
+                                       .api_key = key,
+                                       .model = options.model.model,
+                                       .model_typed = options.model_typed});
+  if (options.output.talk()) print_note(server.description);
+  return chat_with(*server.answerer, settings_of(options), options, question);
+}
+
+ExitCode chat_with_model(const ChatCliOptions& options,
+                         const std::optional<std::string>& question) {
   const std::filesystem::path directory = resolve_model(options.model.model);
   const Text text = Text::load(directory, options.chat_template);
   QWEN3_CHECK(text.has_chat_template(),
@@ -227,42 +342,65 @@ ExitCode run_chat(const ChatCliOptions& options) {
               "{}: no chat template; expected chat_template.jinja, or chat_template in "
               "tokenizer_config.json; use qwen3 generate for a base model",
               directory.string());
+  ChatSettings settings = settings_of(options);
+  settings.form = compile_form(options.form, text);
   const std::shared_ptr<Model> model = load_model(options.model, options.output);
   const std::unique_ptr<Engine> engine = start_engine(model, options.model, &text);
   if (options.output.talk()) print_note(model_line(model->info(), *engine));
-
-  ChatSettings settings{
-      .sampling = resolve_sampling(options.sampling, model->generation_defaults()),
-      .stop = options.sampling.stop,
-      .thinking = {},
-      .form = compile_form(options.form, text)};
-  if (options.thinking) settings.thinking = *options.thinking == "on";
-  ChatSession session(*engine, text, settings);
-  session.conversation.set_system(options.system);
-  InterruptGuard interrupt;
-  Chat chat{options, model->info(), session, interrupt};
-
-  ExitCode code = kDone;
-  if (options.text) {
-    std::string question = *options.text;
-    if (const std::string beside = text_beside(); !beside.empty()) {
-      question += (question.empty() ? "" : "\n\n") + beside;
-    }
-    if (question.find_first_not_of(" \t\r\n") == question.npos) {
-      throw UsageError("qwen3 chat: expected a message; got an empty text");
-    }
-    code = answer(chat, question) ? kDone : kFailed;
-  } else if (stdin_is_terminal()) {
-    if (options.output.talk()) print_note("/help lists the commands");
-    code = converse(
-        chat, *make_terminal_reader(default_history_file(), interrupt, &command_completions), true);
-  } else {
-    code = converse(chat, *make_pipe_reader(interrupt), false);
+  SamplingParams defaults = with_defaults(model->generation_defaults(), DoSample::no);
+  defaults.seed = settings.defaults.seed;
+  defaults.ignore_eos = settings.defaults.ignore_eos;
+  settings.defaults = std::move(defaults);
+  settings.presets = presets_of(text, model->info());
+  try {
+    const server::Preset* named =
+        chosen_preset(settings.presets, settings.preset, settings.thinking);
+    if (named != nullptr && settings.preset != "auto" && !settings.thinking)
+      settings.thinking = named->enable_thinking;
+  } catch (const UsageError& error) {
+    throw UsageError(fmt::format("qwen3 chat: --{}", error.what()));
   }
-  if (options.output.talk() && session.last_outcome) {
-    print_note(speed_line(*session.last_outcome, model->info()));
+  const std::unique_ptr<Answerer> answerer = make_local_answerer(*engine, text, model->info());
+  return chat_with(*answerer, settings, options, question);
+}
+
+ExitCode run_chat(ChatCliOptions options) {
+  std::vector<std::string> words = options.words;
+  const bool first_is_model = !words.empty() && !options.model_typed &&
+                              (options.url.empty() || words.size() > 1) &&
+                              names_a_model(words.front());
+  if (first_is_model) {
+    options.model.model = words.front();
+    words.erase(words.begin());
   }
-  return code;
+  if (words.size() > 1) {
+    throw UsageError(
+        fmt::format("qwen3 chat: unexpected argument \"{}\"; put a text of several "
+                    "words in quotes{}",
+                    quote_for_message(words[1]),
+                    options.model_typed ? "" : ", and a model behind -m"));
+  }
+  std::optional<std::string> text;
+  if (!words.empty()) text = words.front();
+  const auto question = question_of(options, text);
+  return options.url.empty() ? chat_with_model(options, question)
+                             : chat_with_server(options, question);
+}
+
+void add_server_options(CLI::App& command, ChatCliOptions& options) {
+  const OptionGroup group(command, "Server");
+  command
+      .add_option("--url",
+                  options.url,
+                  "Talk to a server that is running, this program's or another with OpenAI's API, "
+                  "such as http://127.0.0.1:8000")
+      ->check(some_text())
+      ->type_name("URL");
+  command
+      .add_option(
+          "--api-key-env", options.api_key_env, "Environment variable with the key for --url")
+      ->check(some_text())
+      ->type_name("NAME");
 }
 
 }  // namespace
@@ -273,8 +411,17 @@ void add_chat(CLI::App& app, Action& action) {
                                          "without TEXT, chat interactively, or answer each line "
                                          "read from a pipe");
   const auto options = std::make_shared<ChatCliOptions>();
-  command->add_option("TEXT", options->text, "The message to answer")->check(any_text());
+  command
+      ->add_option("TEXT",
+                   options->words,
+                   "The message to answer; before it, or alone, a model may stand without -m")
+      ->check(any_text());
   add_model_option(*command, options->model);
+  command->add_option("-f,--file", options->file, "A message from a file, after TEXT")
+      ->check(some_name())
+      ->type_name("FILE");
+  command->add_flag(
+      "-i,--interactive", options->interactive, "Go on as a conversation after TEXT or --file");
   command->add_option("--system", options->system, "The system message")->check(any_text());
   command
       ->add_option("--thinking",
@@ -289,15 +436,21 @@ void add_chat(CLI::App& app, Action& action) {
       ->type_name("FILE");
   command->add_flag("--hide-thinking", options->hide_thinking, "Show the answer only");
   add_sampling_options(*command, options->sampling);
+  add_preset_option(*command, options->preset);
   add_form_options(*command, options->form);
   add_context_option(*command, options->model);
   add_compute_options(*command, options->model);
+  add_server_options(*command, *options);
   add_output_options(
       *command,
       options->output,
       "One line {\"content\":…,\"reasoning_content\":…,\"finish_reason\":…,\"timing\":…} per "
       "answer");
-  command->callback([options, &action] { action = [options] { return run_chat(*options); }; });
+  command->callback([options, command, &action] {
+    options->model_typed =
+        command->count("--model") > 0;  // before others than the user have their say
+    action = [options] { return run_chat(*options); };
+  });
 }
 
 }  // namespace qwen3::cli

@@ -11,6 +11,8 @@
 #include "base/error.h"
 #include "base/nearest.h"
 #include "base/text.h"
+#include "cli/chat/preset_option.h"
+#include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/help.h"
 #include "cli/numbers.h"
@@ -22,7 +24,6 @@ constexpr std::string_view kSpace = " \t";
 
 struct Context {
   ChatSession& session;
-  const ModelInfo& info;
 };
 
 struct Command {
@@ -58,18 +59,21 @@ void show_settings(const ChatSession& session) {
     print_note(fmt::format("{:<20} {:<24} ", name, value) +
                wrapped(help, kHelpColumn, kHelpColumn, terminal_columns()));
   };
+  const SamplingParams sampling = settings.sampling();
   for (const SamplingField& field : sampling_fields()) {
-    show(field.name, fmt::format("{}", field.get(settings.sampling)), field.help);
+    show(field.name, fmt::format("{}", field.get(sampling)), field.help);
   }
-  const auto& seed = settings.sampling.seed;
+  const auto& seed = sampling.seed;
   show("seed",
        seed ? fmt::format("{}", *seed) : "a fresh one",
        "The same seed draws the same tokens");
   show("thinking", show_thinking(settings), "Whether the model reasons before it answers");
+  show(
+      "preset", settings.preset, "Sampling of the model's card: none, auto, or one of its presets");
 }
 
 void set_seed(Context& context, const std::string& word) {
-  auto& seed = context.session.settings.sampling.seed;
+  auto& seed = context.session.settings.defaults.seed;
   if (word.empty()) {
     print_note(seed ? fmt::format("seed: {}", *seed) : "seed: a fresh one per answer");
     return;
@@ -92,13 +96,28 @@ void set_seed(Context& context, const std::string& word) {
 void set_number(Context& context, const SamplingField& field, const std::string& word) {
   if (word.empty()) {
     return print_note(fmt::format(
-        "{}: {}; {}", field.name, field.get(context.session.settings.sampling), field.help));
+        "{}: {}; {}", field.name, field.get(context.session.settings.sampling()), field.help));
   }
   if (const std::string why = problem(field, word); !why.empty()) {
     return print_error(fmt::format("/set {}: {}", field.name, why));
   }
-  field.set(context.session.settings.sampling, *parse_number(word));
-  print_note(fmt::format("{}: {}", field.name, field.get(context.session.settings.sampling)));
+  context.session.settings.asked[std::string(field.name)] = *parse_number(word);
+  print_note(fmt::format("{}: {}", field.name, field.get(context.session.settings.sampling())));
+}
+
+void set_preset(Context& context, const std::string& name) {
+  ChatSettings& settings = context.session.settings;
+  if (!name.empty()) {
+    try {
+      const server::Preset* preset = chosen_preset(settings.presets, name, settings.thinking);
+      if (preset != nullptr && name != "auto" && preset->enable_thinking)
+        settings.thinking = preset->enable_thinking;
+    } catch (const UsageError& error) {
+      return print_error(fmt::format("/set {}", error.what()));
+    }
+    settings.preset = name;
+  }
+  print_note("preset: " + settings.preset);
 }
 
 void set_setting(Context& context, const std::string& argument) {
@@ -117,7 +136,8 @@ void set_setting(Context& context, const std::string& argument) {
     }
     return;
   }
-  std::vector<std::string> known = {"seed", "thinking"};
+  if (name == "preset") return set_preset(context, value);
+  std::vector<std::string> known = {"seed", "thinking", "preset"};
   for (const SamplingField& field : sampling_fields()) {
     if (name == field.name) return set_number(context, field, value);
     known.emplace_back(field.name);
@@ -163,7 +183,7 @@ void load(Context& context, const std::string& path) {
 
 void show_stats(Context& context, const std::string&) {
   const auto& last = context.session.last_outcome;
-  print_note(last ? speed_line(*last, context.info) : "no answer yet");
+  print_note(last ? context.session.answerer().speed(*last) : "no answer yet");
 }
 
 void undo(Context& context, const std::string&) {
@@ -180,6 +200,13 @@ constexpr std::array kCommands = {
     Command{"undo", "", "Take the last message and its answer back", undo},
     Command{"history", "", "Show the conversation", show_history},
     Command{"set", "[NAME VALUE]", "Show or change the generation settings", set_setting},
+    Command{"reset",
+            "",
+            "Settings as they were at the start",
+            [](Context& context, const std::string&) {
+              context.session.reset_settings();
+              print_note("the settings are as at the start");
+            }},
     Command{"seed", "N|off", "Fix the seed of the answers", set_seed},
     Command{"think",
             "",
@@ -223,14 +250,14 @@ std::string command_word(std::string_view line) {
 
 }  // namespace
 
-LineKind obey(std::string_view line, ChatSession& session, const ModelInfo& info) {
+LineKind obey(std::string_view line, ChatSession& session) {
   const std::string word = trim(line) == "/?" ? "help" : command_word(line);
   if (word.empty()) return LineKind::message;
   const std::string argument(trim(line.substr(std::min(word.size() + 1, line.size()))));
   if ((word == "think" || word == "no_think") && !argument.empty()) return LineKind::message;
   if (word == "exit" || word == "quit" || word == "bye") return LineKind::exit;
   if (word == "regenerate") return LineKind::again;
-  Context context{session, info};
+  Context context{session};
   for (const Command& command : kCommands) {
     if (word != command.name) continue;
     try {
@@ -259,7 +286,7 @@ std::vector<std::string> command_completions(std::string_view begin) {
   if (begin.starts_with(kSet)) {
     for (const SamplingField& field : sampling_fields())
       offer(fmt::format("{}{} ", kSet, field.name));
-    for (const char* name : {"seed", "thinking"}) offer(fmt::format("{}{} ", kSet, name));
+    for (const char* name : {"seed", "thinking", "preset"}) offer(fmt::format("{}{} ", kSet, name));
   } else if (begin.starts_with('/')) {
     for (const Command& command : kCommands) {
       offer(fmt::format("/{}{}", command.name, *command.arguments == '\0' ? "" : " "));

@@ -20,7 +20,7 @@ enum class LineKind {
 // letters, digits and underscores; "//" begins a message that starts with a slash, and a path such
 // as /usr/bin is a message. /think and /no_think are commands when they stand alone, and the
 // model's soft switches inside a message. Says what it did, and what it could not do, on stderr.
-LineKind obey(std::string_view line, ChatSession& session, const ModelInfo& info);
+LineKind obey(std::string_view line, ChatSession& session);
 
 // For Tab: the commands, or the settings after "/set ", that begin so.
 std::vector<std::string> command_completions(std::string_view begin);

@@ -8,8 +8,12 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/output_file.h"
 #include "base/utf8.h"
 #include "cli/chat/answer_form.h"
+#include "cli/chat/batch.h"
+#include "cli/chat/preset_option.h"
+#include "cli/chat/session.h"
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/generation.h"
@@ -30,6 +34,8 @@ struct GenerateOptions {
   FormOptions form;
   std::optional<std::string> prompt;
   std::optional<std::string> ids;
+  std::string file, preset = "none";
+  BatchOptions batch;
 };
 
 // Text made by an answer, with or without a tokenizer.
@@ -72,18 +78,65 @@ class Writer {
   std::string text_;
 };
 
+std::string prompt_source(const GenerateOptions& options) {
+  return options.ids             ? "--ids"
+         : options.prompt        ? "--prompt"
+         : !options.file.empty() ? options.file
+                                 : "standard input";
+}
+
 std::string prompt_text(const GenerateOptions& options) {
   if (options.prompt) return *options.prompt;
-  if (stdin_is_terminal()) print_note("reading the prompt from the terminal; Ctrl-D ends it");
-  std::string text = read_stdin();
+  std::string text;
+  if (!options.file.empty()) {
+    text = read_input_file(options.file, kMaxInputBytes);
+    if (text.ends_with('\n')) text.pop_back();  // that editors end a file with
+  } else {
+    if (stdin_is_terminal()) print_note("reading the prompt from the terminal; Ctrl-D ends it");
+    text = read_stdin();
+  }
   QWEN3_CHECK(utf8_valid(text),
               ErrorKind::invalid_argument,
-              "standard input: not valid UTF-8 at byte {}; convert the text to UTF-8",
+              "{}: not valid UTF-8 at byte {}; convert the text to UTF-8",
+              prompt_source(options),
               utf8_first_invalid(text));
   return text;
 }
 
+// What the tokens are drawn with: the checkpoint's settings, the preset's over them, and what was given over these.
+SamplingParams sampling_of(const GenerateOptions& options, const Text* text, const Model& model) {
+  ChatSettings settings{.defaults = with_defaults(model.generation_defaults(), DoSample::no)};
+  settings.defaults.seed = options.sampling.seed;
+  settings.defaults.ignore_eos = options.sampling.ignore_eos;
+  settings.asked = asked_sampling(options.sampling);
+  settings.preset = options.preset;
+  if (text != nullptr) settings.presets = presets_of(*text, model.info());
+  try {
+    return settings.sampling();
+  } catch (const UsageError& error) {
+    throw UsageError(fmt::format("qwen3 generate: --{}", error.what()));
+  }
+}
+
+ExitCode generate_batch(const GenerateOptions& options) {
+  const std::filesystem::path directory = resolve_model(options.model.model);
+  const Text text = Text::load(directory);
+  const std::vector<BatchPrompt> prompts = read_prompts(options.batch.prompts);
+  check_no_output_is_an_input(
+      "qwen3 generate", {{"--prompts", options.batch.prompts}}, {{"--out", options.batch.out}});
+  if (!options.batch.out.empty()) check_writable(options.batch.out);
+  const AnswerForm form = compile_form(options.form, text);
+  const std::shared_ptr<Model> model = load_model(options.model, options.output);
+  const BatchRun run{.text = text,
+                     .form = form,
+                     .sampling = sampling_of(options, &text, *model),
+                     .stop = options.sampling.stop};
+  return answer_prompts(run, model, options.model, options.batch, prompts, options.output);
+}
+
 ExitCode generate(const GenerateOptions& options) {
+  if (!options.batch.prompts.empty()) return generate_batch(options);
+  if (!options.batch.out.empty()) throw UsageError("qwen3 generate: --out needs --prompts");
   std::vector<int32_t> prompt_ids;
   if (options.ids) prompt_ids = parse_id_list(*options.ids, "qwen3 generate: --ids");
   const std::filesystem::path directory = resolve_model(options.model.model);
@@ -100,8 +153,8 @@ ExitCode generate(const GenerateOptions& options) {
   if (!options.ids) prompt_ids = text->encode(prompt_text(options));
   QWEN3_CHECK(!prompt_ids.empty(),
               ErrorKind::invalid_argument,
-              "standard input: expected a text to continue; got none; give one, or --prompt or "
-              "--ids");
+              "{}: expected a text to continue; got none; give one, or --prompt or --ids",
+              prompt_source(options));
 
   const std::shared_ptr<Model> model = load_model(options.model, options.output);
   const std::unique_ptr<Engine> engine =
@@ -115,13 +168,11 @@ ExitCode generate(const GenerateOptions& options) {
               ErrorKind::invalid_argument,
               "{}: {} tokens; the context holds {}, answer included; give fewer, or a larger "
               "--context",
-              options.ids      ? "--ids"
-              : options.prompt ? "--prompt"
-                               : "standard input",
+              prompt_source(options),
               n_prompt,
               engine->max_model_len());
 
-  const SamplingParams sampling = resolve_sampling(options.sampling, model->generation_defaults());
+  const SamplingParams sampling = sampling_of(options, text ? &*text : nullptr, *model);
   Writer writer(text ? &*text : nullptr, options);
   const InterruptGuard interrupt;
   const Outcome outcome = run_request(
@@ -145,17 +196,26 @@ ExitCode generate(const GenerateOptions& options) {
 }  // namespace
 
 void add_generate(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "generate",
-      "Continue a prompt: --prompt TEXT, --ids 1,2,3 (needs no tokenizer), or standard input");
+  CLI::App* command =
+      app.add_subcommand("generate",
+                         "Continue a prompt: --prompt TEXT, --file FILE, --ids 1,2,3 (needs no "
+                         "tokenizer), or standard "
+                         "input; or the prompts of a file, many at once: --prompts FILE");
   const auto options = std::make_shared<GenerateOptions>();
   add_model_option(*command, options->model);
   auto* prompt = command->add_option("-p,--prompt", options->prompt, "The text to continue")
                      ->check(some_text());
   auto* ids = command->add_option(
       "--ids", options->ids, "Token ids to continue: 1,2,3, or @FILE with such a list");
-  prompt->excludes(ids);
+  auto* file = command->add_option("-f,--file", options->file, "A file with the text to continue")
+                   ->check(some_name())
+                   ->type_name("FILE");
+  prompt->excludes(ids)->excludes(file);
+  file->excludes(ids);
+  auto* prompts = add_batch_options(*command, options->batch);
+  prompts->excludes(prompt)->excludes(ids)->excludes(file);
   add_sampling_options(*command, options->sampling);
+  add_preset_option(*command, options->preset);
   add_form_options(*command, options->form);
   add_context_option(*command, options->model);
   add_compute_options(*command, options->model);

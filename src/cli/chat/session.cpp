@@ -5,7 +5,9 @@
 #include "base/error.h"
 #include "base/output_file.h"
 #include "base/utf8.h"
+#include "cli/chat/preset_option.h"
 #include "cli/input.h"
+#include "qwen3/sampling.h"
 
 namespace qwen3::cli {
 namespace {
@@ -84,6 +86,15 @@ void Conversation::load(const std::filesystem::path& path) {
   messages_ = std::move(loaded);
 }
 
+SamplingParams ChatSettings::sampling() const {
+  SamplingParams params = defaults;
+  if (const server::Preset* chosen = chosen_preset(presets, preset, thinking)) {
+    chosen->apply(params);
+  }
+  for (const auto& [name, value] : asked) find_sampling_field(name)->set(params, value);
+  return params;
+}
+
 Answer ChatSession::ask(const std::string& question,
                         const InterruptGuard& interrupt,
                         const OnPiece& on_piece) {
@@ -93,7 +104,7 @@ Answer ChatSession::ask(const std::string& question,
               utf8_first_invalid(question));
   conversation.add_user(question);
   try {
-    Answer result = answer(interrupt, on_piece);
+    Answer result = answerer_.answer(conversation.messages(), settings, interrupt, on_piece);
     conversation.add_assistant(result.content, result.reasoning);
     last_outcome = result.outcome;
     return result;
@@ -101,44 +112,6 @@ Answer ChatSession::ask(const std::string& question,
     conversation.drop_last();
     throw;
   }
-}
-
-Answer ChatSession::answer(const InterruptGuard& interrupt, const OnPiece& on_piece) {
-  const EncodedChat prompt =
-      text_.encode_chat(dump_json(conversation.messages()), {.enable_thinking = settings.thinking});
-  const auto n_prompt = static_cast<int64_t>(prompt.ids.size());
-  QWEN3_CHECK(n_prompt < engine_.max_model_len(),
-              ErrorKind::invalid_argument,
-              "conversation: {} tokens with this message; the context holds {}, answer included; "
-              "/clear the conversation or start with a larger --context",
-              n_prompt,
-              engine_.max_model_len());
-
-  Answer result;
-  AnswerStream stream = text_.answer({.state = prompt.state,
-                                      .trim_newlines = true,
-                                      .max_newlines = settings.form.grammar != nullptr ? 2 : -1,
-                                      .stop = settings.stop});
-  const auto deliver = [&](const std::vector<AnswerPiece>& pieces) {
-    for (const AnswerPiece& piece : pieces) {
-      (piece.kind == AnswerPiece::Kind::reasoning ? result.reasoning : result.content) +=
-          piece.text;
-      on_piece(piece);
-    }
-  };
-  const auto on_token = [&](int32_t id, bool is_end_token) {
-    if (is_end_token) return true;  // not for display; the engine ends here by itself
-    deliver(stream.push(id));
-    return !stream.stopped();
-  };
-  result.outcome = run_request(engine_,
-                               {.prompt_ids = prompt.ids,
-                                .sampling = settings.sampling,
-                                .constraint = constraint_of(settings.form, text_, prompt.state)},
-                               &interrupt,
-                               on_token);
-  deliver(stream.finish());
-  return result;
 }
 
 }  // namespace qwen3::cli

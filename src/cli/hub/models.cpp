@@ -118,10 +118,38 @@ ExitCode run_list(const ModelsCommand& options) {
 }
 
 [[noreturn]] void fail_not_there(const hub::Cache& cache, const hub::ModelRef& ref) {
+  QWEN3_CHECK(cache.usage(ref.repo).n_incomplete == 0,
+              ErrorKind::not_found,
+              "{}: a download of it has not ended; qwen3 pull {} goes on with it",
+              ref.text(),
+              ref.text());
   fail(ErrorKind::not_found,
        "{}: not in the cache {}; qwen3 list shows what is",
        ref.text(),
        cache.root().string());
+}
+
+// What is wrong with a model that is there, and what to do; empty: nothing.
+std::string fault_of(const hub::ModelRef& ref,
+                     const std::vector<hub::CachedFile>& files,
+                     const std::vector<std::string>& broken) {
+  const std::string again = fmt::format("qwen3 pull {} downloads what is missing", ref.text());
+  if (!broken.empty()) {
+    return fmt::format("{}: {} of its files lead nowhere ({}{}); {}",
+                       ref.text(),
+                       broken.size(),
+                       quote_for_message(broken.front(), 200),
+                       broken.size() > 1 ? ", …" : "",
+                       again);
+  }
+  const std::vector<std::string> paths = paths_of(files);
+  const bool has_config = std::find(paths.begin(), paths.end(), "config.json") != paths.end();
+  if (formats_of(paths).empty())
+    return fmt::format("{}: no weights are here; {}", ref.text(), again);
+  if (!has_config && hub::gguf_models(paths).empty()) {
+    return fmt::format("{}: no config.json is here; {}", ref.text(), again);
+  }
+  return {};
 }
 
 ExitCode run_show(const ModelsCommand& options) {
@@ -130,7 +158,10 @@ ExitCode run_show(const ModelsCommand& options) {
   const auto snapshot = cache.find(ref);
   if (!snapshot) fail_not_there(cache, ref);
   const std::vector<hub::CachedFile> files = cache.files(*snapshot);
-  const std::string model = model_in_snapshot(cache, *snapshot, ref).string();
+  const std::vector<std::string> broken = cache.broken_files(*snapshot);
+  const std::string fault = fault_of(ref, files, broken);
+  const std::string model =
+      (fault.empty() ? model_in_snapshot(cache, *snapshot, ref) : snapshot->path).string();
   if (options.output.json) {
     Json listed = Json::array();
     int64_t bytes = 0;
@@ -144,8 +175,10 @@ ExitCode run_show(const ModelsCommand& options) {
                 {"refs", snapshot->refs},
                 {"formats", formats_of(paths_of(files))},
                 {"bytes", bytes},
-                {"files", std::move(listed)}});
-    return kDone;
+                {"files", std::move(listed)},
+                {"broken", broken},
+                {"fault", fault.empty() ? Json() : Json(fault)}});
+    return fault.empty() ? kDone : kFailed;
   }
   print_out(fmt::format("path     {}\ncommit   {}{}\nformat   {}\n",
                         model,
@@ -156,7 +189,12 @@ ExitCode run_show(const ModelsCommand& options) {
     print_out(
         fmt::format("{:>12}  {}\n", format_bytes(file.size), quote_for_message(file.path, 500)));
   }
-  return kDone;
+  for (const std::string& path : broken) {
+    print_out(fmt::format("{:>12}  {}\n", "nowhere", quote_for_message(path, 500)));
+  }
+  if (fault.empty()) return kDone;
+  print_error(fault);
+  return kFailed;
 }
 
 // Whether a person says so: on a terminal when asked, elsewhere by --yes.
@@ -224,8 +262,10 @@ ExitCode run_rm(const ModelsCommand& options) {
 void add_list(CLI::App& app, Action& action) {
   auto options = std::make_shared<ModelsCommand>();
   CLI::App* command = app.add_subcommand("list", "The models in the cache, and the built-in ones");
-  add_output_options(
-      *command, options->output, "Print one line of JSON for each model in the cache");
+  add_output_options(*command,
+                     options->output,
+                     "Print one line of JSON for each model in the cache",
+                     "Not the cache's folder on stderr");
   command->callback([options, &action] { action = [options] { return run_list(*options); }; });
 }
 
@@ -234,7 +274,8 @@ void add_show(CLI::App& app, Action& action) {
   CLI::App* command =
       app.add_subcommand("show", "A model in the cache: where it is, and its files");
   command->add_option("MODEL", options->model, "As given to pull")->check(some_text())->required();
-  add_output_options(*command, options->output, "Print it as JSON");
+  add_output_options(
+      *command, options->output, "Print it as JSON", "No notes on stderr; errors still are");
   command->callback([options, &action] { action = [options] { return run_show(*options); }; });
 }
 
@@ -244,7 +285,7 @@ void add_rm(CLI::App& app, Action& action) {
       app.add_subcommand("rm", "Remove a model, or one GGUF file of it, from the cache");
   command->add_option("MODEL", options->model, "As given to pull")->check(some_text())->required();
   command->add_flag("--yes", options->yes, "Do not ask");
-  add_quiet_option(*command, options->output);
+  add_quiet_option(*command, options->output, "Do not say what was removed");
   command->callback([options, &action] { action = [options] { return run_rm(*options); }; });
 }
 

@@ -64,6 +64,12 @@ class PullLine {
 
   void show(const hub::PullProgress& p) { line_.show(text(p)); }
 
+  // A note that stays.
+  void note(const std::string& text) {
+    line_.clear();
+    print_note(fmt::format("{}: {}", name_, text));
+  }
+
  private:
   std::string text(const hub::PullProgress& p) {
     if (p.files == 0) return fmt::format("{}: asking the hub", name_);
@@ -158,6 +164,9 @@ ExitCode run_pull(const PullCommand& options) {
       line.show(progress);
       return stop.interrupts() == 0 && !stop.terminated();
     };
+    if (options.output.talk()) {
+      pull_options.on_retry = [&](const std::string& why) { line.note(why); };
+    }
     pulled = hub::pull(hub_cache(), pull_options);
   }
   if (pulled.stopped) {
@@ -199,7 +208,10 @@ void add_pull(CLI::App& app, Action& action) {
   command->add_option("--connections", options->connections, "Files at the same time")
       ->check(integer_in(1, 32))
       ->capture_default_str();
-  add_output_options(*command, options->output, "Print what was pulled as JSON");
+  add_output_options(*command,
+                     options->output,
+                     "Print what was pulled as JSON",
+                     "No progress and no notes on stderr; errors still are");
   command->callback([options, &action] { action = [options] { return run_pull(*options); }; });
 }
 

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@
 #include "cli/console.h"
 #include "cli/generation.h"
 #include "cli/measure/bandwidth.h"
+#include "cli/measure/official.h"
+#include "cli/measure/table.h"
 #include "cli/numbers.h"
 #include "cli/options.h"
 #include "engine/step_cost.h"
@@ -43,6 +46,9 @@ struct BenchOptions {
   std::string batch = "1,16";
   int64_t repeat = 3;
   std::string timeline;  // a file; "": none
+  std::string preset = "none", format = "text";
+  // Given, and so no part of a preset.
+  bool has_context = false, has_decode_tokens = false, has_repeat = false;
 };
 
 // What the engine takes at most; products of the two and of a token's bytes stay far below 2^63.
@@ -286,13 +292,62 @@ void print_decode(const Json& row) {
       row["share_of_read_bandwidth"].get<double>() > 1 ? " (in cache)" : ""));
 }
 
+// Rows for other programs and for reports.
+class BenchTable {
+ public:
+  explicit BenchTable(TableFormat format)
+      : table_(format,
+               {"test", "context", "batch", "tokens", "tokens/s", "ms/step", "GB/s", "GFLOP/s"}) {}
+
+  void prefill(const Json& row) const {
+    table_.row({"prefill",
+                fmt::format("{}", row["context"].get<int64_t>()),
+                "1",
+                fmt::format("{}", row["prompt_tokens"].get<int64_t>()),
+                fmt::format("{:.2f}", row["tokens_per_second"].get<double>()),
+                "",
+                "",
+                fmt::format("{:.2f}", row["flops_per_second"].get<double>() * 1e-9)});
+  }
+
+  void decode(const Json& row) const {
+    table_.row({"decode",
+                fmt::format("{}", row["context"].get<int64_t>()),
+                fmt::format("{}", row["batch"].get<int64_t>()),
+                fmt::format("{}", row["decode_tokens"].get<int64_t>()),
+                fmt::format("{:.2f}", row["tokens_per_second"].get<double>()),
+                fmt::format("{:.3f}", row["ms_per_step"].get<double>()),
+                fmt::format("{:.2f}", row["bytes_per_second"].get<double>() * 1e-9),
+                ""});
+  }
+
+ private:
+  TableWriter table_;
+};
+
+ExitCode bench_official(const BenchOptions& options, const std::shared_ptr<Model>& model) {
+  OfficialRun run{.inputs = {}, .format = options.format};
+  run.inputs = parse_size_list(options.has_context ? options.context : kOfficialInputs,
+                               "qwen3 bench: --context",
+                               1,
+                               kMaxContext);
+  if (options.has_decode_tokens) run.output_tokens = std::max<int64_t>(1, options.decode_tokens);
+  if (options.has_repeat) run.repeat = options.repeat;
+  if (options.output.talk() && options.format == "text") print_note(model_line(model->info()));
+  run_official(model, run);
+  return kDone;
+}
+
 ExitCode bench(BenchOptions options) {
+  if (options.output.json) options.format = "json";
+  options.output.json = options.format == "json";
   const Plan plan{parse_size_list(options.context, "qwen3 bench: --context", 0, kMaxContext),
                   parse_size_list(options.batch, "qwen3 bench: --batch", 1, kMaxBatch)};
   const bool random = !options.random_weights.empty();
   if (random) options.model.model = options.random_weights;
   const std::shared_ptr<Model> model = load_model(
       options.model, options.output, random ? WeightsFrom::random : WeightsFrom::checkpoint);
+  if (options.preset == "official") return bench_official(options, model);
   check_lengths(options, plan, model->shape());
   const int n_threads = model->info().n_threads;
   const double of_device = model->measure_device_bandwidth();
@@ -300,7 +355,10 @@ ExitCode bench(BenchOptions options) {
   if (!options.timeline.empty()) check_writable(options.timeline);
   Timeline timeline;
   Bench run(options, plan, model, options.timeline.empty() ? nullptr : &timeline);
-  const bool text = !options.output.json;
+  std::optional<BenchTable> table;
+  if (options.format == "markdown") table.emplace(TableFormat::markdown);
+  if (options.format == "csv") table.emplace(TableFormat::csv);
+  const bool text = options.format == "text";
   if (options.output.talk()) {
     print_note(model_line(model->info(), run.engine()));
     print_note(fmt::format(
@@ -315,17 +373,22 @@ ExitCode bench(BenchOptions options) {
     if (options.prompt_tokens > 0) {
       prefill.push_back(run.prefill(context));
       if (text) print_prefill(prefill.back());
+      if (table) table->prefill(prefill.back());
     }
     for (const int64_t batch : plan.batches) {
       if (options.decode_tokens == 0) break;
       decode.push_back(run.decode(batch, context, read_bandwidth));
       if (text) print_decode(decode.back());
+      if (table) table->decode(decode.back());
     }
   }
   if (!options.timeline.empty()) {
     OutputFile file(options.timeline);
     file.write(timeline_json(model->info().name, timeline.operations, &timeline.requests));
     file.commit();
+  }
+  if (options.output.talk()) {
+    print_note(fmt::format("peak memory of the process {}", format_bytes(peak_memory_bytes())));
   }
   if (options.output.json) {
     const ModelInfo& info = model->info();
@@ -338,6 +401,7 @@ ExitCode bench(BenchOptions options) {
                 {"backend", info.backend},
                 {"n_threads", n_threads},
                 {"read_bandwidth_bytes_per_second", read_bandwidth},
+                {"peak_memory_bytes", peak_memory_bytes()},
                 {"prefill", std::move(prefill)},
                 {"decode", std::move(decode)}});
   }
@@ -350,7 +414,7 @@ void add_bench(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand(
       "bench", "Measure prefill and decode speed against what this machine's memory allows");
   const auto options = std::make_shared<BenchOptions>();
-  add_model_option(*command, options->model);
+  add_model_option(*command, options->model, ModelStands::alone_too);
   command
       ->add_option(
           "--random-weights",
@@ -382,9 +446,28 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--repeat", options->repeat, "Runs per number; the median is shown")
       ->check(integer_in(1, 1000))
       ->capture_default_str();
+  command
+      ->add_option(
+          "--preset",
+          options->preset,
+          "official: the table of Qwen's speed benchmark, 2048 tokens after inputs of 1 to "
+          "129024, unless --context, --decode-tokens or --repeat say otherwise")
+      ->check(one_of({"none", "official"}))
+      ->capture_default_str();
   add_compute_options(*command, options->model);
+  command->add_option("--format", options->format, "How the rows are written; json is --json")
+      ->check(one_of({"text", "markdown", "csv", "json"}))
+      ->capture_default_str()
+      ->group("Output");
   add_output_options(*command, options->output, "One JSON object with every run");
-  command->callback([options, &action] { action = [options] { return bench(*options); }; });
+  command->callback([options, command, &action] {
+    action = [options, command] {
+      options->has_context = command->count("--context") > 0;
+      options->has_decode_tokens = command->count("--decode-tokens") > 0;
+      options->has_repeat = command->count("--repeat") > 0;
+      return bench(*options);
+    };
+  });
 }
 
 }  // namespace qwen3::cli

@@ -248,7 +248,7 @@ void add_inspect(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand(
       "inspect", "Show a checkpoint's configuration and tensors, and whether it fits in memory");
   const auto options = std::make_shared<InspectOptions>();
-  add_model_option(*command, options->model);
+  add_model_option(*command, options->model, ModelStands::alone_too);
   command->add_flag("--tensors", options->tensors, "List every tensor (--json always does)");
   add_context_option(*command, options->model);
   add_compute_options(*command, options->model);

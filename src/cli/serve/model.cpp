@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "cli/generation.h"
-#include "cli/serve/memory.h"
 #include "server/api/embedding_modules.h"
 
 namespace qwen3::cli {
@@ -18,31 +17,36 @@ constexpr int64_t kWaitingContexts = 4;
 
 }  // namespace
 
-LoadedModel load_served_model(const ServeOptions& options) {
+PreparedModel prepare_served_model(const ServeOptions& options) {
   const std::filesystem::path directory = resolve_model(options.model.model);
-  Text text = Text::load(directory, options.chat_template);
-  const server::Task task = options.service.task == server::Task::automatic
-                                ? server::detect_task(directory)
-                                : options.service.task;
-  if (task == server::Task::embed) server::check_embedding_modules(directory);
+  PreparedModel prepared{.text = Text::load(directory, options.chat_template)};
+  prepared.task = options.service.task == server::Task::automatic ? server::detect_task(directory)
+                                                                  : options.service.task;
+  if (prepared.task == server::Task::embed) server::check_embedding_modules(directory);
   EngineOptions engine = options.engine;
   engine.max_model_len = options.model.context;
-  const ServeMemory memory = plan_serve_memory(directory, options, engine);
+  prepared.memory = plan_serve_memory(directory, options, engine);
+  return prepared;
+}
+
+LoadedModel load_served_model(const ServeOptions& options, PreparedModel prepared) {
+  const ServeMemory& memory = prepared.memory;
+  EngineOptions engine = options.engine;
   engine.max_model_len = memory.plan.max_model_len;
   engine.kv_cache_bytes = memory.plan.kv_cache_bytes;
   engine.max_waiting_tokens =
       options.max_waiting_tokens.value_or(kWaitingContexts * memory.plan.max_model_len);
 
   const std::shared_ptr<Model> model = load_model(options.model, options.output);
-  tell_engine(engine, &text);
+  tell_engine(engine, &prepared.text);
   engine.n_real_tokens = std::min(engine.n_real_tokens, model->info().vocab_size);
   server::ServedParts parts{
-      .text = std::move(text),
+      .text = std::move(prepared.text),
       .generator = std::make_unique<server::EngineGenerator<Engine>>(model, engine),
       .defaults = model->generation_defaults(),
       .info = model->info(),
       .shape = model->shape(),
-      .task = task};
+      .task = prepared.task};
   return {server::make_served_model(std::move(parts), options.service),
           memory.request_bytes,
           model_line(model->info()) + "\n" + memory_line(memory, options.engine.max_sequences)};

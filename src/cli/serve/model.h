@@ -5,10 +5,23 @@
 #include <memory>
 #include <string>
 
+#include "cli/serve/memory.h"
 #include "cli/serve/options.h"
+#include "qwen3/text.h"
 #include "server/api/served_model.h"
 
 namespace qwen3::cli {
+
+// All that can be known of a model without its weights.
+struct PreparedModel {
+  Text text;
+  server::Task task = server::Task::automatic;
+  ServeMemory memory = {};
+};
+
+// Reads tokenizer, template and config, and plans the memory. Throws Error when something is missing, broken, or
+// does not fit; the message has the arithmetic.
+PreparedModel prepare_served_model(const ServeOptions& options);
 
 struct LoadedModel {
   std::unique_ptr<server::ServedModel> served;
@@ -16,8 +29,7 @@ struct LoadedModel {
   std::string description;    // two lines for people: the model, and the memory plan
 };
 
-// Loads tokenizer and weights, plans the memory, starts the engine. Throws Error when something is
-// missing, broken, or does not fit; the message has the arithmetic.
-LoadedModel load_served_model(const ServeOptions& options);
+// Loads the weights and starts the engine. Throws as above.
+LoadedModel load_served_model(const ServeOptions& options, PreparedModel prepared);
 
 }  // namespace qwen3::cli

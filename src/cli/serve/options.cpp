@@ -197,7 +197,10 @@ void add_api_options(CLI::App& command, ServeOptions& options) {
 
 void add_engine_options(CLI::App& command, ServeOptions& options) {
   const OptionGroup group(command, "Memory and batches");
-  command.add_option("--max-sequences", options.engine.max_sequences, "Requests that run together")
+  command
+      .add_option("--max-sequences,--max-num-seqs,--parallel",
+                  options.engine.max_sequences,
+                  "Requests that run together")
       ->check(integer_in(1, 4096))
       ->capture_default_str();
   command
@@ -212,7 +215,9 @@ void add_engine_options(CLI::App& command, ServeOptions& options) {
       ->check(integer_in(0, int64_t{1} << 40))
       ->default_str("4 contexts");
   command
-      .add_option("--max-batch-tokens", options.engine.max_batch_tokens, "Most tokens of one step")
+      .add_option("--max-batch-tokens,--max-num-batched-tokens",
+                  options.engine.max_batch_tokens,
+                  "Most tokens of one step")
       ->check(integer_in(16, 65'536))
       ->capture_default_str();
   add_kv_dtype_option(command, options.engine.kv_dtype);
@@ -300,15 +305,9 @@ std::optional<HostAndPort> parse_host_and_port(std::string_view word, uint16_t d
 }
 
 void add_serve_options(CLI::App& command, ServeOptions& options) {
-  add_model_option(command, options.model);
+  add_model_option(command, options.model, ModelStands::alone_too);
   add_compute_options(command, options.model);
-  command
-      .add_option("--context,--max-model-len",
-                  options.model.context,
-                  "Longest sequence in tokens; 0: the model's limit, or what fits in memory")
-      ->check(integer_in(0, int64_t{1} << 30))
-      ->capture_default_str()
-      ->group("Model");
+  add_context_option(command, options.model);
   add_front_options(command, options);
   add_end_options(command, options);
   add_api_options(command, options);

@@ -1,6 +1,7 @@
-// qwen3 serve: the OpenAI-compatible server. It listens before the model is loaded (health says 503
-// until then), and ends on SIGTERM, SIGINT or SIGHUP: at once for new requests (unless balancers
-// get notice first), after --drain-seconds at the latest for those under way.
+// qwen3 serve: the OpenAI-compatible server. It listens when the model's small files and the memory plan
+// have been found good, and before the weights are loaded (health says 503 until then). It ends on
+// SIGTERM, SIGINT or SIGHUP: at once for new requests (unless balancers get notice first), after
+// --drain-seconds at the latest for those under way.
 //
 // Threads: the main one waits for signals and watches the engine; one loads the model; one writes
 // to stderr; the rest are the front's and the engine's. All are started with the signals blocked.
@@ -101,6 +102,8 @@ std::vector<server::Route> all_routes(server::Service& service) {
 
 ExitCode serve(ServeOptions& options) {
   resolve_serve_options(options);
+  // What is wrong with the model or its options is said before anything listens; only the weights take time.
+  PreparedModel prepared = prepare_served_model(options);
   EndSignals signals;
   log_in_background(options);
   EndGuard guard;  // outlives what may hang
@@ -117,8 +120,9 @@ ExitCode serve(ServeOptions& options) {
   const auto metrics_front = listen_for_metrics(options, service);
   Watchdog watchdog(service, options.step_seconds);
   ReadyThread stopper;
-  std::future<LoadedModel> loading =
-      std::async(std::launch::async, [&options] { return load_served_model(options); });
+  std::future<LoadedModel> loading = std::async(std::launch::async, [&options, &prepared] {
+    return load_served_model(options, std::move(prepared));
+  });
   run_until_signal(signals, loading, {front, service, watchdog, heap}, options);
   if (loading.valid()) {
     // Nothing is under way, and loading cannot be interrupted: leave it behind.

@@ -101,8 +101,10 @@ void add_render(CLI::App& app, Action& action) {
       ->type_name("FILE")
       ->check(some_name());
   command->callback([options, command, &action] {
-    options->model_given = command->count("--model") > 0;
-    action = [options] { return render(*options); };
+    action = [options, command] {
+      options->model_given = command->count("--model") > 0;
+      return render(*options);
+    };
   });
 }
 

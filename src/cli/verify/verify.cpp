@@ -132,7 +132,7 @@ void add_verify(CLI::App& app, Action& action) {
       "Whether a model computes here what its weights say: each tensor of a pass against the "
       "reference, with bounds (docs/verify.md)");
   const auto options = std::make_shared<VerifyCommand>();
-  add_model_option(*command, options->model);
+  add_model_option(*command, options->model, ModelStands::alone_too);
   command->add_option("--text", options->text, "A text in UTF-8 instead of the built-in one")
       ->type_name("FILE")
       ->check(some_name());

@@ -32,23 +32,6 @@ bool says_context(std::string_view body, Mode mode) {
   return false;
 }
 
-// The server's own words, from {"error": {"message": …}}, {"message": …} or {"detail": …}, or else
-// the beginning of the body.
-std::string server_message(std::string_view body) {
-  try {
-    Json reply = parse_json(body, "reply");
-    if (reply.is_object() && reply.contains("error")) reply = Json(reply["error"]);
-    if (reply.is_string()) return quote_for_message(reply.get<std::string>(), kMessageBytes);
-    for (const char* key : {"message", "detail"}) {
-      if (reply.is_object() && reply.contains(key) && reply[key].is_string()) {
-        return quote_for_message(reply[key].get<std::string>(), kMessageBytes);
-      }
-    }
-  } catch (const Error&) {  // not JSON: shown as it is
-  }
-  return quote_for_message(body, kMessageBytes);
-}
-
 Problem bad_reply(int status, std::string message) {
   return {{FailureKind::bad_reply, status, std::move(message)}, true};
 }
@@ -195,6 +178,21 @@ std::variant<Json, Problem> parse_reply(int status, std::string_view body) {
 }
 
 }  // namespace
+
+std::string server_message(std::string_view body) {
+  try {
+    Json reply = parse_json(body, "reply");
+    if (reply.is_object() && reply.contains("error")) reply = Json(reply["error"]);
+    if (reply.is_string()) return quote_for_message(reply.get<std::string>(), kMessageBytes);
+    for (const char* key : {"message", "detail"}) {
+      if (reply.is_object() && reply.contains(key) && reply[key].is_string()) {
+        return quote_for_message(reply[key].get<std::string>(), kMessageBytes);
+      }
+    }
+  } catch (const Error&) {  // not JSON: shown as it is
+  }
+  return quote_for_message(body, kMessageBytes);
+}
 
 std::variant<Answer, Problem> read_chat_reply(int status, std::string_view body, Mode mode) {
   if (status != 200) {

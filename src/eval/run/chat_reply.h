@@ -1,6 +1,7 @@
 // What came back: an answer, or why there is none and whether asking again may help.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <variant>
 
@@ -8,6 +9,10 @@
 #include "eval/run/dataset.h"
 
 namespace qwen3::eval {
+
+// A server's own words about an error, on one line: from {"error": {"message": …}}, {"message": …} or
+// {"detail": …}, or else the beginning of the body.
+std::string server_message(std::string_view body);
 
 struct Problem {
   Failure failure;

@@ -38,7 +38,7 @@ std::string url_part(CURLU* url, CURLUPart part) {
 
 }  // namespace
 
-ServerAddress parse_server_address(const std::string& text) {
+ServerAddress parse_server_address(const std::string& text, std::string_view option) {
   start_curl();
   const std::unique_ptr<CURLU, UrlFree> url(curl_url());
   const CURLUcode error = curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0);
@@ -59,7 +59,8 @@ ServerAddress parse_server_address(const std::string& text) {
   // Not shown as it is: it may hold a password.
   QWEN3_CHECK(usable,
               ErrorKind::invalid_argument,
-              "base_url: expected an address such as http://127.0.0.1:8030/v1; got {}",
+              "{}: expected an address such as http://127.0.0.1:8030/v1; got {}",
+              option,
               address.shown.empty() ? "something else" : quote_for_message(address.shown));
   address.root = address.base;
   if (address.root.ends_with("/v1")) address.root.resize(address.root.size() - 3);
@@ -102,7 +103,7 @@ CurlList request_headers(const std::string& api_key) {
               ErrorKind::invalid_argument,
               "API key: expected one line; it holds a line end");
   add("Content-Type: application/json");
-  add("Authorization: Bearer " + api_key);
+  if (!api_key.empty()) add("Authorization: Bearer " + api_key);
   add("Expect:");
   return list;
 }

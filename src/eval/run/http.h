@@ -30,8 +30,8 @@ struct ServerAddress {
   std::string root;   // without "/v1" at the end
   bool loopback = false;
 };
-// Throws Error{invalid_argument} for anything but http:// and https:// with a host.
-ServerAddress parse_server_address(const std::string& url);
+// Throws Error{invalid_argument} for anything but http:// and https:// with a host; `option` gave it.
+ServerAddress parse_server_address(const std::string& url, std::string_view option = "base_url");
 
 // The body of a reply in progress, bounded.
 struct ReplyBody {
@@ -46,7 +46,7 @@ CurlEasy make_request_handle(const ServerAddress& server,
                              const curl_slist* headers,
                              ReplyBody& reply);
 
-// The headers of every request; the key goes to the servers alone and is never shown.
+// The headers of every request; the key, if any, goes to the servers alone and is never shown.
 CurlList request_headers(const std::string& api_key);
 
 // One GET that waits for its reply.

@@ -336,6 +336,68 @@ TEST_F(Chat, TheEmbeddedModelIsTheDefault) {
       "");
 }
 
+// A word that is a model needs no -m; a message that looks like one is a message.
+TEST_F(Chat, AModelMayStandAlone) {
+  const ProgramResult beside = run_qwen3({"chat", model_.path(), "Hi", "--quiet"});
+  EXPECT_EQ(beside.exit_code, 0) << beside.err;
+  EXPECT_EQ(beside.out, std::string(kThinking) + kAnswer);
+  const ProgramResult alone = run_qwen3({"chat", model_.path(), "--quiet"}, "Hi\n");
+  EXPECT_EQ(alone.out, beside.out);
+  const ProgramResult typed =
+      run_shell("QWEN3_MODEL=nano $QWEN3 chat --quiet " + model_.path() + " Hi");
+  EXPECT_EQ(typed.out, beside.out);  // what is typed goes before the environment
+  EXPECT_EQ(chat({"nano", "--quiet"}).out, beside.out);  // with -m the word is a message
+  EXPECT_EQ(chat({"and/or", "--quiet"}).out, beside.out);
+  const ProgramResult away = run_qwen3({"chat", "Qwen/Qwen3-No-Such"});
+  EXPECT_EQ(away.exit_code, 1);
+  EXPECT_THAT(away.err, HasSubstr("qwen3 pull Qwen/Qwen3-No-Such"));
+  const ProgramResult three = run_qwen3({"chat", "hello", "big", "world"});
+  EXPECT_EQ(three.exit_code, 2);
+  EXPECT_THAT(three.err,
+              HasSubstr("unexpected argument \"big\"; put a text of several words in quotes"));
+}
+
+TEST_F(Chat, AMessageFromAFile) {
+  const std::string path = file("message.txt");
+  std::ofstream(path) << "ab\n";
+  const auto prompt_tokens = [&](std::vector<std::string> words) {
+    words.emplace_back("--json");
+    const ProgramResult result = chat(words);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return parse_json(result.out, "answer").at("timing").at("prompt_tokens").get<int>();
+  };
+  const int two = prompt_tokens({"Hi"});
+  EXPECT_EQ(prompt_tokens({"-f", path}), two);
+  EXPECT_EQ(prompt_tokens({"Hi", "--file", path}), two + 4);  // an empty line between
+  EXPECT_EQ(chat({"-f", "/no/such"}).exit_code, 1);
+  // -i goes on with what is typed after it.
+  const ProgramResult on = chat({"Hi", "-i", "--quiet", "--hide-thinking"}, "a\n/history\n");
+  EXPECT_EQ(on.out, std::string(kAnswer) + kAnswer);
+  EXPECT_THAT(on.err, HasSubstr("user: Hi\n"));
+}
+
+TEST_F(Chat, PresetsFollowTheThinkingMode) {
+  const ProgramResult result =
+      run_qwen3({"chat", "-m", "nano", "--quiet", "--preset", "auto", "--top-k", "5"},
+                "/set temperature\n/no_think\n/set temperature\n/set top_k\n"
+                "/set temperature 0.1\n/set preset thinking\n/set top_p\n"
+                "/set preset fast\n/reset\n/set temperature\n/set preset\n");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const std::vector<std::string> said = lines_of(result.err);
+  ASSERT_EQ(said.size(), 11u) << result.err;
+  EXPECT_THAT(said[0], HasSubstr("temperature: 0.6"));
+  EXPECT_THAT(said[2], HasSubstr("temperature: 0.7"));
+  EXPECT_THAT(said[3], HasSubstr("top_k: 5"));  // what was asked for lies above a preset
+  EXPECT_THAT(said[4], HasSubstr("temperature: 0.1"));
+  EXPECT_THAT(said[6], HasSubstr("top_p: 0.95"));
+  EXPECT_THAT(said[7], HasSubstr("/set preset: expected none or auto or thinking or non_thinking"));
+  EXPECT_THAT(said[9], HasSubstr("temperature: 0.6"));
+  EXPECT_THAT(said[10], HasSubstr("preset: auto"));
+  const ProgramResult other = chat({"--preset", "fast", "Hi"});
+  EXPECT_EQ(other.exit_code, 2);
+  EXPECT_THAT(other.err, HasSubstr("--preset: expected none, auto, thinking or non_thinking"));
+}
+
 TEST_F(Chat, AModelWithoutTokenizerOrTemplateIsRefused) {
   ProgramResult result = run_qwen3({"chat", "-m", golden_model("dense"), "hi"});
   EXPECT_EQ(result.exit_code, 1);

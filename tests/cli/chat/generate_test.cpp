@@ -217,6 +217,96 @@ TEST_F(GenerateText, ACharacterCutInTheMiddleIsReplaced) {
   EXPECT_EQ(answer.at("finish_reason"), "length");
 }
 
+TEST_F(GenerateText, ReadsThePromptFromAFile) {
+  const std::string expected =
+      run_qwen3({"generate", "-m", model_.path(), "-p", "a\n", "--json"}).out;
+  const auto ids = [](const std::string& out) { return parse_json(out, "answer").at("ids"); };
+  const std::string path =
+      model_.dir().write("prompt.txt", "a\n\n").string();  // the last is the editor's
+  const ProgramResult result = run_qwen3({"generate", "-m", model_.path(), "-f", path, "--json"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(ids(result.out), ids(expected));
+  EXPECT_EQ(run_qwen3({"generate", "-m", model_.path(), "-f", path, "-p", "x"}).exit_code, 2);
+  EXPECT_EQ(run_qwen3({"generate", "-m", model_.path(), "-f", "/no/such"}).exit_code, 1);
+}
+
+class GenerateBatch : public GenerateText {
+ protected:
+  ProgramResult batch(const std::string& file, std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {"generate", "-m", model_.path(), "--prompts", file, "--quiet"});
+    return run_qwen3(more);
+  }
+  std::string prompts(const char* name, std::string_view text) {
+    return model_.dir().write(name, text).string();
+  }
+};
+
+TEST_F(GenerateBatch, AnswersEachLineInOrder) {
+  std::string text;
+  for (int i = 0; i < 40; ++i)
+    text += "line " + std::string(static_cast<size_t>(i % 7), 'x') + "\n";
+  const ProgramResult result = batch(prompts("p.txt", text + "\n"), {"--batch", "3", "-n", "4"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const std::vector<std::string> lines = lines_of(result.out);
+  ASSERT_EQ(lines.size(), 40u);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const Json line = parse_json(lines[i], "line");
+    EXPECT_EQ(line.at("index"), i);
+    EXPECT_EQ(line.at("prompt_tokens"), 5 + i % 7);
+    EXPECT_EQ(line.at("completion_tokens"), 4);
+    EXPECT_EQ(line.at("finish_reason"), "length");
+  }
+  // The same as one at a time.
+  const ProgramResult one =
+      run_qwen3({"generate", "-m", model_.path(), "-p", "line xx", "-n", "4", "--json"});
+  EXPECT_EQ(parse_json(lines[2], "line").at("text"), parse_json(one.out, "one").at("text"));
+}
+
+TEST_F(GenerateBatch, LinesThatAreNoPromptsAreNamedAndTheOthersAnswered) {
+  const std::string path =
+      prompts("p.jsonl",
+              "\"a\\n\"\n{\"prompt\":\"b\",\"id\":7}\n\n{\"text\":\"c\"}\n7\nnot json\n\"\"\n\"" +
+                  std::string(400, 'x') + "\"\n");
+  const ProgramResult result = batch(path, {"-n", "2"});
+  EXPECT_EQ(result.exit_code, 1);
+  const std::vector<std::string> lines = lines_of(result.out);
+  ASSERT_EQ(lines.size(), 7u) << result.out;
+  EXPECT_EQ(parse_json(lines[0], "line").at("completion_tokens"), 2);
+  EXPECT_EQ(parse_json(lines[1], "line").at("completion_tokens"), 2);
+  const auto why = [&](size_t i) {
+    return parse_json(lines[i], "line").at("error").get<std::string>();
+  };
+  EXPECT_THAT(why(2), HasSubstr("p.jsonl: line 4: \"prompt\": missing"));
+  EXPECT_THAT(why(3), HasSubstr("p.jsonl: line 5: expected a text; got number"));
+  EXPECT_THAT(why(4), HasSubstr("p.jsonl: line 6: not valid JSON"));
+  EXPECT_THAT(why(5), HasSubstr("line 7: expected a text; got \"\""));
+  EXPECT_THAT(why(6), HasSubstr("prompt 6: 400 tokens; the context holds 256"));
+  EXPECT_THAT(result.err, HasSubstr("5 of 7 prompts have no answer"));
+  EXPECT_EQ(batch(prompts("empty.txt", "\n \n")).exit_code, 1);
+  EXPECT_THAT(batch(prompts("bad.txt", "\xff\n")).out,
+              HasSubstr("bad.txt: line 1: not valid UTF-8"));
+}
+
+TEST_F(GenerateBatch, AFileIsWrittenWholeOrNotAtAll) {
+  const std::string path = prompts("p.txt", "a\nb\n");
+  const std::string out = (model_.dir().path() / "out.jsonl").string();
+  EXPECT_EQ(batch(path, {"--out", out, "-n", "1"}).out, "");
+  EXPECT_EQ(lines_of(read_text_file(out, 1 << 20)).size(), 2u);
+  EXPECT_EQ(batch(path, {"--out", path}).exit_code, 2);
+  EXPECT_EQ(batch(path, {"--out", "/no/such/folder/x"}).exit_code, 1);
+  EXPECT_EQ(batch(path, {"-p", "x"}).exit_code, 2);
+  EXPECT_EQ(run_qwen3({"generate", "-m", model_.path(), "-p", "x", "--out", out}).exit_code, 2);
+}
+
+TEST_F(GenerateBatch, StopStringsEndEachAnswer) {
+  const ProgramResult result = batch(prompts("p.jsonl", "\"\\n\"\n\"\\n\"\n"), {"--stop", "y"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  for (const std::string& line : lines_of(result.out)) {
+    EXPECT_THAT(parse_json(line, "line").at("text").get<std::string>(), testing::EndsWith("he"));
+    EXPECT_EQ(parse_json(line, "line").at("finish_reason"), "stop");
+  }
+}
+
 TEST_F(GenerateText, AnEmptyPromptIsRefused) {
   const ProgramResult result = generate({});
   EXPECT_EQ(result.exit_code, 1);

@@ -205,6 +205,55 @@ TEST(Bench, TimelineHasEveryRequest) {
   EXPECT_GT(n_operations, 1000);
 }
 
+TEST(Bench, TablesForReports) {
+  const ProgramResult markdown =
+      bench({"--model", golden_model("dense"), "--quiet", "--format", "markdown"});
+  EXPECT_EQ(markdown.exit_code, 0) << markdown.err;
+  const std::vector<std::string> rows = lines_of(markdown.out);
+  ASSERT_EQ(rows.size(), 8u) << markdown.out;
+  EXPECT_EQ(rows[0], "| test | context | batch | tokens | tokens/s | ms/step | GB/s | GFLOP/s |");
+  EXPECT_EQ(rows[1], "| --- | --- | --- | --- | --- | --- | --- | --- |");
+  EXPECT_THAT(rows[2], testing::StartsWith("| prefill | 0 | 1 | 16 | "));
+  EXPECT_THAT(rows[4], testing::StartsWith("| decode | 0 | 3 | 8 | "));
+  const ProgramResult csv = bench({golden_model("dense"), "--quiet", "--format", "csv"});
+  ASSERT_EQ(lines_of(csv.out).size(), 7u) << csv.out;
+  for (const std::string& row : lines_of(csv.out)) {
+    EXPECT_EQ(std::count(row.begin(), row.end(), ','), 7) << row;
+  }
+}
+
+// Lengths that cannot be are rows that say so.
+TEST(Bench, TheOfficialTable) {
+  const auto official = [](std::vector<std::string> more) {
+    more.insert(more.begin(),
+                {"bench",
+                 golden_model("dense"),
+                 "--preset",
+                 "official",
+                 "--decode-tokens",
+                 "4",
+                 "--quiet"});
+    return run_qwen3(more);
+  };
+  const ProgramResult result = official({"--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json rows = parse_json(result.out, "rows").at("official");
+  std::vector<int64_t> inputs;
+  for (const Json& row : rows) inputs.push_back(row.at("input_tokens").get<int64_t>());
+  EXPECT_THAT(inputs, testing::ElementsAre(1, 6144, 14336, 30720, 63488, 129024));
+  EXPECT_GT(rows[0].at("peak_memory_bytes"), 1 << 20);
+  const double speed = rows[0].at("tokens_per_second");
+  EXPECT_NEAR(speed, 5 / rows[0].at("seconds").get<double>(), speed * 1e-6);
+  EXPECT_EQ(rows[1].at("note"), "6148 tokens: longer than the model's context of 128");
+  EXPECT_FALSE(rows[1].contains("tokens_per_second"));
+  const ProgramResult table =
+      official({"--format", "markdown", "--context", "1,100,200", "--repeat", "3"});
+  ASSERT_EQ(lines_of(table.out).size(), 5u) << table.out;
+  EXPECT_THAT(lines_of(table.out)[4], HasSubstr("longer than the model's context of 128 |"));
+  EXPECT_EQ(lines_of(official({"--format", "csv", "--context", "8"}).out).size(), 2u);
+  EXPECT_EQ(official({"--context", "0"}).exit_code, 2);
+}
+
 TEST(Bench, BadListsAreRefused) {
   for (const char* batch : {"0", "1,", "x", "-1", "1025", "1000000000"}) {
     const ProgramResult result =
