@@ -26,6 +26,7 @@
 #include "cli/serve/end.h"
 #include "cli/serve/heap.h"
 #include "cli/serve/model.h"
+#include "cli/serve/notify_socket.h"
 #include "cli/serve/options.h"
 #include "cli/serve/signals.h"
 #include "cli/serve/watchdog.h"
@@ -45,6 +46,7 @@ struct Parts {
   server::Service& service;
   Watchdog& watchdog;
   ServeHeap& heap;
+  NotifySocket& manager;
 };
 
 // Told how loading ends; returns when a signal comes.
@@ -57,6 +59,7 @@ void run_until_signal(EndSignals& signals,
       LoadedModel loaded = loading.get();
       parts.front.set_request_memory(loaded.request_bytes);
       parts.service.set_model(std::move(loaded.served));
+      parts.manager.send("READY=1\nSTATUS=serving");
       if (!options.output.quiet) {
         print_note(loaded.description);
         print_note(fmt::format("ready: {}", fmt::join(options.service.model_names, ", ")));
@@ -101,6 +104,7 @@ std::vector<server::Route> all_routes(server::Service& service) {
 
 ExitCode serve(ServeOptions& options) {
   resolve_serve_options(options);
+  NotifySocket manager(std::getenv("NOTIFY_SOCKET"));
   EndSignals signals;
   log_in_background(options);
   EndGuard guard;  // outlives what may hang
@@ -119,7 +123,9 @@ ExitCode serve(ServeOptions& options) {
   ReadyThread stopper;
   std::future<LoadedModel> loading =
       std::async(std::launch::async, [&options] { return load_served_model(options); });
-  run_until_signal(signals, loading, {front, service, watchdog, heap}, options);
+  manager.send("STATUS=loading the model");
+  run_until_signal(signals, loading, {front, service, watchdog, heap, manager}, options);
+  manager.send("STOPPING=1\nSTATUS=ending; what is under way may finish");
   if (loading.valid()) {
     // Nothing is under way, and loading cannot be interrupted: leave it behind.
     guard.within(std::chrono::milliseconds(0));
