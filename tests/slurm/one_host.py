@@ -133,7 +133,7 @@ def is_healthy(port):
 
 
 def begin_stream(port):
-    body = json.dumps({"prompt": "Hello", "max_tokens": 1500, "ignore_eos": True, "loop_guard": False, "stream": True})
+    body = json.dumps({"prompt": "Hello", "max_tokens": 300, "ignore_eos": True, "loop_guard": False, "stream": True})
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
     stream = urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/v1/completions", body.encode(), headers),
                                     timeout=120)

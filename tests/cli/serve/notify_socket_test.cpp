@@ -95,7 +95,7 @@ TEST(NotifySocket, RefusesWhatCannotBeASocket) {
     setenv("NOTIFY_SOCKET", name.c_str(), 1);
     const ProgramResult result = run_qwen3({"serve", "-m", "nano", "--port", "0"});
     unsetenv("NOTIFY_SOCKET");
-    EXPECT_EQ(result.exit_code, 2) << name;
+    EXPECT_EQ(result.exit_code, 1) << name;
     EXPECT_THAT(result.err, HasSubstr("NOTIFY_SOCKET: expected the absolute path")) << name;
   }
 }
