@@ -14,7 +14,7 @@ WORKDIR ${SOURCE}
 COPY script/bootstrap script/
 RUN script/bootstrap && if [ "$CUDA" = ON ]; then script/bootstrap --cuda; fi
 COPY . .
-RUN QWEN3_CMAKE_FLAGS="-DQWEN3_CUDA=${CUDA} ${CMAKE_FLAGS}" script/build release qwen3 \
+RUN QWEN3_CMAKE_FLAGS="-DQWEN3_TESTS=OFF -DQWEN3_BENCH=OFF -DQWEN3_CUDA=${CUDA} ${CMAKE_FLAGS}" script/build release qwen3 \
     && install -D -s build/release/bin/qwen3 /out/qwen3
 
 FROM ${BASE}
