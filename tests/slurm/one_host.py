@@ -26,7 +26,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "k" * 40
-ROWS = 64  # of the evaluation
+ROWS = 32  # of the evaluation
 
 
 def free_ports(n):
@@ -205,7 +205,7 @@ def main():
         slurm("scontrol", "requeue", array)
         until("both restarts", lambda: slurm("scontrol", "show", "job", array).count("Restarts=1") == 2, 60)
         until("the end of the array", lambda: not slurm("squeue", "-h", "-j", array).strip(), 900)
-        merged = slurm("qwen3", "eval", "merge", "--config", config)
+        merged = slurm("qwen3", "eval", "merge", "-m", "nano", "--config", config)
         answers = [json.loads(line) for line in (folder / "out/nano_arc-nano.jsonl").read_text().splitlines()]
         assert len(answers) == ROWS, (len(answers), merged, [str(path) for path in journal])
         print(f"ok   eval: {len(answers)} answers after both tasks were requeued", flush=True)
