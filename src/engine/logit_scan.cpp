@@ -138,7 +138,9 @@ double sum_exp(std::span<const float> row, float shift, float scale) {
     for (size_t i = 0; i < size; i += kLanes) {
       for (size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += values[i + lane];
     }
-    for (const float lane : lanes) total += static_cast<double>(lane);
+    double group = 0;
+    for (const float lane : lanes) group += static_cast<double>(lane);
+    total += group;
   }
   return total;
 }

@@ -58,7 +58,7 @@ bool all_finite(std::span<const float> row);
 // exp((x - shift) * scale) with a relative error below 3e-7; 0 where that is below e^-87.
 float exp_shifted(float x, float shift, float scale);
 
-// Sum of exp_shifted over the row.
+// Sum of exp_shifted over the row: first in each group of 1024 values, then of the groups, ascending.
 double sum_exp(std::span<const float> row, float shift, float scale);
 
 }  // namespace qwen3

@@ -2,8 +2,10 @@
 #include "kernels/backend.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cstring>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -97,29 +99,33 @@ namespace {
 
 // Of one expert's tokens, at most all of them.
 struct ExpertBuffers {
-  Tensor input, output;  // [n_tokens, hidden_size]
-  Tensor gate, up;       // [n_tokens, moe_intermediate_size]
-  Tensor rows;           // [n_tokens] int32
-  Tensor weights;        // [n_tokens]
+  Tensor input, output;                              // [n_tokens, hidden_size]
+  Tensor gate, up;                                   // [n_tokens, moe_intermediate_size]
+  Tensor rows;                                       // [n_tokens] int32
+  Tensor weights;                                    // [n_tokens]
+  std::array<Tensor, LeafSteps::kMaxSums - 1> sums;  // [n_tokens, hidden_size] float32
 };
 
 ExpertBuffers take_expert_buffers(Arena& arena, const Tensor& h, int64_t intermediate_size) {
   const int64_t n_tokens = h.dim(0);
+  const auto sum = [&] { return arena.take(DType::f32, h.shape()); };
   return {.input = arena.take(h.dtype(), h.shape()),
-          .output = arena.take(DType::f32, h.shape()),
+          .output = sum(),
           .gate = arena.take(h.dtype(), {n_tokens, intermediate_size}),
           .up = arena.take(h.dtype(), {n_tokens, intermediate_size}),
           .rows = arena.take(DType::i32, {n_tokens}),
-          .weights = arena.take(DType::f32, {n_tokens})};
+          .weights = arena.take(DType::f32, {n_tokens}),
+          .sums = {sum(), sum(), sum()}};
 }
 
 }  // namespace
 
-void Backend::experts_add(const Tensor& x,
+void Backend::experts_sum(const Tensor& out,
                           const Tensor& h,
                           const ExpertWeights& experts,
                           const Routing& routing) {
   const int64_t intermediate_size = experts.gate_proj.n_out();
+  const int64_t n_experts = experts.gate_proj.n_matrices();
   Arena measure;
   take_expert_buffers(measure, h, intermediate_size);
   Arena arena = scratch(measure.used());
@@ -128,17 +134,19 @@ void Backend::experts_add(const Tensor& x,
   HostBuffer host_weights, host_experts;
   ExpertGroups groups;
   groups.build({to_host(routing.weights, host_weights), to_host(routing.experts, host_experts)},
-               experts.gate_proj.n_matrices());
-  for (const ExpertGroups::Group& group : groups.groups()) {
+               experts.leaves.first(),
+               n_experts);
+  // x[rows] += weights · expert(h[rows])
+  const auto add_expert = [&](const Tensor& x, const ExpertGroups::Group& group) {
     const auto n_rows = static_cast<int64_t>(group.rows.size());
     const Tensor input = all.input.rows(0, n_rows), output = all.output.rows(0, n_rows);
     const Tensor gate = all.gate.rows(0, n_rows), up = all.up.rows(0, n_rows);
     const Tensor rows = all.rows.rows(0, n_rows), weights = all.weights.rows(0, n_rows);
     upload(rows, group.rows.data());
     upload(weights, group.weights.data());
-    const Linear gate_proj{experts.gate_proj.matrix(group.expert), {}};
-    const Linear up_proj{experts.up_proj.matrix(group.expert), {}};
-    const Linear down_proj{experts.down_proj.matrix(group.expert), {}};
+    const Linear gate_proj{experts.gate_proj.matrix(group.matrix), {}};
+    const Linear up_proj{experts.up_proj.matrix(group.matrix), {}};
+    const Linear down_proj{experts.down_proj.matrix(group.matrix), {}};
 
     const bool watched = observer() != nullptr;
     const std::string name = watched ? "experts." + std::to_string(group.expert) : std::string();
@@ -154,7 +162,34 @@ void Backend::experts_add(const Tensor& x,
     linear(output, gate, down_proj);
     if (watched) observe(name, output);
     scatter_add_rows(x, output, rows, weights);
+  };
+
+  const std::array<Tensor, LeafSteps::kMaxSums> sums{out, all.sums[0], all.sums[1], all.sums[2]};
+  const LeafSteps leaves = leaf_steps(experts.leaves, n_experts);
+  size_t n_sums = 0;
+  std::span<const ExpertGroups::Group> left = groups.groups();
+  for (const LeafSteps::Step& leaf : leaves.steps()) {
+    const Tensor& sum = sums[n_sums++];
+    fill(sum, 0);
+    for (; !left.empty() && left.front().matrix < leaf.end; left = left.subspan(1)) {
+      add_expert(sum, left.front());
+    }
+    for (int i = 0; i < leaf.n_merges; ++i) {
+      --n_sums;
+      add(sums[n_sums - 1], sums[n_sums]);
+    }
   }
+  assert(n_sums == 1 && left.empty());
+}
+
+void Backend::experts_add(const Tensor& x,
+                          const Tensor& h,
+                          const ExpertWeights& experts,
+                          const Routing& routing) {
+  if (sum_.bytes() < x.numel() * 4) sum_ = allocate(x.numel() * 4);
+  const Tensor product = Arena(sum_).take(DType::f32, x.shape());
+  experts_sum(product, h, experts, routing);
+  add(x, product);
 }
 
 void Backend::norm_qkv(std::initializer_list<Tensor> qkv,

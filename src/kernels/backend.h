@@ -34,6 +34,7 @@
 #include <vector>
 
 #include "kernels/batch.h"
+#include "tensor/leaves.h"
 #include "tensor/storage.h"
 #include "tensor/tensor.h"
 #include "tensor/weight.h"
@@ -44,8 +45,9 @@ class ThreadPool;
 
 // A linear layer: y = x · weightᵀ + bias. (What is added to a layer later, adapters, belongs here.)
 struct Linear {
-  Weight weight;  // [out, in]
-  Tensor bias;    // [out] float32, or empty
+  Weight weight;       // [out, in]
+  Tensor bias;         // [out] float32, or empty
+  Leaves leaves = {};  // of its inputs; with some, a product is added up as their tree
 };
 
 // One layer's keys and values in paged blocks. Logical shape of both: [n_blocks, block_size,
@@ -64,6 +66,10 @@ struct ExpertWeights {
   Weight gate_proj;  // [n_experts, moe_intermediate_size, hidden_size]
   Weight up_proj;    // [n_experts, moe_intermediate_size, hidden_size]
   Weight down_proj;  // [n_experts, hidden_size, moe_intermediate_size]
+  // Of the model's experts. The weights above are those of experts leaves.first() to leaves.first() +
+  // n_experts; Routing names the model's, and what it says of others adds nothing. Without leaves the
+  // weights are all experts, and their sum is one chain.
+  Leaves leaves = {};
 };
 
 // Root-mean-square normalisation with a weight.
@@ -229,6 +235,9 @@ class Backend {
 
   // out = x · wᵀ (+ bias)
   //   out [n_tokens, out]   x [n_tokens, in]   w.weight [out, in]
+  // With w.leaves the inputs of each leaf are a chain of their own, added up as their tree, and the bias
+  // comes last: a weight of the inputs below one node, with the leaves of that node, has the bits that
+  // the whole weight has there. (The cuda backend still adds up in an order of its own.)
   virtual void linear(const Tensor& out, const Tensor& x, const Linear& w) = 0;
 
   // Rotate-half RoPE in place (transformers apply_rotary_pos_emb): the pair (i, i + head_dim/2) of
@@ -293,8 +302,16 @@ class Backend {
   //   q [n_tokens, n_heads, head_dim]   k [n_tokens, n_kv_heads, head_dim]
   virtual void qk_norm_rope(const Tensor& q, const Tensor& k, const QkNormRope& options);
 
-  // x[t] += Σ_k weights[t,k] · expert_{experts[t,k]}(h[t]), experts in ascending id (transformers'
-  // order of accumulation)
+  // out[t] = Σ_k weights[t,k] · expert_{experts[t,k]}(h[t]): in each of experts.leaves the experts in
+  // ascending id (transformers' order of accumulation), from zero, whether the row has one there or
+  // not; the leaves as their tree
+  //   out [n_tokens, hidden_size] float32   h [n_tokens, hidden_size]
+  virtual void experts_sum(const Tensor& out,
+                           const Tensor& h,
+                           const ExpertWeights& experts,
+                           const Routing& routing);
+
+  // x += experts_sum(h)
   //   x, h [n_tokens, hidden_size]
   virtual void experts_add(const Tensor& x,
                            const Tensor& h,
@@ -371,6 +388,7 @@ class Backend {
  private:
   const Observer* observer_ = nullptr;
   Storage scratch_;
+  Storage sum_;  // of experts_add as defined, while scratch_ serves experts_sum
 };
 
 // "reference", "cpu" (isa "" = the best this machine has), "cuda", or "auto": the fastest of this

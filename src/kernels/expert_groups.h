@@ -13,20 +13,21 @@ namespace qwen3 {
 class ExpertGroups {
  public:
   struct Group {
-    int64_t expert;
+    int64_t expert;                  // as routing names it
+    int64_t matrix;                  // its place among those that build() was told of
     int64_t begin;                   // of this group's pairs in the order below
     std::span<const int32_t> rows;   // tokens sent to it, ascending
     std::span<const float> weights;  // their gate weights
   };
 
-  // REQUIRES: every expert id in [0, n_experts).
-  void build(const Routing& routing, int64_t n_experts);
+  // Of experts [first, first + n_experts); what goes to others is left out. Ids are not negative.
+  void build(const Routing& routing, int64_t first, int64_t n_experts);
 
   // Experts with at least one token, ascending. Valid until the next build().
   std::span<const Group> groups() const { return groups_; }
   // The tokens of all groups, one group after the other.
   std::span<const int32_t> rows() const { return rows_; }
-  // Position of pair (token, rank) in the concatenation of all groups.
+  // Position of pair (token, rank) in the concatenation of all groups; -1 if it is in none.
   int64_t position(int64_t token, int64_t rank) const {
     return positions_[static_cast<size_t>(token * top_k_ + rank)];
   }

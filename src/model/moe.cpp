@@ -15,11 +15,10 @@ void moe(const Tensor& x, const Norm& norm, const MoeWeights& w, Run& run) {
               });
   const bool show_experts = run.wants("experts");
   if (show_experts || run.wants("output")) {
-    run.ops.fill(b.product, 0);  // the same sum on its own, for the tap
-    run.showing({"experts"}, [&] { run.ops.experts_add(b.product, b.h, w.experts, routing); });
+    run.showing({"experts"}, [&] { run.ops.experts_sum(b.product, b.h, w.experts, routing); });
     run.tap("output", b.product);
   }
-  // x takes the experts one by one, listener or not, so that its bits are the same.
+  // The same operation, listener or not, so that its bits are the same on every backend.
   run.ops.experts_add(x, b.h, w.experts, routing);
 }
 

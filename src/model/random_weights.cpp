@@ -88,8 +88,10 @@ Weights random_weights(
   QWEN3_CHECK(
       n_threads >= 1, ErrorKind::invalid_argument, "threads: expected >= 1, got {}", n_threads);
   Weights weights;
-  const std::vector<WeightSlot> slots = weight_slots(config, weights);
-  allocate(weights, slots, std::vector<WeightType>(slots.size(), type), backend, "random weights");
+  std::vector<WeightSlot> slots = weight_slots(config, weights);
+  const std::vector<WeightType> types(slots.size(), type);
+  find_leaves(slots, types);
+  allocate(weights, slots, types, backend, "random weights");
 
   std::vector<Job> jobs;
   for (size_t i = 0; i < slots.size(); ++i) {

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cassert>
+#include <numeric>
 #include <string_view>
 
 #include "base/available_memory.h"
@@ -12,6 +14,10 @@ namespace qwen3 {
 namespace {
 
 using Kind = WeightSlot::Kind;
+using Split = WeightSlot::Split;
+
+// Rows of a vocabulary that stay together: the sampler sums the exponentials of logits in such groups.
+constexpr int64_t kVocabularyUnit = 1024;
 
 class Walk {
  public:
@@ -30,35 +36,55 @@ class Walk {
     }
   }
 
-  void matrix(std::string name, Weight& weight, int64_t out, int64_t in) {
-    slots_.push_back({Kind::matrix, std::move(name), {}, {out, in}, &weight, nullptr});
+  WeightSlot& matrix(std::string name, Weight& weight, int64_t out, int64_t in) {
+    return slots_.emplace_back(WeightSlot{Kind::matrix, std::move(name), {}, {out, in}, &weight});
   }
-  void vector(std::string name, Tensor& tensor, int64_t size) {
-    slots_.push_back({Kind::vector, std::move(name), {}, {size}, nullptr, &tensor});
+  WeightSlot& vector(std::string name, Tensor& tensor, int64_t size) {
+    return slots_.emplace_back(
+        WeightSlot{Kind::vector, std::move(name), {}, {size}, nullptr, &tensor});
+  }
+  static void split_rows(WeightSlot& slot, int64_t unit) {
+    slot.split = Split::rows;
+    slot.unit = unit;
+  }
+  static void split_rows(WeightSlot& slot, const Linear& reader) {
+    slot.split = Split::rows;
+    slot.shared = &reader.leaves;
+  }
+  static void split_columns(WeightSlot& slot, int64_t unit, Linear& w) {
+    slot.split = Split::columns;
+    slot.unit = unit;
+    slot.summed = &w.leaves;
   }
 
  private:
   void attention(AttentionWeights& w, const std::string& name) {
     const int64_t q_size = c_.num_attention_heads * c_.head_dim;
     const int64_t kv_size = c_.num_key_value_heads * c_.head_dim;
-    matrix(name + "q_proj.weight", w.q_proj.weight, q_size, c_.hidden_size);
-    matrix(name + "k_proj.weight", w.k_proj.weight, kv_size, c_.hidden_size);
-    matrix(name + "v_proj.weight", w.v_proj.weight, kv_size, c_.hidden_size);
-    matrix(name + "o_proj.weight", w.o_proj.weight, c_.hidden_size, q_size);
+    const int64_t hidden = c_.hidden_size;
+    split_rows(matrix(name + "q_proj.weight", w.q_proj.weight, q_size, hidden), w.o_proj);
+    split_rows(matrix(name + "k_proj.weight", w.k_proj.weight, kv_size, hidden), w.o_proj);
+    split_rows(matrix(name + "v_proj.weight", w.v_proj.weight, kv_size, hidden), w.o_proj);
+    split_columns(
+        matrix(name + "o_proj.weight", w.o_proj.weight, hidden, q_size), c_.head_dim, w.o_proj);
     if (c_.attention_bias) {
-      vector(name + "q_proj.bias", w.q_proj.bias, q_size);
-      vector(name + "k_proj.bias", w.k_proj.bias, kv_size);
-      vector(name + "v_proj.bias", w.v_proj.bias, kv_size);
-      vector(name + "o_proj.bias", w.o_proj.bias, c_.hidden_size);
+      split_rows(vector(name + "q_proj.bias", w.q_proj.bias, q_size), w.o_proj);
+      split_rows(vector(name + "k_proj.bias", w.k_proj.bias, kv_size), w.o_proj);
+      split_rows(vector(name + "v_proj.bias", w.v_proj.bias, kv_size), w.o_proj);
+      vector(name + "o_proj.bias", w.o_proj.bias, hidden);
     }
     vector(name + "q_norm.weight", w.q_norm, c_.head_dim);
     vector(name + "k_norm.weight", w.k_norm, c_.head_dim);
   }
 
   void mlp(MlpWeights& w, const std::string& name) {
-    matrix(name + "gate_proj.weight", w.gate_proj.weight, c_.intermediate_size, c_.hidden_size);
-    matrix(name + "up_proj.weight", w.up_proj.weight, c_.intermediate_size, c_.hidden_size);
-    matrix(name + "down_proj.weight", w.down_proj.weight, c_.hidden_size, c_.intermediate_size);
+    const int64_t inner = c_.intermediate_size, hidden = c_.hidden_size;
+    // Whole panels and tiles of matrix instructions; sizes that have none exist in tests only.
+    const int64_t unit = inner % 16 == 0 ? 16 : inner % 2 == 0 ? 2 : inner;
+    split_rows(matrix(name + "gate_proj.weight", w.gate_proj.weight, inner, hidden), w.down_proj);
+    split_rows(matrix(name + "up_proj.weight", w.up_proj.weight, inner, hidden), w.down_proj);
+    split_columns(
+        matrix(name + "down_proj.weight", w.down_proj.weight, hidden, inner), unit, w.down_proj);
   }
 
   void moe(MoeWeights& w, const std::string& name) {
@@ -67,10 +93,12 @@ class Walk {
     experts(name, "gate_proj", w.experts.gate_proj, {n, inner, hidden});
     experts(name, "up_proj", w.experts.up_proj, {n, inner, hidden});
     experts(name, "down_proj", w.experts.down_proj, {n, hidden, inner});
+    slots_.back().summed = &w.experts.leaves;
   }
 
   void experts(const std::string& name, const char* projection, Weight& weight, Shape shape) {
-    slots_.push_back({Kind::experts, name + "experts", projection, shape, &weight, nullptr});
+    slots_.push_back({Kind::experts, name + "experts", projection, shape, &weight});
+    slots_.back().split = Split::experts;
   }
 
   const HfConfig& c_;
@@ -84,16 +112,56 @@ std::vector<WeightSlot> weight_slots(const HfConfig& config, Weights& weights) {
   weights.layers.resize(static_cast<size_t>(config.num_hidden_layers));
   std::vector<WeightSlot> slots;
   Walk walk(config, slots);
-  walk.matrix(
-      "model.embed_tokens.weight", weights.embed_tokens, config.vocab_size, config.hidden_size);
+  const int64_t vocabulary = config.vocab_size, hidden = config.hidden_size;
+  Walk::split_rows(
+      walk.matrix("model.embed_tokens.weight", weights.embed_tokens, vocabulary, hidden),
+      kVocabularyUnit);
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     walk.layer(weights.layers[static_cast<size_t>(i)], i);
   }
   walk.vector("model.norm.weight", weights.norm, config.hidden_size);
   if (!config.tie_word_embeddings) {
-    walk.matrix("lm_head.weight", weights.lm_head.weight, config.vocab_size, config.hidden_size);
+    Walk::split_rows(walk.matrix("lm_head.weight", weights.lm_head.weight, vocabulary, hidden),
+                     kVocabularyUnit);
   }
   return slots;
+}
+
+namespace {
+
+// The least columns that a matrix of this type can be cut into, as far as its size allows.
+int64_t block_unit(WeightType stored, int64_t n_in) {
+  const bool wide = stored == WeightType::fp8 || stored == WeightType::affine4 ||
+                    stored == WeightType::affine8;  // files scale 128 columns together
+  constexpr int64_t kScaled = 128;
+  return wide && n_in % kScaled == 0 ? kScaled : block_of(stored).elements;
+}
+
+Leaves leaves_of(const WeightSlot& slot, WeightType stored) {
+  switch (slot.split) {
+    case Split::none:
+      return {};
+    case Split::rows:
+      return {slot.n_rows(), slot.unit};
+    case Split::columns:
+      return {slot.row_numel(), std::lcm(slot.unit, block_unit(stored, slot.row_numel()))};
+    case Split::experts:
+      return {slot.n_matrices(), slot.unit};
+  }
+  return {};
+}
+
+}  // namespace
+
+void find_leaves(std::vector<WeightSlot>& slots, const std::vector<WeightType>& stored) {
+  assert(slots.size() == stored.size());
+  for (size_t i = 0; i < slots.size(); ++i) {
+    slots[i].leaves = leaves_of(slots[i], stored[i]);
+    if (slots[i].summed != nullptr) *slots[i].summed = slots[i].leaves;
+  }
+  for (WeightSlot& slot : slots) {
+    if (slot.shared != nullptr) slot.leaves = *slot.shared;
+  }
 }
 
 void carve(Arena& arena,

@@ -9,6 +9,7 @@
 #include "formats/hf_config.h"
 #include "kernels/backend.h"
 #include "model/weights.h"
+#include "tensor/leaves.h"
 #include "tensor/storage.h"
 #include "tensor/tensor.h"
 #include "tensor/weight.h"
@@ -28,6 +29,23 @@ struct WeightSlot {
   Shape shape;
   Weight* weight = nullptr;  // of a matrix or experts, in the Weights given to weight_slots
   Tensor* vector = nullptr;  // of a vector
+  // How several processes would share it out.
+  enum class Split {
+    none,     // each has all of it: norms, the router
+    rows,     // its outputs
+    columns,  // its inputs, which a sum runs over
+    experts,  // whole experts, which a sum runs over
+  };
+  Split split = Split::none;
+  // What is never parted, whatever the type: rows, columns or experts.
+  int64_t unit = 1;
+  // Of rows that are the inputs of another matrix, the leaves of that one: q_proj, k_proj and v_proj
+  // have the query heads that o_proj has (a key head goes with the query heads that read it), gate_proj
+  // and up_proj what down_proj has.
+  const Leaves* shared = nullptr;
+  Leaves* summed = nullptr;  // of columns and experts: where the operation that sums looks for them
+  // As find_leaves says. Of rows they only say who has which: no sum runs over them.
+  Leaves leaves = {};
 
   int64_t n_matrices() const { return kind == Kind::experts ? shape[0] : 1; }
   int64_t n_rows() const { return shape[shape.rank() == 3 ? 1 : 0]; }  // of each matrix
@@ -37,6 +55,11 @@ struct WeightSlot {
 // Resizes weights.layers and lists every slot in the order of the forward pass, lm_head last and
 // only if it is not tied. `weights` must stay where it is while the slots are used.
 std::vector<WeightSlot> weight_slots(const HfConfig& config, Weights& weights);
+
+// Fills in the leaves of all slots, and of the operations that sum. A unit of columns holds whole blocks
+// of the type that the matrix is stored in (stored[i] of slots[i]), so that a leaf can be read and packed
+// by itself: leaves depend on config and checkpoint alone.
+void find_leaves(std::vector<WeightSlot>& slots, const std::vector<WeightType>& stored);
 
 // Carves every slot out of `arena`: matrices and experts of types[i], vectors in float32.
 void carve(Arena& arena,

@@ -71,9 +71,12 @@ LoadList list_loads(const TensorSource& files,
                     Weights& weights) {
   LoadList list{.slots = weight_slots(files.config(), weights), .sources = {}, .types = {}};
   list.sources = find_weight_sources(files, list.slots);
+  std::vector<WeightType> stored;
   for (size_t i = 0; i < list.slots.size(); ++i) {
+    stored.push_back(list.sources[i].front().tensor->type);
     list.types.push_back(kept_type(dtype, list.slots[i], list.sources[i], backend));
   }
+  find_leaves(list.slots, stored);
   return list;
 }
 

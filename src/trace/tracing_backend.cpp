@@ -16,11 +16,13 @@ double bytes_of(const Weight& w) {
 double count(const Tensor& t) { return static_cast<double>(t.numel()); }
 
 // Experts that at least one token chose: only their weights are read.
-double n_experts_used(const Backend& backend, const Routing& routing) {
+double n_experts_used(const Backend& backend, const Routing& routing, const ExpertWeights& w) {
   HostBuffer buffer;
   const Tensor experts = backend.to_host(routing.experts, buffer);
+  const std::set<int32_t> used(experts.i32(), experts.i32() + experts.numel());
+  const int64_t first = w.leaves.first(), end = first + w.gate_proj.n_matrices();
   return static_cast<double>(
-      std::set<int32_t>(experts.i32(), experts.i32() + experts.numel()).size());
+      std::ranges::count_if(used, [&](int32_t id) { return id >= first && id < end; }));
 }
 
 class TracingBackend final : public ForwardingBackend {
@@ -140,6 +142,18 @@ class TracingBackend final : public ForwardingBackend {
              2 * (bytes_of(q) + bytes_of(k)),
              7 * (count(q) + count(k)));
   }
+  void experts_sum(const Tensor& out,
+                   const Tensor& h,
+                   const ExpertWeights& experts,
+                   const Routing& routing) override {
+    if (observer() != nullptr) {
+      Backend::experts_sum(out, h, experts, routing);
+      return;
+    }
+    const auto begin = SpanLog::Clock::now();
+    inner().experts_sum(out, h, experts, routing);
+    log_experts("experts_sum", begin, out, h, experts, routing);
+  }
   void experts_add(const Tensor& x,
                    const Tensor& h,
                    const ExpertWeights& experts,
@@ -150,24 +164,33 @@ class TracingBackend final : public ForwardingBackend {
     }
     const auto begin = SpanLog::Clock::now();
     inner().experts_add(x, h, experts, routing);
-    const auto n_experts = static_cast<double>(experts.gate_proj.n_matrices());
-    double parameters = 0, bytes = 0;  // of all experts
-    for (const Weight* w : {&experts.gate_proj, &experts.up_proj, &experts.down_proj}) {
-      parameters += static_cast<double>(w->numel());
-      bytes += bytes_of(*w);
-    }
-    const double weight_bytes = bytes / n_experts * n_experts_used(inner(), routing);
-    log_.add("experts_add",
-             begin,
-             h.dim(0),
-             weight_bytes + bytes_of(h) + 2 * bytes_of(x),
-             2 * parameters / n_experts * count(routing.experts));
+    log_experts("experts_add", begin, x, h, experts, routing);
   }
 
  private:
   struct Work {
     double bytes = 0, flops = 0;
   };
+
+  void log_experts(const char* name,
+                   SpanLog::Clock::time_point begin,
+                   const Tensor& out,
+                   const Tensor& h,
+                   const ExpertWeights& experts,
+                   const Routing& routing) {
+    const auto n_experts = static_cast<double>(experts.gate_proj.n_matrices());
+    double parameters = 0, bytes = 0;  // of all experts
+    for (const Weight* w : {&experts.gate_proj, &experts.up_proj, &experts.down_proj}) {
+      parameters += static_cast<double>(w->numel());
+      bytes += bytes_of(*w);
+    }
+    const double weight_bytes = bytes / n_experts * n_experts_used(inner(), routing, experts);
+    log_.add(name,
+             begin,
+             h.dim(0),
+             weight_bytes + bytes_of(h) + 2 * bytes_of(out),
+             2 * parameters / n_experts * count(routing.experts));
+  }
 
   static double product_bytes(const Tensor& out, const Tensor& x, const Weight& w) {
     return bytes_of(out) + bytes_of(x) + bytes_of(w);

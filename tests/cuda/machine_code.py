@@ -15,8 +15,8 @@ WANTED = {
     "few_rows_kernel": ["HMMA", "LDSM", "UBLKCP"],
     "expert_rows_kernel": ["HMMA", "LDSM", "UBLKCP"],
     "expert_many_rows_kernel": ["HMMA", "LDSM", "LDGSTS"],
-    "singles_kernel": ["HMMA", "LDG.E.128", "LDGSTS"],
-    "slices_kernel": ["HMMA", "LDGSTS"],
+    "singles_kernel": ["HMMA", "LDSM", "LDGSTS"],
+    "slices_kernel": ["HGMMA", "UBLKCP"],
 }
 # In every kernel: it lets the next one begin and waits for the one before (device.cuh).
 EVERYWHERE = ["PREEXIT", "ACQBULK"]

@@ -21,7 +21,7 @@ TEST(ExpertGroups, GroupsByExpertAscendingAndKeepsTokenOrder) {
   std::vector<int32_t> experts = {200, 3, 3, 0, 200, 0};
   std::vector<float> weights = {.1f, .2f, .3f, .4f, .5f, .6f};
   ExpertGroups groups;
-  groups.build(routing_of(weights, experts, 2), 256);
+  groups.build(routing_of(weights, experts, 2), 0, 256);
   ASSERT_EQ(groups.groups().size(), 3u);
   EXPECT_EQ(groups.groups()[0].expert, 0);
   EXPECT_THAT(groups.groups()[0].rows, ElementsAre(1, 2));
@@ -47,7 +47,7 @@ TEST(ExpertGroups, IsReusedAndHoldsEveryPairOnce) {
       }
     }
     std::vector<float> weights(experts.size());
-    groups.build(routing_of(weights, experts, top_k), n_experts);
+    groups.build(routing_of(weights, experts, top_k), 0, n_experts);
     size_t pairs = 0;
     int64_t last = -1;
     for (const auto& group : groups.groups()) {

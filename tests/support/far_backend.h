@@ -195,7 +195,7 @@ class FarBackend final : public Backend {
     spoil(out);
   }
   void linear(const Tensor& out, const Tensor& x, const Linear& w) override {
-    inner_->linear(near(out), near(x), {near(w.weight), near(w.bias)});
+    inner_->linear(near(out), near(x), {near(w.weight), near(w.bias), w.leaves});
     spoil(out);
   }
   void rope_rotate_half(const Tensor& x, const Tensor& cos, const Tensor& sin) override {

@@ -128,7 +128,7 @@ MoeBlockResult run_moe_block(const MoeBlockCase& input) {
   backend->route_top_k(routing, logits, Backend::Renormalise::yes);
 
   ExpertGroups groups;
-  groups.build(routing, kExperts);
+  groups.build(routing, 0, kExperts);
   for (const ExpertGroups::Group& group : groups.groups()) {
     const auto n_rows = static_cast<int64_t>(group.rows.size());
     std::vector<float> states(group.rows.size() * kHidden), outputs(states.size());

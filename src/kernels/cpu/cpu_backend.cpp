@@ -242,6 +242,15 @@ class CpuBackend : public Backend {
     });
   }
 
+  void experts_sum(const Tensor& out,
+                   const Tensor& h,
+                   const ExpertWeights& experts,
+                   const Routing& routing) override {
+    if (observer() != nullptr || !products_.can_fuse(experts)) {
+      return Backend::experts_sum(out, h, experts, routing);
+    }
+    products_.experts_sum(out, h, experts, routing, cpu::Write::store);
+  }
   void experts_add(const Tensor& x,
                    const Tensor& h,
                    const ExpertWeights& experts,
@@ -249,7 +258,7 @@ class CpuBackend : public Backend {
     if (observer() != nullptr || !products_.can_fuse(experts)) {
       return Backend::experts_add(x, h, experts, routing);
     }
-    products_.experts_add(x, h, experts, routing);
+    products_.experts_sum(x, h, experts, routing, cpu::Write::add);
   }
 
  private:

@@ -21,6 +21,15 @@ enum class Write : uint8_t {
   silu_mul,    // out[row] = silu(y) * (x · w_upᵀ), in the type that x has
 };
 
+// Inputs [begin, end) of a product are one chain from zero, after which the two last sums become one
+// n_merges times (tensor/leaves.h): what Leaves are to a kernel.
+struct Leaf {
+  int64_t begin, end;
+  int64_t n_merges;
+};
+constexpr int64_t kMaxLeaves = 8;
+constexpr int64_t kMaxSums = 4;  // of a product, at a time
+
 struct LinearArgs {
   const void* x = nullptr;  // bfloat16 where the table says so, else float32
   int64_t x_stride = 0;
@@ -30,7 +39,9 @@ struct LinearArgs {
   const void* w_up = nullptr;  // silu_mul only; same shape
   int64_t n_in = 0;
   int64_t n_out = 0;
-  void* out = nullptr;  // float32, except for silu_mul
+  const Leaf* leaves = nullptr;  // they begin at even inputs, of blocks at whole heads
+  int64_t n_leaves = 0;          // 0, and always for silu_mul: all inputs are one chain
+  void* out = nullptr;           // float32, except for silu_mul
   int64_t out_stride = 0;
   const int32_t* out_rows = nullptr;  // add_scaled only
   const float* scales = nullptr;      // add_scaled only

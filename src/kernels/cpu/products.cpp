@@ -105,20 +105,30 @@ void Products::cut_for_decode(int64_t n_panels, int64_t smallest) {
   cuts_.push_back(n_panels);
 }
 
-// body(panel_begin, panel_end) over [0, n_panels), in tasks of `smallest` panels or more.
+// body(panel_begin, panel_end, thread) over [0, n_panels), in tasks of `smallest` panels or more.
 template <typename Body>
 void Products::for_ranges(int64_t n_panels,
                           int64_t smallest,
                           int64_t n_products,
                           const Body& body) {
   if (n_products < kSerialProducts) {
-    body(int64_t{0}, n_panels);
+    body(int64_t{0}, n_panels, 0);
     return;
   }
   cut_for_decode(n_panels, smallest);
-  pool_.parallel_for(static_cast<int64_t>(cuts_.size()) - 1, [&](int64_t task, int) {
-    body(cuts_[static_cast<size_t>(task)], cuts_[static_cast<size_t>(task) + 1]);
+  pool_.parallel_for(static_cast<int64_t>(cuts_.size()) - 1, [&](int64_t task, int thread) {
+    body(cuts_[static_cast<size_t>(task)], cuts_[static_cast<size_t>(task) + 1], thread);
   });
+}
+
+Products::LeafArray Products::leaf_array(const Linear& w) {
+  LeafArray leaves;
+  if (!w.leaves) return leaves;
+  const LeafSteps steps = leaf_steps(w.leaves, w.weight.n_in());
+  for (const LeafSteps::Step& step : steps.steps()) {
+    leaves.all[leaves.n++] = {step.begin, step.end, step.n_merges};
+  }
+  return leaves;
 }
 
 void Products::run(std::span<const Product> products, const Tensor& x) {
@@ -139,8 +149,10 @@ void Products::run(std::span<const Product> products, const Tensor& x) {
   }
   int64_t n_panels = 0;
   int64_t n_outputs = 0;
+  leaves_.clear();
   for (const Product& product : products) {
     assert(product.w.weight.n_in() == n_in);
+    leaves_.push_back(leaf_array(product.w));
     n_panels += n_panels_of(product.w.weight.n_out());
     n_outputs += product.w.weight.n_out();
   }
@@ -148,7 +160,8 @@ void Products::run(std::span<const Product> products, const Tensor& x) {
   // Panels are numbered through all products.
   const auto compute = [&](int64_t row_begin, int64_t row_end, int64_t begin, int64_t end) {
     int64_t first = 0;  // number of this product's first panel
-    for (const Product& product : products) {
+    for (size_t i = 0; i < products.size(); ++i) {
+      const Product& product = products[i];
       const Weight& w = product.w.weight;
       const int64_t count = n_panels_of(w.n_out());
       const int64_t own_begin = std::max<int64_t>(begin - first, 0);
@@ -163,6 +176,8 @@ void Products::run(std::span<const Product> products, const Tensor& x) {
       args.w = w.data();
       args.n_in = n_in;
       args.n_out = w.n_out();
+      args.leaves = leaves_[i].all;
+      args.n_leaves = leaves_[i].n;
       args.out = product.out.data();
       args.out_stride = product.out.row_stride();
       args.bias = product.w.bias ? product.w.bias.f32() : nullptr;
@@ -172,7 +187,7 @@ void Products::run(std::span<const Product> products, const Tensor& x) {
   };
 
   if (n_rows <= kDecodeRows) {
-    for_ranges(n_panels, smallest, n_rows * n_in * n_outputs, [&](int64_t begin, int64_t end) {
+    for_ranges(n_panels, smallest, n_rows * n_in * n_outputs, [&](int64_t begin, int64_t end, int) {
       compute(0, n_rows, begin, end);
     });
     return;
@@ -196,17 +211,19 @@ bool Products::can_fuse(const ExpertWeights& experts) const {
          (up != Input::bf16 || input_of(experts.down_proj.type()) == Input::bf16);
 }
 
-void Products::experts_add(const Tensor& x,
+void Products::experts_sum(const Tensor& out,
                            const Tensor& h,
                            const ExpertWeights& experts,
-                           const Routing& routing) {
+                           const Routing& routing,
+                           Write write) {
   const int64_t n_tokens = h.dim(0);
   const int64_t hidden_size = h.dim(1);
   const int64_t intermediate_size = experts.gate_proj.n_out();
   if (n_tokens == 0) return;
   const WeightType type = experts.gate_proj.type(), down_type = experts.down_proj.type();
   const Input up_input = input_of(type), down_input = input_of(down_type);
-  groups_.build(routing, experts.gate_proj.n_matrices());
+  const int64_t n_experts = experts.gate_proj.n_matrices();
+  groups_.build(routing, experts.leaves.first(), n_experts);
   // Converted rows are laid down in the order of the groups, because tile loads want them in a row.
   const bool in_order = up_input != Input::f32;
   const auto n_rows = static_cast<int64_t>(groups_.rows().size());
@@ -215,70 +232,117 @@ void Products::experts_add(const Tensor& x,
           ? converted(up_input, h.f32(), h.row_stride(), n_rows, hidden_size, groups_.rows().data())
           : Activations{h.data(), h.row_stride()};
   const auto groups = groups_.groups();
-  const int64_t n_pairs = routing.experts.numel();
-  const int64_t n_products = n_pairs * hidden_size * intermediate_size;
+  const int64_t n_products = n_rows * hidden_size * intermediate_size;
 
   // hidden[pair] = silu(gate) * up, in bfloat16 if the kernel reads that.
   const int64_t stride = rounded_stride(intermediate_size);
   const bool bf16 = up_input == Input::bf16;
   const int64_t element = bf16 ? 2 : 4;
   const int64_t input_element = up_input == Input::int8 ? 1 : element;
-  auto* hidden = hidden_.get<std::byte>(n_pairs * stride * element);
+  auto* hidden = hidden_.get<std::byte>(n_rows * stride * element);
   const int64_t n_up_panels = n_panels_of(intermediate_size);
   const auto n_groups = static_cast<int64_t>(groups.size());
-  const int64_t rows_per_expert = ceil_div(n_pairs, std::max<int64_t>(n_groups, 1));
+  const int64_t rows_per_expert = ceil_div(n_rows, std::max<int64_t>(n_groups, 1));
   const int64_t smallest_up = smallest_task(type, rows_per_expert, hidden_size);
-  for_ranges(n_groups * n_up_panels, smallest_up, 2 * n_products, [&](int64_t begin, int64_t end) {
-    for (int64_t g = begin / n_up_panels; g * n_up_panels < end; ++g) {
-      const ExpertGroups::Group& group = groups[static_cast<size_t>(g)];
-      LinearArgs args;
-      args.x = static_cast<const std::byte*>(input.data) +
-               (in_order ? group.begin * input.stride * input_element : 0);
-      args.x_stride = input.stride;
-      args.x_rows = in_order ? nullptr : group.rows.data();
-      args.w = experts.gate_proj.matrix(group.expert).data();
-      args.w_up = experts.up_proj.matrix(group.expert).data();
-      args.n_in = hidden_size;
-      args.n_out = intermediate_size;
-      args.out = hidden + group.begin * stride * element;
-      args.out_stride = stride;
-      args.write = Write::silu_mul;
-      kernel(type)(args,
-                   0,
-                   static_cast<int64_t>(group.rows.size()),
-                   std::max(begin - g * n_up_panels, int64_t{0}),
-                   std::min(end - g * n_up_panels, n_up_panels));
-    }
-  });
+  for_ranges(
+      n_groups * n_up_panels, smallest_up, 2 * n_products, [&](int64_t begin, int64_t end, int) {
+        for (int64_t g = begin / n_up_panels; g * n_up_panels < end; ++g) {
+          const ExpertGroups::Group& group = groups[static_cast<size_t>(g)];
+          LinearArgs args;
+          args.x = static_cast<const std::byte*>(input.data) +
+                   (in_order ? group.begin * input.stride * input_element : 0);
+          args.x_stride = input.stride;
+          args.x_rows = in_order ? nullptr : group.rows.data();
+          args.w = experts.gate_proj.matrix(group.matrix).data();
+          args.w_up = experts.up_proj.matrix(group.matrix).data();
+          args.n_in = hidden_size;
+          args.n_out = intermediate_size;
+          args.out = hidden + group.begin * stride * element;
+          args.out_stride = stride;
+          args.write = Write::silu_mul;
+          kernel(type)(args,
+                       0,
+                       static_cast<int64_t>(group.rows.size()),
+                       std::max(begin - g * n_up_panels, int64_t{0}),
+                       std::min(end - g * n_up_panels, n_up_panels));
+        }
+      });
 
   Activations down_rows{hidden, stride};
   int64_t down_element = element;
   if (down_input != (bf16 ? Input::bf16 : Input::f32)) {
     down_rows = converted(
-        down_input, reinterpret_cast<const float*>(hidden), stride, n_pairs, intermediate_size);
+        down_input, reinterpret_cast<const float*>(hidden), stride, n_rows, intermediate_size);
     down_element = down_input == Input::bf16 ? 2 : 1;
   }
 
-  // A task owns some output features and adds every expert's share to them, in ascending order of
-  // the expert: deterministic, and no two tasks touch the same element of x.
+  const ExpertSum sum{.out = out,
+                      .experts = experts,
+                      .rows = down_rows,
+                      .element = down_element,
+                      .leaves = leaf_steps(experts.leaves, n_experts),
+                      .write = write};
+  // A task owns some output features and adds every expert's share to them, as many panels at a time as
+  // have their sums in a part of L2.
+  constexpr int64_t kSumBytes = 256 << 10;
+  const int64_t sums_of_panel = kMaxSums * n_tokens * kPanel;
+  const int64_t n_abreast = std::max(kSumBytes / (4 * sums_of_panel), kGroup);
+  auto* sums = sums_.get<float>(pool_.size() * n_abreast * sums_of_panel);
   const int64_t smallest_down = smallest_task(down_type, rows_per_expert, intermediate_size);
-  for_ranges(n_panels_of(hidden_size), smallest_down, n_products, [&](int64_t begin, int64_t end) {
-    for (const ExpertGroups::Group& group : groups) {
-      LinearArgs args;
-      args.x = static_cast<const std::byte*>(down_rows.data) +
-               group.begin * down_rows.stride * down_element;
-      args.x_stride = down_rows.stride;
-      args.w = experts.down_proj.matrix(group.expert).data();
-      args.n_in = intermediate_size;
-      args.n_out = hidden_size;
-      args.out = x.data();
-      args.out_stride = x.row_stride();
+  for_ranges(n_panels_of(hidden_size),
+             smallest_down,
+             n_products,
+             [&](int64_t begin, int64_t end, int thread) {
+               for (; begin < end; begin += n_abreast) {
+                 sum_panels(sum,
+                            begin,
+                            std::min(begin + n_abreast, end),
+                            sums + thread * n_abreast * sums_of_panel);
+               }
+             });
+}
+
+// Deterministic, and no two tasks touch the same element of the outputs. `sums` has room for kMaxSums of
+// all tokens and these panels.
+void Products::sum_panels(const ExpertSum& sum, int64_t begin, int64_t end, float* sums) const {
+  const Weight& w = sum.experts.down_proj;
+  const int64_t n_tokens = sum.out.dim(0), width = (end - begin) * kPanel;
+  const int64_t size = n_tokens * width;
+  const int64_t panel_bytes = w.format().bytes / n_panels_of(w.n_out());
+  LinearArgs args;
+  args.x_stride = sum.rows.stride;
+  args.n_in = w.n_in();
+  args.n_out = std::min(w.n_out() - begin * kPanel, width);
+  args.out_stride = width;
+  args.write = Write::add_scaled;
+  auto left = groups_.groups();
+  float* to = sums;
+  for (const LeafSteps::Step& leaf : sum.leaves.steps()) {
+    std::fill_n(to, size, 0.0f);
+    for (; !left.empty() && left.front().matrix < leaf.end; left = left.subspan(1)) {
+      const ExpertGroups::Group& group = left.front();
+      args.x = static_cast<const std::byte*>(sum.rows.data) +
+               group.begin * sum.rows.stride * sum.element;
+      args.w = w.matrix(group.matrix).data() + begin * panel_bytes;
+      args.out = to;
       args.out_rows = group.rows.data();
       args.scales = group.weights.data();
-      args.write = Write::add_scaled;
-      kernel(down_type)(args, 0, static_cast<int64_t>(group.rows.size()), begin, end);
+      kernel(w.type())(args, 0, static_cast<int64_t>(group.rows.size()), 0, end - begin);
     }
-  });
+    for (int i = 0; i < leaf.n_merges; ++i) {
+      to -= size;
+      kernels_.add(to, to + size, size);
+    }
+    to += size;
+  }
+  for (int64_t t = 0; t < n_tokens; ++t) {
+    float* const row = sum.out.f32_row(t) + begin * kPanel;
+    if (sum.write == Write::add) {
+      kernels_.add(row, sums + t * width, args.n_out);
+    } else {
+      std::copy_n(sums + t * width, args.n_out, row);
+    }
+  }
 }
 
 }  // namespace qwen3::cpu

@@ -2,7 +2,7 @@
 //
 // The query heads of a kv head are rows of one matrix product: row r is position r / group, head
 // r % group. Keys come in units of 128. A unit is a softmax of its own,
-//   m = max t, p = exp2(t - m), l = Σ p, o = Σ bf16(p) v      with t = q·k · scale · log2(e),
+//   m = f · max s, p = exp2(f s - m) in one rounding, l = Σ p, o = Σ bf16(p) v    with s = q·k, f = scale · log2(e),
 // and units are merged in ascending order, each time with
 //   M' = max(M, m), a = exp2(M - M'), b = exp2(m - M'), L' = a L + b l, O' = a O + b o.
 // So it does not matter which block, or how many, compute the units: the bits are those of the order of

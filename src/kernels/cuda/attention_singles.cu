@@ -74,11 +74,14 @@ __global__ void __launch_bounds__(128, 4)
   const auto load_keys = [&](int i) {
     const int which = 2 * warp + i;
     const int64_t at = __shfl_sync(kAllLanes, offset, which);
-    const auto* from = reinterpret_cast<const uint4*>(static_cast<const bf16*>(kv.k) + at);
+    const auto* from =
+        reinterpret_cast<const uint32_t*>(static_cast<const bf16*>(kv.k) + at) + lane;
 #pragma unroll
     for (int j = 0; j < 2 * kBlocks32; ++j) {
       k_bits[i][j / kBlocks32][j % kBlocks32] =
-          which * kKeyGroup < n_valid ? from[j * 32 + lane] : uint4{};
+          which * kKeyGroup < n_valid
+              ? uint4{from[j * 128], from[j * 128 + 32], from[j * 128 + 64], from[j * 128 + 96]}
+              : uint4{};
     }
   };
   const auto copy_values = [&](int i) {
@@ -181,7 +184,7 @@ __global__ void __launch_bounds__(128, 4)
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const int key = warp * 32 + n * 8 + 2 * c + i % 2;
-      s[n][i] = key < n_valid && key >= n_hidden ? s[n][i] * factor : kNone;
+      if (key >= n_valid || key < n_hidden) s[n][i] = kNone;
       m[i / 2] = fmaxf(m[i / 2], s[n][i]);
     }
   }
@@ -195,15 +198,15 @@ __global__ void __launch_bounds__(128, 4)
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     const int at = g + 8 * r;
-    m[r] = fmaxf(fmaxf(shared.max[0][at], shared.max[1][at]),
-                 fmaxf(shared.max[2][at], shared.max[3][at]));
+    m[r] = factor * fmaxf(fmaxf(shared.max[0][at], shared.max[1][at]),
+                          fmaxf(shared.max[2][at], shared.max[3][at]));
     const float reference = m[r] == kNone ? 0.0f : m[r];
 #pragma unroll
     for (int n = 0; n < 4; ++n) {
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         float& p = s[n][2 * r + i];
-        p = exp2_of(p - reference);
+        p = exp2_of(fmaf(p, factor, -reference));
         sum[r] += p;
       }
     }
@@ -229,13 +232,10 @@ __global__ void __launch_bounds__(128, 4)
     for (int j = 0; j < kTilesOfWarp; ++j) {
       const int tile = warp + 4 * j;
       if (tile >= kTiles16) break;
-      uint4 v = *reinterpret_cast<const uint4*>(values + i * kGroupBytes + tile * 512 + lane * 16);
-      v.x = mask_keys(v.x, key, n_valid);
-      v.y = mask_keys(v.y, key + 8, n_valid);
-      v.z = mask_keys(v.z, key, n_valid);
-      v.w = mask_keys(v.w, key + 8, n_valid);
-      mma(o[j][0], p, v.x, v.y);
-      mma(o[j][1], p, v.z, v.w);
+      uint32_t v[4];
+      load_matrices(v, values + i * kGroupBytes + tile * 512 + lane * 16);
+      mma(o[j][0], p, mask_keys(v[0], key, n_valid), mask_keys(v[1], key + 8, n_valid));
+      mma(o[j][1], p, mask_keys(v[2], key, n_valid), mask_keys(v[3], key + 8, n_valid));
     }
   }
   float l[2];

@@ -89,12 +89,11 @@ QWEN3_HD inline float code_value(Coding coding, int code, float a, float b, int 
   return a * ((code & 0x80) != 0 ? -e4m3 : e4m3);
 }
 
-// Keys and values, bfloat16: blocks of block_size tokens hold, for each kv head, block_size / 16 groups
-// of 16 keys, each padded_head_dim() · 16 elements in the order of operand B of the same instruction.
-//   K group: [2 tiles of 8 keys][head_dim / 32][lane][8]: lane has key lane / 4 and, of 32 dimensions,
-//            the pairs that the two steps over them want
-//   V group: [head_dim / 16][lane][8]: lane has the dimensions lane / 4 and lane / 4 + 8 of the tile and
-//            four keys of each
+// Keys and values, bfloat16: blocks of block_size tokens hold, for each kv head, block_size / 16 groups of 16
+// keys, each padded_head_dim() · 16 elements: blocks of eight rows by 16 bytes, 128 bytes in one piece, as
+// the matrix instructions of warpgroups take them, and those of warps too: word l of a block is lane l's.
+//   K group: [2][head_dim / 8][8 keys][8 dimensions]
+//   V group: [head_dim / 8][2][8 dimensions][8 keys]
 constexpr int kKeyGroup = 16;
 constexpr int kMaxHeadDim = 128;
 // Keys are attended in units of 128: a softmax of their own, merged in ascending order.
@@ -109,13 +108,10 @@ QWEN3_HD constexpr int attention_tiles(int n_tokens, int group) {
 QWEN3_HD constexpr int64_t padded_head_dim(int64_t head_dim) { return (head_dim + 31) / 32 * 32; }
 
 QWEN3_HD constexpr int k_index(int key, int d, int head_dim) {
-  const int step = d % 32 / 16, pair = d % 8 / 2, high = d % 16 / 8;
-  const int lane = key % 8 * 4 + pair;
-  return (key / 8 * (head_dim / 32) + d / 32) * 256 + lane * 8 + step * 4 + high * 2 + d % 2;
+  return (key / 8 * (head_dim / 8) + d / 8) * 64 + key % 8 * 8 + d % 8;
 }
 QWEN3_HD constexpr int v_index(int key, int d) {
-  const int lane = d % 8 * 4 + key % 8 / 2;
-  return d / 16 * 256 + lane * 8 + d % 16 / 8 * 4 + key / 8 * 2 + key % 2;
+  return (d / 8 * 2 + key / 8) * 64 + d % 8 * 8 + key % 8;
 }
 
 }  // namespace qwen3::cuda

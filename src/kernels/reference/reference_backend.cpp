@@ -26,6 +26,20 @@ float dot(const float* a, const float* b, int64_t n) {
   return total;
 }
 
+// The same with a sum for each leaf, added up as their tree.
+float tree_dot(const float* a, const float* b, const LeafSteps& leaves) {
+  std::array<float, LeafSteps::kMaxSums> sums{};
+  size_t n_sums = 0;
+  for (const LeafSteps::Step& leaf : leaves.steps()) {
+    sums[n_sums++] = dot(a + leaf.begin, b + leaf.begin, leaf.end - leaf.begin);
+    for (int i = 0; i < leaf.n_merges; ++i) {
+      --n_sums;
+      sums[n_sums - 1] += sums[n_sums];
+    }
+  }
+  return sums[0];
+}
+
 // Rows as the file has them.
 WeightFormat dense_format(WeightType type, int64_t n_out, int64_t n_in) {
   return {.bytes = n_out * row_bytes(type, n_in)};
@@ -85,11 +99,12 @@ class ReferenceBackend final : public Backend {
 
   void linear(const Tensor& out, const Tensor& x, const Linear& w) override {
     const int64_t n_in = w.weight.n_in();
+    const LeafSteps leaves = leaf_steps(w.leaves, n_in);
     std::vector<float> row(static_cast<size_t>(n_in));
     for (int64_t o = 0; o < w.weight.n_out(); ++o) {
       load_row(row.data(), w.weight, o);
       for (int64_t t = 0; t < x.dim(0); ++t) {
-        const float sum = dot(x.f32_row(t), row.data(), n_in);
+        const float sum = tree_dot(x.f32_row(t), row.data(), leaves);
         out.f32_row(t)[o] = w.bias ? sum + w.bias.f32()[o] : sum;
       }
     }

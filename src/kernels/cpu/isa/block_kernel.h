@@ -1,7 +1,7 @@
 // Linear layers over quantised panels (block_layout.h): integer dot products of 32 inputs at a time,
 // scaled and added up in float32.
 //
-// For each output, groups ascending:  y = fma(float(Σ code·a - bias·Σa), scale_w · scale_a, y), then
+// For each output, in each leaf of the inputs, groups ascending:  y = fma(float(Σ code·a - bias·Σa), scale_w · scale_a, y), then
 // y = fma(offset_w, scale_a·Σa, y) where the format has offsets. The integer sums are exact, so their
 // order is free, and the float steps are the same for every tile: a row's bits depend on nothing but
 // the row, the weight, and whether the instruction set has a fused multiply-add.
@@ -264,20 +264,19 @@ constexpr int kBlockRows = 2, kBlockPanels = 1;
 constexpr int kBlockRows = 1, kBlockPanels = 1;
 #endif
 
+// acc += the products of groups [group_begin, group_end) of rows of n_in inputs.
 template <typename F, int kRows, int kPanels>
-__attribute__((noinline)) void block_tile(float* c,
-                                          const uint8_t* const* x,
-                                          const uint8_t* const* heads,
-                                          const uint8_t* const* codes,
-                                          int64_t n_in) {
+QWEN3_INLINE void block_groups(f32x16 (&acc)[kRows][kPanels],
+                               const uint8_t* const* x,
+                               const uint8_t* const* heads,
+                               const uint8_t* const* codes,
+                               int64_t n_in,
+                               int64_t group_begin,
+                               int64_t group_end) {
   // With few sums an addition waits for the one before: two chains each.
   constexpr int kChains = kRows * kPanels <= 4 ? 2 : 1;
   constexpr int kSteps = 8 / F::kParts;
-  f32x16 acc[kRows][kPanels];
-  for (int r = 0; r < kRows; ++r) {
-    for (int p = 0; p < kPanels; ++p) acc[r][p] = zero();
-  }
-  for (int64_t g = 0; g < n_in / kBlockGroup; ++g) {
+  for (int64_t g = group_begin; g < group_end; ++g) {
     const int64_t at = g * code_bytes(F::kCodes);
     unrolled<F::kParts>([&](auto part_index) __attribute__((always_inline)) {
       constexpr int part = decltype(part_index)::value;
@@ -321,8 +320,24 @@ __attribute__((noinline)) void block_tile(float* c,
       }
     });
   }
-  for (int r = 0; r < kRows; ++r) {
-    for (int p = 0; p < kPanels; ++p) store(c + (r * kPanels + p) * kPanel, acc[r][p]);
+}
+
+// As product_tile.
+template <typename F, int kRows, int kPanels>
+__attribute__((noinline)) void block_tile(float* c,
+                                          const uint8_t* const* x,
+                                          const uint8_t* const* heads,
+                                          const uint8_t* const* codes,
+                                          int64_t n_in,
+                                          const Leaf* leaves,
+                                          int64_t n_leaves) {
+  for (const Leaf* leaf = leaves; leaf < leaves + n_leaves; ++leaf) {
+    f32x16 acc[kRows][kPanels];
+    for (int r = 0; r < kRows; ++r) {
+      for (int p = 0; p < kPanels; ++p) acc[r][p] = zero();
+    }
+    block_groups<F>(acc, x, heads, codes, n_in, leaf->begin / kBlockGroup, leaf->end / kBlockGroup);
+    c = merge_and_store(acc, c, leaf->n_merges);
   }
 }
 
@@ -332,14 +347,15 @@ QWEN3_INLINE void block_rows(int64_t rows,
                              const uint8_t* const* x,
                              const uint8_t* const* heads,
                              const uint8_t* const* codes,
-                             int64_t n_in) {
+                             int64_t n_in,
+                             const LeafList& leaves) {
   if constexpr (kRows > 1) {
     if (rows < kRows) {
-      block_rows<F, kPanels, kRows - 1>(rows, c, x, heads, codes, n_in);
+      block_rows<F, kPanels, kRows - 1>(rows, c, x, heads, codes, n_in, leaves);
       return;
     }
   }
-  block_tile<F, kRows, kPanels>(c, x, heads, codes, n_in);
+  block_tile<F, kRows, kPanels>(c, x, heads, codes, n_in, leaves.leaves, leaves.n);
 }
 
 // All rows times kPanels panels.
@@ -358,6 +374,7 @@ void block_panels(const LinearArgs& args, int64_t row_begin, int64_t row_end, in
       codes[m][p] = heads[m][p] + heads_bytes;
     }
   }
+  const LeafList leaves(args);
   const int64_t n_rows = row_end - row_begin;
   const int64_t n_tiles = (n_rows + kBlockRows - 1) / kBlockRows;
   for (int64_t tile = 0; tile < n_tiles; ++tile) {
@@ -367,9 +384,10 @@ void block_panels(const LinearArgs& args, int64_t row_begin, int64_t row_end, in
     for (int64_t r = 0; r < count; ++r) {
       x[r] = static_cast<const uint8_t*>(args.x) + (first + r) * args.x_stride;
     }
-    alignas(64) float c[2][kBlockRows * kPanels * kPanel];
+    // The second product, of those without leaves, lies where no sum of the first does.
+    alignas(64) float c[kMaxSums][kBlockRows * kPanels * kPanel];
     for (int m = 0; m < n_matrices; ++m) {
-      block_rows<F, kPanels>(count, c[m], x, heads[m], codes[m], args.n_in);
+      block_rows<F, kPanels>(count, c[m], x, heads[m], codes[m], args.n_in, leaves);
     }
     write_tile<F32Product, kPanels>(
         args, first, count, panel, c[0], n_matrices == 2 ? c[1] : nullptr);

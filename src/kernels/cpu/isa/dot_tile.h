@@ -1,9 +1,9 @@
 // dot_tile: the one inner loop of this backend. C[rows, panels * 16] (+)= X[rows, n] · Wᵀ with W in
 // panels of 16 outputs, accumulators in registers.
 //
-// It serves linear layers (panel = 16 output features), attention scores (panel = 16 keys) and the
-// weighted sum of values (panel = 16 dimensions of the head, columns = keys): only the pointers
-// differ. One output is one lane of one accumulator, and its products are added in ascending column
+// It serves linear layers (panel = 16 output features; linear_kernel.h), attention scores (panel = 16
+// keys) and the weighted sum of values (panel = 16 dimensions of the head, columns = keys): only the
+// pointers differ. One output is one lane of one accumulator, and its products are added in ascending column
 // order, so its bits do not depend on the tile it is computed in.
 #pragma once
 
@@ -95,9 +95,40 @@ enum class Ahead { none, next_panels, two_panels };
 constexpr int kAheadRows = 4;  // more rows leave no registers for the addresses of next_panels
 constexpr int kAheadPanels = 2;
 
+// acc[r][p] += Σ_col x[r][col] * w[p][col, lane] over n columns. n may be odd for 16-bit types: then the
+// second column of the last step is ignored. next: as kAhead says, else not looked at.
+template <typename P, int kRows, int kPanels, Ahead kAhead>
+QWEN3_INLINE void dot_columns(f32x16 (&acc)[kRows][kPanels],
+                              const typename P::X* const* x,
+                              const typename P::W* const* w,
+                              const typename P::W* const* next,
+                              int64_t n) {
+  constexpr int64_t kStep = 16 * P::kColumns;  // weights in a step
+  constexpr int kNext = kAhead == Ahead::two_panels ? kAheadPanels : kPanels;
+  for (int64_t step = 0; step < n / P::kColumns; ++step) {
+    if constexpr (kAhead != Ahead::none) {
+      for (int p = 0; p < kNext; ++p) __builtin_prefetch(next[p] + step * kStep, 0, 2);
+    }
+    i32x16 weights[kPanels];
+    for (int p = 0; p < kPanels; ++p) weights[p] = load_int(w[p] + step * kStep);
+    for (int r = 0; r < kRows; ++r) {
+      for (int p = 0; p < kPanels; ++p) {
+        P::step(&acc[r][p], weights[p], x[r] + step * P::kColumns);
+      }
+    }
+  }
+  if constexpr (P::kColumns == 2) {
+    if (n % 2 != 0) {
+      for (int p = 0; p < kPanels; ++p) {
+        const i32x16 weights = load_int(w[p] + n / 2 * kStep);
+        for (int r = 0; r < kRows; ++r) P::half_step(&acc[r][p], weights, x[r] + n - 1);
+      }
+    }
+  }
+}
+
 // c[r * c_stride + p * 16 + lane] = (start) + Σ_s Σ_col x[r][s * n + col] * w[s * kPanels + p][col,
-// lane] over n_segments pieces of n columns each. n may be odd for 16-bit types: then the second
-// column of the last step is ignored. x[r] must be readable up to n_segments * n.
+// lane] over n_segments pieces of n columns each. x[r] must be readable up to n_segments * n.
 template <typename P, int kRows, int kPanels, Ahead kAhead>
 __attribute__((noinline)) void dot_tile(float* c,
                                         int64_t c_stride,
@@ -107,7 +138,6 @@ __attribute__((noinline)) void dot_tile(float* c,
                                         int64_t n_segments,
                                         int64_t n,
                                         const typename P::W* const* next_panels) {
-  constexpr int64_t kStep = 16 * P::kColumns;  // weights in a step
   f32x16 acc[kRows][kPanels];
   for (int r = 0; r < kRows; ++r) {
     for (int p = 0; p < kPanels; ++p) {
@@ -119,31 +149,11 @@ __attribute__((noinline)) void dot_tile(float* c,
   for (int64_t s = 0; s < n_segments; ++s) {
     const typename P::W* w[kPanels];
     for (int p = 0; p < kPanels; ++p) w[p] = w_panels[s * kPanels + p];
-    constexpr int kNext = kAhead == Ahead::two_panels ? kAheadPanels : kPanels;
-    const typename P::W* next[kNext];
+    const typename P::W* next[kPanels];
     if constexpr (kAhead != Ahead::none) {
-      for (int p = 0; p < kNext; ++p) next[p] = next_panels[s * kNext + p];
+      for (int p = 0; p < kPanels; ++p) next[p] = next_panels[s * kPanels + p];
     }
-    for (int64_t step = 0; step < n / P::kColumns; ++step) {
-      if constexpr (kAhead != Ahead::none) {
-        for (int p = 0; p < kNext; ++p) __builtin_prefetch(next[p] + step * kStep, 0, 2);
-      }
-      i32x16 weights[kPanels];
-      for (int p = 0; p < kPanels; ++p) weights[p] = load_int(w[p] + step * kStep);
-      for (int r = 0; r < kRows; ++r) {
-        for (int p = 0; p < kPanels; ++p) {
-          P::step(&acc[r][p], weights[p], x[r] + step * P::kColumns);
-        }
-      }
-    }
-    if constexpr (P::kColumns == 2) {
-      if (n % 2 != 0) {
-        for (int p = 0; p < kPanels; ++p) {
-          const i32x16 weights = load_int(w[p] + n / 2 * kStep);
-          for (int r = 0; r < kRows; ++r) P::half_step(&acc[r][p], weights, x[r] + n - 1);
-        }
-      }
-    }
+    dot_columns<P, kRows, kPanels, kAhead>(acc, x, w, next, n);
     for (int r = 0; r < kRows; ++r) x[r] += n;
   }
   for (int r = 0; r < kRows; ++r) {

@@ -99,25 +99,27 @@ struct AmxOperands {
   int64_t x_stride;  // elements
   int64_t rows;      // of each x
   const uint16_t* w[2];
-  int64_t n;              // columns
+  int64_t n;  // columns
+  const Leaf* leaves;
+  int64_t n_leaves;
   const uint16_t* w_end;  // of this task: what lies beyond is for other threads to ask for
   bool from_memory;       // no rows before these have brought the panels into L2
 };
 
-// c[row tile][panel][16, 16] = the products.
+// c[row tile][panel][16, 16] = the products of columns [begin, end), summed from zero.
 template <int kRowTiles, int kPanels>
-QWEN3_INLINE void amx_tile(float* c, const AmxOperands& in) {
+QWEN3_INLINE void amx_leaf(float* c, const AmxOperands& in, int64_t begin, int64_t end) {
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
   const int64_t stride = in.x_stride * 2;
-  const int64_t whole = in.n / kAmxColumns * kAmxColumns;
+  const int64_t whole = begin + (end - begin) / kAmxColumns * kAmxColumns;
   // What follows a panel of a pair in the stream lies after the other one.
   const int64_t skip = in.w[1] - in.w[0];
-  for (int64_t k = 0; k < whole; k += kAmxColumns) {
+  for (int64_t k = begin; k < whole; k += kAmxColumns) {
     const int64_t ahead = k + kAmxAhead<kPanels>;
-    const int64_t offset = ahead * kPanel + (ahead < whole ? 0 : skip);
+    const int64_t offset = ahead * kPanel + (ahead < in.n ? 0 : skip);
     for (int p = 0; in.from_memory && p < kPanels; ++p) {
       const uint16_t* w = in.w[p] + offset < in.w_end ? in.w[p] + offset : in.w[p];
       for (int line = 0; line < 16; ++line) __builtin_prefetch(w + line * kAmxLine / 2, 0, 2);
@@ -125,13 +127,13 @@ QWEN3_INLINE void amx_tile(float* c, const AmxOperands& in) {
     amx_step<kRowTiles, kPanels>(
         in.x[0] + k, stride, in.x[1] + k, in.w[0] + k * kPanel, in.w[1] + k * kPanel);
   }
-  if (whole < in.n) {
+  if (whole < end) {
     AmxTail tail;
     tail.clear();
     for (int i = 0; i < kRowTiles; ++i) {
-      tail.take_rows(i, in.x[i] + whole, in.x_stride, in.rows, in.n - whole);
+      tail.take_rows(i, in.x[i] + whole, in.x_stride, in.rows, end - whole);
     }
-    for (int i = 0; i < kPanels; ++i) tail.take_panel(i, in.w[i] + whole * kPanel, in.n - whole);
+    for (int i = 0; i < kPanels; ++i) tail.take_panel(i, in.w[i] + whole * kPanel, end - whole);
     // GCC's tile loads do not say that they read memory.
     asm volatile("" : : "r"(&tail) : "memory");
     amx_step<kRowTiles, kPanels>(tail.x[0], kAmxLine, tail.x[1], tail.w[0], tail.w[1]);
@@ -141,6 +143,22 @@ QWEN3_INLINE void amx_tile(float* c, const AmxOperands& in) {
   if constexpr (kRowTiles == 2) {
     _tile_stored(2, c + kPanels * kAmxSums, kAmxLine);
     if constexpr (kPanels == 2) _tile_stored(3, c + 3 * kAmxSums, kAmxLine);
+  }
+}
+
+// c = the products, in its first kRowTiles x kPanels tiles of kMaxSums times as many.
+template <int kRowTiles, int kPanels>
+QWEN3_INLINE void amx_tile(float* c, const AmxOperands& in) {
+  constexpr int64_t kSum = kRowTiles * kPanels * kAmxSums;
+  for (const Leaf* leaf = in.leaves; leaf < in.leaves + in.n_leaves; ++leaf) {
+    amx_leaf<kRowTiles, kPanels>(c, in, leaf->begin, leaf->end);
+    c += kSum;
+    for (int64_t i = 0; i < leaf->n_merges; ++i) {
+      c -= kSum;
+      float* const left = c - kSum;
+      for (int64_t at = 0; at < kSum; at += kPanel)
+        store(left + at, load(left + at) + load(c + at));
+    }
   }
 }
 
@@ -170,7 +188,11 @@ void amx_rows(const LinearArgs& args, const AmxRange& range, int64_t first, int6
   }
   if constexpr (kRowTiles == 1) in.x[1] = in.x[0];
 
-  alignas(64) float c[2][kRowTiles * kPanels * kAmxSums];
+  const LeafList leaves(args);
+  in.leaves = leaves.leaves;
+  in.n_leaves = leaves.n;
+  // The second product, of those without leaves, lies where no sum of the first does.
+  alignas(64) float c[kMaxSums][kRowTiles * kPanels * kAmxSums];
   const void* weights[2] = {args.w, args.w_up};
   const int n_products = args.w_up != nullptr ? 2 : 1;
   for (int product = 0; product < n_products; ++product) {

@@ -78,6 +78,83 @@ struct NextPanels {
   }
 };
 
+// The leaves of a product; without, one of all inputs, for which there is room in `whole`.
+struct LeafList {
+  Leaf whole;
+  const Leaf* leaves;
+  int64_t n;
+
+  explicit QWEN3_INLINE LeafList(const LinearArgs& args)
+      : whole{0, args.n_in, 0},
+        leaves(args.n_leaves == 0 ? &whole : args.leaves),
+        n(args.n_leaves == 0 ? 1 : args.n_leaves) {}
+  LeafList(const LeafList&) = delete;
+};
+
+// The sum of a leaf, in registers, takes in the sums before it that its node covers, and is put behind
+// those that are left; returns where the next goes. Sums are kRows x kPanels x 16 floats.
+template <int kRows, int kPanels>
+QWEN3_INLINE float* merge_and_store(f32x16 (&acc)[kRows][kPanels], float* c, int64_t n_merges) {
+  constexpr int64_t kSum = kRows * kPanels * kPanel;
+  for (; n_merges > 0; --n_merges) {
+    c -= kSum;
+    for (int r = 0; r < kRows; ++r) {
+      for (int p = 0; p < kPanels; ++p) {
+        acc[r][p] = load(c + (r * kPanels + p) * kPanel) + acc[r][p];
+      }
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int p = 0; p < kPanels; ++p) store(c + (r * kPanels + p) * kPanel, acc[r][p]);
+  }
+  return c + kSum;
+}
+
+// c[r][p][lane] = the product of row r and panel p, in c's first kRows x kPanels x 16 floats of
+// kMaxSums times as many.
+template <typename P, int kRows, int kPanels, Ahead kAhead>
+__attribute__((noinline)) void product_tile(float* c,
+                                            const typename P::X* const* x_rows,
+                                            const typename P::W* const* w_panels,
+                                            const typename P::W* const* next_panels,
+                                            const Leaf* leaves,
+                                            int64_t n_leaves) {
+  constexpr int kNext = kAhead == Ahead::two_panels ? kAheadPanels : kPanels;
+  for (const Leaf* leaf = leaves; leaf < leaves + n_leaves; ++leaf) {
+    const typename P::X* x[kRows];
+    for (int r = 0; r < kRows; ++r) x[r] = x_rows[r] + leaf->begin;
+    const typename P::W* w[kPanels];
+    for (int p = 0; p < kPanels; ++p) w[p] = w_panels[p] + leaf->begin * kPanel;
+    const typename P::W* next[kNext];
+    if constexpr (kAhead != Ahead::none) {
+      for (int p = 0; p < kNext; ++p) next[p] = next_panels[p] + leaf->begin * kPanel;
+    }
+    f32x16 acc[kRows][kPanels];
+    for (int r = 0; r < kRows; ++r) {
+      for (int p = 0; p < kPanels; ++p) acc[r][p] = zero();
+    }
+    dot_columns<P, kRows, kPanels, kAhead>(acc, x, w, next, leaf->end - leaf->begin);
+    c = merge_and_store(acc, c, leaf->n_merges);
+  }
+}
+
+// product_tile for a number of rows known at run time, 1 to kTileRows.
+template <typename P, int kPanels, Ahead kAhead = Ahead::none, int kRows = kTileRows>
+QWEN3_INLINE void product_rows(int64_t rows,
+                               float* c,
+                               const typename P::X* const* x,
+                               const typename P::W* const* w,
+                               const LeafList& leaves,
+                               const typename P::W* const* next = nullptr) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) {
+      product_rows<P, kPanels, kAhead, kRows - 1>(rows, c, x, w, leaves, next);
+      return;
+    }
+  }
+  product_tile<P, kRows, kPanels, kAhead>(c, x, w, next, leaves.leaves, leaves.n);
+}
+
 // All rows times kPanels panels from `panel` on; the group after it is asked for if there is one.
 template <typename P, int kPanels>
 void linear_panels(
@@ -92,6 +169,7 @@ void linear_panels(
     w[p] = static_cast<const W*>(args.w) + offset;
     w_up[p] = args.w_up != nullptr ? static_cast<const W*>(args.w_up) + offset : nullptr;
   }
+  const LeafList leaves(args);
   const int64_t group_size = kPanels * padded_in * kPanel;
   const bool more = panel + 2 * kPanels <= panel_end;
   // Tiles of equal height: 16 rows as 6 + 5 + 5.
@@ -105,19 +183,16 @@ void linear_panels(
       const int64_t row = args.x_rows != nullptr ? args.x_rows[first + r] : first + r;
       x[r] = static_cast<const X*>(args.x) + row * args.x_stride;
     }
-    constexpr int64_t kStride = kPanels * kPanel;
-    alignas(64) float c[kTileRows * kStride];
-    alignas(64) float c_up[kTileRows * kStride];
+    constexpr int64_t kSum = kTileRows * kPanels * kPanel;
+    alignas(64) float c[kMaxSums * kSum];
+    float* const c_up = c + kSum;  // only products without leaves have it: no sum lies there
     if (more && n_tiles > 1) {
       const NextPanels<W> next(w, kPanels, group_size, tile, n_tiles);
-      dot_rows<P, kPanels, Ahead::two_panels>(
-          count, c, kStride, Start::zero, x, w, 1, args.n_in, next.panels);
+      product_rows<P, kPanels, Ahead::two_panels>(count, c, x, w, leaves, next.panels);
     } else {
-      dot_rows<P, kPanels>(count, c, kStride, Start::zero, x, w, 1, args.n_in);
+      product_rows<P, kPanels>(count, c, x, w, leaves);
     }
-    if (args.w_up != nullptr) {
-      dot_rows<P, kPanels>(count, c_up, kStride, Start::zero, x, w_up, 1, args.n_in);
-    }
+    if (args.w_up != nullptr) product_rows<P, kPanels>(count, c_up, x, w_up, leaves);
     write_tile<P, kPanels>(args, first, count, panel, c, args.w_up != nullptr ? c_up : nullptr);
   }
 }
