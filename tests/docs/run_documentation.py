@@ -38,6 +38,7 @@ SECONDS = 120  # for one command
 BUILDS = "builds the program, or installs what that needs: what this test runs was built before it"
 RELEASE = "needs the files of a release; script/test-package installs and runs them on bare systems"
 CHECKPOINT = "needs a checkpoint that somebody has downloaded"
+CONTAINER = "needs an image, or a machine to change; script/test-container, test-replicas and test-slurm run what is behind it"
 HUB = "needs a hub of the network, or what came from it; tests/hub runs these commands against one on loopback"
 FILE = "needs a damaged or foreign file; tests/formats and tests/cli make such files and expect these messages"
 ONE_LAYER = "CONFIG stands for a folder of one's own, and the checkpoint has 2.9 GB"
@@ -103,6 +104,24 @@ NOT_RUN = {
     "qwen3 eval score --input out/new.jsonl --against out/old.jsonl --html out/new-old.html": "needs two runs of somebody's own",
     "bench/make_random_checkpoint.py CONFIG models/nano one-layer": ONE_LAYER,
     "qwen3 trace -m one-layer --ids 785,6722,315,9625,374 --taps '*' --backend reference": ONE_LAYER,
+    'docker build -t qwen3 .': CONTAINER,
+    'docker build -t qwen3:cuda --build-arg CUDA=ON .': CONTAINER,
+    'docker run --rm -it qwen3 chat "What is 3 + 4?"': CONTAINER,
+    'docker run --rm -it -v ~/models/Qwen3-8B:/model:ro qwen3 chat -m /model': CONTAINER,
+    'docker run --rm -it --gpus all -v ~/models/Qwen3-8B:/model:ro qwen3:cuda chat -m /model --backend cuda': CONTAINER,
+    'docker run --rm -it -v ~/.cache/huggingface:/cache --user "$(id -u):$(id -g)" qwen3 chat -m Qwen/Qwen3-0.6B': CONTAINER,
+    'docker/start chat -c ~/models/Qwen3-8B': CONTAINER,
+    'docker/start serve -c ~/models/Qwen3-8B --port 8000': CONTAINER,
+    'docker run -d --name qwen3-serve --read-only --tmpfs /tmp --cap-drop ALL --user "$(id -u):$(id -g)" -p 127.0.0.1:8000:8000 -v ~/models/Qwen3-8B:/model:ro -v ~/keys:/run/keys:ro qwen3 serve -m /model --host 0.0.0.0 --api-key-file /run/keys': CONTAINER,
+    'install -m 755 build/release/bin/qwen3 /usr/bin/qwen3': CONTAINER,
+    'install -D -m 644 packaging/systemd/qwen3.env /etc/qwen3/qwen3.env': CONTAINER,
+    'install -m 644 packaging/systemd/qwen3.service /etc/systemd/system/': CONTAINER,
+    'systemctl daemon-reload && systemctl enable --now qwen3': CONTAINER,
+    'kubectl create secret generic qwen3-keys --from-literal=keys="$(openssl rand -hex 32)"': CONTAINER,
+    'kubectl apply -f examples/kubernetes/server.yaml': CONTAINER,
+    'haproxy -c -f examples/replicas/haproxy.cfg': CONTAINER,
+    'sbatch examples/slurm/serve.sbatch': CONTAINER,
+    'sbatch examples/slurm/eval_array.sbatch': CONTAINER,
     "qwen3 serve -m MODEL": "MODEL stands for a model",
     "qwen3 serve -m nano-moe": "runs until it is stopped",
 }

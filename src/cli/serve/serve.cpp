@@ -27,6 +27,7 @@
 #include "cli/serve/end.h"
 #include "cli/serve/heap.h"
 #include "cli/serve/model.h"
+#include "cli/serve/notify_socket.h"
 #include "cli/serve/options.h"
 #include "cli/serve/signals.h"
 #include "cli/serve/watchdog.h"
@@ -46,6 +47,7 @@ struct Parts {
   server::Service& service;
   Watchdog& watchdog;
   ServeHeap& heap;
+  NotifySocket& manager;
 };
 
 // Told how loading ends; returns when a signal comes.
@@ -58,6 +60,7 @@ void run_until_signal(EndSignals& signals,
       LoadedModel loaded = loading.get();
       parts.front.set_request_memory(loaded.request_bytes);
       parts.service.set_model(std::move(loaded.served));
+      parts.manager.send("READY=1\nSTATUS=serving");
       if (!options.output.quiet) {
         print_note(loaded.description);
         print_note(fmt::format("ready: {}", fmt::join(options.service.model_names, ", ")));
@@ -104,6 +107,7 @@ ExitCode serve(ServeOptions& options) {
   resolve_serve_options(options);
   // What is wrong with the model or its options is said before anything listens; only the weights take time.
   PreparedModel prepared = prepare_served_model(options);
+  NotifySocket manager(std::getenv("NOTIFY_SOCKET"));
   EndSignals signals;
   log_in_background(options);
   EndGuard guard;  // outlives what may hang
@@ -123,7 +127,9 @@ ExitCode serve(ServeOptions& options) {
   std::future<LoadedModel> loading = std::async(std::launch::async, [&options, &prepared] {
     return load_served_model(options, std::move(prepared));
   });
-  run_until_signal(signals, loading, {front, service, watchdog, heap}, options);
+  manager.send("STATUS=loading the model");
+  run_until_signal(signals, loading, {front, service, watchdog, heap, manager}, options);
+  manager.send("STOPPING=1\nSTATUS=ending; what is under way may finish");
   if (loading.valid()) {
     // Nothing is under way, and loading cannot be interrupted: leave it behind.
     guard.within(std::chrono::milliseconds(0));

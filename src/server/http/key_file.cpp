@@ -33,11 +33,16 @@ InputFile open_private_file(const std::filesystem::path& name) {
               "{}: key file: belongs to user {}; expected the user that runs the server, or root",
               path,
               info.st_uid);
-  QWEN3_CHECK((info.st_mode & 077) == 0,
+  // Root's file may be readable by a group: that is how orchestrators (fsGroup) and service
+  // managers (credentials) hand a secret to a process that is not root.
+  const bool from_root = info.st_uid == 0 && ::geteuid() != 0;
+  QWEN3_CHECK((info.st_mode & (from_root ? 037 : 077)) == 0,
               ErrorKind::invalid_argument,
-              "{}: key file: mode {:04o} gives other users access; expected 0600 (chmod 600)",
+              "{}: key file: mode {:04o} gives other users access; expected {} (chmod {})",
               path,
-              info.st_mode & 07777);
+              info.st_mode & 07777,
+              from_root ? "0640 or less" : "0600",
+              from_root ? "0640" : "600");
   QWEN3_CHECK(file.size() <= kMaxFileBytes,
               ErrorKind::invalid_argument,
               "{}: key file: larger than {} bytes",

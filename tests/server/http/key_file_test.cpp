@@ -1,5 +1,7 @@
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -67,6 +69,27 @@ TEST_F(KeyFile, RefusesFilesThatOthersCanReach) {
     EXPECT_NE(message.find("0600"), std::string::npos) << mode << message;
   }
   for (const mode_t mode : {0600u, 0400u}) EXPECT_EQ(refusal(write(a_, mode)), "") << mode;
+}
+
+// A secret of root that a service which is not root may read by its group.
+TEST_F(KeyFile, TakesRootsFilesByGroup) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give a file of root to another user";
+  constexpr gid_t kGroup = 54321;
+  const auto is_taken = [&](mode_t mode) {
+    const auto path = write(a_, mode);
+    EXPECT_EQ(::chown(path.c_str(), 0, kGroup), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      if (::setgroups(1, &kGroup) != 0 || ::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(9);
+      ::_exit(refusal(path).empty() ? 1 : 2);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) != 9);
+    return WEXITSTATUS(status) == 1;
+  };
+  for (const mode_t mode : {0440u, 0640u}) EXPECT_TRUE(is_taken(mode)) << mode;
+  for (const mode_t mode : {0660u, 0444u, 0644u, 0600u}) EXPECT_FALSE(is_taken(mode)) << mode;
 }
 
 TEST_F(KeyFile, RefusesWhatIsNoFile) {
