@@ -15,7 +15,7 @@ namespace qwen3 {
 // Memory that all ranks read and write: each rank has a part.
 struct SharedWindow {
   std::vector<std::byte*> parts;  // by rank; 64-byte aligned, zeroed
-  std::shared_ptr<void> owner;    // gives it back
+  std::shared_ptr<void> owner;    // may give it back; null: the group does
 };
 
 class ProcessGroup {
@@ -30,8 +30,7 @@ class ProcessGroup {
 
   // One text from each rank, by rank.
   virtual std::vector<std::string> all_gather(const std::string& mine) = 0;
-  // `bytes` of memory of mine. The windows of all ranks are given back in the same order, too, unless
-  // the processes end. Throws Error{out_of_memory}.
+  // `bytes` of memory of mine, which stay at least as long as the window. Throws Error{out_of_memory}.
   virtual SharedWindow allocate_shared(int64_t bytes) = 0;
 };
 
