@@ -54,11 +54,11 @@ struct WeightSlot {
 
   // Which part of the model's matrices it is: share_slots() makes slots of a rank. shape is that of the
   // part.
-  size_t number = 0;          // among the model's slots
-  std::vector<Range> rows;    // one after the other; none: all
-  Range columns;              // empty: all
-  int64_t model_columns = 0;  // 0: as many
-  int64_t first_matrix = 0;   // experts
+  size_t number = 0;             // among the model's slots
+  std::vector<Range> rows = {};  // one after the other; none: all
+  Range columns = {};            // empty: all
+  int64_t model_columns = 0;     // 0: as many
+  int64_t first_matrix = 0;      // experts
 
   // Calls body(first row in the model's matrix, how many) for the pieces of rows [begin, end) of the part.
   template <typename Body>

@@ -13,9 +13,7 @@ namespace {
 constexpr std::chrono::milliseconds kBeat{50};
 // Whoever sleeps looks this often whether the group has ended.
 constexpr int kSleepMilliseconds = 50;
-// A rank that beats but keeps others waiting computes, on a core that it must share, perhaps; after so
-// many times --peer-seconds it hangs.
-constexpr int kPatience = 20;
+constexpr double kPatience = 20;  // times peer_seconds
 constexpr size_t kReasonBytes = 1024;
 
 }  // namespace
@@ -55,7 +53,9 @@ Communicator::Communicator(std::unique_ptr<ProcessGroup> group, CommunicatorOpti
   if (options_.peer_seconds > 0) watchdog_ = std::thread([this] { watch(); });
 }
 
-Communicator::~Communicator() {
+Communicator::~Communicator() { stop_watching(); }
+
+void Communicator::stop_watching() {
   over_ = true;
   if (watchdog_.joinable()) watchdog_.join();
 }
@@ -173,17 +173,18 @@ bool Communicator::look(std::vector<uint32_t>& beats, std::vector<int>& still, i
     return false;
   };
   const double beat = std::chrono::duration<double>(kBeat).count();
-  const auto limit = static_cast<int>(options_.peer_seconds / beat);
+  const double patience =
+      options_.hang_seconds > 0 ? options_.hang_seconds : kPatience * options_.peer_seconds;
   for (int r = 0; r < size(); ++r) {
     if (r == rank()) continue;
     const auto i = static_cast<size_t>(r);
     const uint32_t now = block(r).heartbeat;
     still[i] = now == beats[i] ? still[i] + 1 : 0;
     beats[i] = now;
-    if (still[i] > limit) return lost(r, still[i] * beat);
+    if (still[i] * beat > options_.peer_seconds) return lost(r, still[i] * beat);
   }
   const int rank = waiting_for_;
-  if (rank >= 0 && ++waited > kPatience * limit) return lost(rank, waited * beat);
+  if (rank >= 0 && ++waited * beat > patience) return lost(rank, waited * beat);
   return true;
 }
 

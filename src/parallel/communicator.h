@@ -29,6 +29,9 @@ namespace qwen3 {
 struct CommunicatorOptions {
   // A rank whose heartbeat stands still for so long is lost; 0: no watchdog.
   double peer_seconds = 3;
+  // A rank that beats but keeps others waiting for so long hangs: it would compute, even on a core that it
+  // must share. 0: twenty times peer_seconds.
+  double hang_seconds = 0;
   // Threads of all ranks on this host, against its cores.
   Spinning spinning = Spinning::yes;
   // Called once, on any thread, when the group has ended: with the reason on the rank that ended it, with
@@ -84,6 +87,8 @@ class Communicator {
   // Ends the group for a reason that is told once, by whoever is first. Returns if on_end does.
   void end_group(std::string_view reason);
   bool ended() const;
+  // Before an orderly end, when other ranks' heartbeats may stop.
+  void stop_watching();
   StepPlace place;
 
  private:

@@ -171,7 +171,14 @@ inline Array TestModel::forward(std::span<const Chunk> chunks, Tap* tap) {
                     .block_tables = tables,
                     .max_blocks_per_seq = static_cast<int64_t>(max_blocks),
                     .logit_rows = rows};
-  return copy_of(qwen3_.backend().to_host(qwen3_.forward(batch, kv_, tap), logits_));
+  const Tensor logits = qwen3_.forward(batch, kv_, tap);
+  const auto meet = [&] {
+    if (windows_) windows_->communicator().all_gather({});
+  };
+  meet();  // all ranks have written their columns
+  Array copy = copy_of(qwen3_.backend().to_host(logits, logits_));
+  meet();  // and all have read
+  return copy;
 }
 
 inline std::vector<std::vector<int32_t>> TestModel::greedy(

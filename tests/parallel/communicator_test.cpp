@@ -131,8 +131,9 @@ TEST(Communicator, AProblemOfARankIsRank0s) {
 struct Told {
   std::mutex mutex;
   std::vector<std::string> reasons;
-  CommunicatorOptions options(double peer_seconds) {
+  CommunicatorOptions options(double peer_seconds, double hang_seconds = 0) {
     return {.peer_seconds = peer_seconds,
+            .hang_seconds = hang_seconds,
             .spinning = Spinning::no,
             .on_end = [this](std::string_view reason) {
               const std::lock_guard lock(mutex);
@@ -155,25 +156,39 @@ TEST(Communicator, AFailingRankEndsTheGroupForThoseWhoWait) {
   EXPECT_EQ(told.reasons, std::vector<std::string>{"it broke"});
 }
 
-// It is alive and goes on beating, but what it is waited for never comes.
-TEST(Communicator, ARankThatHangsIsNamed) {
-  Told told;
+// Rank 0 waits for what never comes from rank 1, which does `meanwhile`.
+std::vector<std::string> reasons_of_waiting(Told& told,
+                                            const CommunicatorOptions& options,
+                                            const std::function<void(Communicator&)>& meanwhile) {
   EXPECT_THROW(run_thread_ranks(2,
-                                told.options(0.1),
-                                [](Communicator& group) {
+                                options,
+                                [&](Communicator& group) {
                                   group.place.layer = 17;
                                   group.place.what = "after o_proj";
-                                  if (group.rank() == 0) {
-                                    const Flag never;
-                                    group.wait(never, 1, 1);
-                                  }
+                                  const Flag never;
+                                  if (group.rank() == 0) group.wait(never, 1, 1);
+                                  meanwhile(group);
                                   while (!group.ended()) std::this_thread::yield();
                                 }),
                Error);
-  ASSERT_EQ(told.reasons.size(), 1u);
-  EXPECT_NE(told.reasons[0].find("rank 1 has not answered for"), std::string::npos)
-      << told.reasons[0];
-  EXPECT_NE(told.reasons[0].find("layer 17, after o_proj"), std::string::npos) << told.reasons[0];
+  return told.reasons;
+}
+
+// It goes on beating.
+TEST(Communicator, ARankThatHangsIsNamed) {
+  Told told;
+  const auto reasons = reasons_of_waiting(told, told.options(60, 0.3), [](Communicator&) {});
+  ASSERT_EQ(reasons.size(), 1u);
+  EXPECT_NE(reasons[0].find("rank 1 has not answered for 0."), std::string::npos) << reasons[0];
+  EXPECT_NE(reasons[0].find("layer 17, after o_proj"), std::string::npos) << reasons[0];
+}
+
+TEST(Communicator, ARankWithoutAHeartbeatIsNamed) {
+  Told told;
+  const auto reasons =
+      reasons_of_waiting(told, told.options(2), [](Communicator& group) { group.stop_watching(); });
+  ASSERT_EQ(reasons.size(), 1u);
+  EXPECT_NE(reasons[0].find("rank 1 has not answered for 2."), std::string::npos) << reasons[0];
 }
 
 TEST(Communicator, NineRanksAreRefused) {
