@@ -40,7 +40,7 @@ double check_seconds(Backend& backend) {
   const HfConfig config;
   const BoundBatch batch;
   const Buffers buffers;
-  Run run(backend, config, batch, buffers, nullptr);
+  Run run(backend, config, batch, buffers, nullptr, nullptr);
   Run* opaque = &run;
   const Tensor nothing;
   double least = std::numeric_limits<double>::infinity();

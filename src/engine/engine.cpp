@@ -73,14 +73,19 @@ Engine::Engine(std::shared_ptr<Model> model, const EngineOptions& options) {
               "max_model_len: expected at most the model's {} tokens, got {}",
               context,
               options.max_model_len);
-  const MemoryPlan plan =
-      plan_memory(m.config, *m.backend, m.weight_type, 0, m.backend->available_bytes(), options);
+  const MemoryPlan plan = plan_memory(m.buffers_config(),
+                                      *m.backend,
+                                      m.weight_type,
+                                      0,
+                                      m.backend->available_bytes() / m.n_ranks(),
+                                      options);
   QWEN3_CHECK(plan.problem.empty(), ErrorKind::out_of_memory, "{}", plan.problem);
   CoreOptions core = core_options(*model, options, plan);
   auto runner = make_model_runner(
       std::move(model),
       {.kv = {.dtype = plan.kv_dtype, .n_blocks = plan.n_blocks, .block_size = plan.block_size},
        .max_batch_tokens = options.max_batch_tokens,
+       .max_sequences = options.max_sequences,
        .max_logit_rows = max_logit_rows(options),
        .max_model_len = plan.max_model_len,
        .operations = options.operations});

@@ -1,7 +1,6 @@
 #include "engine/evaluate.h"
 
 #include <algorithm>
-#include <mutex>
 #include <numeric>
 
 #include "base/available_memory.h"
@@ -9,7 +8,7 @@
 #include "base/error.h"
 #include "engine/model_impl.h"
 #include "engine/plan.h"
-#include "trace/tracing_backend.h"
+#include "model/qwen3.h"
 
 namespace qwen3 {
 namespace {
@@ -60,21 +59,22 @@ Evaluation::Evaluation(Model& model, std::span<const int32_t> ids, const Evaluat
             .n_blocks = ceil_div(n_tokens, kBlockSize),
             .block_size = kBlockSize};
   const int64_t needed =
-      KvCache::bytes(m.config, *m.backend, shape_) +
-      Qwen3::buffer_bytes(m.config, *m.backend, token_chunk_, logit_chunk_, n_tokens);
-  QWEN3_CHECK(needed <= m.backend->available_bytes(),
+      KvCache::bytes(m.buffers_config(), *m.backend, shape_) +
+      Qwen3::buffer_bytes(m.buffers_config(), *m.backend, token_chunk_, logit_chunk_, n_tokens);
+  const int64_t available = m.backend->available_bytes() / m.n_ranks();
+  QWEN3_CHECK(needed <= available,
               ErrorKind::out_of_memory,
               "evaluate: {} tokens need {}, {} are available; use fewer tokens",
               n_tokens,
               format_bytes(needed),
-              format_bytes(m.backend->available_bytes()));
-  const std::lock_guard lock(m.backend_mutex);
-  if (options.operations != nullptr) {
-    timed_ = make_tracing_backend(*m.backend, *options.operations);
-  }
-  Backend& backend = timed_ ? *timed_ : *m.backend;
-  kv_.emplace(m.config, backend, shape_);
-  qwen3_.emplace(m.config, m.weights, backend, token_chunk_, logit_chunk_, n_tokens);
+              format_bytes(available));
+  const std::shared_ptr<Model> borrowed(std::shared_ptr<void>(), &model);
+  runner_ = make_model_runner(borrowed,
+                              {.kv = shape_,
+                               .max_batch_tokens = token_chunk_,
+                               .max_logit_rows = logit_chunk_,
+                               .max_model_len = n_tokens,
+                               .operations = options.operations});
   positions_.resize(ids.size());
   blocks_.resize(static_cast<size_t>(shape_.n_blocks));
   slots_.resize(ids.size());
@@ -98,13 +98,13 @@ Tensor Evaluation::forward(int64_t begin, int64_t n_tokens, int64_t n_logit_rows
                     .logit_rows = std::span<const int32_t>(positions_)
                                       .subspan(count - static_cast<size_t>(n_logit_rows),
                                                static_cast<size_t>(n_logit_rows))};
-  return impl_of(model_).backend->to_host(qwen3_->forward(batch, kv_->layers(), tap_), logits_);
+  const Tensor logits = runner_->run(batch, tap_);
+  return logits.place() == Place::host ? logits : runner_->host_rows(logits, 0, logits.dim(0));
 }
 
 std::optional<Evaluation::Rows> Evaluation::next() {
   const auto n_tokens = static_cast<int64_t>(ids_.size());
   if (at_ == n_tokens) return std::nullopt;
-  const std::lock_guard lock(impl_of(model_).backend_mutex);
   while (at_ < first_row_) {
     const int64_t count = std::min(token_chunk_, first_row_ - at_);
     forward(at_, count, 0);

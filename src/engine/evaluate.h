@@ -12,8 +12,7 @@
 #include <vector>
 
 #include "engine/kv_cache.h"
-#include "kernels/backend.h"
-#include "model/qwen3.h"
+#include "engine/model_runner.h"
 #include "qwen3/model.h"
 #include "tensor/tensor.h"
 #include "trace/span_log.h"
@@ -64,12 +63,9 @@ class Evaluation {
   int64_t first_row_, logit_chunk_, token_chunk_;
   int64_t at_ = 0;  // tokens done
   KvCacheShape shape_;
-  std::unique_ptr<Backend> timed_;  // around the model's; null: nobody wants the time
-  std::optional<KvCache> kv_;
-  std::optional<Qwen3> qwen3_;
+  std::unique_ptr<ModelRunner> runner_;
   std::vector<int32_t> positions_, blocks_;
   std::vector<int64_t> slots_;
-  HostBuffer logits_;
 };
 
 }  // namespace qwen3

@@ -22,19 +22,26 @@ WeightType random_type(WeightsDType wanted, const HfConfig& config) {
   return weight_type_of(config.dtype);
 }
 
+void set_weights(LoadPlan& plan, WeightsInMemory weights, const Shard& shard) {
+  plan.weight_bytes = weights.bytes;
+  plan.weight_type = weights.type;
+  plan.widest = std::move(weights.widest);
+  plan.n_ranks = shard.size;
+}
+
 }  // namespace
 
-LoadPlan plan_load(const TensorSource& source, const LoadOptions& options) {
+LoadPlan plan_load(const TensorSource& source, const LoadOptions& options, const Shard& shard) {
   LoadPlan plan = begin_plan(source.config(), options);
-  const auto [bytes, type] =
-      weights_in_memory(source, *plan.backend, parse_weights_dtype(options.dtype));
-  plan.weight_bytes = bytes;
-  plan.weight_type = type;
+  const WeightsDType dtype = parse_weights_dtype(options.dtype);
+  set_weights(plan, weights_in_memory(source, *plan.backend, dtype, shard), shard);
   return plan;
 }
 
-LoadPlan plan_load(const std::filesystem::path& path, const LoadOptions& options) {
-  if (!options.random_weights) return plan_load(*open_source(path), options);
+LoadPlan plan_load(const std::filesystem::path& path,
+                   const LoadOptions& options,
+                   const Shard& shard) {
+  if (!options.random_weights) return plan_load(*open_source(path), options, shard);
   LoadPlan plan = begin_plan(open_config(path), options);
   const QuantizationConfig& quantization = plan.config.quantization;
   QWEN3_CHECK(
@@ -45,8 +52,8 @@ LoadPlan plan_load(const std::filesystem::path& path, const LoadOptions& options
       (path / "config.json").string(),
       quantization.key,
       quantization.key);
-  plan.weight_type = random_type(parse_weights_dtype(options.dtype), plan.config);
-  plan.weight_bytes = weights_bytes(plan.config, *plan.backend, plan.weight_type);
+  const WeightType type = random_type(parse_weights_dtype(options.dtype), plan.config);
+  set_weights(plan, random_weights_in_memory(plan.config, *plan.backend, type, shard), shard);
   return plan;
 }
 

@@ -13,6 +13,7 @@
 #include "hardware/thread_pool.h"
 #include "kernels/backend.h"
 #include "model/weights.h"
+#include "parallel/shard.h"
 #include "qwen3/model.h"
 
 namespace qwen3 {
@@ -23,16 +24,22 @@ struct LoadPlan {
   std::unique_ptr<Backend> backend;
   WeightType weight_type = WeightType::f32;  // of most numbers of the matrices in memory
   int64_t weight_bytes = 0;                  // that loading will take
+  HfConfig widest = {};                      // WeightsInMemory::widest
+  int n_ranks = 1;                           // that share the host's memory
 
+  // `available_bytes` on the host.
   MemoryPlan memory(int64_t available_bytes, const EngineOptions& options) const {
-    return plan_memory(config, *backend, weight_type, weight_bytes, available_bytes, options);
+    return plan_memory(
+        widest, *backend, weight_type, weight_bytes, available_bytes / n_ranks, options);
   }
 };
 
 // Throw what Model::load would for these files and options, as far as it can be known. Weights that
 // would be random need none in the directory: config.json says what their dtype will be.
-LoadPlan plan_load(const std::filesystem::path& path, const LoadOptions& options);
-LoadPlan plan_load(const TensorSource& source, const LoadOptions& options);
+LoadPlan plan_load(const std::filesystem::path& path,
+                   const LoadOptions& options,
+                   const Shard& shard = {});
+LoadPlan plan_load(const TensorSource& source, const LoadOptions& options, const Shard& shard = {});
 
 // LoadOptions::dtype. Throws Error{invalid_argument} for another word.
 WeightsDType parse_weights_dtype(std::string_view name);

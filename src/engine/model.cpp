@@ -33,6 +33,16 @@ GenerationDefaults defaults_of(const HfConfig& config, const GenerationConfig& g
   return d;
 }
 
+// Of all ranks together.
+int64_t bytes_of_all(const Weights& weights, Communicator* group) {
+  if (group == nullptr) return weights.n_bytes();
+  int64_t sum = 0;
+  for (const std::string& bytes : group->all_gather(fmt::format("{}", weights.n_bytes()))) {
+    sum += std::stoll(bytes);
+  }
+  return sum;
+}
+
 }  // namespace
 
 Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -58,15 +68,17 @@ std::shared_ptr<Model> make_model(ModelParts parts, std::string name) {
       .name = std::move(name),
       .model_type = c.moe() ? "qwen3_moe" : "qwen3",
       .dtype = std::string(weight_type_name(impl->weight_type)),
-      .backend = fmt::format("{} ({}, {} thread{})",
-                             backend.name,
-                             backend.hardware,
-                             backend.n_threads,
-                             backend.n_threads == 1 ? "" : "s"),
+      .backend = fmt::format(
+          "{} ({}, {} thread{}{})",
+          backend.name,
+          backend.hardware,
+          backend.n_threads,
+          backend.n_threads == 1 ? "" : "s",
+          impl->group == nullptr ? std::string() : fmt::format(", {} ranks", impl->group->size())),
       .n_threads = backend.n_threads,
       .n_parameters = n_parameters(c),
       .n_active_parameters = n_active_parameters(c),
-      .weight_bytes = impl->weights.n_bytes(),
+      .weight_bytes = bytes_of_all(impl->weights, impl->group),
       .kv_bytes_per_token =
           plan_memory(c, *impl->backend, impl->weight_type, 0, 0, defaults).kv_bytes_per_token,
       .vocab_size = c.vocab_size,
@@ -88,22 +100,33 @@ std::shared_ptr<Model> Model::load(const std::filesystem::path& path, const Load
   return make_model(load_parts(path, options), model_name(path));
 }
 
-ModelParts load_parts(const std::filesystem::path& path, const LoadOptions& options) {
+ModelParts load_parts(const std::filesystem::path& path,
+                      const LoadOptions& options,
+                      Communicator* group) {
+  const Shard shard = group == nullptr ? Shard{} : group->shard();
   const WeightsDType wanted = parse_weights_dtype(options.dtype);
   std::unique_ptr<TensorSource> source;
   if (!options.random_weights) source = open_source(path);
-  LoadPlan plan = source ? plan_load(*source, options) : plan_load(path, options);
+  LoadPlan plan = source ? plan_load(*source, options, shard) : plan_load(path, options, shard);
+  const std::string backend = plan.backend->info().name;
+  QWEN3_CHECK(shard.alone() || backend != "cuda",
+              ErrorKind::unsupported,
+              "backend {}: ranks share a model on processors only; expected cpu or reference",
+              backend);
   const int n_threads = plan.backend->info().n_threads;
   ModelParts parts{.config = std::move(plan.config),
                    .threads = std::move(plan.threads),
                    .backend = std::move(plan.backend),
-                   .weight_type = plan.weight_type};
+                   .weight_type = plan.weight_type,
+                   .group = group,
+                   .widest = std::move(plan.widest)};
   if (source) {
     parts.generation_defaults = defaults_of(parts.config, source->generation_config());
-    parts.weights = load_weights(*source, *parts.backend, wanted, n_threads, options.progress);
+    parts.weights =
+        load_weights(*source, *parts.backend, wanted, n_threads, options.progress, shard);
   } else {
     parts.weights = random_weights(
-        parts.config, *parts.backend, parts.weight_type, options.random_seed, n_threads);
+        parts.config, *parts.backend, parts.weight_type, options.random_seed, n_threads, shard);
   }
   return parts;
 }

@@ -1,6 +1,7 @@
 // What is inside a Model. Only engine/ may look.
 #pragma once
 
+#include <cstdint>
 #include <mutex>
 
 #include "engine/model_parts.h"
@@ -13,6 +14,9 @@ struct Model::Impl : ModelParts {
   // team, at a time,
   // and a tool may evaluate() while an engine runs.
   std::mutex backend_mutex;
+  // Of rank 0: held from a plan until its reports are in, and taken before the other.
+  std::mutex group_mutex;
+  uint32_t n_runners = 0;  // opened so far, under group_mutex
 };
 
 Model::Impl& impl_of(const Model& model);

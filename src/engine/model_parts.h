@@ -10,6 +10,7 @@
 #include "hardware/thread_pool.h"
 #include "kernels/backend.h"
 #include "model/weights.h"
+#include "parallel/communicator.h"
 #include "qwen3/model.h"
 
 namespace qwen3 {
@@ -22,12 +23,21 @@ struct ModelParts {
   Weights weights = {};                      // packed for that backend
   WeightType weight_type = WeightType::f32;  // of the matrices in memory
   GenerationDefaults generation_defaults = {};
+  // The ranks that share the model, and outlive it; null: this process has all of it.
+  Communicator* group = nullptr;
+  HfConfig widest = {};  // of a rank: WeightsInMemory::widest
+
+  // What buffers and caches are made for.
+  const HfConfig& buffers_config() const { return group == nullptr ? config : widest; }
+  int n_ranks() const { return group == nullptr ? 1 : group->size(); }
 };
 
 // What Model::load makes a model of.
-ModelParts load_parts(const std::filesystem::path& path, const LoadOptions& options);
+ModelParts load_parts(const std::filesystem::path& path,
+                      const LoadOptions& options,
+                      Communicator* group = nullptr);
 
-// Fills the model's info, and missing end tokens, from the config.
+// Fills the model's info, and missing end tokens, from the config. Called by all ranks of a group.
 std::shared_ptr<Model> make_model(ModelParts parts, std::string name);
 
 }  // namespace qwen3

@@ -61,12 +61,14 @@ class ModelRunner {
 struct RunnerOptions {
   KvCacheShape kv;
   int64_t max_batch_tokens = 0;
+  int64_t max_sequences = 1;  // of one batch
   int64_t max_logit_rows = 0;
   int64_t max_model_len = 0;
   SpanLog* operations = nullptr;  // as EngineOptions'
 };
 
-// Runs the model's forward pass over a KV cache of its own. Keeps the model alive.
+// Runs the model's forward pass over a KV cache of its own: by ranks together, where they share the
+// model. Keeps the model alive.
 std::unique_ptr<ModelRunner> make_model_runner(std::shared_ptr<Model> model,
                                                const RunnerOptions& options);
 

@@ -41,6 +41,13 @@ struct SourceTensor {
   // Rows [first_row, first_row + n_rows) of n_columns numbers into `to`, as `type` has them: the tensor
   // seen as rows one after the other. Throws what RowReader and InputFile throw.
   void read_rows(int64_t first_row, int64_t n_rows, int64_t n_columns, std::byte* to) const;
+  // Of the same rows columns [begin, end) alone, each where a block begins.
+  void read_columns(int64_t first_row,
+                    int64_t n_rows,
+                    int64_t n_columns,
+                    int64_t begin,
+                    int64_t end,
+                    std::byte* to) const;
 };
 
 class TensorSource {

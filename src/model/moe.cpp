@@ -13,6 +13,7 @@ void moe(const Tensor& x, const Norm& norm, const MoeWeights& w, Run& run) {
                 // routing = the best of softmax(logits)      [n_tokens, num_experts_per_tok]
                 run.ops.norm_route(routing, b.router_logits, b.h, x, norm, w.router, renormalise);
               });
+  if (run.windows != nullptr) return run.sum_experts_and_add(x, routing, w, "output");
   const bool show_experts = run.wants("experts");
   if (show_experts || run.wants("output")) {
     run.showing({"experts"}, [&] { run.ops.experts_sum(b.product, b.h, w.experts, routing); });

@@ -48,12 +48,16 @@ Qwen3::Qwen3(const HfConfig& config,
              Backend& backend,
              int64_t max_tokens,
              int64_t max_logit_rows,
-             int64_t max_kv_len)
+             int64_t max_kv_len,
+             StepWindows* windows)
     : config_(config),
       weights_(weights),
       backend_(backend),
       rope_(config, backend, max_kv_len),
-      storage_(backend.allocate(measure(config, backend, max_tokens, max_logit_rows))) {
+      storage_(backend.allocate(measure(config, backend, max_tokens, max_logit_rows))),
+      windows_(windows),
+      vocabulary_(windows == nullptr ? Range{0, config.vocab_size}
+                                     : vocabulary_share(config.vocab_size, windows->shard())) {
   Arena arena(storage_);
   const Plan plan = lay_out(arena, config, backend, max_tokens, max_logit_rows);
   buffers_ = plan.buffers;
@@ -78,7 +82,7 @@ Tensor Qwen3::forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap)
   QWEN3_CHECK(kTaps || tap == nullptr,
               ErrorKind::unsupported,
               "forward: expected no tap in a program built with QWEN3_TAPS=OFF; got one");
-  QWEN3_CHECK(batch.logit_rows.empty() || weights_.lm_head.weight,
+  QWEN3_CHECK(batch.logit_rows.empty() || weights_.lm_head.weight || vocabulary_.empty(),
               ErrorKind::internal,
               "forward: {} rows of logits asked of a model without a head",
               batch.logit_rows.size());
@@ -91,18 +95,45 @@ Tensor Qwen3::forward(const Batch& batch, std::span<const KvLayer> kv, Tap* tap)
                 [&] { forward(bound, kv, tap); });
   experts_ = buffers_.first_rows(bound.n_tokens()).experts;
   hidden_ = selected_.rows(bound.logit_rows.dim(0), static_cast<int64_t>(batch.hidden_rows.size()));
-  return logits_.rows(0, static_cast<int64_t>(batch.logit_rows.size()));
+  residual_ = buffers_.x.rows(0, bound.n_tokens());
+  return logits(static_cast<int64_t>(batch.logit_rows.size()));
+}
+
+// Ranks write their columns into rank 0's memory.
+Tensor Qwen3::logits(int64_t n_rows) const {
+  return windows_ == nullptr ? logits_.rows(0, n_rows) : windows_->logits(n_rows);
+}
+
+// x = the rows of ids that this rank has, and zeros: or'ed with the others' they are all.
+void Qwen3::embed_own(const Tensor& x, const BoundBatch& batch) {
+  const auto is_own = [&](int32_t id) { return id >= vocabulary_.begin && id < vocabulary_.end; };
+  own_ids_.clear();
+  for (const int32_t id : batch.batch.token_ids) {
+    own_ids_.push_back(is_own(id) ? id - static_cast<int32_t>(vocabulary_.begin) : 0);
+  }
+  if (weights_.embed_tokens) {
+    backend_.embed(x, Tensor::view(std::span<const int32_t>(own_ids_)), weights_.embed_tokens);
+  }
+  for (int64_t row = 0; row < x.dim(0); ++row) {
+    if (!is_own(batch.batch.token_ids[static_cast<size_t>(row)])) backend_.fill(x.rows(row, 1), 0);
+  }
+  windows_->communicator().place.what = "embed_tokens";
+  windows_->merge_bits(x);
 }
 
 void Qwen3::forward(const BoundBatch& batch, std::span<const KvLayer> kv, Tap* tap) {
   const Buffers buffers = buffers_.first_rows(batch.n_tokens());
   const Tensor& x = buffers.x;  // [n_tokens, hidden_size]
-  Run run(backend_, config_, batch, buffers, tap);
+  Run run(backend_, config_, batch, buffers, windows_, tap);
 
   rope_.gather(run.ops, buffers.cos, buffers.sin, batch.positions);
   run.tap("rotary_cos", buffers.cos);  // [n_tokens, head_dim / 2]
   run.tap("rotary_sin", buffers.sin);
-  run.ops.embed(x, batch.token_ids, weights_.embed_tokens);
+  if (windows_ == nullptr) {
+    run.ops.embed(x, batch.token_ids, weights_.embed_tokens);
+  } else {
+    embed_own(x, batch);
+  }
   run.tap("embed_tokens", x);
 
   for (size_t i = 0; i < weights_.layers.size(); ++i) {
@@ -111,10 +142,11 @@ void Qwen3::forward(const BoundBatch& batch, std::span<const KvLayer> kv, Tap* t
 
   run.scope(-1);
   const int64_t n_logit_rows = batch.logit_rows.dim(0), n_hidden_rows = batch.hidden_rows.dim(0);
-  const Tensor logits = logits_.rows(0, n_logit_rows);                    // [.., vocab_size]
+  // Of a rank its columns: [.., vocab_size]
+  const Tensor own_logits = logits(n_logit_rows).columns(vocabulary_.begin, vocabulary_.size());
   const Tensor normed = selected_.rows(0, n_logit_rows + n_hidden_rows);  // [.., hidden_size]
   run.showing({"norm", "logits"}, [&] {
-    run.ops.head(logits, normed, x, batch, run.norm(weights_.norm), weights_.lm_head);
+    run.ops.head(own_logits, normed, x, batch, run.norm(weights_.norm), weights_.lm_head);
   });
 }
 

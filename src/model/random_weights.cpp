@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -38,19 +39,21 @@ std::array<T, kLevels> make_levels(WeightType type) {
 }
 
 template <typename T>
-void fill_row(T* row, int64_t n, uint64_t key, const std::array<T, kLevels>& levels) {
+void fill_row(T* row, Range columns, uint64_t key, const std::array<T, kLevels>& levels) {
   constexpr uint64_t kEvenBytes = 0x00FF00FF00FF00FF;
   const auto sums = [&](int64_t pair) {
     const uint64_t word = scatter64(key + static_cast<uint64_t>(pair) * kGoldenRatio64);
     const uint64_t twos = (word & kEvenBytes) + (word >> 8 & kEvenBytes);
     return twos + (twos >> 16);  // sums of four in bits 0-15 and 32-47
   };
+  assert(columns.begin % 2 == 0);
+  const int64_t n = columns.size(), first_pair = columns.begin / 2;
   for (int64_t i = 0; i + 1 < n; i += 2) {
-    const uint64_t s = sums(i / 2);
+    const uint64_t s = sums(first_pair + i / 2);
     row[i] = levels[s & 0xFFFF];
     row[i + 1] = levels[s >> 32 & 0xFFFF];
   }
-  if (n % 2 != 0) row[n - 1] = levels[sums(n / 2) & 0xFFFF];
+  if (n % 2 != 0) row[n - 1] = levels[sums(first_pair + n / 2) & 0xFFFF];
 }
 
 struct Job {
@@ -68,12 +71,13 @@ void draw(const std::vector<Job>& jobs, const Backend& backend, WeightType type,
     const int64_t n = job.slot->row_numel();
     std::vector<T>& buffer = buffers[static_cast<size_t>(thread)];
     buffer.resize(static_cast<size_t>((job.row_end - job.row_begin) * n));
-    for (int64_t row = job.row_begin; row < job.row_end; ++row) {
-      fill_row(buffer.data() + (row - job.row_begin) * n,
-               n,
-               scatter64(job.key + static_cast<uint64_t>(row)),
-               levels);
-    }
+    const Range columns = job.slot->columns.empty() ? Range{0, n} : job.slot->columns;
+    T* to = buffer.data();
+    job.slot->for_each_piece(job.row_begin, job.row_end, [&](int64_t row, int64_t count) {
+      for (const int64_t end = row + count; row < end; ++row, to += n) {
+        fill_row(to, columns, scatter64(job.key + static_cast<uint64_t>(row)), levels);
+      }
+    });
     const WeightRows rows = {
         type, reinterpret_cast<const std::byte*>(buffer.data()), job.row_end - job.row_begin, n};
     backend.pack_weight(*job.slot->weight, job.index, rows, job.row_begin);
@@ -83,19 +87,24 @@ void draw(const std::vector<Job>& jobs, const Backend& backend, WeightType type,
 
 }  // namespace
 
-Weights random_weights(
-    const HfConfig& config, const Backend& backend, WeightType type, uint64_t seed, int n_threads) {
+Weights random_weights(const HfConfig& config,
+                       const Backend& backend,
+                       WeightType type,
+                       uint64_t seed,
+                       int n_threads,
+                       const Shard& shard) {
   QWEN3_CHECK(
       n_threads >= 1, ErrorKind::invalid_argument, "threads: expected >= 1, got {}", n_threads);
   Weights weights;
   std::vector<WeightSlot> slots = weight_slots(config, weights);
+  find_leaves(slots, std::vector<WeightType>(slots.size(), type));
+  if (!shard.alone()) slots = share_slots(slots, config, shard);
   const std::vector<WeightType> types(slots.size(), type);
-  find_leaves(slots, types);
-  allocate(weights, slots, types, backend, "random weights");
+  allocate(
+      weights, slots, types, backend, backend.available_bytes() / shard.size, "random weights");
 
   std::vector<Job> jobs;
-  for (size_t i = 0; i < slots.size(); ++i) {
-    const WeightSlot& slot = slots[i];
+  for (const WeightSlot& slot : slots) {
     if (slot.kind == Kind::vector) {
       // Norms are 1; biases stay 0.
       if (slot.name.ends_with(".weight")) {
@@ -106,8 +115,9 @@ Weights random_weights(
     }
     const int64_t step = rows_per_job(slot, backend, row_bytes(type, slot.row_numel()));
     for (int64_t index = 0; index < slot.n_matrices(); ++index) {
-      const uint64_t key = scatter64(scatter64(seed + i * kGoldenRatio64) +
-                                     static_cast<uint64_t>(index) * kGoldenRatio64);
+      const uint64_t key =
+          scatter64(scatter64(seed + slot.number * kGoldenRatio64) +
+                    static_cast<uint64_t>(slot.first_matrix + index) * kGoldenRatio64);
       for (int64_t row = 0; row < slot.n_rows(); row += step) {
         jobs.push_back({&slot, key, index, row, std::min(row + step, slot.n_rows())});
       }

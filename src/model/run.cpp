@@ -60,13 +60,20 @@ Run::Run(Backend& backend,
          const HfConfig& model_config,
          const BoundBatch& bound_batch,
          const Buffers& batch_buffers,
+         StepWindows* group_windows,
          Tap* tap)
-    : ops(backend), config(model_config), batch(bound_batch), buffers(batch_buffers), tap_(tap) {
+    : ops(backend),
+      config(model_config),
+      batch(bound_batch),
+      buffers(batch_buffers),
+      windows(group_windows),
+      tap_(tap) {
   if (!watched()) return;
   observer_ = [this](std::string_view name, const Tensor& value) { emit(name, value); };
 }
 
 void Run::scope(int64_t layer, std::string_view block) {
+  if (windows != nullptr) windows->communicator().place.layer = static_cast<int>(layer);
   if (!watched()) return;
   scope_.clear();
   if (layer >= 0) scope_.append("layers.").append(std::to_string(layer)).push_back('.');
@@ -82,13 +89,60 @@ Routing Run::next_routing() {
 
 void Run::project_and_add(const Tensor& x,
                           const Tensor& y,
-                          const Linear& w,
-                          std::string_view name) {
+                          const SummedLinear& w,
+                          const char* name) {
+  if (windows != nullptr) {
+    int64_t column = 0;
+    int node = 0;
+    for (const Linear* part : {static_cast<const Linear*>(&w), &w.second}) {
+      const int number = node++;
+      if (!part->weight) continue;
+      const int64_t n = part->weight.n_in();
+      ops.linear(
+          windows->node(number, x.dim(0)), y.columns(column, n), {part->weight, {}, part->leaves});
+      column += n;
+    }
+    return add_sum(x, w.tree, w.bias, name);
+  }
   if (!w.bias && !wants(name)) {
     ops.linear_add(x, y, w);
     return;
   }
   ops.linear(buffers.product, y, w);
+  tap(name, buffers.product);
+  ops.add(x, buffers.product);
+}
+
+void Run::sum_experts_and_add(const Tensor& x,
+                              const Routing& routing,
+                              const MoeWeights& w,
+                              const char* name) {
+  const std::vector<Range> nodes = nodes_of(windows->shard().leaves());
+  const ExpertWeights& all = w.experts;
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    const Leaves leaves =
+        all.leaves.node(static_cast<int>(nodes[i].begin), static_cast<int>(nodes[i].end));
+    const int64_t n = leaves.count(), first = leaves.first() - all.leaves.first();
+    if (n == 0) continue;
+    const ExpertWeights node{all.gate_proj.matrices(first, n),
+                             all.up_proj.matrices(first, n),
+                             all.down_proj.matrices(first, n),
+                             leaves};
+    showing({"experts"}, [&] {
+      ops.experts_sum(windows->node(static_cast<int>(i), x.dim(0)), buffers.h, node, routing);
+    });
+  }
+  add_sum(x, w.tree, {}, name);
+}
+
+// x += the tree over all ranks' nodes (+ bias)
+void Run::add_sum(const Tensor& x, const SumTree& tree, const Tensor& bias, const char* name) {
+  windows->communicator().place.what = name;
+  if (!bias && !wants(name)) return windows->sum(x, SumTree::Into::add, tree);
+  windows->sum(buffers.product, SumTree::Into::replace, tree);
+  for (int64_t row = 0; bias && row < x.dim(0); ++row) {
+    ops.add(buffers.product.rows(row, 1), bias.reshape({1, bias.dim(0)}));
+  }
   tap(name, buffers.product);
   ops.add(x, buffers.product);
 }

@@ -8,6 +8,8 @@
 
 #include "formats/hf_config.h"
 #include "kernels/backend.h"
+#include "model/weights.h"
+#include "parallel/step_windows.h"
 #include "tensor/storage.h"
 #include "trace/tap.h"
 
@@ -43,6 +45,7 @@ class Run {
       const HfConfig& model_config,
       const BoundBatch& bound_batch,
       const Buffers& batch_buffers,
+      StepWindows* group_windows,
       Tap* tap);
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
@@ -51,6 +54,7 @@ class Run {
   const HfConfig& config;
   const BoundBatch& batch;
   const Buffers& buffers;
+  StepWindows* const windows;  // of a rank's group; null: alone
 
   Norm norm(const Tensor& weight) const {
     return {weight, static_cast<float>(config.rms_norm_eps)};
@@ -78,8 +82,21 @@ class Run {
     operation();
   }
 
-  // x += y · wᵀ (+ bias). The product is shown under `name` to who wants it.
-  void project_and_add(const Tensor& x, const Tensor& y, const Linear& w, std::string_view name);
+  // The first `n_features` columns' worth of a buffer as a dense tensor: layers that ranks share are
+  // not all as wide as the widest.
+  static Tensor narrow(const Tensor& buffer, int64_t n_features) {
+    if (buffer.dim(1) == n_features) return buffer;
+    return {buffer.data(), buffer.dtype(), {buffer.dim(0), n_features}, buffer.place()};
+  }
+
+  // x += y · wᵀ (+ bias), by ranks together where there are some. The product is shown under `name` to
+  // who wants it. `name` is a literal.
+  void project_and_add(const Tensor& x, const Tensor& y, const SummedLinear& w, const char* name);
+  // x += the sum over all ranks' experts. REQUIRES: windows.
+  void sum_experts_and_add(const Tensor& x,
+                           const Routing& routing,
+                           const MoeWeights& w,
+                           const char* name);
 
  private:
   // For its life, which a listener that throws ends too.
@@ -94,6 +111,7 @@ class Run {
     Backend& ops_;
   };
 
+  void add_sum(const Tensor& x, const SumTree& tree, const Tensor& bias, const char* name);
   bool wants_any(std::initializer_list<std::string_view> names);
   std::string_view full(std::string_view name);
   bool wanted(std::string_view name) { return tap_->wants(full(name)); }

@@ -16,9 +16,6 @@ namespace {
 using Kind = WeightSlot::Kind;
 using Split = WeightSlot::Split;
 
-// Rows of a vocabulary that stay together: the sampler sums the exponentials of logits in such groups.
-constexpr int64_t kVocabularyUnit = 1024;
-
 class Walk {
  public:
   Walk(const HfConfig& config, std::vector<WeightSlot>& slots) : c_(config), slots_(slots) {}
@@ -51,9 +48,10 @@ class Walk {
     slot.split = Split::rows;
     slot.shared = &reader.leaves;
   }
-  static void split_columns(WeightSlot& slot, int64_t unit, Linear& w) {
+  static void split_columns(WeightSlot& slot, int64_t unit, SummedLinear& w) {
     slot.split = Split::columns;
     slot.unit = unit;
+    slot.nodes = &w;
     slot.summed = &w.leaves;
   }
 
@@ -94,6 +92,7 @@ class Walk {
     experts(name, "up_proj", w.experts.up_proj, {n, inner, hidden});
     experts(name, "down_proj", w.experts.down_proj, {n, hidden, inner});
     slots_.back().summed = &w.experts.leaves;
+    slots_.back().tree = &w.tree;
   }
 
   void experts(const std::string& name, const char* projection, Weight& weight, Shape shape) {
@@ -124,6 +123,7 @@ std::vector<WeightSlot> weight_slots(const HfConfig& config, Weights& weights) {
     Walk::split_rows(walk.matrix("lm_head.weight", weights.lm_head.weight, vocabulary, hidden),
                      kVocabularyUnit);
   }
+  for (size_t i = 0; i < slots.size(); ++i) slots[i].number = i;
   return slots;
 }
 
@@ -184,10 +184,10 @@ void allocate(Weights& weights,
               const std::vector<WeightSlot>& slots,
               const std::vector<WeightType>& types,
               const Backend& backend,
+              int64_t available,
               std::string_view where) {
   Arena measure;
   carve(measure, slots, types, backend);
-  const int64_t available = backend.available_bytes();
   bool wide = false;  // whether a smaller dtype would help
   for (size_t i = 0; i < slots.size(); ++i) {
     wide = wide || (slots[i].kind != Kind::vector && types[i] == WeightType::f32);

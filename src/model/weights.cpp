@@ -32,22 +32,33 @@ struct Job {
   const WeightSlot* slot;
   int64_t index;  // of the matrix
   const SourceTensor* tensor;
-  int64_t first_row;  // of row_begin, in `tensor`
-  int64_t row_begin, row_end;
+  int64_t first_row;           // of the model's matrix, in `tensor`
+  int64_t row_begin, row_end;  // of the slot
 
   int64_t n_rows() const { return row_end - row_begin; }
   int64_t numel() const { return n_rows() * slot->row_numel(); }
   int64_t bytes() const { return n_rows() * row_bytes(tensor->type, slot->row_numel()); }
+  int64_t model_columns() const {
+    return slot->model_columns > 0 ? slot->model_columns : slot->row_numel();
+  }
+  // Of the model's matrix.
+  int64_t first_model_row() const {
+    int64_t first = -1;
+    slot->for_each_piece(row_begin, row_begin + 1, [&](int64_t row, int64_t) { first = row; });
+    return first;
+  }
   int64_t file_offset() const {
-    return tensor->begin + first_row * row_bytes(tensor->type, slot->row_numel());
+    return tensor->begin +
+           (first_row + first_model_row()) * row_bytes(tensor->type, model_columns());
   }
 };
 
 // Everything that loading is going to do, known from the headers.
 struct LoadList {
   std::vector<WeightSlot> slots;
-  std::vector<std::vector<WeightSource>> sources;  // of each slot
+  std::vector<std::vector<WeightSource>> sources;  // of each slot of the model
   std::vector<WeightType> types;                   // that each slot is kept in
+  HfConfig widest;                                 // as WeightsInMemory's
 };
 
 WeightType kept_type(WeightsDType wanted,
@@ -68,8 +79,11 @@ WeightType kept_type(WeightsDType wanted,
 LoadList list_loads(const TensorSource& files,
                     const Backend& backend,
                     WeightsDType dtype,
+                    const Shard& shard,
                     Weights& weights) {
-  LoadList list{.slots = weight_slots(files.config(), weights), .sources = {}, .types = {}};
+  const HfConfig& config = files.config();
+  LoadList list{
+      .slots = weight_slots(config, weights), .sources = {}, .types = {}, .widest = config};
   list.sources = find_weight_sources(files, list.slots);
   std::vector<WeightType> stored;
   for (size_t i = 0; i < list.slots.size(); ++i) {
@@ -77,6 +91,12 @@ LoadList list_loads(const TensorSource& files,
     list.types.push_back(kept_type(dtype, list.slots[i], list.sources[i], backend));
   }
   find_leaves(list.slots, stored);
+  if (shard.alone()) return list;
+  list.widest = widest_share(list.slots, config, shard.size);
+  list.slots = share_slots(list.slots, config, shard);
+  std::vector<WeightType> types;
+  for (const WeightSlot& slot : list.slots) types.push_back(list.types[slot.number]);
+  list.types = std::move(types);
   return list;
 }
 
@@ -84,17 +104,12 @@ void add_jobs(std::vector<Job>& jobs,
               const WeightSlot& slot,
               const std::vector<WeightSource>& sources,
               const Backend& backend) {
-  for (size_t index = 0; index < sources.size(); ++index) {
-    const auto& [tensor, first_row] = sources[index];
+  for (int64_t index = 0; index < slot.n_matrices(); ++index) {
+    const auto& [tensor, first_row] = sources[static_cast<size_t>(slot.first_matrix + index)];
     int64_t step = rows_per_job(slot, backend, row_bytes(tensor->type, slot.row_numel()));
     if (tensor->rows != nullptr) step *= ceil_div(tensor->rows->row_step(), step);
     for (int64_t row = 0; row < slot.n_rows(); row += step) {
-      jobs.push_back({&slot,
-                      static_cast<int64_t>(index),
-                      tensor,
-                      first_row + row,
-                      row,
-                      std::min(row + step, slot.n_rows())});
+      jobs.push_back({&slot, index, tensor, first_row, row, std::min(row + step, slot.n_rows())});
     }
   }
 }
@@ -105,7 +120,8 @@ void check_finite(const Job& job, const std::byte* rows, WeightType type) {
   const WeightSlot& slot = *job.slot;
   const std::string name =
       slot.kind == Kind::experts
-          ? fmt::format("{}.{}.{}.weight", slot.name, job.index, slot.projection)
+          ? fmt::format(
+                "{}.{}.{}.weight", slot.name, slot.first_matrix + job.index, slot.projection)
           : slot.name;
   fail(
       ErrorKind::corrupt_file,
@@ -113,8 +129,8 @@ void check_finite(const Job& job, const std::byte* rows, WeightType type) {
       "file damaged?",
       job.tensor->file->name(),
       name,
-      job.row_begin,
-      job.row_end - 1,
+      job.first_model_row(),
+      job.first_model_row() + job.n_rows() - 1,
       weight_type_name(type));
 }
 
@@ -143,7 +159,15 @@ class Loader {
  private:
   std::byte* read(const Job& job) {
     std::byte* rows = grow(raw_, job.bytes());
-    job.tensor->read_rows(job.first_row, job.n_rows(), job.slot->row_numel(), rows);
+    const WeightSlot& slot = *job.slot;
+    const int64_t n_columns = job.model_columns();
+    const Range columns = slot.columns.empty() ? Range{0, n_columns} : slot.columns;
+    std::byte* to = rows;
+    slot.for_each_piece(job.row_begin, job.row_end, [&](int64_t row, int64_t count) {
+      job.tensor->read_columns(
+          job.first_row + row, count, n_columns, columns.begin, columns.end, to);
+      to += count * row_bytes(job.tensor->type, slot.row_numel());
+    });
     return rows;
   }
 
@@ -204,19 +228,29 @@ void run(std::vector<Job>& jobs, const Backend& backend, int n_threads, const Pr
 
 }  // namespace
 
-int64_t weights_bytes(const HfConfig& config, const Backend& backend, WeightType type) {
+WeightsInMemory random_weights_in_memory(const HfConfig& config,
+                                         const Backend& backend,
+                                         WeightType type,
+                                         const Shard& shard) {
   Weights weights;
-  const std::vector<WeightSlot> slots = weight_slots(config, weights);
+  std::vector<WeightSlot> slots = weight_slots(config, weights);
+  find_leaves(slots, std::vector<WeightType>(slots.size(), type));
+  HfConfig widest = config;
+  if (!shard.alone()) {
+    widest = widest_share(slots, config, shard.size);
+    slots = share_slots(slots, config, shard);
+  }
   Arena measure;
   carve(measure, slots, std::vector<WeightType>(slots.size(), type), backend);
-  return measure.used();
+  return {measure.used(), type, std::move(widest)};
 }
 
 WeightsInMemory weights_in_memory(const TensorSource& files,
                                   const Backend& backend,
-                                  WeightsDType dtype) {
+                                  WeightsDType dtype,
+                                  const Shard& shard) {
   Weights weights;
-  const LoadList list = list_loads(files, backend, dtype, weights);
+  LoadList list = list_loads(files, backend, dtype, shard, weights);
   Arena measure;
   carve(measure, list.slots, list.types, backend);
   int64_t numel[kWeightTypes] = {};
@@ -225,7 +259,7 @@ WeightsInMemory weights_in_memory(const TensorSource& files,
     numel[static_cast<size_t>(list.types[i])] += list.slots[i].shape.numel();
   }
   const auto most = std::max_element(std::begin(numel), std::end(numel)) - std::begin(numel);
-  return {measure.used(), static_cast<WeightType>(most)};
+  return {measure.used(), static_cast<WeightType>(most), std::move(list.widest)};
 }
 
 int64_t n_parameters(const HfConfig& config) {
@@ -252,16 +286,22 @@ Weights load_weights(const TensorSource& files,
                      const Backend& backend,
                      WeightsDType dtype,
                      int n_threads,
-                     const Progress& progress) {
+                     const Progress& progress,
+                     const Shard& shard) {
   QWEN3_CHECK(
       n_threads >= 1, ErrorKind::invalid_argument, "threads: expected >= 1, got {}", n_threads);
   Weights weights;
-  const LoadList list = list_loads(files, backend, dtype, weights);
+  const LoadList list = list_loads(files, backend, dtype, shard, weights);
   check_tied_head(files, n_threads);
-  allocate(weights, list.slots, list.types, backend, files.name());
+  allocate(weights,
+           list.slots,
+           list.types,
+           backend,
+           backend.available_bytes() / shard.size,
+           files.name());
   std::vector<Job> jobs;
   for (size_t i = 0; i < list.slots.size(); ++i) {
-    add_jobs(jobs, list.slots[i], list.sources[i], backend);
+    add_jobs(jobs, list.slots[i], list.sources[list.slots[i].number], backend);
   }
   run(jobs, backend, n_threads, progress);
   files.check_unchanged();

@@ -14,24 +14,37 @@
 #include "formats/hf_config.h"
 #include "formats/tensor_source.h"
 #include "kernels/backend.h"
+#include "parallel/shard.h"
+#include "parallel/sum_tree.h"
 #include "tensor/storage.h"
 
 namespace qwen3 {
 
+// A layer whose inputs ranks share out, and whose product they sum (parallel/shard.h). Alone it is the
+// whole layer. A rank has the inputs below its nodes, and leaves of the first one; the bias comes behind
+// the sum.
+struct SummedLinear : Linear {
+  Linear second = {};  // of a rank's second node; empty: it has none
+  SumTree tree = {};   // of all ranks' nodes
+};
+
+// Of a rank all heads, columns and experts below are those that it holds; a matrix of which it has
+// nothing is empty.
 struct AttentionWeights {
   Linear q_proj, k_proj, v_proj;  // [n_heads or n_kv_heads * head_dim, hidden_size]
-  Linear o_proj;                  // [hidden_size, n_heads * head_dim]
+  SummedLinear o_proj;            // [hidden_size, n_heads * head_dim]
   Tensor q_norm, k_norm;          // [head_dim] float32
 };
 
 struct MlpWeights {
   Linear gate_proj, up_proj;  // [intermediate_size, hidden_size]
-  Linear down_proj;           // [hidden_size, intermediate_size]
+  SummedLinear down_proj;     // [hidden_size, intermediate_size]
 };
 
 struct MoeWeights {
   Linear router;  // [num_experts, hidden_size]
   ExpertWeights experts;
+  SumTree tree;  // of all ranks' nodes
 };
 
 struct LayerWeights {
@@ -57,14 +70,21 @@ enum class WeightsDType { as_stored, f32, bf16 };
 struct WeightsInMemory {
   int64_t bytes;
   WeightType type;  // that most numbers of the matrices are kept in
+  // The config with the heads, kv heads and columns of the rank that has most of them: what buffers and
+  // caches of every rank are made for. Alone the config itself.
+  HfConfig widest;
 };
 // What load_weights will allocate, from the headers. Throws what load_weights would throw for them.
 WeightsInMemory weights_in_memory(const TensorSource& source,
                                   const Backend& backend,
-                                  WeightsDType dtype);
+                                  WeightsDType dtype,
+                                  const Shard& shard = {});
 
 // What random_weights will allocate: from the config alone. `type` is that of all matrices.
-int64_t weights_bytes(const HfConfig& config, const Backend& backend, WeightType type);
+WeightsInMemory random_weights_in_memory(const HfConfig& config,
+                                         const Backend& backend,
+                                         WeightType type,
+                                         const Shard& shard = {});
 
 // Total number of parameters, a tied head counted once.
 int64_t n_parameters(const HfConfig& config);
@@ -82,6 +102,8 @@ int64_t n_active_parameters(const HfConfig& config);
 // of gate_proj and up_proj apart (with or without ".weight"), mlx-lm's
 // mlp.switch_mlp.{gate,up,down}_proj stacks, tied models that still store the table as lm_head
 // (model/tied_head.h), a missing "model." prefix.
+// A rank reads and keeps the rows and columns of its shard alone; its share of the free memory is that
+// of one rank of many on a host.
 // A tensor that the model has no place for is an Error{corrupt_file} (model/unused_tensors.h).
 // `progress` counts bytes read and is called on the calling thread.
 // Throws Error{not_found, corrupt_file, unsupported, out_of_memory, io}. A file that shrinks
@@ -90,12 +112,17 @@ Weights load_weights(const TensorSource& source,
                      const Backend& backend,
                      WeightsDType dtype,
                      int n_threads,
-                     const Progress& progress);
+                     const Progress& progress,
+                     const Shard& shard = {});
 
 // Weights drawn from about N(0, 0.02²) (a sum of four uniforms) and rounded to `type`, norms 1,
 // biases 0: for benchmarks from a bare config.json. The same seed gives the same weights on any
-// thread count. Throws Error{out_of_memory, invalid_argument}.
-Weights random_weights(
-    const HfConfig& config, const Backend& backend, WeightType type, uint64_t seed, int n_threads);
+// thread count, and every rank its part of them. Throws Error{out_of_memory, invalid_argument}.
+Weights random_weights(const HfConfig& config,
+                       const Backend& backend,
+                       WeightType type,
+                       uint64_t seed,
+                       int n_threads,
+                       const Shard& shard = {});
 
 }  // namespace qwen3

@@ -32,6 +32,14 @@ Tensor Tensor::rows(int64_t begin, int64_t count) const {
   return part;
 }
 
+Tensor Tensor::columns(int64_t begin, int64_t count) const {
+  assert(rank() == 2 && begin >= 0 && count >= 0 && begin + count <= dim(1));
+  Tensor part = *this;
+  part.data_ = static_cast<std::byte*>(data_) + begin * dtype_size(type_);
+  part.shape_ = {dim(0), count};
+  return part;
+}
+
 Tensor Tensor::reshape(Shape shape) const {
   assert(shape.numel() == numel());
   return {data_, type_, shape, place_};

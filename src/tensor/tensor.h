@@ -89,6 +89,8 @@ class Tensor {
 
   // Rows [begin, begin + count) of dimension 0.
   Tensor rows(int64_t begin, int64_t count) const;
+  // Columns [begin, begin + count) of a matrix: its rows stay as far apart as they were.
+  Tensor columns(int64_t begin, int64_t count) const;
   // The same elements under another shape. REQUIRES: dense, equal numel.
   Tensor reshape(Shape shape) const;
 

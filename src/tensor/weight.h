@@ -128,6 +128,12 @@ class Weight {
     return {data_ + index * format_.bytes, type_, {n_out(), n_in()}, format_};
   }
 
+  // Matrices [begin, begin + count) of a stack.
+  Weight matrices(int64_t begin, int64_t count) const {
+    assert(begin >= 0 && count >= 0 && begin + count <= n_matrices());
+    return {data_ + begin * format_.bytes, type_, {count, n_out(), n_in()}, format_};
+  }
+
   // For the backend that packed it.
   std::byte* data() const { return data_; }
   const WeightFormat& format() const { return format_; }

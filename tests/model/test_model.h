@@ -16,7 +16,9 @@
 
 #include "base/error.h"
 #include "formats/open_source.h"
+#include "hardware/thread_pool.h"
 #include "model/qwen3.h"
+#include "parallel/step_windows.h"
 #include "support/tensors.h"
 
 namespace qwen3::test {
@@ -43,11 +45,13 @@ class TestModel {
   static constexpr int64_t kBlocks = 101, kMaxTokens = 128;
 
   // Loads the directory or GGUF file for `backend`, which must outlive the model. The cache is
-  // of the most exact type that the backend has.
+  // of the most exact type that the backend has. With a group it is a rank's part, and all of its ranks
+  // do the same.
   TestModel(const std::filesystem::path& path,
             Backend& backend,
             WeightsDType dtype = WeightsDType::as_stored,
-            int64_t block_size = 4);
+            int64_t block_size = 4,
+            Communicator* group = nullptr);
 
   struct Chunk {
     TestSequence* sequence;
@@ -65,13 +69,30 @@ class TestModel {
                                            int64_t n_new);
 
   const HfConfig& config() const { return source_->config(); }
+  const Weights& weights() const { return weights_; }
 
  private:
+  // Of all tokens that fit, by all ranks.
+  static std::unique_ptr<StepWindows> windows_of(Communicator* group,
+                                                 ThreadPool& threads,
+                                                 const HfConfig& c) {
+    if (group == nullptr) return nullptr;
+    return std::make_unique<StepWindows>(*group,
+                                         threads,
+                                         WindowShape{.max_tokens = kMaxTokens,
+                                                     .hidden_size = c.hidden_size,
+                                                     .max_logit_rows = kMaxTokens,
+                                                     .vocab_size = c.vocab_size});
+  }
   int32_t take_block();
 
   int64_t block_size_;
   std::unique_ptr<TensorSource> source_;
+  const Shard shard_;
+  const HfConfig buffers_config_;
   Weights weights_;
+  ThreadPool threads_{1};
+  std::unique_ptr<StepWindows> windows_;
   Storage cache_;
   std::vector<KvLayer> kv_;
   Qwen3 qwen3_;
@@ -82,12 +103,22 @@ class TestModel {
 inline TestModel::TestModel(const std::filesystem::path& path,
                             Backend& backend,
                             WeightsDType dtype,
-                            int64_t block_size)
+                            int64_t block_size,
+                            Communicator* group)
     : block_size_(block_size),
       source_(open_source(path)),
-      weights_(load_weights(*source_, backend, dtype, 1, {})),
-      qwen3_(config(), weights_, backend, kMaxTokens, kMaxTokens, kBlocks * block_size_) {
-  const HfConfig& c = config();
+      shard_(group == nullptr ? Shard{} : group->shard()),
+      buffers_config_(weights_in_memory(*source_, backend, dtype, shard_).widest),
+      weights_(load_weights(*source_, backend, dtype, 1, {}, shard_)),
+      windows_(windows_of(group, threads_, config())),
+      qwen3_(buffers_config_,
+             weights_,
+             backend,
+             kMaxTokens,
+             kMaxTokens,
+             kBlocks * block_size_,
+             windows_.get()) {
+  const HfConfig& c = buffers_config_;
   const DType kv_type = backend.widest_kv_dtype();
   const int64_t bytes =
       backend.kv_bytes(kv_type, kBlocks, block_size_, c.num_key_value_heads, c.head_dim);
@@ -140,7 +171,14 @@ inline Array TestModel::forward(std::span<const Chunk> chunks, Tap* tap) {
                     .block_tables = tables,
                     .max_blocks_per_seq = static_cast<int64_t>(max_blocks),
                     .logit_rows = rows};
-  return copy_of(qwen3_.backend().to_host(qwen3_.forward(batch, kv_, tap), logits_));
+  const Tensor logits = qwen3_.forward(batch, kv_, tap);
+  const auto meet = [&] {
+    if (windows_) windows_->communicator().all_gather({});
+  };
+  meet();  // all ranks have written their columns
+  Array copy = copy_of(qwen3_.backend().to_host(logits, logits_));
+  meet();  // and all have read
+  return copy;
 }
 
 inline std::vector<std::vector<int32_t>> TestModel::greedy(

@@ -228,8 +228,9 @@ TEST_F(WeightsTest, WeightsBytesIsWhatLoadingAllocates) {
   const StoredModel model{.moe = true, .bias = true};
   write(model, model.tensors());
   const HfConfig config = parse_hf_config(model.config(), "c");
-  EXPECT_EQ(weights_bytes(config, *reference_, WeightType::bf16), load().n_bytes());
-  EXPECT_EQ(weights_bytes(config, panel_, WeightType::f32),
+  EXPECT_EQ(random_weights_in_memory(config, *reference_, WeightType::bf16).bytes,
+            load().n_bytes());
+  EXPECT_EQ(random_weights_in_memory(config, panel_, WeightType::f32).bytes,
             load(panel_, WeightsDType::f32).n_bytes());
   int64_t numel = 0;
   for (const auto& [name, t] : model.tensors()) numel += static_cast<int64_t>(t.values.size());
