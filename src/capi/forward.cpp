@@ -143,6 +143,7 @@ int32_t dtype_of(DType type) {
     case DType::f16:
       return QWEN3_FLOAT16;
     case DType::i32:
+    case DType::q8:  // of caches alone: no tap has them
       break;
   }
   return QWEN3_INT32;

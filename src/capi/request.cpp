@@ -82,13 +82,16 @@ std::vector<std::string> choices_of(const std::string& text) {
 }
 
 GrammarPtr compile(ModelObject& model, int32_t format, const std::string& text) {
-  const auto compile_now = [&]() -> GrammarPtr {
+  const auto compile_now = [&]() -> CompiledGrammar {
     const auto trie = model.trie();
     GrammarPtr grammar;
     if (format == QWEN3_FORMAT_JSON_OBJECT) {
       grammar = compile_json_object();
     } else if (format == QWEN3_FORMAT_JSON_SCHEMA) {
-      grammar = compile_json_schema(json_of(text));
+      const Json schema = json_of(text);
+      JsonSchemaOptions form;
+      if (ExactNumbers::needed_by(schema)) form.numbers.add(text);
+      grammar = compile_json_schema(schema, form);
     } else if (format == QWEN3_FORMAT_REGEX) {
       grammar = compile_regex(text);
     } else if (format == QWEN3_FORMAT_GBNF) {
@@ -97,9 +100,9 @@ GrammarPtr compile(ModelObject& model, int32_t format, const std::string& text) 
       grammar = compile_choice(choices_of(text));
     }
     check_start(grammar, trie);
-    return grammar;
+    return {grammar};
   };
-  return model.grammars.get(fmt::format("{}", format), text, "", compile_now);
+  return model.grammars.get(fmt::format("{}", format), text, "", compile_now).grammar;
 }
 
 std::shared_ptr<TokenConstraint> constraint_of(ModelObject& model, const qwen3_request& given) {

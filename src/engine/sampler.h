@@ -46,9 +46,9 @@ struct Sampled {
   bool exhausted = false;  // nothing can follow: for who asks the constraint, not the sampler
   float logprob = 0;       // only with n_logprobs >= 0, as the rest
   int n_top = 0;
-  int64_t rank = 0;                            // of a token that was scored; see PromptLogprobs
-  std::array<TokenLogprob, kMaxLogprobs> top;  // best first
-  std::vector<double> scores = {};             // of ids that were given
+  int64_t rank = 0;  // of a token that was scored; see PromptLogprobs
+  std::array<TokenLogprob, kMaxLogprobs> top = {};  // best first
+  std::vector<double> scores = {};                  // of ids that were given
 };
 
 class Sampler {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <initializer_list>
 #include <span>
 #include <utility>
 #include <variant>
@@ -133,9 +134,12 @@ std::vector<Weight> all_matrices(const Weights& weights) {
   std::vector<Weight> all{weights.embed_tokens};
   for (const LayerWeights& layer : weights.layers) {
     const AttentionWeights& a = layer.self_attn;
-    for (const Linear* w : {&a.q_proj, &a.k_proj, &a.v_proj, &a.o_proj}) all.push_back(w->weight);
+    for (const Linear* w :
+         std::initializer_list<const Linear*>{&a.q_proj, &a.k_proj, &a.v_proj, &a.o_proj})
+      all.push_back(w->weight);
     if (const auto* dense = std::get_if<MlpWeights>(&layer.mlp)) {
-      for (const Linear* w : {&dense->gate_proj, &dense->up_proj, &dense->down_proj}) {
+      for (const Linear* w : std::initializer_list<const Linear*>{
+               &dense->gate_proj, &dense->up_proj, &dense->down_proj}) {
         all.push_back(w->weight);
       }
     } else {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string_view>
@@ -339,7 +340,9 @@ void rescale(const Backend& backend, const Weights& weights) {
   linear(weights.lm_head.weight);
   for (const LayerWeights& layer : weights.layers) {
     const AttentionWeights& a = layer.self_attn;
-    for (const Linear* w : {&a.q_proj, &a.k_proj, &a.v_proj, &a.o_proj}) linear(w->weight);
+    for (const Linear* w :
+         std::initializer_list<const Linear*>{&a.q_proj, &a.k_proj, &a.v_proj, &a.o_proj})
+      linear(w->weight);
     const auto& moe = std::get<MoeWeights>(layer.mlp);
     linear(moe.router.weight);
     linear(moe.experts.gate_proj);
