@@ -152,10 +152,10 @@ void add_context_option(CLI::App& command, ModelOptions& options) {
                   "Longest sequence in tokens; 0: the model's limit, or what fits in memory")
       ->check(integer_in(0, int64_t{1} << 30))
       ->capture_default_str();
-  add_kv_dtype_option(command, options.kv_dtype);
 }
 
 void add_kv_dtype_option(CLI::App& command, std::string& kv_dtype) {
+  const OptionGroup group(command, "Model");
   command
       .add_option("--kv-dtype,--kv-cache-dtype",
                   kv_dtype,

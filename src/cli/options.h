@@ -47,7 +47,7 @@ void add_model_option(CLI::App& command,
                       ModelOptions& options,
                       ModelStands where = ModelStands::behind_its_option);
 void add_compute_options(CLI::App& command, ModelOptions& options);  // --backend … --cpu-isa
-void add_context_option(CLI::App& command, ModelOptions& options);   // --context --kv-dtype
+void add_context_option(CLI::App& command, ModelOptions& options);   // --context
 void add_kv_dtype_option(CLI::App& command, std::string& kv_dtype);  // --kv-dtype
 LoadOptions load_options(const ModelOptions& options);
 

@@ -1,11 +1,13 @@
 // An engine whose model ranks share: the same tokens, log-probabilities and embeddings as one process has,
 // in company, in chunks, after preemption and from the prefix cache; and what happens when a rank fails.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <functional>
 #include <random>
 
+#include "base/error.h"
 #include "engine/evaluate.h"
 #include "engine/group_runner.h"
 #include "engine/model_impl.h"

@@ -158,7 +158,9 @@ def fp8():
                     stored["weight"], stored["weight_scale"], output_dtype=torch.float32)
                 assert torch.equal(again, values)
             tensors |= {f"{module}.weight": stored["weight"], f"{module}.weight_scale_inv": scale}
-            matrices[module] = (values, "float8_e4m3" if shape[1] % 32 == 0 else "float32")
+            kind = ("float8_e4m3 of 128" if shape[1] % 128 == 0
+                    else "float8_e4m3" if shape[1] % 32 == 0 else "float32")
+            matrices[module] = (values, kind)
         add(name, {"quantization_config": {
             "quant_method": "fp8", "activation_scheme": "dynamic", "fmt": "e4m3",
             "weight_block_size": block, "modules_to_not_convert": ["lm_head"]}}, tensors, matrices)

@@ -292,12 +292,13 @@ TEST(Blocks, ScalesMakeTheNumbersOfTheCodes) {
       code_scales(scales.data(), type, block);
       for (size_t i = 0; i < numbers.size(); ++i) {
         const auto [scale, offset] = scales[i / static_cast<size_t>(group)];
-        const float code = type == WeightType::fp8 ? e4m3_to_f32(codes[i]) : codes[i];
+        const bool e4m3 = type == WeightType::fp8 || type == WeightType::fp8_128;
+        const float code = e4m3 ? e4m3_to_f32(codes[i]) : codes[i];
         ASSERT_EQ(std::fma(scale, code, offset), numbers[i]) << weight_type_name(type) << " " << i;
       }
     }
   }
-  EXPECT_EQ(n_types, 13);
+  EXPECT_EQ(n_types, 14);
 }
 
 }  // namespace

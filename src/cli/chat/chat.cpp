@@ -439,6 +439,7 @@ void add_chat(CLI::App& app, Action& action) {
   add_preset_option(*command, options->preset);
   add_form_options(*command, options->form);
   add_context_option(*command, options->model);
+  add_kv_dtype_option(*command, options->model.kv_dtype);
   add_compute_options(*command, options->model);
   add_server_options(*command, *options);
   add_output_options(

@@ -218,6 +218,7 @@ void add_generate(CLI::App& app, Action& action) {
   add_preset_option(*command, options->preset);
   add_form_options(*command, options->form);
   add_context_option(*command, options->model);
+  add_kv_dtype_option(*command, options->model.kv_dtype);
   add_compute_options(*command, options->model);
   add_output_options(
       *command,

@@ -40,11 +40,10 @@ Answer LocalAnswerer::answer(const Json& messages,
               engine_.max_model_len());
 
   Answer result;
-  AnswerStream stream =
-      text_.answer({.state = prompt.state,
-                    .trim_newlines = true,
-                    .max_newlines = settings.form.grammar != nullptr ? 2 : -1,
-                    .stop = settings.stop});
+  AnswerStream stream = text_.answer({.state = prompt.state,
+                                      .trim_newlines = true,
+                                      .max_newlines = settings.form.grammar != nullptr ? 2 : -1,
+                                      .stop = settings.stop});
   const auto deliver = [&](const std::vector<AnswerPiece>& pieces) {
     for (const AnswerPiece& piece : pieces) {
       (piece.kind == AnswerPiece::Kind::reasoning ? result.reasoning : result.content) +=

@@ -43,6 +43,7 @@ void add_eval_generate_options(CLI::App& command, EvalOptions& options) {
       options,
       "Answer in this process, with this model directory or embedded model, without a server");
   add_context_option(command, options.model);
+  add_kv_dtype_option(command, options.model.kv_dtype);
   add_compute_options(command, options.model);
   add_quiet_option(command, options.console);
 }

@@ -251,6 +251,7 @@ void add_inspect(CLI::App& app, Action& action) {
   add_model_option(*command, options->model, ModelStands::alone_too);
   command->add_flag("--tensors", options->tensors, "List every tensor (--json always does)");
   add_context_option(*command, options->model);
+  add_kv_dtype_option(*command, options->model.kv_dtype);
   add_compute_options(*command, options->model);
   command->add_flag("--json", options->json, "One JSON object, sizes in bytes");
   command->callback([options, &action] { action = [options] { return inspect(*options); }; });
