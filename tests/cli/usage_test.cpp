@@ -119,7 +119,7 @@ TEST(Usage, OptionsFromTheEnvironment) {
   refuses("QWEN3_TEMPERATURE=hot $QWEN3 generate --prompt a", "(from QWEN3_TEMPERATURE)");
   refuses("QWEN3_QUIET=maybe $QWEN3 generate --prompt a", "QWEN3_QUIET: expected 1 or 0");
   // Of a command that would else require it.
-  refuses("QWEN3_IDS=x $QWEN3 logits -m nano", "--ids: expected");
+  refuses("QWEN3_IDS=x $QWEN3 logits -m nano --out x.npy", "--ids: expected");
   refuses("QWEN3_TEMPERATURE= $QWEN3 generate --temperature hot -p a", "got \"hot\"\n");
   EXPECT_EQ(run("QWEN3_QUIET=maybe $QWEN3 generate --help").exit_code, 0);
   EXPECT_EQ(run("QWEN3_VERSION=1 QWEN3_HELP=1 QWEN3_MAX_TOKENS=x $QWEN3 version").exit_code, 0);
@@ -333,7 +333,7 @@ TEST(Usage, MoreThreadsThanCoresAreNoticed) {
 
 TEST(Usage, HelpShowsDefaults) {
   const std::string help = run_qwen3({"generate", "--help"}).out;
-  for (const char* text : {"MODEL=nano", "cuda}=auto", "--max-tokens INT=-1", "--threads INT=0"}) {
+  for (const char* text : {"MODEL=nano", "cuda}=auto", "--n-predict INT=-1", "--threads INT=0"}) {
     EXPECT_THAT(help, HasSubstr(text));
   }
 }

@@ -60,7 +60,7 @@ TEST(Codes, AreTheNumbersOfTheBlocks) {
       }
     }
   }
-  EXPECT_EQ(n_types, 12);
+  EXPECT_EQ(n_types, 13);
 }
 
 }  // namespace

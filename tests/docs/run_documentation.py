@@ -13,6 +13,7 @@ How output is compared: white space does not count, so that long lines may be wr
   numbers before a unit          of time, speed or memory: s, ms, tok/s, GB/s, MB, bytes …
   cpu (…), the processor         of this machine
   values of JSON keys            id, created, *_seconds, *_per_second
+Numbers with a point, which a model computed, may be off by 0.03 or a twentieth: instruction sets round differently.
 A command without an output must end with exit code 0; one with an output may be shown to fail.
 
 The commands of a page run in their order, in a folder of their own that has the repository's folders.
@@ -128,10 +129,11 @@ NOT_RUN = {
 LOOKS_LIKE_A_COMMAND = re.compile(r"^\s*(\$ |(qwen3(?! serve: )|script/\w|bench/\w|cmake|git clone|curl|pip|npm|apt-get|docker|kubectl) )")
 UNITS = r"(?:tok/s|ms/token|ms/step|GB/s|GFLOP/s|GiB|MiB|KiB|GB|MB|kB|bytes|ms|s|threads?(?:\(s\))?|% of the limit)"
 NUMBER = r"-?[0-9][0-9.,]*(?:e[-+]?[0-9]+)?"
+COMPUTED = r"(?<![\w.])-?[0-9]+\.[0-9]+(?:e[-+]?[0-9]+)?(?![\w.…])"
 JSON_VALUE = r"(?:\"[^\"]*\"|[-0-9.e+]+)"
 REQUEST = r"(?:chatcmpl|cmpl)-req-[0-9a-f]+-[0-9]+"
 VARYING = re.compile(
-    rf"…|(?P<number>{NUMBER}) ?{UNITS}(?![A-Za-z])|(?P<machine>cpu \([^)]*\))"
+    rf"…|(?P<number>{NUMBER}) ?{UNITS}(?![A-Za-z])|(?P<machine>cpu \([^)]*\))|(?P<computed>{COMPUTED})"
     rf"|\"(?P<key>id|created|\w*_seconds|\w*_per_second)\":\s*{JSON_VALUE}|(?P<id>{REQUEST})")
 
 
@@ -150,6 +152,8 @@ def pattern_of(shown):
             out += ".*?"
         elif match["number"]:
             out += NUMBER + UNITS.replace(" ", "")
+        elif match["computed"]:
+            out += r"(-?[0-9]+\.?[0-9]*(?:e[-+]?[0-9]+)?)"
         elif match["key"]:
             out += rf"\"{match['key']}\":{JSON_VALUE}"
         elif match["id"]:
@@ -159,8 +163,15 @@ def pattern_of(shown):
     return out + re.escape(squeezed(shown[at:]))
 
 
+def near(shown, groups):
+    """Whether the numbers that came are those that are shown, roundings apart."""
+    computed = [float(match["computed"]) for match in VARYING.finditer(shown) if match["computed"]]
+    return all(abs(a - float(b)) <= max(0.03, abs(a) / 20) for a, b in zip(computed, groups, strict=True))
+
+
 def agrees(shown, came):
-    return re.fullmatch(pattern_of(shown), squeezed(came), re.S) is not None
+    match = re.fullmatch(pattern_of(shown), squeezed(came), re.S)
+    return match is not None and near(shown, match.groups())
 
 
 def first_difference(shown, came):
@@ -169,7 +180,8 @@ def first_difference(shown, came):
     so_far = ""
     for line in shown.splitlines():
         so_far += line + "\n"
-        if not re.match(pattern_of(so_far), came, re.S):
+        match = re.match(pattern_of(so_far), came, re.S)
+        if not match or not near(so_far, match.groups()):
             return line
     return "(more came than is shown)"
 
@@ -322,9 +334,9 @@ class Runner:
 def check_itself():
     """The comparison and the reading of fences, with what must not pass."""
     same = [("a 12.5 ms, 3 MB", "a 7 ms, 4.1 MB"), ("x …\nz", "x\ny\nz\n"), ('{"id":"a1","n":2}', '{"id":"b","n":2}'),
-            ("backend cpu (avx2, AMD EPYC, 2 threads)", "backend cpu (neon, 64 threads)"), ("a b\nc", "a\nb c")]
+            ("backend cpu (avx2, AMD EPYC, 2 threads)", "backend cpu (neon, 64 threads)"), ("a b\nc", "a\nb c"), ("0.993, -12.5", "0.995, -12.6")]
     different = [("7 apples", "8 apples"), ("a 12.5 ms", "a b ms"), ("x …\nz", "x\ny"), ('{"id":"a1","n":2}', '{"id":"b","n":3}'),
-                 ("a", "a b"), ("0.993", "0.994"), ("", "something")]
+                 ("a", "a b"), ("0.993", "0.94"), ("12.5 x", "13.5 x"), ("1.25 x", "y x"), ("", "something")]
     for shown, came in same:
         assert agrees(shown, came), (shown, came)
     for shown, came in different:
