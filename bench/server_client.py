@@ -14,6 +14,7 @@ import random
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(os.environ.get("QWEN3_BIN", ROOT / "build/release/bin"))  # the programs that are measured
 NANO = ROOT / "models/nano"
+
+
+def free_ports(n):
+    """So many ports of loopback that nobody has."""
+    sockets = [socket.socket() for _ in range(n)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
 
 
 # ---- a server -------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ qwen3_status qwen3_engine_open(qwen3_model handle,
 
 qwen3_status qwen3_engine_close(qwen3_engine engine) {
   return guarded(__func__, [&] {
-    Handles::instance().remove(reinterpret_cast<uintptr_t>(engine), Kind::engine)->closed();
+    close_handle<EngineObject>(engine);
     return QWEN3_OK;
   });
 }

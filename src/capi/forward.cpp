@@ -193,12 +193,7 @@ qwen3_status qwen3_tensors_get(qwen3_tensors handle, size_t index, qwen3_tensor*
   return guarded(__func__, [&] {
     const auto object = object_of<TensorsObject>(handle);
     check_struct(tensor, "tensor");
-    const size_t n = object->tensors.size();
-    QWEN3_CHECK(index < n,
-                qwen3::ErrorKind::invalid_argument,
-                "index: expected less than {}; got {}",
-                n,
-                index);
+    check_index(index, object->tensors.size());
     write_struct(view_of(object->tensors[index]), tensor);
     return QWEN3_OK;
   });
@@ -223,7 +218,7 @@ qwen3_status qwen3_tensors_find(qwen3_tensors handle, const char* name, qwen3_te
 
 qwen3_status qwen3_tensors_close(qwen3_tensors tensors) {
   return guarded(__func__, [&] {
-    Handles::instance().remove(reinterpret_cast<uintptr_t>(tensors), Kind::tensors);
+    close_handle<TensorsObject>(tensors);
     return QWEN3_OK;
   });
 }

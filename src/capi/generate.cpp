@@ -89,13 +89,6 @@ class Batch {
   std::optional<size_t> n_done_when_full_ = {};
 };
 
-std::optional<std::chrono::steady_clock::time_point> deadline_of(int64_t timeout_ms) {
-  constexpr int64_t kMostMs = int64_t{1000} * 3600 * 24 * 365;
-  if (timeout_ms < 0) return std::nullopt;
-  return std::chrono::steady_clock::now() +
-         std::chrono::milliseconds(std::min(timeout_ms, kMostMs));
-}
-
 }  // namespace
 }  // namespace qwen3::capi
 
@@ -143,12 +136,7 @@ qwen3_status qwen3_results_get(qwen3_results handle, size_t index, qwen3_result*
   return guarded(__func__, [&] {
     const auto object = object_of<ResultsObject>(handle);
     check_struct(result, "result");
-    const size_t n = object->answers.size();
-    QWEN3_CHECK(index < n,
-                qwen3::ErrorKind::invalid_argument,
-                "index: expected less than {}; got {}",
-                n,
-                index);
+    check_index(index, object->answers.size());
     write_struct(object->answers[index].show(), result);
     return QWEN3_OK;
   });
@@ -156,7 +144,7 @@ qwen3_status qwen3_results_get(qwen3_results handle, size_t index, qwen3_result*
 
 qwen3_status qwen3_results_close(qwen3_results results) {
   return guarded(__func__, [&] {
-    Handles::instance().remove(reinterpret_cast<uintptr_t>(results), Kind::results);
+    close_handle<ResultsObject>(results);
     return QWEN3_OK;
   });
 }

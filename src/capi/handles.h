@@ -75,6 +75,12 @@ std::shared_ptr<T> object_of(Handle handle) {
       Handles::instance().find(reinterpret_cast<uintptr_t>(handle), T::kKind));
 }
 
+// Ends the handle. Throws HandleError.
+template <typename T, typename Handle>
+void close_handle(Handle handle) {
+  Handles::instance().remove(reinterpret_cast<uintptr_t>(handle), T::kKind)->closed();
+}
+
 template <typename Handle, typename T>
 Handle new_handle(std::shared_ptr<T> object) {
   return reinterpret_cast<Handle>(Handles::instance().add(std::move(object)));

@@ -93,7 +93,7 @@ qwen3_status qwen3_model_open(const char* path,
 
 qwen3_status qwen3_model_close(qwen3_model model) {
   return guarded(__func__, [&] {
-    Handles::instance().remove(reinterpret_cast<uintptr_t>(model), Kind::model);
+    close_handle<ModelObject>(model);
     return QWEN3_OK;
   });
 }

@@ -90,7 +90,7 @@ GrammarPtr compile(ModelObject& model, int32_t format, const std::string& text) 
     } else if (format == QWEN3_FORMAT_JSON_SCHEMA) {
       const Json schema = json_of(text);
       JsonSchemaOptions form;
-      if (ExactNumbers::needed_by(schema)) form.numbers.add(text);
+      form.numbers.add_for(schema, text);
       grammar = compile_json_schema(schema, form);
     } else if (format == QWEN3_FORMAT_REGEX) {
       grammar = compile_regex(text);
@@ -177,6 +177,13 @@ qwen3_sampling write_sampling(const SamplingParams& params) {
   return out;
 }
 
+std::optional<std::chrono::steady_clock::time_point> deadline_of(int64_t timeout_ms) {
+  constexpr int64_t kMostMs = int64_t{1000} * 3600 * 24 * 365;
+  if (timeout_ms < 0) return std::nullopt;
+  return std::chrono::steady_clock::now() +
+         std::chrono::milliseconds(std::min(timeout_ms, kMostMs));
+}
+
 ReadRequest read_request(ModelObject& model, const qwen3_request* pointer) {
   const auto given = read_struct(pointer, "request");
   check_number(
@@ -191,11 +198,7 @@ ReadRequest read_request(ModelObject& model, const qwen3_request* pointer) {
   request.priority = given.priority;
   if (given.cache_salt != nullptr)
     request.cache_salt = text_of(given.cache_salt, "cache_salt", 1024);
-  if (given.timeout_ms >= 0) {
-    constexpr int64_t kMostMs = int64_t{1000} * 3600 * 24 * 365;
-    request.deadline = std::chrono::steady_clock::now() +
-                       std::chrono::milliseconds(std::min(given.timeout_ms, kMostMs));
-  }
+  request.deadline = deadline_of(given.timeout_ms);
   request.constraint = constraint_of(model, given);
   QWEN3_CHECK(model.text || given.n_stop == 0,
               ErrorKind::unsupported,

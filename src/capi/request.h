@@ -1,6 +1,8 @@
 // A request of the C API, read: what the engine is asked for, and how its tokens become text.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 
@@ -18,6 +20,9 @@ struct ReadRequest {
 
 // Copies all that it points to. Throws Error.
 ReadRequest read_request(ModelObject& model, const qwen3_request* given);
+
+// So many milliseconds from now, a year at most; none for a negative number.
+std::optional<std::chrono::steady_clock::time_point> deadline_of(int64_t timeout_ms);
 
 SamplingParams read_sampling(const qwen3_sampling& given);
 qwen3_sampling write_sampling(const SamplingParams& params);

@@ -81,6 +81,11 @@ void check_given(const void* pointer, std::string_view name) {
       pointer != nullptr, ErrorKind::invalid_argument, "{}: expected a pointer; got NULL", name);
 }
 
+void check_index(size_t index, size_t n) {
+  QWEN3_CHECK(
+      index < n, ErrorKind::invalid_argument, "index: expected less than {}; got {}", n, index);
+}
+
 }  // namespace qwen3::capi
 
 using namespace qwen3::capi;

@@ -1,6 +1,7 @@
 // How functions of the C API end: nothing is thrown past them, and a failure leaves its one line with the thread.
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 
 #include "capi/handles.h"
@@ -30,5 +31,7 @@ qwen3_status guarded(std::string_view function, const Call& call) noexcept {
 
 // Throws Error{invalid_argument} for NULL where something must be.
 void check_given(const void* pointer, std::string_view name);
+// The same for an index that is not below n.
+void check_index(size_t index, size_t n);
 
 }  // namespace qwen3::capi

@@ -123,7 +123,7 @@ qwen3_status qwen3_stream_close(qwen3_stream handle) {
   return guarded(__func__, [&] {
     const HeldStream held(handle);
     if (!held) return failed("qwen3_stream_close", QWEN3_ERROR_IN_USE, kInUse);
-    Handles::instance().remove(reinterpret_cast<uintptr_t>(handle), Kind::stream);
+    close_handle<StreamObject>(handle);
     held->is_closed = true;
     return QWEN3_OK;
   });

@@ -154,7 +154,7 @@ qwen3_status qwen3_chat_get(qwen3_chat handle, qwen3_chat_view* view) {
 
 qwen3_status qwen3_chat_close(qwen3_chat chat) {
   return guarded(__func__, [&] {
-    Handles::instance().remove(reinterpret_cast<uintptr_t>(chat), Kind::chat);
+    close_handle<ChatObject>(chat);
     return QWEN3_OK;
   });
 }

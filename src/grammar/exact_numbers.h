@@ -25,6 +25,10 @@ class ExactNumbers {
   // The numbers of one more text that parse_json takes. Of the doubles that several numbers are read as, digits()
   // fails.
   void add(std::string_view text);
+  // The same of a text in which `value` stands; nothing where that needs none of them.
+  void add_for(const Json& value, std::string_view text) {
+    if (needed_by(value)) add(text);
+  }
 
   // As it was written; none where a double's shortest spelling is exact. Throws GrammarError{unsupported_schema} at
   // `place` where it is not known which of several numbers this is.

@@ -69,23 +69,13 @@ listen second
 """
 
 
-def free_ports(n):
-    sockets = [socket.socket() for _ in range(n)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 class Proxy:
     """nginx or haproxy before a server, with two entrances: bodies passed on as they come, or collected."""
 
     def __init__(self, name, server_port):
         self.name = name
         self.folder = tempfile.TemporaryDirectory(prefix=f"{name}-")
-        self.ports = free_ports(2)
+        self.ports = sc.free_ports(2)
         config = Path(self.folder.name, f"{name}.conf")
         config.write_text({"nginx": NGINX, "haproxy": HAPROXY}[name].format(
             folder=self.folder.name, server=server_port, port=self.ports[0], second_port=self.ports[1],

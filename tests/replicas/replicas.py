@@ -26,20 +26,13 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench"))
+from server_client import free_ports  # noqa: E402
+
 CONFIGS = ROOT / "examples/replicas"
 STREAMS = 8
 EVENTS, GAP = 1500, 0.004
 ADDED = 0.005
-
-
-def free_ports(n):
-    sockets = [socket.socket() for _ in range(n)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def wait_until(what, condition, process, seconds=60):

@@ -23,7 +23,7 @@ GrammarPtr compile(const FormOptions& options, const TokenTrie& trie) {
         read_input_file(*options.json_schema, static_cast<size_t>(kMaxSchemaBytes));
     const Json schema = parse_json(text, options.json_schema->string());
     JsonSchemaOptions form;
-    if (ExactNumbers::needed_by(schema)) form.numbers.add(text);
+    form.numbers.add_for(schema, text);
     return compile_json_schema(schema, form);
   }
   if (options.grammar) {

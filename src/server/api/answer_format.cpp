@@ -26,7 +26,7 @@ Json schema_of(ExactNumbers& numbers, const Json& value, const std::string& path
   }
   try {
     Json schema = parse_json(value.get_ref<const std::string&>(), "schema");
-    if (ExactNumbers::needed_by(schema)) numbers.add(value.get_ref<const std::string&>());
+    numbers.add_for(schema, value.get_ref<const std::string&>());
     return schema;
   } catch (const Error& error) {
     ApiError refusal(400, "invalid_schema", error.what());
@@ -229,7 +229,7 @@ AnswerFormat read_answer_format(Fields& fields) {
 }
 
 AnswerFormat with_digits(AnswerFormat format, std::string_view body) {
-  if (ExactNumbers::needed_by(format.schema)) format.options.numbers.add(body);
+  format.options.numbers.add_for(format.schema, body);
   return format;
 }
 

@@ -76,7 +76,7 @@ std::vector<std::string> hold_to_tools(SteeringPlan& plan,
                   .single = use.single,
                   .open = id_of("<tool_call>"),
                   .close = id_of("</tool_call>")};
-  if (ExactNumbers::needed_by(use.tools)) rules.numbers.add(use.body);
+  rules.numbers.add_for(use.tools, use.body);
   const bool free = !use.required && !format;
   // Without a token for it, the text is followed to see where a call begins.
   rules.opened = free && rules.open >= 0;

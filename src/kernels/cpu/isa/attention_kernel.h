@@ -174,7 +174,7 @@ struct ChunkGroups {
   const W* k[kChunkGroups];
   const W* v[kChunkGroups];
 };
-template <typename W>
+template <typename W, auto kGroupOffset = kv_group_offset>
 QWEN3_INLINE ChunkGroups<W> find_groups(const AttentionArgs& args,
                                         int64_t chunk,
                                         int64_t begin,
@@ -189,7 +189,7 @@ QWEN3_INLINE ChunkGroups<W> find_groups(const AttentionArgs& args,
     const int64_t slot =
         args.block_table[key / kv.block_size] * kv.block_size + key % kv.block_size;
     const int64_t offset =
-        kv_group_offset(slot, args.kv_head, kv.block_size, kv.n_kv_heads, kv.head_dim);
+        kGroupOffset(slot, args.kv_head, kv.block_size, kv.n_kv_heads, kv.head_dim);
     groups.k[g] = static_cast<const W*>(kv.k) + offset;
     groups.v[g] = static_cast<const W*>(kv.v) + offset;
   }

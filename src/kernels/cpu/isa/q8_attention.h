@@ -241,31 +241,7 @@ QWEN3_INLINE ShortsRow to_shorts(FourShorts* out, const float* x, int64_t n, int
   return {range.largest / top + range.invalid, static_cast<int32_t>(128 * total)};
 }
 
-struct Q8Groups {
-  const uint8_t* k[kChunkGroups];
-  const uint8_t* v[kChunkGroups];
-};
-// As find_groups.
-QWEN3_INLINE Q8Groups find_q8_groups(const AttentionArgs& args,
-                                     int64_t chunk,
-                                     int64_t begin,
-                                     int64_t end) {
-  const KvArgs& kv = args.kv;
-  const int64_t first = begin > chunk ? (begin - chunk) / kPanel : 0;
-  const int64_t last =
-      end - chunk < kAttentionChunk ? (end - chunk - 1) / kPanel : kChunkGroups - 1;
-  Q8Groups groups;
-  for (int64_t g = 0; g < kChunkGroups; ++g) {
-    const int64_t key = chunk + (g < first || g > last ? first : g) * kPanel;
-    const int64_t slot =
-        args.block_table[key / kv.block_size] * kv.block_size + key % kv.block_size;
-    const int64_t offset =
-        q8_group_offset(slot, args.kv_head, kv.block_size, kv.n_kv_heads, kv.head_dim);
-    groups.k[g] = static_cast<const uint8_t*>(kv.k) + offset;
-    groups.v[g] = static_cast<const uint8_t*>(kv.v) + offset;
-  }
-  return groups;
-}
+using Q8Groups = ChunkGroups<uint8_t>;
 QWEN3_INLINE void prefetch_q8_groups(const Q8Groups& groups, int64_t head_dim) {
   for (int64_t g = 0; g < kChunkGroups; ++g) {
     for (int64_t i = 0; i < q8_group_bytes(head_dim); i += 64) {
@@ -418,12 +394,12 @@ void attend_q8(const AttentionArgs& args, int64_t partition_begin, int64_t parti
   end = end < partition_end ? end : partition_end;
   if (begin >= end) return;
   int64_t chunk = begin / kAttentionChunk * kAttentionChunk;
-  Q8Groups next = find_q8_groups(args, chunk, begin, end);
+  Q8Groups next = find_groups<uint8_t, q8_group_offset>(args, chunk, begin, end);
   prefetch_q8_groups(next, head_dim);
   for (; chunk < end; chunk += kAttentionChunk) {
     const Q8Groups groups = next;
     if (chunk + kAttentionChunk < end) {
-      next = find_q8_groups(args, chunk + kAttentionChunk, begin, end);
+      next = find_groups<uint8_t, q8_group_offset>(args, chunk + kAttentionChunk, begin, end);
       prefetch_q8_groups(next, head_dim);
     }
     const int64_t n_tiles = (args.n_rows + kQ8Rows - 1) / kQ8Rows;
