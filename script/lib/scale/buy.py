@@ -4,7 +4,6 @@ import dataclasses
 
 from . import plan
 from .machines import MACHINES, link_named
-from .model import OFFICIAL, find_model
 from .report import rate, table
 
 RANKS = (1, 2, 3, 4, 5, 6, 7, 8)
@@ -22,21 +21,20 @@ def smallest(model, machine, options):
     return None
 
 
-def rows(options, goal):
+def rows(options, goal, models):
     yield ["model", "machine", "ranks", "prefill", "alone", f"users at {rate(goal)}", "together", "limit with them"]
-    for name in OFFICIAL:
-        model = find_model(name)
+    for model in models:
         for machine in (m for m in MACHINES if m.name not in LEFT_OUT):
             result = smallest(model, machine, options)
             if result is None:
-                yield [name, machine.name, f"more than {RANKS[-1]}", "", "", "", "", ""]
+                yield [model.name, machine.name, f"more than {RANKS[-1]}", "", "", "", "", ""]
                 continue
             users = plan.most_users(result.setup, goal)
             full = plan.evaluate(dataclasses.replace(result.setup, users=users)) if users else None
             many = f"{users}+" if users == plan.MOST_SEQUENCES else str(users)
-            yield [name, machine.name, result.setup.ranks, rate(result.prefill_rate), rate(result.user_rate), many,
+            yield [model.name, machine.name, result.setup.ranks, rate(result.prefill_rate), rate(result.user_rate), many,
                    rate(full.total_rate) if full else "", plan.cost.largest(full.decode_terms) if full else ""]
 
 
-def text(options, goal):
-    return table(list(rows(options, goal)))
+def text(options, goal, models):
+    return table(list(rows(options, goal, models)))
