@@ -6,6 +6,7 @@ has most is waited for.
 """
 import collections
 import dataclasses
+import functools
 
 from .experts import most_distinct, most_work
 from .machines import sum_seconds
@@ -99,11 +100,22 @@ def add_sums(s, work, count, terms):
         terms[BYTES] += count * transfer
 
 
+@functools.lru_cache(maxsize=4096)
+def layer_kinds(model, weights, side, n, layers):
+    """[(one layer, how many are like it)]"""
+    alike = {}
+    for index in layers:
+        alike.setdefault(layer_shares(model, weights, side, n, index), []).append(index)
+    return [(indices[0], len(indices)) for indices in alike.values()]
+
+
 def stage_terms(s, stage, work):
     """Of one stage, with the hop to the next."""
     terms = collections.Counter()
-    for index in s.layers[stage]:
-        layer_terms(s, index, work, terms)
+    for index, n_layers in layer_kinds(s.model, s.weights, s.machine.side, s.tensor_ranks, s.layers[stage]):
+        of_one = collections.Counter()
+        layer_terms(s, index, work, of_one)
+        terms.update({name: n_layers * seconds for name, seconds in of_one.items()})
     if stage == 0 and s.tensor_ranks > 1:
         add_sums(s, work, 1, terms)  # rows of the embedding are put together
     if stage == len(s.layers) - 1:

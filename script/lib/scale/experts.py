@@ -4,18 +4,25 @@ import math
 
 
 @functools.lru_cache(maxsize=None)
+def binomials(n):
+    """C(n, 0) … C(n, n). Floats hold them up to the 512 experts that a config may have."""
+    return tuple(float(math.comb(n, i)) for i in range(n + 1))
+
+
+@functools.lru_cache(maxsize=None)
 def distinct_distribution(n_experts, k, n_tokens):
     """The probability that exactly d experts are picked by these tokens, for d = 0 … E."""
     at = [0.0] * (n_experts + 1)
     at[0] = 1.0
-    all_picks = math.comb(n_experts, k)
+    all_picks = binomials(n_experts)[k]
     for _ in range(n_tokens):
         after = [0.0] * (n_experts + 1)
         for d, p in enumerate(at):
             if p < 1e-15:
                 continue
+            fresh, known = binomials(n_experts - d), binomials(d)
             for new in range(max(0, k - d), min(k, n_experts - d) + 1):
-                after[d + new] += p * (math.comb(n_experts - d, new) * math.comb(d, k - new) / all_picks)
+                after[d + new] += p * (fresh[new] * known[k - new] / all_picks)
         at = after
     return at
 
@@ -25,17 +32,16 @@ def mean_distinct(n_experts, k, n_tokens):
 
 
 def at_most(sizes, limit, n_experts):
-    """By number of experts picked: how many sets have no more than `limit` of any rank's, as logarithms would be too slow
-    and floats suffice: each count is scaled by the number of all sets when it is used."""
-    ways = [1]
+    """By number of experts picked: how many sets have no more than `limit` of any rank's."""
+    ways = [1.0]
     for size in sizes:
-        own = [math.comb(size, j) for j in range(min(limit, size) + 1)]
-        joined = [0] * (len(ways) + len(own) - 1)
+        own = binomials(size)[: limit + 1]
+        joined = [0.0] * (len(ways) + len(own) - 1)
         for i, a in enumerate(ways):
             for j, b in enumerate(own):
                 joined[i + j] += a * b
         ways = joined
-    return ways + [0] * (n_experts + 1 - len(ways))
+    return ways + [0.0] * (n_experts + 1 - len(ways))
 
 
 @functools.lru_cache(maxsize=None)
@@ -52,7 +58,7 @@ def most_distinct(n_experts, k, n_tokens, n_ranks):
     expected = 0.0
     for limit in range(max(sizes)):  # E[max] = sum over m of P(max > m)
         ways = at_most(sizes, limit, n_experts)
-        beyond = sum(chances[d] * (1 - ways[d] / math.comb(n_experts, d)) for d in likely)
+        beyond = sum(chances[d] * (1 - ways[d] / binomials(n_experts)[d]) for d in likely)
         expected += beyond
         if beyond < 1e-9:
             break

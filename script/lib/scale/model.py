@@ -176,7 +176,7 @@ def model_of(name, where, values):
         tied=fields.flag("tie_word_embeddings", False),
         attention_bias=fields.flag("attention_bias", False),
         num_experts=experts,
-        num_experts_per_tok=fields.integer("num_experts_per_tok", experts) if moe else 0,
+        num_experts_per_tok=fields.integer("num_experts_per_tok", min(experts, 64)) if moe else 0,
         moe_intermediate_size=fields.integer("moe_intermediate_size", 1 << 20) if moe else 0,
         sparse=sparse,
         stored=stored_weights(values))

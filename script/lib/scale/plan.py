@@ -135,27 +135,38 @@ class Result:
         return self.request_rate * self.setup.answer
 
 
+@functools.lru_cache(maxsize=4096)
+def stage_memory(model, weights, kv, side, n, n_stages, chunk, length):
+    """[(weights, keys and values of a sequence, activations without and for each sequence)] of the fullest rank by stage."""
+    found = []
+    all_layers = stage_layers_of(model, weights, side, n, n_stages)
+    for stage, layers in enumerate(all_layers):
+        first, last = stage == 0, stage == n_stages - 1
+        held = max(weight_bytes(model, weights, side, r, n, layers, first, last) for r in range(n))
+        of_sequence = round_up(length, BLOCK_SIZE) * kv_token_bytes(model, weights, side, kv, n, layers)
+        none, one = (activation_bytes(model, weights, side, n, layers, chunk, sequences, length) for sequences in (0, 1))
+        found.append((int(held), of_sequence, none, one - none))
+    return found
+
+
+def stage_memory_of(s):
+    return stage_memory(s.model, s.weights, s.kv, s.machine.side, s.tensor_ranks, s.stages, s.chunk, s.prompt + s.answer)
+
+
+def margin(s):
+    return int(MARGIN * s.machine.memory)
+
+
 def memory_of(s, sequences):
     """Of the rank that needs most with so many sequences of the whole length."""
-    length = round_up(s.prompt + s.answer, BLOCK_SIZE)
-    side, n, fullest = s.machine.side, s.tensor_ranks, None
-    for stage, layers in enumerate(s.layers):
-        first, last = stage == 0, stage == s.stages - 1
-        weights = max(weight_bytes(s.model, s.weights, side, r, n, layers, first, last) for r in range(n))
-        kv = sequences * length * kv_token_bytes(s.model, s.weights, side, s.kv, n, layers)
-        act = activation_bytes(s.model, s.weights, side, n, layers, s.chunk, sequences, s.prompt + s.answer)
-        memory = Memory(int(weights), kv, act, int(MARGIN * s.machine.memory), int(s.machine.memory))
-        fullest = memory if fullest is None or memory.needed > fullest.needed else fullest
-    return fullest
+    return max((Memory(held, sequences * kv, fixed + sequences * each, margin(s), int(s.machine.memory))
+                for held, kv, fixed, each in stage_memory_of(s)), key=lambda memory: memory.needed)
 
 
 def most_sequences(s):
     """The largest number for which there is memory, up to MOST_SEQUENCES."""
-    low, high = 0, MOST_SEQUENCES
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if memory_of(s, middle).fits else (low, middle - 1)
-    return low
+    room = int(s.machine.memory) - margin(s)
+    return max(0, min(MOST_SEQUENCES, *((room - held - fixed) // (kv + each) for held, kv, fixed, each in stage_memory_of(s))))
 
 
 def cycle(stages):
