@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -134,6 +135,13 @@ class Curves(unittest.TestCase):
         chinese = [figure.title for figure in page.figures()] + [s.name for f in page.figures() for s in f.series if "gbe" not in s.name]
         for words in chinese + list(curves.OVER)[:2]:
             self.assertIn(words, page.CHINESE)
+
+    def test_what_the_page_shows_is_what_comes(self):
+        text = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
+        shown = re.findall(r"^```console\n\$ script/scale ([^\n]*)\n(.*?)\n```$", text, re.M | re.S)
+        self.assertEqual(len(shown), 3)
+        for words, output in shown:
+            self.assertEqual(run(*words.split()).stdout.rstrip(), output, words)
 
     def test_a_stale_curve_is_noticed(self):
         changed = [(path, text.replace("M", "m", 1)) for path, text in page.files()]

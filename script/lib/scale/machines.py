@@ -20,7 +20,7 @@ class Link:
 
 
 LINKS = [
-    Link("memory", 0.5e-6, 7.5 * GB, "measured: sums in shared memory, 2 processes, machine A"),
+    Link("memory", 0.5e-6, 7.5 * GB, "measured: sums in shared memory, 2 processes on 2 cores of Zen 4"),
     Link("nvlink", 9.5e-6, 220 * GB, "measured: NCCL 2.28 between products, 2 H200, 18 links", switched=True),
     Link("1gbe", 100e-6, 0.117 * GB, "line rate less 6 %; latency assumed"),
     Link("10gbe", 25e-6, 1.1 * GB, "line rate less 12 %; latency of TCP between two namespaces, measured: 9 to 25 us"),

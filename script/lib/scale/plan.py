@@ -121,8 +121,12 @@ class Result:
         return 1 / self.token
 
     @property
+    def all_streams(self):
+        return min(self.setup.users, self.streams * self.setup.replicas)
+
+    @property
     def total_rate(self):
-        return self.streams * self.setup.replicas / self.token
+        return self.all_streams / self.token
 
     @property
     def request_rate(self):

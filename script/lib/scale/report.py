@@ -68,7 +68,7 @@ def lines(result):
     yield "prefill", (f"{rate(result.prefill_rate)} tok/s: first token of {s.prompt} after {seconds(result.first_token)}; "
                       f"limit: {cost.largest(result.prefill_terms)}")
     yield "", shares(result.prefill_terms)
-    together = count(s.replicas * result.streams, "stream")
+    together = count(result.all_streams, "stream")
     yield "decode", (f"{rate(result.user_rate)} tok/s for each of {together}, {rate(result.total_rate)} together; "
                      f"limit: {cost.largest(result.decode_terms)}")
     yield "", shares(result.decode_terms)
@@ -110,10 +110,10 @@ def as_json(result):
 
 
 def table(rows):
-    """Columns under their heads: the first flush left, the others right."""
+    """Columns under their heads: the first flush left, the others right. Bars keep neighbouring numbers apart."""
     rows = [[str(cell) for cell in row] for row in rows]
     if not rows:
         raise Refused("a table without rows")
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     cells = ([c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))] for row in rows)
-    return "\n".join("  ".join(row).rstrip() for row in cells)
+    return "\n".join(" | ".join(row).rstrip(" |") for row in cells)
