@@ -131,6 +131,13 @@ class Plans(unittest.TestCase):
         middle = setup("Qwen3-235B-A22B", stages=3, ranks=3).layers
         self.assertLessEqual(max(map(len, middle)) - min(map(len, middle)), 2)
 
+    def test_a_tied_table_lies_at_both_ends(self):
+        for name, copies in (("Qwen3-0.6B", 2), ("Qwen3-8B", 1)):
+            one, two = (setup(name, stages=n, ranks=n) for n in (1, 2))
+            held = [sum(stage[0] for stage in plan.stage_memory_of(s)) for s in (one, two)]
+            table = memory.table_bytes(one.model, "bf16", "cpu", 0, 1, one.model.embedding())
+            self.assertEqual(held[1] - held[0], (copies - 1) * table)
+
     def test_memory_of_what_runs(self):
         s = setup("Qwen3-8B", "h100", prompt=1000, answer=24, users=4)
         self.assertEqual(plan.memory_of(s, 4).kv, 4 * 1024 * 36 * 2 * 8 * 128 * 2)

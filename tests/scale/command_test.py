@@ -195,6 +195,7 @@ class Hostile(unittest.TestCase):
         self.of_file({**GOOD, "model_type": "llama\nok"}, "model_type")
 
     def test_files_that_are_no_config(self):
+        self.of_file(json.dumps({**GOOD, "rms_norm_eps": float("nan")}).encode(), "NaN")
         for data in (b"", b"{", b"[]", b"1", b"null", b'{"hidden_size": NaN}', b'{"hidden_size": Infinity}', b"\xff\xfe\x00",
                      b"[" * 100000, b'{"a": ' * 5000, b"9" * 5000, b" " * (1 << 20) + b" ", b'{"model_type": "\\ud800"}'):
             self.of_file(data)

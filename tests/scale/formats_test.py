@@ -1,4 +1,5 @@
 """Sizes of script/scale against the sources that they repeat: C++ headers, official configs, sizes of official files."""
+import json
 import pathlib
 import re
 import sys
@@ -105,6 +106,12 @@ class Models(unittest.TestCase):
         for name, mix, size in sizes:
             self.assertEqual(weights.file_bytes(model.find_model(name), mix.lower()), int(size.replace("'", "")), f"{name} {mix}")
 
+    def test_layers_with_experts(self):
+        values = json.loads(source("bench/configs/qwen3-30b-a3b/config.json"))
+        values |= {"num_hidden_layers": 6, "decoder_sparse_step": 2, "mlp_only_layers": [3]}
+        # transformers: layer i has experts if (i + 1) % decoder_sparse_step == 0
+        self.assertEqual(model.model_of("x", "x", values).sparse, (False, True, False, False, False, True))
+
     def test_active_parameters(self):
         self.assertAlmostEqual(model.find_model("Qwen3-235B-A22B").n_active_parameters() / 1e9, 22, delta=0.5)
         self.assertAlmostEqual(model.find_model("Qwen3-30B-A3B").n_active_parameters() / 1e9, 3, delta=0.1)
@@ -144,13 +151,15 @@ class Shards(unittest.TestCase):
         self.assertEqual([s.kv_heads for s in three], [1, 3, 3])
 
     def test_a_block_is_never_cut(self):
-        m = model.find_model("Qwen3-8B")
-        for n in range(1, 9):
-            for r in range(n):
-                split = shard.Split(m, r, n, weights.TYPES["q4_k"], weights.TYPES["q4_k"])
-                for matrix in m.layer(0):
-                    for _, _, n_in in split.pieces(matrix):
-                        self.assertEqual(n_in % 256, 0, f"{matrix.role} of rank {r} of {n}")
+        for name, kind in (("Qwen3-14B", "q4_k"), ("Qwen3-32B", "q4_k"), ("Qwen3-32B", "fp8_128"), ("Qwen3-32B", "affine4")):
+            m, t = model.find_model(name), weights.TYPES[kind]
+            together = {"q4_k": 256}.get(kind, 128)  # files of the others scale 128 columns together
+            for n in range(1, 9):
+                for r in range(n):
+                    split = shard.Split(m, r, n, t, t)
+                    for matrix in m.layer(0):
+                        for _, _, n_in in split.pieces(matrix):
+                            self.assertEqual(n_in % together, 0, f"{name} {kind}: {matrix.role} of rank {r} of {n}")
 
 
 if __name__ == "__main__":
