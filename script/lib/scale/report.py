@@ -54,7 +54,8 @@ def lines(result):
     yield "machine", f"{s.machine.what}" + (f"; {links(s)}" if links(s) else "")
     yield "arrangement", arrangement(s)
     if s.tensor_ranks > 1 and balance(s.tensor_ranks) < 0.8:
-        yield "", f"{LEAVES} leaves do not divide by {s.tensor_ranks}: the average rank has {balance(s.tensor_ranks):.0%} of the work of the fullest"
+        yield "", (f"{LEAVES} leaves do not divide by {s.tensor_ranks}: the average rank has {balance(s.tensor_ranks):.0%} "
+                   "of the work of the fullest")
     yield "memory of a rank", (f"{size(memory.weights)} weights + {size(memory.kv)} keys and values + "
                                f"{size(memory.activations)} activations + {size(memory.margin)} margin = "
                                f"{size(memory.needed)} of {size(memory.available)}")
