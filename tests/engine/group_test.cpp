@@ -179,7 +179,7 @@ TEST(Group, ARankThatFailsEndsTheGroup) {
                                   const auto model =
                                       make_model(load_parts(path, on_cpu(), &group), "nano");
                                   if (group.rank() == 1) {
-                                    group.await_plan();  // the engine opens a runner here
+                                    group.await_plan({});  // the engine opens a runner here
                                     fail(ErrorKind::internal, "it broke");
                                   }
                                   Engine engine(model, {.block_size = 16});

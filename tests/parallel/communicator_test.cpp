@@ -76,16 +76,18 @@ TEST(Communicator, BitsAreMerged) {
   });
 }
 
+const Communicator::PlanWindow kNoWindows = [](uint32_t) { return std::span<std::byte>(); };
+
 // Rank 0 tells, the others report.
 void run_plans(Communicator& group, int n_plans, uint64_t (*hash)(int rank)) {
   for (int i = 0; i < n_plans; ++i) {
     if (group.rank() == 0) {
       const uint64_t number = group.next_plan();
-      encode_end(group.small_plan(), PlanKind::close, 4, number);
-      group.publish(Communicator::kSmall);
+      const int64_t n_bytes = encode_end(group.small_plan(), PlanKind::close, 4, number);
+      group.publish(Communicator::kSmall, group.small_plan().first(static_cast<size_t>(n_bytes)));
       group.collect({.number = number, .hidden_hash = hash(0)});
     } else {
-      EXPECT_EQ(group.await_plan(), Communicator::kSmall);
+      EXPECT_EQ(group.await_plan(kNoWindows), Communicator::kSmall);
       const PlanHead head = decode_plan_head(group.small_plan());
       EXPECT_EQ(head.number, static_cast<uint64_t>(i + 1));
       group.report({.number = head.number, .hidden_hash = hash(group.rank())});
@@ -116,10 +118,10 @@ TEST(Communicator, AProblemOfARankIsRank0s) {
                                 [](Communicator& group) {
                                   if (group.rank() == 0) {
                                     const uint64_t number = group.next_plan();
-                                    group.publish(Communicator::kSmall);
+                                    group.publish(Communicator::kSmall, {});
                                     group.collect({.number = number});
                                   } else {
-                                    group.await_plan();
+                                    group.await_plan(kNoWindows);
                                     group.report({.number = 1, .problem = "out of memory"});
                                   }
                                 }),
