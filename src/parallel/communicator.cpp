@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <exception>
 #include <new>
 
 #include "base/error.h"
@@ -236,7 +237,11 @@ void Communicator::watch() {
     std::this_thread::sleep_for(kBeat);
     block(rank()).heartbeat.fetch_add(1);
     if (ended()) return note_end();
-    exchange_beats();
+    try {
+      exchange_beats();
+    } catch (const std::exception& error) {
+      return end_group(fmt::format("{}: {}; the group ends", name(rank()), error.what()));
+    }
     const uint32_t wait_now = n_waits_;
     if (wait_now != wait_seen || waiting_for_ < 0) waited = 0;
     wait_seen = wait_now;
