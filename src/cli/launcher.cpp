@@ -24,7 +24,7 @@ namespace {
 constexpr int kSignalCode = 128;  // as shells number the end by a signal
 constexpr int kPatientSignals = 2;
 
-std::string_view variable(const char* name) {
+std::string_view environment_word(const char* name) {
   const char* const value = std::getenv(name);
   return value == nullptr ? std::string_view() : std::string_view(value);
 }
@@ -40,7 +40,7 @@ constexpr KnownLauncher kLaunchers[] = {
 };
 
 std::string find_in_path(const std::string& program) {
-  std::string_view path = variable("PATH");
+  std::string_view path = environment_word("PATH");
   while (!path.empty()) {
     const size_t end = std::min(path.find(':'), path.size());
     const std::string candidate = fmt::format("{}/{}", path.substr(0, end), program);
@@ -81,8 +81,10 @@ sigset_t watched_signals() {
   return set;
 }
 
-[[noreturn]] void become(std::vector<std::string>& words, const sigset_t& signals, pid_t parent) {
-  setpgid(0, 0);                      // Ctrl-C of a terminal is for us, who pass it on
+[[noreturn]] void become_mpirun(std::vector<std::string>& words,
+                                const sigset_t& signals,
+                                pid_t parent) {
+  setpgid(0, 0);                     // Ctrl-C of a terminal is for us, who pass it on
   prctl(PR_SET_PDEATHSIG, SIGTERM);  // and mpirun does not outlive us
   if (getppid() != parent) _exit(kFailed);
   if (stdin_is_terminal()) {
@@ -101,7 +103,7 @@ sigset_t watched_signals() {
 }
 
 // mpirun would kill the ranks for TERM and INT, but passes USR1 on to them. Whoever insists gets TERM.
-ExitCode wait_for(pid_t mpirun, const sigset_t& signals) {
+ExitCode wait_for_mpirun(pid_t mpirun, const sigset_t& signals) {
   for (int n_asked = 0;;) {
     const int got = sigwaitinfo(&signals, nullptr);
     if (got < 0) continue;
@@ -132,8 +134,8 @@ ExitCode run_mpirun(int n_ranks, std::span<const char* const> own_words) {
   const pid_t self = getpid();
   const pid_t child = fork();
   QWEN3_CHECK(child >= 0, ErrorKind::internal, "qwen3: --ranks: fork: {}", std::strerror(errno));
-  if (child == 0) become(words, before, self);
-  const ExitCode code = wait_for(child, signals);
+  if (child == 0) become_mpirun(words, before, self);
+  const ExitCode code = wait_for_mpirun(child, signals);
   sigprocmask(SIG_SETMASK, &before, nullptr);
   return code;
 }
@@ -142,12 +144,12 @@ ExitCode run_mpirun(int n_ranks, std::span<const char* const> own_words) {
 
 std::optional<Launch> seen_launch() {
   for (const KnownLauncher& known : kLaunchers) {
-    const auto size = parse_integer(variable(known.size));
+    const auto size = parse_integer(environment_word(known.size));
     if (!size) continue;
     if (*size <= 1) return std::nullopt;
-    return Launch{known.by, *size, parse_integer(variable(known.rank)).value_or(0) == 0};
+    return Launch{known.by, *size, parse_integer(environment_word(known.rank)).value_or(0) == 0};
   }
-  const auto rank = parse_integer(variable("PMIX_RANK"));
+  const auto rank = parse_integer(environment_word("PMIX_RANK"));
   if (!rank) return std::nullopt;
   return Launch{"a launcher", 0, *rank == 0};
 }

@@ -168,10 +168,11 @@ void add_kv_dtype_option(CLI::App& command, std::string& kv_dtype) {
 void add_ranks_options(CLI::App& command, ModelOptions& options) {
   const OptionGroup group(command, "Ranks");
   command
-      .add_option("--ranks",
-                  options.ranks,
-                  "Processes that hold the model together, 1 to 8, started by mpirun on this host; 0: "
-                  "as many as mpirun or srun started, else one")
+      .add_option(
+          "--ranks",
+          options.ranks,
+          "Processes that hold the model together, 1 to 8, started by mpirun on this host; 0: "
+          "as many as mpirun or srun started, else one")
       ->check(integer_in(0, 8))
       ->capture_default_str();
   command

@@ -91,17 +91,15 @@ std::unique_ptr<ProcessGroup> begin_group(const Launch& launch) {
   try {
     group = open_mpi_group(plugin_path());
   } catch (const Error& error) {
-    throw UsageError(fmt::format("qwen3: {} started {} tasks, but {}",
-                                 launch.by,
-                                 launch.n_tasks,
-                                 error.what()));
+    throw UsageError(
+        fmt::format("qwen3: {} started {} tasks, but {}", launch.by, launch.n_tasks, error.what()));
   }
   if (group->size() == 1 && launch.n_tasks > 1) {
-    throw UsageError(fmt::format("qwen3: {} started {} tasks, MPI sees 1: {}",
-                                 launch.by,
-                                 launch.n_tasks,
-                                 launch.by == "srun" ? "add --mpi=pmix"
-                                                     : "start them with the mpirun of Open MPI"));
+    throw UsageError(fmt::format(
+        "qwen3: {} started {} tasks, MPI sees 1: {}",
+        launch.by,
+        launch.n_tasks,
+        launch.by == "srun" ? "add --mpi=pmix" : "start them with the mpirun of Open MPI"));
   }
   return group;
 }
@@ -148,7 +146,7 @@ Cores share_cores(ProcessGroup& group, int wanted_threads) {
   return cores;
 }
 
-std::string shown(const std::string& hash) { return hash.substr(0, kShownDigits); }
+std::string first_digits(const std::string& hash) { return hash.substr(0, kShownDigits); }
 
 std::string program_fingerprint() {
   const std::string bytes = read_text_file("/proc/self/exe", kProgramBytes);
@@ -160,14 +158,16 @@ std::vector<Fact> facts_of(const ModelOptions& options, WeightsFrom from) {
   const bool random = from == WeightsFrom::random;
   return {
       {"the program", program_fingerprint(), "install the same build on every host"},
-      {"config.json", shown(config_fingerprint(path)), "same path, another file?"},
+      {"config.json", first_digits(config_fingerprint(path)), "same path, another file?"},
       {"the checkpoint",
-       random ? "random weights" : shown(weights_fingerprint(*open_source(path))),
+       random ? "random weights" : first_digits(weights_fingerprint(*open_source(path))),
        "same path, another file?"},
       {"--backend", options.backend, "give all ranks the same options"},
       {"--dtype", options.dtype, "give all ranks the same options"},
       {"--cpu-isa", options.cpu_isa, "give all ranks the same options"},
-      {"--peer-seconds", fmt::format("{}", options.peer_seconds), "give all ranks the same options"},
+      {"--peer-seconds",
+       fmt::format("{}", options.peer_seconds),
+       "give all ranks the same options"},
       {"--ranks", fmt::format("{}", options.ranks), "give all ranks the same options"},
   };
 }
@@ -218,7 +218,7 @@ void agree_on_isa(Communicator& group, ModelOptions& options) {
   options.cpu_isa = isa_name(weakest);
 }
 
-ExitCode work(Communicator& group, const ModelOptions& options, WeightsFrom from) {
+ExitCode work_for_rank0(Communicator& group, const ModelOptions& options, WeightsFrom from) {
   try {
     run_group_worker(load_model(options, {.quiet = true}, from));
   } catch (const std::exception& error) {
@@ -233,15 +233,15 @@ void wait_if_ending(const Communicator& group) {
   if (group.ended()) std::this_thread::sleep_for(4 * kSilence);
 }
 
-std::unique_ptr<Communicator> join(const Launch& launch, ModelOptions& options, Cores& cores) {
+std::unique_ptr<Communicator> join_group(const Launch& launch,
+                                         ModelOptions& options,
+                                         Cores& cores) {
   signal(SIGALRM, on_late_start);
   alarm(kStartSeconds);
   std::unique_ptr<ProcessGroup> processes = begin_group(launch);
   if (options.ranks > 0 && options.ranks != processes->size()) {
-    throw UsageError(fmt::format("qwen3: --ranks {}, but {} started {}",
-                                 options.ranks,
-                                 launch.by,
-                                 processes->size()));
+    throw UsageError(fmt::format(
+        "qwen3: --ranks {}, but {} started {}", options.ranks, launch.by, processes->size()));
   }
   cores = share_cores(*processes, options.threads);
   options.threads = cores.n_threads;
@@ -254,16 +254,16 @@ std::unique_ptr<Communicator> join(const Launch& launch, ModelOptions& options, 
   return group;
 }
 
-ExitCode act(std::unique_ptr<Communicator> group,
-             ModelOptions& options,
-             WeightsFrom from,
-             const std::function<ExitCode()>& body) {
+ExitCode act_in_group(std::unique_ptr<Communicator> group,
+                      ModelOptions& options,
+                      WeightsFrom from,
+                      const std::function<ExitCode()>& body) {
   g_state.group = group.get();
   try {
     if (options.backend == "auto") options.backend = "cpu";
     agree_on_isa(*group, options);
     shake_hands(*group, options, from);
-    const ExitCode code = group->rank() == 0 ? body() : work(*group, options, from);
+    const ExitCode code = group->rank() == 0 ? body() : work_for_rank0(*group, options, from);
     if (group->rank() == 0 && !g_state.loaded) {
       leave_ranks();
       static_cast<void>(group.release());
@@ -299,13 +299,13 @@ ExitCode on_ranks(ModelOptions& options, WeightsFrom from, const std::function<E
   set_signals(launch->is_first);
   try {
     Cores cores;
-    std::unique_ptr<Communicator> group = join(*launch, options, cores);
+    std::unique_ptr<Communicator> group = join_group(*launch, options, cores);
     if (group->size() == 1) {
       group.reset();
       return body();
     }
     if (group->rank() == 0 && !cores.note.empty()) print_note(cores.note);
-    return act(std::move(group), options, from, body);
+    return act_in_group(std::move(group), options, from, body);
   } catch (const UsageError&) {
     if (launch->is_first) throw;
     // Rank 0 says it.

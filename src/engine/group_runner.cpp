@@ -210,8 +210,7 @@ void run_group_worker(const std::shared_ptr<Model>& model) {
 
 void stop_group_workers(Communicator& group) {
   if (group.ended()) return;
-  publish_small(group,
-                encode_end(group.small_plan(), PlanKind::stop, 0, group.next_plan()));
+  publish_small(group, encode_end(group.small_plan(), PlanKind::stop, 0, group.next_plan()));
 }
 
 }  // namespace qwen3

@@ -98,8 +98,8 @@ void Communicator::send_plan(std::span<const std::byte> plan) {
   for (const std::vector<int>& ranks : hosts()) {
     const int to = ranks.front();
     if (is_here(to)) continue;
-    plans_sent_.emplace_back(
-        to, send(to, Tag::plan, std::as_bytes(std::span(&notice_, size_t{1}))));
+    plans_sent_.emplace_back(to,
+                             send(to, Tag::plan, std::as_bytes(std::span(&notice_, size_t{1}))));
     plans_sent_.emplace_back(to, send(to, Tag::plan_bytes, plan));
   }
 }

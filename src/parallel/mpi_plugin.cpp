@@ -9,11 +9,12 @@
 namespace qwen3 {
 
 std::unique_ptr<ProcessGroup> open_mpi_group(const std::filesystem::path& plugin) {
-  QWEN3_CHECK(std::filesystem::exists(plugin),
-              ErrorKind::not_found,
-              "{}: not there; expected the plugin for MPI; build with -DQWEN3_MPI=ON, or install it "
-              "beside the program",
-              plugin.string());
+  QWEN3_CHECK(
+      std::filesystem::exists(plugin),
+      ErrorKind::not_found,
+      "{}: not there; expected the plugin for MPI; build with -DQWEN3_MPI=ON, or install it "
+      "beside the program",
+      plugin.string());
   void* const library = dlopen(plugin.c_str(), RTLD_NOW | RTLD_LOCAL);
   QWEN3_CHECK(library != nullptr,
               ErrorKind::unsupported,

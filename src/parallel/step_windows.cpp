@@ -179,8 +179,8 @@ void StepWindows::sum(const Tensor& x, SumTree::Into into, const SumTree& tree) 
     const auto i = static_cast<int64_t>(number), count = static_cast<int64_t>(ranks.size());
     return Range{n * i / count, n * (i + 1) / count};
   };
-  const Range mine =
-      slice(static_cast<size_t>(std::find(ranks.begin(), ranks.end(), shard_.rank) - ranks.begin()));
+  const Range mine = slice(
+      static_cast<size_t>(std::find(ranks.begin(), ranks.end(), shard_.rank) - ranks.begin()));
   float* const sums = node_of(shard_.rank, 0);
   in_pieces(mine.begin, mine.end, [&](int64_t from, int64_t count) {
     add(sums + from, from, count, SumTree::Into::replace);

@@ -91,12 +91,10 @@ TEST(Communicator, LogitsComeFromAllHosts) {
   constexpr int64_t kVocabulary = 10 * kVocabularyUnit, kRows = 5;
   const auto body = [](Communicator& group) {
     ThreadPool threads(1);
-    StepWindows windows(group,
-                        threads,
-                        {.max_tokens = 1,
-                         .hidden_size = 8,
-                         .max_logit_rows = kRows,
-                         .vocab_size = kVocabulary});
+    StepWindows windows(
+        group,
+        threads,
+        {.max_tokens = 1, .hidden_size = 8, .max_logit_rows = kRows, .vocab_size = kVocabulary});
     const Range own = vocabulary_share(kVocabulary, group.shard());
     for (int round = 0; round < 3; ++round) {
       const Tensor logits = windows.logits(kRows);
@@ -265,7 +263,8 @@ TEST(Communicator, FactsThatDifferAreNamed) {
         [](Communicator& group) {
           const std::vector<Fact> mine{{"config.json", "a5", "same path?"},
                                        {"--dtype", group.rank() == 2 ? "auto" : "float32", "why?"}};
-          const std::vector<std::string> expected{"rank 2: --dtype auto is not rank 0's float32; why?"};
+          const std::vector<std::string> expected{
+              "rank 2: --dtype auto is not rank 0's float32; why?"};
           EXPECT_EQ(differences(group, mine), expected);
           EXPECT_TRUE(differences(group, {{"config.json", "a5", "same path?"}}).empty());
         },

@@ -94,8 +94,7 @@ class MpiGroup final : public ProcessGroup {
     const int n_mine = static_cast<int>(mine.size());
     std::vector<int> sizes(static_cast<size_t>(size_)), begins(static_cast<size_t>(size_));
     together("MPI_Iallgather", [&](MPI_Request* request) {
-      return MPI_Iallgather(
-          &n_mine, 1, MPI_INT, sizes.data(), 1, MPI_INT, MPI_COMM_WORLD, request);
+      return MPI_Iallgather(&n_mine, 1, MPI_INT, sizes.data(), 1, MPI_INT, MPI_COMM_WORLD, request);
     });
     int n = 0;
     for (size_t r = 0; r < sizes.size(); ++r) {
@@ -116,8 +115,7 @@ class MpiGroup final : public ProcessGroup {
     });
     std::vector<std::string> texts;
     for (size_t r = 0; r < sizes.size(); ++r) {
-      texts.push_back(
-          all.substr(static_cast<size_t>(begins[r]), static_cast<size_t>(sizes[r])));
+      texts.push_back(all.substr(static_cast<size_t>(begins[r]), static_cast<size_t>(sizes[r])));
     }
     return texts;
   }
