@@ -78,6 +78,24 @@ void set_signals(bool is_first) {
   for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) signal(number, SIG_IGN);
 }
 
+// The threads that MPI starts, and the watchdog, must not be those that a signal meets: it is for the main
+// thread, which waits for it or has a handler.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, number);
+    pthread_sigmask(SIG_BLOCK, &signals, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
 // Beside the program, or where `cmake --install` puts it.
 fs::path plugin_path() {
   constexpr const char* kName = "libqwen3_mpi.so";
@@ -236,6 +254,7 @@ void wait_if_ending(const Communicator& group) {
 std::unique_ptr<Communicator> join_group(const Launch& launch,
                                          ModelOptions& options,
                                          Cores& cores) {
+  const SignalsBlocked blocked;
   signal(SIGALRM, on_late_start);
   alarm(kStartSeconds);
   std::unique_ptr<ProcessGroup> processes = begin_group(launch);
@@ -276,7 +295,7 @@ ExitCode act_in_group(std::unique_ptr<Communicator> group,
     return code;
   } catch (const std::exception&) {
     wait_if_ending(*group);
-    leave_ranks();
+    if (group->rank() == 0) leave_ranks();  // the others leave the end to it
     static_cast<void>(group.release());
     throw;
   }
