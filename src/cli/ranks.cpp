@@ -35,7 +35,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // MPI's own start waits for all ranks, and nobody watches yet.
-constexpr unsigned kStartSeconds = 60;
+constexpr unsigned kStartSeconds = 30;
 // Whoever does not know why the group ended leaves the word to who does.
 constexpr std::chrono::milliseconds kSilence{500};
 constexpr size_t kProgramBytes = size_t{1} << 30;

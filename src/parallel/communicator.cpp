@@ -286,12 +286,20 @@ bool Communicator::look(std::vector<uint32_t>& beats, std::vector<int>& still, i
   const double patience =
       options_.hang_seconds > 0 ? options_.hang_seconds : kPatience * options_.peer_seconds;
   for (int r = 0; r < size(); ++r) {
-    if (r == rank()) continue;
     const auto i = static_cast<size_t>(r);
     const uint32_t now = block(r).heartbeat;
     still[i] = now == beats[i] ? still[i] + 1 : 0;
     beats[i] = now;
-    if (still[i] * beat > options_.peer_seconds) return lost(r, still[i] * beat);
+  }
+  for (int r = 0; r < size(); ++r) {
+    if (r == rank()) continue;
+    const auto i = static_cast<size_t>(r);
+    // What is heard of another host comes through this host's first rank: where that is silent, too, it is
+    // the one who is lost.
+    const int first = local_ranks().front();
+    const bool is_judged =
+        is_here(r) || first == rank() || still[static_cast<size_t>(first)] * 2 < still[i];
+    if (is_judged && still[i] * beat > options_.peer_seconds) return lost(r, still[i] * beat);
   }
   const int rank = waiting_for_;
   if (rank >= 0 && ++waited * beat > patience) return lost(rank, waited * beat);

@@ -61,6 +61,10 @@ def is_alive(pid):
         return False
 
 
+class Failed(Exception):
+    pass
+
+
 @dataclasses.dataclass
 class Ended:
     code: int
@@ -99,6 +103,15 @@ class Group:
                                      f"rc {self.process.poll()}: {self.err.decode()}")
             time.sleep(0.005)
         return self.pids
+
+    def watched(self, seconds=60):
+        """Waits until the ranks watch each other: before that the launcher alone does."""
+        end = time.monotonic() + seconds
+        while b"parameters" not in self.err:  # rank 0's line about the model
+            self.read()
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise AssertionError(f"the ranks have not loaded the model: {self.err.decode()}")
+            time.sleep(0.005)
 
     def wait(self, seconds, begin=None):
         """Until the command and all its ranks are gone. Kills what is left and fails if they are not in time."""

@@ -28,7 +28,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from group import ONE_HOST, SETTINGS, Group, environment, run
+from group import ONE_HOST, SETTINGS, Failed, Group, run
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests/data/models"
@@ -36,10 +36,6 @@ GONE_KILLED, GONE_FROZEN = 3.0, 6.0  # seconds, on machines with fewer cores tha
 PEER_SECONDS = 2
 IDS = ",".join(str(i * 31 % 60 + 1) for i in range(90))
 PROMPT = "The first thing to know about a river is"
-
-
-class Failed(Exception):
-    pass
 
 
 def expect(condition, text):
@@ -239,6 +235,8 @@ class Tests:
         group = Group(words)
         try:
             pids = group.ranks(n_ranks)
+            if number == signal.SIGSTOP:
+                group.watched()
             end = time.monotonic() + self.random.uniform(0, 2.5)
             while time.monotonic() < end:
                 group.read()
