@@ -25,6 +25,7 @@
 #include "cli/foreign_words.h"
 #include "cli/given_options.h"
 #include "cli/help.h"
+#include "cli/launcher.h"
 #include "cli/options.h"
 
 namespace qwen3::cli {
@@ -234,6 +235,8 @@ ExitCode parse_and_act(int argc, const char* const* argv) {
   }
   given.emplace(read_config_file(app, config_file));
   given->apply(chosen(app), command_name(app).substr(app.get_name().size() + 1));
+  const auto own_words = std::span(argv, static_cast<size_t>(argc)).subspan(1);
+  if (const auto code = start_ranks(chosen(app), command_name(app), own_words)) return *code;
   return action();
 }
 

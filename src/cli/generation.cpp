@@ -11,7 +11,10 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/ranks.h"
+#include "engine/model_parts.h"
 #include "engine/step_cost.h"
+#include "formats/gguf_path.h"
 #include "hardware/cpu_info.h"
 
 namespace qwen3::cli {
@@ -61,7 +64,11 @@ std::shared_ptr<Model> load_model(const ModelOptions& options,
   load.random_weights = from == WeightsFrom::random;
   ProgressBar bar(output.talk());
   load.progress = bar.callback();
-  return Model::load(directory, load);
+  Communicator* const group = group_of_ranks();
+  if (group == nullptr) return Model::load(directory, load);
+  auto model = make_model(load_parts(directory, load, group), model_name(directory));
+  note_model_of_ranks();
+  return model;
 }
 
 void tell_engine(EngineOptions& engine, const Text* text) {

@@ -165,6 +165,24 @@ void add_kv_dtype_option(CLI::App& command, std::string& kv_dtype) {
       ->capture_default_str();
 }
 
+void add_ranks_options(CLI::App& command, ModelOptions& options) {
+  const OptionGroup group(command, "Ranks");
+  command
+      .add_option(
+          "--ranks",
+          options.ranks,
+          "Processes that hold the model together, 1 to 8, started by mpirun on this host; 0: "
+          "as many as mpirun or srun started, else one")
+      ->check(integer_in(0, 8))
+      ->capture_default_str();
+  command
+      .add_option("--peer-seconds",
+                  options.peer_seconds,
+                  "A rank that gives no sign of life for so long is lost, and all end; 0: never")
+      ->check(integer_in(0, 3600))
+      ->capture_default_str();
+}
+
 LoadOptions load_options(const ModelOptions& options) {
   LoadOptions load;
   load.backend = options.backend;

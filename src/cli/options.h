@@ -39,6 +39,8 @@ struct ModelOptions {
   int threads = 0;      // 0: all cores
   int64_t context = 0;  // 0: the model's own limit, or what fits in memory
   std::string kv_dtype = "auto";
+  int ranks = 0;         // 0: as many as a launcher started, else one
+  int peer_seconds = 3;  // without a heartbeat, and a rank is lost; 0: no watchdog
 };
 
 // --model; where a command takes no other word, the model may also stand alone: qwen3 inspect nano.
@@ -49,6 +51,7 @@ void add_model_option(CLI::App& command,
 void add_compute_options(CLI::App& command, ModelOptions& options);  // --backend … --cpu-isa
 void add_context_option(CLI::App& command, ModelOptions& options);   // --context
 void add_kv_dtype_option(CLI::App& command, std::string& kv_dtype);  // --kv-dtype
+void add_ranks_options(CLI::App& command, ModelOptions& options);    // --ranks, --peer-seconds
 LoadOptions load_options(const ModelOptions& options);
 
 // How much is said, and to whom.

@@ -1,5 +1,7 @@
 # What the program knows about its own build: the version, and where `make install` puts data.
 target_compile_definitions(qwen3_cli PRIVATE QWEN3_VERSION="${PROJECT_VERSION}")
+include(GNUInstallDirs)
+target_compile_definitions(qwen3_cli PRIVATE QWEN3_LIBDIR="${CMAKE_INSTALL_LIBDIR}")
 # The commit: asked for when CMake runs, which it does again after each commit. version.cpp alone is compiled anew then.
 find_package(Git QUIET)
 set(commit "")

@@ -77,7 +77,7 @@ Engine::Engine(std::shared_ptr<Model> model, const EngineOptions& options) {
                                       *m.backend,
                                       m.weight_type,
                                       0,
-                                      m.backend->available_bytes() / m.n_ranks(),
+                                      m.backend->available_bytes() / m.n_ranks_here(),
                                       options);
   QWEN3_CHECK(plan.problem.empty(), ErrorKind::out_of_memory, "{}", plan.problem);
   CoreOptions core = core_options(*model, options, plan);

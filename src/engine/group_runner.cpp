@@ -60,6 +60,10 @@ struct RankRunner {
   Qwen3Runner runner;
 };
 
+void publish_small(Communicator& group, int64_t n_bytes) {
+  group.publish(Communicator::kSmall, group.small_plan().first(static_cast<size_t>(n_bytes)));
+}
+
 class GroupRunner final : public ModelRunner {
  public:
   GroupRunner(std::shared_ptr<Model> model, const RunnerOptions& options)
@@ -68,8 +72,7 @@ class GroupRunner final : public ModelRunner {
     id_ = impl_.n_runners++;
     const RunnerShape shape = shape_of(options, impl_.config.vocab_size);
     const uint64_t number = group_.next_plan();
-    encode_open(group_.small_plan(), id_, number, shape);
-    group_.publish(Communicator::kSmall);
+    publish_small(group_, encode_open(group_.small_plan(), id_, number, shape));
     own_.emplace(model_, shape, options);
     group_.collect({.number = number});
   }
@@ -79,8 +82,7 @@ class GroupRunner final : public ModelRunner {
     if (group_.ended()) return;
     try {
       const uint64_t number = group_.next_plan();
-      encode_end(group_.small_plan(), PlanKind::close, id_, number);
-      group_.publish(Communicator::kSmall);
+      publish_small(group_, encode_end(group_.small_plan(), PlanKind::close, id_, number));
       own_.reset();
       group_.collect({.number = number});
     } catch (const std::exception& error) {
@@ -94,8 +96,9 @@ class GroupRunner final : public ModelRunner {
     const std::lock_guard lock(impl_.group_mutex);
     try {
       const uint64_t number = group_.next_plan();
-      encode_step(own_->windows.plan(), id_, number, batch);
-      group_.publish(id_);
+      const std::span<std::byte> room = own_->windows.plan();
+      const int64_t n_bytes = encode_step(room, id_, number, batch);
+      group_.publish(id_, room.first(static_cast<size_t>(n_bytes)));
       const Tensor logits = own_->runner.run(batch, tap);
       group_.collect({.number = number, .hidden_hash = own_->hidden_hash()});
       return logits;
@@ -129,7 +132,8 @@ class Worker {
 
   // False: it was told to stop.
   bool turn() {
-    const uint32_t place = group_.await_plan();
+    const uint32_t place =
+        group_.await_plan([this](uint32_t id) { return runner_of(id).windows.plan(); });
     RankRunner* const runner = place == Communicator::kSmall ? nullptr : &runner_of(place);
     const std::span<const std::byte> room = runner == nullptr
                                                 ? std::span<const std::byte>(group_.small_plan())
@@ -206,8 +210,7 @@ void run_group_worker(const std::shared_ptr<Model>& model) {
 
 void stop_group_workers(Communicator& group) {
   if (group.ended()) return;
-  encode_end(group.small_plan(), PlanKind::stop, 0, group.next_plan());
-  group.publish(Communicator::kSmall);
+  publish_small(group, encode_end(group.small_plan(), PlanKind::stop, 0, group.next_plan()));
 }
 
 }  // namespace qwen3

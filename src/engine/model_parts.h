@@ -29,7 +29,8 @@ struct ModelParts {
 
   // What buffers and caches are made for.
   const HfConfig& buffers_config() const { return group == nullptr ? config : widest; }
-  int n_ranks() const { return group == nullptr ? 1 : group->size(); }
+  // Ranks that share this host's memory.
+  int n_ranks_here() const { return group == nullptr ? 1 : group->shard().n_here(); }
 };
 
 // What Model::load makes a model of.

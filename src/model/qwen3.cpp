@@ -148,6 +148,7 @@ void Qwen3::forward(const BoundBatch& batch, std::span<const KvLayer> kv, Tap* t
   run.showing({"norm", "logits"}, [&] {
     run.ops.head(own_logits, normed, x, batch, run.norm(weights_.norm), weights_.lm_head);
   });
+  if (windows_ != nullptr) windows_->gather_logits(n_logit_rows);
 }
 
 }  // namespace qwen3

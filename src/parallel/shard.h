@@ -26,6 +26,9 @@ struct Range {
 
 struct Shard {
   int rank = 0, size = 1;  // size in [1, kLeaves]
+  int size_here = 0;       // of them on this host, whose memory they share; 0: all
+
+  int n_here() const { return size_here > 0 ? size_here : size; }
 
   bool alone() const { return size == 1; }
   Range leaves() const { return leaves_of(rank); }

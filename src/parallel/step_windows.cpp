@@ -42,7 +42,13 @@ StepWindows::StepWindows(Communicator& communicator, ThreadPool& threads, const 
       shard_(communicator.shard()),
       window_(communicator.allocate_shared(shard_.rank == 0 ? layout(shape).bytes_of_rank0
                                                             : layout(shape).bytes_of_others)) {
-  new (window_.parts[static_cast<size_t>(shard_.rank)]) Flag();
+  const bool speaks = communicator.local_ranks().front() == shard_.rank;
+  for (int rank = 0; rank < shard_.size; ++rank) {
+    first_nodes_.push_back({rank, 0});
+    if (rank == shard_.rank || (speaks && !communicator.is_here(rank))) {
+      new (window_.parts[static_cast<size_t>(rank)]) Flag();
+    }
+  }
   communicator.all_gather({});  // nobody looks at a flag before it is there
 }
 
@@ -64,14 +70,78 @@ std::span<std::byte> StepWindows::plan() const {
   return {window_.parts[0] + layout(shape_).plan, static_cast<size_t>(shape_.plan_bytes)};
 }
 
-void StepWindows::barrier() {
-  const auto flag = [&](int rank) -> Flag& {
-    return *reinterpret_cast<Flag*>(window_.parts[static_cast<size_t>(rank)]);
-  };
-  flag(shard_.rank).raise(++arrived_);
-  for (int rank = 0; rank < shard_.size; ++rank) {
-    if (rank != shard_.rank) communicator_.wait(flag(rank), arrived_, rank);
+Flag& StepWindows::flag_of(int rank) const {
+  return *reinterpret_cast<Flag*>(window_.parts[static_cast<size_t>(rank)]);
+}
+
+void StepWindows::meet(std::span<const SumTree::Input> nodes, int64_t n_floats) {
+  flag_of(shard_.rank).raise(++arrived_);
+  if (communicator_.hosts().size() > 1) exchange(nodes, n_floats);
+  for (const int rank : communicator_.local_ranks()) {
+    if (rank != shard_.rank) communicator_.wait(flag_of(rank), arrived_, rank);
   }
+  for (const auto& [rank, node] : nodes) {
+    if (!communicator_.is_here(rank)) communicator_.wait(flag_of(rank), arrived_, rank);
+  }
+}
+
+int StepWindows::receiver(const std::vector<int>& host, int rank) const {
+  const auto& theirs = communicator_.hosts()[static_cast<size_t>(communicator_.host_of(rank))];
+  const auto number = std::find(theirs.begin(), theirs.end(), rank) - theirs.begin();
+  return host[static_cast<size_t>(number) % host.size()];
+}
+
+void StepWindows::exchange(std::span<const SumTree::Input> nodes, int64_t n_floats) {
+  using Tag = Communicator::Tag;
+  const auto bytes = [&](int rank, int node) {
+    return std::as_writable_bytes(std::span(node_of(rank, node), static_cast<size_t>(n_floats)));
+  };
+  for (const auto& [rank, node] : nodes) {
+    if (rank == shard_.rank) {
+      for (const std::vector<int>& host : communicator_.hosts()) {
+        if (communicator_.is_here(host.front())) continue;
+        const int to = receiver(host, rank);
+        transfers_.emplace_back(to, communicator_.send(to, Tag::nodes, bytes(rank, node)));
+      }
+    } else if (!communicator_.is_here(rank) &&
+               receiver(communicator_.local_ranks(), rank) == shard_.rank) {
+      transfers_.emplace_back(rank, communicator_.receive(rank, Tag::nodes, bytes(rank, node)));
+    }
+  }
+  for (auto& [rank, transfer] : transfers_) communicator_.wait(transfer, rank);
+  transfers_.clear();
+  for (const auto& [rank, node] : nodes) {
+    if (!communicator_.is_here(rank) &&
+        receiver(communicator_.local_ranks(), rank) == shard_.rank) {
+      flag_of(rank).raise(arrived_);
+    }
+  }
+}
+
+void StepWindows::gather_logits(int64_t n_rows) {
+  using Tag = Communicator::Tag;
+  if (communicator_.hosts().size() == 1) return;
+  const Tensor rows = logits(n_rows);
+  const auto columns = [&](int rank, int64_t row) {
+    const Range own = vocabulary_share(shape_.vocab_size, {rank, shard_.size});
+    return std::as_writable_bytes(
+        std::span(rows.f32_row(row) + own.begin, static_cast<size_t>(own.size())));
+  };
+  communicator_.place.what = "the logits";
+  for (int rank = 1; rank < shard_.size; ++rank) {
+    const bool comes = shard_.rank == 0 && !communicator_.is_here(rank);
+    const bool goes = shard_.rank == rank && !communicator_.is_here(0);
+    for (int64_t row = 0; row < n_rows && (comes || goes); ++row) {
+      const auto bytes = columns(rank, row);
+      if (bytes.empty()) break;
+      const int other = comes ? rank : 0;
+      transfers_.emplace_back(other,
+                              comes ? communicator_.receive(other, Tag::logits, bytes)
+                                    : communicator_.send(other, Tag::logits, bytes));
+    }
+  }
+  for (auto& [rank, transfer] : transfers_) communicator_.wait(transfer, rank);
+  transfers_.clear();
 }
 
 template <typename Body>
@@ -96,25 +166,29 @@ void StepWindows::sum(const Tensor& x, SumTree::Into into, const SumTree& tree) 
     for (size_t i = 0; i < inputs.size(); ++i) moved[i] = inputs[i] + from;
     tree.sum(out, moved, count, how);
   };
-  barrier();
+  meet(tree.inputs(), n);
   if (n <= kOneShot) {
     in_pieces(0, n, [&](int64_t from, int64_t count) { add(x.f32() + from, from, count, into); });
     parity_ ^= 1;
     return;
   }
-  // My slice, into my own first node, of which nobody else reads that slice before all are done.
-  const auto slice = [&](int rank) {
-    return Range{n * rank / shard_.size, n * (rank + 1) / shard_.size};
+  // My slice of those of this host, into my own first node, of which nobody else reads that slice before
+  // all are done.
+  const std::vector<int>& ranks = communicator_.local_ranks();
+  const auto slice = [&](size_t number) {
+    const auto i = static_cast<int64_t>(number), count = static_cast<int64_t>(ranks.size());
+    return Range{n * i / count, n * (i + 1) / count};
   };
-  const Range mine = slice(shard_.rank);
+  const Range mine = slice(
+      static_cast<size_t>(std::find(ranks.begin(), ranks.end(), shard_.rank) - ranks.begin()));
   float* const sums = node_of(shard_.rank, 0);
   in_pieces(mine.begin, mine.end, [&](int64_t from, int64_t count) {
     add(sums + from, from, count, SumTree::Into::replace);
   });
-  barrier();
-  for (int rank = 0; rank < shard_.size; ++rank) {
-    const float* const from_rank = node_of(rank, 0);
-    const Range theirs = slice(rank);
+  meet({}, 0);
+  for (size_t number = 0; number < ranks.size(); ++number) {
+    const float* const from_rank = node_of(ranks[number], 0);
+    const Range theirs = slice(number);
     in_pieces(theirs.begin, theirs.end, [&](int64_t from, int64_t count) {
       float* to = x.f32() + from;
       if (into == SumTree::Into::replace) {
@@ -132,7 +206,7 @@ void StepWindows::merge_bits(const Tensor& x) {
   in_pieces(0, n, [&](int64_t from, int64_t count) {
     std::copy_n(x.f32() + from, count, node_of(shard_.rank, 0) + from);
   });
-  barrier();
+  meet(first_nodes_, n);
   in_pieces(0, n, [&](int64_t from, int64_t count) {
     auto* to = reinterpret_cast<uint32_t*>(x.f32() + from);
     for (int rank = 0; rank < shard_.size; ++rank) {

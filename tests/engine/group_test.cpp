@@ -5,7 +5,9 @@
 
 #include <filesystem>
 #include <functional>
+#include <initializer_list>
 #include <random>
+#include <utility>
 
 #include "base/error.h"
 #include "engine/evaluate.h"
@@ -26,14 +28,18 @@ const std::filesystem::path kRoot = QWEN3_SOURCE_DIR;
 void with_ranks(const std::filesystem::path& path,
                 const LoadOptions& options,
                 int n_ranks,
-                const std::function<void(const std::shared_ptr<Model>&)>& body) {
+                const std::function<void(const std::shared_ptr<Model>&)>& body,
+                int n_hosts = 1) {
   run_thread_ranks(
-      n_ranks, {.peer_seconds = 0, .spinning = Spinning::no}, [&](Communicator& group) {
+      n_ranks,
+      {.peer_seconds = 0, .spinning = Spinning::no},
+      [&](Communicator& group) {
         const auto model = make_model(load_parts(path, options, &group), model_name(path));
         if (group.rank() > 0) return run_group_worker(model);
         body(model);
         stop_group_workers(group);
-      });
+      },
+      n_hosts);
 }
 
 LoadOptions on_cpu() { return {.backend = "cpu", .n_threads = 1}; }
@@ -125,6 +131,31 @@ std::vector<float> logits_of(Model& model, const std::vector<int32_t>& ids) {
   return all;
 }
 
+TEST(Group, SeveralHostsAnswerAsOneProcessDoes) {
+  for (const std::filesystem::path& path : {kRoot / "models" / "nano",
+                                            kRoot / "models" / "nano-moe",
+                                            kRoot / "tests/data/models/moe"}) {
+    const auto alone = make_model(load_parts(path, on_cpu(), nullptr), model_name(path));
+    const auto requests = requests_of(alone->info().vocab_size, 8);
+    const auto expected = answers(alone, {.block_size = 16, .prefix_cache = false}, requests);
+    for (const auto& [n_ranks, n_hosts] :
+         std::initializer_list<std::pair<int, int>>{{2, 2}, {3, 2}, {5, 3}, {8, 2}}) {
+      with_ranks(
+          path,
+          on_cpu(),
+          n_ranks,
+          [&](const std::shared_ptr<Model>& model) {
+            for (const EngineOptions& options : many_options(*alone)) {
+              EXPECT_EQ(answers(model, options, requests), expected)
+                  << path << " " << n_ranks << " ranks on " << n_hosts << " hosts, chunks of "
+                  << options.max_batch_tokens;
+            }
+          },
+          n_hosts);
+    }
+  }
+}
+
 // Beside an engine that is open, from the same ranks; and with random weights.
 TEST(Group, EvaluatesAsOneProcessDoes) {
   const std::filesystem::path path = kRoot / "models" / "nano";
@@ -179,7 +210,7 @@ TEST(Group, ARankThatFailsEndsTheGroup) {
                                   const auto model =
                                       make_model(load_parts(path, on_cpu(), &group), "nano");
                                   if (group.rank() == 1) {
-                                    group.await_plan();  // the engine opens a runner here
+                                    group.await_plan({});  // the engine opens a runner here
                                     fail(ErrorKind::internal, "it broke");
                                   }
                                   Engine engine(model, {.block_size = 16});

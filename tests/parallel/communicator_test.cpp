@@ -3,10 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <mutex>
+#include <thread>
+#include <utility>
 
 #include "base/error.h"
+#include "parallel/handshake.h"
 #include "parallel/step_windows.h"
 #include "parallel/thread_group.h"
 #include "support/expect_error.h"
@@ -19,6 +23,10 @@ const CommunicatorOptions kNoWatchdog{.peer_seconds = 0, .spinning = Spinning::n
 float value_of(int64_t leaf, int64_t i) {
   return std::sin(static_cast<float>(leaf * 1000 + i)) * 3;
 }
+
+// Ranks, and the hosts that they are spread over: unevenly, too.
+constexpr std::pair<int, int> kGroups[] = {
+    {1, 1}, {2, 1}, {3, 1}, {5, 1}, {8, 1}, {2, 2}, {3, 2}, {5, 2}, {8, 3}, {8, 8}};
 
 // One-shot and two-shot sums, and the reuse of windows: enough rounds that a missing alternation would
 // be seen by a fast rank that overwrites what a slow one reads.
@@ -35,8 +43,8 @@ TEST(Communicator, SumsAreTheSameOnEveryRankAndForEveryNumberOfRanks) {
       }
       return level[0];
     };
-    for (const int size : {1, 2, 3, 5, 8}) {
-      run_thread_ranks(size, kNoWatchdog, [&](Communicator& group) {
+    for (const auto& [size, n_hosts] : kGroups) {
+      const auto body = [&, size = size](Communicator& group) {
         ThreadPool threads(1);
         StepWindows windows(group, threads, {.max_tokens = 70, .hidden_size = kHidden});
         const SumTree tree(size, {.size = 8});
@@ -53,13 +61,14 @@ TEST(Communicator, SumsAreTheSameOnEveryRankAndForEveryNumberOfRanks) {
             ASSERT_EQ(x[static_cast<size_t>(i)], 1.0f + leaf_sum({0, 8}, i + round));
           }
         }
-      });
+      };
+      run_thread_ranks(size, kNoWatchdog, body, n_hosts);
     }
   }
 }
 
 TEST(Communicator, BitsAreMerged) {
-  run_thread_ranks(3, kNoWatchdog, [](Communicator& group) {
+  const auto body = [](Communicator& group) {
     ThreadPool threads(1);
     StepWindows windows(group, threads, {.max_tokens = 3, .hidden_size = 8});
     for (int round = 0; round < 5; ++round) {
@@ -73,19 +82,51 @@ TEST(Communicator, BitsAreMerged) {
         ASSERT_EQ(x[i], expected);
       }
     }
-  });
+  };
+  for (const int n_hosts : {1, 2, 3}) run_thread_ranks(3, kNoWatchdog, body, n_hosts);
 }
+
+// Each rank's columns of rows that rank 0 has in the end.
+TEST(Communicator, LogitsComeFromAllHosts) {
+  constexpr int64_t kVocabulary = 10 * kVocabularyUnit, kRows = 5;
+  const auto body = [](Communicator& group) {
+    ThreadPool threads(1);
+    StepWindows windows(
+        group,
+        threads,
+        {.max_tokens = 1, .hidden_size = 8, .max_logit_rows = kRows, .vocab_size = kVocabulary});
+    const Range own = vocabulary_share(kVocabulary, group.shard());
+    for (int round = 0; round < 3; ++round) {
+      const Tensor logits = windows.logits(kRows);
+      for (int64_t row = 0; row < kRows; ++row) {
+        for (int64_t id = own.begin; id < own.end; ++id) {
+          logits.f32_row(row)[id] = static_cast<float>(id * kRows + row + round);
+        }
+      }
+      windows.gather_logits(kRows);
+      group.all_gather({});  // as reports do
+      for (int64_t i = 0; group.rank() == 0 && i < kRows * kVocabulary; ++i) {
+        const int64_t row = i / kVocabulary, id = i % kVocabulary;
+        ASSERT_EQ(logits.f32()[i], static_cast<float>(id * kRows + row + round));
+      }
+      group.all_gather({});
+    }
+  };
+  for (const auto& [size, n_hosts] : kGroups) run_thread_ranks(size, kNoWatchdog, body, n_hosts);
+}
+
+const Communicator::PlanWindow kNoWindows = [](uint32_t) { return std::span<std::byte>(); };
 
 // Rank 0 tells, the others report.
 void run_plans(Communicator& group, int n_plans, uint64_t (*hash)(int rank)) {
   for (int i = 0; i < n_plans; ++i) {
     if (group.rank() == 0) {
       const uint64_t number = group.next_plan();
-      encode_end(group.small_plan(), PlanKind::close, 4, number);
-      group.publish(Communicator::kSmall);
+      const int64_t n_bytes = encode_end(group.small_plan(), PlanKind::close, 4, number);
+      group.publish(Communicator::kSmall, group.small_plan().first(static_cast<size_t>(n_bytes)));
       group.collect({.number = number, .hidden_hash = hash(0)});
     } else {
-      EXPECT_EQ(group.await_plan(), Communicator::kSmall);
+      EXPECT_EQ(group.await_plan(kNoWindows), Communicator::kSmall);
       const PlanHead head = decode_plan_head(group.small_plan());
       EXPECT_EQ(head.number, static_cast<uint64_t>(i + 1));
       group.report({.number = head.number, .hidden_hash = hash(group.rank())});
@@ -94,9 +135,13 @@ void run_plans(Communicator& group, int n_plans, uint64_t (*hash)(int rank)) {
 }
 
 TEST(Communicator, PlansReachEverybodyAndReportsComeBack) {
-  run_thread_ranks(4, kNoWatchdog, [](Communicator& group) {
-    run_plans(group, 200, [](int) { return uint64_t{5}; });
-  });
+  for (const int n_hosts : {1, 2, 4}) {
+    run_thread_ranks(
+        4,
+        kNoWatchdog,
+        [](Communicator& group) { run_plans(group, 200, [](int) { return uint64_t{5}; }); },
+        n_hosts);
+  }
 }
 
 TEST(Communicator, AnotherHiddenStateEndsTheGroup) {
@@ -116,10 +161,10 @@ TEST(Communicator, AProblemOfARankIsRank0s) {
                                 [](Communicator& group) {
                                   if (group.rank() == 0) {
                                     const uint64_t number = group.next_plan();
-                                    group.publish(Communicator::kSmall);
+                                    group.publish(Communicator::kSmall, {});
                                     group.collect({.number = number});
                                   } else {
-                                    group.await_plan();
+                                    group.await_plan(kNoWindows);
                                     group.report({.number = 1, .problem = "out of memory"});
                                   }
                                 }),
@@ -159,18 +204,18 @@ TEST(Communicator, AFailingRankEndsTheGroupForThoseWhoWait) {
 // Rank 0 waits for what never comes from rank 1, which does `meanwhile`.
 std::vector<std::string> reasons_of_waiting(Told& told,
                                             const CommunicatorOptions& options,
-                                            const std::function<void(Communicator&)>& meanwhile) {
-  EXPECT_THROW(run_thread_ranks(2,
-                                options,
-                                [&](Communicator& group) {
-                                  group.place.layer = 17;
-                                  group.place.what = "after o_proj";
-                                  const Flag never;
-                                  if (group.rank() == 0) group.wait(never, 1, 1);
-                                  meanwhile(group);
-                                  while (!group.ended()) std::this_thread::yield();
-                                }),
-               Error);
+                                            const std::function<void(Communicator&)>& meanwhile,
+                                            int n_hosts = 1) {
+  const auto body = [&](Communicator& group) {
+    group.place.layer = 17;
+    group.place.what = "after o_proj";
+    const Flag never;
+    if (group.rank() == 0) group.wait(never, 1, 1);
+    meanwhile(group);
+    // On a host of its own it hears nothing of the end.
+    while (n_hosts == 1 && !group.ended()) std::this_thread::yield();
+  };
+  EXPECT_THROW(run_thread_ranks(2, options, body, n_hosts), Error);
   return told.reasons;
 }
 
@@ -184,11 +229,47 @@ TEST(Communicator, ARankThatHangsIsNamed) {
 }
 
 TEST(Communicator, ARankWithoutAHeartbeatIsNamed) {
-  Told told;
-  const auto reasons =
-      reasons_of_waiting(told, told.options(2), [](Communicator& group) { group.stop_watching(); });
-  ASSERT_EQ(reasons.size(), 1u);
-  EXPECT_NE(reasons[0].find("rank 1 has not answered for 2."), std::string::npos) << reasons[0];
+  for (const int n_hosts : {1, 2}) {
+    Told told;
+    const auto reasons = reasons_of_waiting(
+        told, told.options(2), [](Communicator& group) { group.stop_watching(); }, n_hosts);
+    ASSERT_EQ(reasons.size(), 1u);
+    EXPECT_NE(reasons[0].find("rank 1 has not answered for 2."), std::string::npos) << reasons[0];
+  }
+}
+
+// Heartbeats come from other hosts, too: who has nothing to do for longer than peer_seconds is not lost.
+TEST(Communicator, ARankThatWaitsIsNotLost) {
+  for (const int n_hosts : {1, 2, 3}) {
+    Told told;
+    run_thread_ranks(
+        3,
+        told.options(0.5),
+        [](Communicator& group) {
+          std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+          EXPECT_FALSE(group.ended());
+          group.all_gather({});
+        },
+        n_hosts);
+    EXPECT_TRUE(told.reasons.empty());
+  }
+}
+
+TEST(Communicator, FactsThatDifferAreNamed) {
+  for (const int n_hosts : {1, 3}) {
+    run_thread_ranks(
+        3,
+        kNoWatchdog,
+        [](Communicator& group) {
+          const std::vector<Fact> mine{{"config.json", "a5", "same path?"},
+                                       {"--dtype", group.rank() == 2 ? "auto" : "float32", "why?"}};
+          const std::vector<std::string> expected{
+              "rank 2: --dtype auto is not rank 0's float32; why?"};
+          EXPECT_EQ(differences(group, mine), expected);
+          EXPECT_TRUE(differences(group, {{"config.json", "a5", "same path?"}}).empty());
+        },
+        n_hosts);
+  }
 }
 
 TEST(Communicator, NineRanksAreRefused) {

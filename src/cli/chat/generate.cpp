@@ -20,6 +20,7 @@
 #include "cli/input.h"
 #include "cli/numbers.h"
 #include "cli/options.h"
+#include "cli/ranks.h"
 #include "cli/signals.h"
 #include "qwen3/engine.h"
 #include "qwen3/text.h"
@@ -225,7 +226,13 @@ void add_generate(CLI::App& app, Action& action) {
       options->output,
       "One line {\"ids\":…,\"text\":…,\"finish_reason\":…,\"timing\":…}; ids are the new tokens, "
       "text is null without a tokenizer");
-  command->callback([options, &action] { action = [options] { return generate(*options); }; });
+  add_ranks_options(*command, options->model);
+  command->callback([options, &action] {
+    action = [options] {
+      return on_ranks(
+          options->model, WeightsFrom::checkpoint, [options] { return generate(*options); });
+    };
+  });
 }
 
 }  // namespace qwen3::cli

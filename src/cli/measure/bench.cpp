@@ -27,6 +27,7 @@
 #include "cli/measure/table.h"
 #include "cli/numbers.h"
 #include "cli/options.h"
+#include "cli/ranks.h"
 #include "engine/step_cost.h"
 #include "qwen3/engine.h"
 #include "trace/timeline.h"
@@ -338,15 +339,12 @@ ExitCode bench_official(const BenchOptions& options, const std::shared_ptr<Model
   return kDone;
 }
 
-ExitCode bench(BenchOptions options) {
+ExitCode bench(BenchOptions options, WeightsFrom from) {
   if (options.output.json) options.format = "json";
   options.output.json = options.format == "json";
   const Plan plan{parse_size_list(options.context, "qwen3 bench: --context", 0, kMaxContext),
                   parse_size_list(options.batch, "qwen3 bench: --batch", 1, kMaxBatch)};
-  const bool random = !options.random_weights.empty();
-  if (random) options.model.model = options.random_weights;
-  const std::shared_ptr<Model> model = load_model(
-      options.model, options.output, random ? WeightsFrom::random : WeightsFrom::checkpoint);
+  const std::shared_ptr<Model> model = load_model(options.model, options.output, from);
   if (options.preset == "official") return bench_official(options, model);
   check_lengths(options, plan, model->shape());
   const int n_threads = model->info().n_threads;
@@ -455,6 +453,7 @@ void add_bench(CLI::App& app, Action& action) {
       ->check(one_of({"none", "official"}))
       ->capture_default_str();
   add_compute_options(*command, options->model);
+  add_ranks_options(*command, options->model);
   command->add_option("--format", options->format, "How the rows are written; json is --json")
       ->check(one_of({"text", "markdown", "csv", "json"}))
       ->capture_default_str()
@@ -465,7 +464,10 @@ void add_bench(CLI::App& app, Action& action) {
       options->has_context = command->count("--context") > 0;
       options->has_decode_tokens = command->count("--decode-tokens") > 0;
       options->has_repeat = command->count("--repeat") > 0;
-      return bench(*options);
+      const bool random = !options->random_weights.empty();
+      if (random) options->model.model = options->random_weights;
+      const WeightsFrom from = random ? WeightsFrom::random : WeightsFrom::checkpoint;
+      return on_ranks(options->model, from, [options, from] { return bench(*options, from); });
     };
   });
 }

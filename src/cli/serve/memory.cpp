@@ -14,7 +14,9 @@
 #include "base/error.h"
 #include "cli/generation.h"
 #include "cli/numbers.h"
+#include "cli/ranks.h"
 #include "engine/load_plan.h"
+#include "parallel/communicator.h"
 #include "server/http/request_memory.h"
 
 namespace qwen3::cli {
@@ -96,7 +98,9 @@ int64_t bytes_kept(const auto& options) { return options.count > 0 ? options.byt
 ServeMemory plan_serve_memory(const std::filesystem::path& directory,
                               const ServeOptions& options,
                               const EngineOptions& engine) {
-  const LoadPlan load = plan_load(directory, load_options(options.model));
+  const Communicator* const group = group_of_ranks();
+  const Shard shard = group == nullptr ? Shard{} : group->shard();
+  const LoadPlan load = plan_load(directory, load_options(options.model), shard);
   check_context(options.model, load.config);
   ServeMemory memory{.plan = {},
                      .program_bytes = own_memory_bytes(),

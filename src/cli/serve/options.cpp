@@ -307,6 +307,7 @@ std::optional<HostAndPort> parse_host_and_port(std::string_view word, uint16_t d
 void add_serve_options(CLI::App& command, ServeOptions& options) {
   add_model_option(command, options.model, ModelStands::alone_too);
   add_compute_options(command, options.model);
+  add_ranks_options(command, options.model);
   add_context_option(command, options.model);
   add_front_options(command, options);
   add_end_options(command, options);

@@ -23,6 +23,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/ranks.h"
 #include "cli/serve/background_log.h"
 #include "cli/serve/end.h"
 #include "cli/serve/heap.h"
@@ -105,6 +106,11 @@ std::vector<server::Route> all_routes(server::Service& service) {
 
 ExitCode serve(ServeOptions& options) {
   resolve_serve_options(options);
+  if (options.service.traces.count > 0 && group_of_ranks() != nullptr) {
+    throw UsageError(
+        "qwen3 serve: --traces: ranks have parts of tensors; expected one process, which has the "
+        "same bits");
+  }
   // What is wrong with the model or its options is said before anything listens; only the weights take time.
   PreparedModel prepared = prepare_served_model(options);
   NotifySocket manager(std::getenv("NOTIFY_SOCKET"));
@@ -134,6 +140,7 @@ ExitCode serve(ServeOptions& options) {
     // Nothing is under way, and loading cannot be interrupted: leave it behind.
     guard.within(std::chrono::milliseconds(0));
     front.stop(std::chrono::milliseconds(0));
+    leave_ranks();
     flush_notes();
     std::_Exit(kDone);
   }
@@ -156,7 +163,12 @@ void add_serve(CLI::App& app, Action& action) {
       "serve", "Serve the model over the OpenAI API, on loopback unless told otherwise");
   const auto options = std::make_shared<ServeOptions>();
   add_serve_options(*command, *options);
-  command->callback([options, &action] { action = [options] { return serve(*options); }; });
+  command->callback([options, &action] {
+    action = [options] {
+      return on_ranks(
+          options->model, WeightsFrom::checkpoint, [options] { return serve(*options); });
+    };
+  });
 }
 
 }  // namespace qwen3::cli

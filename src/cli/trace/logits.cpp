@@ -18,6 +18,7 @@
 #include "cli/generation.h"
 #include "cli/numbers.h"
 #include "cli/options.h"
+#include "cli/ranks.h"
 #include "cli/trace/files.h"
 #include "engine/evaluate.h"
 #include "formats/npy.h"
@@ -123,6 +124,11 @@ ExitCode logits(const LogitsOptions& options) {
     throw UsageError(
         "qwen3 logits: nothing to do; expected --out FILE, --taps DIR or --labels; got none");
   }
+  if (!options.taps.empty() && group_of_ranks() != nullptr) {
+    throw UsageError(
+        "qwen3 logits: --taps: ranks have parts of tensors; expected one process, which has the "
+        "same bits");
+  }
   const std::vector<int32_t> ids = parse_id_list(options.ids, "qwen3 logits: --ids");
   std::vector<int32_t> labels;
   if (options.labels) labels = parse_labels(options, ids.size());
@@ -194,7 +200,13 @@ void add_logits(CLI::App& app, Action& action) {
       ->capture_default_str();
   add_compute_options(*command, options->model);
   add_quiet_option(*command, options->output);
-  command->callback([options, &action] { action = [options] { return logits(*options); }; });
+  add_ranks_options(*command, options->model);
+  command->callback([options, &action] {
+    action = [options] {
+      return on_ranks(
+          options->model, WeightsFrom::checkpoint, [options] { return logits(*options); });
+    };
+  });
 }
 
 }  // namespace qwen3::cli
