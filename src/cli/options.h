@@ -39,6 +39,7 @@ struct ModelOptions {
   int threads = 0;      // 0: all cores
   int64_t context = 0;  // 0: the model's own limit, or what fits in memory
   std::string kv_dtype = "auto";
+  std::string hf_overrides;  // JSON over config.json; "": nothing
 };
 
 // --model; where a command takes no other word, the model may also stand alone: qwen3 inspect nano.
@@ -49,6 +50,9 @@ void add_model_option(CLI::App& command,
 void add_compute_options(CLI::App& command, ModelOptions& options);  // --backend … --cpu-isa
 void add_context_option(CLI::App& command, ModelOptions& options);   // --context
 void add_kv_dtype_option(CLI::App& command, std::string& kv_dtype);  // --kv-dtype
+// --hf-overrides, and --rope-scaling, --rope-scale, --rope-theta, --yarn-orig-ctx, which add to it.
+CLI::Validator overrides_json();  // a word of --hf-overrides
+void add_override_options(CLI::App& command, ModelOptions& options);
 LoadOptions load_options(const ModelOptions& options);
 
 // How much is said, and to whom.

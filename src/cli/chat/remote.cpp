@@ -267,10 +267,9 @@ Json chat_request_body(const Json& messages,
   }
   if (settings.preset != "none") {
     QWEN3_CHECK(
-        kind == ServerKind::qwen3 && settings.preset != "auto",
+        kind == ServerKind::qwen3,
         ErrorKind::unsupported,
-        "preset: only a qwen3.cpp server has them, by their names (thinking, non_thinking); got "
-        "{}; give the numbers",
+        "preset: only a qwen3.cpp server has them; got {}; give the numbers",
         settings.preset);
     body["preset"] = settings.preset;
   }
