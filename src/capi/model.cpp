@@ -45,12 +45,11 @@ std::shared_ptr<ModelObject> open_model(const char* path, const qwen3_model_opti
               "options.hf_overrides: expected none with text_only, which reads no config.json");
   if (text_only || Text::available(path)) model->text.emplace(Text::load(path));
   if (!text_only) {
-    model->weights = Model::load(
-        path,
-        {.backend = options.backend,
-         .dtype = options.dtype,
-         .n_threads = options.n_threads,
-         .hf_overrides = options.hf_overrides});
+    model->weights = Model::load(path,
+                                 {.backend = options.backend,
+                                  .dtype = options.dtype,
+                                  .n_threads = options.n_threads,
+                                  .hf_overrides = options.hf_overrides});
   }
   return model;
 }

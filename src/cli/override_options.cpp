@@ -106,8 +106,7 @@ void add_override_options(CLI::App& command, ModelOptions& options) {
       .add_option_function<int64_t>(
           "--yarn-orig-ctx",
           [&overrides](const int64_t& tokens) {
-            lay_over(overrides,
-                     {{"rope_scaling", {{"original_max_position_embeddings", tokens}}}});
+            lay_over(overrides, {{"rope_scaling", {{"original_max_position_embeddings", tokens}}}});
           },
           "Context in tokens that the model was trained with, for yarn")
       ->check(integer_in(1, int64_t{1} << 26))

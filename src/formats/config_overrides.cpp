@@ -131,9 +131,7 @@ void override_config(Json& config, Json& overrides) {
   config.merge_patch(overrides);
 }
 
-void check_overrides_are_read(const Json& overrides,
-                              const FieldLog& read,
-                              std::string_view where) {
+void check_overrides_are_read(const Json& overrides, const FieldLog& read, std::string_view where) {
   for (const auto& [key, value] : overrides.items()) {
     if (!read.contains(key)) refuse_unread(key, read, where);
     if ((key != kRope.first && key != kRope.second) || !value.is_object()) continue;

@@ -26,8 +26,6 @@ void add_overrides(Json& overrides, const Json& more);
 void override_config(Json& config, Json& overrides);
 
 // Throws Error{invalid_argument} naming a key that reading this config did not ask for: it would change nothing.
-void check_overrides_are_read(const Json& overrides,
-                              const FieldLog& read,
-                              std::string_view where);
+void check_overrides_are_read(const Json& overrides, const FieldLog& read, std::string_view where);
 
 }  // namespace qwen3

@@ -49,9 +49,8 @@ TEST(ConfigOverrides, YarnInEitherSpellingOnEitherSpelling) {
 
 TEST(ConfigOverrides, ObjectsAreMergedKeyByKey) {
   Json config = Json::parse(official(Spelling::transformers_4));
-  config["rope_scaling"] = {{"type", "yarn"},
-                            {"factor", 2},
-                            {"original_max_position_embeddings", 20480}};
+  config["rope_scaling"] = {
+      {"type", "yarn"}, {"factor", 2}, {"original_max_position_embeddings", 20480}};
   const auto laid = [&](const char* overrides) {
     return parse_hf_config(config.dump(), "config.json", overrides).rope_scaling;
   };
@@ -89,11 +88,11 @@ TEST(ConfigOverrides, WhatWouldChangeNothingIsRefused) {
                "did you mean \"rope_scaling.factor\"?");
   // Of a dense model, a key of the others.
   EXPECT_ERROR(with(R"({"num_experts_per_tok":4})"), kInvalid, "num_experts_per_tok");
-  EXPECT_EQ(parse_hf_config(official(Spelling::transformers_5, true),
-                            "config.json",
-                            R"({"num_experts_per_tok":4})")
-                .num_experts_per_tok,
-            4);
+  EXPECT_EQ(
+      parse_hf_config(
+          official(Spelling::transformers_5, true), "config.json", R"({"num_experts_per_tok":4})")
+          .num_experts_per_tok,
+      4);
 }
 
 TEST(ConfigOverrides, MustBeAnObjectThatSaysAKeyOnce) {

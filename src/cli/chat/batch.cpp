@@ -201,8 +201,11 @@ CLI::Option* add_batch_options(CLI::App& command, BatchOptions& options) {
       ->check(integer_in(1, 1024))
       ->capture_default_str();
   command
-      .add_option("--out", options.out, "File for the lines of --prompts, written whole at the end; until then answers are in "
-                  "FILE.partial, from which the same command goes on")
+      .add_option(
+          "--out",
+          options.out,
+          "File for the lines of --prompts, written whole at the end; until then answers are in "
+          "FILE.partial, from which the same command goes on")
       ->check(some_name())
       ->type_name("FILE")
       ->default_str("stdout");

@@ -51,7 +51,8 @@ struct BatchRun {
   const AnswerForm& form;
   SamplingParams sampling;
   std::vector<std::string> stop;
-  Json shape = {};  // all of it, and the model: what a run must share with the one that it goes on with (batch_book.h)
+  Json shape =
+      {};  // all of it, and the model: what a run must share with the one that it goes on with (batch_book.h)
 };
 
 // Whole lines to stdout as answers come, each when those before it are out; or a whole file at the end, until when what

@@ -38,11 +38,10 @@ BatchBook::BatchBook(const std::filesystem::path& out,
                      const Json& options,
                      const std::vector<BatchPrompt>& prompts)
     : path_(book_path(out)), prompts_(prompts), lines_(prompts.size()) {
-  journal_.emplace(eval::open_append_file(path_),
-                   eval::BadLines::refuse,
-                   [&](std::string_view row, int64_t number) {
-                     return read_row(row, number, options);
-                   });
+  journal_.emplace(
+      eval::open_append_file(path_),
+      eval::BadLines::refuse,
+      [&](std::string_view row, int64_t number) { return read_row(row, number, options); });
   if (!has_header_) {
     journal_->append(dump_json({{kMark, kVersion}, {"options", options}}));
     journal_->commit();

@@ -266,11 +266,10 @@ Json chat_request_body(const Json& messages,
     body["chat_template_kwargs"] = {{"enable_thinking", *settings.thinking}};
   }
   if (settings.preset != "none") {
-    QWEN3_CHECK(
-        kind == ServerKind::qwen3,
-        ErrorKind::unsupported,
-        "preset: only a qwen3.cpp server has them; got {}; give the numbers",
-        settings.preset);
+    QWEN3_CHECK(kind == ServerKind::qwen3,
+                ErrorKind::unsupported,
+                "preset: only a qwen3.cpp server has them; got {}; give the numbers",
+                settings.preset);
     body["preset"] = settings.preset;
   }
   return body;

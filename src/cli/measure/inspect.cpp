@@ -37,7 +37,7 @@ struct InspectOptions {
 
 struct Inspection {
   std::string directory;
-  std::string hf_overrides;  // "": none
+  std::string hf_overrides;                  // "": none
   std::unique_ptr<TensorSource> checkpoint;  // nullptr: config.json only
   LoadPlan load;
   MemoryPlan plan;

@@ -315,7 +315,8 @@ TEST_F(GenerateBatch, AKilledRunGoesOn) {
       fmt::format("$QWEN3 generate -m {} --prompts {} --out {}", model_.path(), path, out);
   int n_killed = 0, n_resumed = 0, code = 0;
   for (int run = 1; run < 200; ++run) {
-    const ProgramResult result = run_shell(fmt::format("timeout -s KILL {:.2f} {}", 0.02 * run, command));
+    const ProgramResult result =
+        run_shell(fmt::format("timeout -s KILL {:.2f} {}", 0.02 * run, command));
     if (result.err.find("goes on with") != std::string::npos) ++n_resumed;
     code = result.exit_code;
     if (code == 0) break;

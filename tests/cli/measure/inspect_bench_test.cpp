@@ -55,8 +55,8 @@ TEST(Inspect, RefusesWhatLoadingRefuses) {
 }
 
 TEST(Inspect, SaysWhatIsLaidOverTheConfig) {
-  const std::vector<std::string> yarn = {"inspect", "nano", "--rope-scaling", "yarn",
-                                         "--rope-scale", "4", "--yarn-orig-ctx", "1024"};
+  const std::vector<std::string> yarn = {
+      "inspect", "nano", "--rope-scaling", "yarn", "--rope-scale", "4", "--yarn-orig-ctx", "1024"};
   const ProgramResult text = run_qwen3(yarn);
   ASSERT_EQ(text.exit_code, 0) << text.err;
   for (const char* part : {"hf_overrides             {\"rope_scaling\":{\"rope_type\":\"yarn\",",

@@ -264,9 +264,6 @@ TEST(Spelling, Choices) {
                                                        {"A不对，C也错，故选：D。", "D"},
                                                        {"正确答案为C选项", "C"},
                                                        {"正确选项是C", "C"},
-                                                       {"A and B are worse.\n```json\n{\"answer\": \"C\"}\n```", "C"},
-                                                       {"The answer is A. No:\n\"answer\" : \"B\"", "B"},
-                                                       {"\"answers\": \"A\". The answer is B", "B"},
                                                        {"The correct option is (b).", "B"},
                                                        {"My choice is: D", "D"},
                                                        {"故答案为：B．", "B"},
@@ -318,6 +315,11 @@ TEST(Spelling, Choices) {
                                                        {"答案是ABE", ""},
                                                        {"甲", ""}};
   for (const auto& [text, letters] : cases) EXPECT_EQ(named(text), letters) << text;
+
+  // The form that Qwen's cards ask for.
+  EXPECT_EQ(named("A and B are worse.\n```json\n{\"answer\": \"C\"}\n```"), "C");
+  EXPECT_EQ(named("The answer is A. No:\n\"answer\" : \"B\""), "B");
+  EXPECT_EQ(named("\"answers\": \"A\". The answer is B"), "B");
 
   EXPECT_TRUE(judged_right("multiple_choice", "AC", "A、C"));
   EXPECT_TRUE(judged_right("multiple_choice", "A、C", "答案是(A)(C)"));
