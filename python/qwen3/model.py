@@ -148,7 +148,7 @@ class Model(Handle):
         options.n_threads = threads
         options.text_only = int(text_only)
         if hf_overrides:
-            options.hf_overrides = keep_text(keep, json.dumps(hf_overrides))
+            options.hf_overrides = keep_text(keep, json.dumps(dict(hf_overrides), ensure_ascii=False))
         handle = ffi.new("qwen3_model*")
         check(lib.qwen3_model_open(os.fsencode(resolve_model(path)), options, handle))
         super().__init__(handle[0])

@@ -56,7 +56,7 @@ bool BatchBook::read_row(std::string_view row, int64_t number, const Json& optio
   try {
     json = parse_json(row, name());
   } catch (const Error&) {
-    return false;
+    if (number > 1) return false;
   }
   if (number == 1) {
     const bool ours = json.is_object() && json.contains(kMark) && json[kMark] == kVersion &&

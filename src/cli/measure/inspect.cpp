@@ -140,7 +140,7 @@ std::map<std::string, int64_t> count_dtypes(const TensorSource& checkpoint) {
   return counts;
 }
 
-Json overrides_json(const Inspection& it) {
+Json said_overrides(const Inspection& it) {
   return it.hf_overrides.empty() ? Json() : parse_json(it.hf_overrides, "--hf-overrides");
 }
 
@@ -148,7 +148,7 @@ Json inspection_json(const Inspection& it) {
   const MemoryPlan& plan = it.plan;
   const BackendInfo backend = it.load.backend->info();
   Json json = {{"directory", it.directory},
-               {"hf_overrides", overrides_json(it)},
+               {"hf_overrides", said_overrides(it)},
                {"config", config_json(it.load.config)},
                {"n_parameters", n_parameters(it.load.config)},
                {"n_active_parameters", n_active_parameters(it.load.config)}};
