@@ -80,7 +80,7 @@ TEST(Inspect, SaysWhatIsLaidOverTheConfig) {
 }
 
 // The same bits as from a checkpoint whose config.json says it.
-TEST(Logits, AreThoseOfAConfigThatSaysTheSame) {
+TEST(Overrides, GiveTheLogitsOfAConfigThatSaysTheSame) {
   const std::filesystem::path source = golden_model("moe_small");
   Json config = parse_json(read_text_file(source / "config.json", 1 << 20), "config");
   const Json yarn = {
