@@ -73,9 +73,8 @@ void add_override_options(CLI::App& command, ModelOptions& options) {
           [&overrides](const std::string& word) {
             lay_over(overrides, parse_config_overrides(word));
           },
-          "JSON laid over config.json, objects in it key by key: "
-          "'{\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4,"
-          "\"original_max_position_embeddings\":32768}}'")
+          "JSON laid over config.json, objects in it key by key, such as "
+          "'{\"rope_theta\":5e6}'")
       ->check(overrides_json())
       ->type_name("JSON");
   command
