@@ -79,6 +79,8 @@ typedef struct qwen3_model_options {
   const char* dtype;   /* "auto" (as stored, default), "float32", "bfloat16" */
   int32_t n_threads;   /* 0: all cores that this process may use */
   int32_t text_only;   /* 1: tokenizer and chat template alone; no weights are read */
+  const char*
+      hf_overrides; /* a JSON object laid over config.json, as LoadOptions::hf_overrides; "" (default): nothing */
 } qwen3_model_options;
 
 /* Names are Hugging Face's. Strings live as long as the model is open. */

@@ -23,6 +23,10 @@ struct LoadOptions {
   // A directory needs no weights: they are drawn at random (for benchmarks).
   bool random_weights = false;
   uint64_t random_seed = 0;
+  // A JSON object laid over config.json before it is read, objects in it key by key, null to take a key away:
+  // {"rope_scaling":{"rope_type":"yarn","factor":4,"original_max_position_embeddings":32768}}. "": nothing. It is
+  // checked as config.json is, and a key that is not read of this model is an error.
+  std::string hf_overrides = {};
   // Told how far loading is, in bytes. May be empty.
   std::function<void(std::string_view what, int64_t done, int64_t total)> progress = {};
 };

@@ -76,8 +76,10 @@ class LLM:
         kv_cache_bytes: int = 0,
         kv_cache_dtype: str = "auto",
         enable_prefix_caching: bool = True,
+        hf_overrides: Optional[Mapping[str, Any]] = None,
     ) -> None:
-        self.model = model if isinstance(model, Model) else Model(model, backend=backend, dtype=dtype, threads=threads)
+        self.model = model if isinstance(model, Model) else Model(
+            model, backend=backend, dtype=dtype, threads=threads, hf_overrides=hf_overrides)
         self.engine = Engine(
             self.model,
             max_model_len=max_model_len or 0,

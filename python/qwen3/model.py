@@ -126,6 +126,7 @@ class Model(Handle):
     """A model: a Hugging Face directory, a GGUF file, the name of one that was downloaded, or of one in the wheel.
 
     Any number of threads may use it. ``text_only`` reads the tokenizer and the template alone.
+    ``hf_overrides`` are laid over ``config.json`` before it is read, mappings in it key by key; None takes a key away.
     """
 
     _close = "qwen3_model_close"
@@ -138,6 +139,7 @@ class Model(Handle):
         dtype: str = "auto",
         threads: int = 0,
         text_only: bool = False,
+        hf_overrides: Optional[Mapping[str, Any]] = None,
     ) -> None:
         keep: list[Any] = []
         options = new("qwen3_model_options")
@@ -145,6 +147,8 @@ class Model(Handle):
         options.dtype = keep_text(keep, dtype)
         options.n_threads = threads
         options.text_only = int(text_only)
+        if hf_overrides:
+            options.hf_overrides = keep_text(keep, json.dumps(dict(hf_overrides), ensure_ascii=False))
         handle = ffi.new("qwen3_model*")
         check(lib.qwen3_model_open(os.fsencode(resolve_model(path)), options, handle))
         super().__init__(handle[0])

@@ -57,6 +57,14 @@ def test_rows_and_taps(model):
         model.taps(ids, "norm")["embed_tokens"]
 
 
+def test_overrides_of_the_config():
+    yarn = {"rope_scaling": {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 2048}}
+    with qwen3.LLM(NANO, hf_overrides=yarn) as stretched:
+        assert stretched.model.info.context_length == 4096
+    with pytest.raises(qwen3.InvalidArgumentError, match="rope_thetta"):
+        qwen3.Model(NANO, hf_overrides={"rope_thetta": 1})
+
+
 def test_text(model):
     assert model.decode(model.encode("é中 <|im_end|>")) == "é中 <|im_end|>"
     assert len(model.encode("<|im_end|>")) == 1 < len(model.encode("<|im_end|>", control_tokens=False))

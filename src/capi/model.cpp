@@ -36,13 +36,20 @@ std::shared_ptr<ModelObject> open_model(const char* path, const qwen3_model_opti
   check_given(path, "path");
   check_given(options.backend, "options.backend");
   check_given(options.dtype, "options.dtype");
+  check_given(options.hf_overrides, "options.hf_overrides");
   auto model = std::make_shared<ModelObject>();
   model->name = model_name(path);
   const bool text_only = options.text_only != 0;
+  QWEN3_CHECK(!text_only || *options.hf_overrides == 0,
+              ErrorKind::invalid_argument,
+              "options.hf_overrides: expected none with text_only, which reads no config.json");
   if (text_only || Text::available(path)) model->text.emplace(Text::load(path));
   if (!text_only) {
-    model->weights = Model::load(
-        path, {.backend = options.backend, .dtype = options.dtype, .n_threads = options.n_threads});
+    model->weights = Model::load(path,
+                                 {.backend = options.backend,
+                                  .dtype = options.dtype,
+                                  .n_threads = options.n_threads,
+                                  .hf_overrides = options.hf_overrides});
   }
   return model;
 }

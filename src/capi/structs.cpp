@@ -9,6 +9,7 @@ template <>
 qwen3_model_options defaults() {
   qwen3_model_options value{};
   value.backend = value.dtype = "auto";
+  value.hf_overrides = "";
   return value;
 }
 

@@ -25,6 +25,10 @@ template <typename T>
 constexpr size_t first_size() {
   return sizeof(T);
 }
+template <>
+constexpr size_t first_size<qwen3_model_options>() {
+  return offsetof(qwen3_model_options, hf_overrides);
+}
 
 template <typename T>
 bool plausible_size(size_t size) {

@@ -189,6 +189,7 @@ LoadOptions load_options(const ModelOptions& options) {
   load.dtype = options.dtype;
   load.n_threads = options.threads;
   load.cpu_isa = options.cpu_isa;
+  load.hf_overrides = options.hf_overrides;
   return load;
 }
 

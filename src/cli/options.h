@@ -41,6 +41,7 @@ struct ModelOptions {
   std::string kv_dtype = "auto";
   int ranks = 0;         // 0: as many as a launcher started, else one
   int peer_seconds = 3;  // without a heartbeat, and a rank is lost; 0: no watchdog
+  std::string hf_overrides;  // JSON over config.json; "": nothing
 };
 
 // --model; where a command takes no other word, the model may also stand alone: qwen3 inspect nano.
@@ -52,6 +53,9 @@ void add_compute_options(CLI::App& command, ModelOptions& options);  // --backen
 void add_context_option(CLI::App& command, ModelOptions& options);   // --context
 void add_kv_dtype_option(CLI::App& command, std::string& kv_dtype);  // --kv-dtype
 void add_ranks_options(CLI::App& command, ModelOptions& options);    // --ranks, --peer-seconds
+// --hf-overrides, and --rope-scaling, --rope-scale, --rope-theta, --yarn-orig-ctx, which add to it.
+CLI::Validator overrides_json();  // a word of --hf-overrides
+void add_override_options(CLI::App& command, ModelOptions& options);
 LoadOptions load_options(const ModelOptions& options);
 
 // How much is said, and to whom.

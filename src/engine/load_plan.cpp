@@ -41,8 +41,9 @@ LoadPlan plan_load(const TensorSource& source, const LoadOptions& options, const
 LoadPlan plan_load(const std::filesystem::path& path,
                    const LoadOptions& options,
                    const Shard& shard) {
-  if (!options.random_weights) return plan_load(*open_source(path), options, shard);
-  LoadPlan plan = begin_plan(open_config(path), options);
+  if (!options.random_weights)
+    return plan_load(*open_source(path, options.hf_overrides), options, shard);
+  LoadPlan plan = begin_plan(open_config(path, options.hf_overrides), options);
   const QuantizationConfig& quantization = plan.config.quantization;
   QWEN3_CHECK(
       !quantization.present(),

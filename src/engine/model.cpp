@@ -106,7 +106,7 @@ ModelParts load_parts(const std::filesystem::path& path,
   const Shard shard = group == nullptr ? Shard{} : group->shard();
   const WeightsDType wanted = parse_weights_dtype(options.dtype);
   std::unique_ptr<TensorSource> source;
-  if (!options.random_weights) source = open_source(path);
+  if (!options.random_weights) source = open_source(path, options.hf_overrides);
   LoadPlan plan = source ? plan_load(*source, options, shard) : plan_load(path, options, shard);
   const std::string backend = plan.backend->info().name;
   QWEN3_CHECK(shard.alone() || backend != "cuda",

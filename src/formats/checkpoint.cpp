@@ -78,19 +78,19 @@ SourceTensor make_tensor(SafetensorsEntry& entry, const InputFile& file) {
 
 }  // namespace
 
-HfConfig read_hf_config(const fs::path& directory) {
+HfConfig read_hf_config(const fs::path& directory, std::string_view overrides) {
   const fs::path config = directory / "config.json";
-  return parse_hf_config(read_text_file(config, kMaxConfigBytes), config.string());
+  return parse_hf_config(read_text_file(config, kMaxConfigBytes), config.string(), overrides);
 }
 
-Checkpoint Checkpoint::open(const fs::path& directory) {
+Checkpoint Checkpoint::open(const fs::path& directory, std::string_view overrides) {
   Checkpoint checkpoint;
   checkpoint.name_ = directory.string();
   QWEN3_CHECK(folder_exists(directory),
               ErrorKind::not_found,
               "{}: expected the directory of a Hugging Face model",
               checkpoint.name_);
-  checkpoint.config_ = read_hf_config(directory);
+  checkpoint.config_ = read_hf_config(directory, overrides);
   const fs::path generation = directory / "generation_config.json";
   if (const auto text = read_text_file_if_there(generation, kMaxConfigBytes)) {
     checkpoint.generation_config_ = parse_generation_config(*text, generation.string());

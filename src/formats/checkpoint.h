@@ -19,7 +19,7 @@
 namespace qwen3 {
 
 // config.json of a directory. Throws as Checkpoint::open does for it.
-HfConfig read_hf_config(const std::filesystem::path& directory);
+HfConfig read_hf_config(const std::filesystem::path& directory, std::string_view overrides = {});
 
 class Checkpoint final : public TensorSource {
  public:
@@ -27,7 +27,8 @@ class Checkpoint final : public TensorSource {
   // corrupt_file, unsupported (also for quantised weights that do not fit the config). With an index, model.safetensors itself is not read. Shard names in
   // the index must be plain file names (no separators, not "." or "..", no NUL); a symlink placed
   // by the operator (the hub cache) is followed.
-  static Checkpoint open(const std::filesystem::path& directory);
+  // `overrides`: parse_hf_config.
+  static Checkpoint open(const std::filesystem::path& directory, std::string_view overrides = {});
 
   const HfConfig& config() const override { return config_; }
   const GenerationConfig& generation_config() const override { return generation_config_; }

@@ -173,10 +173,11 @@ std::optional<int32_t> token_id(const GgufFile& file, std::string_view name, int
 }
 
 void read_token_ids(HfConfig& c, const GgufFile& file) {
-  c.bos_token_id = token_id(file, "bos", c.vocab_size);
-  c.pad_token_id = token_id(file, "padding", c.vocab_size);
+  if (!c.bos_token_id) c.bos_token_id = token_id(file, "bos", c.vocab_size);
+  if (!c.pad_token_id) c.pad_token_id = token_id(file, "padding", c.vocab_size);
+  const bool overridden = !c.eos_token_ids.empty();
   const auto add = [&](std::optional<int32_t> id) {
-    if (id && std::ranges::find(c.eos_token_ids, *id) == c.eos_token_ids.end()) {
+    if (id && !overridden && std::ranges::find(c.eos_token_ids, *id) == c.eos_token_ids.end()) {
       c.eos_token_ids.push_back(*id);
     }
   };
@@ -278,7 +279,9 @@ void write_gguf_generation_config(GgufMetadata& m, const GenerationConfig& c) {
   put("penalty_repeat", c.repetition_penalty);
 }
 
-HfConfig read_gguf_config(const GgufFile& file, const GgufTensorFacts& facts) {
+HfConfig read_gguf_config(const GgufFile& file,
+                          const GgufTensorFacts& facts,
+                          std::string_view overrides) {
   const std::string architecture = architecture_of(file);
   QWEN3_CHECK(facts.vocab_size > 0,
               ErrorKind::not_found,
@@ -297,7 +300,7 @@ HfConfig read_gguf_config(const GgufFile& file, const GgufTensorFacts& facts) {
   add_rope(c, keys, file);
   if (moe) add_experts(c, keys, file, facts.dense_layers);
   keys.require("vocab_size", facts.vocab_size);
-  HfConfig config = parse_hf_config(dump_json(c), file.name());
+  HfConfig config = parse_hf_config(dump_json(c), file.name(), overrides);
   read_token_ids(config, file);
   return config;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "formats/gguf_file.h"
@@ -26,7 +27,10 @@ struct GgufTensorFacts {
 // <|im_end|> and <|endoftext|>, since the file names one eos only.
 // Throws Error naming file and key: corrupt_file, not_found without token_embd.weight, and unsupported for another architecture or a
 // value that this model cannot honour.
-HfConfig read_gguf_config(const GgufFile& file, const GgufTensorFacts& facts);
+// `overrides` are of config.json as the metadata would have it (parse_hf_config).
+HfConfig read_gguf_config(const GgufFile& file,
+                          const GgufTensorFacts& facts,
+                          std::string_view overrides = {});
 
 // general.sampling.*, the sampling defaults. Who has a temperature above 0 draws.
 GenerationConfig read_gguf_generation_config(const GgufFile& file);

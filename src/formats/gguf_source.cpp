@@ -37,10 +37,10 @@ void check_part(const GgufFile& file, int64_t number, int64_t count) {
 
 }  // namespace
 
-GgufSource GgufSource::open(const fs::path& path) {
+GgufSource GgufSource::open(const fs::path& path, std::string_view overrides) {
   GgufSource source;
   source.open_files(path);
-  source.read_config();
+  source.read_config(overrides);
   for (const GgufFile& file : source.files_) {
     for (const GgufTensor& tensor : file.tensors()) source.add_tensor(file, tensor);
   }
@@ -64,7 +64,7 @@ void GgufSource::open_files(const fs::path& path) {
   }
 }
 
-void GgufSource::read_config() {
+void GgufSource::read_config(std::string_view overrides) {
   const GgufTensor* embedding = nullptr;
   GgufTensorFacts facts{.tie_word_embeddings = true};
   for (const GgufFile& file : files_) {
@@ -83,7 +83,7 @@ void GgufSource::read_config() {
     const auto type = embedding->type->weight_type;
     if (type && is_plain(*type)) facts.dtype = dtype_of(*type);
   }
-  config_ = read_gguf_config(files_.front(), facts);
+  config_ = read_gguf_config(files_.front(), facts, overrides);
   generation_config_ = read_gguf_generation_config(files_.front());
 }
 

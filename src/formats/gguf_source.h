@@ -18,7 +18,8 @@ class GgufSource final : public TensorSource {
  public:
   // `path`: the file, or the first of a set. Throws Error naming file and key or tensor: not_found
   // (a part that is missing), corrupt_file, unsupported.
-  static GgufSource open(const std::filesystem::path& path);
+  // `overrides`: parse_hf_config.
+  static GgufSource open(const std::filesystem::path& path, std::string_view overrides = {});
 
   const HfConfig& config() const override { return config_; }
   const GenerationConfig& generation_config() const override { return generation_config_; }
@@ -30,7 +31,7 @@ class GgufSource final : public TensorSource {
 
  private:
   void open_files(const std::filesystem::path& path);
-  void read_config();
+  void read_config(std::string_view overrides);
   void add_tensor(const GgufFile& file, const GgufTensor& tensor);
   // The tensor's rows from the top on as tensors of their own.
   void add_rows(const GgufFile& file,

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "formats/config_overrides.h"
 #include "formats/json_fields.h"
 
 namespace qwen3 {
@@ -123,7 +124,8 @@ void read_rope(HfConfig& c, const JsonFields& f) {
   const std::string_view name = parameters != nullptr ? "rope_parameters" : "rope_scaling";
   const Json* source = parameters != nullptr ? parameters : scaling;
   if (source != nullptr && !source->is_object()) f.refuse(name, "an object or null");
-  const JsonFields r(source != nullptr ? *source : kNone, f.where(), std::string(name) + ".");
+  const JsonFields r(
+      source != nullptr ? *source : kNone, f.where(), std::string(name) + ".", f.log());
 
   const auto inner_theta = r.optional_real("rope_theta", kTheta, Null::refused);
   const auto outer_theta = f.optional_real("rope_theta", kTheta, Null::refused);
@@ -256,18 +258,14 @@ void check_total(const HfConfig& c, std::string_view where) {
               kMaxParameters);
 }
 
-}  // namespace
-
-HfConfig parse_hf_config(std::string_view json, std::string_view where) {
-  const Json root = parse_json(json, where);
-  const JsonFields fields(root, where);
+HfConfig read_config(const JsonFields& fields) {
   HfConfig config;
   read_identity(config, fields);
   read_sizes(config, fields);
   read_rope(config, fields);
   read_sliding_window(config, fields);
   read_experts(config, fields);
-  check_total(config, where);
+  check_total(config, fields.where());
 
   const std::string order =
       fields.optional_string("qk_norm_order", Null::absent).value_or("official");
@@ -283,6 +281,22 @@ HfConfig parse_hf_config(std::string_view json, std::string_view where) {
   config.bos_token_id = token_id("bos_token_id");
   config.pad_token_id = token_id("pad_token_id");
   config.eos_token_ids = fields.int_or_list("eos_token_id", kTokenIds);
+  return config;
+}
+
+}  // namespace
+
+HfConfig parse_hf_config(std::string_view json,
+                         std::string_view where,
+                         std::string_view overrides) {
+  Json root = parse_json(json, where);
+  if (overrides.empty()) return read_config(JsonFields(root, where));
+  Json laid_over = parse_config_overrides(overrides);
+  override_config(root, laid_over);
+  FieldLog read;
+  HfConfig config =
+      read_config(JsonFields(root, fmt::format("{} with hf_overrides", where), {}, &read));
+  check_overrides_are_read(laid_over, read, where);
   return config;
 }
 

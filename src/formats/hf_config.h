@@ -33,7 +33,11 @@ struct HfConfig : ModelShape {
 // ill-typed, out-of-range or inconsistent values, Error{unsupported} for values we do not implement
 // (hidden_act other than silu, another model_type, an unknown rope type); what is said of quantised
 // weights is held against the weights (QuantizationConfig::refusal).
-HfConfig parse_hf_config(std::string_view json, std::string_view where);
+// `overrides` are laid over it first (config_overrides.h); "": none. Throws Error{invalid_argument} for overrides that
+// are no JSON object, or have a key that is not read.
+HfConfig parse_hf_config(std::string_view json,
+                         std::string_view where,
+                         std::string_view overrides = {});
 
 // Sampling defaults that a checkpoint asks for; absent keys stay empty.
 struct GenerationConfig {

@@ -20,8 +20,11 @@ std::string int_expectation(JsonFields::IntRange range) {
 
 }  // namespace
 
-JsonFields::JsonFields(const Json& object, std::string_view where, std::string_view prefix)
-    : object_(object), where_(where), prefix_(prefix) {
+JsonFields::JsonFields(const Json& object,
+                       std::string_view where,
+                       std::string_view prefix,
+                       FieldLog* log)
+    : object_(object), where_(where), prefix_(prefix), log_(log) {
   QWEN3_CHECK(object.is_object(),
               ErrorKind::corrupt_file,
               "{}: expected a JSON object, got {}",
@@ -29,9 +32,17 @@ JsonFields::JsonFields(const Json& object, std::string_view where, std::string_v
               describe(object));
 }
 
-bool JsonFields::has(std::string_view key) const { return object_.find(key) != object_.end(); }
+void JsonFields::note(std::string_view key) const {
+  if (log_ != nullptr) log_->insert(prefix_ + std::string(key));
+}
+
+bool JsonFields::has(std::string_view key) const {
+  note(key);
+  return object_.find(key) != object_.end();
+}
 
 const Json* JsonFields::find(std::string_view key) const {
+  note(key);
   const auto it = object_.find(key);
   return it == object_.end() || it->is_null() ? nullptr : &*it;
 }

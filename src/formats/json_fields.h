@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +14,9 @@
 #include "base/json.h"
 
 namespace qwen3 {
+
+// The names of the fields that were asked for, there or not, with their prefix.
+using FieldLog = std::set<std::string, std::less<>>;
 
 class JsonFields {
  public:
@@ -24,9 +29,12 @@ class JsonFields {
     Low low_bound = Low::included;
   };
 
-  // `object` must outlive this. `prefix` is put before keys in messages ("rope_scaling.").
-  // Throws Error{corrupt_file} unless `object` is a JSON object.
-  JsonFields(const Json& object, std::string_view where, std::string_view prefix = {});
+  // `object` must outlive this. `prefix` is put before keys in messages ("rope_scaling."). `log`, if not null, is told
+  // what is asked for. Throws Error{corrupt_file} unless `object` is a JSON object.
+  JsonFields(const Json& object,
+             std::string_view where,
+             std::string_view prefix = {},
+             FieldLog* log = nullptr);
 
   // The value of `key`; nullptr if the key is absent or its value is null.
   const Json* find(std::string_view key) const;
@@ -57,8 +65,10 @@ class JsonFields {
   [[noreturn]] void unsupported(std::string_view key, std::string_view supported) const;
 
   const std::string& where() const { return where_; }
+  FieldLog* log() const { return log_; }
 
  private:
+  void note(std::string_view key) const;  // in the log
   // The value if present; absent or (when allowed) null gives nullptr.
   const Json* value(std::string_view key, Null null, std::string_view expected) const;
   std::string got(std::string_view key) const;
@@ -68,6 +78,7 @@ class JsonFields {
   const Json& object_;
   std::string where_;
   std::string prefix_;
+  FieldLog* log_;
 };
 
 }  // namespace qwen3

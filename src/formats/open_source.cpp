@@ -22,16 +22,17 @@ std::optional<std::filesystem::path> gguf_or_directory(const std::filesystem::pa
 
 }  // namespace
 
-std::unique_ptr<TensorSource> open_source(const std::filesystem::path& path) {
+std::unique_ptr<TensorSource> open_source(const std::filesystem::path& path,
+                                          std::string_view overrides) {
   if (const auto gguf = gguf_or_directory(path)) {
-    return std::make_unique<GgufSource>(GgufSource::open(*gguf));
+    return std::make_unique<GgufSource>(GgufSource::open(*gguf, overrides));
   }
-  return std::make_unique<Checkpoint>(Checkpoint::open(path));
+  return std::make_unique<Checkpoint>(Checkpoint::open(path, overrides));
 }
 
-HfConfig open_config(const std::filesystem::path& path) {
-  if (const auto gguf = gguf_or_directory(path)) return GgufSource::open(*gguf).config();
-  return read_hf_config(path);
+HfConfig open_config(const std::filesystem::path& path, std::string_view overrides) {
+  if (const auto gguf = gguf_or_directory(path)) return GgufSource::open(*gguf, overrides).config();
+  return read_hf_config(path, overrides);
 }
 
 }  // namespace qwen3

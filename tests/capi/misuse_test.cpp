@@ -62,6 +62,38 @@ TEST_F(Misuse, ClosedHandlesAndThoseOfAnotherKindAreKnown) {
   EXPECT_EQ(qwen3_model_close(next), QWEN3_OK);
 }
 
+TEST_F(Misuse, OverridesOfTheConfig) {
+  qwen3_model_options options;
+  qwen3_model_options_init(&options, sizeof(options));
+  const auto context_of = [&](int64_t* context) {
+    qwen3_model opened = nullptr;
+    const qwen3_status status = qwen3_model_open(kNano.c_str(), &options, &opened);
+    if (status != QWEN3_OK) return status;
+    qwen3_model_info info;
+    qwen3_model_info_init(&info, sizeof(info));
+    EXPECT_EQ(qwen3_model_get_info(opened, &info), QWEN3_OK);
+    *context = info.context_length;
+    return qwen3_model_close(opened);
+  };
+  int64_t context = 0;
+  options.hf_overrides =
+      R"({"rope_scaling":{"rope_type":"yarn","factor":2,"original_max_position_embeddings":2048}})";
+  EXPECT_EQ(context_of(&context), QWEN3_OK) << qwen3_last_error();
+  EXPECT_EQ(context, 4096);
+  options.hf_overrides = R"({"rope_thetta":2})";
+  EXPECT_EQ(context_of(&context), QWEN3_ERROR_INVALID_ARGUMENT);
+  EXPECT_THAT(qwen3_last_error(), HasSubstr("rope_thetta"));
+  options.hf_overrides = nullptr;
+  EXPECT_EQ(context_of(&context), QWEN3_ERROR_INVALID_ARGUMENT);
+  options.hf_overrides = "{}";
+  options.text_only = 1;
+  EXPECT_EQ(context_of(&context), QWEN3_ERROR_INVALID_ARGUMENT);
+  // A program that was made before there were overrides.
+  qwen3_model_options_init(&options, offsetof(qwen3_model_options, hf_overrides));
+  EXPECT_EQ(context_of(&context), QWEN3_OK) << qwen3_last_error();
+  EXPECT_EQ(context, 2048);
+}
+
 TEST_F(Misuse, StructsThatWereNotInitialisedAreRefused) {
   Asked asked(encode("Hello"));
   qwen3_stream stream = nullptr;

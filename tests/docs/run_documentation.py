@@ -42,6 +42,7 @@ CHECKPOINT = "needs a checkpoint that somebody has downloaded"
 CONTAINER = "needs an image, or a machine to change; script/test-container, test-replicas and test-slurm run what is behind it"
 HUB = "needs a hub of the network, or what came from it; tests/hub runs these commands against one on loopback"
 FILE = "needs a damaged or foreign file; tests/formats and tests/cli make such files and expect these messages"
+PACKAGES = "needs other people's packages; script/test-examples installs them and runs it"
 ONE_LAYER = "CONFIG stands for a folder of one's own, and the checkpoint has 2.9 GB"
 NOT_RUN = {
     'script/run "What can you do?"': BUILDS,
@@ -123,6 +124,16 @@ NOT_RUN = {
     'haproxy -c -f examples/replicas/haproxy.cfg': CONTAINER,
     'sbatch examples/slurm/serve.sbatch': CONTAINER,
     'sbatch examples/slurm/eval_array.sbatch': CONTAINER,
+    "qwen3 serve -m Qwen/Qwen3-0.6B &": CHECKPOINT,
+    "qwen3 serve -m Qwen/Qwen3-Embedding-0.6B --port 8001 &": CHECKPOINT,
+    "qwen3 serve -m Qwen/Qwen3-Reranker-0.6B --port 8002 &": CHECKPOINT,
+    "qwen3 serve -m Qwen/Qwen3-8B &": CHECKPOINT,
+    "pip install -r examples/retrieval-langchain/requirements.txt": PACKAGES,
+    'python3 examples/retrieval-langchain/retrieve.py --question "When is the boiler serviced?" examples/notes/*.md': PACKAGES,
+    "pip install -r examples/function-calling/requirements.txt": PACKAGES,
+    'python3 examples/function-calling/agent.py "What is the weather in Paris?"': PACKAGES,
+    "pip install -r examples/tracing-notebook/requirements.txt qwen3-VERSION-py3-none-manylinux_2_28_x86_64.whl": PACKAGES,
+    "jupyter nbconvert --to notebook --execute examples/tracing-notebook/trace.ipynb --output traced.ipynb": PACKAGES,
     "qwen3 serve -m MODEL": "MODEL stands for a model",
     "qwen3 serve -m nano-moe": "runs until it is stopped",
 }

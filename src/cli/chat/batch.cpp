@@ -17,6 +17,7 @@
 #include "base/output_file.h"
 #include "base/text.h"
 #include "base/utf8.h"
+#include "cli/chat/batch_book.h"
 #include "cli/console.h"
 #include "cli/generation.h"
 #include "cli/help.h"
@@ -74,8 +75,12 @@ struct Place {
 
 class Batch {
  public:
-  Batch(const BatchRun& run, Engine& engine, const std::vector<BatchPrompt>& prompts)
-      : run_(run), engine_(engine), prompts_(prompts) {}
+  // `book`, if not null, is told of every answer, and asked for those that it has.
+  Batch(const BatchRun& run,
+        Engine& engine,
+        const std::vector<BatchPrompt>& prompts,
+        BatchBook* book)
+      : run_(run), engine_(engine), prompts_(prompts), book_(book) {}
 
   // Told each line, in order. False when Ctrl-C came.
   bool answer(size_t most_under_way, const std::function<void(const Json& line)>& on_line) {
@@ -104,6 +109,10 @@ class Batch {
     Place& place = places_.emplace_back();
     place.index = index;
     const BatchPrompt& prompt = prompts_[index];
+    if (book_ != nullptr && !book_->line(index).is_null()) {
+      place.line = book_->line(index);
+      return;
+    }
     try {
       if (!prompt.error.empty()) return fail_place(place, prompt.error);
       std::vector<int32_t> ids = run_.text.encode(prompt.text);
@@ -163,11 +172,13 @@ class Batch {
                   {"prompt_tokens", event.usage.prompt_tokens},
                   {"completion_tokens", event.usage.completion_tokens}};
     place.stream.reset();
+    if (book_ != nullptr) book_->add(place.index, place.line);
   }
 
   const BatchRun& run_;
   Engine& engine_;
   const std::vector<BatchPrompt>& prompts_;
+  BatchBook* const book_;
   std::deque<Place> places_;
   int64_t n_failed_ = 0, n_tokens_ = 0;
 };
@@ -190,7 +201,11 @@ CLI::Option* add_batch_options(CLI::App& command, BatchOptions& options) {
       ->check(integer_in(1, 1024))
       ->capture_default_str();
   command
-      .add_option("--out", options.out, "File for the lines of --prompts, written whole at the end")
+      .add_option(
+          "--out",
+          options.out,
+          "File for the lines of --prompts, written whole at the end; until then answers are in "
+          "FILE.partial, from which the same command goes on")
       ->check(some_name())
       ->type_name("FILE")
       ->default_str("stdout");
@@ -232,11 +247,19 @@ ExitCode answer_prompts(const BatchRun& run,
   tell_engine(engine_options, &run.text);
   Engine engine(model, engine_options);
   if (output.talk()) print_note(model_line(model->info(), engine));
+  std::optional<BatchBook> book;
+  if (!options.out.empty() && may_have_book(options.out)) {
+    book.emplace(options.out, run.shape, prompts);
+    if (output.talk() && book->n_found() > 0) {
+      print_note(fmt::format(
+          "{}: goes on with {} of {} answers", book->name(), book->n_found(), prompts.size()));
+    }
+  }
   std::string lines;  // for a file
   StatusLine status(output.talk() && !options.out.empty());
   int64_t n_done = 0;
   const auto begin = std::chrono::steady_clock::now();
-  Batch batch(run, engine, prompts);
+  Batch batch(run, engine, prompts, book ? &*book : nullptr);
   const bool whole =
       batch.answer(static_cast<size_t>(kWaitingPerSequence * options.size), [&](const Json& line) {
         if (options.out.empty()) {
@@ -248,12 +271,16 @@ ExitCode answer_prompts(const BatchRun& run,
       });
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   if (!whole) {
-    print_error(options.out.empty()
-                    ? "qwen3 generate: stopped"
-                    : fmt::format("qwen3 generate: stopped; {} was not written", options.out));
+    print_error(book ? fmt::format("qwen3 generate: stopped; {} has {} of {} answers, and the same "
+                                   "command goes on from there",
+                                   book->name(),
+                                   book->n_lines(),
+                                   prompts.size())
+                     : "qwen3 generate: stopped");
     return kFailed;
   }
   if (!options.out.empty()) write_file(options.out, lines);
+  if (book && batch.n_failed() == 0) book->remove();
   if (output.talk()) {
     print_note(fmt::format("{} prompts, {} tokens in {:.1f} s, {:.1f} tok/s",
                            prompts.size(),

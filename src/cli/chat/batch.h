@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "cli/chat/answer_form.h"
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -50,10 +51,13 @@ struct BatchRun {
   const AnswerForm& form;
   SamplingParams sampling;
   std::vector<std::string> stop;
+  Json shape =
+      {};  // all of it, and the model: what a run must share with the one that it goes on with (batch_book.h)
 };
 
-// Whole lines to stdout as answers come, each when those before it are out; or a whole file at the end, so that Ctrl-C
-// leaves none. kFailed when a prompt has no answer, or Ctrl-C came.
+// Whole lines to stdout as answers come, each when those before it are out; or a whole file at the end, until when what
+// there is stands in a book beside it, which the next run goes on with. kFailed when a prompt has no answer, or Ctrl-C
+// came.
 ExitCode answer_prompts(const BatchRun& run,
                         const std::shared_ptr<Model>& model,
                         const ModelOptions& model_options,

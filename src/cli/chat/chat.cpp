@@ -316,6 +316,7 @@ ExitCode chat_with_server(const ChatCliOptions& options,
   };
   if (options.form.any()) refuse("a form of the answer");
   if (!options.chat_template.empty()) refuse("--chat-template");
+  if (!options.model.hf_overrides.empty()) refuse("--hf-overrides");
   std::string key;
   if (!options.api_key_env.empty()) {
     const char* value = std::getenv(options.api_key_env.c_str());
@@ -441,6 +442,7 @@ void add_chat(CLI::App& app, Action& action) {
   add_context_option(*command, options->model);
   add_kv_dtype_option(*command, options->model.kv_dtype);
   add_compute_options(*command, options->model);
+  add_override_options(*command, options->model);
   add_server_options(*command, *options);
   add_output_options(
       *command,

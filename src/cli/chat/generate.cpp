@@ -9,9 +9,11 @@
 
 #include "base/error.h"
 #include "base/output_file.h"
+#include "base/sha256.h"
 #include "base/utf8.h"
 #include "cli/chat/answer_form.h"
 #include "cli/chat/batch.h"
+#include "cli/chat/batch_book.h"
 #include "cli/chat/preset_option.h"
 #include "cli/chat/session.h"
 #include "cli/commands.h"
@@ -22,7 +24,9 @@
 #include "cli/options.h"
 #include "cli/ranks.h"
 #include "cli/signals.h"
+#include "eval/run/engine_source.h"
 #include "qwen3/engine.h"
+#include "qwen3/sampling.h"
 #include "qwen3/text.h"
 
 namespace qwen3::cli {
@@ -119,19 +123,57 @@ SamplingParams sampling_of(const GenerateOptions& options, const Text* text, con
   }
 }
 
+std::filesystem::path book_of(const GenerateOptions& options) {
+  return options.batch.out.empty() ? std::filesystem::path() : book_path(options.batch.out);
+}
+
+Json file_digest(const std::optional<std::filesystem::path>& file) {
+  if (!file) return {};
+  if (!std::filesystem::is_regular_file(*file)) return "a pipe";  // which is read once
+  return sha256_hex(read_input_file(*file, kMaxInputBytes));
+}
+
+// All that shapes the answers to a file of prompts.
+Json shape_of_answers(const GenerateOptions& options,
+                      const SamplingParams& sampling,
+                      const Model& model,
+                      const std::filesystem::path& directory) {
+  const ModelInfo& info = model.info();
+  Json shape = {{"model", info.name},
+                {"model_files", eval::model_fingerprint(directory)},
+                {"hf_overrides", options.model.hf_overrides},
+                {"dtype", info.dtype},
+                {"backend", info.backend.substr(0, info.backend.find(' '))},
+                {"kv_dtype", options.model.kv_dtype},
+                {"context", options.model.context}};
+  for (const SamplingField& field : sampling_fields()) {
+    shape[std::string(field.name)] = field.get(sampling);
+  }
+  shape["seed"] = sampling.seed ? Json(*sampling.seed) : Json();
+  shape["ignore_eos"] = sampling.ignore_eos;
+  shape["stop"] = options.sampling.stop;
+  shape["json_schema"] = file_digest(options.form.json_schema);
+  shape["grammar"] = file_digest(options.form.grammar);
+  shape["regex"] = options.form.regex ? Json(*options.form.regex) : Json();
+  shape["choice"] = options.form.choices;
+  return shape;
+}
+
 ExitCode generate_batch(const GenerateOptions& options) {
   const std::filesystem::path directory = resolve_model(options.model.model);
   const Text text = Text::load(directory);
   const std::vector<BatchPrompt> prompts = read_prompts(options.batch.prompts);
-  check_no_output_is_an_input(
-      "qwen3 generate", {{"--prompts", options.batch.prompts}}, {{"--out", options.batch.out}});
+  check_no_output_is_an_input("qwen3 generate",
+                              {{"--prompts", options.batch.prompts}},
+                              {{"--out", options.batch.out}, {"--out's book", book_of(options)}});
   if (!options.batch.out.empty()) check_writable(options.batch.out);
   const AnswerForm form = compile_form(options.form, text);
   const std::shared_ptr<Model> model = load_model(options.model, options.output);
-  const BatchRun run{.text = text,
-                     .form = form,
-                     .sampling = sampling_of(options, &text, *model),
-                     .stop = options.sampling.stop};
+  const SamplingParams sampling = sampling_of(options, &text, *model);
+  BatchRun run{.text = text, .form = form, .sampling = sampling, .stop = options.sampling.stop};
+  if (!options.batch.out.empty()) {
+    run.shape = shape_of_answers(options, sampling, *model, directory);
+  }
   return answer_prompts(run, model, options.model, options.batch, prompts, options.output);
 }
 
@@ -221,6 +263,7 @@ void add_generate(CLI::App& app, Action& action) {
   add_context_option(*command, options->model);
   add_kv_dtype_option(*command, options->model.kv_dtype);
   add_compute_options(*command, options->model);
+  add_override_options(*command, options->model);
   add_output_options(
       *command,
       options->output,

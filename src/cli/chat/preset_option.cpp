@@ -1,14 +1,10 @@
 #include "cli/chat/preset_option.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
-#include <algorithm>
-#include <vector>
 
+#include "base/error.h"
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/options.h"
@@ -34,18 +30,11 @@ std::vector<server::Preset> presets_of(const Text& text, const ModelInfo& info) 
 const server::Preset* chosen_preset(std::span<const server::Preset> presets,
                                     std::string_view name,
                                     std::optional<bool> thinking) {
-  if (name == "none") return nullptr;
-  const auto of_mode = [&](const server::Preset& preset) {
-    return !preset.enable_thinking || *preset.enable_thinking == thinking.value_or(true);
-  };
-  const auto found = name == "auto" ? std::ranges::find_if(presets, of_mode)
-                                    : std::ranges::find(presets, name, &server::Preset::name);
-  if (found != presets.end()) return &*found;
-  if (name == "auto") return nullptr;  // a model without presets
-  std::vector<std::string_view> names = {"none", "auto"};
-  for (const server::Preset& preset : presets) names.push_back(preset.name);
-  throw UsageError(
-      fmt::format("preset: expected {} (of this model); got {}", fmt::join(names, " or "), name));
+  try {
+    return server::choose_preset(presets, name, thinking);
+  } catch (const Error& error) {
+    throw UsageError(error.what());
+  }
 }
 
 }  // namespace qwen3::cli

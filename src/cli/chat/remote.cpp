@@ -266,12 +266,10 @@ Json chat_request_body(const Json& messages,
     body["chat_template_kwargs"] = {{"enable_thinking", *settings.thinking}};
   }
   if (settings.preset != "none") {
-    QWEN3_CHECK(
-        kind == ServerKind::qwen3 && settings.preset != "auto",
-        ErrorKind::unsupported,
-        "preset: only a qwen3.cpp server has them, by their names (thinking, non_thinking); got "
-        "{}; give the numbers",
-        settings.preset);
+    QWEN3_CHECK(kind == ServerKind::qwen3,
+                ErrorKind::unsupported,
+                "preset: only a qwen3.cpp server has them; got {}; give the numbers",
+                settings.preset);
     body["preset"] = settings.preset;
   }
   return body;

@@ -27,13 +27,14 @@ struct DivergenceOptions {
   ModelOptions model;
   OutputOptions output;
   TextOptions text;
-  std::optional<std::string> other, other_dtype, other_backend;
+  std::optional<std::string> other, other_dtype, other_backend, other_overrides;
 
   ModelOptions other_model() const {
     ModelOptions options = model;
     if (other) options.model = *other;
     if (other_dtype) options.dtype = *other_dtype;
     if (other_backend) options.backend = *other_backend;
+    if (other_overrides) options.hf_overrides = *other_overrides;
     return options;
   }
 };
@@ -85,12 +86,20 @@ void add_eval_divergence(CLI::App& eval, Action& action) {
       ->default_str("that of --model");
   add_text_options(*command, options->text);
   add_compute_options(*command, options->model);
+  add_override_options(*command, options->model);
   command->add_option("--other-dtype", options->other_dtype, "Its weights, as --dtype")
       ->check(one_of({"auto", "float32", "bfloat16"}))
       ->default_str("that of --dtype");
   command->add_option("--other-backend", options->other_backend, "Its backend, as --backend")
       ->check(one_of({"auto", "reference", "cpu", "cuda"}))
       ->default_str("that of --backend");
+  command
+      ->add_option("--other-hf-overrides",
+                   options->other_overrides,
+                   "JSON over its config.json, as --hf-overrides; {}: none")
+      ->check(overrides_json())
+      ->type_name("JSON")
+      ->default_str("that of --hf-overrides");
   add_output_options(*command, options->output, "One line of JSON");
   command->callback([options, &action] { action = [options] { return divergence(*options); }; });
 }

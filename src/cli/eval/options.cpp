@@ -45,6 +45,7 @@ void add_eval_generate_options(CLI::App& command, EvalOptions& options) {
   add_context_option(command, options.model);
   add_kv_dtype_option(command, options.model.kv_dtype);
   add_compute_options(command, options.model);
+  add_override_options(command, options.model);
   add_quiet_option(command, options.console);
 }
 

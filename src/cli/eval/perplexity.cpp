@@ -88,6 +88,7 @@ void add_eval_perplexity(CLI::App& eval, Action& action) {
   add_model_option(*command, options->model);
   add_text_options(*command, options->text);
   add_compute_options(*command, options->model);
+  add_override_options(*command, options->model);
   add_output_options(*command, options->output, "One line of JSON");
   command->callback([options, &action] { action = [options] { return perplexity(*options); }; });
 }

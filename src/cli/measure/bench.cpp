@@ -454,6 +454,7 @@ void add_bench(CLI::App& app, Action& action) {
       ->capture_default_str();
   add_compute_options(*command, options->model);
   add_ranks_options(*command, options->model);
+  add_override_options(*command, options->model);
   command->add_option("--format", options->format, "How the rows are written; json is --json")
       ->check(one_of({"text", "markdown", "csv", "json"}))
       ->capture_default_str()

@@ -37,6 +37,7 @@ struct InspectOptions {
 
 struct Inspection {
   std::string directory;
+  std::string hf_overrides;                  // "": none
   std::unique_ptr<TensorSource> checkpoint;  // nullptr: config.json only
   LoadPlan load;
   MemoryPlan plan;
@@ -52,8 +53,9 @@ Inspection look_at(const InspectOptions& options) {
   const fs::path directory = resolve_model(options.model.model);
   result.directory = directory.string();
   LoadOptions load = load_options(options.model);
+  result.hf_overrides = load.hf_overrides;
   if (has_weights(directory)) {
-    result.checkpoint = open_source(directory);
+    result.checkpoint = open_source(directory, load.hf_overrides);
     result.load = plan_load(*result.checkpoint, load);
     check_tied_head(*result.checkpoint, result.load.backend->info().n_threads);
   } else {
@@ -138,10 +140,15 @@ std::map<std::string, int64_t> count_dtypes(const TensorSource& checkpoint) {
   return counts;
 }
 
+Json said_overrides(const Inspection& it) {
+  return it.hf_overrides.empty() ? Json() : parse_json(it.hf_overrides, "--hf-overrides");
+}
+
 Json inspection_json(const Inspection& it) {
   const MemoryPlan& plan = it.plan;
   const BackendInfo backend = it.load.backend->info();
   Json json = {{"directory", it.directory},
+               {"hf_overrides", said_overrides(it)},
                {"config", config_json(it.load.config)},
                {"n_parameters", n_parameters(it.load.config)},
                {"n_active_parameters", n_active_parameters(it.load.config)}};
@@ -189,6 +196,7 @@ void print_inspection(const Inspection& it, bool with_tensors) {
   const MemoryPlan& plan = it.plan;
   const BackendInfo backend = it.load.backend->info();
   print_row("model", it.directory);
+  if (!it.hf_overrides.empty()) print_row("hf_overrides", it.hf_overrides);
   const Json config = config_json(it.load.config);
   for (const auto& [key, value] : config.items()) {
     print_row(key, value.is_string() ? value.get<std::string>() : dump_json(value));
@@ -253,6 +261,7 @@ void add_inspect(CLI::App& app, Action& action) {
   add_context_option(*command, options->model);
   add_kv_dtype_option(*command, options->model.kv_dtype);
   add_compute_options(*command, options->model);
+  add_override_options(*command, options->model);
   command->add_flag("--json", options->json, "One JSON object, sizes in bytes");
   command->callback([options, &action] { action = [options] { return inspect(*options); }; });
 }

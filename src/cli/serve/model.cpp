@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
+#include "cli/commands.h"
 #include "cli/generation.h"
 #include "server/api/embedding_modules.h"
 
@@ -15,6 +18,17 @@ namespace {
 // Waiting prompts together: enough to keep the engine busy, little enough to answer soon.
 constexpr int64_t kWaitingContexts = 4;
 
+// Which presets there are does not depend on the bits of the weights, which are not known yet.
+void check_preset(const std::string& name, const PreparedModel& prepared) {
+  std::vector<server::Preset> presets;
+  if (prepared.task == server::Task::generate) presets = server::presets_for(prepared.text, false);
+  try {
+    server::choose_preset(presets, name, std::nullopt);
+  } catch (const Error& error) {
+    throw UsageError(fmt::format("qwen3 serve: --{}", error.what()));
+  }
+}
+
 }  // namespace
 
 PreparedModel prepare_served_model(const ServeOptions& options) {
@@ -22,6 +36,7 @@ PreparedModel prepare_served_model(const ServeOptions& options) {
   PreparedModel prepared{.text = Text::load(directory, options.chat_template)};
   prepared.task = options.service.task == server::Task::automatic ? server::detect_task(directory)
                                                                   : options.service.task;
+  check_preset(options.service.preset, prepared);
   if (prepared.task == server::Task::embed) server::check_embedding_modules(directory);
   EngineOptions engine = options.engine;
   engine.max_model_len = options.model.context;

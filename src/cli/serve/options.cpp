@@ -139,6 +139,13 @@ void add_api_options(CLI::App& command, ServeOptions& options) {
                   "'{\"enable_thinking\":false}'")
       ->type_name("JSON");
   command
+      .add_option("--preset",
+                  options.service.preset,
+                  "Sampling that the model's card recommends, for requests that name no preset of "
+                  "their own: for this mode, or auto: for the mode that a request thinks in")
+      ->check(one_of({"none", "auto", "thinking", "non_thinking"}))
+      ->capture_default_str();
+  command
       .add_option("--default-max-tokens",
                   options.service.default_max_tokens,
                   "max_tokens for requests that set none; 0: the rest of the context")
@@ -308,6 +315,7 @@ void add_serve_options(CLI::App& command, ServeOptions& options) {
   add_model_option(command, options.model, ModelStands::alone_too);
   add_compute_options(command, options.model);
   add_ranks_options(command, options.model);
+  add_override_options(command, options.model);
   add_context_option(command, options.model);
   add_front_options(command, options);
   add_end_options(command, options);

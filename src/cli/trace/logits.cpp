@@ -199,6 +199,7 @@ void add_logits(CLI::App& app, Action& action) {
       ->check(one_of({"transformers", "educational"}))
       ->capture_default_str();
   add_compute_options(*command, options->model);
+  add_override_options(*command, options->model);
   add_quiet_option(*command, options->output);
   add_ranks_options(*command, options->model);
   command->callback([options, &action] {

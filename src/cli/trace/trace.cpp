@@ -197,6 +197,7 @@ void add_trace(CLI::App& app, Action& action) {
       "--demo", options->demo, "The dimension-flow demo: a small made-up model, module by module");
   command->add_flag("--moe-block", options->moe_block, "One expert block on its own, step by step");
   add_compute_options(*command, options->model);
+  add_override_options(*command, options->model);
   add_output_options(*command, options->output, "Everything as JSON lines");
   command->callback([options, &action] { action = [options] { return trace(*options); }; });
 }

@@ -151,6 +151,7 @@ void add_verify(CLI::App& app, Action& action) {
       ->check(some_name());
   command->add_flag("--tensors", options->tensors, "Also a line for each tensor");
   add_compute_options(*command, options->model);
+  add_override_options(*command, options->model);
   add_output_options(*command, options->output, "One JSON object");
   command->callback(
       [options, &action] { action = [options] { return verify_command(*options); }; });

@@ -149,6 +149,7 @@ struct EngineSource::Impl {
         request(request_settings(given, how)),
         fingerprint(model_fingerprint(options.directory)),
         version(options.version),
+        hf_overrides(options.load.hf_overrides),
         text(Text::load(options.directory)),
         model(Model::load(options.directory, options.load)),
         settings(read_settings(request, model->generation_defaults())),
@@ -172,7 +173,7 @@ struct EngineSource::Impl {
   EvalConfig config;
   Mode mode;
   Json request;
-  std::string fingerprint, version;
+  std::string fingerprint, version, hf_overrides;
   Text text;
   std::shared_ptr<Model> model;
   Settings settings;
@@ -320,11 +321,13 @@ std::vector<Reply> EngineSource::wait(std::chrono::milliseconds patience) {
 Json EngineSource::served() const {
   const ModelInfo& info = impl_->model->info();
   const std::string backend = info.backend.substr(0, info.backend.find(' '));
-  return Json::array({{{"version", impl_->version},
-                       {"model", info.name},
-                       {"model_files", impl_->fingerprint},
-                       {"dtype", info.dtype},
-                       {"backend", backend}}});
+  Json facts = {{"version", impl_->version},
+                {"model", info.name},
+                {"model_files", impl_->fingerprint},
+                {"dtype", info.dtype},
+                {"backend", backend}};
+  if (!impl_->hf_overrides.empty()) facts["hf_overrides"] = impl_->hf_overrides;
+  return Json::array({std::move(facts)});
 }
 
 const ModelInfo& EngineSource::model_info() const { return impl_->model->info(); }

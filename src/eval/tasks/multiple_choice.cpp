@@ -116,6 +116,16 @@ LetterGroup read_group(std::string_view text, size_t at, int n_choices) {
   }
 }
 
+// Rule 2, before its other forms: the last "answer": "C", which Qwen's model cards ask for.
+Choices letters_in_json(std::string_view text, int n_choices) {
+  constexpr std::string_view kKey = "\"answer\"";
+  const size_t key = text.rfind(kKey);
+  if (key == std::string_view::npos) return 0;
+  const std::string_view value = py_strip(text.substr(key + kKey.size()));
+  if (!value.starts_with(':')) return 0;
+  return read_group(value, 1, n_choices).letters;
+}
+
 // Rule 3: nothing but letters and what decorates them.
 Choices only_letters(std::string_view text, int n_choices) {
   text = py_strip(text);
@@ -258,6 +268,7 @@ Choices choices_in_text(std::string_view text, int n_choices) {
     if (const LetterGroup group = read_group(*boxed, 0, n_choices); group.count > 0)
       return group.letters;
   }
+  if (const Choices letters = letters_in_json(text, n_choices)) return letters;
   if (const auto stated = last_stated_answer(text)) {
     if (const LetterGroup group = read_group(*stated, 0, n_choices); group.count > 0)
       return group.letters;

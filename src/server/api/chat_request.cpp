@@ -129,9 +129,6 @@ void read_template_fields(Fields& fields, ChatPromptFields& chat) {
   if (kwargs != nullptr) prompt.extra = read_template_variables(*kwargs);
 }
 
-constexpr std::string_view kSwitch = "enable_thinking";
-constexpr std::string_view kOtherSwitch = "thinking";  // of Hermes 4, DeepSeek V3.1 and others
-
 // Templates call one switch by two names; a request may use either. It is passed under the name
 // that the template reads, chat_template_kwargs before the fields.
 void fit_switch(const ChatTemplate& source, const ChatPromptFields& chat, PromptOptions& prompt) {
@@ -174,12 +171,19 @@ void fit_variables(const ChatTemplate& source, PromptOptions& prompt) {
   }
 }
 
-// What the request says of thinking itself goes before its preset.
-void follow_preset(const Preset& preset, ChatPromptFields& chat) {
-  const bool said = chat.prompt.enable_thinking || chat.effort == "none" ||
-                    chat.prompt.extra.contains(std::string(kSwitch)) ||
-                    chat.prompt.extra.contains(std::string(kOtherSwitch));
-  if (!said) chat.prompt.enable_thinking = preset.enable_thinking;
+// Whether to think, as the request says it, in the order of fit_switch(); empty when it says nothing.
+std::optional<bool> asked_thinking(const ChatPromptFields& chat) {
+  if (const auto said = thinking_switch(chat.prompt.extra)) return said;
+  if (chat.prompt.enable_thinking) return chat.prompt.enable_thinking;
+  return chat.effort == "none" ? std::optional(false) : std::nullopt;
+}
+
+// A preset that is named asks for its mode, beneath what the request says of thinking itself; the server's preset
+// beneath the server's variables too.
+void follow_preset(const AskedPreset& asked, const ServedModel& model, ChatPromptFields& chat) {
+  if (asked.preset == nullptr || !asked.by_name || asked_thinking(chat)) return;
+  if (!asked.of_request && thinking_switch(model.template_defaults)) return;
+  chat.prompt.enable_thinking = asked.preset->enable_thinking;
 }
 
 // The server's own variables lie below the request's.
@@ -302,9 +306,11 @@ ChatRequest read_chat_request(Fields& fields,
                               const ServedModel& model,
                               const ServiceOptions& options) {
   ChatRequest out;
-  out.common = read_generation_fields(fields, model, options);
   out.chat = read_chat_prompt(fields, options.limits);
-  if (out.common.preset != nullptr) follow_preset(*out.common.preset, out.chat);
+  const std::optional<bool> asked = asked_thinking(out.chat);
+  out.common = read_generation_fields(
+      fields, model, options, asked ? asked : thinking_switch(model.template_defaults));
+  follow_preset(out.common.preset, model, out.chat);
   read_tool_choice(fields, out);
   read_logprobs(fields, out.common.sampling, options.limits);
   read_max_tokens(fields, out.common);

@@ -109,7 +109,9 @@ DescribedFields generation_field_descriptions(const ApiLimits& limits) {
   add(out,
       {{"preset",
         "string",
-        "Sampling that the model's card recommends: one of meta.presets of GET /v1/models. What "
+        "Sampling that the model's card recommends: one of meta.presets of GET /v1/models, "
+        "\"auto\" "
+        "for that of the mode in which the request thinks, or \"none\"; absent: meta.preset. What "
         "the "
         "request says itself goes before it."},
        bounded("n", "integer", "Choices.", 1, static_cast<double>(limits.max_n)),

@@ -192,13 +192,14 @@ double highest_of(const SamplingField& field, const ApiLimits& limits) {
 
 GenerationFields read_generation_fields(Fields& fields,
                                         const ServedModel& model,
-                                        const ServiceOptions& options) {
+                                        const ServiceOptions& options,
+                                        std::optional<bool> thinking) {
   const ApiLimits& limits = options.limits;
   GenerationFields out{.sampling = with_defaults(model.defaults, DoSample::yes)};  // as OpenAI
   refuse_what_we_cannot(fields);
   read_limits(fields, out, limits);
-  out.preset = read_preset(fields, model.presets);
-  if (out.preset != nullptr) out.preset->apply(out.sampling);
+  out.preset = read_preset(fields, model.presets, options.preset, thinking);
+  if (out.preset.preset != nullptr) out.preset.preset->apply(out.sampling);
   read_numbers(fields, out.sampling, limits);
   read_seed(fields, out.sampling);
   read_logit_bias(fields, out.sampling, model, limits);

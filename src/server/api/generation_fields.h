@@ -32,7 +32,7 @@ struct GenerationFields {
   bool continuous_usage = false;  // and in every chunk
   bool return_token_ids = false;
   bool loop_guard = true;
-  const Preset* preset = nullptr;  // of the model; null: none was named
+  AskedPreset preset = {};
   RoutedExperts routed_experts = RoutedExperts::none;
   bool return_progress = false;  // of a stream
   bool trace = false;            // keep a record of it (traces.h)
@@ -42,10 +42,12 @@ struct GenerationFields {
 };
 
 // Reads them; refuses with the field's name what is out of range and what this server cannot do
-// (structural tags, beam search, client templates, embeddings as input).
+// (structural tags, beam search, client templates, embeddings as input). `thinking`: the mode that was asked for, which
+// chooses the preset "auto".
 GenerationFields read_generation_fields(Fields& fields,
                                         const ServedModel& model,
-                                        const ServiceOptions& options);
+                                        const ServiceOptions& options,
+                                        std::optional<bool> thinking = {});
 
 // The new tokens a prompt may get. Throws the context error, `param` naming the prompt's field,
 // when the prompt leaves no room, or not as much as was asked for.

@@ -7,6 +7,7 @@
 #include "server/api/handlers.h"
 #include "server/api/json_writer.h"
 #include "server/api/routed_experts.h"
+#include "server/api/template_variables.h"
 
 namespace qwen3::server {
 namespace {
@@ -25,8 +26,11 @@ const char* task_name(Task task) {
 }
 
 // What a request that says nothing is sampled with.
-void append_defaults(std::string& out, const ServedModel& model) {
-  const SamplingParams defaults = with_defaults(model.defaults, DoSample::yes);
+void append_defaults(std::string& out, const ServedModel& model, const std::string& preset) {
+  SamplingParams defaults = with_defaults(model.defaults, DoSample::yes);
+  const Preset* chosen =
+      choose_preset(model.presets, preset, thinking_switch(model.template_defaults));
+  if (chosen != nullptr) chosen->apply(defaults);
   out += R"(,"sampling_defaults":{)";
   for (const SamplingField& field : sampling_fields()) {
     if (field.name == "max_tokens") continue;
@@ -37,14 +41,16 @@ void append_defaults(std::string& out, const ServedModel& model) {
 }
 
 // For pages and clients that offer only what is there.
-void append_features(std::string& out, const ServedModel& model) {
+void append_features(std::string& out, const ServedModel& model, const std::string& preset) {
   if (model.task != Task::generate) return;
   fmt::format_to(std::back_inserter(out),
-                 R"(,"routed_experts":{},"reasoning_control":{},"progress":true,"presets":{})",
+                 R"(,"routed_experts":{},"reasoning_control":{},"progress":true,"presets":{},)"
+                 R"("preset":"{}")",
                  expert_shape(model.shape).n_layers > 0,
                  model.think_close >= 0,
-                 presets_json(model.presets));
-  append_defaults(out, model);
+                 presets_json(model.presets),
+                 preset);
+  append_defaults(out, model, preset);
 }
 
 bool has_thinking_switch(const ServedModel& model) {
@@ -82,7 +88,7 @@ void append_model(std::string& out,
                  model.shape.hidden_size,
                  model.info.n_parameters,
                  model.info.weight_bytes);
-  append_features(out, model);
+  append_features(out, model, service.options().preset);
   append_switches(out, service, model);
   out += "}}";
 }

@@ -62,6 +62,7 @@ struct ServiceOptions {
   ReasoningField reasoning_field = ReasoningField::reasoning_content;
   std::optional<ToolFormat> tool_format = {};  // absent: as the chat template writes calls
   std::string default_template_kwargs = {};    // JSON: variables beneath a request's; "": none
+  std::string preset = "none";                 // of requests that name none (presets.h)
   ApiLimits limits = {};
   LoopGuardOptions loop_guard = {};
 

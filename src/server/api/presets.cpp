@@ -1,11 +1,13 @@
 #include "server/api/presets.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <iterator>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "chat/text.h"
 #include "qwen3/sampling.h"
 
@@ -79,18 +81,40 @@ std::vector<Preset> presets_for(const Text& text, bool quantised) {
   return {};
 }
 
-const Preset* read_preset(Fields& fields, std::span<const Preset> presets) {
-  const auto name = fields.text("preset", 64);
-  if (!name) return nullptr;
-  const auto found = std::ranges::find(presets, *name, &Preset::name);
+const Preset* choose_preset(std::span<const Preset> presets,
+                            std::string_view name,
+                            std::optional<bool> thinking) {
+  if (name == kNoPreset) return nullptr;
+  const bool automatic = name == kAutoPreset;
+  const auto fits = [&](const Preset& preset) {
+    if (!automatic) return preset.name == name;
+    return !preset.enable_thinking || *preset.enable_thinking == thinking.value_or(true);
+  };
+  const auto found = std::ranges::find_if(presets, fits);
   if (found != presets.end()) return &*found;
-  if (presets.empty()) refuse("preset", "this model has none");
-  std::vector<std::string_view> names;
+  if (automatic) return nullptr;
+  std::vector<std::string_view> names = {kNoPreset, kAutoPreset};
   for (const Preset& preset : presets) names.push_back(preset.name);
-  refuse("preset",
-         fmt::format("expected {} (of this model), got \"{}\"",
-                     fmt::join(names, " or "),
-                     quote_for_message(*name, 60)));
+  fail(ErrorKind::invalid_argument,
+       "preset: expected {} (of this model); got {}",
+       fmt::join(names, " or "),
+       quote_for_message(name, 60));
+}
+
+AskedPreset read_preset(Fields& fields,
+                        std::span<const Preset> presets,
+                        std::string_view fallback,
+                        std::optional<bool> thinking) {
+  const auto asked = fields.text("preset", 64);
+  const std::string_view name = asked ? std::string_view(*asked) : fallback;
+  try {
+    return {.preset = choose_preset(presets, name, thinking),
+            .of_request = asked.has_value(),
+            .by_name = name != kAutoPreset};
+  } catch (const Error& error) {
+    const std::string_view message = error.what();
+    refuse("preset", std::string(message.substr(message.find(": ") + 2)));
+  }
 }
 
 std::string presets_json(std::span<const Preset> presets) {

@@ -1,6 +1,7 @@
 // Presets: the sampling that Qwen's model cards recommend, by the family of the model. Nothing uses
-// them unasked: a request says `preset: "thinking"`, a page offers them (meta.presets of /v1/models).
-// Where a request says nothing, generation_config.json rules as ever.
+// them unasked: a request says `preset: "thinking"`, a page offers them (meta.presets of /v1/models),
+// an operator makes one the default of all requests (serve --preset). Where nobody says anything,
+// generation_config.json rules as ever.
 //
 // The family shows in the chat template, because that is where the families differ:
 //
@@ -37,8 +38,26 @@ struct Preset {
 // `quantised`: its weights have fewer than 16 bits, for which the cards advise a presence penalty.
 std::vector<Preset> presets_for(const Text& text, bool quantised);
 
-// The one that `preset` names; null when the request names none.
-const Preset* read_preset(Fields& fields, std::span<const Preset> presets);
+// Besides the names of presets: "none", and "auto", that of the mode that the model thinks in.
+inline constexpr std::string_view kNoPreset = "none", kAutoPreset = "auto";
+
+// "none": null; "auto": that of the mode (`thinking` empty: the template's own, which thinks where it can), null of a
+// model without presets; else the one of that name. Throws Error{invalid_argument} when there is none:
+// "preset: expected …; got …".
+const Preset* choose_preset(std::span<const Preset> presets,
+                            std::string_view name,
+                            std::optional<bool> thinking);
+
+// The request's `preset`; `fallback` when it names none. Throws ApiError.
+struct AskedPreset {
+  const Preset* preset = nullptr;
+  bool of_request = false;
+  bool by_name = false;  // its mode is asked for as well
+};
+AskedPreset read_preset(Fields& fields,
+                        std::span<const Preset> presets,
+                        std::string_view fallback,
+                        std::optional<bool> thinking);
 
 // {"thinking":{"temperature":0.6,…,"enable_thinking":true},…}
 std::string presets_json(std::span<const Preset> presets);

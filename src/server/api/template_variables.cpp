@@ -50,6 +50,14 @@ std::vector<std::string> settable_variables(const ChatTemplate& chat) {
   return names;
 }
 
+std::optional<bool> thinking_switch(const Json& variables) {
+  for (const std::string_view name : {kSwitch, kOtherSwitch}) {
+    const auto found = variables.find(std::string(name));
+    if (found != variables.end() && found->is_boolean()) return found->get<bool>();
+  }
+  return std::nullopt;
+}
+
 Json read_template_variables(const Json& kwargs) {
   Fields fields(kwargs, "chat_template_kwargs");
   fields.boolean("enable_thinking");

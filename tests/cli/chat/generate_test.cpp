@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "base/input_file.h"
 #include "base/json.h"
 #include "cli/run_program.h"
@@ -298,6 +301,68 @@ TEST_F(GenerateBatch, AFileIsWrittenWholeOrNotAtAll) {
   EXPECT_EQ(batch(path, {"--out", "/no/such/folder/x"}).exit_code, 1);
   EXPECT_EQ(batch(path, {"-p", "x"}).exit_code, 2);
   EXPECT_EQ(run_qwen3({"generate", "-m", model_.path(), "-p", "x", "--out", out}).exit_code, 2);
+}
+
+// A file of many prompts, whose answers are known from a run that nothing broke.
+TEST_F(GenerateBatch, AKilledRunGoesOn) {
+  std::string text;
+  for (int i = 0; i < 2000; ++i) text += fmt::format("line {}\n", i);
+  const std::string path = prompts("p.txt", text);
+  const std::string whole = (model_.dir().path() / "whole.jsonl").string();
+  const std::string out = (model_.dir().path() / "out.jsonl").string();
+  ASSERT_EQ(batch(path, {"--out", whole}).exit_code, 0);
+  const std::string command =
+      fmt::format("$QWEN3 generate -m {} --prompts {} --out {}", model_.path(), path, out);
+  int n_killed = 0, n_resumed = 0, code = 0;
+  for (int run = 1; run < 200; ++run) {
+    const ProgramResult result =
+        run_shell(fmt::format("timeout -s KILL {:.2f} {}", 0.02 * run, command));
+    if (result.err.find("goes on with") != std::string::npos) ++n_resumed;
+    code = result.exit_code;
+    if (code == 0) break;
+    ++n_killed;
+    EXPECT_FALSE(std::filesystem::exists(out)) << "whole or not there";
+  }
+  ASSERT_EQ(code, 0);
+  EXPECT_GT(n_killed, 0);
+  EXPECT_GT(n_resumed, 0);
+  EXPECT_EQ(read_text_file(out, 1 << 24), read_text_file(whole, 1 << 24));
+  EXPECT_FALSE(std::filesystem::exists(out + ".partial"));
+}
+
+TEST_F(GenerateBatch, AnswersThatAreThereAreTakenAndOthersMade) {
+  const std::string out = (model_.dir().path() / "out.jsonl").string();
+  const std::string bad = prompts("p.jsonl", "\"a\"\n{}\n");
+  EXPECT_EQ(batch(bad, {"--out", out, "-n", "2"}).exit_code, 1);
+  const std::string book = out + ".partial";
+  ASSERT_TRUE(std::filesystem::exists(book)) << "one has no answer yet";
+  // The answer of the first is changed, to be known again; the last line is torn.
+  std::string text = read_text_file(book, 1 << 20);
+  const size_t at = text.rfind("\"text\":\"") + 8;
+  ASSERT_GT(at, 100u);
+  text.insert(at, "KEPT");
+  std::ofstream(book) << text << "{\"prompt\":\"torn";
+  const std::string mended = prompts("p.jsonl", "\"a\"\n\"b\"\n\"c\"\n");
+  const ProgramResult other = batch(mended, {"--out", out, "-n", "3"});
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_THAT(other.err, HasSubstr("was begun with max_tokens 2.0; expected the same, got 3.0"));
+  EXPECT_EQ(batch(mended, {"--out", out, "-n", "2"}).exit_code, 0);
+  const std::vector<std::string> lines = lines_of(read_text_file(out, 1 << 20));
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_THAT(lines[0], HasSubstr("KEPT"));
+  EXPECT_EQ(parse_json(lines[2], "line").at("index"), 2);
+  EXPECT_FALSE(std::filesystem::exists(book));
+  // A prompt that is another one is answered anew, and a file of somebody else is left alone.
+  std::ofstream(book) << text;
+  EXPECT_EQ(batch(prompts("p.jsonl", "\"b\"\n"), {"--out", out, "-n", "2"}).exit_code, 0);
+  EXPECT_THAT(read_text_file(out, 1 << 20), testing::Not(HasSubstr("KEPT")));
+  std::ofstream(book) << "{\"mine\":1}\n";
+  const ProgramResult foreign = batch(mended, {"--out", out, "-n", "2"});
+  EXPECT_EQ(foreign.exit_code, 1);
+  EXPECT_THAT(foreign.err, HasSubstr("expected the unfinished answers of qwen3 generate"));
+  EXPECT_EQ(read_text_file(book, 1 << 20), "{\"mine\":1}\n");
+  EXPECT_EQ(batch(mended, {"--out", "/dev/null", "-n", "2"}).exit_code, 0);
+  EXPECT_EQ(batch(book, {"--out", out}).exit_code, 2) << "the book would replace the prompts";
 }
 
 TEST_F(GenerateBatch, StopStringsEndEachAnswer) {

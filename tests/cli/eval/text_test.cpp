@@ -66,6 +66,21 @@ TEST(EvalDivergence, OfTwoPrecisions) {
   EXPECT_LT(line["kl"].get<double>(), 0.01);
 }
 
+TEST(EvalDivergence, OfAModelThatReadsItsConfigOtherwise) {
+  const auto kl = [](std::vector<std::string> more) {
+    std::vector<std::string> words = {
+        "eval", "divergence", "--file", kText, "--context", "256", "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    const ProgramResult result = run_qwen3(words);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return parse_json(result.out, "stdout")["kl"].get<double>();
+  };
+  const std::string other = R"({"rope_theta":5000})";
+  EXPECT_GT(kl({"--other-hf-overrides", other}), 0.001);
+  EXPECT_EQ(kl({"--hf-overrides", other}), 0) << "of both";
+  EXPECT_GT(kl({"--hf-overrides", other, "--other-hf-overrides", "{}"}), 0.001);
+}
+
 TEST(EvalDivergence, RefusesAnotherVocabulary) {
   const ProgramResult result = run_qwen3(
       {"eval", "divergence", "--file", kText, "--other", golden_model("dense"), "--quiet"});

@@ -54,6 +54,77 @@ TEST(Inspect, RefusesWhatLoadingRefuses) {
   }
 }
 
+TEST(Inspect, SaysWhatIsLaidOverTheConfig) {
+  const std::vector<std::string> yarn = {
+      "inspect", "nano", "--rope-scaling", "yarn", "--rope-scale", "4", "--yarn-orig-ctx", "1024"};
+  const ProgramResult text = run_qwen3(yarn);
+  ASSERT_EQ(text.exit_code, 0) << text.err;
+  for (const char* part : {"hf_overrides             {\"rope_scaling\":{\"rope_type\":\"yarn\",",
+                           "rope_scaling             yarn\n",
+                           "rope_factor              4.0\n",
+                           "longest context          4096 tokens"}) {
+    EXPECT_THAT(text.out, HasSubstr(part));
+  }
+  constexpr const char* kObject =
+      R"({"rope_scaling":{"rope_type":"yarn","factor":2,"original_max_position_embeddings":2048}})";
+  const ProgramResult said =
+      run_qwen3({"inspect", "nano", "--json", "--hf-overrides", kObject, "--rope-theta", "500"});
+  ASSERT_EQ(said.exit_code, 0) << said.err;
+  const Json json = parse_json(said.out, "inspect");
+  EXPECT_EQ(json.at("config").at("rope_factor"), 2.0);
+  EXPECT_EQ(json.at("config").at("rope_theta"), 500.0);
+  EXPECT_EQ(json.at("plan").at("longest_context"), 4096);
+  EXPECT_EQ(json.at("hf_overrides").at("rope_theta"), 500.0);
+  EXPECT_EQ(parse_json(run_qwen3({"inspect", "nano", "--json"}).out, "plain").at("hf_overrides"),
+            nullptr);
+}
+
+// The same bits as from a checkpoint whose config.json says it.
+TEST(Overrides, GiveTheLogitsOfAConfigThatSaysTheSame) {
+  const std::filesystem::path source = golden_model("moe_small");
+  Json config = parse_json(read_text_file(source / "config.json", 1 << 20), "config");
+  const Json yarn = {
+      {"rope_type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 16}};
+  config["rope_scaling"] = yarn;
+  const TempDir dir;
+  dir.write("config.json", dump_json(config));
+  std::filesystem::copy_file(source / "model.safetensors", dir.path() / "model.safetensors");
+  const auto logits = [&](const std::string& model, std::vector<std::string> more) {
+    const std::string out = (dir.path() / "l.npy").string();
+    std::vector<std::string> words = {
+        "logits", "-m", model, "--ids", "36,55,27,40,3,2,1", "--out", out, "--quiet"};
+    words.insert(words.end(), more.begin(), more.end());
+    const ProgramResult result = run_qwen3(words);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return read_text_file(out, 1 << 20);
+  };
+  const std::string expected = logits(dir.path().string(), {});
+  EXPECT_NE(logits(source.string(), {}), expected);
+  EXPECT_EQ(logits(source.string(), {"--hf-overrides", dump_json({{"rope_scaling", yarn}})}),
+            expected);
+}
+
+TEST(Inspect, RefusesOverridesThatCannotBe) {
+  const auto refused = [](const std::vector<std::string>& more, int code, const char* part) {
+    std::vector<std::string> words = {"inspect", "nano"};
+    words.insert(words.end(), more.begin(), more.end());
+    const ProgramResult result = run_qwen3(words);
+    EXPECT_EQ(result.exit_code, code) << part;
+    EXPECT_THAT(result.err, HasSubstr(part));
+    EXPECT_EQ(lines_of(result.err).size(), 1u);
+  };
+  refused({"--hf-overrides", "yarn"}, 2, "--hf-overrides: not valid JSON");
+  refused({"--hf-overrides", "[1]"}, 2, "--hf-overrides: expected a JSON object");
+  refused({"--hf-overrides", R"({"rope_thetta":1})"}, 1, "did you mean \"rope_theta\"?");
+  refused({"--rope-scaling", "ntk"}, 2, "expected none, linear, yarn or a JSON object");
+  refused({"--rope-scale", "2"}, 1, "beside a factor");
+  refused({"--rope-scaling", "none", "--rope-scale", "2"}, 1, "beside a factor");
+  refused({"--rope-scaling", "linear", "--yarn-orig-ctx", "9", "--rope-scale", "2"},
+          1,
+          "rope_scaling.original_max_position_embeddings");
+  refused({"--rope-theta", "0.5"}, 2, "--rope-theta");
+}
+
 TEST(Inspect, JsonCountsBytes) {
   const ProgramResult result =
       run_qwen3({"inspect", "-m", golden_model("dense"), "--json", "--context", "100"});

@@ -56,6 +56,28 @@ TEST(Serve, TakesATemplateAndItsVariables) {
   EXPECT_THAT(refused, testing::Not(HasSubstr("own.jinja")));
 }
 
+TEST(Serve, APresetIsOfRequestsThatNameNone) {
+  const RunningServer server({"-m", "nano", "--preset", "non_thinking"});
+  EXPECT_THAT(server.request("GET /v1/models"), HasSubstr(R"("preset":"non_thinking")"));
+  const std::string asked = R"({"seed":1,"messages":[{"role":"user","content":"What is 3 + 4?"}])";
+  EXPECT_THAT(server.request("POST /v1/chat/completions", asked + "}"),
+              testing::Not(HasSubstr("reasoning_content\":\"")));
+  EXPECT_THAT(server.request("POST /v1/chat/completions", asked + R"(,"preset":"thinking"})"),
+              HasSubstr("reasoning_content\":\""));
+  const ProgramResult refused = run_qwen3({"serve", "-m", "nano", "--preset", "fast"});
+  EXPECT_EQ(refused.exit_code, 2);
+  const ProgramResult none =
+      run_qwen3({"serve", "-m", "nano", "--task", "embed", "--preset", "thinking"});
+  EXPECT_EQ(none.exit_code, 2);
+  EXPECT_THAT(none.err, HasSubstr("qwen3 serve: --preset: expected none or auto (of this model)"));
+}
+
+TEST(Serve, OverridesOfTheConfigReachTheModel) {
+  const RunningServer server(
+      {"-m", "nano", "--rope-scaling", "yarn", "--rope-scale", "2", "--yarn-orig-ctx", "2048"});
+  EXPECT_THAT(server.request("GET /v1/models"), HasSubstr(R"("max_model_len":4096)"));
+}
+
 // Everything besides the answer, from a real engine, in one stream.
 TEST(Serve, StreamsExpertsAndProgress) {
   const RunningServer server({"-m", "nano-moe"});

@@ -316,6 +316,11 @@ TEST(Spelling, Choices) {
                                                        {"甲", ""}};
   for (const auto& [text, letters] : cases) EXPECT_EQ(named(text), letters) << text;
 
+  // The form that Qwen's cards ask for.
+  EXPECT_EQ(named("A and B are worse.\n```json\n{\"answer\": \"C\"}\n```"), "C");
+  EXPECT_EQ(named("The answer is A. No:\n\"answer\" : \"B\""), "B");
+  EXPECT_EQ(named("\"answers\": \"A\". The answer is B"), "B");
+
   EXPECT_TRUE(judged_right("multiple_choice", "AC", "A、C"));
   EXPECT_TRUE(judged_right("multiple_choice", "A、C", "答案是(A)(C)"));
   EXPECT_TRUE(judged_right("multiple_choice", PyList{"A", "C"}, "AC"));

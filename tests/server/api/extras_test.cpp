@@ -304,9 +304,65 @@ TEST_F(ApiPresets, ThatTheListNamesActAndAreBeneathTheRequest) {
   EXPECT_NE(mixed.prompt_ids.size(), n_prompt);
   complete({{"preset", "non_thinking"}});
   EXPECT_EQ(generator->requests.back().sampling.top_p, 0.8);
+  EXPECT_EQ(asked({{"preset", "auto"}, {"enable_thinking", false}}).sampling.top_p, 0.8);
+  EXPECT_EQ(asked({{"preset", "auto"}}).sampling.top_p, 0.95);
+  EXPECT_EQ(asked({{"preset", "none"}}).sampling.top_p, 0.95);  // nano's generation_config.json
   const Reply unknown = chat({{"preset", "fast"}});
   EXPECT_EQ(unknown.param(), "preset");
   EXPECT_THAT(unknown.message(), HasSubstr("thinking or non_thinking"));
+}
+
+// What the operator says holds for requests that say nothing.
+TEST_F(ApiPresets, OfTheServerLieBeneathThoseOfRequests) {
+  say("x");
+  const auto asked = [&](const Json& more) {
+    EXPECT_EQ(chat(more).status, 200) << more;
+    return generator->requests.back();
+  };
+  const size_t thinking = asked(Json::object()).prompt_ids.size();
+  const size_t not_thinking = asked({{"enable_thinking", false}}).prompt_ids.size();
+  ASSERT_NE(thinking, not_thinking);
+
+  ServiceOptions options{.model_names = {"nano"}, .preset = "auto"};
+  restart(options);
+  say("x");
+  EXPECT_EQ(asked(Json::object()).sampling.temperature, 0.6);
+  EXPECT_EQ(generator->requests.back().prompt_ids.size(), thinking);
+  for (const Json& off : {Json{{"enable_thinking", false}},
+                          Json{{"reasoning_effort", "none"}},
+                          Json{{"chat_template_kwargs", {{"enable_thinking", false}}}}}) {
+    EXPECT_EQ(asked(off).sampling.temperature, 0.7) << off;
+    EXPECT_EQ(generator->requests.back().prompt_ids.size(), not_thinking);
+  }
+  EXPECT_EQ(asked({{"preset", "non_thinking"}}).sampling.temperature, 0.7);
+  EXPECT_EQ(asked({{"temperature", 0.1}}).sampling.temperature, 0.1);
+
+  options.preset = "non_thinking";
+  restart(options);
+  say("x");
+  const Json meta = call("GET", "/v1/models").json["data"][0]["meta"];
+  EXPECT_EQ(meta["preset"], "non_thinking");
+  EXPECT_EQ(meta["sampling_defaults"]["temperature"], 0.7);
+  EXPECT_EQ(asked(Json::object()).sampling.temperature, 0.7);
+  EXPECT_EQ(generator->requests.back().prompt_ids.size(), not_thinking);
+  EXPECT_EQ(asked({{"enable_thinking", true}}).prompt_ids.size(), thinking);
+  EXPECT_EQ(asked({{"preset", "none"}}).sampling.temperature, 0.6);
+  EXPECT_EQ(generator->requests.back().prompt_ids.size(), thinking);
+  complete();
+  EXPECT_EQ(generator->requests.back().sampling.top_p, 0.8);
+
+  // The operator's own variables go before the mode of the operator's preset, and choose with auto.
+  options.default_template_kwargs = R"({"enable_thinking":true})";
+  restart(options);
+  say("x");
+  EXPECT_EQ(asked(Json::object()).prompt_ids.size(), thinking);
+  EXPECT_EQ(asked({{"preset", "non_thinking"}}).prompt_ids.size(), not_thinking);
+  options.preset = "auto";
+  options.default_template_kwargs = R"({"enable_thinking":false})";
+  restart(options);
+  say("x");
+  EXPECT_EQ(asked(Json::object()).sampling.temperature, 0.7);
+  EXPECT_EQ(asked({{"enable_thinking", true}}).sampling.temperature, 0.6);
 }
 
 }  // namespace
