@@ -7,9 +7,11 @@
 #include <cstring>
 #include <random>
 
+#include "kernels/cuda/codes.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/reference/reference_backend.h"
 #include "model/test_model.h"
+#include "support/packed_codes.h"
 #include "support/random_blocks.h"
 #include "tensor/blocks.h"
 
@@ -76,7 +78,7 @@ struct CardWeight {
 struct CodesAndNumbers {
   Storage codes_storage, numbers_storage;
   Weight codes, numbers;
-  std::vector<float> values, widened;
+  std::vector<float> values, unrounded;
 
   CodesAndNumbers(Backend& backend, WeightType type, Shape shape, uint32_t seed) {
     const int64_t n_in = shape[shape.rank() - 1], n_out = shape[shape.rank() - 2];
@@ -90,13 +92,19 @@ struct CodesAndNumbers {
     codes = place(codes_storage, type);
     numbers = place(numbers_storage, WeightType::bf16);
     values.resize(static_cast<size_t>(shape.numel()));
-    widened.resize(values.size());
+    unrounded.resize(values.size());
     const std::vector<std::byte> blocks = random_blocks(type, shape.numel(), seed);
-    widen(widened.data(), type, blocks.data(), shape.numel());
+    const cuda::Coding coding = cuda::coding_of(type);
+    std::vector<std::byte> packed(static_cast<size_t>(cuda::coded_bytes(coding, n_out, n_in)));
     std::vector<uint16_t> bits(values.size());
     for (int64_t m = 0; m < n; ++m) {
       const int64_t first = n_out / 2 / kTile * kTile;  // in two calls
       const std::byte* const rows = blocks.data() + m * n_out * row_bytes(type, n_in);
+      cuda::pack_codes(packed.data(), type, rows, n_out, n_in);
+      for (int64_t i = 0; i < n_out * n_in; ++i) {
+        unrounded[static_cast<size_t>(m * n_out * n_in + i)] =
+            packed_number(packed.data(), coding, i / n_in, i % n_in, n_in);
+      }
       if (first > 0) backend.pack_weight(codes, m, {type, rows, first, n_in}, 0);
       backend.pack_weight(
           codes, m, {type, rows + first * row_bytes(type, n_in), n_out - first, n_in}, first);
@@ -135,17 +143,11 @@ TEST(Cuda, CodesGiveTheBitsOfTheirNumbersRounded) {
   for (const WeightType type : kCoded) {
     const int64_t least = block_of(type).elements;
     for (const auto& [n_out, n_in] : std::vector<std::pair<int64_t, int64_t>>{
-             {17, least}, {96, 3 * least}, {1024, 1024}, {4096, 2048}, {9000, 512}}) {
+             {17, least}, {96, 3 * least}, {1024, 1024}, {4096, 2048}, {9000, 512}, {48, 16384}}) {
       SCOPED_TRACE(testing::Message() << weight_type_name(type) << " " << n_out << " x " << n_in);
       const CodesAndNumbers w(*backend, type, {n_out, n_in}, 3);
-      // Rounded once; of four bits now and then from the other side of a tie (layout.h).
-      int64_t n_other = 0;
-      for (size_t i = 0; i < w.values.size(); ++i) {
-        const float rounded = bf16_to_f32(f32_to_bf16(w.widened[i]));
-        n_other += rounded != w.values[i] ? 1 : 0;
-        ASSERT_NEAR(w.values[i], w.widened[i], std::abs(w.widened[i]) * 0x1.02p-8f + 1e-9f) << i;
-      }
-      EXPECT_LE(n_other, static_cast<int64_t>(w.values.size()) / 1000 + 1);
+      for (size_t i = 0; i < w.values.size(); ++i)
+        ASSERT_EQ(w.values[i], bf16_to_f32(f32_to_bf16(w.unrounded[i]))) << i;
       constexpr int64_t kRows = 300;
       const std::vector<float> x = random_floats(kRows * n_in, 2);
       for (const int64_t n : {1, 2, 8, 9, 31, 33, 64, 65, 129, 300}) {
@@ -167,10 +169,8 @@ TEST(Cuda, CodesGiveTheBitsOfTheirNumbersRounded) {
       const std::vector<float> embedded = host(*backend, rows.tensor);
       for (size_t r = 0; r < 3; ++r) {
         for (int64_t k = 0; k < n_in; ++k) {
-          const float wanted = w.widened[static_cast<size_t>(ids[r] * n_in + k)];
-          ASSERT_NEAR(embedded[r * static_cast<size_t>(n_in) + static_cast<size_t>(k)],
-                      wanted,
-                      1e-6f * std::abs(wanted) + 3e-7f);
+          ASSERT_EQ(embedded[r * static_cast<size_t>(n_in) + static_cast<size_t>(k)],
+                    w.unrounded[static_cast<size_t>(ids[r] * n_in + k)]);
         }
       }
     }

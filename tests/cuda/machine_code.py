@@ -13,6 +13,7 @@ import sys
 WANTED = {
     "many_rows_kernel": ["HGMMA", "UTMALDG", "UBLKCP"],  # matrix instructions of warpgroups, copy engine
     "few_rows_kernel": ["HMMA", "LDSM", "UBLKCP"],
+    "code_rows_kernel": ["HMMA", "LDSM", "HFMA2", "LDGSTS"],
     "expert_rows_kernel": ["HMMA", "LDSM", "UBLKCP"],
     "expert_many_rows_kernel": ["HMMA", "LDSM", "LDGSTS"],
     "singles_kernel": ["HMMA", "LDSM", "LDGSTS"],

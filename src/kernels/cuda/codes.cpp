@@ -60,6 +60,7 @@ struct Places {
 
 void put_codes(uint8_t* unit, Coding coding, const RowTile& rows, int64_t column) {
   static const Places places;
+  if (coding == Coding::int4) std::memset(unit, 0, static_cast<size_t>(scales_at(coding)));
   for (int at = 0; at < 2 * kTile * kTile; ++at) {
     // Lane by lane, the elements of the first tile and of the second.
     const int lane = at / 16, half = at / 8 % 2, element = at % 8;
@@ -68,10 +69,9 @@ void put_codes(uint8_t* unit, Coding coding, const RowTile& rows, int64_t column
                                                         half * kTile + place.column)];
     if (coding != Coding::int4) {
       unit[at] = code;
-    } else if (at % 2 == 0) {
-      unit[at / 2] = code;
     } else {
-      unit[at / 2] = static_cast<uint8_t>(unit[at / 2] | code << 4);
+      const int nibble = at - element + place_of_4_bits(element);
+      unit[nibble / 2] = static_cast<uint8_t>(unit[nibble / 2] | code << (nibble % 2 * 4));
     }
   }
 }
@@ -79,14 +79,19 @@ void put_codes(uint8_t* unit, Coding coding, const RowTile& rows, int64_t column
 void put_scales(uint8_t* unit, Coding coding, const RowTile& rows, int64_t column) {
   for (int r = 0; r < kTile; ++r) {
     const auto [scale, offset] = rows.scale(r, column);
-    float pair[2] = {scale, offset};
     if (coding == Coding::int4) {
-      pair[0] = 16 * scale;
-      pair[1] = offset - 16 * scale;
-    } else if (coding == Coding::int8_halves) {
-      pair[1] = rows.scale(r, column + kTile).scale;
+      // What the scale loses at the middle code goes into the offset.
+      const uint16_t rounded = f32_to_bf16(scale);
+      const uint16_t pair[2] = {rounded,
+                                f32_to_bf16(offset + 7.5f * (scale - bf16_to_f32(rounded)))};
+      std::memcpy(
+          unit + scales_at(coding) + static_cast<size_t>(r) * sizeof pair, pair, sizeof pair);
+      continue;
     }
-    std::memcpy(unit + scales_at(coding) + r * sizeof pair, pair, sizeof pair);
+    const float second =
+        coding == Coding::int8_halves ? rows.scale(r, column + kTile).scale : offset;
+    const float pair[2] = {scale, second};
+    std::memcpy(unit + scales_at(coding) + static_cast<size_t>(r) * sizeof pair, pair, sizeof pair);
   }
 }
 

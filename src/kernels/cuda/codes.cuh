@@ -2,7 +2,8 @@
 // as load of a tile in fragments would give them. The arithmetic is that of code_value(), number by number.
 //
 // What it costs counts: with one row of activations a multiprocessor has some 4 instructions a lane for each
-// weight while its bytes come. So 4 bits become a number in [1, 2) by three bit operations, without a conversion.
+// weight while its bytes come. So 4 bits become a pair of bfloat16 at a time, by two bit operations at the bottom of
+// the mantissa of 128, and the scales are bfloat16, so that one fused step makes the pair's numbers.
 #pragma once
 
 #include <cuda_fp8.h>
@@ -11,22 +12,33 @@
 
 namespace qwen3::cuda {
 
-// Element `kElement` of eight as 1 + code / 16: its bits at the top of the mantissa.
-template <int kElement>
-__device__ inline float four_bits(uint32_t word) {
-  constexpr int kShift = 19 - 4 * kElement;
-  const uint32_t placed =
-      kShift >= 0 ? word << (kShift >= 0 ? kShift : 0) : word >> (kShift < 0 ? -kShift : 0);
-  return __uint_as_float((placed & 0x00780000u) | 0x3F800000u);
+// A row's scale and offset, each twice.
+struct PairScales {
+  __nv_bfloat162 scale, offset;
+};
+__device__ inline __nv_bfloat162 as_pair(uint32_t bits) {
+  return reinterpret_cast<const __nv_bfloat162&>(bits);
+}
+__device__ inline PairScales twice(uint32_t scales) {
+  return {as_pair(__byte_perm(scales, 0, 0x1010)), as_pair(__byte_perm(scales, 0, 0x3232))};
 }
 
-__device__ inline uint4 tile_of_int4(uint32_t word, const float2& low, const float2& high) {
-  return {
-      pack_bf16(fmaf(low.x, four_bits<0>(word), low.y), fmaf(low.x, four_bits<1>(word), low.y)),
-      pack_bf16(fmaf(high.x, four_bits<2>(word), high.y), fmaf(high.x, four_bits<3>(word), high.y)),
-      pack_bf16(fmaf(low.x, four_bits<4>(word), low.y), fmaf(low.x, four_bits<5>(word), low.y)),
-      pack_bf16(fmaf(high.x, four_bits<6>(word), high.y),
-                fmaf(high.x, four_bits<7>(word), high.y))};
+// Codes at the bottom of both half words: scale · code + offset, rounded once. In `k128` is 128 twice, from
+// a register: with two constants the bit operation would be two instructions.
+__device__ inline uint32_t pair_of_int4(uint32_t codes, uint32_t k128, const PairScales& row) {
+  uint32_t placed;
+  asm("lop3.b32 %0, %1, 0x000F000F, %2, 0xEA;" : "=r"(placed) : "r"(codes), "r"(k128));
+  const __nv_bfloat162 pair =
+      __hfma2(__hsub2(as_pair(placed), as_pair(0x43004300u)), row.scale, row.offset);
+  return reinterpret_cast<const uint32_t&>(pair);
+}
+__device__ inline uint4 tile_of_int4(uint32_t word, const PairScales& low, const PairScales& high) {
+  uint32_t k128;
+  asm("mov.b32 %0, 0x43004300;" : "=r"(k128));
+  return {pair_of_int4(word, k128, low),
+          pair_of_int4(word >> 4, k128, high),
+          pair_of_int4(word >> 8, k128, low),
+          pair_of_int4(word >> 12, k128, high)};
 }
 
 // Byte `kByte` as a number: the low bits of 2^23 + code.
@@ -66,30 +78,60 @@ __device__ inline uint4 tile_of_e4m3(uint32_t first, uint32_t second, float low,
           pair_of_e4m3(second >> 16, high)};
 }
 
+// A lane's part of a unit: its codes, and the scales of its two rows.
+template <Coding kCoding>
+struct CodedUnit {
+  uint4 codes;
+  float2 low, high;
+
+  __device__ void load(const uint8_t* unit) {
+    const int lane = threadIdx.x % 32;
+    const auto* const scales =
+        reinterpret_cast<const float2*>(unit + scales_at(kCoding)) + lane / 4;
+    codes = reinterpret_cast<const uint4*>(unit)[lane];
+    low = scales[0];
+    high = scales[8];
+  }
+  template <int kHalf>
+  __device__ uint4 tile() const {
+    const uint32_t first = kHalf == 0 ? codes.x : codes.z, second = kHalf == 0 ? codes.y : codes.w;
+    if constexpr (kCoding == Coding::int8) {
+      return tile_of_int8(first, second, low, high);
+    } else if constexpr (kCoding == Coding::int8_halves) {
+      // s · (code - 32), which is exact until it is rounded, as is -32 s.
+      const float a = kHalf == 0 ? low.x : low.y, b = kHalf == 0 ? high.x : high.y;
+      return tile_of_int8(first, second, {a, -32 * a}, {b, -32 * b});
+    } else {
+      return tile_of_e4m3(first, second, low.x, high.x);
+    }
+  }
+};
+template <>
+struct CodedUnit<Coding::int4> {
+  uint2 codes;
+  uint32_t low, high;
+
+  __device__ void load(const uint8_t* unit) {
+    const int lane = threadIdx.x % 32;
+    const auto* const scales =
+        reinterpret_cast<const uint32_t*>(unit + scales_at(Coding::int4)) + lane / 4;
+    codes = reinterpret_cast<const uint2*>(unit)[lane];
+    low = scales[0];
+    high = scales[8];
+  }
+  template <int kHalf>
+  __device__ uint4 tile() const {
+    return tile_of_int4(kHalf == 0 ? codes.x : codes.y, twice(low), twice(high));
+  }
+};
+
 // A unit's two tiles.
 template <Coding kCoding>
 __device__ inline void load_unit(uint4& first, uint4& second, const uint8_t* unit) {
-  const int lane = threadIdx.x % 32;
-  const auto* const scales = reinterpret_cast<const float2*>(unit + scales_at(kCoding)) + lane / 4;
-  const float2 low = scales[0], high = scales[8];
-  if constexpr (kCoding == Coding::int4) {
-    const uint2 codes = reinterpret_cast<const uint2*>(unit)[lane];
-    first = tile_of_int4(codes.x, low, high);
-    second = tile_of_int4(codes.y, low, high);
-  } else {
-    const uint4 codes = reinterpret_cast<const uint4*>(unit)[lane];
-    if constexpr (kCoding == Coding::int8) {
-      first = tile_of_int8(codes.x, codes.y, low, high);
-      second = tile_of_int8(codes.z, codes.w, low, high);
-    } else if constexpr (kCoding == Coding::int8_halves) {
-      // s · (code - 32), which is exact until it is rounded, as is -32 s.
-      first = tile_of_int8(codes.x, codes.y, {low.x, -32 * low.x}, {high.x, -32 * high.x});
-      second = tile_of_int8(codes.z, codes.w, {low.y, -32 * low.y}, {high.y, -32 * high.y});
-    } else {
-      first = tile_of_e4m3(codes.x, codes.y, low.x, high.x);
-      second = tile_of_e4m3(codes.z, codes.w, low.x, high.x);
-    }
-  }
+  CodedUnit<kCoding> coded;
+  coded.load(unit);
+  first = coded.template tile<0>();
+  second = coded.template tile<1>();
 }
 
 // body(CodingIs<coding>{}): one piece of code for each coding, chosen outside of its loops,

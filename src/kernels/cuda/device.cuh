@@ -124,6 +124,18 @@ __device__ inline void copy_16(void* to, const void* from, int bytes = 16) {
                "l"(from),
                "r"(bytes));
 }
+// The same of 16 bytes that are read once: they shall not push what others want out of the second-level cache.
+__device__ inline uint64_t read_once_policy() {
+  uint64_t policy;
+  asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+  return policy;
+}
+__device__ inline void copy_16_once(void* to, const void* from, uint64_t policy) {
+  asm volatile(
+      "cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(shared_address(to)),
+      "l"(from),
+      "l"(policy));
+}
 __device__ inline void copy_commit() { asm volatile("cp.async.commit_group;"); }
 template <int kPending>
 __device__ inline void copy_wait() {
@@ -160,8 +172,6 @@ __device__ inline void bulk_copy_once(void* to,
                                       const void* from,
                                       uint32_t bytes,
                                       uint64_t* barrier) {
-  uint64_t policy;
-  asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
   asm volatile(
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], "
       "[%1], %2, [%3], "
@@ -169,7 +179,7 @@ __device__ inline void bulk_copy_once(void* to,
       "l"(from),
       "r"(bytes),
       "r"(shared_address(barrier)),
-      "l"(policy)
+      "l"(read_once_policy())
       : "memory");
 }
 // A box of the map (row_map): pieces of 64 columns from `piece` on, of the rows from `row` on. What lies beyond

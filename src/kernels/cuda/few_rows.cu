@@ -498,8 +498,9 @@ void launch_rows(const LinearArgs& args, Stream stream) {
   int most = 1;
   for (int p = 0; p < args.n_parts; ++p) most = max(most, args.parts[p].n_segments);
   const bool eight = most == 4 && args.epilogue == Epilogue::silu_mul;
-  if (args.parts[0].coding != Coding::none) {
-    return launch_plan<Plan<kRows, kRows == 8 ? 12 : 8>, kHeld, true>(args, stream);
+  if constexpr (kRows > 8) {
+    if (args.parts[0].coding != Coding::none)
+      return launch_plan<Plan<kRows, 8>, false, true>(args, stream);
   }
   return eight ? launch_plan<Plan<kRows, 8>, kHeld, false>(args, stream)
                : launch_plan<Plan<kRows, 4>, kHeld, false>(args, stream);
@@ -513,7 +514,9 @@ bool norms_by_the_way(int n_rows, int n_in) {
 
 void few_rows(const LinearArgs& args, Stream stream) {
   if (args.norm_weight != nullptr) return launch_rows<8, true>(args, stream);
-  if (args.n_rows <= 8) return launch_rows<8, false>(args, stream);
+  // Codes come here with few rows only if code_rows.cu cannot hold them.
+  if (args.n_rows <= 8 && args.parts[0].coding == Coding::none)
+    return launch_rows<8, false>(args, stream);
   // A stage has room for the rows of as many segments as any part has: too much of it for unlike parts.
   each_group(args, [&](const LinearArgs& some) {
     if (some.n_rows <= 16) {

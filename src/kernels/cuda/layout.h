@@ -7,9 +7,9 @@
 // Rows and columns are padded to 16 with zeros.
 //
 // Weights of 4 or 8 bits (Layout::codes): the same tiles, two side by side make a unit of 32 columns:
-//   the codes    lane l has the 8 elements of the first tile, then those of the second, in the order above:
-//                4 bits each, the first lowest, or a byte each
-//   the scales   for each of the 16 rows two float32
+//   the codes    lane l has the 8 elements of the first tile, then those of the second, in the order above: a
+//                byte each, or 4 bits each, place_of_4_bits() from the lowest
+//   the scales   for each of the 16 rows two float32; with 4 bits two bfloat16
 // A unit stands for bfloat16 numbers: code_value() rounded. What multiplies them sees nothing else, so that
 // a matrix in codes gives the bits of the matrix of those numbers; an embedding is looked up unrounded.
 //
@@ -38,7 +38,7 @@ enum class Layout : int32_t {
 // What a code and the two scales (a, b) of its row and unit stand for.
 enum class Coding : int32_t {
   none,         // bfloat16 in fragments
-  int4,         // a (1 + code / 16) + b: a is 16 scales, b the offset less that
+  int4,         // a code + b, bfloat16 both
   int8,         // a code + b
   int8_halves,  // s (code - 32), where s is a in the first tile and b in the second
   e4m3,         // a e4m3(code)
@@ -50,8 +50,10 @@ constexpr int kUnit = 2 * kTile;  // columns
 
 // Of a tile, its share of the unit's scales included.
 QWEN3_HD constexpr int tile_bytes(Coding coding) {
-  return coding == Coding::none ? kTileBytes : coding == Coding::int4 ? 192 : 320;
+  return coding == Coding::none ? kTileBytes : coding == Coding::int4 ? 160 : 320;
 }
+// Where among a lane's eight of a tile element `i` stands: pairs are a half word apart, as they go into registers.
+QWEN3_HD constexpr int place_of_4_bits(int i) { return i / 2 + 4 * (i % 2); }
 // Where in a unit the scales begin.
 QWEN3_HD constexpr int scales_at(Coding coding) { return coding == Coding::int4 ? 256 : 512; }
 
@@ -80,8 +82,7 @@ QWEN3_HD constexpr int fragment_index(int r, int k) {
 // The number before it is rounded to bfloat16; `half` is the tile of the unit.
 QWEN3_HD inline float code_value(Coding coding, int code, float a, float b, int half) {
   const auto number = static_cast<float>(code);
-  if (coding == Coding::int4) return fmaf(a, 1.0f + number / 16, b);
-  if (coding == Coding::int8) return fmaf(a, number, b);
+  if (coding == Coding::int4 || coding == Coding::int8) return fmaf(a, number, b);
   if (coding == Coding::int8_halves) return (half == 0 ? a : b) * (number - 32);
   const int exponent = code >> 3 & 15, mantissa = code & 7;
   const float e4m3 = exponent == 0 ? ldexpf(static_cast<float>(mantissa), -9)

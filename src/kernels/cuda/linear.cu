@@ -70,6 +70,8 @@ void linear(const LinearArgs& args, Stream stream) {
     } else {
       expert_many_rows(args, stream);
     }
+  } else if (in_codes(args.parts[0]) && code_rows(args, stream)) {
+    return;
   } else if (args.n_rows <= kMaxFewRows) {
     few_rows(args, stream);
   } else {

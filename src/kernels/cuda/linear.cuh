@@ -13,6 +13,8 @@ void expert_rows(const LinearArgs& args, Stream stream);
 constexpr int kMaxFewRows = 64;
 // Of up to 64 rows, which alone takes a norm.
 void few_rows(const LinearArgs& args, Stream stream);
+// The same of up to eight rows and weights in codes; false, and nothing done, where the rows are too long to be held.
+bool code_rows(const LinearArgs& args, Stream stream);
 // Of any number of rows.
 void many_rows(const LinearArgs& args, Stream stream);
 // Of experts with any number of rows, no pair.

@@ -23,9 +23,9 @@ __global__ void pack_kernel(
       pair(row, column), pair(row + 8, column), pair(row, column + 8), pair(row + 8, column + 8)};
 }
 
-// Not rounded, if it is a code.
+// As matrix instructions see it, if it is `rounded`; else before that, which differs for codes.
 __device__ float packed_element(
-    const uint8_t* matrix, Coding coding, int64_t row, int64_t column, int64_t n_in) {
+    const uint8_t* matrix, Coding coding, int64_t row, int64_t column, int64_t n_in, bool rounded) {
   const int64_t tile = row / kTile * (n_in / kTile) + column / kTile;
   const int r = static_cast<int>(row % kTile),
             at = fragment_index(r, static_cast<int>(column % kTile));
@@ -34,11 +34,19 @@ __device__ float packed_element(
   }
   const uint8_t* const unit = matrix + tile / 2 * 2 * tile_bytes(coding);
   const int half = static_cast<int>(tile % 2), lane = at / 8, element = at % 8;
-  const int code = coding == Coding::int4
-                       ? unit[lane * 8 + half * 4 + element / 2] >> (element % 2 * 4) & 15
-                       : unit[lane * 16 + half * 8 + element];
+  if (coding == Coding::int4) {
+    const int place = place_of_4_bits(element);
+    const int code = unit[lane * 8 + half * 4 + place / 2] >> (place % 2 * 4) & 15;
+    const bf16* const scales = reinterpret_cast<const bf16*>(unit + scales_at(coding)) + 2 * r;
+    // A float32 between might stand on a tie that the number itself does not.
+    if (rounded)
+      return to_float(__hfma(from_float<bf16>(static_cast<float>(code)), scales[0], scales[1]));
+    return code_value(coding, code, to_float(scales[0]), to_float(scales[1]), half);
+  }
   const float2 scales = reinterpret_cast<const float2*>(unit + scales_at(coding))[r];
-  return code_value(coding, code, scales.x, scales.y, half);
+  const float value =
+      code_value(coding, unit[lane * 16 + half * 8 + element], scales.x, scales.y, half);
+  return rounded ? round_bf16(value) : value;
 }
 
 __global__ void unpack_kernel(
@@ -46,7 +54,7 @@ __global__ void unpack_kernel(
   pdl_trigger();
   pdl_wait();
   for (int64_t k = threadIdx.x; k < n_in; k += blockDim.x) {
-    to[blockIdx.x * n_in + k] = round_bf16(packed_element(from, coding, row + blockIdx.x, k, n_in));
+    to[blockIdx.x * n_in + k] = packed_element(from, coding, row + blockIdx.x, k, n_in, true);
   }
 }
 
@@ -56,7 +64,8 @@ __global__ void embed_tiles_kernel(
   pdl_wait();
   const int64_t row = ids[blockIdx.x];
   for (int k = threadIdx.x; k < n_in; k += blockDim.x) {
-    out[static_cast<int64_t>(blockIdx.x) * n_in + k] = packed_element(table, coding, row, k, n_in);
+    out[static_cast<int64_t>(blockIdx.x) * n_in + k] =
+        packed_element(table, coding, row, k, n_in, false);
   }
 }
 
