@@ -62,7 +62,7 @@ TEST(Codes, AreTheNumbersOfTheBlocks) {
         noise += (got - wanted) * (got - wanted);
       }
     }
-    // No more than a fortieth of what rounding the numbers themselves to 4 bits costs, some 0.01 of their square.
+    // A thousandth of what 4 bits themselves cost, some 0.01 of the square of the numbers.
     EXPECT_LE(noise, 1e-5 * signal) << weight_type_name(type);
   }
   EXPECT_EQ(n_types, 13);
