@@ -25,7 +25,11 @@ inline float packed_number(
     uint16_t pair[2];
     std::memcpy(pair, scales + static_cast<size_t>(r) * sizeof pair, sizeof pair);
     const int code = static_cast<int>(word >> (4 * cuda::place_of_4_bits(number)) & 15);
-    return cuda::code_value(coding, code, bf16_to_f32(pair[0]), bf16_to_f32(pair[1]), half);
+    return cuda::code_value(coding,
+                            code,
+                            bf16_to_f32(pair[0]) / cuda::four_bit_scale(r),
+                            bf16_to_f32(pair[1]) / cuda::kFourBitOffset,
+                            half);
   }
   float pair[2];
   std::memcpy(pair, scales + static_cast<size_t>(r) * sizeof pair, sizeof pair);

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
+#include "base/error.h"
 #include "tensor/blocks.h"
 
 namespace qwen3::cuda {
@@ -80,10 +82,17 @@ void put_scales(uint8_t* unit, Coding coding, const RowTile& rows, int64_t colum
   for (int r = 0; r < kTile; ++r) {
     const auto [scale, offset] = rows.scale(r, column);
     if (coding == Coding::int4) {
+      QWEN3_CHECK(
+          std::abs(scale) < kMaxFourBitScale,
+          ErrorKind::unsupported,
+          "weights of 4 bits: expected scales less than {} on a card, got {}; use --backend cpu",
+          kMaxFourBitScale,
+          scale);
       // What the scale loses at the middle code goes into the offset.
-      const uint16_t rounded = f32_to_bf16(scale);
-      const uint16_t pair[2] = {rounded,
-                                f32_to_bf16(offset + 7.5f * (scale - bf16_to_f32(rounded)))};
+      const float rounded = bf16_to_f32(f32_to_bf16(scale));
+      const float rest = bf16_to_f32(f32_to_bf16(offset + 7.5f * (scale - rounded)));
+      const uint16_t pair[2] = {f32_to_bf16(rounded * four_bit_scale(r)),
+                                f32_to_bf16(rest * kFourBitOffset)};
       std::memcpy(
           unit + scales_at(coding) + static_cast<size_t>(r) * sizeof pair, pair, sizeof pair);
       continue;

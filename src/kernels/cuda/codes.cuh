@@ -2,8 +2,9 @@
 // as load of a tile in fragments would give them. The arithmetic is that of code_value(), number by number.
 //
 // What it costs counts: with one row of activations a multiprocessor has some 4 instructions a lane for each
-// weight while its bytes come. So 4 bits become a pair of bfloat16 at a time, by two bit operations at the bottom of
-// the mantissa of 128, and the scales are bfloat16, so that one fused step makes the pair's numbers.
+// weight while its bytes come. So 4 bits become a pair of bfloat16
+// at a time, by one bit operation, as numbers without an exponent of their own; scales are bfloat16 and have
+// the exponent for them, so that one fused step makes the pair's numbers.
 #pragma once
 
 #include <cuda_fp8.h>
@@ -23,22 +24,17 @@ __device__ inline PairScales twice(uint32_t scales) {
   return {as_pair(__byte_perm(scales, 0, 0x1010)), as_pair(__byte_perm(scales, 0, 0x3232))};
 }
 
-// Codes at the bottom of both half words: scale · code + offset, rounded once. In `k128` is 128 twice, from
-// a register: with two constants the bit operation would be two instructions.
-__device__ inline uint32_t pair_of_int4(uint32_t codes, uint32_t k128, const PairScales& row) {
-  uint32_t placed;
-  asm("lop3.b32 %0, %1, 0x000F000F, %2, 0xEA;" : "=r"(placed) : "r"(codes), "r"(k128));
-  const __nv_bfloat162 pair =
-      __hfma2(__hsub2(as_pair(placed), as_pair(0x43004300u)), row.scale, row.offset);
+// scale · code + offset of two codes where they stand (layout.h), rounded once.
+__device__ inline uint32_t pair_of_int4(uint32_t codes, const PairScales& row) {
+  const __nv_bfloat162 pair = __hfma2(as_pair(codes), row.scale, row.offset);
   return reinterpret_cast<const uint32_t&>(pair);
 }
 __device__ inline uint4 tile_of_int4(uint32_t word, const PairScales& low, const PairScales& high) {
-  uint32_t k128;
-  asm("mov.b32 %0, 0x43004300;" : "=r"(k128));
-  return {pair_of_int4(word, k128, low),
-          pair_of_int4(word >> 4, k128, high),
-          pair_of_int4(word >> 8, k128, low),
-          pair_of_int4(word >> 12, k128, high)};
+  const uint32_t upper = word >> 8;
+  return {pair_of_int4(word & 0x000F000Fu, low),
+          pair_of_int4(word & 0x00F000F0u, high),
+          pair_of_int4(upper & 0x000F000Fu, low),
+          pair_of_int4(upper & 0x00F000F0u, high)};
 }
 
 // Byte `kByte` as a number: the low bits of 2^23 + code.

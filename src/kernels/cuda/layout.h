@@ -10,6 +10,10 @@
 //   the codes    lane l has the 8 elements of the first tile, then those of the second, in the order above: a
 //                byte each, or 4 bits each, place_of_4_bits() from the lowest
 //   the scales   for each of the 16 rows two float32; with 4 bits two bfloat16
+// With 4 bits a pair of codes in a word, where it stands, is a pair of bfloat16 too: bits 0 to 3 are code · 2^-133, bits 4 to 7
+// code · 2^-129. Rows 0 to 7 have theirs in the former, 8 to 15 in the latter; four_bit_scale() takes that out, and 2^8
+// more, which products get back in the end (scale_of_sums): so a scale up to 4 is a finite bfloat16.
+//
 // A unit stands for bfloat16 numbers: code_value() rounded. What multiplies them sees nothing else, so that
 // a matrix in codes gives the bits of the matrix of those numbers; an embedding is looked up unrounded.
 //
@@ -54,6 +58,12 @@ QWEN3_HD constexpr int tile_bytes(Coding coding) {
 }
 // Where among a lane's eight of a tile element `i` stands: pairs are a half word apart, as they go into registers.
 QWEN3_HD constexpr int place_of_4_bits(int i) { return i / 2 + 4 * (i % 2); }
+// What is stored of scale and offset, and what sums are multiplied with.
+constexpr float kFourBitOffset = 0x1p-8f, kMaxFourBitScale = 4;
+QWEN3_HD constexpr float four_bit_scale(int row) { return row < 8 ? 0x1p125f : 0x1p121f; }
+QWEN3_HD constexpr float scale_of_sums(Coding coding) {
+  return coding == Coding::int4 ? 1 / kFourBitOffset : 1;
+}
 // Where in a unit the scales begin.
 QWEN3_HD constexpr int scales_at(Coding coding) { return coding == Coding::int4 ? 256 : 512; }
 

@@ -28,11 +28,13 @@ CUtensorMap row_map(const Rows& x, int n_rows, int n_in, int box_rows, int n_pie
 __device__ inline void finish(
     const LinearArgs& args, int part, int64_t row, int o, float y, float up) {
   const LinearPart& p = args.parts[part];
+  y *= scale_of_sums(p.coding);
   if (p.bias != nullptr) y += p.bias[o];
   const int64_t at = row * p.out.stride + o;
   if (args.epilogue == Epilogue::add) {
     static_cast<float*>(p.out.data)[at] += y;
   } else if (args.epilogue == Epilogue::silu_mul) {
+    up *= scale_of_sums(args.parts[1].coding);
     if (args.parts[1].bias != nullptr) up += args.parts[1].bias[o];
     static_cast<bf16*>(p.out.data)[at] =
         from_float<bf16>(silu_mul_of(round_bf16(y), round_bf16(up)));

@@ -38,10 +38,13 @@ __device__ float packed_element(
     const int place = place_of_4_bits(element);
     const int code = unit[lane * 8 + half * 4 + place / 2] >> (place % 2 * 4) & 15;
     const bf16* const scales = reinterpret_cast<const bf16*>(unit + scales_at(coding)) + 2 * r;
+    const float a = to_float(scales[0]) / four_bit_scale(r),
+                b = to_float(scales[1]) / kFourBitOffset;
     // A float32 between might stand on a tie that the number itself does not.
     if (rounded)
-      return to_float(__hfma(from_float<bf16>(static_cast<float>(code)), scales[0], scales[1]));
-    return code_value(coding, code, to_float(scales[0]), to_float(scales[1]), half);
+      return to_float(__hfma(
+          from_float<bf16>(static_cast<float>(code)), from_float<bf16>(a), from_float<bf16>(b)));
+    return code_value(coding, code, a, b, half);
   }
   const float2 scales = reinterpret_cast<const float2*>(unit + scales_at(coding))[r];
   const float value =
