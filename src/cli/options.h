@@ -39,8 +39,8 @@ struct ModelOptions {
   int threads = 0;      // 0: all cores
   int64_t context = 0;  // 0: the model's own limit, or what fits in memory
   std::string kv_dtype = "auto";
-  int ranks = 0;         // 0: as many as a launcher started, else one
-  int peer_seconds = 3;  // without a heartbeat, and a rank is lost; 0: no watchdog
+  int ranks = 0;             // 0: as many as a launcher started, else one
+  int peer_seconds = 3;      // without a heartbeat, and a rank is lost; 0: no watchdog
   std::string hf_overrides;  // JSON over config.json; "": nothing
 };
 

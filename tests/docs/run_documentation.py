@@ -40,6 +40,7 @@ BUILDS = "builds the program, or installs what that needs: what this test runs w
 RELEASE = "needs the files of a release; script/test-package installs and runs them on bare systems"
 CHECKPOINT = "needs a checkpoint that somebody has downloaded"
 CONTAINER = "needs an image, or a machine to change; script/test-container, test-replicas and test-slurm run what is behind it"
+RANKS = "needs a checkpoint, MPI and hosts; script/test-ranks starts such groups with the models that are built in"
 HUB = "needs a hub of the network, or what came from it; tests/hub runs these commands against one on loopback"
 FILE = "needs a damaged or foreign file; tests/formats and tests/cli make such files and expect these messages"
 PACKAGES = "needs other people's packages; script/test-examples installs them and runs it"
@@ -106,6 +107,11 @@ NOT_RUN = {
     "qwen3 eval score --input out/new.jsonl --against out/old.jsonl --html out/new-old.html": "needs two runs of somebody's own",
     "bench/make_random_checkpoint.py CONFIG models/nano one-layer": ONE_LAYER,
     "qwen3 trace -m one-layer --ids 785,6722,315,9625,374 --taps '*' --backend reference": ONE_LAYER,
+    'qwen3 serve -m ~/models/Qwen3-32B --ranks 2': RANKS,
+    'qwen3 generate -m ~/models/Qwen3-32B --ranks 2 --prompt "Once upon a time"': RANKS,
+    'mpirun -n 4 qwen3 serve -m ~/models/Qwen3-235B-A22B': RANKS,
+    'srun --mpi=pmix --kill-on-bad-exit=1 qwen3 serve -m ~/models/Qwen3-235B-A22B': RANKS,
+    'mpirun -n 4 --hostfile hosts --bind-to none --mca odls_base_sigkill_timeout 0 --mca oob_tcp_keepalive_time 1 --mca oob_tcp_keepalive_intvl 1 --mca oob_tcp_keepalive_probes 2 --mca btl self,vader,tcp --mca btl_tcp_if_include 10.0.0.0/24 --mca oob_tcp_if_include 10.0.0.0/24 qwen3 serve -m ~/models/Qwen3-235B-A22B': RANKS,
     'docker build -t qwen3 .': CONTAINER,
     'docker build -t qwen3:cuda --build-arg CUDA=ON .': CONTAINER,
     'docker run --rm -it qwen3 chat "What is 3 + 4?"': CONTAINER,

@@ -141,7 +141,8 @@ TEST(Constraint, CompanyAndPreemptionChangeNothing) {
     n_stopped += outcome.last.finish == FinishReason::stop;
   }
   EXPECT_GT(n_stopped, 100);
-  EXPECT_GT(mock.core.stats().n_preemptions, 5);  // how many depends on how fast the streams are read
+  EXPECT_GT(mock.core.stats().n_preemptions,
+            5);  // how many depends on how fast the streams are read
   EXPECT_EQ(mock.core.stats().n_free_blocks, 12);
 }
 
