@@ -61,7 +61,9 @@ def add_longest(machine, terms, read, arithmetic):
     """`read`: a term and its bytes; of weights in codes their number too, which may take longer than their bytes."""
     name, n_bytes, coded_weights = read
     reading = n_bytes / (machine.keys or machine.bandwidth if name == KV else machine.bandwidth)
-    unpacking = coded_weights / machine.codes if machine.codes else 0
+    # 8 bits with their scales take more than a byte, 4 bits less.
+    rate = machine.codes if n_bytes < coded_weights else machine.byte_codes
+    unpacking = coded_weights / rate if rate else 0
     longest = max(reading, unpacking, arithmetic)
     terms[ARITHMETIC if arithmetic == longest else CODES if unpacking == longest else name] += longest
 

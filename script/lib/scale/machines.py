@@ -47,7 +47,8 @@ class Machine:
     outer: str  # between hosts
     source: str
     operation: float = 0.0  # seconds that an operation costs however small it is
-    codes: float = 0.0  # weights a second that are made of codes; 0: as fast as they are read
+    codes: float = 0.0  # weights a second that are made of codes of 4 bits; 0: as fast as they are read
+    byte_codes: float = 0.0  # the same of 8 bits
     keys: float = 0.0  # bytes a second of keys and values; 0: as of weights
     attention: float = 0.0  # operations a second of attention; 0: as of products
     experts: float = 0.0  # the same of experts with many rows
@@ -58,7 +59,8 @@ class Machine:
 # with one sequence, and four layers of 30B-A3B with a prompt of 2,048 (measured.py says which).
 HOPPER = {
     "operation": 4.9e-6,
-    "codes": 2.0e12,  # gate and up, then down, of 8B in Q4_K: 151 million weights in 76 us
+    "codes": 3.3e12,  # 2026-11-30: gate and up, then down, of 8B in Q4_K: 151 million weights in 45 us
+    "byte_codes": 1.9e12,  # the same day, in FP8: 78 us
     "keys": 2.0e12,  # attention of 32 sequences
     "attention": 193e12,  # a layer of 8B over 2,048 tokens in 178 us, norms and stores included
     "experts": 70e12,
