@@ -138,8 +138,9 @@ TEST(Group, SeveralHostsAnswerAsOneProcessDoes) {
     const auto alone = make_model(load_parts(path, on_cpu(), nullptr), model_name(path));
     const auto requests = requests_of(alone->info().vocab_size, 8);
     const auto expected = answers(alone, {.block_size = 16, .prefix_cache = false}, requests);
-    for (const auto& [n_ranks, n_hosts] :
+    for (const auto& group :
          std::initializer_list<std::pair<int, int>>{{2, 2}, {3, 2}, {5, 3}, {8, 2}}) {
+      const int n_ranks = group.first, n_hosts = group.second;
       with_ranks(
           path,
           on_cpu(),
