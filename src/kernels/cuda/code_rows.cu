@@ -3,9 +3,8 @@
 // warp until the sums of its tile's segments, or of gate and up, come together. The rows lie whole in
 // shared memory; a single row is normed on its way there.
 //
-// Codes are so few bytes that it was not memory that the few stages of a block, all copied by one warp (few_rows.cu), were
-// waiting for, but each other. And a bulk copy for each of a warp's stages costs 340 cycles, where the lanes' own copies
-// cost some twenty instructions.
+// Codes are so few bytes that with one copying warp for all (few_rows.cu) it was not memory that the warps waited for,
+// but each other.
 #include <algorithm>
 
 #include "kernels/cuda/codes.cuh"
@@ -37,7 +36,7 @@ struct Shape {
   int row_bytes;  // of all rows, before the rings
 };
 
-// A warp's codes, tile after tile, kStages stages ahead of what it multiplies.
+// A warp's codes, tile after tile, copied by its lanes up to kStages - 1 stages ahead of what it multiplies.
 template <int kStages>
 class CodeStream {
  public:
@@ -360,7 +359,7 @@ constexpr int kAllBytes = 228 * 1024;
 
 int tiles_of(const LinearPart& part) { return (part.n_out + kTile - 1) / kTile; }
 
-// How the warps of a block are shared out, and how much they have on its way; no stages where the rows leave no room.
+// How the warps of a block are shared out among parts and tiles.
 Shape shape_of(const LinearArgs& args) {
   const bool pair = args.epilogue == Epilogue::silu_mul;
   Shape shape{};
