@@ -18,7 +18,6 @@ namespace {
 constexpr int kMaxRows = 8, kMaxWarps = 16;
 constexpr int kStageBytes = 2560;
 constexpr int kNormers = 256;  // threads
-constexpr int kMaxNormed = 6144;
 // Rows come in pieces of so many columns, which need not be waited for all at once.
 constexpr int kPieceColumns = 1024, kMaxPieces = 16;
 
@@ -302,7 +301,7 @@ __global__ void __launch_bounds__(32 * kMaxWarps, 1)
             first_unit = chain % n_segments * n_units;
   const int grid = static_cast<int>(gridDim.x), step = of_part.n_slots * grid;
   const int first_tile = slot * grid + static_cast<int>(blockIdx.x);
-  const int n_tiles = slot < of_part.n_slots ? (part.n_out + kTile - 1) / kTile : 0;
+  const int n_tiles = slot < of_part.n_slots ? tiles_of(part) : 0;
 
   uint8_t* const ring = memory + shape.row_bytes + warp * kStages * kStageBytes;
   CodeStream<kStages> codes(part, ring, first_tile, step, tile_units, first_unit, n_units);
@@ -355,9 +354,6 @@ __global__ void __launch_bounds__(32 * kMaxWarps, 1)
 }
 
 constexpr int kFixedBytes = 12 * 1024;  // of the kernel's own arrays, and what the card keeps
-constexpr int kAllBytes = 228 * 1024;
-
-int tiles_of(const LinearPart& part) { return (part.n_out + kTile - 1) / kTile; }
 
 // How the warps of a block are shared out among parts and tiles.
 Shape shape_of(const LinearArgs& args) {

@@ -14,8 +14,6 @@
 namespace qwen3::cuda {
 namespace {
 
-constexpr int kMaxHeld = 6144;  // columns of a held row
-
 struct Shape {
   int n_stages, stage_bytes, tiles_of_block;
   int piece_bytes;  // of a warp's weights in a stage
@@ -23,7 +21,6 @@ struct Shape {
 };
 
 // Tiles (of a pair: pairs of tiles) of all parts in one row, which blocks share out evenly.
-__device__ int tiles_of(const LinearPart& part) { return (part.n_out + kTile - 1) / kTile; }
 __device__ int count_tiles(const LinearArgs& args) {
   int n = tiles_of(args.parts[0]);
   if (args.epilogue != Epilogue::silu_mul) {
@@ -256,12 +253,12 @@ __global__ void __launch_bounds__(P::kThreads, 1)
   // The norm's weight, meanwhile.
   constexpr int kNormers = kWorkers < 256 ? kWorkers : 256, kVirtual = 256 / kNormers;
   const bool norms = threadIdx.x < kNormers;
-  float4 norm_weight[kHeld ? kVirtual : 1][kMaxHeld / 1024];
+  float4 norm_weight[kHeld ? kVirtual : 1][kMaxNormed / 1024];
   if constexpr (kHeld) {
 #pragma unroll
     for (int i = 0; i < kVirtual; ++i) {
 #pragma unroll
-      for (int j = 0; j < kMaxHeld / 1024; ++j) {
+      for (int j = 0; j < kMaxNormed / 1024; ++j) {
         const int at = 4 * (threadIdx.x + i * kNormers) + 1024 * j;
         norm_weight[i][j] = norms && at < args.n_in
                                 ? *reinterpret_cast<const float4*>(args.norm_weight + at)
@@ -275,11 +272,11 @@ __global__ void __launch_bounds__(P::kThreads, 1)
   if constexpr (kHeld) {
     // As block_sum_of_squares() and rms_norm have it; the row stays in registers meanwhile.
     const auto* const x = static_cast<const float*>(args.x.data);
-    float4 v[kVirtual][kMaxHeld / 1024];
+    float4 v[kVirtual][kMaxNormed / 1024];
 #pragma unroll
     for (int i = 0; i < kVirtual; ++i) {
 #pragma unroll
-      for (int j = 0; j < kMaxHeld / 1024; ++j) {
+      for (int j = 0; j < kMaxNormed / 1024; ++j) {
         const int at = 4 * (threadIdx.x + i * kNormers) + 1024 * j;
         v[i][j] = norms && at < args.n_in ? *reinterpret_cast<const float4*>(x + at) : float4{};
       }
@@ -288,7 +285,7 @@ __global__ void __launch_bounds__(P::kThreads, 1)
     for (int i = 0; i < kVirtual; ++i) {
       float sum = 0;
 #pragma unroll
-      for (int j = 0; j < kMaxHeld / 1024; ++j) sum = sum_of_squares(v[i][j], sum);
+      for (int j = 0; j < kMaxNormed / 1024; ++j) sum = sum_of_squares(v[i][j], sum);
       sum = warp_sum(sum);
       if (norms && lane == 0) shared.sums[warp + i * P::kWarps] = sum;
     }
@@ -297,7 +294,7 @@ __global__ void __launch_bounds__(P::kThreads, 1)
 #pragma unroll
     for (int i = 0; i < kVirtual; ++i) {
 #pragma unroll
-      for (int j = 0; j < kMaxHeld / 1024; ++j) {
+      for (int j = 0; j < kMaxNormed / 1024; ++j) {
         const int at = 4 * (threadIdx.x + i * kNormers) + 1024 * j;
         if (!norms || at >= args.n_in) continue;
         const float4& w = norm_weight[i][j];
@@ -317,7 +314,7 @@ __global__ void __launch_bounds__(P::kThreads, 1)
   int stage = 0;
   uint32_t phase = 0;
   Item item{};
-  Turns<P, kHeld> turns(shared);
+  Turns<P> turns(shared);
   const auto next_stage = [&] {
     __syncwarp();
     if (lane == 0) barrier_arrive(shared.empty + stage);
@@ -440,7 +437,6 @@ __global__ void __launch_bounds__(P::kThreads, 1)
 
 template <typename P>
 constexpr int kFixedBytes = (static_cast<int>(sizeof(Shared<P>)) + 1023) / 1024 * 1024 + 1024;
-constexpr int kAllBytes = 228 * 1024;
 // Left to attention, which can then begin, or end, beside any of these.
 constexpr int kSparedBytes = 48 * 1024;
 
@@ -509,7 +505,7 @@ void launch_rows(const LinearArgs& args, Stream stream) {
 }  // namespace
 
 bool norms_by_the_way(int n_rows, int n_in) {
-  return n_rows == 1 && n_in <= kMaxHeld && n_in % 4 == 0;
+  return n_rows == 1 && n_in <= kMaxNormed && n_in % 4 == 0;
 }
 
 void few_rows(const LinearArgs& args, Stream stream) {

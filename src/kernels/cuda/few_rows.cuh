@@ -45,7 +45,7 @@ __device__ void load_rows(uint32_t (&b)[P::kRowTiles][4], const uint8_t* rows, i
 // no piece of their own take turns with another's: each makes numbers of every n-th stage's codes while the
 // others do so with theirs, waits for the sums so far, adds its stage and hands them on. The chain of sums is the
 // same.
-template <typename P, bool kHeld>
+template <typename P>
 class Turns {
  public:
   explicit __device__ Turns(Shared<P>& shared) : shared_(shared) {}
@@ -95,12 +95,12 @@ class Turns {
 #pragma unroll
     for (uint4& tile : a) asm volatile("" : "+r"(tile.x), "+r"(tile.y), "+r"(tile.z), "+r"(tile.w));
     uint32_t b[2][P::kRowTiles][4];
-    load_rows<P, kHeld>(b[0], rows, 0, n_j);
+    load_rows<P, false>(b[0], rows, 0, n_j);
     if (step > 0 && n_turns_ > 1) receive();
 #pragma unroll
     for (int k = 0; k < P::kStepTiles; k += 2) {
       if (!kWhole && k >= n) break;
-      if (k + 2 < P::kStepTiles) load_rows<P, kHeld>(b[k / 2 % 2 ^ 1], rows, k + 2, n_j);
+      if (k + 2 < P::kStepTiles) load_rows<P, false>(b[k / 2 % 2 ^ 1], rows, k + 2, n_j);
 #pragma unroll
       for (int u = 0; u < 2; ++u) {
 #pragma unroll

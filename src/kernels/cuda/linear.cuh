@@ -24,6 +24,13 @@ void expert_many_rows(const LinearArgs& args, Stream stream);
 // 128 bytes, of which part i of 16 stands in place i ^ row % 8.
 CUtensorMap row_map(const Rows& x, int n_rows, int n_in, int box_rows, int n_pieces);
 
+// Tiles of 16 outputs.
+QWEN3_HD inline int tiles_of(const LinearPart& part) { return (part.n_out + kTile - 1) / kTile; }
+// Columns of a single row that a kernel norms by the way (norms_by_the_way).
+constexpr int kMaxNormed = 6144;
+// Of shared memory, in a multiprocessor.
+constexpr int kAllBytes = 228 * 1024;
+
 // One product `y` of row `row` and output `o` (and of up_proj), with what comes after it.
 __device__ inline void finish(
     const LinearArgs& args, int part, int64_t row, int o, float y, float up) {
