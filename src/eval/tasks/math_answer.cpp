@@ -1,6 +1,7 @@
 // Mathematics with a short answer. Characters are evened out first (plain_characters.h). Where the
 // answer stands, the first that is there:
-//   1. the last \boxed{…};   2. after the last "####";   3. after the last "the answer is", "答案是";
+//   1. the last \boxed{…};   2. after the last "####";   3. after the last "the answer is", "答案是",
+//      up to the end of the sentence, "because" or 因为;
 //   4. the whole text, when it is one line;   5. the last number in the text.
 // How two answers are compared stands at same_answer().
 #include <fmt/format.h>
@@ -9,8 +10,10 @@
 
 #include "eval/python/python_text.h"
 #include "eval/tasks/answer_text.h"
+#include "eval/tasks/chinese_number.h"
 #include "eval/tasks/exact_number.h"
 #include "eval/tasks/latex_spelling.h"
+#include "eval/tasks/matrix.h"
 #include "eval/tasks/plain_characters.h"
 #include "eval/tasks/quantity.h"
 
@@ -56,9 +59,7 @@ std::string undecorated(std::string_view text) {
   for (size_t at = 0; (at = plain.find("\\ ", at)) != std::string::npos;) {
     at > 0 && plain[at - 1] == '\\' ? at += 2 : (plain.erase(at, 1), at);
   }
-  // "1又1/2" is 1 1/2, "百分之50" is 50%.
-  replace_all(plain, "又", " ");
-  if (plain.starts_with("百分之")) plain = plain.substr(std::string_view("百分之").size()) + "%";
+  plain = with_digits(plain);
   for (const std::string_view gone : {"\\left", "\\right", "\\displaystyle", "\\[", "\\]"}) {
     // \leftarrow and \rightarrow are commands of their own.
     for (size_t at = 0; (at = plain.find(gone, at)) != std::string::npos;) {
@@ -268,6 +269,24 @@ Rational scaled_by(const Rational& value, int exponent) {
   return scaled;
 }
 
+// Two matrices of one shape, entry by entry: \frac12 is 0.5 in one, too. Nothing when one is no matrix.
+bool same_answer(std::string_view a, std::string_view b, int depth);
+std::optional<bool> same_matrix(std::string_view a, std::string_view b, int depth) {
+  const auto x = read_matrix(plain_latex(a)), y = read_matrix(plain_latex(b));
+  if (!x || !y) return std::nullopt;
+  const auto bare = [](const std::string& around) { return around.empty() || around == "("; };
+  if (x->around != y->around && !(bare(x->around) && bare(y->around))) return false;
+  if (x->rows.size() != y->rows.size()) return false;
+  for (size_t row = 0; row < x->rows.size(); ++row) {
+    const auto same = [&](const std::string& p, const std::string& q) {
+      return same_answer(p, q, depth + 1);
+    };
+    const auto &p = x->rows[row], &q = y->rows[row];
+    if (!std::equal(p.begin(), p.end(), q.begin(), q.end(), same)) return false;
+  }
+  return true;
+}
+
 // Two numbers, two formulas, one of them with a unit perhaps; two units must be the same.
 bool same_single(std::string_view a, std::string_view b) {
   auto number_a = parse_exact_number(a), number_b = parse_exact_number(b);
@@ -289,21 +308,25 @@ bool same_single(std::string_view a, std::string_view b) {
 }
 
 // In this order; the first rule that applies decides:
-//   1. the same formula (latex_spelling.h);
+//   1. the same formula (latex_spelling.h); matrices entry by entry;
 //   2. labels ("x =", "x \in") must be the same where both have one; "2 + 3 = 5" is 5;
 //   3. sets are equal when each part of one is in the other; so are answers joined by "or", "and",
 //      "或", "和", and "±a", which is a and -a;
 //   4. tuples, intervals (with their brackets) and lists part by part, in order;
 //   5. numbers exactly (exact_number.h), formulas by spelling, with their units (quantity.h).
-bool same_answer(std::string_view a, std::string_view b, int depth = 0) {
+bool same_answer(std::string_view a, std::string_view b, int depth) {
   const std::string plain = plain_latex(a);
   if (!plain.empty() && plain == plain_latex(b)) return true;
   if (std::max(a.size(), b.size()) > kLongestFormula) return false;
   const Reading x = read_answer(a), y = read_answer(b);
   if (!x.label.empty() && !y.label.empty() && x.label != y.label) return false;
   const bool singles = x.form == Form::single && y.form == Form::single;
-  if (singles) return same_single(x.parts.front(), y.parts.front());
-  if (depth >= kDeepestList) return false;
+  if (depth >= kDeepestList) return singles && same_single(x.parts.front(), y.parts.front());
+  if (singles) {
+    const std::string &p = x.parts.front(), &q = y.parts.front();
+    const auto matrices = same_matrix(p, q, depth);
+    return matrices ? *matrices : same_single(p, q);
+  }
   const auto same = [&](const std::string& p, const std::string& q) {
     return same_answer(p, q, depth + 1);
   };
@@ -325,21 +348,51 @@ bool same_answer(std::string_view a, std::string_view b, int depth = 0) {
   return std::equal(x.parts.begin(), x.parts.end(), y.parts.begin(), y.parts.end(), same);
 }
 
+// The statement without the reasons behind it: "18 because 9 + 9 = 18", "$x = 3$. Then …".
+std::string_view without_reasons(std::string_view stated) {
+  static constexpr std::string_view kReasons[] = {" because ",
+                                                  ", because",
+                                                  " since ",
+                                                  ", since",
+                                                  " (because",
+                                                  " (since",
+                                                  "因为",
+                                                  "由于",
+                                                  "(因",
+                                                  "(由"};
+  Depth depth;
+  bool in_formula = false;
+  for (size_t at = 1; at < stated.size(); ++at) {
+    if (stated[at - 1] == '$') in_formula = !in_formula;
+    depth.pass(stated, at - 1);
+    if (in_formula || !depth.outside()) continue;
+    const std::string_view rest = stated.substr(at);
+    const bool reason = std::ranges::any_of(kReasons, [&](auto r) { return rest.starts_with(r); });
+    const bool sentence =
+        rest.size() > 1 && rest[0] == '.' && (rest[1] == ' ' || (rest[1] & 0x80) != 0);
+    if (reason || sentence) return py_strip(stated.substr(0, at));
+  }
+  return stated;
+}
+
 std::string_view find_answer(std::string_view text) {
   if (const auto boxed = last_boxed(text)) return *boxed;
   if (const auto marked = last_marked_answer(text)) return *marked;
-  if (const auto stated = last_stated_answer(text)) {
+  if (const auto line = last_stated_answer(text)) {
+    std::string_view stated = without_reasons(*line);
+    const bool words_only = stated.find_first_of("\\$({[0123456789") == std::string_view::npos;
+    if (words_only && !last_number_in(*line).empty()) stated = *line;
     const auto plain = [](std::string_view words) {
       return parse_exact_number(read_quantity(undecorated(words)).value).has_value();
     };
-    const bool formula = stated->find_first_of("\\$({[") != std::string_view::npos;
-    if (formula || plain(*stated)) return *stated;
+    const bool formula = stated.find_first_of("\\$({[") != std::string_view::npos;
+    if (formula || plain(stated)) return stated;
     // "The answer is 42 apples, not 7." answers with the number of its first clause.
     const std::string_view clause =
-        stated->substr(0, std::min(stated->find(", "), stated->find(",不")));
+        stated.substr(0, std::min(stated.find(", "), stated.find(",不")));
     if (plain(clause)) return clause;
     const std::string_view number = last_number_in(clause);
-    return number.empty() ? *stated : number;
+    return number.empty() ? stated : number;
   }
   const std::string_view whole = py_strip(text);
   const bool one_line = whole.find('\n') == std::string_view::npos;
@@ -363,7 +416,7 @@ class MathAnswer : public Task {
       const auto boxed = last_boxed(accepted);
       const auto marked = last_marked_answer(accepted);
       const std::string truth = plain_characters(boxed ? *boxed : marked ? *marked : accepted);
-      if (!same_answer(answer, truth)) continue;
+      if (!same_answer(answer, truth, 0)) continue;
       return {.acc = 1,
               .outcome = Outcome::correct,
               .reason = fmt::format("equal to {}", preview(PyValue(truth))),

@@ -80,11 +80,16 @@ bool denies(std::string_view clause) {
 struct LetterGroup {
   Choices letters = 0;
   int count = 0;
-  size_t end = 0;  // behind the last letter and what closes it
+  size_t end = 0;    // behind the last letter and what closes it
+  bool cut = false;  // further letters follow, of what is denied
 };
+enum class Denied { left_out, kept };
 
 // Letters from text[at] on, with what is around and between them. None where a word begins: "Boston".
-LetterGroup read_group(std::string_view text, size_t at, int n_choices) {
+LetterGroup read_group(std::string_view text,
+                       size_t at,
+                       int n_choices,
+                       Denied denied = Denied::left_out) {
   LetterGroup group;
   for (;;) {
     const size_t start = skip(text, at, kOpening);
@@ -112,7 +117,11 @@ LetterGroup read_group(std::string_view text, size_t at, int n_choices) {
       return group;
     // "A; C and D are wrong": the letters of what is denied next are none of the answer.
     const std::string_view ahead = text.substr(at, std::min<size_t>(text.size() - at, 200));
-    if (denies(ahead.substr(0, ahead.find_first_of(".;!?(\n")))) return group;
+    if (denied == Denied::left_out && denies(ahead.substr(0, ahead.find_first_of(".;!?(\n")))) {
+      const size_t next = skip(text, at, kOpening);
+      group.cut = next < text.size() && as_letter(text[next], n_choices);
+      return group;
+    }
   }
 }
 
@@ -140,7 +149,7 @@ Choices line_begins_with_letter(std::string_view text, int n_choices) {
   const size_t at = std::min(text.find_first_not_of(" \t*_("), text.size());
   if (at >= text.size() || text[at] < 'A' || text[at] > 'Z') return 0;
   const LetterGroup group = read_group(text, at, n_choices);
-  if (group.count == 0) return 0;
+  if (group.count == 0 || group.cut) return 0;
   const size_t end = std::min(text.find_first_not_of(" *_", at + 1), text.size());
   const std::string_view behind = text.substr(group.count == 1 ? end : group.end);
   for (const std::string_view mark : {".", ")", ":", "、"}) {
@@ -172,12 +181,66 @@ Choices last_chosen(std::string_view text, int n_choices) {
   return 0;
 }
 
+// Whether the words at text[at], behind letters, say that they are right; a question says nothing.
+bool said_to_be_right(std::string_view text, size_t at) {
+  static constexpr std::string_view kWords[] = {"are correct",
+                                                "are right",
+                                                "are both correct",
+                                                "are all correct",
+                                                "is correct",
+                                                "is right",
+                                                "is the correct",
+                                                "is the right",
+                                                "are the correct",
+                                                "are the right",
+                                                "is the answer",
+                                                "are the answers",
+                                                "正确",
+                                                "是正确",
+                                                "都正确",
+                                                "均正确",
+                                                "都是正确",
+                                                "均是正确",
+                                                "都对",
+                                                "均对",
+                                                "是对的",
+                                                "都是对的"};
+  static constexpr std::string_view kNouns[] = {"项", "选项", " "};
+  const std::string_view behind = text.substr(skip(text, at, kNouns));
+  for (const std::string_view words : kWords) {
+    if (!behind.starts_with(words)) continue;
+    const std::string_view rest = py_strip(behind.substr(words.size()));
+    return !rest.starts_with('?') && !rest.starts_with("吗");
+  }
+  return false;
+}
+
 // Whether the clause around text[at] denies something.
 bool is_denied(std::string_view text, size_t at) {
   static constexpr std::string_view kEnds = ".,;!?\n";
   const size_t before = at == 0 ? std::string_view::npos : text.find_last_of(kEnds, at - 1);
   const size_t start = before == std::string_view::npos ? 0 : before + 1;
   return denies(text.substr(start, std::min(text.find_first_of(kEnds, at), text.size()) - start));
+}
+
+// Rule 6: the last letters of which it is said: "Both A and C are correct", "A、C正确".
+Choices last_said_to_be_right(std::string_view text, int n_choices) {
+  Choices last = 0;
+  size_t looked = 0;
+  for (size_t at = 0; at < text.size();) {
+    const bool capital = text[at] >= 'A' && text[at] <= 'Z' && !is_word_before(text, at);
+    const LetterGroup group =
+        capital ? read_group(text, at, n_choices, Denied::kept) : LetterGroup{};
+    if (group.count == 0) {
+      ++at;
+      continue;
+    }
+    if (said_to_be_right(text, group.end) && (++looked > 200 || !is_denied(text, group.end))) {
+      last = group.letters;
+    }
+    at = group.end;
+  }
+  return last;
 }
 
 Choices last_bracketed_letter(std::string_view text, int n_choices) {
@@ -278,6 +341,7 @@ Choices choices_in_text(std::string_view text, int n_choices) {
   const std::string_view first_line = stripped.substr(0, stripped.find('\n'));
   if (const Choices letters = line_begins_with_letter(first_line, n_choices)) return letters;
   if (const Choices letters = last_chosen(text, n_choices)) return letters;
+  if (const Choices letters = last_said_to_be_right(text, n_choices)) return letters;
   if (const Choices letter = last_bracketed_letter(text, n_choices)) return letter;
   return only_lone_letter(text, n_choices);
 }

@@ -23,10 +23,11 @@ using Choices = uint32_t;
 //   3. the whole text is letters: "B", "(B)", "B.", "**B**", "b";
 //   4. the first line begins with a letter and one of . ) : 、 as in "B) because";
 //   5. the last "选B", "故选：B", "选择B", without 不 or 别 in front;
-//   6. the last letter in round brackets: "so (B) it is";
-//   7. one letter stands alone in the text, the only one there: "I would choose B".
-// Rules 1 to 5 take several: "A、C", "A, C and D", "(A)(C)", and "ACD" in the order of the alphabet.
-// Rules 6 and 7 leave out letters beside a "not", "wrong", 不 or 错 in the same clause, rule 7 also
+//   6. the last of which it is said: "A and C are correct", "B is the answer", "A、C正确";
+//   7. the last letter in round brackets: "so (B) it is";
+//   8. one letter stands alone in the text, the only one there: "I would choose B".
+// Rules 1 to 6 take several: "A、C", "A, C and D", "(A)(C)", and "ACD" in the order of the alphabet.
+// Rules 6 to 8 leave out letters beside a "not", "wrong", 不 or 错 in the same clause, rule 8 also
 // A and I in front of a word, which English needs for other things.
 Choices choices_in_text(std::string_view text, int n_choices);
 
