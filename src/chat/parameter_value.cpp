@@ -110,6 +110,10 @@ class Judge {
     if (const Json* ref = member(schema, "$ref")) {
       if (const Json* target = resolve(root_, *ref)) all = both(all, judge(*target, depth + 1));
     }
+    if (const Json* none = member(schema, "not")) all = both(all, denied(*none, depth));
+    if (const Json* condition = member(schema, "if")) {
+      all = both(all, branch(schema, judge(*condition, depth + 1), depth));
+    }
     return all;
   }
 
@@ -121,11 +125,31 @@ class Judge {
     return std::max(a, b);
   }
 
+  // What "not" forbids; what it leaves is said by nobody. A part of a type forbids none of it.
+  Verdict denied(const Json& none, int depth) {
+    if (!none.is_object()) return none == true ? Verdict::no : Verdict::unsaid;
+    for (const auto& [key, value] : none.items()) {
+      const bool whole = key == "type" || key == "anyOf" || key == "oneOf" || key == "$ref";
+      const bool single = key == "enum" || key == "const";
+      if (!whole && !(single && members_ == Members::exact)) return Verdict::unsaid;
+    }
+    return judge(none, depth + 1) == Verdict::yes ? Verdict::no : Verdict::unsaid;
+  }
+
+  // "then" where the value is as "if" says, "else" where it is not.
+  Verdict branch(const Json& schema, Verdict condition, int depth) {
+    if (condition == Verdict::unsaid) return Verdict::unsaid;
+    const Json* part = member(schema, condition == Verdict::yes ? "then" : "else");
+    return part == nullptr ? Verdict::unsaid : judge(*part, depth + 1);
+  }
+
   Verdict type(const Json& schema) const {
     const Json* type = member(schema, "type");
     if (type == nullptr) {
       if (member(schema, "properties") != nullptr) return yes_if(value_.is_object());
-      if (member(schema, "items") != nullptr) return yes_if(value_.is_array());
+      for (const char* key : {"items", "prefixItems"}) {
+        if (member(schema, key) != nullptr) return yes_if(value_.is_array());
+      }
       return Verdict::unsaid;
     }
     if (type->is_string()) return yes_if(is_a(*type));
@@ -236,6 +260,11 @@ const Json* find_property(
       if (const Json* found = find_property(root, part, name, depth + 1, n_visits)) return found;
     }
   }
+  for (const char* key : {"then", "else"}) {
+    const Json* part = member(schema, key);
+    if (part == nullptr) continue;
+    if (const Json* found = find_property(root, *part, name, depth + 1, n_visits)) return found;
+  }
   const Json* others = member(schema, "additionalProperties");
   return others != nullptr && others->is_object() ? others : nullptr;
 }
@@ -257,8 +286,10 @@ std::string parameter_json(std::string_view text, const Json* schema, const Json
   for (const auto members : {Judge::Members::exact, Judge::Members::types}) {
     const Verdict other = Judge(parameters, reading->value, members).judge(*schema);
     const Verdict plain = Judge(parameters, as_text, members).judge(*schema);
-    if (other == Verdict::yes && !(reading->loose && plain != Verdict::no)) return reading->json;
-    if (plain != Verdict::no) return as_string();
+    const bool no_text = plain == Verdict::no;
+    if (other == Verdict::yes && (no_text || !reading->loose)) return reading->json;
+    if (other == Verdict::unsaid && no_text) return reading->json;
+    if (!no_text) return as_string();
   }
   return reading->json;
 }

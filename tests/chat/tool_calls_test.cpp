@@ -94,6 +94,20 @@ TEST(ParameterValueTest, EveryWayToGiveAType) {
       {R"({"type": "integer", "nullable": true})", "null", "null"},
       {R"({"properties": {"a": {}}})", "{\"a\": 1}", "{\"a\": 1}"},
       {R"({"items": {}})", "[1]", "[1]"},
+      {R"({"prefixItems": [{}]})", "[1]", "[1]"},
+      {R"({"not": {"type": "string"}})", "5", "5"},
+      {R"({"not": {"type": ["string", "null"]}})", "[1]", "[1]"},
+      {R"({"not": {"type": "integer"}})", "5", "\"5\""},
+      {R"({"not": {"type": "string", "maxLength": 3}})", "5", "\"5\""},
+      {R"({"not": {"const": "5"}})", "5", "5"},
+      {R"({"not": {"const": "x"}})", "5", "\"5\""},
+      {R"({"type": ["string", "integer"], "not": {"type": "string"}})", "5", "5"},
+      {R"({"if": {"type": "integer"}, "then": {"type": "integer"}, "else": {"type": "string"}})",
+       "5",
+       "5"},
+      {R"({"if": {"type": "integer"}, "then": {"type": "integer"}, "else": {"type": "string"}})",
+       "true",
+       "\"true\""},
       {R"({"type": "boolean"})", "False", "false"},
       {R"({"type": "boolean"})", "yes", "\"yes\""},
       {R"({"type": "array"})", "['a', 1e22]", "[\"a\", 1e22]"},
@@ -119,10 +133,15 @@ TEST(ParameterValueTest, EveryWayToGiveAType) {
 TEST(ParameterValueTest, PropertiesMayStandElsewhere) {
   const Json parameters = parse_json(R"({
     "$ref": "#/$defs/Args", "$defs": {"Args": {"allOf": [{"properties": {"a": {"type": "integer"}}}],
+                                               "if": {"required": ["a"]},
+                                               "then": {"properties": {"c": {"type": "number"}}},
+                                               "else": {"properties": {"d": {"type": "null"}}},
                                                "additionalProperties": {"type": "boolean"}}}})",
                                      "parameters");
   EXPECT_EQ(parameter_json("5", parameter_schema(parameters, "a"), parameters), "5");
   EXPECT_EQ(parameter_json("true", parameter_schema(parameters, "b"), parameters), "true");
+  EXPECT_EQ(parameter_json("0.5", parameter_schema(parameters, "c"), parameters), "0.5");
+  EXPECT_EQ(parameter_json("null", parameter_schema(parameters, "d"), parameters), "null");
 }
 
 // ---- values ---------------------------------------------------------------------------------
