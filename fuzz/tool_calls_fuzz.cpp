@@ -45,6 +45,14 @@ ToolDelta parse(qwen3::ToolFormat format, std::string_view text, bool cut, size_
   return all;
 }
 
+ToolDelta parse_in_two(qwen3::ToolFormat format, std::string_view text, bool cut, size_t at) {
+  const auto stream = qwen3::make_tool_call_stream(format, tools());
+  ToolDelta all = stream->push(text.substr(0, at));
+  all.append(stream->push(text.substr(at)));
+  all.append(stream->finish(cut));
+  return all;
+}
+
 void check(const ToolDelta& whole, std::string_view text, bool cut) {
   std::string at_ranges;
   size_t before = 0;
@@ -77,5 +85,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   check(whole, text, cut);
   require(parse(format, text, cut, 1) == whole);
   require(parse(format, text, cut, 1 + data[1] % 32) == whole);
+  // Every split point of a short text, 64 of a long one.
+  const size_t step = text.size() <= 256 ? 1 : text.size() / 64;
+  for (size_t at = 1 + data[1] % step; at < text.size(); at += step) {
+    require(parse_in_two(format, text, cut, at) == whole);
+  }
   return 0;
 }
