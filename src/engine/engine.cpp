@@ -10,6 +10,7 @@
 #include "engine/event_stream.h"
 #include "engine/model_impl.h"
 #include "engine/plan.h"
+#include "engine/validate.h"
 
 namespace qwen3 {
 namespace {
@@ -17,13 +18,6 @@ namespace {
 std::vector<int32_t> end_tokens(const Model& model, const EngineOptions& o) {
   std::vector<int32_t> ids = model.generation_defaults().eos_token_ids;
   for (const int32_t id : o.eos_token_ids) {
-    QWEN3_CHECK(
-        id >= 0 && id < model.info().vocab_size,
-        ErrorKind::invalid_argument,
-        "eos_token_ids: expected ids below the model's vocab_size {}, got {}; is the tokenizer of "
-        "another model?",
-        model.info().vocab_size,
-        id);
     if (std::ranges::find(ids, id) == ids.end()) ids.push_back(id);
   }
   return ids;
@@ -36,12 +30,7 @@ int64_t experts_per_row(const ModelShape& shape) {
 
 CoreOptions core_options(const Model& model, const EngineOptions& o, const MemoryPlan& plan) {
   const int64_t vocab_size = model.info().vocab_size;
-  QWEN3_CHECK(o.n_real_tokens >= 0 && o.n_real_tokens <= vocab_size,
-              ErrorKind::invalid_argument,
-              "n_real_tokens: expected 0 to the model's vocab_size {}, got {}; is the tokenizer of "
-              "another model?",
-              vocab_size,
-              o.n_real_tokens);
+  check_tokenizer(o, vocab_size);
   return {.scheduler = {.n_blocks = plan.n_blocks,
                         .block_size = o.block_size,
                         .max_batch_tokens = o.max_batch_tokens,

@@ -146,4 +146,22 @@ void validate(const EngineOptions& o) {
   parse_kv_dtype(o.kv_dtype, DType::f32);
 }
 
+void check_tokenizer(const EngineOptions& o, int64_t vocab_size) {
+  QWEN3_CHECK(o.n_real_tokens >= 0 && o.n_real_tokens <= vocab_size,
+              ErrorKind::invalid_argument,
+              "n_real_tokens: expected 0 to the model's vocab_size {}, got {}; is the tokenizer of "
+              "another model?",
+              vocab_size,
+              o.n_real_tokens);
+  for (const int32_t id : o.eos_token_ids) {
+    QWEN3_CHECK(
+        id >= 0 && id < vocab_size,
+        ErrorKind::invalid_argument,
+        "eos_token_ids: expected ids below the model's vocab_size {}, got {}; is the tokenizer of "
+        "another model?",
+        vocab_size,
+        id);
+  }
+}
+
 }  // namespace qwen3

@@ -24,4 +24,7 @@ void validate(const Request& request, const RequestLimits& limits);
 // Throws Error{invalid_argument} for options out of range.
 void validate(const EngineOptions& options);
 
+// Throws Error{invalid_argument} for a tokenizer, as options tell of one, whose ids the model lacks.
+void check_tokenizer(const EngineOptions& options, int64_t vocab_size);
+
 }  // namespace qwen3

@@ -1,12 +1,13 @@
 // qwen3 inspect: what a model is and whether it fits, from its headers alone (and a head stored beside
-// a flag that there is none, which is compared as loading does). A directory with a config.json and no
-// weights yet is enough for the plan.
+// a flag that there is none, which is compared as loading does), its tokenizer and its template. A
+// directory with a config.json and no weights yet is enough for the plan.
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,10 +20,12 @@
 #include "cli/generation.h"
 #include "cli/options.h"
 #include "engine/load_plan.h"
+#include "engine/validate.h"
 #include "formats/gguf_path.h"
 #include "formats/open_source.h"
 #include "model/tied_head.h"
 #include "model/weights.h"
+#include "qwen3/text.h"
 
 namespace qwen3::cli {
 namespace {
@@ -39,6 +42,7 @@ struct Inspection {
   std::string directory;
   std::string hf_overrides;                  // "": none
   std::unique_ptr<TensorSource> checkpoint;  // nullptr: config.json only
+  std::optional<Text> text;                  // nothing: no tokenizer there
   LoadPlan load;
   MemoryPlan plan;
 };
@@ -46,6 +50,12 @@ struct Inspection {
 bool has_weights(const fs::path& path) {
   return file_exists(path / "model.safetensors") ||
          file_exists(path / "model.safetensors.index.json") || find_gguf(path).has_value();
+}
+
+// Embeddings may have a row less than their tokenizer has tokens, and generate nothing.
+bool generates(const Inspection& it) {
+  const TensorSource* files = it.checkpoint.get();
+  return files == nullptr || it.load.config.tie_word_embeddings || files->find("lm_head.weight");
 }
 
 Inspection look_at(const InspectOptions& options) {
@@ -67,6 +77,9 @@ Inspection look_at(const InspectOptions& options) {
   engine.max_model_len = options.model.context;
   engine.kv_dtype = options.model.kv_dtype;
   engine.max_sequences = 1;
+  if (Text::available(directory)) result.text.emplace(Text::load(directory));
+  tell_engine(engine, result.text ? &*result.text : nullptr);
+  if (generates(result)) check_tokenizer(engine, result.load.config.vocab_size);
   result.plan = result.load.memory(result.load.backend->available_bytes(), engine);
   return result;
 }
@@ -159,6 +172,12 @@ Json inspection_json(const Inspection& it) {
                           {"dtypes", count_dtypes(*it.checkpoint)},
                           {"tensors", tensors_json(*it.checkpoint)}};
   }
+  json["tokenizer"] = nullptr;
+  if (it.text) {
+    json["tokenizer"] = {{"tokens", it.text->n_tokens()},
+                         {"eos_token_id", it.text->eos_token_ids()},
+                         {"chat_template", it.text->has_chat_template()}};
+  }
   json["plan"] = {{"backend", backend.name},
                   {"hardware", backend.hardware},
                   {"n_threads", backend.n_threads},
@@ -192,6 +211,13 @@ void print_tensors(const TensorSource& checkpoint) {
   }
 }
 
+std::string tokenizer_words(const std::optional<Text>& text) {
+  if (!text) return "none here: only token ids can be given (--ids)";
+  return fmt::format("{} tokens, {}",
+                     text->n_tokens(),
+                     text->has_chat_template() ? "chat template" : "no chat template");
+}
+
 void print_inspection(const Inspection& it, bool with_tensors) {
   const MemoryPlan& plan = it.plan;
   const BackendInfo backend = it.load.backend->info();
@@ -220,6 +246,7 @@ void print_inspection(const Inspection& it, bool with_tensors) {
   } else {
     print_row("checkpoint", "no weights in this directory; the plan is from config.json alone");
   }
+  print_row("tokenizer", tokenizer_words(it.text));
   print_row(
       "backend",
       fmt::format("{} ({}), {} thread(s)", backend.name, backend.hardware, backend.n_threads));

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -9,6 +10,7 @@
 #include "base/input_file.h"
 #include "base/json.h"
 #include "cli/run_program.h"
+#include "support/gguf_model.h"
 #include "support/temp_dir.h"
 
 namespace qwen3::test {
@@ -52,6 +54,69 @@ TEST(Inspect, RefusesWhatLoadingRefuses) {
     EXPECT_THAT(inspected.err, HasSubstr(part));
     EXPECT_EQ(lines_of(inspected.err).back(), lines_of(loaded.err).back());
   }
+}
+
+// Both end with 1 and the same line, which has `part`.
+void expect_refused_as_loading(const std::string& path, const char* part) {
+  const ProgramResult inspected = run_qwen3({"inspect", "-m", path});
+  const ProgramResult loaded = run_qwen3({"generate", "-m", path, "--prompt", "1", "--quiet"});
+  EXPECT_EQ(inspected.exit_code, 1) << part;
+  EXPECT_EQ(loaded.exit_code, 1) << part;
+  EXPECT_THAT(inspected.err, HasSubstr(part));
+  EXPECT_EQ(inspected.err, loaded.err);
+  EXPECT_EQ(inspected.out, "");
+}
+
+TEST(Inspect, RefusesTokenizersAndTemplatesThatLoadingRefuses) {
+  const std::filesystem::path nano = QWEN3_SOURCE_DIR "/models/nano";
+  constexpr const char* kPointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\n";
+  struct Damage {
+    const char* file;
+    const char* text;
+    const char* said;
+  };
+  for (const auto& [file, text, said] :
+       {Damage{"tokenizer.json", "{}", "tokenizer.json"},
+        Damage{"tokenizer.json", kPointer, "Git LFS pointer"},
+        Damage{"tokenizer_config.json", "[1]", "expected an object"},
+        Damage{"chat_template.jinja", "a\n{% if %}", "chat_template.jinja: line 2"}}) {
+    const TempDir dir;
+    for (const auto& entry : std::filesystem::directory_iterator(nano)) {
+      std::filesystem::create_symlink(entry.path(), dir.path() / entry.path().filename());
+    }
+    std::filesystem::remove(dir.path() / file);
+    dir.write(file, text);
+    expect_refused_as_loading(dir.path().string(), said);
+  }
+  const TempDir others;  // the tokenizer of another model
+  for (const char* file : {"config.json", "model.safetensors"}) {
+    std::filesystem::copy_file(std::filesystem::path(golden_model("dense")) / file,
+                               others.path() / file);
+  }
+  std::filesystem::copy_file(nano / "tokenizer.json", others.path() / "tokenizer.json");
+  expect_refused_as_loading(others.path().string(), "is the tokenizer of another model?");
+}
+
+TEST(Inspect, RefusesGgufWhoseTextLoadingRefuses) {
+  const TempDir dir;
+  const std::string whole = gguf_of(QWEN3_SOURCE_DIR "/models/nano").file();
+  for (const auto& [was, is, said] :
+       {std::array{"{%- if ", "{%- of ", "tokenizer.chat_template"},
+        std::array{"tokenizer.ggml.merges", "tokenizer.ggml.nothin", "tokenizer.ggml.merges"}}) {
+    std::string damaged = whole;
+    const size_t at = damaged.find(was);
+    ASSERT_NE(at, damaged.npos) << was;
+    damaged.replace(at, std::string_view(was).size(), is);
+    expect_refused_as_loading(dir.write("damaged.gguf", damaged).string(), said);
+  }
+}
+
+TEST(Inspect, SaysWhatTheTokenizerIs) {
+  const Json nano = parse_json(run_qwen3({"inspect", "nano", "--json"}).out, "nano");
+  EXPECT_EQ(nano.at("tokenizer"),
+            Json({{"tokens", 2560}, {"eos_token_id", {2536}}, {"chat_template", true}}));
+  const ProgramResult none = run_qwen3({"inspect", golden_model("dense")});
+  EXPECT_THAT(none.out, HasSubstr("tokenizer                none here"));
 }
 
 TEST(Inspect, SaysWhatIsLaidOverTheConfig) {
