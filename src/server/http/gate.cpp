@@ -136,10 +136,11 @@ std::optional<HttpResponse> Gate::check_body(const RequestHead& head, Verdict& v
     return std::nullopt;
   }
   if (head.count("content-type") != 1 || !is_json_content_type(head.value("content-type"))) {
+    const size_t n = head.count("content-type");
     const std::string came =
-        head.count("content-type") == 1
-            ? "\"" + utf8_lossy(head.value("content-type").substr(0, 60)) + "\""
-            : fmt::format("{}", head.count("content-type"));
+        n == 0   ? "none"
+        : n == 1 ? "\"" + utf8_lossy(head.value("content-type").substr(0, 60)) + "\""
+                 : fmt::format("{} of them", n);
     return error_response(415,
                           fmt::format("content-type: expected application/json in UTF-8; got {}; "
                                       "with curl: -H 'content-type: application/json'",
