@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/text.h"
@@ -12,7 +14,6 @@
 namespace qwen3 {
 namespace {
 
-// $ref may form circles, and anyOf may double at every step.
 constexpr int kMaxDepth = 32;
 constexpr int kMaxVisits = 4096;
 
@@ -108,7 +109,7 @@ class Judge {
       for (const Json& part : *list) all = both(all, judge(part, depth + 1));
     }
     if (const Json* ref = member(schema, "$ref")) {
-      if (const Json* target = resolve(root_, *ref)) all = both(all, judge(*target, depth + 1));
+      if (const Json* target = resolve(root_, *ref)) all = both(all, referred(*target, depth));
     }
     if (const Json* none = member(schema, "not")) all = both(all, denied(*none, depth));
     if (const Json* condition = member(schema, "if")) {
@@ -123,6 +124,13 @@ class Judge {
   static Verdict both(Verdict a, Verdict b) {
     if (a == Verdict::no || b == Verdict::no) return Verdict::no;
     return std::max(a, b);
+  }
+
+  // What is referred to is judged once: a circle says nothing, and nothing doubles at every step.
+  Verdict referred(const Json& target, int depth) {
+    const auto [at, is_new] = referred_.try_emplace(&target, Verdict::unsaid);
+    if (is_new) at->second = judge(target, depth + 1);
+    return at->second;
   }
 
   // What "not" forbids; what it leaves is said by nobody. A part of a type forbids none of it.
@@ -190,6 +198,7 @@ class Judge {
   const Json& value_;
   const Members members_;
   int n_visits_ = 0;
+  std::map<const Json*, Verdict> referred_;
 };
 
 // What the text spells besides text.
@@ -241,29 +250,35 @@ std::optional<Reading> read_value(std::string_view text) {
   return Reading{*std::move(value), *std::move(json), loose};
 }
 
-const Json* find_property(
-    const Json& root, const Json& schema, const std::string& name, int depth, int& n_visits) {
-  if (!schema.is_object() || depth > kMaxDepth || ++n_visits > kMaxVisits) return nullptr;
+// The places that were searched are searched once: $ref may form circles.
+struct Search {
+  const Json& root;
+  const std::string& name;
+  std::set<const Json*> seen = {};
+};
+
+const Json* find_property(Search& search, const Json& schema, int depth) {
+  if (!schema.is_object() || depth > kMaxDepth || search.seen.size() > kMaxVisits) return nullptr;
+  if (!search.seen.insert(&schema).second) return nullptr;
   if (const Json* properties = member(schema, "properties")) {
-    if (const Json* found = member(*properties, name.c_str())) return found;
+    if (const Json* found = member(*properties, search.name.c_str())) return found;
   }
   if (const Json* ref = member(schema, "$ref")) {
-    const Json* target = resolve(root, *ref);
-    const Json* found =
-        target == nullptr ? nullptr : find_property(root, *target, name, depth + 1, n_visits);
+    const Json* target = resolve(search.root, *ref);
+    const Json* found = target == nullptr ? nullptr : find_property(search, *target, depth + 1);
     if (found != nullptr) return found;
   }
   for (const char* key : {"allOf", "anyOf", "oneOf"}) {
     const Json* list = member(schema, key);
     if (list == nullptr || !list->is_array()) continue;
     for (const Json& part : *list) {
-      if (const Json* found = find_property(root, part, name, depth + 1, n_visits)) return found;
+      if (const Json* found = find_property(search, part, depth + 1)) return found;
     }
   }
   for (const char* key : {"then", "else"}) {
     const Json* part = member(schema, key);
     if (part == nullptr) continue;
-    if (const Json* found = find_property(root, *part, name, depth + 1, n_visits)) return found;
+    if (const Json* found = find_property(search, *part, depth + 1)) return found;
   }
   const Json* others = member(schema, "additionalProperties");
   return others != nullptr && others->is_object() ? others : nullptr;
@@ -272,8 +287,8 @@ const Json* find_property(
 }  // namespace
 
 const Json* parameter_schema(const Json& parameters, const std::string& name) {
-  int n_visits = 0;
-  return find_property(parameters, parameters, name, 0, n_visits);
+  Search search{.root = parameters, .name = name};
+  return find_property(search, parameters, 0);
 }
 
 std::string parameter_json(std::string_view text, const Json* schema, const Json& parameters) {

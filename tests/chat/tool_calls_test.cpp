@@ -130,6 +130,19 @@ TEST(ParameterValueTest, EveryWayToGiveAType) {
   EXPECT_EQ(parameter_json(digits, &integer, root), digits);
 }
 
+// Thirteen steps, each of which refers twice to the next: 8,192 ways, and no more work than for one.
+TEST(ParameterValueTest, ReferencesDoNotDouble) {
+  Json defs = {{"13", {{"type", "null"}}}};
+  for (int i = 0; i < 13; ++i) {
+    const Json next = {{"$ref", "#/$defs/" + std::to_string(i + 1)}};
+    defs[std::to_string(i)] = {{"anyOf", {next, next}}};
+  }
+  const Json root = {{"$defs", defs}};
+  const Json schema = {{"$ref", "#/$defs/0"}};
+  EXPECT_EQ(parameter_json("5", &schema, root), "5");  // neither a number nor a text is allowed
+  EXPECT_EQ(parameter_json("null", &schema, root), "null");
+}
+
 TEST(ParameterValueTest, PropertiesMayStandElsewhere) {
   const Json parameters = parse_json(R"({
     "$ref": "#/$defs/Args", "$defs": {"Args": {"allOf": [{"properties": {"a": {"type": "integer"}}}],
