@@ -390,7 +390,7 @@ void bench_rows(Backend& backend, Report& report) {
       });
     }
     if (report.wanted("embed" + suffix)) {
-      Weights table(backend, {151936, 1024});
+      Weights table(backend, WeightType::bf16, {151936, 1024});
       std::mt19937 generator(5);
       std::vector<int32_t> ids(static_cast<size_t>(m));
       report.add("embed" + suffix, 0, elements(1024, 1), [&] {
