@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Two instruction sets against each other: ops_bench with each in turn, so that both meet the same neighbours.
 
-  bench/isa_pairs.py build/release/bin/ops_bench --isa amx avx512_bf16 --weights q8_0 q4_k --filter "m=512 down" --pairs 3
+  bench/isa_pairs.py build/release/bin/ops_bench --isa amx avx512_bf16 --weights Q8_0 Q4_K --filter "m=512 down" --pairs 3
 
 Prints for each operation the median of both in microseconds, and of the ratio of their pairs with its range: how
 many times as fast the first is. Only what stands in the output of ops_bench --json is looked at.
@@ -14,7 +14,7 @@ import subprocess
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("program", help="ops_bench")
 parser.add_argument("--isa", nargs=2, required=True, help="the one that is judged, the other")
-parser.add_argument("--weights", nargs="+", default=["bf16"], help="types, as q8_0")
+parser.add_argument("--weights", nargs="+", default=["bf16"], help="types, as Q8_0")
 parser.add_argument("--filter", default="linear", help="part of the names of operations")
 parser.add_argument("--threads", default="0", help="0: all cores")
 parser.add_argument("--repeat", default="15", help="runs of an operation, of which the best counts")
@@ -25,7 +25,7 @@ options = parser.parse_args()
 def times(isa, weights):
     command = [options.program, "--json", "--isa", isa, "--weights", weights, "--filter", options.filter,
                "--repeat", options.repeat, *(["--threads", options.threads] if options.threads != "0" else [])]
-    report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     return report, {op["op"]: op for op in report["ops"]}
 
 

@@ -2,7 +2,7 @@
 //
 //   ops_bench [--filter TEXT] [--threads N] [--isa NAME] [--weights TYPE] [--repeat N] [--json]
 //
-// With --weights q4_k, or another quantised type, it measures what has such weights, and against the peak
+// With --weights Q4_K, or another quantised type, it measures what has such weights, and against the peak
 // of products of int8.
 //
 // It measures first what the machine gives today with the same threads: read bandwidth over 1 GiB,
@@ -417,7 +417,7 @@ WeightType parse_weights(std::string_view name) {
     if (weight_type_name(type) == name) return type;
   }
   fail(ErrorKind::invalid_argument,
-       "ops_bench: --weights: expected a type of weights, as q4_k; got {}",
+       "ops_bench: --weights: expected a type of weights, as Q4_K; got {}",
        name);
 }
 
