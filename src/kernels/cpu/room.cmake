@@ -53,6 +53,6 @@ if(QWEN3_TESTS AND NOT CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
         ${CMAKE_COMMAND} -DSOURCE_DIR=${PROJECT_SOURCE_DIR} -DCOMPILER=${AARCH64_CXX}
         -DEMULATOR=${QEMU_AARCH64} -DOUT=${CMAKE_BINARY_DIR}/neon_check -P
         ${PROJECT_SOURCE_DIR}/tests/kernels/neon_check.cmake)
-    set_tests_properties(kernels_neon PROPERTIES LABELS unit TIMEOUT 1200)
+    set_tests_properties(kernels_neon PROPERTIES LABELS unit TIMEOUT 3600)
   endif()
 endif()
