@@ -28,8 +28,20 @@ __attribute__((target("avx512f,avx512bf16"))) void bf16_peak_loop(int64_t n) {
   for (int i = 1; i < 12; ++i) acc[0] += acc[i];
   g_sink = acc[0][0];
 }
-// Four sums at a time, as many as the instruction's latency wants; tiles of zeros.
-__attribute__((target("amx-tile,amx-bf16"))) void amx_peak_loop(int64_t n) {
+__attribute__((target("avx512f,avx512vnni"))) void int8_peak_loop(int64_t n) {
+  __m512i acc[12];
+  for (__m512i& a : acc) a = _mm512_setzero_si512();
+  __m512i x = _mm512_set1_epi32(0x01010101);
+  for (int64_t i = 0; i < n; ++i) {
+#pragma GCC unroll 12
+    for (__m512i& a : acc) a = _mm512_dpbusd_epi32(a, x, x);
+    asm volatile("" : "+v"(x));
+  }
+  for (int i = 1; i < 12; ++i) acc[0] ^= acc[i];
+  g_sink = static_cast<float>(acc[0][0]);
+}
+// Four sums at a time, as many as the instructions' latency wants; tiles of zeros.
+__attribute__((target("amx-tile"))) void configure_whole_tiles() {
   struct alignas(64) {
     uint8_t palette = 1;
     uint8_t unused[15] = {};
@@ -38,6 +50,19 @@ __attribute__((target("amx-tile,amx-bf16"))) void amx_peak_loop(int64_t n) {
   } config;
   asm volatile("" : : "r"(&config) : "memory");
   _tile_loadconfig(&config);
+}
+__attribute__((target("amx-tile,amx-int8"))) void amx_int8_peak_loop(int64_t n) {
+  configure_whole_tiles();
+  for (int64_t i = 0; i < n; ++i) {
+    _tile_dpbssd(0, 4, 5);
+    _tile_dpbssd(1, 4, 5);
+    _tile_dpbssd(2, 4, 5);
+    _tile_dpbssd(3, 4, 5);
+  }
+  _tile_release();
+}
+__attribute__((target("amx-tile,amx-bf16"))) void amx_peak_loop(int64_t n) {
+  configure_whole_tiles();
   for (int64_t i = 0; i < n; ++i) {
     _tile_dpbf16ps(0, 4, 5);
     _tile_dpbf16ps(1, 4, 5);
@@ -136,8 +161,10 @@ Ceilings Machine::measure() {
   };
   if (isa_ == CpuIsa::amx) {
     c.bf16_flops = flops(amx_peak_loop, 4 * 16 * 16 * 32 * 2);
+    c.int8_flops = flops(amx_int8_peak_loop, 4 * 16 * 16 * 64 * 2);
   } else if (isa_ == CpuIsa::avx512_bf16) {
     c.bf16_flops = flops(bf16_peak_loop, 12 * 16 * 4);
+    c.int8_flops = flops(int8_peak_loop, 12 * 64 * 2);
   }
   if (isa_ >= CpuIsa::avx512) {
     c.f32_flops = flops(f32_peak_loop_avx512, 12 * 16 * 2);

@@ -14,6 +14,7 @@ struct Ceilings {
   double bytes_per_s = 0;
   double bf16_flops = 0;  // 0: no such instruction
   double f32_flops = 0;
+  double int8_flops = 0;  // products and additions of bytes; 0: no such instruction
 };
 
 class Machine {

@@ -1,6 +1,9 @@
 // ops_bench: every operation of the CPU backend beside the ceilings of this machine.
 //
-//   ops_bench [--filter TEXT] [--threads N] [--isa NAME] [--repeat N] [--json]
+//   ops_bench [--filter TEXT] [--threads N] [--isa NAME] [--weights TYPE] [--repeat N] [--json]
+//
+// With --weights Q4_K, or another quantised type, it measures what has such weights, and against the peak
+// of products of int8.
 //
 // It measures first what the machine gives today with the same threads: read bandwidth over 1 GiB,
 // the peak of the instruction set's BF16 products and float32 multiply-adds. Then each operation,
@@ -34,6 +37,7 @@ namespace {
 struct Options {
   std::string filter;
   std::string isa;
+  WeightType weights = WeightType::bf16;
   int n_threads = 0;
   int repeat = 15;
   bool json = false;
@@ -61,9 +65,12 @@ class Report {
       c.bytes_per_s = std::max(c.bytes_per_s, now.bytes_per_s);
       c.bf16_flops = std::max(c.bf16_flops, now.bf16_flops);
       c.f32_flops = std::max(c.f32_flops, now.f32_flops);
+      c.int8_flops = std::max(c.int8_flops, now.int8_flops);
       best = std::min(best, machine_.best_of(options_.repeat, run));
     }
-    const double peak = c.bf16_flops > 0 ? c.bf16_flops : c.f32_flops;
+    const double peak = !is_plain(options_.weights) ? c.int8_flops
+                        : c.bf16_flops > 0          ? c.bf16_flops
+                                                    : c.f32_flops;
     const double by_memory = bytes / c.bytes_per_s;
     const double by_arithmetic = peak > 0 ? flops / peak : 0;
     const bool memory_binds = by_memory >= by_arithmetic;
@@ -76,7 +83,8 @@ class Report {
                         {"ceiling", memory_binds ? "bandwidth" : "arithmetic"},
                         {"share", share},
                         {"machine_gb_per_s", c.bytes_per_s / 1e9},
-                        {"machine_bf16_gflop_per_s", c.bf16_flops / 1e9}});
+                        {"machine_bf16_gflop_per_s", c.bf16_flops / 1e9},
+                        {"machine_int8_gop_per_s", c.int8_flops / 1e9}});
       return;
     }
     fmt::print("{:<34}{:>11.1f} us{:>9.1f} GB/s{:>9.1f} GFLOP/s   {:>5.1f} % of {} {:.0f}\n",
@@ -125,6 +133,15 @@ void fill(const Storage& storage, DType type) {
   }
 }
 
+// Panels of blocks: codes of all kinds, and scales that are small positive numbers as halves and floats.
+void fill_blocks(const Storage& storage) {
+  std::mt19937 generator(1);
+  for (int64_t i = 0; i < storage.bytes(); ++i) {
+    storage.data()[i] = i < (64 << 10) ? static_cast<std::byte>(generator() & 0x2F)
+                                       : storage.data()[i - (64 << 10)];
+  }
+}
+
 struct Floats {
   explicit Floats(Shape shape)
       : storage(shape.numel() * 4), tensor(storage.data(), DType::f32, shape) {
@@ -137,19 +154,24 @@ struct Floats {
 // As many copies of packed weights as it takes to leave every cache; next() rotates.
 class Weights {
  public:
-  Weights(const Backend& backend, Shape shape) {
-    const WeightType type = WeightType::bf16;
+  Weights(const Backend& backend, WeightType type, Shape shape) {
     const WeightFormat format =
         backend.weight_format(type, shape[shape.rank() - 2], shape[shape.rank() - 1]);
     const int64_t bytes = (shape.rank() == 3 ? shape[0] : 1) * format.bytes;
     constexpr int64_t kCold = 384 << 20;  // beyond any L3 here
     const int64_t copies = std::clamp<int64_t>(kCold / bytes, 1, 64);
     storage_ = Storage(copies * bytes);
-    fill(storage_, dtype_of(type));
+    if (is_plain(type)) {
+      fill(storage_, dtype_of(type));
+    } else {
+      fill_blocks(storage_);
+    }
     for (int64_t i = 0; i < copies; ++i) {
       weights_.push_back({Weight(storage_.data() + i * bytes, type, shape, format), {}});
     }
   }
+  // Of one matrix or stack as it lies in memory.
+  double bytes() const { return static_cast<double>(weights_[0].weight.format().bytes); }
   const Linear& next() { return weights_[at_++ % weights_.size()]; }
 
  private:
@@ -164,7 +186,7 @@ double product_flops(int64_t m, int64_t n, int64_t k) {
 
 // ---- operations --------------------------------------------------------------------------------
 
-void bench_linears(Backend& backend, Report& report) {
+void bench_linears(Backend& backend, Report& report, WeightType type) {
   struct Case {
     const char* name;
     std::vector<int64_t> outs;
@@ -184,8 +206,10 @@ void bench_linears(Backend& backend, Report& report) {
       std::vector<std::unique_ptr<Weights>> weights;
       std::vector<std::unique_ptr<Floats>> outs;
       int64_t n_out = 0;
+      double bytes = 0;
       for (const int64_t out : c.outs) {
-        weights.push_back(std::make_unique<Weights>(backend, Shape{out, c.in}));
+        weights.push_back(std::make_unique<Weights>(backend, type, Shape{out, c.in}));
+        bytes += weights.back()->bytes();
         outs.push_back(std::make_unique<Floats>(Shape{m, out}));
         n_out += out;
       }
@@ -202,7 +226,7 @@ void bench_linears(Backend& backend, Report& report) {
                           {&weights[0]->next(), &weights[1]->next(), &weights[2]->next()});
         }
       };
-      report.add(name, product_flops(m, n_out, c.in), 2.0 * static_cast<double>(n_out * c.in), run);
+      report.add(name, product_flops(m, n_out, c.in), bytes, run);
     }
   }
 }
@@ -285,12 +309,12 @@ void bench_kv_store(Backend& backend, Report& report, int64_t n_tokens) {
 }
 
 // The experts of one layer of Qwen3-30B-A3B: 128 of 3 x 2048 x 768, 1.2 GB in bfloat16.
-void bench_experts(Backend& backend, Report& report) {
+void bench_experts(Backend& backend, Report& report, WeightType type) {
   constexpr int64_t kExperts = 128, kTopK = 8, kHidden = 2048, kInter = 768;
   if (!report.wanted("experts_add")) return;
-  Weights gate(backend, {kExperts, kInter, kHidden});
-  Weights up(backend, {kExperts, kInter, kHidden});
-  Weights down(backend, {kExperts, kHidden, kInter});
+  Weights gate(backend, type, {kExperts, kInter, kHidden});
+  Weights up(backend, type, {kExperts, kInter, kHidden});
+  Weights down(backend, type, {kExperts, kHidden, kInter});
   const ExpertWeights weights = {gate.next().weight, up.next().weight, down.next().weight};
   std::mt19937 generator(3);
   for (const int64_t m : {1, 4, 64, 512}) {
@@ -313,7 +337,7 @@ void bench_experts(Backend& backend, Report& report) {
     const Routing routing = {scales.tensor, Tensor(experts.data(), DType::i32, {m, kTopK})};
     report.add(fmt::format("experts_add m={} 128 x 768, top-8", m),
                3 * product_flops(m * kTopK, kInter, kHidden),
-               n_used * 3 * kInter * kHidden * 2,
+               n_used * (gate.bytes() + up.bytes() + down.bytes()),
                [&] {
                  if (m == 1) route();  // other experts each time, or L3 would hold some of them
                  backend.experts_add(x.tensor, h.tensor, weights, routing);
@@ -366,7 +390,7 @@ void bench_rows(Backend& backend, Report& report) {
       });
     }
     if (report.wanted("embed" + suffix)) {
-      Weights table(backend, {151936, 1024});
+      Weights table(backend, WeightType::bf16, {151936, 1024});
       std::mt19937 generator(5);
       std::vector<int32_t> ids(static_cast<size_t>(m));
       report.add("embed" + suffix, 0, elements(1024, 1), [&] {
@@ -387,6 +411,16 @@ int parse_int(const std::string& text) {
   return value;
 }
 
+WeightType parse_weights(std::string_view name) {
+  for (int i = 0; i < kWeightTypes; ++i) {
+    const auto type = static_cast<WeightType>(i);
+    if (weight_type_name(type) == name) return type;
+  }
+  fail(ErrorKind::invalid_argument,
+       "ops_bench: --weights: expected a type of weights, as Q4_K; got {}",
+       name);
+}
+
 Options parse_options(int argc, char** argv) {
   Options options;
   for (int i = 1; i < argc; ++i) {
@@ -401,18 +435,33 @@ Options parse_options(int argc, char** argv) {
       options.filter = value;
     } else if (name == "--isa") {
       options.isa = value;
+    } else if (name == "--weights") {
+      options.weights = parse_weights(value);
     } else if (name == "--threads") {
       options.n_threads = parse_int(value);
     } else if (name == "--repeat") {
       options.repeat = parse_int(value);
     } else {
       fail(ErrorKind::invalid_argument,
-           "ops_bench: unknown option; expected --filter, --isa, --threads, --repeat or --json; "
-           "got {}",
+           "ops_bench: unknown option; expected --filter, --isa, --threads, --weights, --repeat or "
+           "--json; got {}",
            name);
     }
   }
   return options;
+}
+
+// What has no weights.
+void bench_others(Backend& backend, Report& report) {
+  for (const int64_t kv_len : {1, 64, 1024, 8192}) {
+    bench_attention(backend, report, fmt::format("attention decode kv={}", kv_len), 1, 1, kv_len);
+  }
+  bench_attention(backend, report, "attention decode 16 seqs kv=1024", 16, 1, 1024);
+  bench_attention(backend, report, "attention prefill 512", 1, 512, 512);
+  bench_attention(backend, report, "attention prefill 2048", 1, 2048, 2048);
+  bench_kv_store(backend, report, 1);
+  bench_kv_store(backend, report, 512);
+  bench_rows(backend, report);
 }
 
 void run(const Options& options) {
@@ -423,30 +472,27 @@ void run(const Options& options) {
   const auto backend = make_cpu_backend(n_threads, isa);
   backend->reserve({.n_tokens = 512, .n_logit_rows = 512, .n_features = 4096, .kv_len = 8192});
   if (!options.json) {
-    fmt::print("{}, {} threads: {:.1f} GB/s read, {:.0f} GFLOP/s BF16, {:.0f} GFLOP/s float32\n",
-               backend->info().hardware,
-               n_threads,
-               c.bytes_per_s / 1e9,
-               c.bf16_flops / 1e9,
-               c.f32_flops / 1e9);
+    fmt::print(
+        "{}, {} threads: {:.1f} GB/s read, {:.0f} GFLOP/s BF16, {:.0f} GFLOP/s float32, {:.0f} "
+        "GOP/s int8\n",
+        backend->info().hardware,
+        n_threads,
+        c.bytes_per_s / 1e9,
+        c.bf16_flops / 1e9,
+        c.f32_flops / 1e9,
+        c.int8_flops / 1e9);
   }
   Report report(options, machine);
-  bench_linears(*backend, report);
-  for (const int64_t kv_len : {1, 64, 1024, 8192}) {
-    bench_attention(*backend, report, fmt::format("attention decode kv={}", kv_len), 1, 1, kv_len);
-  }
-  bench_attention(*backend, report, "attention decode 16 seqs kv=1024", 16, 1, 1024);
-  bench_attention(*backend, report, "attention prefill 512", 1, 512, 512);
-  bench_attention(*backend, report, "attention prefill 2048", 1, 2048, 2048);
-  bench_kv_store(*backend, report, 1);
-  bench_kv_store(*backend, report, 512);
-  bench_experts(*backend, report);
-  bench_rows(*backend, report);
+  bench_linears(*backend, report, options.weights);
+  bench_experts(*backend, report, options.weights);
+  if (options.weights == WeightType::bf16) bench_others(*backend, report);
   report.finish({{"hardware", backend->info().hardware},
                  {"threads", n_threads},
+                 {"weights", weight_type_name(options.weights)},
                  {"gb_per_s", c.bytes_per_s / 1e9},
                  {"bf16_gflop_per_s", c.bf16_flops / 1e9},
-                 {"f32_gflop_per_s", c.f32_flops / 1e9}});
+                 {"f32_gflop_per_s", c.f32_flops / 1e9},
+                 {"int8_gop_per_s", c.int8_flops / 1e9}});
 }
 
 }  // namespace

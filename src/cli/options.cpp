@@ -37,15 +37,12 @@ std::string other_names(const SamplingField& field) {
 CLI::Validator known_isa() {
   const auto check = [](std::string& word) {
     try {
-      const CpuIsa isa = parse_isa(word), best = cpu_info().best_isa;
-      // x86 instruction sets are ordered, each including those below it; neon stands alone.
-      const bool is_there = isa == CpuIsa::baseline || isa == best ||
-                            (isa != CpuIsa::neon && best != CpuIsa::neon && isa < best);
-      if (is_there) return std::string();
+      const CpuIsa isa = parse_isa(word);
+      if (processor_has(isa)) return std::string();
       return fmt::format(
           "expected at most {}, which is what this processor has; got {}; leave it out for the "
           "best",
-          isa_name(best),
+          isa_name(cpu_info().best_isa),
           isa_name(isa));
     } catch (const Error&) {
       return fmt::format("expected one of {}; got \"{}\"", isa_names(), quote_for_message(word));

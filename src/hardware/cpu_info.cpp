@@ -16,6 +16,8 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 namespace qwen3 {
@@ -24,6 +26,8 @@ namespace {
 constexpr NamedIsa kIsas[] = {
     {CpuIsa::baseline, "baseline"},
     {CpuIsa::neon, "neon"},
+    {CpuIsa::neon_dotprod, "neon_dotprod"},
+    {CpuIsa::neon_i8mm, "neon_i8mm"},
     {CpuIsa::avx2, "avx2"},
     {CpuIsa::avx512, "avx512"},
     {CpuIsa::avx512_bf16, "avx512_bf16"},
@@ -91,13 +95,14 @@ CpuIsa detect_isa() {
   const bool vl = bit(extended.ebx, 31);
   if ((states & kZmm) != kZmm || !foundation || !dq || !bw || !vl) return CpuIsa::avx2;
   const bool bf16 = extended.eax >= 1 && bit(cpuid(7, 1).eax, 5);
-  if (!bf16) return CpuIsa::avx512;
+  const bool vnni = bit(extended.ecx, 11);
+  if (!bf16 || !vnni) return CpuIsa::avx512;
 
   constexpr uint64_t kTiles = 0x60000;  // their configuration and their data
   const bool tile = bit(extended.edx, 24);
-  const bool tile_bf16 = bit(extended.edx, 22);
+  const bool products = bit(extended.edx, 22) && bit(extended.edx, 25);  // of bfloat16, of int8
   const bool saved = (states & kTiles) == kTiles;
-  return tile && tile_bf16 && saved && may_use_tiles() ? CpuIsa::amx : CpuIsa::avx512_bf16;
+  return tile && products && saved && may_use_tiles() ? CpuIsa::amx : CpuIsa::avx512_bf16;
 }
 
 std::string detect_model_name() {
@@ -115,7 +120,12 @@ std::string detect_model_name() {
 
 CpuIsa detect_isa() {
 #if defined(__aarch64__)
-  return CpuIsa::neon;  // part of the AArch64 baseline
+  // What the kernel says (asm/hwcap.h, whose older versions lack the second). NEON is part of the
+  // AArch64 baseline.
+  constexpr unsigned long kDotProduct = 1UL << 20;  // HWCAP_ASIMDDP
+  constexpr unsigned long kI8mm = 1UL << 13;        // HWCAP2_I8MM
+  if ((getauxval(AT_HWCAP) & kDotProduct) == 0) return CpuIsa::neon;
+  return (getauxval(AT_HWCAP2) & kI8mm) == 0 ? CpuIsa::neon_dotprod : CpuIsa::neon_i8mm;
 #else
   return CpuIsa::baseline;
 #endif
@@ -141,6 +151,12 @@ const CpuInfo& cpu_info() {
   static const CpuInfo info = {
       std::string(trim(detect_model_name(), " ")), count_cores(), detect_isa()};
   return info;
+}
+
+bool processor_has(CpuIsa isa) {
+  const auto is_neon = [](CpuIsa of) { return of >= CpuIsa::neon && of < CpuIsa::avx2; };
+  const CpuIsa best = cpu_info().best_isa;
+  return isa == CpuIsa::baseline || (is_neon(isa) == is_neon(best) && isa <= best);
 }
 
 std::span<const NamedIsa> all_isas() { return kIsas; }

@@ -7,9 +7,19 @@
 
 namespace qwen3 {
 
-// Instruction sets that kernels/cpu has code for, slowest first. amx (tiles and their bfloat16
-// product) implies avx512_bf16; that implies avx512 (F, BW, DQ, VL); avx2 implies FMA and F16C.
-enum class CpuIsa { baseline, neon, avx2, avx512, avx512_bf16, amx };
+// Instruction sets that kernels/cpu has code for, slowest first, those of AArch64 before those of x86.
+// neon_i8mm implies neon_dotprod; amx (tiles with their products of bfloat16 and int8) implies
+// avx512_bf16 (and VNNI); that implies avx512 (F, BW, DQ, VL); avx2 implies FMA and F16C.
+enum class CpuIsa {
+  baseline,
+  neon,
+  neon_dotprod,
+  neon_i8mm,
+  avx2,
+  avx512,
+  avx512_bf16,
+  amx,
+};
 
 struct CpuInfo {
   std::string model_name;
@@ -19,6 +29,8 @@ struct CpuInfo {
 };
 
 const CpuInfo& cpu_info();
+// Each instruction set includes those below it of the same architecture; all include the baseline.
+bool processor_has(CpuIsa isa);
 
 struct NamedIsa {
   CpuIsa isa;

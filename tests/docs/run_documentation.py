@@ -45,6 +45,7 @@ HUB = "needs a hub of the network, or what came from it; tests/hub runs these co
 FILE = "needs a damaged or foreign file; tests/formats and tests/cli make such files and expect these messages"
 PACKAGES = "needs other people's packages; script/test-examples installs them and runs it"
 ONE_LAYER = "CONFIG stands for a folder of one's own, and the checkpoint has 2.9 GB"
+AMX = "needs a processor with AMX"
 NOT_RUN = {
     'script/run "What can you do?"': BUILDS,
     "script/test": BUILDS,
@@ -99,6 +100,8 @@ NOT_RUN = {
     "qwen3 chat -m half.gguf": FILE,
     "qwen3 chat -m Llama-3.2-1B-Q4_K_M.gguf": FILE,
     "qwen3 chat -m Qwen3-8B.gguf": FILE,
+    "build/release/bin/kernels_tests --gtest_filter='CpuBlocks*:CpuLinear*:Leaves*'": AMX,
+    "bench/isa_pairs.py build/release/bin/ops_bench --isa amx avx512_bf16 --weights Q8_0 Q4_K Q6_K --filter 'down 3072' --pairs 3": AMX,
     "bench/vs_llama_cpp.py --llama-bench PATH/llama-bench --gguf OUT.gguf --config bench/configs/qwen3-0.6b --pairs 3":
         "takes minutes, and needs another program",
     "qwen3 eval generate --config eval/configs/nano_arc-nano.yaml": "needs a server on port 8000, whose answers take minutes",

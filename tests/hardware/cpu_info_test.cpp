@@ -28,17 +28,29 @@ TEST(CpuInfo, AgreesWithTheKernelsFlags) {
   if (has("avx2") && has("fma") && has("f16c")) {
     expected = CpuIsa::avx2;
     if (has("avx512f") && has("avx512bw") && has("avx512dq") && has("avx512vl")) {
-      expected = has("avx512_bf16") ? CpuIsa::avx512_bf16 : CpuIsa::avx512;
+      const bool products = has("avx512_bf16") && has("avx512_vnni");
+      expected = products ? CpuIsa::avx512_bf16 : CpuIsa::avx512;
       // The kernel may show the tiles and still refuse them; asking again is allowed.
-      const bool tiles = has("amx_tile") && has("amx_bf16") && has("avx512_bf16");
+      const bool tiles = has("amx_tile") && has("amx_bf16") && has("amx_int8") && products;
       constexpr long kRequestPermission = 0x1023;
       if (tiles && syscall(SYS_arch_prctl, kRequestPermission, 18) == 0) expected = CpuIsa::amx;
     }
   }
-  EXPECT_EQ(cpu_info().best_isa, expected) << isa_name(cpu_info().best_isa);
+#elif defined(__aarch64__)
+  std::ifstream file("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(file, line) && line.rfind("Features", 0) != 0) {
+  }
+  if (line.empty()) GTEST_SKIP() << "/proc/cpuinfo lists no features here";
+  const auto has = [&](const std::string& flag) {
+    return (line + " ").find(" " + flag + " ") != std::string::npos;
+  };
+  CpuIsa expected = CpuIsa::neon;
+  if (has("asimddp")) expected = has("i8mm") ? CpuIsa::neon_i8mm : CpuIsa::neon_dotprod;
 #else
-  GTEST_SKIP() << "x86 only";
+  const CpuIsa expected = CpuIsa::baseline;
 #endif
+  EXPECT_EQ(cpu_info().best_isa, expected) << isa_name(cpu_info().best_isa);
 }
 
 TEST(CpuInfo, CountsTheCoresOfTheAffinityMask) {
@@ -49,12 +61,27 @@ TEST(CpuInfo, CountsTheCoresOfTheAffinityMask) {
   EXPECT_FALSE(cpu_info().model_name.empty());
 }
 
+TEST(CpuInfo, HasWhatIsBelowItsBestOfItsOwnArchitecture) {
+#if defined(__aarch64__)
+  const CpuIsa own = CpuIsa::neon, foreign = CpuIsa::avx2;
+#else
+  const CpuIsa own = CpuIsa::baseline, foreign = CpuIsa::neon;
+#endif
+  EXPECT_TRUE(processor_has(CpuIsa::baseline));
+  EXPECT_TRUE(processor_has(cpu_info().best_isa));
+  EXPECT_TRUE(processor_has(own));
+  EXPECT_FALSE(processor_has(foreign));
+  for (const auto& [isa, name] : all_isas()) {
+    EXPECT_FALSE(processor_has(isa) && isa > cpu_info().best_isa) << name;
+  }
+}
+
 TEST(CpuInfo, NamesRoundTrip) {
   for (const auto& [isa, name] : all_isas()) {
     EXPECT_EQ(isa_name(isa), name);
     EXPECT_EQ(parse_isa(name), isa);
   }
-  EXPECT_EQ(isa_names(), "baseline, neon, avx2, avx512, avx512_bf16, amx");
+  EXPECT_EQ(isa_names(), "baseline, neon, neon_dotprod, neon_i8mm, avx2, avx512, avx512_bf16, amx");
   try {
     parse_isa("sse9");
     FAIL();

@@ -1,78 +1,16 @@
-// The walk of linear_amx.h through tiles, panels, leaves and tails, on processors without AMX: the tile
-// instructions are functions here, which do what Intel's manual says of them (denormals apart). A program
-// of its own, since it replaces the intrinsics. What it cannot see is whether a processor's TDPBF16PS
-// rounds as the manual says: on one that has it, kernels_tests does.
+// The walk of linear_amx.h through tiles, panels, leaves and tails, on processors without AMX
+// (amx_model.h). What it cannot see is whether a processor's TDPBF16PS rounds as the manual says: on one
+// that has it, kernels_tests does.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <random>
 #include <vector>
 
-#include "kernels/cpu/isa/simd.h"
+#include "kernels/amx_model.h"
 #include "tensor/dtype.h"
 #include "tensor/leaves.h"
-
-namespace {
-
-struct Tile {
-  uint8_t bytes[16][64];
-};
-Tile g_tiles[8];
-uint8_t g_rows[8];
-
-void model_loadconfig(const void* config) {
-  std::memcpy(g_rows, static_cast<const uint8_t*>(config) + 48, sizeof g_rows);
-}
-void model_zero(int tile) { std::memset(&g_tiles[tile], 0, sizeof(Tile)); }
-void model_loadd(int tile, const void* from, int64_t stride) {
-  model_zero(tile);
-  for (int r = 0; r < g_rows[tile]; ++r) {
-    std::memcpy(g_tiles[tile].bytes[r], static_cast<const uint8_t*>(from) + r * stride, 64);
-  }
-}
-void model_stored(int tile, void* to, int64_t stride) {
-  for (int r = 0; r < g_rows[tile]; ++r) {
-    std::memcpy(static_cast<uint8_t*>(to) + r * stride, g_tiles[tile].bytes[r], 64);
-  }
-}
-template <typename T>
-T element(int tile, int row, int column) {
-  T value;
-  std::memcpy(&value, g_tiles[tile].bytes[row] + column * static_cast<int>(sizeof(T)), sizeof(T));
-  return value;
-}
-void model_dpbf16ps(int sums, int a, int b) {
-  const auto number = [](int tile, int row, int column) {
-    return qwen3::bf16_to_f32(element<uint16_t>(tile, row, column));
-  };
-  for (int m = 0; m < g_rows[sums]; ++m) {
-    for (int n = 0; n < 16; ++n) {
-      float even = 0, odd = 0;
-      for (int k = 0; k < 16; ++k) {
-        even = std::fma(number(a, m, 2 * k), number(b, k, 2 * n), even);
-        odd = std::fma(number(a, m, 2 * k + 1), number(b, k, 2 * n + 1), odd);
-      }
-      const float sum = element<float>(sums, m, n) + (even + odd);
-      std::memcpy(g_tiles[sums].bytes[m] + 4 * n, &sum, 4);
-    }
-  }
-}
-
-}  // namespace
-
-#undef _tile_loadconfig
-#undef _tile_release
-#undef _tile_zero
-#undef _tile_loadd
-#undef _tile_stored
-#undef _tile_dpbf16ps
-#define _tile_loadconfig model_loadconfig
-#define _tile_release() static_cast<void>(0)
-#define _tile_zero model_zero
-#define _tile_loadd model_loadd
-#define _tile_stored model_stored
-#define _tile_dpbf16ps model_dpbf16ps
+// After the model, whose functions it calls.
 #include "kernels/cpu/isa/linear_kernel.h"
 namespace qwen3::cpu {
 namespace {

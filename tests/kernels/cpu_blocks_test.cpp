@@ -185,7 +185,7 @@ TEST(CpuBlocks, ProductsMatchDoublePrecision) {
 }
 
 TEST(CpuBlocks, ARowsBitsAreItsOwnAndTheSameOnEveryInstructionSetThatRoundsAlike) {
-  constexpr int64_t kRows = 31, kOut = 70, kIn = 512;
+  constexpr int64_t kRows = 37, kOut = 70, kIn = 512;
   for (const WeightType type : kept_types()) {
     SCOPED_TRACE(weight_type_name(type));
     auto x = random_floats(kRows * kIn, 5);
@@ -199,6 +199,12 @@ TEST(CpuBlocks, ARowsBitsAreItsOwnAndTheSameOnEveryInstructionSetThatRoundsAlike
         std::vector<float> row(x.begin() + t * kIn, x.begin() + (t + 1) * kIn);
         const std::vector<float> alone = product(*backend, w, row, 1);
         EXPECT_EQ(std::memcmp(alone.data(), together.data() + t * kOut, kOut * 4), 0) << t;
+      }
+      // Through registers, a tile, two that overlap, and two with a rest.
+      for (const int64_t count : {5, 12, 31}) {
+        std::vector<float> rows(x.begin(), x.begin() + count * kIn);
+        const std::vector<float> fewer = product(*backend, w, rows, count);
+        EXPECT_EQ(std::memcmp(fewer.data(), together.data(), fewer.size() * 4), 0) << count;
       }
       if (isa == CpuIsa::baseline) continue;
       const bool to_bf16 = is_fp8(type) && rounds_activations(isa, WeightType::bf16);

@@ -8,8 +8,10 @@
 #include <random>
 #include <vector>
 
+#include "kernels/cpu/block_panels.h"
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/kv_cache.h"
+#include "support/random_blocks.h"
 #include "tensor/dtype.h"
 
 namespace qwen3::cpu {
@@ -77,6 +79,88 @@ void check_linear(const KernelTable& table, int type, int64_t m, int64_t n_out, 
             out[static_cast<size_t>(t * n_out + o)],
             sum,
             static_cast<double>(n_in) * kEps * size);
+    }
+  }
+}
+
+// Quantised weights, packed, and what they are worth.
+struct BlockWeights {
+  std::vector<std::byte> panels;
+  std::vector<float> values;  // [n_out, n_in]
+};
+BlockWeights random_block_weights(WeightType type, int64_t n_out, int64_t n_in) {
+  const std::vector<std::byte> file = test::random_blocks(type, n_out * n_in, 8);
+  const WeightFormat format = block_format(type, n_out, n_in);
+  BlockWeights weights;
+  weights.panels.resize(static_cast<size_t>(format.bytes));
+  const Weight packed(weights.panels.data(), type, {n_out, n_in}, format);
+  pack_blocks(packed, {type, file.data(), n_out, n_in}, 0);
+  weights.values.resize(static_cast<size_t>(n_out * n_in));
+  for (int64_t o = 0; o < n_out; ++o) read_block_row(weights.values.data() + o * n_in, packed, o);
+  return weights;
+}
+
+std::vector<float> block_product(const KernelTable& table,
+                                 WeightType type,
+                                 const BlockWeights& weights,
+                                 const std::vector<uint8_t>& x,
+                                 int64_t m,
+                                 int64_t n_out,
+                                 int64_t n_in) {
+  std::vector<float> out(static_cast<size_t>(m * n_out), NAN);
+  LinearArgs args;
+  args.x = x.data();
+  args.x_stride = activation_row_bytes(n_in);
+  args.w = weights.panels.data();
+  args.n_in = n_in;
+  args.n_out = n_out;
+  args.out = out.data();
+  args.out_stride = n_out;
+  table.linear_blocks[static_cast<int>(*blocks_of(type))](args, 0, m, 0, (n_out + 15) / 16);
+  return out;
+}
+
+// Against double precision; and any number of rows, on every instruction set, gives each row's bits.
+void check_blocks(WeightType type) {
+  constexpr int64_t kRows = 7, kOut = 33, kIn = 512;
+  const BlockWeights weights = random_block_weights(type, kOut, kIn);
+  const auto rows = random_floats(kRows * kIn, 9);
+  const KernelTable& first = *kernel_table(CpuIsa::neon);
+  const int64_t stride = activation_row_bytes(kIn);
+  std::vector<uint8_t> x(static_cast<size_t>(kRows * stride));
+  for (int64_t t = 0; t < kRows; ++t) {
+    first.quantise_row(x.data() + t * stride, rows.data() + t * kIn, kIn);
+  }
+  const std::vector<float> expected = block_product(first, type, weights, x, kRows, kOut, kIn);
+  for (int64_t t = 0; t < kRows; ++t) {
+    const auto* codes = reinterpret_cast<const int8_t*>(x.data() + t * stride);
+    const auto* groups = reinterpret_cast<const ActivationGroup*>(codes + kIn);
+    for (int64_t o = 0; o < kOut; ++o) {
+      double sum = 0, size = 0;
+      for (int64_t i = 0; i < kIn; ++i) {
+        const double product = double{groups[i / 32].scale} * codes[i] *
+                               weights.values[static_cast<size_t>(o * kIn + i)];
+        sum += product;
+        size += std::abs(product);
+      }
+      check(weight_type_name(type).data(),
+            expected[static_cast<size_t>(t * kOut + o)],
+            sum,
+            8 * (kIn / 16 + 8) * kEps * size);
+    }
+  }
+  for (const CpuIsa isa :
+       {CpuIsa::baseline, CpuIsa::neon, CpuIsa::neon_dotprod, CpuIsa::neon_i8mm}) {
+    for (int64_t m = 1; m <= kRows; ++m) {
+      const std::vector<float> got =
+          block_product(*kernel_table(isa), type, weights, x, m, kOut, kIn);
+      if (std::memcmp(got.data(), expected.data(), got.size() * 4) == 0) continue;
+      if (++g_failures <= 20) {
+        std::printf("%s: instruction set %d gives other bits with %d rows\n",
+                    weight_type_name(type).data(),
+                    static_cast<int>(isa),
+                    static_cast<int>(m));
+      }
     }
   }
 }
@@ -172,7 +256,8 @@ void check_rows(const KernelTable& table) {
 
 int main() {
   using namespace qwen3;
-  for (const CpuIsa isa : {CpuIsa::baseline, CpuIsa::neon}) {
+  for (const CpuIsa isa :
+       {CpuIsa::baseline, CpuIsa::neon, CpuIsa::neon_dotprod, CpuIsa::neon_i8mm}) {
     const cpu::KernelTable* table = cpu::kernel_table(isa);
     if (table == nullptr) {
       std::printf("no kernels for instruction set %d\n", static_cast<int>(isa));
@@ -188,6 +273,10 @@ int main() {
       cpu::check_attention<uint16_t>(*table, 64, n_keys);
     }
     cpu::check_rows(*table);
+  }
+  for (int i = 0; i < kWeightTypes; ++i) {
+    const auto type = static_cast<WeightType>(i);
+    if (cpu::blocks_of(type) && !is_fp8(type)) cpu::check_blocks(type);
   }
   std::printf("%s\n", cpu::g_failures == 0 ? "passed" : "FAILED");
   return cpu::g_failures == 0 ? 0 : 1;

@@ -316,13 +316,6 @@ class CpuBackend : public Backend {
   std::vector<cpu::Product> fused_;
 };
 
-// x86 instruction sets are ordered, each including those below it.
-bool processor_has(CpuIsa isa) {
-  const CpuIsa best = cpu_info().best_isa;
-  if (isa == CpuIsa::baseline || isa == best) return true;
-  return isa != CpuIsa::neon && best != CpuIsa::neon && isa < best;
-}
-
 const cpu::KernelTable& kernels_for(CpuIsa isa) {
   const cpu::KernelTable* kernels = cpu::kernel_table(isa);
   QWEN3_CHECK(kernels != nullptr && processor_has(isa),

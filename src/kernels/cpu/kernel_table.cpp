@@ -10,6 +10,8 @@ const KernelTable& avx512_bf16_table();
 const KernelTable& amx_table();
 #elif defined(__aarch64__)
 const KernelTable& neon_table();
+const KernelTable& neon_dotprod_table();
+const KernelTable& neon_i8mm_table();
 #endif
 
 const KernelTable* kernel_table(CpuIsa isa) {
@@ -25,11 +27,15 @@ const KernelTable* kernel_table(CpuIsa isa) {
       return &avx512_bf16_table();
     case CpuIsa::amx:
       return &amx_table();
-    case CpuIsa::neon:
+    default:
       return nullptr;
 #elif defined(__aarch64__)
     case CpuIsa::neon:
       return &neon_table();
+    case CpuIsa::neon_dotprod:
+      return &neon_dotprod_table();
+    case CpuIsa::neon_i8mm:
+      return &neon_i8mm_table();
     default:
       return nullptr;
 #else

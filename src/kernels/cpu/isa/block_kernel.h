@@ -8,122 +8,13 @@
 #pragma once
 
 #include "kernels/cpu/block_layout.h"
+#include "kernels/cpu/isa/block_dot.h"
 #include "kernels/cpu/isa/linear_kernel.h"
 #include "kernels/cpu/isa/simd.h"
 #include "kernels/cpu/kernel_table.h"
 
 namespace qwen3::cpu {
 namespace {
-
-// ---- integers -----------------------------------------------------------------------------------
-
-QWEN3_INLINE i32x16 shift_right(i32x16 a, int n) {  // copies the sign in
-  i32x16 out;
-  for (int i = 0; i < kRegisters; ++i) out.r[i] = a.r[i] >> n;
-  return out;
-}
-
-QWEN3_INLINE f32x16 to_float(i32x16 a) {
-  f32x16 out;
-  for (int i = 0; i < kRegisters; ++i) out.r[i] = __builtin_convertvector(a.r[i], Reg);
-  return out;
-}
-
-// Sixteen bytes as dwords.
-QWEN3_INLINE i32x16 load_unsigned(const uint8_t* p) {
-#if defined(__AVX512F__)
-  return {{(RegInt)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))}};
-#else
-  alignas(64) int32_t lane[16];
-  for (int i = 0; i < 16; ++i) lane[i] = p[i];
-  return load_int(lane);
-#endif
-}
-QWEN3_INLINE i32x16 load_signed(const uint8_t* p) {
-#if defined(__AVX512F__)
-  return {{(RegInt)_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))}};
-#else
-  alignas(64) int32_t lane[16];
-  for (int i = 0; i < 16; ++i) lane[i] = static_cast<int8_t>(p[i]);
-  return load_int(lane);
-#endif
-}
-
-QWEN3_INLINE f32x16 load_halves(const uint8_t* p) {
-#if defined(__AVX512F__)
-  return {{(Reg)_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}};
-#elif defined(__F16C__)
-  const auto* halves = reinterpret_cast<const __m128i*>(p);
-  return {{(Reg)_mm256_cvtph_ps(_mm_loadu_si128(halves)),
-           (Reg)_mm256_cvtph_ps(_mm_loadu_si128(halves + 1))}};
-#else
-  alignas(64) int32_t lane[16];
-  for (int i = 0; i < 16; ++i) {
-    uint16_t bits;
-    __builtin_memcpy(&bits, p + 2 * i, 2);
-    lane[i] = bits;
-  }
-  return f16_low(load_int(lane));
-#endif
-}
-
-// Four activations of one row in every lane, in the form that dot() wants.
-#if defined(__AVX512VNNI__)
-struct FourInputs {
-  i32x16 bytes;
-};
-QWEN3_INLINE FourInputs broadcast(int32_t four) { return {splat_int(four)}; }
-// acc + Σ of four products of an unsigned code and a signed activation, in every lane.
-QWEN3_INLINE i32x16 dot(i32x16 acc, i32x16 codes, const FourInputs& x) {
-  return {
-      {(RegInt)_mm512_dpbusd_epi32((__m512i)acc.r[0], (__m512i)codes.r[0], (__m512i)x.bytes.r[0])}};
-}
-#elif defined(__x86_64__)
-// Without such an instruction the even and the odd bytes become pairs of 16 bits, whose products
-// cannot overflow.
-struct FourInputs {
-  i32x16 even, odd;
-};
-QWEN3_INLINE FourInputs broadcast(int32_t four) {
-  const auto byte = [&](int i) {
-    return static_cast<int32_t>(static_cast<int8_t>(four >> (8 * i)));
-  };
-  return {
-      splat_int((byte(0) & 0xFFFF) | static_cast<int32_t>(static_cast<uint32_t>(byte(2)) << 16)),
-      splat_int((byte(1) & 0xFFFF) | static_cast<int32_t>(static_cast<uint32_t>(byte(3)) << 16))};
-}
-QWEN3_INLINE RegInt multiply_pairs(RegInt a, RegInt b) {
-#if defined(__AVX512BW__)
-  return (RegInt)_mm512_madd_epi16((__m512i)a, (__m512i)b);
-#elif defined(__AVX2__)
-  return (RegInt)_mm256_madd_epi16((__m256i)a, (__m256i)b);
-#else
-  return (RegInt)_mm_madd_epi16((__m128i)a, (__m128i)b);
-#endif
-}
-QWEN3_INLINE i32x16 dot(i32x16 acc, i32x16 codes, const FourInputs& x) {
-  for (int i = 0; i < kRegisters; ++i) {
-    acc.r[i] += multiply_pairs(codes.r[i] & 0x00FF00FF, x.even.r[i]) +
-                multiply_pairs((codes.r[i] >> 8) & 0x00FF00FF, x.odd.r[i]);
-  }
-  return acc;
-}
-#else
-struct FourInputs {
-  int32_t bytes[4];
-};
-QWEN3_INLINE FourInputs broadcast(int32_t four) {
-  FourInputs x;
-  for (int i = 0; i < 4; ++i) x.bytes[i] = static_cast<int8_t>(four >> (8 * i));
-  return x;
-}
-QWEN3_INLINE i32x16 dot(i32x16 acc, i32x16 codes, const FourInputs& x) {
-  for (int i = 0; i < kRegisters; ++i) {
-    for (int b = 0; b < 4; ++b) acc.r[i] += ((codes.r[i] >> (8 * b)) & 0xFF) * x.bytes[b];
-  }
-  return acc;
-}
-#endif
 
 // ---- formats ------------------------------------------------------------------------------------
 
@@ -201,7 +92,15 @@ struct BlockFormat {
       kLayout.heads == Heads::half_offset || kLayout.heads == Heads::k_with_minimum ||
       kLayout.heads == Heads::k_nibbles || kLayout.heads == Heads::single_offset;
   static constexpr int64_t kGroupsOfHead = kLayout.head_inputs / kBlockGroup;
+  // What the factors of products lack of the codes.
+  static constexpr int kExcess =
+      kSignedCodes && (kCodes == Codes::bytes || kCodes == Codes::iq4) ? 128 : 0;
 
+  static QWEN3_INLINE i32x16 factors(const uint8_t* codes, int step) {
+    const i32x16 c = load_codes<kCodes>(codes, step);
+    if constexpr (kExcess == 0) return c;
+    return c ^ splat_int(static_cast<int32_t>(0x80808080u));
+  }
   static QWEN3_INLINE const uint8_t* head(const uint8_t* heads, int64_t group) {
     return heads + group / kGroupsOfHead * head_bytes(kLayout.heads);
   }
@@ -255,14 +154,116 @@ QWEN3_INLINE void unrolled(const Body& body) {
 }
 
 // Registers of a tile: rows x panels of integer and as many of float sums, the codes of a step and one
-// broadcast.
+// broadcast. By matrix products four rows share what two would have to put in order each; their float
+// sums wait in memory meanwhile.
 #if defined(__AVX512F__)
 constexpr int kBlockRows = 6, kBlockPanels = 2;
+#elif defined(__ARM_FEATURE_MATMUL_INT8)
+constexpr int kBlockRows = 4, kBlockPanels = 1;
 #elif defined(__AVX2__) || defined(__aarch64__)
 constexpr int kBlockRows = 2, kBlockPanels = 1;
 #else
 constexpr int kBlockRows = 1, kBlockPanels = 1;
 #endif
+
+// With few sums an addition waits for the one before: two chains each.
+template <int kRows, int kPanels>
+#if defined(__aarch64__)
+constexpr int kBlockChains =
+    kRows* kPanels == 1 ? 2 : 1;  // of four registers, which go in parallel
+#else
+constexpr int kBlockChains = kRows* kPanels <= 4 ? 2 : 1;
+#endif
+
+// sums[r][p] = Σ (code - F::kExcess)·a of part kPart of a group: inputs x[r] and codes[p] are its own.
+template <typename F, int kPart, int kRows, int kPanels>
+QWEN3_INLINE void group_sums(i32x16 (&sums)[kRows][kPanels],
+                             const uint8_t* const* x,
+                             const uint8_t* const* codes,
+                             int64_t x_at,
+                             int64_t codes_at) {
+  constexpr int kChains = kBlockChains<kRows, kPanels>;
+  constexpr int kSteps = 8 / F::kParts;
+  i32x16 dots[kChains][kRows][kPanels];
+  unrolled<kSteps>([&](auto step_index) __attribute__((always_inline)) {
+    constexpr int s = decltype(step_index)::value;
+    constexpr int step = kPart * kSteps + s;
+    i32x16 w[kPanels];
+    for (int p = 0; p < kPanels; ++p) w[p] = F::factors(codes[p] + codes_at, step);
+    for (int r = 0; r < kRows; ++r) {
+      int32_t four;
+      __builtin_memcpy(&four, x[r] + x_at + 4 * step, 4);
+      const FourInputs inputs = broadcast(four);
+      for (int p = 0; p < kPanels; ++p) {
+        const i32x16 before = s < kChains ? splat_int(0) : dots[s % kChains][r][p];
+        dots[s % kChains][r][p] = dot(before, w[p], inputs);
+      }
+    }
+  });
+  for (int r = 0; r < kRows; ++r) {
+    for (int p = 0; p < kPanels; ++p) {
+      sums[r][p] = kChains == 2 ? dots[0][r][p] + dots[kChains - 1][r][p] : dots[0][r][p];
+    }
+  }
+}
+
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+// The same for several rows. USMMLA multiplies two outputs by two rows, eight inputs deep: twice the
+// products of a dot product. Two steps side by side are the eight inputs of four outputs. An odd last row
+// goes with itself.
+template <typename F, int kPart, int kRows>
+QWEN3_INLINE void group_sums_in_pairs(i32x16 (&sums)[kRows][1],
+                                      const uint8_t* const* x,
+                                      const uint8_t* codes,
+                                      int64_t x_at) {
+  constexpr int kPairs = (kRows + 1) / 2, kSteps = 8 / F::kParts;
+  int32x4_t dots[kPairs][2 * kRegisters];  // of outputs 2i and 2i + 1, each of two rows
+  unrolled<kSteps / 2>([&](auto step_index) __attribute__((always_inline)) {
+    constexpr int s = decltype(step_index)::value;
+    constexpr int step = kPart * kSteps + 2 * s;
+    const i32x16 first = F::factors(codes, step), second = F::factors(codes, step + 1);
+    uint8x16_t w[2 * kRegisters];
+    for (int i = 0; i < kRegisters; ++i) {
+      w[2 * i] = (uint8x16_t)vzip1q_s32((int32x4_t)first.r[i], (int32x4_t)second.r[i]);
+      w[2 * i + 1] = (uint8x16_t)vzip2q_s32((int32x4_t)first.r[i], (int32x4_t)second.r[i]);
+    }
+    for (int pair = 0; pair < kPairs; ++pair) {
+      const auto eight = [&](int r) {
+        return vld1_s8(reinterpret_cast<const int8_t*>(x[r < kRows ? r : kRows - 1] + x_at) +
+                       4 * step);
+      };
+      const int8x16_t inputs = vcombine_s8(eight(2 * pair), eight(2 * pair + 1));
+      for (int i = 0; i < 2 * kRegisters; ++i) {
+        const int32x4_t before = s == 0 ? vdupq_n_s32(0) : dots[pair][i];
+        dots[pair][i] = vusmmlaq_s32(before, w[i], inputs);
+      }
+    }
+  });
+  for (int r = 0; r < kRows; ++r) {
+    for (int i = 0; i < kRegisters; ++i) {
+      const int32x4_t a = dots[r / 2][2 * i], b = dots[r / 2][2 * i + 1];
+      sums[r][0].r[i] = (RegInt)(r % 2 == 0 ? vuzp1q_s32(a, b) : vuzp2q_s32(a, b));
+    }
+  }
+}
+#endif
+
+// An output takes in a part of a group. sum: Σ (code - kExcess)·a.
+template <typename F, int kExcess>
+QWEN3_INLINE f32x16 add_group(
+    f32x16 acc, i32x16 sum, f32x16 scale, f32x16 offset, const ActivationGroup& group, int part) {
+  if constexpr (F::kBias != kExcess) {
+    const int32_t inputs = F::kParts == 2 ? group.sum[part] : group.sum[0] + group.sum[1];
+    sum = sum - splat_int((F::kBias - kExcess) * inputs);
+  }
+  acc = fma(to_float(sum), scale * splat(group.scale), acc);
+  if constexpr (F::kOffsets) {
+    const float inputs =
+        F::kParts == 2 ? group.scale * static_cast<float>(group.sum[part]) : group.scaled_sum;
+    acc = fma(offset, splat(inputs), acc);
+  }
+  return acc;
+}
 
 // acc += the products of groups [group_begin, group_end) of rows of n_in inputs.
 template <typename F, int kRows, int kPanels>
@@ -273,49 +274,27 @@ QWEN3_INLINE void block_groups(f32x16 (&acc)[kRows][kPanels],
                                int64_t n_in,
                                int64_t group_begin,
                                int64_t group_end) {
-  // With few sums an addition waits for the one before: two chains each.
-  constexpr int kChains = kRows * kPanels <= 4 ? 2 : 1;
-  constexpr int kSteps = 8 / F::kParts;
   for (int64_t g = group_begin; g < group_end; ++g) {
     const int64_t at = g * code_bytes(F::kCodes);
     unrolled<F::kParts>([&](auto part_index) __attribute__((always_inline)) {
       constexpr int part = decltype(part_index)::value;
-      i32x16 dots[kChains][kRows][kPanels];
-      unrolled<kSteps>([&](auto step_index) __attribute__((always_inline)) {
-        constexpr int s = decltype(step_index)::value;
-        constexpr int step = part * kSteps + s;
-        i32x16 w[kPanels];
-        for (int p = 0; p < kPanels; ++p) w[p] = load_codes<F::kCodes>(codes[p] + at, step);
-        for (int r = 0; r < kRows; ++r) {
-          int32_t four;
-          __builtin_memcpy(&four, x[r] + g * kBlockGroup + 4 * step, 4);
-          const FourInputs inputs = broadcast(four);
-          for (int p = 0; p < kPanels; ++p) {
-            const i32x16 before = s < kChains ? splat_int(0) : dots[s % kChains][r][p];
-            dots[s % kChains][r][p] = dot(before, w[p], inputs);
-          }
-        }
-      });
+      i32x16 sums[kRows][kPanels];
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+      if constexpr (kRows > 1) {
+        group_sums_in_pairs<F, part>(sums, x, codes[0] + at, g * kBlockGroup);
+      } else {
+        group_sums<F, part>(sums, x, codes, g * kBlockGroup, at);
+      }
+#else
+      group_sums<F, part>(sums, x, codes, g * kBlockGroup, at);
+#endif
       for (int p = 0; p < kPanels; ++p) {
         const f32x16 scale = F::scale(heads[p], g, part);
         f32x16 offset = zero();
         if constexpr (F::kOffsets) offset = F::offset(heads[p], g, part);
         for (int r = 0; r < kRows; ++r) {
           const auto* group = reinterpret_cast<const ActivationGroup*>(x[r] + n_in) + g;
-          i32x16 sum = dots[0][r][p];
-          if constexpr (kChains == 2) sum = sum + dots[1][r][p];
-          if constexpr (F::kBias != 0) {
-            const int32_t inputs =
-                F::kParts == 2 ? group->sum[part] : group->sum[0] + group->sum[1];
-            sum = sum - splat_int(F::kBias * inputs);
-          }
-          acc[r][p] = fma(to_float(sum), scale * splat(group->scale), acc[r][p]);
-          if constexpr (F::kOffsets) {
-            const float inputs = F::kParts == 2
-                                     ? group->scale * static_cast<float>(group->sum[part])
-                                     : group->scaled_sum;
-            acc[r][p] = fma(offset, splat(inputs), acc[r][p]);
-          }
+          acc[r][p] = add_group<F, F::kExcess>(acc[r][p], sums[r][p], scale, offset, *group, part);
         }
       }
     });

@@ -12,38 +12,21 @@
 // 16 virtual cores, 2026-11-27.
 #pragma once
 
+#include "kernels/cpu/isa/amx_tiles.h"
 #include "kernels/cpu/isa/linear_kernel.h"
 
 namespace qwen3::cpu {
 namespace {
 
-constexpr int64_t kAmxRows = 16;                     // of activations in a tile, at most
 constexpr int64_t kAmxColumns = 32;                  // of a tile: 64 bytes of bfloat16
 constexpr int64_t kAmxShort = 512;                   // columns of a short panel, 16 KiB
-constexpr int64_t kAmxSums = 256;                    // floats in a tile of sums, 16 x 16
 constexpr int64_t kAmxPanel = kAmxColumns * kPanel;  // weights in a tile
-constexpr int64_t kAmxLine = 64;                     // bytes in a row of any tile
 
-// What LDTILECFG reads. Tiles 0 to 3 hold sums, 4 and 5 activations, 6 and 7 panels.
-struct alignas(64) AmxConfig {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
-
-// Tiles for `rows` rows of activations. It takes 80 ns, a task some microseconds: each task
-// configures for itself and gives the tiles back, so that no thread sleeps or is switched with 8
-// KiB of state that nobody needs.
+// Tiles 0 to 3 hold sums, 4 and 5 activations, 6 and 7 panels.
 QWEN3_INLINE void configure_tiles(int64_t rows) {
   AmxConfig config;
-  for (int tile = 0; tile < 8; ++tile) {
-    config.row_bytes[tile] = kAmxLine;
-    config.rows[tile] = static_cast<uint8_t>(tile < 6 ? rows : kAmxRows);
-  }
-  asm volatile("" : : "r"(&config) : "memory");  // GCC's intrinsic claims to read eight bytes only
-  _tile_loadconfig(&config);
+  for (int tile = 0; tile < 8; ++tile) config.set(tile, tile < 6 ? rows : kAmxRows, kAmxLine);
+  config.load();
 }
 
 // Sums += kRowTiles tiles of activations times kPanels panels, 32 columns deep. Strides in bytes.
@@ -134,8 +117,7 @@ QWEN3_INLINE void amx_leaf(float* c, const AmxOperands& in, int64_t begin, int64
       tail.take_rows(i, in.x[i] + whole, in.x_stride, in.rows, end - whole);
     }
     for (int i = 0; i < kPanels; ++i) tail.take_panel(i, in.w[i] + whole * kPanel, end - whole);
-    // GCC's tile loads do not say that they read memory.
-    asm volatile("" : : "r"(&tail) : "memory");
+    before_tile_loads(&tail);
     amx_step<kRowTiles, kPanels>(tail.x[0], kAmxLine, tail.x[1], tail.w[0], tail.w[1]);
   }
   _tile_stored(0, c, kAmxLine);

@@ -66,6 +66,7 @@ QWEN3_INLINE i32x16 operator+(i32x16 a, i32x16 b) { QWEN3_EACH(i32x16, a.r[i] + 
 QWEN3_INLINE i32x16 operator-(i32x16 a, i32x16 b) { QWEN3_EACH(i32x16, a.r[i] - b.r[i]); }
 QWEN3_INLINE i32x16 operator&(i32x16 a, i32x16 b) { QWEN3_EACH(i32x16, a.r[i] & b.r[i]); }
 QWEN3_INLINE i32x16 operator|(i32x16 a, i32x16 b) { QWEN3_EACH(i32x16, a.r[i] | b.r[i]); }
+QWEN3_INLINE i32x16 operator^(i32x16 a, i32x16 b) { QWEN3_EACH(i32x16, a.r[i] ^ b.r[i]); }
 QWEN3_INLINE i32x16 shift_left(i32x16 a, int n) { QWEN3_EACH(i32x16, a.r[i] << n); }
 QWEN3_INLINE f32x16 as_float(i32x16 a) { QWEN3_EACH(f32x16, (Reg)a.r[i]); }
 QWEN3_INLINE i32x16 as_int(f32x16 a) { QWEN3_EACH(i32x16, (RegInt)a.r[i]); }

@@ -9,7 +9,8 @@
 #include "kernels/cpu/isa/q8_attention.h"
 #include "kernels/cpu/isa/row_kernels.h"
 #include "kernels/cpu/kernel_table.h"
-#if defined(__AMX_BF16__)
+#if defined(__AMX_INT8__)
+#include "kernels/cpu/isa/block_amx.h"
 #include "kernels/cpu/isa/linear_amx.h"
 #endif
 
@@ -22,12 +23,16 @@ using Bf16 = Bf16DotProduct;
 using Bf16 = Bf16Product;
 #endif
 
-#if defined(__AMX_BF16__)
+#if defined(__AMX_INT8__)
 constexpr LinearKernel kLinearBf16 = linear_amx;
 constexpr int64_t kStreamRowsBf16 = kAmxRows;
+template <Blocks kBlocks>
+constexpr LinearKernel kLinearBlocks = block_linear_amx<kBlocks>;
 #else
 constexpr LinearKernel kLinearBf16 = linear<Bf16>;
 constexpr int64_t kStreamRowsBf16 = kStreamRows;
+template <Blocks kBlocks>
+constexpr LinearKernel kLinearBlocks = block_linear<kBlocks>;
 #endif
 
 constexpr KernelTable kTable = {
@@ -35,21 +40,21 @@ constexpr KernelTable kTable = {
     .linear_f32 = linear<F32Product>,
     .linear_bf16 = kLinearBf16,
     .linear_f16 = linear<F16Product>,
-    .linear_blocks = {block_linear<Blocks::q4_0>,
-                      block_linear<Blocks::q4_1>,
-                      block_linear<Blocks::q5_0>,
-                      block_linear<Blocks::q5_1>,
-                      block_linear<Blocks::q8_0>,
-                      block_linear<Blocks::q2_k>,
-                      block_linear<Blocks::q3_k>,
-                      block_linear<Blocks::q4_k>,
-                      block_linear<Blocks::q5_k>,
-                      block_linear<Blocks::q6_k>,
-                      block_linear<Blocks::iq4_nl>,
-                      block_linear<Blocks::iq4_xs>,
-                      block_linear<Blocks::mxfp4>,
-                      block_linear<Blocks::affine4>,
-                      block_linear<Blocks::affine8>,
+    .linear_blocks = {kLinearBlocks<Blocks::q4_0>,
+                      kLinearBlocks<Blocks::q4_1>,
+                      kLinearBlocks<Blocks::q5_0>,
+                      kLinearBlocks<Blocks::q5_1>,
+                      kLinearBlocks<Blocks::q8_0>,
+                      kLinearBlocks<Blocks::q2_k>,
+                      kLinearBlocks<Blocks::q3_k>,
+                      kLinearBlocks<Blocks::q4_k>,
+                      kLinearBlocks<Blocks::q5_k>,
+                      kLinearBlocks<Blocks::q6_k>,
+                      kLinearBlocks<Blocks::iq4_nl>,
+                      kLinearBlocks<Blocks::iq4_xs>,
+                      kLinearBlocks<Blocks::mxfp4>,
+                      kLinearBlocks<Blocks::affine4>,
+                      kLinearBlocks<Blocks::affine8>,
                       fp8_linear<Blocks::fp8>,
                       fp8_linear<Blocks::fp8_128>},
     .stream_rows = kStreamRows,
