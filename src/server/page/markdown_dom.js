@@ -10,9 +10,22 @@ function inlineElements(nodes) {
       case "strong": case "em": case "del": return make(node.type, {}, ...inlineElements(node.children));
       case "link": return make("a", { href: node.href, rel: "noopener noreferrer", target: "_blank" }, ...inlineElements(node.children));
       case "break": return make("br");
+      case "math": return mathElement(node);
       default: return document.createTextNode(node.text);
     }
   });
+}
+// As MathML; as its source where that is not understood.
+function mathElement({ text, source, display }) {
+  const tree = parseMath(text, display);
+  const drawn = tree ? mathTree(tree) : make("code", { class: "math-source" }, source);
+  return display ? make("span", { class: "math", tabindex: "0" }, drawn) : drawn;
+}
+function mathTree({ tag, attributes, children, text }) {
+  const element = document.createElementNS("http://www.w3.org/1998/Math/MathML", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...(children ? children.map(mathTree) : [text]));
+  return element;
 }
 function codeElement(lang, text) {
   const code = make("code", {}, text);
@@ -40,6 +53,7 @@ function blockElements(blocks) {
       case "quote": return make("blockquote", {}, ...blockElements(block.children));
       case "table": return tableElement(block);
       case "rule": return make("hr");
+      case "math": return mathElement(block);
       default: return make("p", {}, ...inlineElements(block.children));
     }
   });
