@@ -44,7 +44,7 @@ function messageActions(view, actions) {
   if (node.role === "assistant") {
     parts.push(iconButton("again", say("regenerate"), () => actions.regenerate(node), { disabled: busy }));
     if (node.content !== "" && !(node.calls && node.calls.length)) parts.push(iconButton("continue", say("continue"), () => actions.continueAnswer(node), { disabled: busy }));
-    if (node.traced && node.answer_id) parts.push(iconButton("trace", say(actions.keyed() ? "traceSave" : "trace"), () => actions.trace(node)));
+    if (node.content !== "" || (node.calls && node.calls.length)) parts.push(iconButton("trace", say("trace"), () => actions.trace(node), { disabled: busy }));
   }
   parts.push(iconButton("remove", say("remove"), () => actions.remove(node), { disabled: busy }));
   if (node.role === "assistant") parts.push(make("span", { class: "about" }, ...aboutAnswer(node)));
