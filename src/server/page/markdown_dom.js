@@ -2,6 +2,7 @@
 const longOpenBlock = 4000;      // beyond it an open block grows as plain text until it is finished
 const wholeAgain = 200 << 10;    // up to this an answer is drawn as a whole once more at its end
 const maxTextNode = 4096;        // growing a text node costs time by its length
+const maxPart = 64;              // blocks that a browser lays out together; parts out of sight it skips
 
 function inlineElements(nodes) {
   return nodes.map((node) => {
@@ -82,7 +83,15 @@ function makeMarkdownView(element) {
   let open = [];         // elements of the open block
   let grow = null;       // set while the open block only grows
   let shown = 0;         // how much of the open block's text it shows
+  let part = null;       // where finished blocks go
   const clear = () => { for (const one of open) one.remove(); open = []; grow = null; shown = 0; };
+  function addFinished(blocks) {
+    if (!part || part.childNodes.length >= maxPart) {
+      part = make("div", { class: "part" });
+      element.append(part);
+    }
+    part.append(...blocks);
+  }
   function drawOpen() {
     const text = splitter.open();
     if (grow) { grow(text.slice(shown)); shown = text.length; return; }
@@ -108,14 +117,14 @@ function makeMarkdownView(element) {
       length += text.length;
       for (const done of splitter.push(text)) {
         clear();
-        element.append(...markdownElements(done));
+        addFinished(markdownElements(done));
       }
       drawOpen();
     },
     finish() {
       if (length <= wholeAgain) { element.replaceChildren(...markdownElements(parts.join(""))); return; }
       clear();
-      element.append(...markdownElements(splitter.open()));
+      addFinished(markdownElements(splitter.open()));
     },
   };
 }
