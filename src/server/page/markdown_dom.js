@@ -2,7 +2,7 @@
 const longOpenBlock = 4000;      // beyond it an open block grows as plain text until it is finished
 const wholeAgain = 200 << 10;    // up to this an answer is drawn as a whole once more at its end
 const maxTextNode = 4096;        // growing a text node costs time by its length
-const maxPart = 64;              // blocks that a browser lays out together; parts out of sight it skips
+const maxPart = 64;              // blocks in a part, and such parts in one: a browser skips those out of sight
 
 function inlineElements(nodes) {
   return nodes.map((node) => {
@@ -83,12 +83,14 @@ function makeMarkdownView(element) {
   let open = [];         // elements of the open block
   let grow = null;       // set while the open block only grows
   let shown = 0;         // how much of the open block's text it shows
-  let part = null;       // where finished blocks go
+  let part = null;       // where finished blocks go,
+  let shelf = null;    // and where such parts go
   const clear = () => { for (const one of open) one.remove(); open = []; grow = null; shown = 0; };
   function addFinished(blocks) {
-    if (!part || part.childNodes.length >= maxPart) {
-      part = make("div", { class: "part" });
-      element.append(part);
+    const isFull = (one) => one === null || one.childNodes.length >= maxPart;
+    if (isFull(part)) {
+      if (isFull(shelf)) element.append(shelf = make("div", { class: "part" }));
+      shelf.append(part = make("div", { class: "part" }));
     }
     part.append(...blocks);
   }
