@@ -4,28 +4,27 @@
 const mostMath = 4000;
 const mostDepth = 32;
 
-const mathTable = (text) => new Map(text.trim().split(/\s+/).map((pair) => { const at = pair.search(/[^A-Za-z]/); return [pair.slice(0, at), pair.slice(at)]; }));
-const mathLetters = mathTable(`alphaα betaβ gammaγ deltaδ epsilonϵ varepsilonε zetaζ etaη thetaθ varthetaϑ iotaι kappaκ lambdaλ muμ nuν xiξ omicronο piπ varpiϖ rhoρ varrhoϱ
-  sigmaσ varsigmaς tauτ upsilonυ phiϕ varphiφ chiχ psiψ omegaω GammaΓ DeltaΔ ThetaΘ LambdaΛ XiΞ PiΠ SigmaΣ UpsilonΥ PhiΦ PsiΨ OmegaΩ infty∞ emptyset∅ varnothing∅ ellℓ hbarℏ
-  Reℜ Imℑ alephℵ wp℘ imathı jmathȷ top⊤ bot⊥ angle∠ triangle△ square□ Box□ blacksquare■ degree° partial∂ nabla∇ forall∀ exists∃ nexists∄ neg¬ lnot¬ prime′ checkmark✓ star⋆ dagger† clubsuit♣ diamondsuit♢ heartsuit♡ spadesuit♠`);
-const mathOperators = mathTable(`times× div÷ cdot⋅ pm± mp∓ ast∗ circ∘ bullet∙ oplus⊕ ominus⊖ otimes⊗ oslash⊘ odot⊙ cap∩ cup∪ setminus∖ wedge∧ land∧ vee∨ lor∨ leq≤ le≤ geq≥ ge≥ leqslant⩽
-  geqslant⩾ neq≠ ne≠ equiv≡ approx≈ sim∼ simeq≃ cong≅ propto∝ ll≪ gg≫ prec≺ succ≻ preceq⪯ succeq⪰ in∈ notin∉ ni∋ subset⊂ supset⊃ subseteq⊆ supseteq⊇ subsetneq⊊ perp⊥ parallel∥ mid∣ nmid∤
-  vdash⊢ models⊨ doteq≐ triangleq≜ coloneqq≔ to→ rightarrow→ leftarrow← gets← leftrightarrow↔ Rightarrow⇒ Leftarrow⇐ Leftrightarrow⇔ implies⟹ impliedby⟸ iff⟺ mapsto↦ longmapsto⟼ uparrow↑ downarrow↓
-  longrightarrow⟶ longleftarrow⟵ Longrightarrow⟹ hookrightarrow↪ rightharpoonup⇀ rightleftharpoons⇌ nearrow↗ searrow↘ ldots… dots… dotsc… cdots⋯ dotsb⋯ dotsm⋯ vdots⋮ ddots⋱ colon: therefore∴ because∵ lt< gt> backslash\\ ltimes⋉ rtimes⋊ bmod&`);
-const mathBig = mathTable("sum∑ prod∏ coprod∐ int∫ iint∬ iiint∭ oint∮ bigcup⋃ bigcap⋂ bigoplus⨁ bigotimes⨂ bigvee⋁ bigwedge⋀ bigsqcup⨆");
-const mathFences = mathTable("langle⟨ rangle⟩ lfloor⌊ rfloor⌋ lceil⌈ rceil⌉ lvert| rvert| vert| lVert‖ rVert‖ Vert‖ lbrace{ rbrace} lbrack[ rbrack] uparrow↑ downarrow↓ backslash\\");
-const mathAccents = mathTable("hat^ widehat^ bar¯ overline¯ vec→ overrightarrow→ overleftarrow← dot˙ ddot¨ dddot⃛ tilde~ widetilde~ checkˇ breve˘ acute´ grave` overbrace⏞");
-const wideAccents = /^(?:wide|over)/;
-const mathNames = new Set("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh coth log ln lg exp arg deg dim hom ker".split(" "));
+const mathTable = (text) => new Map([...text.matchAll(/([A-Za-z]+)([^A-Za-z\s]+)/g)].map((pair) => pair.slice(1)));
+const mathLetters = mathTable(`alphaα betaβ gammaγ deltaδ epsilonϵ varepsilonε zetaζ etaη thetaθ varthetaϑ iotaι kappaκ lambdaλ muμ nuν xiξ piπ rhoρ varrhoϱ sigmaσ varsigmaς
+  tauτ upsilonυ phiϕ varphiφ chiχ psiψ omegaω GammaΓ DeltaΔ ThetaΘ LambdaΛ XiΞ PiΠ SigmaΣ UpsilonΥ PhiΦ PsiΨ OmegaΩ infty∞ emptyset∅ varnothing∅ hbarℏ alephℵ
+  top⊤ bot⊥ angle∠ triangle△ square□ degree° partial∂ nabla∇ forall∀ exists∃ nexists∄ neg¬ lnot¬ checkmark✓ ell\u2113 Re\u211C Im\u2111`);
+const mathOperators = mathTable(`times× div÷ cdot⋅ pm± mp∓ ast∗ circ∘ bullet∙ oplus⊕ ominus⊖ otimes⊗ odot⊙ cap∩ cup∪ setminus∖ wedge∧ land∧ vee∨ lor∨ leq≤ le≤ geq≥ ge≥ leqslant⩽ geqslant⩾
+  neq≠ ne≠ equiv≡ approx≈ sim∼ simeq≃ cong≅ propto∝ ll≪ gg≫ in∈ notin∉ subset⊂ supset⊃ subseteq⊆ supseteq⊇ perp⊥ parallel∥ mid∣
+  to→ rightarrow→ leftarrow← gets← leftrightarrow↔ Rightarrow⇒ Leftarrow⇐ Leftrightarrow⇔ implies⟹ impliedby⟸ iff⟺ mapsto↦ uparrow↑ downarrow↓ longrightarrow⟶ Longrightarrow⟹ rightleftharpoons⇌
+  ldots… dots… cdots⋯ vdots⋮ ddots⋱ colon: therefore∴ because∵ lt< gt>`);
+const mathBig = mathTable("sum∑ prod∏ int∫ iint∬ iiint∭ oint∮ bigcup⋃ bigcap⋂ bigoplus⨁ bigotimes⨂");
+const mathFences = mathTable("langle⟨ rangle⟩ lfloor⌊ rfloor⌋ lceil⌈ rceil⌉ lvert| rvert| vert| lVert‖ rVert‖ Vert‖ lbrace{ rbrace} backslash\\");
+const mathAccents = mathTable("hat^ widehat^ bar¯ overline¯ vec→ overrightarrow→ dot˙ ddot¨ tilde~ widetilde~ check\u02C7 overbrace⏞");
+const mathNames = new Set("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln lg exp arg deg dim ker".split(" "));
 const limitNames = new Set("lim limsup liminf max min sup inf det gcd Pr argmax argmin".split(" "));
-const mathSpaces = { __proto__: null, ",": 0.167, ":": 0.222, ">": 0.222, ";": 0.278, "!": -0.167, " ": 0.25, quad: 1, qquad: 2, enspace: 0.5, thinspace: 0.167 };
-const mathStyles = { __proto__: null, mathbf: "bold", textbf: "bold", boldsymbol: "bolditalic", bm: "bolditalic", mathbb: "double", Bbb: "double", mathcal: "script", mathscr: "script", mathfrak: "fraktur", mathsf: "sans", mathtt: "mono", mathrm: "normal", mathit: "italic" };
+const mathSpaces = { __proto__: null, ",": 0.167, ":": 0.222, ">": 0.222, ";": 0.278, "!": -0.167, " ": 0.25, quad: 1, qquad: 2 };
+const mathStyles = { __proto__: null, mathbf: "bold", textbf: "bold", boldsymbol: "bolditalic", bm: "bolditalic", mathbb: "double", mathcal: "script", mathscr: "script", mathfrak: "fraktur", mathrm: "normal", mathsf: "normal", mathtt: "normal", mathit: "normal" };
 // First code points of A, a, 0, and letters that stand elsewhere.
 const styleBases = {
   bold: [0x1D400, 0x1D41A, 0x1D7CE], bolditalic: [0x1D468, 0x1D482, 0x1D7CE], double: [0x1D538, 0x1D552, 0x1D7D8, "CℂHℍNℕPℙQℚRℝZℤ"],
-  script: [0x1D49C, 0x1D4B6, 0, "BℬEℰFℱHℋIℐLℒMℳRℛeℯgℊoℴ"], fraktur: [0x1D504, 0x1D51E, 0, "CℭHℌIℑRℜZℨ"], sans: [0x1D5A0, 0x1D5BA, 0x1D7E2], mono: [0x1D670, 0x1D68A, 0x1D7F6], italic: [0x1D434, 0x1D44E, 0, "hℎ"],
+  script: [0x1D49C, 0x1D4B6, 0, "BℬEℰFℱHℋIℐLℒMℳRℛeℯgℊoℴ"], fraktur: [0x1D504, 0x1D51E, 0, "CℭHℌIℑRℜZℨ"],
 };
-const mathTables = { matrix: "", pmatrix: "()", bmatrix: "[]", Bmatrix: "{}", vmatrix: "||", Vmatrix: "‖‖", smallmatrix: "", cases: "{.", dcases: "{.", array: "", aligned: "", align: "", alignedat: "", gathered: "", gather: "", split: "", equation: "", multline: "" };
+const mathTables = { matrix: "", pmatrix: "()", bmatrix: "[]", Bmatrix: "{}", vmatrix: "||", Vmatrix: "‖‖", smallmatrix: "", cases: "{.", array: "", aligned: "", align: "", gathered: "", gather: "", split: "", equation: "", multline: "" };
 
 function styledText(text, style) {
   const base = styleBases[style];
@@ -185,7 +184,7 @@ class MathReader {
       const text = mathLetters.get(name);
       return mathText("mi", text, /[α-ωϑϕϖϱϵ∂]/.test(text) ? {} : { mathvariant: "normal" });
     }
-    if (name === "bmod" || name === "mod") return mathText("mo", "mod", { lspace: "0.3em", rspace: "0.3em" });
+    if (name === "bmod") return mathText("mo", "mod", { lspace: "0.3em", rspace: "0.3em" });
     if (mathOperators.has(name)) return mathText("mo", mathOperators.get(name));
     if (mathBig.has(name)) return Object.assign(mathText("mo", mathBig.get(name)), { limits: !name.includes("int") });
     if (mathFences.has(name) || /^[{}|]$/.test(name)) return mathText("mo", name === "|" ? "‖" : mathFences.get(name) || name, { stretchy: "false" });
@@ -200,7 +199,7 @@ class MathReader {
     return read(this, name);
   }
   accent(name) {
-    const wide = wideAccents.test(name);
+    const wide = /^(?:wide|over)/.test(name);
     const node = mathNode("mover", [this.argument(), mathText("mo", mathAccents.get(name), { stretchy: String(wide) })], name === "overbrace" ? {} : { accent: "true" });
     return Object.assign(node, { limits: name === "overbrace" });
   }
@@ -246,14 +245,13 @@ class MathReader {
     const kind = name.replace(/\*$/, "");
     if (!Object.hasOwn(mathTables, kind)) throw new NotMath();
     const columns = kind === "array" ? this.raw().replace(/[^lcr]/g, "") : "";
-    if (kind === "alignedat") this.raw();
     const rows = this.rows((token) => token === "\\end");
     this.expect("\\end");
     if (this.raw() !== name) throw new NotMath();
-    const aligned = /^(align|split)/.test(kind), left = /cases$/.test(kind);
+    const aligned = /^(align|split)/.test(kind), left = kind === "cases";
     const side = (i) => (columns ? columns[i] || "c" : aligned ? "rl"[i % 2] : left ? "l" : "c");
     const grid = mathNode("mtable", rows.map((cells) => mathNode("mtr", cells.map((cell, i) => mathNode("mtd", cell, side(i) === "c" ? {} : { class: side(i) })))),
-      /^(?:align|gather|split|equation|multline|dcases)/.test(kind) ? { displaystyle: "true", ...(aligned ? { class: "aligned" } : {}) } : {});
+      /^(?:align|gather|split|equation|multline)/.test(kind) ? { displaystyle: "true", ...(aligned ? { class: "aligned" } : {}) } : {});
     const [open, close] = mathTables[kind];
     if (!open) return grid;
     return mathNode("mrow", [fence(open, "prefix"), grid, ...(close === "." ? [] : [fence(close, "postfix")])]);
@@ -305,15 +303,8 @@ const mathCommands = {
   underbrace: (reader) => Object.assign(mathNode("munder", [reader.argument(), mathText("mo", "⏟", { stretchy: "true" })]), { limits: true }),
   overset: over("mover"), stackrel: over("mover"), underset: over("munder"),
   left: (reader) => reader.fenced(), begin: (reader) => reader.environment(),
-  substack(reader) {
-    reader.expect("{");
-    const rows = reader.rows((token) => token === "}");
-    reader.expect("}");
-    return mathNode("mtable", rows.map((cells) => mathNode("mtr", cells.map((cell) => mathNode("mtd", cell)))));
-  },
   pmod: (reader) => mathNode("mrow", [mathSpace(0.6), mathText("mo", "(", { stretchy: "false" }), mathText("mi", "mod"), mathSpace(0.3), reader.argument(), mathText("mo", ")", { stretchy: "false" })]),
   boxed: (reader) => mathNode("mrow", [reader.argument()], { class: "boxed" }),
-  phantom: (reader) => mathNode("mphantom", [reader.argument()]),
   tag: (reader) => mathNode("mrow", [mathSpace(2), mathText("mtext", `(${reader.words()})`)]),
   label(reader) { reader.raw(); return null; },
   not(reader) {
@@ -321,9 +312,9 @@ const mathCommands = {
     if (node.tag !== "mo") throw new NotMath();
     return { ...node, text: node.text + "\u0338" };
   },
-  xrightarrow: arrow("→"), xleftarrow: arrow("←"),
-  nonumber: nothing, notag: nothing, limits: nothing, allowbreak: nothing,
+  xrightarrow: arrow("→"),
+  nonumber: nothing, notag: nothing,
 };
-for (const name of ["textrm", "textit", "textsf", "texttt", "mbox", "textnormal"]) mathCommands[name] = mathCommands.text;
-for (const name of ["mathop", "mathbin", "mathrel", "mathord", "mathopen", "mathclose"]) mathCommands[name] = (reader) => reader.argument();
+for (const name of ["textrm", "textit", "texttt", "mbox"]) mathCommands[name] = mathCommands.text;
+for (const name of ["mathop", "mathbin", "mathrel", "mathord"]) mathCommands[name] = (reader) => reader.argument();
 for (const [name, size] of Object.entries({ big: 1.2, Big: 1.8, bigg: 2.4, Bigg: 3 })) for (const end of ["", "l", "r", "m"]) mathCommands[name + end] = sized(size);

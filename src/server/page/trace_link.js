@@ -24,6 +24,7 @@ async function traceReport(node) {
     try { return await reportAddress(node.trace_id); } catch (error) { if (error.status !== 404) throw error; }
   }
   node.trace_id = await recordTrace(node);
+  saveNodes(app.tree, node).catch(() => { /* it is read once more after a reload */ });
   return reportAddress(node.trace_id);
 }
 async function reportAddress(id) {

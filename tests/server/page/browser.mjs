@@ -386,10 +386,13 @@ const cases = {
       }
     });
     const pasted = Date.now() - start;
+    assert.match(await page.textContent("#attached"), /Pasted text · \d+M characters/);
     await page.press("#input", "Enter");
     await page.waitForSelector(".error");
     const said = await page.textContent(".error");
-    assert.match(said, /bytes/);
+    assert.match(said, /\S/);
+    assert.equal(await page.textContent("#attached"), "");
+    assert.match(await page.textContent(".bubble"), /^Pasted text:\s+pasted words .{1000,4000}characters$/s);
     const whole = Date.now() - start;
     await page.reload();  // and it can be opened again, and deleted
     await page.waitForSelector(".conversation");

@@ -12,7 +12,7 @@ const allowed = {
   A: ["href", "rel", "target"], CODE: ["class"], PRE: ["tabindex"], FIGURE: ["class"], FIGCAPTION: [], SPAN: ["class", "tabindex"], DIV: ["class", "tabindex"],
   BUTTON: ["type", "class", "aria-label"], SVG: ["viewBox", "aria-hidden", "class"], PATH: ["d"],
   TABLE: [], THEAD: [], TBODY: [], TR: [], TH: ["class"], TD: ["class"],
-  MATH: ["display"], MI: ["mathvariant"], MN: [], MTEXT: [], MFRAC: ["linethickness"], MSQRT: [], MROOT: [], MSUB: [], MSUP: [], MSUBSUP: [], MUNDER: [], MPHANTOM: [],
+  MATH: ["display"], MI: ["mathvariant"], MN: [], MTEXT: [], MFRAC: ["linethickness"], MSQRT: [], MROOT: [], MSUB: [], MSUP: [], MSUBSUP: [], MUNDER: [],
   MUNDEROVER: [], MOVER: ["accent"], MROW: ["class"], MSTYLE: ["displaystyle"], MSPACE: ["width"], MTABLE: ["displaystyle", "class"], MTR: [], MTD: ["class"],
   MO: ["form", "stretchy", "symmetric", "minsize", "maxsize", "movablelimits", "lspace", "rspace"],
 };
