@@ -121,6 +121,12 @@ const cases = {
     await page.reload();
     await page.click("#toggle-settings");
     await set(page, "theme", "dark");
+    await page.waitForFunction(async () => {  // a busy machine writes late
+      const db = await new Promise((done) => { const asked = indexedDB.open("qwen3-chat"); asked.onsuccess = () => done(asked.result); });
+      const kept = await new Promise((done) => { const asked = db.transaction("settings").objectStore("settings").getAll(); asked.onsuccess = () => done(asked.result); });
+      db.close();
+      return JSON.stringify(kept).includes("dark");
+    });
     await page.reload();
     await page.waitForSelector(".message.assistant");
     assert.equal(await page.getAttribute("html", "data-theme"), "dark");
@@ -386,7 +392,7 @@ const cases = {
       }
     });
     const pasted = Date.now() - start;
-    assert.match(await page.textContent("#attached"), /Pasted text · \d+M characters/);
+    assert.match(await page.textContent("#attached"), /Pasted text · \d+ M characters/);
     await page.press("#input", "Enter");
     await page.waitForSelector(".error");
     const said = await page.textContent(".error");
