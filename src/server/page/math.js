@@ -10,7 +10,7 @@ const mathLetters = mathTable(`alphaα betaβ gammaγ deltaδ epsilonϵ varepsil
   top⊤ bot⊥ angle∠ triangle△ square□ degree° partial∂ nabla∇ forall∀ exists∃ nexists∄ neg¬ lnot¬ checkmark✓ ell\u2113 Re\u211C Im\u2111`);
 const mathOperators = mathTable(`times× div÷ cdot⋅ pm± mp∓ ast∗ circ∘ bullet∙ oplus⊕ ominus⊖ otimes⊗ odot⊙ cap∩ cup∪ setminus∖ wedge∧ land∧ vee∨ lor∨ leq≤ le≤ geq≥ ge≥ leqslant⩽ geqslant⩾
   neq≠ ne≠ equiv≡ approx≈ sim∼ simeq≃ cong≅ propto∝ ll≪ gg≫ in∈ notin∉ subset⊂ supset⊃ subseteq⊆ supseteq⊇ perp⊥ parallel∥ mid∣
-  to→ rightarrow→ leftarrow← gets← leftrightarrow↔ Rightarrow⇒ Leftarrow⇐ Leftrightarrow⇔ implies⟹ impliedby⟸ iff⟺ mapsto↦ uparrow↑ downarrow↓ longrightarrow⟶ Longrightarrow⟹ rightleftharpoons⇌
+  to→ rightarrow→ leftarrow← leftrightarrow↔ Rightarrow⇒ Leftarrow⇐ Leftrightarrow⇔ implies⟹ iff⟺ mapsto↦ uparrow↑ downarrow↓ longrightarrow⟶ Longrightarrow⟹ rightleftharpoons⇌
   ldots… dots… cdots⋯ vdots⋮ ddots⋱ colon: therefore∴ because∵ lt< gt>`);
 const mathBig = mathTable("sum∑ prod∏ int∫ iint∬ iiint∭ oint∮ bigcup⋃ bigcap⋂ bigoplus⨁ bigotimes⨂");
 const mathFences = mathTable("langle⟨ rangle⟩ lfloor⌊ rfloor⌋ lceil⌈ rceil⌉ lvert| rvert| vert| lVert‖ rVert‖ Vert‖ lbrace{ rbrace} backslash\\");
