@@ -8,6 +8,7 @@
 #include <exception>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -33,9 +34,10 @@ class KeyOrder {
     if (!value.is_object()) return value;
     std::vector<std::string> names;
     for (const auto& item : value.items()) names.push_back(item.key());
-    std::ranges::stable_sort(names, {}, [this](const std::string& name) {
-      const auto at = ranks_.find(name);
-      return at == ranks_.end() ? ranks_.size() : at->second;
+    const Ranks& ranks = best_for(names);
+    std::ranges::stable_sort(names, {}, [&](const std::string& name) {
+      const auto at = ranks.find(name);
+      return at == ranks.end() ? ranks.size() : at->second;
     });
     Json out = Json::object();
     for (const std::string& name : names) out[name] = ordered(value.at(name));
@@ -43,17 +45,35 @@ class KeyOrder {
   }
 
  private:
+  using Ranks = std::map<std::string, size_t>;
+
   void read(const Json& schema) {
     if (schema.is_object() && schema.contains("properties") && schema["properties"].is_object()) {
+      Ranks ranks;
       for (const auto& item : schema["properties"].items()) {
-        ranks_.emplace(item.key(), ranks_.size());
+        ranks.emplace(item.key(), ranks.size());
       }
+      all_.push_back(std::move(ranks));
     }
     if (!schema.is_structured()) return;
     for (const Json& inner : schema) read(inner);
   }
 
-  std::map<std::string, size_t> ranks_;
+  // The `properties` that know most of the names.
+  const Ranks& best_for(const std::vector<std::string>& names) const {
+    static const Ranks kNone;
+    const Ranks* best = &kNone;
+    int64_t most = 0;
+    for (const Ranks& ranks : all_) {
+      const int64_t n =
+          std::ranges::count_if(names, [&](const auto& name) { return ranks.contains(name); });
+      if (n > most) best = &ranks;
+      most = std::max(most, n);
+    }
+    return *best;
+  }
+
+  std::vector<Ranks> all_;
 };
 
 struct Counts {
