@@ -6,7 +6,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { chromium } from "playwright-core";
-import { contrasts, markedCells, streamWithoutEnd } from "./in_page.mjs";
+import { contrasts, markedCells, streamWithoutEnd, watchAnswer } from "./in_page.mjs";
 
 const [url, keyedUrl, key, ...names] = process.argv.slice(2);
 const program = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox"] });
@@ -454,21 +454,12 @@ const cases = {
   // Tokens with their probabilities, and the map, before the answer is over.
   async tokens_and_experts_live() {
     const page = await open();
-    await sayMore(page, { ignore_eos: true, loop_guard: false, max_tokens: 600, temperature: 1, chat_template_kwargs: { enable_thinking: false } });
+    await sayMore(page, { ignore_eos: true, loop_guard: false, max_tokens: 1500, temperature: 1, chat_template_kwargs: { enable_thinking: false } });
     await page.click("#toggle-tokens");
     await page.click("#toggle-experts");
     await page.fill("#input", "Count");
     await page.waitForSelector("#send:not([disabled])");
-    await page.press("#input", "Enter");
-    const seen = [];
-    while (seen.length < 4) {
-      seen.push(await page.evaluate(() => ({
-        live: document.querySelector("#send").classList.contains("stopping"), tokens: document.querySelectorAll(".token").length,
-        levels: new Set([...document.querySelectorAll(".token")].map((one) => one.className)).size,
-        map: (() => { const map = document.querySelector("#map:not([hidden])"); return map ? map.getContext("2d").getImageData(0, 0, map.width, map.height).data.reduce((sum, x) => (sum * 31 + x) >>> 0, 0) : 0; })(),
-      })));
-      await page.waitForTimeout(250);
-    }
+    const seen = await page.evaluate(watchAnswer);
     const live = seen.filter((one) => one.live && one.tokens > 0 && one.map !== 0);
     assert.ok(live.length >= 2, JSON.stringify(seen));
     assert.ok(live.at(-1).tokens > live[0].tokens && live.at(-1).map !== live[0].map, JSON.stringify(seen));

@@ -51,3 +51,22 @@ export function contrasts() {
   }
   return low;
 }
+
+// Sends what stands in the message box, and says what the page shows every tenth of a second while the answer comes.
+export function watchAnswer() {
+  document.querySelector("#send").click();
+  const seen = [];
+  return new Promise((done) => {
+    const timer = setInterval(() => {
+      const map = document.querySelector("#map:not([hidden])");
+      const tokens = [...document.querySelectorAll(".token")];
+      const live = document.querySelector("#send").classList.contains("stopping");
+      seen.push({ live, tokens: tokens.length, levels: new Set(tokens.map((one) => one.className)).size,
+        map: map ? map.getContext("2d").getImageData(0, 0, map.width, map.height).data.reduce((sum, x) => (sum * 31 + x) >>> 0, 0) : 0 });
+      if (live && seen.filter((one) => one.live && one.tokens > 0 && one.map !== 0).length < 6) return;
+      if (!live && seen.length < 50 && !seen.some((one) => one.live)) return;  // not begun
+      clearInterval(timer);
+      done(seen);
+    }, 100);
+  });
+}
