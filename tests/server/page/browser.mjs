@@ -477,7 +477,8 @@ const cases = {
     await sayMore(page, { logit_bias: { [close_id]: -100 }, ignore_eos: true, loop_guard: false, max_tokens: 1500, temperature: 1 });
     await page.fill("#input", "What is 123 + 456?");
     await page.press("#input", "Enter");
-    await page.click(".thought button:visible");
+    // At its first sight, whatever moves meanwhile.
+    await page.waitForFunction(() => { const end = document.querySelector(".thought button:not([hidden])"); end?.click(); return end !== null; });
     await page.waitForSelector(".prose:not(:empty)");
     await page.keyboard.press("Escape");
     await close(page);
