@@ -474,7 +474,7 @@ const cases = {
     const page = await open();
     // A thought that does not end by itself.
     const close_id = (await (await fetch(url + "/tokenize", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ prompt: "</think>" }) })).json()).tokens[0];
-    await sayMore(page, { logit_bias: { [close_id]: -100 }, ignore_eos: true, loop_guard: false, max_tokens: 1500, temperature: 1 });
+    await sayMore(page, { logit_bias: { [close_id]: -100 }, ignore_eos: true, loop_guard: false, max_tokens: 1900, temperature: 1 });
     await page.fill("#input", "What is 123 + 456?");
     await page.press("#input", "Enter");
     // At its first sight, whatever moves meanwhile.
