@@ -1,7 +1,8 @@
 # qwen3_embed_page(target folder header function): puts FOLDER/page.html and page.svg, those there are, all styles of
 # FOLDER, page.css first, and all its scripts, page.js last, into the program as raw string literals, in one generated
 # file that defines FUNCTION as HEADER declares it. The file is written again only when they change. With
-# WITHOUT_COMMENTS, lines of a script that are comments, and comments of a style, stay out of it.
+# WITHOUT_COMMENTS, comments of scripts and styles stay out of it, and blanks that mean nothing: those before a line, and of
+# around operators, and in styles. Scripts must hold no text in which these count (tests/server/page/parts_test.mjs).
 function(qwen3_embed_page target folder header function)
   set(sources ${PROJECT_SOURCE_DIR}/${folder})
   file(GLOB scripts CONFIGURE_DEPENDS ${sources}/*.js)
@@ -26,7 +27,15 @@ function(qwen3_embed_page target folder header function)
   endforeach()
   if("WITHOUT_COMMENTS" IN_LIST ARGN)
     string(REGEX REPLACE "\n *//[^\n]*" "" page_js "\n${page_js}")
+    string(REGEX REPLACE "  //[^\n\"'`]*\n" "\n" page_js "${page_js}")
+    string(REGEX REPLACE " (=>|===|!==|&&|\\|\\||[?:=<>]|<=|>=) " "\\1" page_js "${page_js}")
+    string(REPLACE ") {" "){" page_js "${page_js}")
     string(REGEX REPLACE "/\\*[^*]*\\*/\n?" "" page_css "${page_css}")
+    string(REGEX REPLACE "([:;,{}]) +" "\\1" page_css "${page_css}")
+    string(REGEX REPLACE " +([{}])" "\\1" page_css "${page_css}")
+    foreach(part html css js)
+      string(REGEX REPLACE "\n +" "\n" page_${part} "${page_${part}}")
+    endforeach()
   endif()
   string(REPLACE "/" "_" name ${folder})
   set(generated ${CMAKE_CURRENT_BINARY_DIR}/pages/${name}.cpp)

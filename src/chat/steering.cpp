@@ -1,12 +1,17 @@
 #include "chat/steering.h"
 
 #include <algorithm>
+#include <string>
+#include <string_view>
 #include <utility>
 
+#include "chat/partial_match.h"
 #include "chat/text.h"
 
 namespace qwen3 {
 namespace {
+
+constexpr std::string_view kThinkClose = "</think>";
 
 class Steering final : public TokenConstraint {
  public:
@@ -25,26 +30,14 @@ class Steering final : public TokenConstraint {
   }
 
   void accept(int32_t id) override {
-    if (phase() == Phase::start && id == plan_.think_open) return step_to(Phase::thought);
-    if (phase() == Phase::start) change(first_of_answer());
-    if (phase() == Phase::behind_thought || phase() == Phase::behind_newline) {
-      if (const int n = newlines_of(id); n > 0) return step_over_newlines(n);
-      change(Phase::answer);
-    }
-    if (phase() == Phase::answer && grammar_ != nullptr) grammar_->accept(id);
-    ++n_;
-    if (phase() == Phase::free && id == plan_.trigger) return enter(Phase::answer);
-    if (phase() == Phase::closing && n_in_phase() == std::ssize(*closing_)) {
-      return enter(first_of_answer());
-    }
-    if (phase() != Phase::thought) return;
-    if (id == plan_.think_close) return enter(behind_thought());
-    close_if_used_up();
+    spelled_.push_back(phase() == Phase::thought ? spelled_behind(id) : 0);
+    step(id);
   }
 
   void rollback(int64_t n) override {
     const int64_t n_of_grammar = n_accepted_by_grammar();
     n_ -= n;
+    spelled_.resize(static_cast<size_t>(n_));
     while (phases_.back().entered > n_) phases_.pop_back();
     const int64_t n_left = n_accepted_by_grammar();
     if (n_of_grammar > n_left) grammar_->rollback(n_of_grammar - n_left);
@@ -54,6 +47,7 @@ class Steering final : public TokenConstraint {
     if (phase() == Phase::thought && plan_.end_thought && *plan_.end_thought) close(plan_.ending);
     switch (phase()) {
       case Phase::thought:
+        return n_spelled() > 0 ? all_but_the_rest_of_the_tag(allowed) : Fill::everything;
       case Phase::free:
         return Fill::everything;
       case Phase::closing:
@@ -95,6 +89,26 @@ class Steering final : public TokenConstraint {
     int64_t begin;    // its first token
   };
 
+  void step(int32_t id) {
+    if (phase() == Phase::start && id == plan_.think_open) return step_to(Phase::thought);
+    if (phase() == Phase::start) change(first_of_answer());
+    if (phase() == Phase::behind_thought || phase() == Phase::behind_newline) {
+      if (const int n = newlines_of(id); n > 0) return step_over_newlines(n);
+      change(Phase::answer);
+    }
+    if (phase() == Phase::answer && grammar_ != nullptr) grammar_->accept(id);
+    ++n_;
+    if (phase() == Phase::free && id == plan_.trigger) return enter(Phase::answer);
+    if (phase() == Phase::closing && n_in_phase() == std::ssize(*closing_)) {
+      return enter(first_of_answer());
+    }
+    if (phase() != Phase::thought) return;
+    const bool spelled_out =
+        spelled_.back() == kThinkClose.size();  // by one token that holds it all
+    if (id == plan_.think_close || spelled_out) return enter(behind_thought());
+    close_if_used_up();
+  }
+
   // Whether the grammar holds all of the answer.
   bool rules() const { return grammar_ != nullptr && plan_.trigger < 0; }
   Phase phase() const { return phases_.back().phase; }
@@ -124,6 +138,25 @@ class Steering final : public TokenConstraint {
   void close(const TokenIds& with) {
     closing_ = &with;
     phases_.push_back({Phase::closing, n_, n_});
+  }
+
+  // How much of </think> the thought ends with, in ordinary tokens.
+  size_t n_spelled() const { return spelled_.empty() ? 0 : spelled_.back(); }
+  uint8_t spelled_behind(int32_t id) const {
+    if (plan_.tokenizer == nullptr || plan_.tokenizer->is_added(id)) return 0;
+    std::string text(kThinkClose.substr(0, n_spelled()));
+    text += plan_.tokenizer->token_bytes(id);
+    const bool whole = text.find(kThinkClose) != text.npos;
+    return static_cast<uint8_t>(whole ? kThinkClose.size() : partial_suffix(text, kThinkClose));
+  }
+  Fill all_but_the_rest_of_the_tag(std::span<uint64_t> allowed) const {
+    const std::string_view rest = kThinkClose.substr(n_spelled());
+    std::ranges::fill(allowed, ~uint64_t{0});
+    for (int32_t id = 0; id < plan_.tokenizer->size(); ++id) {
+      if (!plan_.tokenizer->token_bytes(id).starts_with(rest)) continue;
+      allowed[static_cast<size_t>(id) / 64] &= ~(uint64_t{1} << (static_cast<size_t>(id) % 64));
+    }
+    return Fill::mask;
   }
 
   int newlines_of(int32_t id) const {
@@ -172,6 +205,7 @@ class Steering final : public TokenConstraint {
   const SteeringPlan plan_;
   std::unique_ptr<TokenConstraint> grammar_;  // null: none
   std::vector<Entry> phases_;                 // the last is now
+  std::vector<uint8_t> spelled_;              // by token: how much of </think> a thought ends with
   const TokenIds* closing_ = nullptr;         // of plan_, in the phase closing
   int64_t n_ = 0;                             // tokens of the answer
 };
@@ -182,7 +216,8 @@ SteeringPlan steering_plan(const Text& text, PromptState state) {
   const Tokenizer& tokenizer = tokenizer_of(text);
   SteeringPlan plan{.state = state,
                     .think_open = tokenizer.token_to_id("<think>").value_or(-1),
-                    .think_close = tokenizer.token_to_id("</think>").value_or(-1)};
+                    .think_close = tokenizer.token_to_id("</think>").value_or(-1),
+                    .tokenizer = &tokenizer};
   for (const char* newlines : {"\n", "\n\n"}) {
     const std::vector<int32_t> ids = text.encode(newlines);
     if (ids.size() == 1) plan.newlines.push_back(ids.front());

@@ -7,7 +7,9 @@
 // A newline behind a thought is the template's: the grammar's own may come behind two of them. So the text tells
 // which is which, as AnswerOptions::max_newlines wants it.
 //
-// Inside a thought everything is allowed; under a grammar all but the end, which would leave no answer.
+// Inside a thought everything is allowed; under a grammar all but the end, which would leave no answer. But only the
+// token </think> ends it: ordinary tokens that would spell the tag to its end are forbidden, since who reads the text
+// would take what follows for the answer, which nothing holds to the grammar yet.
 // A grammar with a `trigger` leaves the answer free until that token and holds what comes behind it: calls
 // of tools that the model may make or not.
 #pragma once
@@ -24,6 +26,8 @@
 
 namespace qwen3 {
 
+class Tokenizer;
+
 using TokenIds = std::vector<int32_t>;
 
 // Set once, by who wants the answer now; read before each token of a thought.
@@ -32,6 +36,8 @@ using ThoughtSwitch = std::shared_ptr<std::atomic<bool>>;
 struct SteeringPlan {
   PromptState state = PromptState::plain;
   int32_t think_open = -1, think_close = -1;  // the ids of <think> and </think>; -1: none
+  const Tokenizer* tokenizer =
+      nullptr;             // that they are of; null: nobody looks how tags are spelled
   TokenIds newlines = {};  // of one newline, and of two, where there are such tokens
 
   std::optional<int64_t> thought_budget = {};  // tokens that the model thinks; then `closing`

@@ -17,7 +17,8 @@ struct AllowedTokens {
   Kind kind = Kind::all_but;
   std::vector<int32_t> ids = {};
   std::vector<uint64_t> bits = {};
-  bool over = false;  // nothing is allowed, and the answer is complete
+  int64_t n_bits = 0;  // that are set
+  bool over = false;   // nothing is allowed, and the answer is complete
 
   // Nothing to choose.
   bool forced() const { return kind == Kind::only && ids.size() == 1; }

@@ -132,6 +132,7 @@ void ConstrainedAnswer::set_mask(bool may_end) {
   }
   const int64_t n = n_others + (with_ends ? std::ssize(ends) : 0);
   allowed_.kind = n < kMostListed ? AllowedTokens::Kind::only : AllowedTokens::Kind::bits;
+  allowed_.n_bits = n;
   allowed_.over = n == 0 && may_end;
   if (allowed_.kind == AllowedTokens::Kind::only) gather();
 }

@@ -49,9 +49,17 @@ bool is_listed(const AllowedTokens* allowed) {
   return allowed != nullptr && allowed->kind == AllowedTokens::Kind::only;
 }
 
+// Whether the constraint leaves so few that they are taken out of the row: of 151,643 numbers a tenth is picked in
+// 14 us, half of them in 66; forbidding the others takes 82 and 40, and the row must be scanned then. AMD EPYC,
+// 2026-11-30.
+bool is_sparse(const AllowedTokens* allowed, int64_t n_tokens) {
+  return allowed != nullptr && allowed->kind == AllowedTokens::Kind::bits &&
+         allowed->n_bits < n_tokens * 2 / 5;
+}
+
 // Whether the constraint changes the row.
-bool forbids(const AllowedTokens* allowed) {
-  if (allowed == nullptr || is_listed(allowed)) return false;
+bool forbids(const AllowedTokens* allowed, int64_t n_tokens) {
+  if (allowed == nullptr || is_listed(allowed) || is_sparse(allowed, n_tokens)) return false;
   return allowed->kind == AllowedTokens::Kind::bits || !allowed->ids.empty();
 }
 
@@ -119,8 +127,10 @@ Sampled Sampler::sample(std::span<float> logits, const SampleInput& input) {
   const SamplingParams& p = input.params;
   const std::span<float> real = logits.first(static_cast<size_t>(n_real_tokens_));
   const bool listed = is_listed(input.allowed);
+  const bool sparse = is_sparse(input.allowed, n_real_tokens_);
   // A row that a constraint changes is scanned when it has.
-  if (!(listed || forbids(input.allowed)) || p.n_logprobs >= 0) scan_.scan(real);
+  const bool later = listed || sparse || forbids(input.allowed, n_real_tokens_);
+  if (!later || p.n_logprobs >= 0) scan_.scan(real);
   if (p.n_logprobs >= 0) {
     measure_logprobs(out, logits, p.n_logprobs);
     std::ranges::copy(logits, saved_.begin());
@@ -132,6 +142,8 @@ Sampled Sampler::sample(std::span<float> logits, const SampleInput& input) {
   const bool changed = edit(real, input) || has_processor(input);
   if (listed) {
     choose_listed(out, real, input);
+  } else if (sparse) {
+    choose_picked(out, real, input);
   } else {
     if (changed) scan_.scan(real);
     choose_of_row(out, real, input);
@@ -151,6 +163,22 @@ void Sampler::choose_of_row(Sampled& out, std::span<const float> logits, const S
   } else {
     out.token_id = p.temperature < kGreedyBelow ? scan_.argmax() : draw(p, logits, draw_of(input));
   }
+}
+
+// Of what a constraint allows, as a row of its own. Order and so every choice are those of the whole row.
+void Sampler::choose_picked(Sampled& out, std::span<const float> logits, const SampleInput& input) {
+  picked_.clear();
+  picked_ids_.clear();
+  for (size_t begin = 0; begin < logits.size(); begin += 64) {
+    for (uint64_t rest = input.allowed->bits[begin / 64]; rest != 0; rest &= rest - 1) {
+      const size_t id = begin + static_cast<size_t>(std::countr_zero(rest));
+      picked_.push_back(logits[id]);
+      picked_ids_.push_back(static_cast<int32_t>(id));
+    }
+  }
+  scan_.scan(picked_);
+  choose_of_row(out, picked_, input);
+  if (out.status == Sampled::Status::ok) out.token_id = picked_ids_[index(out.token_id)];
 }
 
 // Of the few that a constraint allows.
@@ -297,7 +325,7 @@ bool Sampler::edit(std::span<float> logits, const SampleInput& input) {
       if (id < n_real_tokens_) logits[index(id)] = kMasked;
     }
   }
-  const bool by_constraint = forbids(input.allowed);
+  const bool by_constraint = forbids(input.allowed, n_real_tokens_);
   if (by_constraint) forbid(logits, *input.allowed);
   return edits(input) || by_constraint;
 }

@@ -78,6 +78,7 @@ class Sampler {
   void mask_all_but(std::span<float> logits, std::span<const int32_t> ids);
   void choose_of_row(Sampled& out, std::span<const float> logits, const SampleInput& input);
   void choose_listed(Sampled& out, std::span<const float> logits, const SampleInput& input);
+  void choose_picked(Sampled& out, std::span<const float> logits, const SampleInput& input);
   int32_t choose_candidate(std::vector<Candidate>& kept, const SampleInput& input);
   std::optional<Sampled> sample_allowed(const RowScan& scan, const SampleInput& input);
   int32_t draw(const SamplingParams& params, std::span<const float> logits, double u);
@@ -96,8 +97,10 @@ class Sampler {
   LogitScan scan_;
   std::vector<int32_t> counts_;  // by id, zero between calls
   std::vector<Candidate> scratch_, listed_;
-  std::vector<float> saved_;  // raw logits while edited ones replace them
-  double log_sum_exp_ = 0;    // of the raw row
+  std::vector<float> picked_;        // logits that a constraint allows,
+  std::vector<int32_t> picked_ids_;  // and whose they are
+  std::vector<float> saved_;         // raw logits while edited ones replace them
+  double log_sum_exp_ = 0;           // of the raw row
 };
 
 }  // namespace qwen3

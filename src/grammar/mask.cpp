@@ -127,6 +127,7 @@ void Matcher::keep_mask(Mask mask) {
 void Matcher::walk(const TokenTree& tree, std::span<uint64_t> allowed) {
   const size_t n = tree.nodes.size();
   const auto& byte_class = grammar_->byte_class;
+  const bool has_keys = !grammar_->members.empty();
   path_.resize(static_cast<size_t>(tree.depth) + 1);
   const int32_t config = positions_.back().config;
   Step* step = path_.data();
@@ -144,7 +145,7 @@ void Matcher::walk(const TokenTree& tree, std::span<uint64_t> allowed) {
       i += node.size;
       continue;
     }
-    if (memory_->facts(to).behind_some_key) {
+    if (has_keys && memory_->facts(to).behind_some_key) {
       check_subtree(std::span(tree.nodes).subspan(i, node.size), allowed);
       i += node.size;
       continue;

@@ -1,5 +1,5 @@
 // What a constraint leaves is sampled as if the rest had been forbidden in the row: few tokens looked at alone,
-// many as bits over the row, and what the device's scan of the row allows to be said at once.
+// many taken out of the row, more as bits over it, and what the device's scan of the row allows to be said at once.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -15,7 +15,7 @@
 namespace qwen3 {
 namespace {
 
-constexpr int64_t kVocab = 9000, kReal = 8990;
+constexpr int64_t kVocab = 24000, kReal = 23990;
 
 std::vector<float> random_row(std::mt19937& random, int i) {
   std::normal_distribution<float> normal(0, 1.0f + static_cast<float>(i % 5));
@@ -44,7 +44,7 @@ TEST(Sampler, AConstraintIsTheSameAsForbiddingTheRest) {
   std::vector<float> values(kReal);
   std::vector<int32_t> ids(kReal);
   std::array<int, 3> n_of_kind{};
-  int n_from_scan = 0, n_left = 0;
+  int n_from_scan = 0, n_left = 0, n_picked = 0;
   const std::vector<int32_t> tokens = {1, 2, 3, 9};
   for (int i = 0; i < 2000; ++i) {
     const HashConstraint::Plan plan{.seed = static_cast<uint64_t>(i), .n_tokens = kReal};
@@ -53,6 +53,7 @@ TEST(Sampler, AConstraintIsTheSameAsForbiddingTheRest) {
         std::make_shared<HashConstraint>(plan), {.vocab_size = kVocab, .n_real_tokens = kReal}, {});
     const AllowedTokens& allowed = answer.allowed();
     ++n_of_kind[static_cast<size_t>(allowed.kind)];
+    n_picked += allowed.kind == AllowedTokens::Kind::bits && allowed.n_bits < kReal * 2 / 5;
     const std::vector<float> row = random_row(random, i);
     const SamplingParams p = params_of(i);
     const decltype(Request::logits_processor) mask = [&](auto, std::span<float> logits) {
@@ -82,6 +83,7 @@ TEST(Sampler, AConstraintIsTheSameAsForbiddingTheRest) {
     }
   }
   for (const int n : n_of_kind) EXPECT_GT(n, 100);
+  EXPECT_GT(n_picked, 100);
   EXPECT_GT(n_from_scan, 500);
   EXPECT_GT(n_left, 300);
 }

@@ -133,6 +133,9 @@ std::vector<Route> make_routes(Service& service) {
   add({"GET", "/metrics", seen_metrics, Route::Access::keyed, true});
   add({"GET", "/v1/traces", traced ? list_traces : traces_are_off});
   add({"GET", "/v1/traces/*", traced ? one_trace : traces_are_off});
+  add({"POST", "/v1/traces/*", traced ? trace_ticket : traces_are_off});
+  // Open: the ticket is what lets in.
+  add({"GET", "/v1/trace-report", traced ? trace_by_ticket : traces_are_off, Route::Access::open});
   return routes;
 }
 

@@ -32,6 +32,8 @@ void health(Service& service, const HttpRequest& http, const ExchangePtr& exchan
 void version(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void list_traces(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void one_trace(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
+void trace_ticket(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
+void trace_by_ticket(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 void metrics(Service& service, const HttpRequest& http, const ExchangePtr& exchange);
 
 // An endpoint as a handler that answers its errors itself, in the form that its API has for them.

@@ -70,10 +70,19 @@ std::vector<Operation> reading_operations() {
   return {{"get", "/v1/models", "The models, and in meta what they can do."},
           {"get", "/v1/models/{id}", "One of them."},
           {"get", "/v1/traces", kTraces},
+          {"get", "/v1/traces/{id}", "One of them, by the id of its answer."},
           {.method = "get",
-           .path = "/v1/traces/{id}",
-           .what = "One of them, as a page; lang=zh: in Chinese.",
+           .path = "/v1/traces/{id}/report",
+           .what = "The same as a page; lang=zh: in Chinese.",
            .answer = "text/html"},
+          {"post",
+           "/v1/traces/{id}/ticket",
+           "The url of that page for a browser, which sends no key; it opens once, within 60 s."},
+          {.method = "get",
+           .path = "/v1/trace-report",
+           .what = "The page that the ticket=… of such a url opens.",
+           .answer = "text/html",
+           .open = true},
           {"get", "/version", "The server's version."},
           {.method = "get", .path = "/health", .what = "200 when ready, else 503.", .open = true},
           {.method = "get",
@@ -145,7 +154,7 @@ Json responses_of(const Operation& operation) {
 
 Json operation_of(const Operation& operation) {
   Json out{{"summary", operation.what}};
-  if (operation.path.ends_with("/{id}")) {
+  if (operation.path.find("/{id}") != operation.path.npos) {
     out["parameters"] = Json::array(
         {{{"name", "id"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}}});
   }

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/nearest.h"
@@ -86,9 +87,15 @@ bool matches(std::string_view pattern, std::string_view path) {
 class RouteHints {
  public:
   explicit RouteHints(const std::vector<Route>& routes) {
+    // What lies below a path says nothing of its own methods.
+    std::set<std::string_view> whole;
+    for (const Route& route : routes) whole.insert(route.path);
     for (const Route& route : routes) {
       std::string path = route.path;
-      if (path.ends_with("/*")) path.resize(path.size() - 2);
+      if (path.ends_with("/*")) {
+        path.resize(path.size() - 2);
+        if (whole.contains(path)) continue;
+      }
       std::string& methods = methods_[path];
       if (methods.find(route.method) != std::string::npos) continue;
       methods += (methods.empty() ? "" : " or ") + route.method;

@@ -19,6 +19,7 @@
 #include "server/api/options.h"
 #include "server/api/reasoning_control.h"
 #include "server/api/served_model.h"
+#include "server/api/trace_tickets.h"
 #include "server/api/traces.h"
 #include "server/http/http_server.h"
 
@@ -59,6 +60,7 @@ class Service {
   const std::string& fingerprint() const { return fingerprint_; }
   Metrics& metrics() { return metrics_; }
   TraceStore& traces() { return traces_; }
+  TraceTickets& trace_tickets() { return trace_tickets_; }
   ReasoningControls& controls() { return controls_; }
   int64_t started() const { return started_; }  // Unix time
   // An unpredictable-looking id that no other caller gets: "call_" + 24 letters and digits.
@@ -75,6 +77,7 @@ class Service {
   const int64_t started_;
   Metrics metrics_;
   TraceStore traces_;
+  TraceTickets trace_tickets_;
   ReasoningControls controls_;
   std::atomic<bool> end_announced_ = false;
   std::atomic<bool> draining_ = false;

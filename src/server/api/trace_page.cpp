@@ -28,7 +28,8 @@ std::string policy() {
       kPagePolicy);
 }
 
-// The value of `name` in "a=1&b=2"; empty when it is not there.
+}  // namespace
+
 std::string_view query_value(std::string_view query, std::string_view name) {
   while (!query.empty()) {
     const std::string_view pair = query.substr(0, query.find('&'));
@@ -38,8 +39,6 @@ std::string_view query_value(std::string_view query, std::string_view name) {
   }
   return {};
 }
-
-}  // namespace
 
 PageLanguage page_language(const HttpRequest& http) {
   const std::string_view asked = query_value(http.query, "lang");

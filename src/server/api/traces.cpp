@@ -1,4 +1,5 @@
-// TraceStore, and GET /v1/traces, /v1/traces/{id}, /v1/traces/{id}/report.
+// TraceStore, and GET /v1/traces, /v1/traces/{id}, /v1/traces/{id}/report; POST /v1/traces/{id}/ticket and
+// GET /v1/trace-report?ticket=.
 #include "server/api/traces.h"
 
 #include <fmt/format.h>
@@ -28,6 +29,20 @@ Json facts(const StoredTrace& trace) {
           {"queue_seconds", trace.usage.queue_seconds},
           {"prefill_seconds", trace.usage.prefill_seconds},
           {"decode_seconds", trace.usage.decode_seconds}};
+}
+
+// Throws ApiError{404}: none of that id and client.
+StoredTrace find_trace(Service& service, const std::string& id, const Client& client) {
+  StoredTrace trace = service.traces().find(id, client);
+  if (trace.recorder == nullptr) {
+    throw ApiError(404,
+                   "trace_not_found",
+                   fmt::format("there is no trace \"{}\"; ask for one with \"trace\": true, and "
+                               "fetch it by the id of the answer before it makes room for newer "
+                               "ones",
+                               quote_for_message(id)));
+  }
+  return trace;
 }
 
 }  // namespace
@@ -153,19 +168,44 @@ void one_trace(Service& service, const HttpRequest& http, const ExchangePtr& exc
   static constexpr std::string_view kReport = "/report";
   const bool as_page = http.tail.ends_with(kReport);
   const std::string id = http.tail.substr(0, http.tail.size() - (as_page ? kReport.size() : 0));
-  const StoredTrace trace = service.traces().find(id, http.client);
-  if (trace.recorder == nullptr) {
-    throw ApiError(404,
-                   "trace_not_found",
-                   fmt::format("there is no trace \"{}\"; ask for one with \"trace\": true, and "
-                               "fetch it by the id of the answer before it makes room for newer "
-                               "ones",
-                               quote_for_message(id)));
-  }
+  const StoredTrace trace = find_trace(service, id, http.client);
   if (as_page) return exchange->send(trace_page(trace, *service.loaded(), page_language(http)));
   Json body = facts(trace);
   body["summary"] = trace.recorder->summary(trace.usage.prompt_tokens);
   exchange->send({.body = dump_json(body)});
+}
+
+void trace_ticket(Service& service, const HttpRequest& http, const ExchangePtr& exchange) {
+  static constexpr std::string_view kTicket = "/ticket";
+  if (!http.tail.ends_with(kTicket)) {
+    throw ApiError(404, "unknown_url", "no such path: use POST /v1/traces/{id}/ticket");
+  }
+  const std::string id = http.tail.substr(0, http.tail.size() - kTicket.size());
+  find_trace(service, id, http.client);
+  const std::string ticket = service.trace_tickets().issue(id, http.client);
+  exchange->send({.body = dump_json({{"object", "trace.ticket"},
+                                     {"id", id},
+                                     {"url", "/v1/trace-report?ticket=" + ticket},
+                                     {"expires_in", TraceTickets::kLife.count()}})});
+}
+
+void trace_by_ticket(Service& service, const HttpRequest& http, const ExchangePtr& exchange) {
+  // Who looks without fetching does not use a ticket up.
+  if (http.method == "HEAD") {
+    throw ApiError(405, "method_not_allowed", "a ticket opens a report once; use GET");
+  }
+  const PageLanguage language = page_language(http);
+  const auto ticket = service.trace_tickets().redeem(query_value(http.query, "ticket"));
+  if (!ticket) {
+    throw ApiError(404,
+                   "ticket_not_found",
+                   fmt::format("this link opens once and within {} seconds; open the trace again "
+                               "from the page, or ask POST /v1/traces/{{id}}/ticket for a new one",
+                               TraceTickets::kLife.count()));
+  }
+  const StoredTrace trace = find_trace(service, ticket->id, ticket->client);
+  exchange->note("key_of_ticket", ticket->client.name);
+  exchange->send(trace_page(trace, *service.loaded(), language));
 }
 
 }  // namespace qwen3::server

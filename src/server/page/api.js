@@ -50,6 +50,7 @@ async function streamAnswer(body, signal, onChunk) {
   const reader = response.body.getReader();
   const decoder = new TextDecoder();
   const events = makeEventReader();
+  let turn = performance.now();
   for (;;) {
     const { done, value } = await reader.read().catch((error) => {
       if (error.name === "AbortError") throw error;
@@ -61,6 +62,12 @@ async function streamAnswer(body, signal, onChunk) {
       const chunk = JSON.parse(data);
       if (chunk.error) throw new ApiFailure(errorOf(chunk, response.status), response.status);
       onChunk(chunk);
+      // What comes faster than it can be shown leaves the page its turns, and Stop its effect.
+      if (performance.now() - turn > 30) {
+        await new Promise((go) => { setTimeout(go, 0); });
+        signal.throwIfAborted();
+        turn = performance.now();
+      }
     }
   }
 }

@@ -6,7 +6,7 @@
 function nextTime() { return (app.last = Math.max(Date.now(), app.last + 1)); }
 
 const transcriptActions = {
-  busy: () => app.running !== null, settings: () => app.settings, features: () => app.features, keyed: () => apiKey !== "",
+  busy: () => app.running !== null, settings: () => app.settings, features: () => app.features,
   branch: (node) => branchOf(app.tree, node),
   isLast: (node) => childrenOf(app.tree, node.id).length === 0,
   edit: (node, text) => {
@@ -56,17 +56,6 @@ function keepNode(node, tree = app.tree) {
   if (tree.gone) return Promise.resolve();
   tree.updated = Date.now();
   return Promise.all([saveConversation(tree), saveNodes(tree, node)]).catch((error) => toast(String(error.message || error)));
-}
-// The report of a trace: a page of the server; with a key, which an address cannot carry, a file.
-async function openTrace(node) {
-  const path = `/v1/traces/${encodeURIComponent(node.answer_id)}/report?lang=${language}`;
-  try {
-    const response = await fetchApi(path);
-    if (apiKey === "") window.open(path, "_blank", "noopener");
-    else saveFile(`${node.answer_id}.html`, await response.text(), "text/html");
-  } catch (error) {
-    toast(error.status === 404 ? say("traceGone") : error.message);
-  }
 }
 
 // ---- the transcript ---------------------------------------------------------------------------------
@@ -165,7 +154,7 @@ async function run(node, continued) {
   const body = makeRequest(path, app.settings, app.features, continued);
   const abort = new AbortController();
   app.running = { node, tree, abort };
-  node.traced = body.trace === true;
+  delete node.trace_id;
   drawTranscript();
   drawComposer();
   toEnd();
@@ -184,6 +173,7 @@ async function run(node, continued) {
   live.flush();
   app.running = null;
   app.queue = null;
+  if (body.trace && !node.error) node.trace_id = node.answer_id;
   finishRun(node, tree, before);
 }
 function finishRun(node, tree, before) {

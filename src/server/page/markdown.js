@@ -1,6 +1,6 @@
 // Markdown as a tree, by pure functions: text in, plain objects out, never an element. The subset that
 // models write: headings, paragraphs, fenced code, lists, quotes, tables, rules; bold, italic, struck,
-// code, https links. All else, HTML and images included, stays the text that it is.
+// code, https links; mathematics (math_source.js). All else, HTML and images included, stays the text that it is.
 //
 //   block:  {type: heading|paragraph, level?, children} {type: code, lang, text} {type: rule}
 //           {type: list, ordered, start, items: [[block]]} {type: quote, children: [block]}
@@ -22,7 +22,7 @@ function parseMarkdown(text, depth = 0) {
   for (let at = 0; at < lines.length;) {
     const line = lines[at];
     if (line.trim() === "") { endParagraph(); ++at; continue; }
-    const found = readFence(lines, at) || readHeading(lines, at) || readRule(lines, at) ||
+    const found = readFence(lines, at) || readHeading(lines, at) || readRule(lines, at) || readMath(lines, at) ||
       (depth < maxNesting && (readList(lines, at, depth) || readQuote(lines, at, depth))) || readTable(lines, at);
     if (!found || (found.block.type === "list" && paragraph.length > 0 && found.block.ordered && found.block.start !== 1)) {
       paragraph.push(line);

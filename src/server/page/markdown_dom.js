@@ -2,6 +2,7 @@
 const longOpenBlock = 4000;      // beyond it an open block grows as plain text until it is finished
 const wholeAgain = 200 << 10;    // up to this an answer is drawn as a whole once more at its end
 const maxTextNode = 4096;        // growing a text node costs time by its length
+const maxPart = 64;              // blocks in a part, and such parts in one: a browser skips those out of sight
 
 function inlineElements(nodes) {
   return nodes.map((node) => {
@@ -10,9 +11,22 @@ function inlineElements(nodes) {
       case "strong": case "em": case "del": return make(node.type, {}, ...inlineElements(node.children));
       case "link": return make("a", { href: node.href, rel: "noopener noreferrer", target: "_blank" }, ...inlineElements(node.children));
       case "break": return make("br");
+      case "math": return mathElement(node);
       default: return document.createTextNode(node.text);
     }
   });
+}
+// As MathML; as its source where that is not understood.
+function mathElement({ text, source, display }) {
+  const tree = parseMath(text, display);
+  const drawn = tree ? mathTree(tree) : make("code", { class: "math-source" }, source);
+  return display ? make("span", { class: "math", tabindex: "0" }, drawn) : drawn;
+}
+function mathTree({ tag, attributes, children, text }) {
+  const element = document.createElementNS("http://www.w3.org/1998/Math/MathML", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...(children ? children.map(mathTree) : [text]));
+  return element;
 }
 function codeElement(lang, text) {
   const code = make("code", {}, text);
@@ -40,6 +54,7 @@ function blockElements(blocks) {
       case "quote": return make("blockquote", {}, ...blockElements(block.children));
       case "table": return tableElement(block);
       case "rule": return make("hr");
+      case "math": return mathElement(block);
       default: return make("p", {}, ...inlineElements(block.children));
     }
   });
@@ -68,7 +83,17 @@ function makeMarkdownView(element) {
   let open = [];         // elements of the open block
   let grow = null;       // set while the open block only grows
   let shown = 0;         // how much of the open block's text it shows
+  let part = null;       // where finished blocks go,
+  let shelf = null;    // and where such parts go
   const clear = () => { for (const one of open) one.remove(); open = []; grow = null; shown = 0; };
+  function addFinished(blocks) {
+    const isFull = (one) => one === null || one.childNodes.length >= maxPart;
+    if (isFull(part)) {
+      if (isFull(shelf)) element.append(shelf = make("div", { class: "part" }));
+      shelf.append(part = make("div", { class: "part" }));
+    }
+    part.append(...blocks);
+  }
   function drawOpen() {
     const text = splitter.open();
     if (grow) { grow(text.slice(shown)); shown = text.length; return; }
@@ -94,14 +119,14 @@ function makeMarkdownView(element) {
       length += text.length;
       for (const done of splitter.push(text)) {
         clear();
-        element.append(...markdownElements(done));
+        addFinished(markdownElements(done));
       }
       drawOpen();
     },
     finish() {
       if (length <= wholeAgain) { element.replaceChildren(...markdownElements(parts.join(""))); return; }
       clear();
-      element.append(...markdownElements(splitter.open()));
+      addFinished(markdownElements(splitter.open()));
     },
   };
 }

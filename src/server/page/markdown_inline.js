@@ -4,12 +4,17 @@ function parseInline(text) {
   const out = [];        // finished nodes and, among them, the texts of openers
   const openers = [];    // {mark, at}: out[at] is the text of the mark
   const noRun = new Set();  // lengths of backtick runs that do not come again
+  const find = makeMathFinder(text);
   let plain = "";
   const flush = () => { if (plain !== "") out.push({ type: "text", text: plain }); plain = ""; };
   const push = (node) => { flush(); out.push(node); };
   for (let i = 0; i < text.length;) {
     const c = text[i];
-    if (c === "\\" && /[\\`*_{}[\]()#+\-.!~|<>]/.test(text[i + 1] || "")) {
+    const math = c === "$" || c === "\\" ? mathAt(text, i, find) : null;
+    if (math) {
+      push(math.node);
+      i = math.end;
+    } else if (c === "\\" && /[\\`*_{}[\]()#+\-.!~|<>$]/.test(text[i + 1] || "")) {
       plain += text[i + 1];
       i += 2;
     } else if (c === "`") {

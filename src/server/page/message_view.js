@@ -14,7 +14,7 @@ function makeMessageView(node, actions, live = false) {
     const name = { user: "you", assistant: "assistant", tool: "tool" }[node.role];
     element.replaceChildren(make("h2", { class: "unseen" }, say(name)));
     if (node.role === "assistant") view.drawAnswer();
-    else if (node.role === "user") element.append(make("div", { class: "bubble" }, node.content));
+    else if (node.role === "user") element.append(make("div", { class: "bubble" }, node.content.length > longPaste ? `${node.content.slice(0, 2000)} … ${say("characters", { n: shortNumber(node.content.length) })}` : node.content));
     else element.append(make("details", { class: "card result" }, make("summary", {}, icon("tool"), say("tool")), make("pre", { tabindex: "0" }, pretty(node.content))));
     view.actionsBar = make("div", { class: "actions" });
     element.append(view.actionsBar);
@@ -40,11 +40,11 @@ function messageActions(view, actions) {
   }
   const busy = actions.busy() ? "" : null;
   parts.push(iconButton("copy", say("copy"), () => copyText(node.content)));
-  if (node.role !== "tool") parts.push(iconButton("edit", say("edit"), () => editMessage(view, actions), { disabled: busy }));
+  if (node.role !== "tool") parts.push(iconButton("edit", say("edit"), () => editMessage(view, actions), { disabled: busy ?? (node.content.length > 2e5 ? "" : null) }));
   if (node.role === "assistant") {
     parts.push(iconButton("again", say("regenerate"), () => actions.regenerate(node), { disabled: busy }));
     if (node.content !== "" && !(node.calls && node.calls.length)) parts.push(iconButton("continue", say("continue"), () => actions.continueAnswer(node), { disabled: busy }));
-    if (node.traced && node.answer_id) parts.push(iconButton("trace", say(actions.keyed() ? "traceSave" : "trace"), () => actions.trace(node)));
+    if (node.content !== "" || (node.calls && node.calls.length)) parts.push(iconButton("trace", say("trace"), () => actions.trace(node), { disabled: busy }));
   }
   parts.push(iconButton("remove", say("remove"), () => actions.remove(node), { disabled: busy }));
   if (node.role === "assistant") parts.push(make("span", { class: "about" }, ...aboutAnswer(node)));

@@ -113,7 +113,7 @@ function drawComposer() {
   send.title = say(running ? "stop" : "send");
   send.classList.toggle("stopping", running !== null);
   const chats = features !== null && features.task === "generate";
-  send.disabled = !running && (!chats || byId("input").value.trim() === "");
+  send.disabled = !running && (!chats || (byId("input").value.trim() === "" && attached.length === 0));
   byId("input").disabled = features !== null && !chats;
   const thinking = byId("thinking");
   thinking.hidden = !(chats && features.thinking);
@@ -169,8 +169,10 @@ function toggleTokens() {
 function submit() {
   if (app.running) { stopAnswer(); return; }
   const input = byId("input");
-  if (!sendMessage(input.value)) return;
+  if (!sendMessage(withAttached(input.value))) return;
   input.value = "";
+  attached.length = 0;
+  drawAttached();
   fitHeight(input);
   drawComposer();
 }
@@ -199,6 +201,9 @@ function listen() {
   const input = byId("input");
   byId("composer").addEventListener("submit", (event) => { event.preventDefault(); submit(); });
   input.addEventListener("keydown", onInputKey);
+  input.addEventListener("paste", onPaste);
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", onDrop);
   input.addEventListener("input", () => { fitHeight(input); drawComposer(); });
   document.addEventListener("keydown", onKey);
   on("new", startConversation);

@@ -65,6 +65,15 @@ function makeRequest(path, settings, features, continued) {
   return body;
 }
 
+// What reads `path` once more, its answer at the end included, so that it is recorded.
+function makeTraceRequest(path, settings, features) {
+  const { model, messages, chat_template_kwargs, tools } = makeRequest(path, settings, features, false);
+  const body = { model, messages, chat_template_kwargs, tools, max_tokens: 1, trace: true };
+  const last = path[path.length - 1];
+  if (!(last.calls && last.calls.length)) Object.assign(body, { continue_final_message: true, add_generation_prompt: false });
+  return body;
+}
+
 // The request as a command of a POSIX shell; the key stays a variable.
 function asCurl(body, origin, keyed) {
   const quoted = (text) => "'" + text.replaceAll("'", "'\\''") + "'";

@@ -72,7 +72,7 @@ function removeNode(tree, id) {
 function titleOf(tree) {
   if (tree.title) return tree.title;
   const first = pathOf(tree).find((node) => node.role === "user");
-  return first ? first.content.trim().replace(/\s+/g, " ").slice(0, 80) : "";
+  return first ? first.content.slice(0, 400).trim().replace(/\s+/g, " ").slice(0, 80) : "";
 }
 // Messages as the API takes them.
 function apiMessages(path, system) {

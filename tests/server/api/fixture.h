@@ -283,14 +283,18 @@ class ApiTest : public testing::Test {
     generator->script = [ids = nano_text().encode(text)](const Request&, size_t) { return ids; };
   }
 
+  // `target`: a path, and perhaps a query.
   std::shared_ptr<FakeExchange> begin(const std::string& method,
-                                      const std::string& path,
+                                      const std::string& target,
                                       const std::string& body,
                                       const Client& client = {}) {
     auto exchange = std::make_shared<FakeExchange>();
     HttpRequest http;
     http.method = method;
+    const size_t mark = target.find('?');
+    const std::string path = target.substr(0, mark);
     http.path = path;
+    if (mark != target.npos) http.query = target.substr(mark + 1);
     http.body = body;
     http.id = "req-1";
     http.client = client;
@@ -298,7 +302,7 @@ class ApiTest : public testing::Test {
     for (const Route& route : routes) {
       const std::string_view pattern = route.path;
       const bool open_end = pattern.ends_with("/*");
-      if (route.method != method) continue;
+      if (route.method != (method == "HEAD" ? "GET" : method)) continue;
       if (open_end && path.starts_with(pattern.substr(0, pattern.size() - 1))) {
         http.tail = path.substr(pattern.size() - 1);
       } else if (path != pattern) {

@@ -119,10 +119,35 @@ TEST_F(ApiSteering, ATriggerLeavesTheRestFree) {
   EXPECT_TRUE(steering->exhausted());
 }
 
+// Who reads the text would take what follows for the answer, and nothing would hold it to the grammar.
+TEST_F(ApiSteering, OnlyTheTokenEndsAThought) {
+  const auto byte = [](char c) { return nano_text().encode(std::string(1, c)).front(); };
+  for (const bool grammar : {true, false}) {
+    SteeringPlan p = plan(PromptState::inside_thinking, 40, grammar ? "[0-9]{2}" : "");
+    const auto steering = make_steering(p);
+    for (const char c : std::string("a<</think")) {
+      ASSERT_TRUE(allows(*steering, byte(c))) << c;
+      steering->accept(byte(c));
+    }
+    for (int32_t id = 0; id < 2560; ++id) {
+      const std::string bytes = nano_text().token_bytes(id);
+      EXPECT_EQ(allows(*steering, id), !bytes.starts_with('>') || id == p.think_close) << bytes;
+    }
+    steering->rollback(1);
+    EXPECT_TRUE(allows(*steering, byte('>')));
+    steering->accept(byte('k'));
+    EXPECT_FALSE(allows(*steering, byte('>')));
+    steering->accept(byte('x'));
+    EXPECT_TRUE(allows(*steering, byte('>'))) << "another word";
+    EXPECT_EQ(refused(*steering, "</think>\n\n42"), "");
+    EXPECT_EQ(steering->exhausted(), grammar);
+  }
+}
+
 // Whatever was accepted and taken back: as if it had never been.
 TEST_F(ApiSteering, RollbackIsAFreshReplay) {
   std::mt19937 random(9);
-  const std::string text = "<think>one two three four</think>\n12345678";
+  const std::string text = "<think>one two < three</ four</think>\n12345678";
   const std::vector<int32_t> ids = nano_text().encode(text);
   for (const bool budget : {false, true}) {
     for (const bool trigger : {false, true}) {

@@ -111,6 +111,39 @@ TEST(TraceStore, SoManyAreRecordedAtATime) {
   EXPECT_EQ(store.list(kOther).size(), 0u);
 }
 
+TEST(TraceTickets, OpenOnceAndNotForLong) {
+  TraceTickets tickets;
+  const Clock::time_point start{};
+  const std::string first = tickets.issue("a", kOwner, start);
+  const std::string second = tickets.issue("b", kOther, start);
+  EXPECT_EQ(first.size(), 64u);
+  EXPECT_NE(first, second);
+  const auto opened = tickets.redeem(first, start + seconds(59));
+  ASSERT_TRUE(opened);
+  EXPECT_EQ(opened->id, "a");
+  EXPECT_EQ(opened->client.name, "owner");
+  EXPECT_FALSE(tickets.redeem(first, start + seconds(59))) << "a second time";
+  EXPECT_FALSE(tickets.redeem(second, start + seconds(60))) << "too late";
+  for (const std::string& wrong : {std::string(), std::string(64, '0'), second.substr(1)}) {
+    EXPECT_FALSE(tickets.redeem(wrong, start)) << wrong;
+  }
+}
+
+TEST(TraceTickets, AreSoManyAtMost) {
+  TraceTickets tickets;
+  const std::string other = tickets.issue("other's", kOther);
+  std::vector<std::string> mine;
+  for (int i = 0; i <= TraceTickets::kMostOfClient; ++i) mine.push_back(tickets.issue("a", kOwner));
+  EXPECT_FALSE(tickets.redeem(mine.front()));
+  EXPECT_TRUE(tickets.redeem(mine[1]));
+  EXPECT_TRUE(tickets.redeem(other)) << "one client takes no place of another";
+  const std::string old = tickets.issue("a", kOther);
+  for (int i = 0; i < TraceTickets::kMost; ++i) {
+    tickets.issue("a", {"client-" + std::to_string(i), "salt"});
+  }
+  EXPECT_FALSE(tickets.redeem(old));
+}
+
 class ApiTraces : public ApiTest {
  protected:
   void SetUp() override { restart({.model_names = {"nano"}, .traces = {.count = 3}}); }
@@ -186,6 +219,37 @@ TEST_F(ApiTraces, AKeySeesItsOwn) {
   EXPECT_EQ(foreign.status, 404);
   EXPECT_EQ(foreign.code(), absent.code());
   EXPECT_TRUE(get("/v1/traces", kOther).json["data"].empty());
+}
+
+// What a page does for a reader whose key no address can carry.
+TEST_F(ApiTraces, ATicketOpensTheReportOnceWithoutAKey) {
+  using ::testing::HasSubstr, ::testing::Not;
+  say_and_show("Hello there");
+  const Reply answer = chat_as(kOwner, {{"trace", true}});
+  const std::string path = "/v1/traces/" + answer.json["id"].get<std::string>();
+  const auto ask = [&](const std::string& target, const Client& client) {
+    const auto exchange = begin("POST", target, "{}", client);
+    EXPECT_TRUE(exchange->run());
+    return read_reply(*exchange);
+  };
+  EXPECT_EQ(ask(path + "/ticket", kOther).code(), "trace_not_found");
+  EXPECT_EQ(ask("/v1/traces/none/ticket", kOwner).code(), "trace_not_found");
+  EXPECT_EQ(ask(path, kOwner).status, 404);
+  const Reply ticket = ask(path + "/ticket", kOwner);
+  ASSERT_EQ(ticket.status, 200) << ticket.text;
+  EXPECT_EQ(ticket.json["object"], "trace.ticket");
+  EXPECT_EQ(ticket.json["expires_in"], 60);
+  const std::string url = ticket.json["url"];
+  EXPECT_THAT(url, Not(HasSubstr(kOwner.salt)));
+
+  EXPECT_EQ(begin("HEAD", url, "", {})->response.status, 405) << "who only looks";
+  EXPECT_EQ(begin("GET", url + "&lang=fr", "", {})->response.status, 400);
+  const HttpResponse page = begin("GET", url + "&lang=zh", "", {})->response;
+  EXPECT_EQ(page.status, 200);
+  EXPECT_EQ(report_ids(report_data(page.body)), shown_ids("Hello there"));
+  EXPECT_EQ(report_data(page.body)["lang"], "zh");
+  EXPECT_EQ(get(url, {}).code(), "ticket_not_found");
+  EXPECT_EQ(get("/v1/trace-report", {}).code(), "ticket_not_found");
 }
 
 // Clients may name their requests (X-Request-Id), and use a name again.

@@ -1,11 +1,12 @@
 // The chat page in a browser, against servers that run: `node browser.mjs URL KEYED_URL KEY [NAMES…]`.
-// URL serves nano-moe with --traces and --metrics, KEYED_URL any model with keys. Needs playwright-core
+// URL serves nano-moe with --traces and --metrics, KEYED_URL any model with keys and --traces. Needs playwright-core
 // and Chromium (CHROMIUM, else /usr/bin/chromium); script/test-page provides them. One line per case.
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { chromium } from "playwright-core";
+import { contrasts, markedCells, streamWithoutEnd, watchAnswer } from "./in_page.mjs";
 
 const [url, keyedUrl, key, ...names] = process.argv.slice(2);
 const program = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox"] });
@@ -43,6 +44,13 @@ async function sayMore(page, more) {
     const body = { ...JSON.parse(route.request().postData()), ...more };
     route.continue({ postData: JSON.stringify(body) });
   });
+}
+// The next answer is this text, in pieces of so many characters.
+async function answerWith(page, text, piece = 7) {
+  const chunk = (delta, finish_reason = null) => `data: ${JSON.stringify({ id: "chatcmpl-x", choices: [{ index: 0, delta, finish_reason }] })}\n\n`;
+  let body = "";
+  for (let at = 0; at < text.length; at += piece) body += chunk({ content: text.slice(at, at + piece) });
+  await page.route("**/v1/chat/completions", (route) => route.fulfill({ contentType: "text/event-stream", body: body + chunk({}, "stop") + "data: [DONE]\n\n" }));
 }
 async function set(page, name, value) {
   if (!await page.isVisible("#panel-settings")) await page.click("#toggle-settings");
@@ -114,6 +122,12 @@ const cases = {
     await page.reload();
     await page.click("#toggle-settings");
     await set(page, "theme", "dark");
+    await page.waitForFunction(async () => {  // a busy machine writes late
+      const db = await new Promise((done) => { const asked = indexedDB.open("qwen3-chat"); asked.onsuccess = () => done(asked.result); });
+      const kept = await new Promise((done) => { const asked = db.transaction("settings").objectStore("settings").getAll(); asked.onsuccess = () => done(asked.result); });
+      db.close();
+      return JSON.stringify(kept).includes("dark");
+    });
     await page.reload();
     await page.waitForSelector(".message.assistant");
     assert.equal(await page.getAttribute("html", "data-theme"), "dark");
@@ -272,15 +286,145 @@ const cases = {
     assert.equal(await page.locator(".message img").count(), 0);
     await close(page);
   },
+  // One click, whether the answer was recorded while it was written or is read once more for it.
   async trace() {
     const page = await open();
+    let posts = 0;
+    page.on("request", (request) => { if (request.method() === "POST" && request.url().endsWith("/completions")) ++posts; });
+    const look = async (wanted) => {
+      await page.hover(".message.assistant");
+      const [report] = await Promise.all([page.context().waitForEvent("page"), page.click(".assistant [aria-label='Trace'], .assistant [aria-label='跟踪']")]);
+      await report.waitForSelector("#main section");
+      assert.equal(await report.evaluate(() => window.opener), null);
+      assert.equal(posts, wanted);
+      const words = await report.textContent("body");
+      await report.close();
+      return words;
+    };
+    await ask(page, "What is 12 + 30?");
+    const answer = (await answers(page))[0];
+    const shown = await look(2);   // asked, then read once more
+    assert.ok(shown.includes(answer.trim().split(/\s/)[0]), answer);
+    await look(2);                 // the same trace
+    await page.reload();
+    await page.waitForSelector(".message.assistant");
+    await look(2);                 // known after a reload, too
     await page.click("#toggle-settings");
     await page.check("#set-record_trace");
+    await page.click("#language");
     await page.click("#close-panel");
+    await page.click(".assistant [aria-label='重新回答']");
+    await page.waitForFunction(() => document.querySelector(".assistant .branch-at")?.textContent === "2/2");
+    await idle(page);
+    assert.match(await look(3), /专家/);  // recorded while it was written
+    await close(page);
+  },
+  // With a key the tab opens by a ticket; where traces are off the page says how to have them.
+  async trace_with_a_key() {
+    const page = await open({ at: keyedUrl });
+    await page.fill(".dialog-field", key);
+    await page.press(".dialog-field", "Enter");
+    await page.waitForSelector("#welcome h2");
     await ask(page, "What is 12 + 30?");
+    await page.hover(".message.assistant");
     const [report] = await Promise.all([page.context().waitForEvent("page"), page.click(".assistant [aria-label='Trace']")]);
     await report.waitForSelector("#main section");
+    assert.match(report.url(), /\/v1\/trace-report\?ticket=[0-9a-f]{64}&lang=en$/);
+    assert.ok(!report.url().includes(key));
+    const again = await report.reload();
+    assert.equal(again.status(), 404);
+    assert.match(await report.textContent("body"), /opens once/);
+    await report.close();
     await close(page);
+  },
+  async traces_are_off() {
+    const page = await open();
+    await page.route("**/v1/models", async (route) => {
+      const response = await route.fetch();
+      route.fulfill({ response, body: (await response.text()).replace('"traces":true', '"traces":false') });
+    });
+    await page.reload();
+    await page.waitForSelector("#welcome h2");
+    await ask(page, "What is 12 + 30?");
+    await page.hover(".message.assistant");
+    await page.click(".assistant [aria-label='Trace']");
+    assert.match(await page.textContent("#dialog"), /--traces 8/);
+    await page.click("#dialog .primary");
+    await close(page);
+  },
+  async mathematics() {
+    const page = await open();
+    await answerWith(page, "Roots: $x = \\frac{-b \\pm \\sqrt{b^2-4ac}}{2a}$, not $5 or $6.\n\n$$\\begin{pmatrix} a & b \\\\ c & d \\end{pmatrix}$$\n\n$\\nosuch{x}$");
+    await ask(page, "Mathematics");
+    const { formulas, source, size, wide } = await page.evaluate(() => {
+      const matrix = document.querySelector(".math math");
+      const box = (selector) => document.querySelector(selector).getBoundingClientRect();
+      return { formulas: document.querySelectorAll(".prose math").length, source: document.querySelector(".math-source").textContent,
+        size: [box("mfrac").height, box("mfrac > :first-child").bottom <= box("mfrac > :last-child").top + 1], wide: matrix.getBoundingClientRect().width > 0 };
+    });
+    assert.deepEqual([formulas, source, wide, size[1]], [2, "$\\nosuch{x}$", true, true]);
+    assert.ok(size[0] > 20, `a fraction of ${size[0]} pixels`);
+    assert.match((await answers(page))[0], /not \$5 or \$6\./);
+    await close(page);
+  },
+  // Time of the page's thread for a piece of an answer, behind one megabyte and behind seven; the best of three.
+  async ten_megabytes_of_answer() {
+    const ratios = [];
+    let said = "";
+    while (ratios.length < 3 && !(Math.min(...ratios) <= 1.2)) {
+      const { early, late, seconds } = await timeTenMegabytes();
+      ratios.push(late / early);
+      said = `${seconds.toFixed(1)} s in all; a megabyte ${early.toFixed(2)} s, behind seven ${late.toFixed(2)} s`;
+    }
+    assert.ok(Math.min(...ratios) <= 1.2, `${ratios.join(", ")}: ${said}`);
+    return said;
+  },
+  async ten_megabytes_pasted() {
+    const page = await open();
+    const start = Date.now();
+    await page.evaluate(() => {
+      const data = new DataTransfer();
+      data.setData("text/plain", "pasted words ".repeat(800000));
+      const input = document.querySelector("#input");
+      input.focus();
+      if (input.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }))) {
+        input.value = data.getData("text/plain");
+        input.dispatchEvent(new InputEvent("input", { bubbles: true }));
+      }
+    });
+    const pasted = Date.now() - start;
+    assert.match(await page.textContent("#attached"), /Pasted text · \d+ M characters/);
+    await page.press("#input", "Enter");
+    await page.waitForSelector(".error");
+    const said = await page.textContent(".error");
+    assert.match(said, /\S/);
+    assert.equal(await page.textContent("#attached"), "");
+    assert.match(await page.textContent(".bubble"), /^Pasted text:\s+pasted words .{1000,4000}characters$/s);
+    const whole = Date.now() - start;
+    await page.reload();  // and it can be opened again, and deleted
+    await page.waitForSelector(".conversation");
+    await page.click("#new");
+    await ask(page, "What is 2 + 3?");
+    assert.match((await answers(page))[0], /\S/);
+    await close(page);
+    assert.ok(whole < 20000, `${whole} ms`);
+    return `in the field after ${pasted} ms, refused after ${whole} ms: ${said.slice(0, 90)}`;
+  },
+  async ten_thousand_messages() {
+    const page = await open();
+    const nodes = Array.from({ length: 10000 }, (_, i) => ({ id: "n" + i, parent: i === 0 ? null : "n" + (i - 1), role: i % 2 ? "assistant" : "user", content: `message ${i}`, created: i + 1 }));
+    const file = path.join(fs.mkdtempSync(path.join(os.tmpdir(), "page-")), "long.json");
+    fs.writeFileSync(file, JSON.stringify({ format: "qwen3-conversations", version: 1, conversations: [{ title: "long", created: 1, updated: Date.now(), nodes, chosen: {} }] }));
+    await page.setInputFiles("#import-file", file);
+    await page.waitForSelector(".conversation");
+    const start = Date.now();
+    await page.click(".conversation");
+    await page.waitForFunction(() => document.querySelector("#transcript")?.textContent.includes("message 9999"));
+    const ms = Date.now() - start;
+    assert.ok(await page.locator(".message").count() <= 60);
+    await close(page);
+    assert.ok(ms < 5000, `${ms} ms`);
+    return `${ms} ms`;
   },
   async experts() {
     if (!(await models()).routed_experts) return "not offered by this server";
@@ -307,15 +451,34 @@ const cases = {
     await close(page);
     return `${said.length} rows as in routed_experts; ${said[0]}`;
   },
+  // Tokens with their probabilities, and the map, before the answer is over.
+  async tokens_and_experts_live() {
+    const page = await open();
+    await sayMore(page, { ignore_eos: true, loop_guard: false, max_tokens: 1500, temperature: 1, chat_template_kwargs: { enable_thinking: false } });
+    await page.click("#toggle-tokens");
+    await page.click("#toggle-experts");
+    await page.fill("#input", "Count");
+    await page.waitForSelector("#send:not([disabled])");
+    const seen = await page.evaluate(watchAnswer);
+    const live = seen.filter((one) => one.live && one.tokens > 0 && one.map !== 0);
+    assert.ok(live.length >= 2, JSON.stringify(seen));
+    assert.ok(live.at(-1).tokens > live[0].tokens && live.at(-1).map !== live[0].map, JSON.stringify(seen));
+    assert.ok(live.at(-1).levels > 1, "one level of probability alone");
+    await page.keyboard.press("Escape");
+    await idle(page);
+    await close(page);
+    return `${live[0].tokens} tokens, then ${live.at(-1).tokens}, while the answer came`;
+  },
   async end_thought() {
     if (!(await models()).reasoning_control) return "not offered by this server";
     const page = await open();
     // A thought that does not end by itself.
     const close_id = (await (await fetch(url + "/tokenize", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ prompt: "</think>" }) })).json()).tokens[0];
-    await sayMore(page, { logit_bias: { [close_id]: -100 }, ignore_eos: true, loop_guard: false, max_tokens: 1500, temperature: 1 });
+    await sayMore(page, { logit_bias: { [close_id]: -100 }, ignore_eos: true, loop_guard: false, max_tokens: 1900, temperature: 1 });
     await page.fill("#input", "What is 123 + 456?");
     await page.press("#input", "Enter");
-    await page.click(".thought button:visible");
+    // At its first sight, whatever moves meanwhile.
+    await page.waitForFunction(() => { const end = document.querySelector(".thought button:not([hidden])"); end?.click(); return end !== null; });
     await page.waitForSelector(".prose:not(:empty)");
     await page.keyboard.press("Escape");
     await close(page);
@@ -369,36 +532,36 @@ async function routing(body) {
   assert.equal(bytes.length - start, n * layers * k);
   return { layers, k, rows: Array.from({ length: n }, (_, i) => [...bytes.subarray(start + i * layers * k, start + (i + 1) * layers * k)]) };
 }
-// Runs in the page: the cells of the map that have the colour of a mark, as "layer:expert".
-function markedCells({ layers, experts }) {
-  const map = document.querySelector("#map");
-  const mark = getComputedStyle(document.documentElement).getPropertyValue("--mark").trim();
-  const wanted = [1, 3, 5].map((at) => parseInt(mark.slice(at, at + 2), 16)).join();
-  const cells = [];
-  for (let l = 0; l < layers; ++l) {
-    for (let e = 0; e < experts; ++e) {
-      const at = [Math.floor((l + 0.4) * map.width / layers), Math.floor((e + 0.4) * map.height / experts)];
-      if ([...map.getContext("2d").getImageData(...at, 1, 1).data.slice(0, 3)].join() === wanted) cells.push(`${l}:${e}`);
-    }
-  }
-  return cells;
-}
-
-// Runs in the page: pairs of its colours that text has, below 4.5 to 1.
-function contrasts() {
-  const style = getComputedStyle(document.documentElement);
-  const light = (name) => {
-    const channel = [1, 3, 5].map((at) => parseInt(style.getPropertyValue(name).trim().slice(at, at + 2), 16) / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * channel[0] + 0.7152 * channel[1] + 0.0722 * channel[2];
+async function timeTenMegabytes() {
+  const page = await open();
+  const paragraph = "Some words of an answer that does not end, with **bold** ones and `code`.\n\n";
+  await page.waitForSelector("#welcome h2");
+  await page.evaluate(streamWithoutEnd, { paragraph, perFrame: 400, n: Math.ceil(10e6 / paragraph.length) });
+  const meter = await page.context().newCDPSession(page);
+  await meter.send("Performance.enable", { timeDomain: "threadTicks" });  // what else runs here does not count
+  const times = [];
+  const watch = async () => {
+    const { metrics } = await meter.send("Performance.getMetrics");
+    const { paragraphs, going } = await page.evaluate(() => ({ paragraphs: Math.max(0, document.querySelectorAll(".assistant .part .part").length - 1) * 64, going: document.querySelector("#send").classList.contains("stopping") }));
+    if (paragraphs > 0 && !going) return false;
+    times.push([paragraphs * paragraph.length, metrics.find((one) => one.name === "TaskDuration").value]);
+    return true;
   };
-  const low = [];
-  for (const [text, ...grounds] of [["--ink", "--card", "--page", "--soft", "--hover"], ["--quiet", "--card", "--page", "--soft"], ["--accent", "--card", "--page"], ["--on-accent", "--accent"], ["--bad", "--card", "--page", "--bad-soft"], ["--mark", "--card"]]) {
-    for (const ground of grounds) {
-      const [a, b] = [light(text), light(ground)].sort((x, y) => y - x);
-      if ((a + 0.05) / (b + 0.05) < 4.5) low.push(`${text} on ${ground}: ${((a + 0.05) / (b + 0.05)).toFixed(2)}`);
-    }
+  await page.fill("#input", "Write without end");
+  await page.evaluate(() => document.querySelector("#send").click());
+  const start = Date.now();
+  while (await watch()) {
+    assert.ok(Date.now() - start < 240e3, `at ${times.at(-1)[0]} characters after four minutes`);
+    await new Promise((done) => { setTimeout(done, 100); });
   }
-  return low;
+  assert.ok(times.at(-1)[0] > 9e6, "the end was not seen");
+  const at = (wanted) => times.find(([length]) => length >= wanted);
+  const slope = (from, to) => { const [a, b] = [at(from), at(to)]; return (b[1] - a[1]) / (b[0] - a[0]) * 1e6; };
+  const out = { early: slope(1e6, 3e6), late: slope(7e6, 9e6), seconds: (Date.now() - start) / 1000 };
+  await page.fill("#input", "still here");  // and at work
+  assert.equal(await page.inputValue("#input"), "still here");
+  await close(page);
+  return out;
 }
 
 let failed = 0;

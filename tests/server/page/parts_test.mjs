@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import test from "node:test";
+import vm from "node:vm";
 import { files, of, plain, scripts, source } from "./load.mjs";
-import { FakeElement, everyElement } from "./fake_dom.mjs";
+import { FakeElement, everyElement, fakeDocument } from "./fake_dom.mjs";
 
 test("no source writes markup, evaluates text, names a foreign address", () => {
   const banned = /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|\bFunction\(|setAttribute\("style"|\bon[a-z]+="|style="|DOMParser|createContextualFragment|localStorage|sessionStorage|document\.cookie/;
@@ -13,6 +14,19 @@ test("no source writes markup, evaluates text, names a foreign address", () => {
     assert.doesNotMatch(source(name), banned, name);
     for (const [url] of source(name).matchAll(/(?:https?:)?\/\/[a-z0-9-]+\.[a-z0-9.-]+/g)) assert.equal(url, "http://www.w3.org", name);
   }
+});
+
+// cmake/embed_page.cmake takes blanks and comments out of what is served: no text of the page may change by it.
+test("texts of the page outlive how it is embedded", () => {
+  const joined = scripts.filter((name) => name !== "page.js").map(source).join("");
+  const served = ("\n" + joined).replace(/\n *\/\/[^\n]*/g, "").replace(/ {2}\/\/[^\n"'`]*\n/g, "\n").replace(/ (=>|===|!==|&&|\|\||[?:=<>]|<=|>=) /g, "$1").replaceAll(") {", "){").replace(/\n +/g, "\n");
+  const context = vm.createContext({ document: fakeDocument, navigator: { platform: "" }, matchMedia: () => ({ matches: false }), crypto, TextDecoder, TextEncoder, URL, performance });
+  vm.runInContext('"use strict";\n' + served, context);
+  const there = (name) => plain(vm.runInContext(name, context));
+  for (const name of ["words", "icons", "samplingFields", "defaultSettings", "[...mathLetters]", "[...mathOperators]", "[...mathFences]", "styleBases", "mathTables"]) assert.deepEqual(there(name), plain(of(name)), name);
+  const text = "# A *b* `c`\n\n- $x = \\frac{a ? b : c}{2}$\n\n| a | b |\n|---|---|\n| 1 | 2 |";
+  assert.deepEqual(there(`parseMarkdown(${JSON.stringify(text)})`), plain(of("parseMarkdown")(text)));
+  assert.equal(there('asCurl({ a: 1 }, "http://h", true)'), of("asCurl")({ a: 1 }, "http://h", true));
 });
 
 test("branches: edit, answer again, choose, remove", () => {
