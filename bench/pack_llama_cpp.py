@@ -2,7 +2,7 @@
 """Packs what llama-bench and llama-batched-bench with CUDA need of llama.cpp's sources into an archive small enough
 to travel to a machine without a network, where bench/build_llama_cpp.sh builds it.
 
-    pack_llama_cpp.py LLAMA_CPP_DIRECTORY OUT.tar.xz
+    pack_llama_cpp.py LLAMA_CPP_DIRECTORY OUT.tar.xz --revision 0c1e57098bba
 
 Left out is what no Qwen3 model in BF16, Q8_0 or Q4_K_M runs on a Hopper card: other backends, programs and
 processors, attention for head sizes other than 128, products with many rows of other quantised types. What is left
@@ -86,16 +86,24 @@ def pruned(name, text):
     return text if leaf.endswith(".cu") else None
 
 
+def add(archive, name, data):
+    entry = tarfile.TarInfo("llama.cpp/" + name)
+    entry.size = len(data)
+    archive.addfile(entry, io.BytesIO(data))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--revision", required=True, help="the commit of the sources, for the programs' --version")
     args = parser.parse_args()
     files = sorted({file for kept in KEPT for found in args.source.glob(kept)
                     for file in (found.rglob("*") if found.is_dir() else [found]) if file.is_file()})
     if not files:
         sys.exit(f"{args.source}: expected llama.cpp's sources")
     with tarfile.open(args.out, "w:xz", preset=9) as archive:
+        add(archive, "REVISION", args.revision.encode())
         for file in files:
             name = file.relative_to(args.source).as_posix()
             if DROPPED.search(name):
@@ -106,10 +114,7 @@ def main():
                 sys.exit(str(e))
             if text is None:
                 continue
-            data = text.encode() if isinstance(text, str) else text
-            entry = tarfile.TarInfo("llama.cpp/" + name)
-            entry.size, entry.mode = len(data), 0o755 if name.endswith(".sh") else 0o644
-            archive.addfile(entry, io.BytesIO(data))
+            add(archive, name, text.encode() if isinstance(text, str) else text)
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB")
 
 

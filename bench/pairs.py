@@ -8,23 +8,21 @@ class Pairs:
     """What both did, pair by pair. A side is a function that returns {test: tokens a second}."""
 
     def __init__(self, ours, theirs, rival):
-        self.sides, self.rival, self.pairs = (ours, theirs), rival, []
+        self.sides, self.rival, self.pairs, self.seconds = (ours, theirs), rival, [], 0.0
 
-    def run(self, n, until=None, say=print):
-        """Runs up to n pairs; none begins that by the last one's time would end after `until` (time.monotonic())."""
-        for i in range(n):
-            begin = time.monotonic()
-            if until is not None and self.pairs and begin + self.seconds > until:
-                say(f"pair {i + 1} of {n}: no time left")
-                break
-            # Who begins takes turns, so that neither always finds the machine warmer.
-            turns = (0, 1) if i % 2 == 0 else (1, 0)
-            results = [None, None]
-            for side in turns:
-                results[side] = self.sides[side]()
-            self.pairs.append(tuple(results))
-            self.seconds = time.monotonic() - begin
-            say(f"pair {i + 1}: qwen3 {shown(results[0])}; {self.rival} {shown(results[1])}; {self.seconds:.0f} s")
+    def run(self, say=print):
+        """One pair. Who begins takes turns, so that neither always finds the machine warmer."""
+        begin = time.monotonic()
+        results = [None, None]
+        for side in (0, 1) if len(self.pairs) % 2 == 0 else (1, 0):
+            results[side] = self.sides[side]()
+        self.pairs.append(tuple(results))
+        self.seconds = time.monotonic() - begin
+        say(f"pair {len(self.pairs)}: qwen3 {shown(results[0])}; {self.rival} {shown(results[1])}; {self.seconds:.0f} s")
+
+    def fits(self, until):
+        """Whether another pair would end before `until` (time.monotonic(), None: no end), by the last one's time."""
+        return until is None or time.monotonic() + self.seconds < until
 
     def rows(self):
         """[{test, ours, theirs, ratio: {min, median, max}, pairs}] of the tests that both did, medians."""

@@ -43,7 +43,8 @@ def theirs():
 
 
 runs = Pairs(ours, theirs, "llama.cpp")
-runs.run(options.pairs, say=lambda line: print(line, flush=True))
+for _ in range(options.pairs):
+    runs.run(say=lambda line: print(line, flush=True))
 print(f"{'test':18} {'qwen3':>9} {'llama.cpp':>9} {'ratio min':>9} {'median':>7} {'max':>6}")
 for row in runs.rows():
     ratio = row["ratio"]

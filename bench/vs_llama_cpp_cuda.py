@@ -114,28 +114,45 @@ def card():
         return "no card"
 
 
-def measure(args, line, until):
-    """Runs a line and says it; its report."""
-    report = {"line": line.title, "config": line.config, "mix": line.mix, "rows": []}
-    programs = Programs(args, line)
-    runs = Pairs(programs.ours, programs.theirs, "llama.cpp")
+class Runs:
+    """The pairs of one line, and why there are no more of them."""
+
+    def __init__(self, args, line):
+        self.line, self.programs, self.error = line, Programs(args, line), None
+        self.pairs = Pairs(self.programs.ours, self.programs.theirs, "llama.cpp")
+
+    def run(self, until):
+        if self.error is not None or not self.pairs.fits(until):
+            return
+        try:
+            self.programs.make()
+            self.pairs.run(say=lambda text: print(f"{self.line.title}: {text}", file=sys.stderr, flush=True))
+        except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+            self.error = str(error)
+
+    def report(self):
+        shares = self.programs.shares
+        return {"line": self.line.title, "config": self.line.config, "mix": self.line.mix, "rows": self.pairs.rows(),
+                "share_of_read_bandwidth": statistics.median(shares) if shares else None, "error": self.error}
+
+    def table(self):
+        parts = [f"**{self.line.title}**, {len(self.pairs.pairs)} pairs"]
+        if self.pairs.pairs:
+            parts.append(markdown(self.pairs.rows(), "llama.cpp", self.line.bars()))
+        share = self.report()["share_of_read_bandwidth"]
+        if share and self.line.share:
+            parts.append(f"With one sequence {share:.0%} of the measured read bandwidth (bar {self.line.share:.0%}).")
+        if self.error is not None:
+            parts.append(f"Failed: {self.error}")
+        return "\n\n".join(parts)
+
+
+def version(args):
     try:
-        programs.make()
-        runs.run(args.pairs, until, say=lambda text: print(text, file=sys.stderr, flush=True))
-    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
-        report["error"] = str(error)
-    report["rows"] = runs.rows()
-    print(f"\n**{line.title}**, {len(runs.pairs)} pairs\n")
-    if report["rows"]:
-        print(markdown(report["rows"], "llama.cpp", line.bars()))
-    if line.share and programs.shares:
-        report["share_of_read_bandwidth"] = statistics.median(programs.shares)
-        print(f"\nShare of the measured read bandwidth with one sequence: {report['share_of_read_bandwidth']:.0%} "
-              f"(bar {line.share:.0%})")
-    if "error" in report:
-        print(f"\nFailed: {report['error']}")
-    sys.stdout.flush()
-    return report
+        done = subprocess.run([args.llama / "llama-bench", "--version"], capture_output=True, text=True, timeout=60)
+    except OSError as error:
+        return str(error)
+    return next((line for line in (done.stdout + done.stderr).splitlines() if "version" in line), "of no version")
 
 
 def main():
@@ -159,16 +176,20 @@ def main():
         return 0
     if args.llama is None:
         parser.error("--llama: expected the directory of llama-bench and llama-batched-bench")
-    report = {"card": card(), "context": CONTEXT, "lines": []}
-    print(f"Card: {report['card']}. Decode after {CONTEXT} tokens, medians of pairs that take turns.")
-    for name in args.lines:
-        if until is not None and time.monotonic() > until:
-            print(f"\n**{LINES[name].title}**: not measured, no time left")
-            continue
-        report["lines"].append(measure(args, LINES[name], until))
-        if args.json:
-            args.json.write_text(json.dumps(report, indent=1))
-    return int(any("error" in line for line in report["lines"]))
+    lines = [Runs(args, LINES[name]) for name in args.lines]
+    report = {"card": card(), "context": CONTEXT, "llama_cpp": version(args)}
+    # Round by round, so that every line has a pair before one has two.
+    for _ in range(args.pairs):
+        for runs in lines:
+            runs.run(until)
+            report["lines"] = [line.report() for line in lines]
+            if args.json:
+                args.json.write_text(json.dumps(report, indent=1))
+    print(f"Card: {report['card']}. llama.cpp: {report['llama_cpp']}. Decode after {CONTEXT} tokens; medians of pairs "
+          "that take turns.")
+    for runs in lines:
+        print("\n" + runs.table())
+    return int(any(runs.error is not None for runs in lines))
 
 
 if __name__ == "__main__":

@@ -162,7 +162,8 @@ def main():
         if args.warm:
             continue
         runs = Pairs(lambda: {test.name: ours(args, test)}, lambda: {test.name: rival.run()}, "transformers")
-        runs.run(args.pairs, until, say=lambda text: print(text, file=sys.stderr, flush=True))
+        while len(runs.pairs) < args.pairs and runs.fits(until):
+            runs.run(say=lambda text: print(text, file=sys.stderr, flush=True))
         report["rows"] += runs.rows()
         if args.json:
             args.json.write_text(json.dumps(report, indent=1))
