@@ -9,9 +9,9 @@ DIRECTORY holds llama-bench and llama-batched-bench (build_llama_cpp.sh). Both p
 random weights (make_random_gguf.py), but for 30B-A3B: there ours has random weights of BF16, four times the bytes.
 
 llama.cpp runs with all layers on the card, flash attention, graphs and early launches, and of each of its ways the
-better counts: prompts with pieces of 512 or 2,048 rows, one sequence by either of its programs, a batch after one of
-its size has run. Its times have no sampling in them and ours do; its batches copy all logits to the host and ours
-sample on the card.
+better counts: prompts with pieces of 512 or 2,048 rows, one sequence by either of its programs (where prompts are
+measured too, llama-bench decodes it from nothing, with fewer keys to read), a batch after one of its size has run. Its
+times have no sampling in them and ours do; its batches copy all logits to the host and ours sample on the card.
 """
 import argparse
 import dataclasses
@@ -48,9 +48,9 @@ LINES = {
     "0.6b": Line("0.6B BF16", "qwen3-0.6b", "BF16", {1: 2.0, 32: 2.5}, share=0.36),
     "8b": Line("8B BF16", "qwen3-8b", "BF16", {1: 1.15, 8: 1.4, 32: 1.5, 128: 1.8},
                {512: 1.4, 2048: 1.5, 8192: 1.7}, share=0.77),
-    "30b-a3b": Line("30B-A3B, ours BF16, theirs Q4_K_M", "qwen3-30b-a3b", "Q4_K_M", {1: 1.3, 32: 2.0}, random=True),
     "8b-q4": Line("8B Q4_K_M", "qwen3-8b", "Q4_K_M", {1: 1.8}),
     "8b-q8": Line("8B Q8_0", "qwen3-8b", "Q8_0", {1: 1.5}),
+    "30b-a3b": Line("30B-A3B, ours BF16, theirs Q4_K_M", "qwen3-30b-a3b", "Q4_K_M", {1: 1.3, 32: 2.0}, random=True),
 }
 
 
@@ -95,15 +95,11 @@ class Programs:
                       "--output-format", "jsonl"])
         rows = [json.loads(text) for text in out.splitlines() if text.startswith("{")]
         speeds = {f"decode {row['pl']}": row["speed_tg"] for row in rows}
-        bench = [self.args.llama / "llama-bench", *common, "-fa", 1, "-o", "json"]
-        if 1 in self.line.batches:
-            (row,) = json.loads(output([*bench, "-p", 0, "-n", DECODE, "-d", CONTEXT, "-r", 3]))
-            speeds["decode 1"] = max(speeds["decode 1"], statistics.median(row["samples_ts"]))
-        if self.line.prompts:
-            for row in json.loads(output([*bench, "-p", listed(self.line.prompts), "-n", 0, "-b", 2048,
-                                          "-ub", "512,2048", "-r", 3])):
-                test = f"prefill {row['n_prompt']}"
-                speeds[test] = max(speeds.get(test, 0), statistics.median(row["samples_ts"]))
+        tests = ["-p", listed(self.line.prompts), "-d", 0] if self.line.prompts else ["-p", 0, "-d", CONTEXT]
+        for row in json.loads(output([self.args.llama / "llama-bench", *common, "-fa", 1, "-o", "json", "-r", 3, *tests,
+                                      "-n", DECODE, "-b", 2048, "-ub", "512,2048" if self.line.prompts else "512"])):
+            test = f"prefill {row['n_prompt']}" if row["n_prompt"] else "decode 1"
+            speeds[test] = max(speeds.get(test, 0), statistics.median(row["samples_ts"]))
         return speeds
 
 

@@ -131,6 +131,13 @@ def ours(args, test):
     return (report["decode"] or report["prefill"])[0]["tokens_per_second"]
 
 
+def measure(args, test, rival, until):
+    runs = Pairs(lambda: {test.name: ours(args, test)}, lambda: {test.name: rival.run()}, "transformers")
+    while len(runs.pairs) < args.pairs and runs.fits(until):
+        runs.run(say=lambda text: print(text, file=sys.stderr, flush=True))
+    return runs.rows()
+
+
 @torch.no_grad()
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -147,30 +154,30 @@ def main():
     until = time.monotonic() + args.seconds if args.seconds else None
     report = {"torch": torch.__version__, "transformers": transformers.__version__, "rows": []}
     model = shapes = None
+    failed = 0
     for name in args.tests:
         test = TESTS[name]
         if until is not None and time.monotonic() > until:
             print(f"{test.name}: not measured, no time left", file=sys.stderr)
             continue
         begin = time.monotonic()
-        if shapes != test.config:
-            model = None
-            torch._dynamo.reset()
-            model, shapes = random_model(args.configs / test.config, args.device), test.config
-        rival = Decode(model, test.batch) if test.batch else Prefill(model)
-        print(f"{test.name}: ready after {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
-        if args.warm:
-            continue
-        runs = Pairs(lambda: {test.name: ours(args, test)}, lambda: {test.name: rival.run()}, "transformers")
-        while len(runs.pairs) < args.pairs and runs.fits(until):
-            runs.run(say=lambda text: print(text, file=sys.stderr, flush=True))
-        report["rows"] += runs.rows()
+        try:
+            if shapes != test.config:
+                model = None
+                torch._dynamo.reset()
+                model, shapes = random_model(args.configs / test.config, args.device), test.config
+            rival = Decode(model, test.batch) if test.batch else Prefill(model)
+            print(f"{test.name}: ready after {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+            report["rows"] += [] if args.warm else measure(args, test, rival, until)
+        except Exception as error:  # of a compiler or a program: any; the other tests stand
+            failed += 1
+            print(f"{test.name}: failed: {str(error)[-600:]}", file=sys.stderr)
         if args.json:
             args.json.write_text(json.dumps(report, indent=1))
     if not args.warm:
         print(f"\n**transformers {transformers.__version__}, torch {torch.__version__}, compiled**\n")
         print(markdown(report["rows"], "transformers", {test.name: test.bar for test in TESTS.values()}))
-    return 0
+    return int(failed > 0)
 
 
 if __name__ == "__main__":

@@ -32,11 +32,10 @@ BENCH_OF_LLAMA = """
     value = lambda name: sys.argv[sys.argv.index(name) + 1]
     if "--version" in sys.argv:
         print("version: 7 (abc)")
-    elif value("-p") == "0":
-        print(json.dumps([{"n_prompt": 0, "samples_ts": [19, 20, 90]}]))
     else:
-        print(json.dumps([{"n_prompt": int(p), "samples_ts": [float(p) * int(u) / 128]}
-                          for u in value("-ub").split(",") for p in value("-p").split(",")]))
+        rows = [{"n_prompt": int(p), "samples_ts": [float(p) * int(u) / 128]}
+                for u in value("-ub").split(",") for p in value("-p").split(",") if p != "0"]
+        print(json.dumps(rows + [{"n_prompt": 0, "samples_ts": [19, 20, 90]}]))
 """
 
 
