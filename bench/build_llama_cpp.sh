@@ -47,6 +47,6 @@ cmake -S "$source" -B "$directory" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_S
   -DGGML_CUDA_COMPRESSION_MODE=size \
   -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF \
   -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_NUMBER=1 -DLLAMA_BUILD_COMMIT="$(cat "$source/REVISION")" \
-  -DCMAKE_BUILD_RPATH="$tree/lib" >"$directory/configure.log" 2>&1 ||
+  -DCMAKE_BUILD_RPATH="$tree/lib" -DCMAKE_EXE_LINKER_FLAGS="-Wl,--no-as-needed -Wl,--disable-new-dtags" >"$directory/configure.log" 2>&1 ||
   { tail -n 20 "$directory/configure.log" >&2; exit 1; }
 cmake --build "$directory" -j "$jobs" --target llama-bench llama-batched-bench
