@@ -24,9 +24,11 @@ tree=$directory/cuda
 mkdir -p "$tree/lib/stubs" "$tree/include"
 for part in bin nvvm; do ln -sfn "$toolkit/$part" "$tree/$part"; done
 ln -sfn lib "$tree/lib64"
-for headers in "$libraries/../include" "$toolkit/include" "$toolkit/targets/x86_64-linux/include"; do
+for headers in "$toolkit/include" "$toolkit/targets/x86_64-linux/include"; do
   if [[ -d $headers ]]; then cp -rsf "$(realpath "$headers")/." "$tree/include/"; fi
 done
+for header in "$libraries"/../include/cublas*.h; do ln -sfn "$(realpath "$header")" "$tree/include/$(basename "$header")"; done
+[[ -e $tree/include/cublas_v2.h ]] || { echo "build_llama_cpp.sh: no cublas_v2.h beside $cublas" >&2; exit 1; }
 for library in "$toolkit"/{lib,lib64,targets/x86_64-linux/lib}/libcud* "$libraries"/libcublas*.so*; do
   if [[ -e $library ]]; then ln -sfn "$(realpath "$library")" "$tree/lib/$(basename "$library")"; fi
 done
