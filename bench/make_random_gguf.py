@@ -4,7 +4,9 @@
     make_random_gguf.py bench/configs/qwen3-0.6b Q4_K_M out.gguf [--layers N]
 
 Blocks are random bytes whose scales make weights of about 0.02; tensors get the types that llama-quantize gives
-them in that mix (Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, BF16). The vocabulary is placeholders. Needs gguf and numpy.
+them in that mix (Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, BF16). A tensor is a piece of one stock of blocks of its type,
+each from another place, so that 60 GB take as long as it takes to write them. The vocabulary is placeholders.
+Needs gguf and numpy.
 """
 import argparse
 import json
@@ -22,17 +24,33 @@ MIXES = {"BF16": (T.BF16, T.BF16, T.BF16), "Q8_0": (T.Q8_0, T.Q8_0, T.Q8_0), "Q6
          "Q5_K_M": (T.Q5_K, T.Q6_K, T.Q6_K), "Q4_K_M": (T.Q4_K, T.Q6_K, T.Q6_K), "Q4_0": (T.Q4_0, T.Q6_K, T.Q4_0)}
 
 
-def random_blocks(rng, shape, kind):
-    elements, size = gguf.GGML_QUANT_SIZES[kind]
-    n = int(np.prod(shape))
-    if kind == T.BF16:
-        bits = (rng.normal(0, 0.02, min(n, 1 << 20)).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
-        return np.resize(bits, n).view(np.uint8).reshape(*shape[:-1], shape[-1] * 2)
-    blocks = rng.integers(0, 256, (n // elements, size), dtype=np.uint8)
-    scale = np.frombuffer(np.float16(0.02 / SIZES[kind]).tobytes(), np.uint8)
-    for at in HALVES[kind]:
-        blocks[:, at:at + 2] = scale
-    return blocks.reshape(*shape[:-1], shape[-1] // elements * size)
+class Blocks:
+    """One stock of random blocks a type, as long as the largest tensor and some; tensors are views of it."""
+    SPARE = 1_000_003  # numbers: where a tensor may begin
+
+    def __init__(self, rng, largest):
+        self.rng, self.largest, self.stocks = rng, largest, {}
+
+    def stock(self, kind):
+        elements, size = gguf.GGML_QUANT_SIZES[kind]
+        n = self.largest // elements + self.SPARE // elements
+        if kind == T.BF16:
+            # A prime number of numbers, repeated: no two rows of a matrix are equal.
+            numbers = self.rng.normal(0, 0.02, self.SPARE).astype(np.float32)
+            return np.resize((numbers.view(np.uint32) >> 16).astype(np.uint16), n).view(np.uint8).reshape(n, 2)
+        blocks = np.frombuffer(self.rng.bytes(n * size), np.uint8).reshape(n, size).copy()
+        scale = np.frombuffer(np.float16(0.02 / SIZES[kind]).tobytes(), np.uint8)
+        for at in HALVES[kind]:
+            blocks[:, at:at + 2] = scale
+        return blocks
+
+    def take(self, shape, kind):
+        if kind not in self.stocks:
+            self.stocks[kind] = self.stock(kind)
+        elements, size = gguf.GGML_QUANT_SIZES[kind]
+        n = int(np.prod(shape)) // elements
+        begin = self.rng.integers(len(self.stocks[kind]) - n + 1)
+        return self.stocks[kind][begin:begin + n].reshape(*shape[:-1], shape[-1] // elements * size)
 
 
 def main():
@@ -74,13 +92,16 @@ def main():
     w.add_token_merges(["! !"])
     w.add_eos_token_id(vocabulary - 1)
 
+    hidden, dim = c["hidden_size"], c["head_dim"]
+    inner = c["moe_intermediate_size"] if experts else c["intermediate_size"]
+    blocks = Blocks(rng, max(vocabulary, max(experts, 1) * inner) * hidden)
+
     def matrix(name, shape, kind):
-        w.add_tensor(name, random_blocks(rng, shape, kind), raw_dtype=kind)
+        w.add_tensor(name, blocks.take(shape, kind), raw_dtype=kind)
 
     def vector(name, n):
         w.add_tensor(name, np.ones(n, np.float32))
 
-    hidden, dim = c["hidden_size"], c["head_dim"]
     q, kv = c["num_attention_heads"] * dim, c["num_key_value_heads"] * dim
     tied = c.get("tie_word_embeddings", False)
     matrix("token_embd.weight", (vocabulary, hidden), head if tied else base)
@@ -97,13 +118,11 @@ def main():
         vector(b + "attn_k_norm.weight", dim)
         vector(b + "ffn_norm.weight", hidden)
         if experts:
-            inner = c["moe_intermediate_size"]
             w.add_tensor(b + "ffn_gate_inp.weight", rng.normal(0, 0.02, (experts, hidden)).astype(np.float32))
             matrix(b + "ffn_gate_exps.weight", (experts, inner, hidden), base)
             matrix(b + "ffn_up_exps.weight", (experts, inner, hidden), base)
             matrix(b + "ffn_down_exps.weight", (experts, hidden, inner), better if more else base)
         else:
-            inner = c["intermediate_size"]
             matrix(b + "ffn_gate.weight", (inner, hidden), base)
             matrix(b + "ffn_up.weight", (inner, hidden), base)
             matrix(b + "ffn_down.weight", (hidden, inner), better if more else base)

@@ -2,16 +2,18 @@
 """Runs `qwen3 bench` and llama.cpp's llama-bench in turn on the same shapes and machine, and prints
 the ratio pair by pair: absolute speeds drift on shared machines, ratios hold.
 
-    bench/make_random_gguf.py bench/configs/qwen3-0.6b/config.json /tmp/q.gguf
+    bench/make_random_gguf.py bench/configs/qwen3-0.6b BF16 /tmp/q.gguf
     bench/vs_llama_cpp.py --llama-bench PATH/llama-bench --gguf /tmp/q.gguf \
         --qwen3 build/release/bin/qwen3 --config bench/configs/qwen3-0.6b --threads 2 --pairs 3
+
+On a card: vs_llama_cpp_cuda.py.
 """
 import argparse
 import json
-import statistics
-import subprocess
 
-parser = argparse.ArgumentParser()
+from pairs import Pairs, output
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--qwen3", default="build/release/bin/qwen3")
 parser.add_argument("--config", required=True)
 parser.add_argument("--llama-bench", required=True)
@@ -25,37 +27,26 @@ options = parser.parse_args()
 
 
 def ours():
-    out = subprocess.run(
-        [options.qwen3, "bench", "--random-weights", options.config, "--threads", str(options.threads),
-         "--prompt-tokens", str(options.prompt), "--decode-tokens", str(options.decode),
-         "--context", f"0,{options.context}", "--batch", "1", "--repeat", "1", "--json"],
-        check=True, capture_output=True, text=True).stdout
-    report = json.loads(out)
-    speeds = {}
-    for test in ("prefill", "decode"):
-        for row in report[test]:
-            speeds[f"{test} @ {row['context']}"] = row["tokens_per_second"]
-    return speeds
+    report = json.loads(output(
+        [options.qwen3, "bench", "--random-weights", options.config, "--threads", options.threads,
+         "--prompt-tokens", options.prompt, "--decode-tokens", options.decode,
+         "--context", f"0,{options.context}", "--batch", "1", "--repeat", "1", "--json"], seconds=3600))
+    return {f"{test} @ {row['context']}": row["tokens_per_second"]
+            for test in ("prefill", "decode") for row in report[test]}
 
 
 def theirs():
-    out = subprocess.run(
-        [options.llama_bench, "-m", options.gguf, "-t", str(options.threads), "-p", str(options.prompt),
-         "-n", str(options.decode), "-d", f"0,{options.context}", "-r", "1", "-o", "json"],
-        check=True, capture_output=True, text=True).stdout
-    return {f"{'prefill' if row['n_prompt'] else 'decode'} @ {row['n_depth']}": row["avg_ts"]
-            for row in json.loads(out)}
+    rows = json.loads(output(
+        [options.llama_bench, "-m", options.gguf, "-t", options.threads, "-p", options.prompt,
+         "-n", options.decode, "-d", f"0,{options.context}", "-r", "1", "-o", "json"], seconds=3600))
+    return {f"{'prefill' if row['n_prompt'] else 'decode'} @ {row['n_depth']}": row["avg_ts"] for row in rows}
 
 
-pairs = []
-for i in range(options.pairs):
-    pair = (ours(), theirs())
-    pairs.append(pair)
-    print(f"pair {i + 1}: qwen3 {pair[0]}  llama.cpp {pair[1]}", flush=True)
+runs = Pairs(ours, theirs, "llama.cpp")
+for _ in range(options.pairs):
+    runs.run(say=lambda line: print(line, flush=True))
 print(f"{'test':18} {'qwen3':>9} {'llama.cpp':>9} {'ratio min':>9} {'median':>7} {'max':>6}")
-for test in pairs[0][0]:
-    ratios = sorted(a[test] / b[test] for a, b in pairs if test in b)
-    if ratios:
-        print(f"{test:18} {statistics.median(a[test] for a, _ in pairs):9.1f} "
-              f"{statistics.median(b[test] for _, b in pairs):9.1f} {ratios[0]:9.2f} "
-              f"{statistics.median(ratios):7.2f} {ratios[-1]:6.2f}")
+for row in runs.rows():
+    ratio = row["ratio"]
+    print(f"{row['test']:18} {row['ours']:9.1f} {row['theirs']:9.1f} {ratio['min']:9.2f} {ratio['median']:7.2f} "
+          f"{ratio['max']:6.2f}")
