@@ -50,7 +50,7 @@ class Tests:
         self.short = options.short
         self.on_cards = options.backend == "cuda"
         self.how = ["--threads", 1, "--backend", options.backend]
-        self.nano = "nano-moe" if self.on_cards else "nano"  # which cards can share
+        self.nano = str(ROOT / "models" / ("nano-moe" if self.on_cards else "nano"))  # which cards can share
         self.options = options
         self.random = random.Random(options.seed)
         self.folder = tempfile.TemporaryDirectory(prefix="ranks-")
@@ -97,7 +97,7 @@ class Tests:
         models = ["nano", "nano-moe"]
         counts = [2, 3] if self.short else [2, 3, 4, 5, 8]
         if self.on_cards:
-            models, counts = ["nano-moe", self.official("qwen3-0.6b"), self.official("qwen3-30b-a3b")], [2]
+            models, counts = [self.nano, self.official("qwen3-0.6b"), self.official("qwen3-30b-a3b")], [2]
         elif not self.short:
             models += sorted(str(path) for path in FIXTURES.iterdir() if (path / "config.json").exists())
         ways = {"greedy": ["--temperature", 0], "sampled": ["--temperature", 1.1, "--top-p", 0.95, "--seed", 7]}
@@ -135,7 +135,7 @@ class Tests:
         return group
 
     def ask(self, port, n_tokens, stream):
-        body = {"model": self.nano, "prompt": PROMPT, "max_tokens": n_tokens, "temperature": 0, "stream": stream,
+        body = {"model": Path(self.nano).name, "prompt": PROMPT, "max_tokens": n_tokens, "temperature": 0, "stream": stream,
                 "ignore_eos": True}
         request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/completions", json.dumps(body).encode(),
                                          {"Content-Type": "application/json"})

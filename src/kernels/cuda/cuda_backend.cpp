@@ -583,6 +583,9 @@ class CudaBackend final : public Backend {
     } else {
       args.x = rounded(x);
     }
+    if (const int64_t bytes = waiting_bytes(args); bytes > 0) {
+      args.waiting = waiting_.at_least<float>(bytes, generation_);
+    }
     cuda::linear(args, stream_.get());
   }
 
@@ -762,7 +765,7 @@ class CudaBackend final : public Backend {
   std::map<StepKey, Recording> recordings_;
   mutable int64_t generation_ = 0;
   mutable Buffer checksum_;
-  Buffer rounded_, normed_, partials_, counters_, experts_, scans_, columns_;
+  Buffer waiting_, rounded_, normed_, partials_, counters_, experts_, scans_, columns_;
 };
 
 }  // namespace

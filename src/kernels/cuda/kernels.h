@@ -61,11 +61,14 @@ struct LinearArgs {
   float norm_eps = 0;
   Rows h;
   ExpertRows experts;  // offsets: if there are experts
+  float* waiting = nullptr;  // waiting_bytes() of it
 };
 
 constexpr int kMaxPairedExpertRows = 8;  // silu_mul goes with the product of experts up to here
 bool norms_by_the_way(int n_rows, int n_in);
 
+// What a product of so many rows, of no experts, has use for besides, or none.
+int64_t waiting_bytes(const LinearArgs& args);
 void linear(const LinearArgs& args, Stream stream);
 
 // Rows of float32 or bfloat16 as files have them; x bfloat16 or float32.
