@@ -5,6 +5,7 @@
 //   cuda_bench CONFIG_DIR tokens prefill [TYPE]     one sequence that begins
 //
 // TYPE of all matrices but the router: bfloat16 (the default), Q4_K, Q6_K, Q8_0, int4, float8_e4m3, …
+// With pieces=N last of all, the sums of o_proj and down_proj are cut into N, and not as ranks need it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -30,8 +31,18 @@ using Clock = std::chrono::steady_clock;
 
 class Bench {
  public:
-  Bench(const HfConfig& config, int64_t n_rows, int64_t context, bool prefill, WeightType type)
-      : c_(config), n_(n_rows), context_(context), type_(type), backend_(make_cuda_backend()) {
+  Bench(const HfConfig& config,
+        int64_t n_rows,
+        int64_t context,
+        bool prefill,
+        WeightType type,
+        int32_t n_pieces)
+      : c_(config),
+        n_(n_rows),
+        context_(context),
+        type_(type),
+        n_pieces_(n_pieces),
+        backend_(make_cuda_backend()) {
     std::mt19937 random(1);
     bits_.resize(size_t{1} << 24);
     for (uint16_t& b : bits_) b = f32_to_bf16(static_cast<float>(random() % 2000) * 1e-5f - 0.01f);
@@ -47,7 +58,7 @@ class Bench {
       l.q = weight(q, c_.hidden_size);
       l.k = weight(kv, c_.hidden_size);
       l.v = weight(kv, c_.hidden_size);
-      l.o = weight(c_.hidden_size, q);
+      l.o = summed(c_.hidden_size, q);
       if (c_.num_experts > 0) {
         l.router = {matrices({c_.num_experts, c_.hidden_size}, WeightType::bf16), {}};
         weight_bytes_ += l.router.weight.bytes();
@@ -57,7 +68,7 @@ class Bench {
       } else {
         l.gate = weight(c_.intermediate_size, c_.hidden_size);
         l.up = weight(c_.intermediate_size, c_.hidden_size);
-        l.down = weight(c_.hidden_size, c_.intermediate_size);
+        l.down = summed(c_.hidden_size, c_.intermediate_size);
       }
       const int64_t blocks = (prefill ? 1 : n_) * n_blocks();
       const int64_t bytes =
@@ -245,9 +256,10 @@ class Bench {
     backend_->upload(t, std::vector<float>(static_cast<size_t>(n), 1.0f).data());
     return t;
   }
-  Weight matrices(Shape shape, WeightType type) {
+  Weight matrices(Shape shape, WeightType type, int32_t n_pieces = 0) {
     const int64_t n_in = shape[shape.rank() - 1], n_out = shape[shape.rank() - 2];
-    const WeightFormat format = backend_->weight_format(type, n_out, n_in);
+    WeightFormat format = backend_->weight_format(type, n_out, n_in);
+    format.n_pieces = n_pieces;
     const int64_t n = shape.rank() == 3 ? shape[0] : 1;
     const Weight w(take(n * format.bytes), type, shape, format);
     const auto* const data =
@@ -263,6 +275,15 @@ class Bench {
   }
   Linear weight(int64_t n_out, int64_t n_in) {
     Linear l{matrices({n_out, n_in}, type_), {}};
+    weight_bytes_ += l.weight.bytes();
+    return l;
+  }
+  // Of o_proj and down_proj, in pieces that ranks can share.
+  Linear summed(int64_t n_out, int64_t n_in) {
+    const Leaves leaves{n_in, 16};
+    const int32_t pieces =
+        n_pieces_ > 0 ? n_pieces_ : backend_->sum_pieces(type_, {n_out, n_in, leaves}).value_or(0);
+    Linear l{matrices({n_out, n_in}, type_, pieces), {}, leaves};
     weight_bytes_ += l.weight.bytes();
     return l;
   }
@@ -324,6 +345,7 @@ class Bench {
   const HfConfig& c_;
   const int64_t n_, context_;
   const WeightType type_;
+  const int32_t n_pieces_;  // of o_proj and down_proj; 0: as models have them
   std::unique_ptr<Backend> backend_;
   std::vector<uint16_t> bits_;
   std::vector<std::byte> blocks_;
@@ -345,6 +367,11 @@ class Bench {
 
 int main(int argc, char** argv) {
   try {
+    constexpr std::string_view kPieces = "pieces=";
+    const std::string_view last = argc > 1 ? argv[argc - 1] : "";
+    const bool cut = last.starts_with(kPieces);
+    const int32_t n_pieces = cut ? std::atoi(argv[argc - 1] + kPieces.size()) : 0;
+    argc -= cut ? 1 : 0;
     const qwen3::HfConfig config = qwen3::open_config(argc > 1 ? argv[1] : ".");
     const int64_t rows = argc > 2 ? std::atoi(argv[2]) : 1;
     const bool prefill = argc > 3 && std::string(argv[3]) == "prefill";
@@ -358,7 +385,8 @@ int main(int argc, char** argv) {
                  rows,
                  context,
                  prefill,
-                 static_cast<qwen3::WeightType>(type - qwen3::kWeightTypeInfo))
+                 static_cast<qwen3::WeightType>(type - qwen3::kWeightTypeInfo),
+                 n_pieces)
         .run();
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s\n", e.what());

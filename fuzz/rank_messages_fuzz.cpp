@@ -7,7 +7,7 @@
 #include <cstring>
 #include <vector>
 
-#include "parallel/checksum.h"
+#include "base/checksum64.h"
 #include "parallel/rank_report.h"
 #include "parallel/step_plan.h"
 #include "qwen3/error.h"

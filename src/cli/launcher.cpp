@@ -56,6 +56,7 @@ std::vector<std::string> mpirun_words(const std::string& mpirun, int n_ranks) {
   for (const char* word : {"--oversubscribe", "--bind-to", "none"}) words.emplace_back(word);
   constexpr std::pair<const char*, const char*> kSettings[] = {
       {"odls_base_sigkill_timeout", "0"},  // a lost rank ends the others at once
+      {"plm", "isolated"},                 // this host, which then needs no ssh
       {"pml", "ob1"},                      // memory of this host, and no network
       {"btl", "self,vader"},
       {"btl_vader_single_copy_mechanism", "none"},  // containers forbid the others

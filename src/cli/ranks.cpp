@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/checksum64.h"
 #include "base/error.h"
 #include "base/input_file.h"
 #include "cli/console.h"
@@ -24,7 +25,7 @@
 #include "formats/open_source.h"
 #include "hardware/affinity.h"
 #include "hardware/cpu_info.h"
-#include "parallel/checksum.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "parallel/communicator.h"
 #include "parallel/handshake.h"
 #include "parallel/mpi_plugin.h"
@@ -239,6 +240,56 @@ void agree_on_isa(Communicator& group, ModelOptions& options) {
   options.cpu_isa = isa_name(weakest);
 }
 
+constexpr const char* kVisibleCards = "CUDA_VISIBLE_DEVICES";
+
+// The first card that a rank sees becomes its own: each another one. It goes on seeing those of the others, whose
+// memory it reaches. A launcher that has given each rank a card has done it already. Whether all have one is
+// seen when they look.
+void choose_card(Communicator& group) {
+  const char* const set = std::getenv(kVisibleCards);
+  const std::string mine = set == nullptr ? "all" : set;
+  const std::vector<std::string> all = group.all_gather(mine);
+  const std::vector<int>& here = group.local_ranks();
+  for (const int rank : here) {
+    if (all[static_cast<size_t>(rank)] != mine) return;
+  }
+  std::vector<std::string> cards;
+  if (set == nullptr) {
+    for (size_t i = 0; i < here.size(); ++i) cards.push_back(fmt::format("{}", i));
+  } else {
+    for (size_t begin = 0; begin <= mine.size();) {
+      const size_t end = std::min(mine.find(',', begin), mine.size());
+      cards.push_back(mine.substr(begin, end - begin));
+      begin = end + 1;
+    }
+  }
+  const auto own = static_cast<size_t>(std::ranges::find(here, group.rank()) - here.begin());
+  if (own < cards.size()) {
+    std::ranges::rotate(cards, cards.begin() + static_cast<int64_t>(own));
+  } else {
+    cards = {"none"};
+  }
+  setenv(kVisibleCards, fmt::format("{}", fmt::join(cards, ",")).c_str(), 1);
+}
+
+// "auto" is the card where every rank has one.
+void agree_on_backend(Communicator& group, ModelOptions& options) {
+  if (options.backend != "auto" && options.backend != "cuda") return;
+  choose_card(group);
+  const std::vector<std::string> all = group.all_gather(has_cuda_device() ? "a card" : "none");
+  const auto n_cards = std::ranges::count(all, "a card");
+  if (options.backend == "cuda" && n_cards > 0 && n_cards < group.size()) {
+    throw UsageError(
+        fmt::format("qwen3: --backend cuda: {} ranks, and cards that they may use for {}; each "
+                    "takes one: expected --ranks {}, or more cards in {}",
+                    group.size(),
+                    n_cards,
+                    n_cards,
+                    kVisibleCards));
+  }
+  if (options.backend == "auto") options.backend = n_cards == group.size() ? "cuda" : "cpu";
+}
+
 ExitCode work_for_rank0(Communicator& group, const ModelOptions& options, WeightsFrom from) {
   try {
     run_group_worker(load_model(options, {.quiet = true}, from));
@@ -282,7 +333,7 @@ ExitCode act_in_group(std::unique_ptr<Communicator> group,
                       const std::function<ExitCode()>& body) {
   g_state.group = group.get();
   try {
-    if (options.backend == "auto") options.backend = "cpu";
+    agree_on_backend(*group, options);
     agree_on_isa(*group, options);
     shake_hands(*group, options, from);
     const ExitCode code = group->rank() == 0 ? body() : work_for_rank0(*group, options, from);

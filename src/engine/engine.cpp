@@ -62,12 +62,13 @@ Engine::Engine(std::shared_ptr<Model> model, const EngineOptions& options) {
               "max_model_len: expected at most the model's {} tokens, got {}",
               context,
               options.max_model_len);
-  const MemoryPlan plan = plan_memory(m.buffers_config(),
-                                      *m.backend,
-                                      m.weight_type,
-                                      0,
-                                      m.backend->available_bytes() / m.n_ranks_here(),
-                                      options);
+  const MemoryPlan plan =
+      plan_memory(m.buffers_config(),
+                  *m.backend,
+                  m.weight_type,
+                  0,
+                  m.available_bytes(options.max_batch_tokens, max_logit_rows(options)),
+                  options);
   QWEN3_CHECK(plan.problem.empty(), ErrorKind::out_of_memory, "{}", plan.problem);
   CoreOptions core = core_options(*model, options, plan);
   auto runner = make_model_runner(

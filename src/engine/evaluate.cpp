@@ -61,7 +61,7 @@ Evaluation::Evaluation(Model& model, std::span<const int32_t> ids, const Evaluat
   const int64_t needed =
       KvCache::bytes(m.buffers_config(), *m.backend, shape_) +
       Qwen3::buffer_bytes(m.buffers_config(), *m.backend, token_chunk_, logit_chunk_, n_tokens);
-  const int64_t available = m.backend->available_bytes() / m.n_ranks_here();
+  const int64_t available = m.available_bytes(token_chunk_, logit_chunk_);
   QWEN3_CHECK(needed <= available,
               ErrorKind::out_of_memory,
               "evaluate: {} tokens need {}, {} are available; use fewer tokens",

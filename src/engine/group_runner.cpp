@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "engine/model_impl.h"
 #include "engine/qwen3_runner.h"
-#include "parallel/checksum.h"
 #include "parallel/step_plan.h"
 #include "parallel/step_windows.h"
 
@@ -39,24 +38,25 @@ struct RankRunner {
   RankRunner(const std::shared_ptr<Model>& model,
              const RunnerShape& s,
              const RunnerOptions& options)
-      : shape(s),
-        windows(*impl_of(*model).group,
-                *impl_of(*model).threads,
-                {.max_tokens = s.max_batch_tokens,
-                 .hidden_size = impl_of(*model).config.hidden_size,
-                 .max_logit_rows = s.max_logit_rows,
-                 .vocab_size = s.vocab_size,
-                 .plan_bytes = max_plan_bytes(s)}),
-        runner(model, options, &windows) {}
+      : shape(s), windows(windows_of(*model, s)), runner(model, options, windows.get()) {}
 
-  uint64_t hidden_hash() const {
-    const Tensor x = runner.residual();
-    return checksum64({static_cast<const std::byte*>(x.data()),
-                       static_cast<size_t>(x.numel() * dtype_size(x.dtype()))});
+  static std::unique_ptr<StepWindows> windows_of(Model& model, const RunnerShape& s) {
+    Model::Impl& impl = impl_of(model);
+    const auto peers = [&](int64_t bytes, int rank) {
+      return impl.backend->make_peer_window(bytes, rank);
+    };
+    return make_step_windows(*impl.group,
+                             *impl.threads,
+                             peers,
+                             {.max_tokens = s.max_batch_tokens,
+                              .hidden_size = impl.config.hidden_size,
+                              .max_logit_rows = s.max_logit_rows,
+                              .vocab_size = s.vocab_size,
+                              .plan_bytes = max_plan_bytes(s)});
   }
 
   const RunnerShape shape;
-  StepWindows windows;
+  const std::unique_ptr<StepWindows> windows;
   Qwen3Runner runner;
 };
 
@@ -96,11 +96,11 @@ class GroupRunner final : public ModelRunner {
     const std::lock_guard lock(impl_.group_mutex);
     try {
       const uint64_t number = group_.next_plan();
-      const std::span<std::byte> room = own_->windows.plan();
+      const std::span<std::byte> room = own_->windows->plan();
       const int64_t n_bytes = encode_step(room, id_, number, batch);
       group_.publish(id_, room.first(static_cast<size_t>(n_bytes)));
       const Tensor logits = own_->runner.run(batch, tap);
-      group_.collect({.number = number, .hidden_hash = own_->hidden_hash()});
+      group_.collect({.number = number, .hidden_hash = own_->runner.residual_hash()});
       return logits;
     } catch (const std::exception& error) {
       // Half a step cannot be gone back on: the others wait in the middle of it.
@@ -109,6 +109,10 @@ class GroupRunner final : public ModelRunner {
     }
   }
 
+  std::span<const RowScan> scans(int64_t n_real) override { return own_->runner.scans(n_real); }
+  Tensor host_rows(const Tensor& logits, int64_t first, int64_t n) override {
+    return own_->runner.host_rows(logits, first, n);
+  }
   Tensor hidden() override { return own_->runner.hidden(); }
   Tensor experts() override { return own_->runner.experts(); }
   void for_each_row(int64_t n_rows, const RowBody& body) override {
@@ -133,11 +137,11 @@ class Worker {
   // False: it was told to stop.
   bool turn() {
     const uint32_t place =
-        group_.await_plan([this](uint32_t id) { return runner_of(id).windows.plan(); });
+        group_.await_plan([this](uint32_t id) { return runner_of(id).windows->plan(); });
     RankRunner* const runner = place == Communicator::kSmall ? nullptr : &runner_of(place);
     const std::span<const std::byte> room = runner == nullptr
                                                 ? std::span<const std::byte>(group_.small_plan())
-                                                : runner->windows.plan();
+                                                : runner->windows->plan();
     const PlanHead head = decode_plan_head(room);
     QWEN3_CHECK(head.n_bytes <= static_cast<int64_t>(room.size()),
                 ErrorKind::internal,
@@ -155,7 +159,7 @@ class Worker {
       case PlanKind::step:
         QWEN3_CHECK(runner != nullptr, ErrorKind::internal, "plan of a step: it has no window");
         runner->runner.run(plan_.batch(), nullptr);
-        report.hidden_hash = runner->hidden_hash();
+        report.hidden_hash = runner->runner.residual_hash();
         break;
       case PlanKind::close:
         runners_.erase(plan_.runner);

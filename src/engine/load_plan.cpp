@@ -26,7 +26,7 @@ void set_weights(LoadPlan& plan, WeightsInMemory weights, const Shard& shard) {
   plan.weight_bytes = weights.bytes;
   plan.weight_type = weights.type;
   plan.widest = std::move(weights.widest);
-  plan.n_ranks = shard.n_here();
+  plan.n_ranks = plan.backend->shares_memory() ? shard.n_here() : 1;
 }
 
 }  // namespace

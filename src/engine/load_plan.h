@@ -25,7 +25,7 @@ struct LoadPlan {
   WeightType weight_type = WeightType::f32;  // of most numbers of the matrices in memory
   int64_t weight_bytes = 0;                  // that loading will take
   HfConfig widest = {};                      // WeightsInMemory::widest
-  int n_ranks = 1;                           // that share the host's memory
+  int n_ranks = 1;                           // that share the memory
 
   // `available_bytes` on the host.
   MemoryPlan memory(int64_t available_bytes, const EngineOptions& options) const {

@@ -13,6 +13,8 @@
 #include "engine/plan.h"
 #include "formats/gguf_path.h"
 #include "formats/open_source.h"
+#include "parallel/device_windows.h"
+#include "parallel/host_windows.h"
 
 namespace qwen3 {
 namespace {
@@ -44,6 +46,18 @@ int64_t bytes_of_all(const Weights& weights, Communicator* group) {
 }
 
 }  // namespace
+
+int64_t ModelParts::available_bytes(int64_t max_tokens, int64_t max_logit_rows) const {
+  const int64_t free = backend->available_bytes();
+  if (group == nullptr) return free;
+  const Shard shard = group->shard();
+  const WindowShape windows{.max_tokens = max_tokens,
+                            .hidden_size = config.hidden_size,
+                            .max_logit_rows = max_logit_rows,
+                            .vocab_size = config.vocab_size};
+  if (!backend->shares_memory()) return free - DeviceWindows::bytes(windows, shard);
+  return (free - HostWindows::bytes(windows, shard.n_here())) / shard.n_here();
+}
 
 Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Model::~Model() = default;
@@ -108,11 +122,6 @@ ModelParts load_parts(const std::filesystem::path& path,
   std::unique_ptr<TensorSource> source;
   if (!options.random_weights) source = open_source(path, options.hf_overrides);
   LoadPlan plan = source ? plan_load(*source, options, shard) : plan_load(path, options, shard);
-  const std::string backend = plan.backend->info().name;
-  QWEN3_CHECK(shard.alone() || backend != "cuda",
-              ErrorKind::unsupported,
-              "backend {}: ranks share a model on processors only; expected cpu or reference",
-              backend);
   const int n_threads = plan.backend->info().n_threads;
   ModelParts parts{.config = std::move(plan.config),
                    .threads = std::move(plan.threads),

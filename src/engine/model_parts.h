@@ -29,8 +29,9 @@ struct ModelParts {
 
   // What buffers and caches are made for.
   const HfConfig& buffers_config() const { return group == nullptr ? config : widest; }
-  // Ranks that share this host's memory.
-  int n_ranks_here() const { return group == nullptr ? 1 : group->shard().n_here(); }
+  // What this process may take now for a runner of these sizes: of memory that ranks share its part, and
+  // without the windows in which they sum.
+  int64_t available_bytes(int64_t max_tokens, int64_t max_logit_rows) const;
 };
 
 // What Model::load makes a model of.

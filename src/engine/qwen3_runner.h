@@ -74,8 +74,11 @@ class Qwen3Runner final : public ModelRunner {
     }
   }
 
-  // Of the latest run, of the host: the residual stream behind the last layer.
-  Tensor residual() const { return qwen3_->residual(); }
+  // Of the latest run: a hash of the residual stream behind the last layer.
+  uint64_t residual_hash() {
+    const std::lock_guard lock(impl_.backend_mutex);
+    return impl_.backend->checksum(qwen3_->residual());
+  }
 
   int n_threads() const override { return impl_.threads->size(); }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/available_memory.h"
+#include "base/checksum64.h"
 #include "base/error.h"
 #include "hardware/cpu_info.h"
 #include "hardware/thread_pool.h"
@@ -57,6 +58,30 @@ bool Backend::scan(const Tensor&, int64_t, HostBuffer&, std::vector<RowScan>&) {
 Arena Backend::scratch(int64_t bytes) {
   if (scratch_.bytes() < bytes) scratch_ = allocate(bytes);
   return Arena(scratch_);
+}
+
+std::optional<int32_t> Backend::sum_pieces(WeightType, const WholeMatrix&) const { return 0; }
+
+std::unique_ptr<PeerWindow> Backend::make_peer_window(int64_t, int) { return nullptr; }
+
+uint64_t Backend::checksum(const Tensor& x) const {
+  return checksum64({static_cast<const std::byte*>(x.data()),
+                     static_cast<size_t>(x.numel() * dtype_size(x.dtype()))});
+}
+
+void Backend::embed_own(const Tensor& out, const Tensor& ids, const Weight& own, int64_t first) {
+  const int64_t n = ids.dim(0), n_own = own ? own.n_out() : 0;
+  std::vector<int32_t> rows(static_cast<size_t>(n));
+  std::vector<bool> is_own(static_cast<size_t>(n));
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const int64_t row = ids.i32()[i] - first;
+    is_own[i] = row >= 0 && row < n_own;
+    rows[i] = is_own[i] ? static_cast<int32_t>(row) : 0;
+  }
+  if (own) embed(out, Tensor::view(std::span<const int32_t>(rows)), own);
+  for (int64_t i = 0; i < n; ++i) {
+    if (!is_own[static_cast<size_t>(i)]) fill(out.rows(i, 1), 0);
+  }
 }
 
 void Backend::linears(std::initializer_list<Tensor> outs,

@@ -28,12 +28,14 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "kernels/batch.h"
+#include "kernels/peer_window.h"
 #include "tensor/leaves.h"
 #include "tensor/storage.h"
 #include "tensor/tensor.h"
@@ -153,6 +155,8 @@ class Backend {
   virtual Storage allocate(int64_t bytes) const;
   // What allocate() can give now.
   virtual int64_t available_bytes() const;
+  // Whether that is the host's, which all its processes share; else each has a device of its own.
+  virtual bool shares_memory() const { return true; }
   // Bytes per second that memory of the backend's own is read with, measured now; 0: it is the host's.
   virtual double measure_read_bandwidth() { return 0; }
   // What activations between operations are kept in.
@@ -166,6 +170,12 @@ class Backend {
   virtual Tensor to_host(const Tensor& from, HostBuffer& buffer) const;
   // Waits until all operations are done.
   virtual void synchronize() {}
+  // A 64-bit hash of the bytes of a dense tensor: the same on all backends of one kind. Waits.
+  virtual uint64_t checksum(const Tensor& x) const;
+  // Memory that ranks on this kind of device reach together: a part of `bytes` of mine, zeroed, of the rank
+  // given. Null where memory is the host's, as defined in backend.cpp. Borrows the backend. Throws
+  // Error{out_of_memory}.
+  virtual std::unique_ptr<PeerWindow> make_peer_window(int64_t bytes, int rank);
 
   // ---- steps --------------------------------------------------------------------------------
   // Once for each user of the backend, before its first step. Later only scratch() allocates.
@@ -200,6 +210,15 @@ class Backend {
   virtual InputRounding input_rounding(WeightType kept) const;
   // What pack_weight makes of a matrix [out, in] of that type. REQUIRES: kept_type(type) is `type`.
   virtual WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const = 0;
+  // A matrix of which this process may hold a part: [n_out, n_in] is the whole of it, `leaves` are those of
+  // the part, if its inputs are shared out.
+  struct WholeMatrix {
+    int64_t n_out = 0, n_in = 0;
+    Leaves leaves = {};
+  };
+  // WeightFormat::n_pieces of that part, for which it has the bits of the whole; none if there is no such
+  // number. As defined in backend.cpp 0: sums go by leaves.
+  virtual std::optional<int32_t> sum_pieces(WeightType type, const WholeMatrix& whole) const;
   // Rearranges `rows` (of the weight's type) into rows [row_begin, row_begin + n_rows) of matrix
   // number `index` of `to`. row_begin is a multiple of the format's row_step, and so is n_rows but for
   // the last rows. Padding is zeroed by the call that packs the last row. Unlike everything else
@@ -227,6 +246,11 @@ class Backend {
   //   out [n_tokens, hidden_size]   ids [n_tokens] int32   table [vocab_size, hidden_size]
   virtual void embed(const Tensor& out, const Tensor& ids, const Weight& table) = 0;
 
+  // The same of a table of which this process has rows [first, first + own.n_out()): zeros for other ids.
+  // As defined in backend.cpp, of the host's memory.
+  //   own: may be empty
+  virtual void embed_own(const Tensor& out, const Tensor& ids, const Weight& own, int64_t first);
+
   // x = value, everywhere
   virtual void fill(const Tensor& x, float value) = 0;
 
@@ -239,7 +263,7 @@ class Backend {
   //   out [n_tokens, out]   x [n_tokens, in]   w.weight [out, in]
   // With w.leaves the inputs of each leaf are a chain of their own, added up as their tree, and the bias
   // comes last: a weight of the inputs below one node, with the leaves of that node, has the bits that
-  // the whole weight has there. (The cuda backend still adds up in an order of its own.)
+  // the whole weight has there. (The cuda backend cuts a sum into fewer pieces: sum_pieces().)
   virtual void linear(const Tensor& out, const Tensor& x, const Linear& w) = 0;
 
   // Rotate-half RoPE in place (transformers apply_rotary_pos_emb): the pair (i, i + head_dim/2) of

@@ -19,6 +19,7 @@ class ForwardingBackend : public Backend {
   BackendInfo info() const override { return inner_->info(); }
   Storage allocate(int64_t bytes) const override { return inner_->allocate(bytes); }
   int64_t available_bytes() const override { return inner_->available_bytes(); }
+  bool shares_memory() const override { return inner_->shares_memory(); }
   DType activation_dtype() const override { return inner_->activation_dtype(); }
   DType widest_kv_dtype() const override { return inner_->widest_kv_dtype(); }
   double measure_read_bandwidth() override { return inner_->measure_read_bandwidth(); }
@@ -33,6 +34,10 @@ class ForwardingBackend : public Backend {
     return inner_->to_host(from, buffer);
   }
   void synchronize() override { inner_->synchronize(); }
+  uint64_t checksum(const Tensor& x) const override { return inner_->checksum(x); }
+  std::unique_ptr<PeerWindow> make_peer_window(int64_t bytes, int rank) override {
+    return inner_->make_peer_window(bytes, rank);
+  }
   void reserve(const BatchLimits& limits) override { inner_->reserve(limits); }
   // Every operation stands by itself: none is padded or replayed.
   BoundBatch bind(const Batch& batch, Watched) override {
@@ -47,6 +52,9 @@ class ForwardingBackend : public Backend {
   }
   WeightFormat weight_format(WeightType type, int64_t n_out, int64_t n_in) const override {
     return inner_->weight_format(type, n_out, n_in);
+  }
+  std::optional<int32_t> sum_pieces(WeightType type, const WholeMatrix& whole) const override {
+    return inner_->sum_pieces(type, whole);
   }
   void pack_weight(const Weight& to,
                    int64_t index,

@@ -104,23 +104,6 @@ Tensor Qwen3::logits(int64_t n_rows) const {
   return windows_ == nullptr ? logits_.rows(0, n_rows) : windows_->logits(n_rows);
 }
 
-// x = the rows of ids that this rank has, and zeros: or'ed with the others' they are all.
-void Qwen3::embed_own(const Tensor& x, const BoundBatch& batch) {
-  const auto is_own = [&](int32_t id) { return id >= vocabulary_.begin && id < vocabulary_.end; };
-  own_ids_.clear();
-  for (const int32_t id : batch.batch.token_ids) {
-    own_ids_.push_back(is_own(id) ? id - static_cast<int32_t>(vocabulary_.begin) : 0);
-  }
-  if (weights_.embed_tokens) {
-    backend_.embed(x, Tensor::view(std::span<const int32_t>(own_ids_)), weights_.embed_tokens);
-  }
-  for (int64_t row = 0; row < x.dim(0); ++row) {
-    if (!is_own(batch.batch.token_ids[static_cast<size_t>(row)])) backend_.fill(x.rows(row, 1), 0);
-  }
-  windows_->communicator().place.what = "embed_tokens";
-  windows_->merge_bits(x);
-}
-
 void Qwen3::forward(const BoundBatch& batch, std::span<const KvLayer> kv, Tap* tap) {
   const Buffers buffers = buffers_.first_rows(batch.n_tokens());
   const Tensor& x = buffers.x;  // [n_tokens, hidden_size]
@@ -131,8 +114,13 @@ void Qwen3::forward(const BoundBatch& batch, std::span<const KvLayer> kv, Tap* t
   run.tap("rotary_sin", buffers.sin);
   if (windows_ == nullptr) {
     run.ops.embed(x, batch.token_ids, weights_.embed_tokens);
-  } else {
-    embed_own(x, batch);
+  } else {  // each rank its rows, and zeros: or'ed they are all
+    windows_->communicator().place.what = "embed_tokens";
+    run.ops.embed_own(windows_->node(0, batch.n_tokens()),
+                      batch.token_ids,
+                      weights_.embed_tokens,
+                      vocabulary_.begin);
+    windows_->merge_bits(x);
   }
   run.tap("embed_tokens", x);
 

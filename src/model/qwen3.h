@@ -55,7 +55,6 @@ class Qwen3 {
 
  private:
   void forward(const BoundBatch& batch, std::span<const KvLayer> kv, Tap* tap);
-  void embed_own(const Tensor& x, const BoundBatch& batch);
   Tensor logits(int64_t n_rows) const;
 
   const HfConfig& config_;
@@ -64,14 +63,13 @@ class Qwen3 {
   RopeTable rope_;
   Storage storage_;
   Buffers buffers_;
-  Tensor selected_;               // [max_logit_rows, hidden_size]
-  Tensor logits_;                 // [max_logit_rows, vocab_size]
-  Tensor hidden_;                 // rows of selected_
-  Tensor experts_;                // of buffers_
-  Tensor residual_;               // rows of buffers_
-  StepWindows* const windows_;    // of a rank's group; null: alone
-  const Range vocabulary_;        // ids of the rows that this rank has
-  std::vector<int32_t> own_ids_;  // of a batch, counted from the first of those rows
+  Tensor selected_;             // [max_logit_rows, hidden_size]
+  Tensor logits_;               // [max_logit_rows, vocab_size]
+  Tensor hidden_;               // rows of selected_
+  Tensor experts_;              // of buffers_
+  Tensor residual_;             // rows of buffers_
+  StepWindows* const windows_;  // of a rank's group; null: alone
+  const Range vocabulary_;      // ids of the rows that this rank has
 };
 
 }  // namespace qwen3

@@ -16,6 +16,7 @@ void set_rows(WeightSlot& slot, std::vector<Range> rows) {
   int64_t n = 0;
   for (const Range& range : rows) n += range.size();
   slot.rows = std::move(rows);
+  slot.model_rows = slot.n_rows();
   slot.shape = slot.kind == Kind::vector ? Shape{n} : Shape{n, slot.shape[1]};
 }
 
@@ -58,6 +59,7 @@ void add_nodes(std::vector<WeightSlot>& to, const WeightSlot& slot, const Shard&
     node.weight = &nodes[i]->weight;
     node.model_columns = slot.row_numel();
     node.columns = columns;
+    node.leaves = nodes[i]->leaves;
     node.shape = {slot.n_rows(), columns.size()};
     to.push_back(std::move(node));
   }

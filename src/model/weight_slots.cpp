@@ -164,6 +164,31 @@ void find_leaves(std::vector<WeightSlot>& slots, const std::vector<WeightType>& 
   }
 }
 
+namespace {
+
+WeightFormat format_of(const WeightSlot& slot, WeightType type, const Backend& backend) {
+  WeightFormat format = backend.weight_format(type, slot.n_rows(), slot.row_numel());
+  if (slot.kind == WeightSlot::Kind::experts) return format;  // each of them is whole
+  const bool summed = slot.split == WeightSlot::Split::columns;
+  const std::optional<int32_t> n_pieces =
+      backend.sum_pieces(type,
+                         {.n_out = slot.model_rows > 0 ? slot.model_rows : slot.n_rows(),
+                          .n_in = slot.model_columns > 0 ? slot.model_columns : slot.row_numel(),
+                          .leaves = summed ? slot.leaves : Leaves{}});
+  QWEN3_CHECK(n_pieces.has_value(),
+              ErrorKind::unsupported,
+              "{}: so many ranks cut its sum of {} inputs of {} where backend {} does not; choose "
+              "fewer ranks, or backend cpu",
+              slot.name,
+              slot.model_columns,
+              weight_type_name(type),
+              backend.info().name);
+  format.n_pieces = *n_pieces;
+  return format;
+}
+
+}  // namespace
+
 void carve(Arena& arena,
            const std::vector<WeightSlot>& slots,
            const std::vector<WeightType>& types,
@@ -174,7 +199,7 @@ void carve(Arena& arena,
       *slot.vector = arena.take(DType::f32, slot.shape);
       continue;
     }
-    const WeightFormat format = backend.weight_format(types[i], slot.n_rows(), slot.row_numel());
+    const WeightFormat format = format_of(slot, types[i], backend);
     *slot.weight =
         Weight(arena.take(slot.n_matrices() * format.bytes), types[i], slot.shape, format);
   }

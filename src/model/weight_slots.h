@@ -49,7 +49,8 @@ struct WeightSlot {
       nullptr;               // of columns: the layer, whose second node a slot of its own fills
   SumTree* tree = nullptr;   // of experts
   Leaves* summed = nullptr;  // of columns and experts: where the operation that sums looks for them
-  // As find_leaves says. Of rows they only say who has which: no sum runs over them.
+  // As find_leaves says; of columns that are a rank's, those below the node. Of rows they only say who has
+  // which: no sum runs over them.
   Leaves leaves = {};
 
   // Which part of the model's matrices it is: share_slots() makes slots of a rank. shape is that of the
@@ -57,6 +58,7 @@ struct WeightSlot {
   size_t number = 0;             // among the model's slots
   std::vector<Range> rows = {};  // one after the other; none: all
   Range columns = {};            // empty: all
+  int64_t model_rows = 0;        // 0: as many
   int64_t model_columns = 0;     // 0: as many
   int64_t first_matrix = 0;      // experts
 

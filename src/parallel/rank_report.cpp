@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/checksum64.h"
 #include "base/error.h"
-#include "parallel/checksum.h"
 
 namespace qwen3 {
 namespace {

@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "base/checked.h"
+#include "base/checksum64.h"
 #include "base/error.h"
-#include "parallel/checksum.h"
 
 namespace qwen3 {
 namespace {

@@ -25,6 +25,9 @@ class SumTree {
 
   // The nodes that have units, in the order of the tree.
   const std::vector<Input>& inputs() const { return inputs_; }
+  // How they are added, in reverse Polish notation: true takes the next input, false adds the two latest
+  // results.
+  const std::vector<bool>& steps() const { return steps_; }
 
   enum class Into { replace, add };
   // out[i] = or += the tree over inputs[..][i], i in [0, n). inputs: as inputs() lists them. `out` may be
@@ -35,7 +38,6 @@ class SumTree {
   bool build(Range node, int n_ranks, const Leaves& leaves);
 
   std::vector<Input> inputs_;
-  // In reverse Polish notation: true takes the next input, false adds the two latest results.
   std::vector<bool> steps_;
 };
 

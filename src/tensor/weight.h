@@ -103,6 +103,9 @@ struct WeightFormat {
   int32_t layout = 0;    // a number of the backend's own
   int64_t bytes = 0;     // of one matrix, padding included
   int64_t row_step = 1;  // rows are packed from multiples of this
+  // Into how many pieces a sum over the inputs is cut (Backend::sum_pieces); 0: as the backend cuts it for
+  // a matrix of this shape.
+  int32_t n_pieces = 0;
 };
 
 // A non-owning handle, cheap to copy: [out, in], or a stack [n, out, in] of which each matrix is packed

@@ -9,6 +9,7 @@
 #include "kernels/reference/reference_backend.h"
 #include "model/test_model.h"
 #include "parallel/thread_group.h"
+#include "support/far_backend.h"
 #include "support/quantized_twins.h"
 #include "support/temp_dir.h"
 
@@ -238,6 +239,18 @@ TEST(Ranks, LoadTheirPartOfQuantisedCheckpoints) {
         expect_equal({twins.dir.path(), WeightsDType::as_stored, cpu(cpu_info().best_isa)},
                      n_ranks);
       }
+    }
+  }
+}
+
+// Windows are of the devices, and whoever looks at one from the host dies.
+TEST(Ranks, OnDevicesToo) {
+  for (const char* name :
+       {"dense", "dense_bias", "dense_tied", "dense_sliding", "moe", "moe_small"}) {
+    for (const int n_ranks : {2, 3, 8}) {
+      expect_equal(
+          {kModels / name, WeightsDType::as_stored, [] { return std::make_unique<FarBackend>(); }},
+          n_ranks);
     }
   }
 }

@@ -75,14 +75,17 @@ class TestModel {
   // Of all tokens that fit, by all ranks.
   static std::unique_ptr<StepWindows> windows_of(Communicator* group,
                                                  ThreadPool& threads,
+                                                 Backend& backend,
                                                  const HfConfig& c) {
     if (group == nullptr) return nullptr;
-    return std::make_unique<StepWindows>(*group,
-                                         threads,
-                                         WindowShape{.max_tokens = kMaxTokens,
-                                                     .hidden_size = c.hidden_size,
-                                                     .max_logit_rows = kMaxTokens,
-                                                     .vocab_size = c.vocab_size});
+    return make_step_windows(
+        *group,
+        threads,
+        [&](int64_t bytes, int rank) { return backend.make_peer_window(bytes, rank); },
+        {.max_tokens = kMaxTokens,
+         .hidden_size = c.hidden_size,
+         .max_logit_rows = kMaxTokens,
+         .vocab_size = c.vocab_size});
   }
   int32_t take_block();
 
@@ -110,7 +113,7 @@ inline TestModel::TestModel(const std::filesystem::path& path,
       shard_(group == nullptr ? Shard{} : group->shard()),
       buffers_config_(weights_in_memory(*source_, backend, dtype, shard_).widest),
       weights_(load_weights(*source_, backend, dtype, 1, {}, shard_)),
-      windows_(windows_of(group, threads_, config())),
+      windows_(windows_of(group, threads_, backend, config())),
       qwen3_(buffers_config_,
              weights_,
              backend,

@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "parallel/handshake.h"
-#include "parallel/step_windows.h"
+#include "parallel/host_windows.h"
 #include "parallel/thread_group.h"
 #include "support/expect_error.h"
 
@@ -46,7 +46,7 @@ TEST(Communicator, SumsAreTheSameOnEveryRankAndForEveryNumberOfRanks) {
     for (const auto& [size, n_hosts] : kGroups) {
       const auto body = [&, size = size](Communicator& group) {
         ThreadPool threads(1);
-        StepWindows windows(group, threads, {.max_tokens = 70, .hidden_size = kHidden});
+        HostWindows windows(group, threads, {.max_tokens = 70, .hidden_size = kHidden});
         const SumTree tree(size, {.size = 8});
         const auto nodes = nodes_of(group.shard().leaves());
         for (int round = 0; round < 4; ++round) {
@@ -70,11 +70,12 @@ TEST(Communicator, SumsAreTheSameOnEveryRankAndForEveryNumberOfRanks) {
 TEST(Communicator, BitsAreMerged) {
   const auto body = [](Communicator& group) {
     ThreadPool threads(1);
-    StepWindows windows(group, threads, {.max_tokens = 3, .hidden_size = 8});
+    HostWindows windows(group, threads, {.max_tokens = 3, .hidden_size = 8});
     for (int round = 0; round < 5; ++round) {
       std::vector<float> x(24, 0.0f);
       for (int i = 0; i < 8; ++i)
         x[static_cast<size_t>(group.rank() * 8 + i)] = i == 3 ? -0.0f : 7.25f + i;
+      std::ranges::copy(x, windows.node(0, 3).f32());
       windows.merge_bits(Tensor::view(x, {3, 8}));
       for (size_t i = 0; i < 24; ++i) {
         const float expected = i % 8 == 3 ? -0.0f : 7.25f + static_cast<float>(i % 8);
@@ -91,7 +92,7 @@ TEST(Communicator, LogitsComeFromAllHosts) {
   constexpr int64_t kVocabulary = 10 * kVocabularyUnit, kRows = 5;
   const auto body = [](Communicator& group) {
     ThreadPool threads(1);
-    StepWindows windows(
+    HostWindows windows(
         group,
         threads,
         {.max_tokens = 1, .hidden_size = 8, .max_logit_rows = kRows, .vocab_size = kVocabulary});

@@ -11,8 +11,9 @@
   hosts     (root) two network namespaces as two machines: the same bits, kills, frozen ranks, a cut cable
 
     tests/ranks/ranks.py [--program build/release/bin/qwen3] [--only equal …] [--short] [--kills 40] [--freezes 8]
-                         [--seed N]
+                         [--seed N] [--backend cuda]
 
+With --backend cuda two ranks have a card each: equal, serve, kill and freeze.
 77 where there is no Open MPI or no plugin. --short is what `ctest` asks for, within a minute or two.
 """
 import argparse
@@ -47,6 +48,9 @@ class Tests:
     def __init__(self, options):
         self.program = options.program
         self.short = options.short
+        self.on_cards = options.backend == "cuda"
+        self.how = ["--threads", 1, "--backend", options.backend]
+        self.nano = str(ROOT / "models" / ("nano-moe" if self.on_cards else "nano"))  # which cards can share
         self.options = options
         self.random = random.Random(options.seed)
         self.folder = tempfile.TemporaryDirectory(prefix="ranks-")
@@ -64,21 +68,37 @@ class Tests:
     def logits(self, model, n, more=()):
         out = self.path / "logits.npy"
         out.unlink(missing_ok=True)
-        ended = self.qwen3("logits", "-m", model, "--ids", IDS, "--out", out, "--quiet", "--threads", 1,
+        ended = self.qwen3("logits", "-m", model, "--ids", IDS, "--out", out, "--quiet", *self.how,
                            *(["--ranks", n] if n > 1 else []), *more)
         expect(ended.returncode == 0, f"logits of {model} on {n} ranks: rc {ended.returncode}: {ended.stderr}")
         return out.read_bytes()
 
     def tokens(self, model, n, more):
         ended = self.qwen3("generate", "-m", model, "--ids", IDS, "--max-tokens", 40, "--ignore-eos", "--json",
-                           "--threads", 1, *(["--ranks", n] if n > 1 else []), *more)
+                           *self.how, *(["--ranks", n] if n > 1 else []), *more)
         expect(ended.returncode == 0, f"generate with {model} on {n} ranks: rc {ended.returncode}: {ended.stderr}")
         return json.loads(ended.stdout)["ids"]
+
+    def official(self, name):
+        """A checkpoint of that shape with few layers and random weights."""
+        config = json.loads((ROOT / "bench/configs" / name / "config.json").read_text())
+        config |= {"num_hidden_layers": 2, "vocab_size": 8192}
+        if "num_experts" in config:
+            config["num_experts"] = 24
+        source, target = self.path / f"{name}-config", self.path / name
+        source.mkdir()
+        (source / "config.json").write_text(json.dumps(config))
+        maker = ROOT / "bench/make_random_checkpoint.py"
+        ended = run([sys.executable, str(maker), str(source), str(ROOT / "models/nano"), str(target)])
+        expect(ended.returncode == 0, ended.stderr)
+        return str(target)
 
     def equal(self):
         models = ["nano", "nano-moe"]
         counts = [2, 3] if self.short else [2, 3, 4, 5, 8]
-        if not self.short:
+        if self.on_cards:
+            models, counts = [self.nano, self.official("qwen3-0.6b"), self.official("qwen3-30b-a3b")], [2]
+        elif not self.short:
             models += sorted(str(path) for path in FIXTURES.iterdir() if (path / "config.json").exists())
         ways = {"greedy": ["--temperature", 0], "sampled": ["--temperature", 1.1, "--top-p", 0.95, "--seed", 7]}
         n_compared = 0
@@ -92,7 +112,8 @@ class Tests:
                     got = self.tokens(model, n, words)
                     expect(got == tokens[way], f"{model}: {way} tokens of {n} ranks: {got}, expected {tokens[way]}")
                 n_compared += 3
-        for more in [["--dtype", "float32"], ["--cpu-isa", "baseline"], ["--backend", "reference"]]:
+        for more in [] if self.on_cards else [["--dtype", "float32"], ["--cpu-isa", "baseline"],
+                                              ["--backend", "reference"]]:
             for n in counts[:1] if self.short else counts:
                 expect(self.logits("nano-moe", n, more) == self.logits("nano-moe", 1, more),
                        f"nano-moe {more}: logits of {n} ranks are not those of one process")
@@ -102,7 +123,7 @@ class Tests:
     # ---- serve
 
     def server(self, port, n):
-        words = [self.program, "serve", "-m", "nano", "--port", str(port), "--threads", "1",
+        words = [self.program, "serve", "-m", self.nano, "--port", str(port), *map(str, self.how),
                  *(["--ranks", str(n)] if n > 1 else [])]
         group = Group(words)
         end = time.monotonic() + 60
@@ -114,7 +135,7 @@ class Tests:
         return group
 
     def ask(self, port, n_tokens, stream):
-        body = {"model": "nano", "prompt": PROMPT, "max_tokens": n_tokens, "temperature": 0, "stream": stream,
+        body = {"model": Path(self.nano).name, "prompt": PROMPT, "max_tokens": n_tokens, "temperature": 0, "stream": stream,
                 "ignore_eos": True}
         request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/completions", json.dumps(body).encode(),
                                          {"Content-Type": "application/json"})
@@ -224,8 +245,8 @@ class Tests:
         return self.references[n_tokens]
 
     def long_answer(self, n_tokens):
-        return ["generate", "-m", "nano", "--prompt", PROMPT, "--max-tokens", n_tokens, "--ignore-eos", "--seed", 3,
-                "--temperature", 1, "--threads", 1]
+        return ["generate", "-m", self.nano, "--prompt", PROMPT, "--max-tokens", n_tokens, "--ignore-eos", "--seed", 3,
+                "--temperature", 1, *self.how]
 
     def hit(self, number, n_ranks, n_tokens):
         """Starts a group, lets it run for a random time and gives a random rank that signal."""
@@ -260,14 +281,14 @@ class Tests:
     def kill(self):
         times = []
         for _ in range(3 if self.short else self.options.kills):
-            n = self.random.choice([2, 3, 4])
+            n = 2 if self.on_cards else self.random.choice([2, 3, 4])
             times.append(self.hit(signal.SIGKILL, n, 1900)[1].seconds)
         return f"{len(times)} kills, gone after {sorted(times)[len(times) // 2]:.2f} s (median), {max(times):.2f} s at most"
 
     def freeze(self):
         times = []
         for _ in range(1 if self.short else self.options.freezes):
-            n = self.random.choice([2, 3])
+            n = 2 if self.on_cards else self.random.choice([2, 3])
             victim, ended = self.hit(signal.SIGSTOP, n, 1900)
             times.append(ended.seconds)
             lines = [line for line in ended.err.splitlines() if "has not answered for" in line]
@@ -282,6 +303,7 @@ class Tests:
 
 
 ALL = ["equal", "serve", "refuse", "differ", "kill", "freeze", "hosts"]
+ON_CARDS = ["equal", "serve", "kill", "freeze"]
 
 
 def main():
@@ -291,6 +313,7 @@ def main():
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--freezes", type=int, default=8)
+    parser.add_argument("--backend", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     options.program = os.path.abspath(options.program)
@@ -299,7 +322,7 @@ def main():
         return 77
     print(f"seed {options.seed}")
     tests, n_failed = Tests(options), 0
-    for name in options.only or ALL:
+    for name in options.only or (ON_CARDS if tests.on_cards else ALL):
         if name == "hosts" and (os.geteuid() != 0 or (options.short and not options.only)):
             print("hosts    skipped: for root, and not among the short ones")
             continue

@@ -8,82 +8,20 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <vector>
 
-#include "base/error.h"
 #include "kernels/backend.h"
 #include "kernels/reference/reference_backend.h"
+#include "support/far_memory.h"
+#include "support/far_peers.h"
 
 namespace qwen3::test {
-
-// The memory of all FarBackends: address that is handed out → the same bytes, accessible.
-class FarMemory {
- public:
-  static FarMemory& all() {
-    static FarMemory memory;
-    return memory;
-  }
-
-  Storage allocate(int64_t bytes) {
-    if (bytes == 0) return {};
-    const auto size = static_cast<size_t>(bytes);
-    const int file = memfd_create("far", 0);
-    QWEN3_CHECK(file >= 0 && ftruncate(file, bytes) == 0,
-                ErrorKind::out_of_memory,
-                "far: cannot allocate {} bytes",
-                bytes);
-    void* far = mmap(nullptr, size, PROT_NONE, MAP_SHARED, file, 0);
-    void* near = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    close(file);
-    QWEN3_CHECK(far != MAP_FAILED && near != MAP_FAILED,
-                ErrorKind::out_of_memory,
-                "far: cannot map {} bytes",
-                bytes);
-    const std::lock_guard lock(mutex_);
-    regions_[static_cast<std::byte*>(far)] = {bytes, static_cast<std::byte*>(near)};
-    return {static_cast<std::byte*>(far), bytes, Place::device, [](std::byte* data, int64_t) {
-              all().release(data);
-            }};
-  }
-
-  // Null for an address that is none of ours.
-  std::byte* near(const void* address) {
-    const auto* at = static_cast<const std::byte*>(address);
-    const std::lock_guard lock(mutex_);
-    auto it = regions_.upper_bound(const_cast<std::byte*>(at));
-    if (it == regions_.begin()) return nullptr;
-    --it;
-    const int64_t offset = at - it->first;
-    return offset <= it->second.bytes ? it->second.near + offset : nullptr;
-  }
-
- private:
-  struct Region {
-    int64_t bytes;
-    std::byte* near;
-  };
-
-  void release(std::byte* far) {
-    const std::lock_guard lock(mutex_);
-    const auto it = regions_.find(far);
-    munmap(far, static_cast<size_t>(it->second.bytes));
-    munmap(it->second.near, static_cast<size_t>(it->second.bytes));
-    regions_.erase(it);
-  }
-
-  std::mutex mutex_;
-  std::map<std::byte*, Region> regions_;
-};
 
 // What a device's scan of a row says, with at most 512 numbers listed.
 inline RowScan scan_row(std::span<const float> row, int64_t n_real, float* values, int32_t* ids) {
@@ -116,7 +54,14 @@ class FarBackend final : public Backend {
     const int64_t bytes = from.numel() * dtype_size(from.dtype());
     if (bytes == 0) return {nullptr, from.dtype(), from.shape()};
     if (buffer.bytes() < bytes) buffer = Storage(bytes);
-    std::memcpy(buffer.data(), near(from).data(), static_cast<size_t>(bytes));
+    const Tensor rows = near(from);
+    const int64_t row_bytes = bytes / rows.dim(0);
+    for (int64_t r = 0; r < rows.dim(0); ++r) {
+      std::memcpy(buffer.data() + r * row_bytes,
+                  static_cast<const std::byte*>(rows.data()) +
+                      r * rows.row_stride() * dtype_size(rows.dtype()),
+                  static_cast<size_t>(row_bytes));
+    }
     return {buffer.data(), from.dtype(), from.shape()};
   }
 
@@ -135,6 +80,12 @@ class FarBackend final : public Backend {
       scans.push_back(scan_row(row, n_real, values, ids));
     }
     return true;
+  }
+
+  bool shares_memory() const override { return false; }
+  uint64_t checksum(const Tensor& x) const override { return inner_->checksum(near(x)); }
+  std::unique_ptr<PeerWindow> make_peer_window(int64_t bytes, int rank) override {
+    return std::make_unique<FarPeerWindow>(bytes, rank);
   }
 
   void reserve(const BatchLimits& limits) override {
@@ -187,6 +138,10 @@ class FarBackend final : public Backend {
 
   void embed(const Tensor& out, const Tensor& ids, const Weight& table) override {
     inner_->embed(near(out), near(ids), near(table));
+    spoil(out);
+  }
+  void embed_own(const Tensor& out, const Tensor& ids, const Weight& own, int64_t first) override {
+    inner_->embed_own(near(out), near(ids), own ? near(own) : own, first);
     spoil(out);
   }
   void fill(const Tensor& x, float value) override { inner_->fill(near(x), value); }
@@ -247,8 +202,11 @@ class FarBackend final : public Backend {
     std::byte* data = FarMemory::all().near(tensor.data());
     EXPECT_NE(data, nullptr) << "an operation was handed memory of the host";
     EXPECT_EQ(tensor.place(), Place::device);
-    EXPECT_EQ(tensor.row_stride() * tensor.dim(0), tensor.numel()) << "expected dense tensors only";
-    return {data, tensor.dtype(), tensor.shape()};
+    if (tensor.row_stride() * tensor.dim(0) == tensor.numel()) {
+      return {data, tensor.dtype(), tensor.shape()};
+    }
+    return Tensor(data, tensor.dtype(), {tensor.dim(0), tensor.row_stride()})
+        .columns(0, tensor.dim(1));
   }
   static Weight near(const Weight& weight) {
     std::byte* data = FarMemory::all().near(weight.data());
@@ -284,7 +242,8 @@ class FarBackend final : public Backend {
   void spoil(const Tensor& out) const {
     if (n_true_rows_ >= n_rows_ || out.dim(0) != n_rows_) return;
     const Tensor rows = near(out).rows(n_true_rows_, n_rows_ - n_true_rows_);
-    std::fill_n(rows.f32(), rows.numel(), 0.5f);
+    const int64_t n_rows = rows.dim(0);
+    for (int64_t r = 0; r < n_rows; ++r) std::fill_n(rows.f32_row(r), rows.numel() / n_rows, 0.5f);
   }
 
   std::unique_ptr<Backend> inner_ = make_reference_backend();

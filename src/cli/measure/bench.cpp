@@ -43,6 +43,7 @@ struct BenchOptions {
   std::string random_weights;  // a directory with config.json, or GGUF; "": use --model
   int64_t prompt_tokens = 512;
   int64_t decode_tokens = 64;
+  int64_t max_batch_tokens = EngineOptions{}.max_batch_tokens;
   std::string context = "0,1024";
   std::string batch = "1,16";
   int64_t repeat = 3;
@@ -212,7 +213,7 @@ class Bench {
     engine.kv_dtype = options.model.kv_dtype;
     engine.max_sequences = batch;
     engine.max_waiting = batch;
-    engine.max_batch_tokens = std::max(engine.max_batch_tokens, batch);
+    engine.max_batch_tokens = std::max(options.max_batch_tokens, batch);
     const int64_t sequence_tokens = context + options.decode_tokens + 2 * engine.block_size;
     const int64_t tokens =
         std::max(batch * sequence_tokens, 2 * (engine.max_model_len + engine.block_size));
@@ -425,6 +426,12 @@ void add_bench(CLI::App& app, Action& action) {
   command
       ->add_option("--prompt-tokens", options->prompt_tokens, "Prompt of the prefill runs; 0: none")
       ->check(integer_in(0, 1 << 20))
+      ->capture_default_str();
+  command
+      ->add_option("--max-batch-tokens,--ubatch-size,-u",
+                   options->max_batch_tokens,
+                   "Rows of a step: prompts are computed in pieces of so many")
+      ->check(integer_in(1, 1 << 20))
       ->capture_default_str();
   command
       ->add_option("--decode-tokens", options->decode_tokens, "Steps of the decode runs; 0: none")

@@ -18,6 +18,8 @@
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/layout.h"
+#include "kernels/cuda/peers.h"
+#include "kernels/cuda/pieces.h"
 #include "kernels/cuda/recording.h"
 #include "kernels/cuda/step_inputs.h"
 #include "kernels/cuda/stream.h"
@@ -51,13 +53,27 @@ bool pair_in_tiles(const Weight& a, const Weight& b) {
 }
 
 LinearPart part_of(const Tensor& out, const Weight& w, const Tensor& bias = {}) {
-  return {.weight = w.data(),
-          .bias = bias ? bias.f32() : nullptr,
-          .n_out = int_of(w.n_out()),
-          .n_segments = n_segments(w.n_out(), w.n_in()),
-          .coding = coding_of(w),
-          .matrix_bytes = w.format().bytes,
-          .out = rows_of(out)};
+  return {
+      .weight = w.data(),
+      .bias = bias ? bias.f32() : nullptr,
+      .n_out = int_of(w.n_out()),
+      .n_segments = w.format().n_pieces > 0 ? w.format().n_pieces : n_segments(w.n_out(), w.n_in()),
+      .coding = coding_of(w),
+      .matrix_bytes = w.format().bytes,
+      .out = rows_of(out)};
+}
+
+ExpertLeaves leaves_of(const ExpertWeights& w) {
+  ExpertLeaves leaves;
+  if (!w.leaves) {  // one chain
+    leaves.bounds[1] = int_of(w.gate_proj.n_matrices());
+    leaves.end = 1;
+    return leaves;
+  }
+  for (int i = 0; i <= kLeaves; ++i) leaves.bounds[i] = int_of(w.leaves.bound(i));
+  leaves.begin = w.leaves.begin;
+  leaves.end = w.leaves.end;
+  return leaves;
 }
 
 // Memory of the card that grows, outside of recordings.
@@ -93,6 +109,7 @@ class CudaBackend final : public Backend {
   // ---- memory
   Storage allocate(int64_t bytes) const override { return device_memory(bytes); }
   int64_t available_bytes() const override { return free_device_bytes(); }
+  bool shares_memory() const override { return false; }
   double measure_read_bandwidth() override {
     const int64_t bytes = std::min(int64_t{2} << 30, free_device_bytes() / 2);
     const Storage buffer = device_memory(bytes);
@@ -108,7 +125,17 @@ class CudaBackend final : public Backend {
     if (n == 0) return {nullptr, from.dtype(), from.shape()};
     if (buffer.bytes() < 4 * n) buffer = pinned_memory(4 * n);
     if (from.dtype() != DType::bf16) {
-      copy(buffer.data(), from.data(), bytes, cudaMemcpyDeviceToHost);
+      const auto width = static_cast<size_t>(bytes / from.dim(0));
+      check(cudaMemcpy2DAsync(buffer.data(),
+                              width,
+                              from.data(),
+                              static_cast<size_t>(from.row_stride() * dtype_size(from.dtype())),
+                              width,
+                              static_cast<size_t>(from.dim(0)),
+                              cudaMemcpyDeviceToHost,
+                              stream_.get()),
+            "copying");
+      stream_.wait("computing");
       return {buffer.data(), from.dtype(), from.shape()};
     }
     // From the buffer's second half to its whole: a number is read before its place is written.
@@ -123,6 +150,19 @@ class CudaBackend final : public Backend {
     return {buffer.data(), DType::f32, from.shape()};
   }
   void synchronize() override { stream_.wait("computing"); }
+  uint64_t checksum(const Tensor& x) const override {
+    const int64_t bytes = x.numel() * dtype_size(x.dtype());
+    assert(bytes % 4 == 0 && x.row_stride() * x.dim(0) == x.numel());
+    uint64_t sum = 0;
+    auto* const on_card = checksum_.at_least<uint64_t>(sizeof(sum), generation_);
+    check(cudaMemsetAsync(on_card, 0, sizeof(sum), stream_.get()), "computing a checksum");
+    cuda::checksum(on_card, x.data(), bytes / 4, stream_.get());
+    copy(&sum, on_card, sizeof(sum), cudaMemcpyDeviceToHost);
+    return sum;
+  }
+  std::unique_ptr<PeerWindow> make_peer_window(int64_t bytes, int rank) override {
+    return cuda::make_peer_window(bytes, rank, stream_.get());
+  }
 
   // ---- steps
   void reserve(const BatchLimits& limits) override {
@@ -205,6 +245,14 @@ class CudaBackend final : public Backend {
     return {.layout = static_cast<int32_t>(Layout::rows),
             .bytes = round_up(n_out * row_bytes(type, n_in), int64_t{64})};
   }
+  std::optional<int32_t> sum_pieces(WeightType type, const WholeMatrix& whole) const override {
+    if (!has_codes(type, whole.n_in) && (type != WeightType::bf16 || whole.n_in % kTile != 0)) {
+      // A sum of its own order, which nobody can share.
+      if (whole.leaves && whole.leaves.count() < whole.n_in) return std::nullopt;
+      return 0;
+    }
+    return pieces_of(whole.n_out, whole.n_in, whole.leaves);
+  }
   void pack_weight(const Weight& to,
                    int64_t index,
                    const WeightRows& rows,
@@ -256,15 +304,21 @@ class CudaBackend final : public Backend {
 
   // ---- primitive operations
   void embed(const Tensor& out, const Tensor& ids, const Weight& table) override {
-    const int n_rows = int_of(ids.dim(0)), n_in = int_of(table.n_in());
-    if (in_tiles(table)) {
+    embed_own(out, ids, table, 0);
+  }
+  void embed_own(const Tensor& out, const Tensor& ids, const Weight& own, int64_t first) override {
+    if (!own) return fill(out, 0);
+    const TableRows rows{int_of(first), int_of(own.n_out())};
+    const int n_rows = int_of(ids.dim(0)), n_in = int_of(own.n_in());
+    if (in_tiles(own)) {
       embed_tiles(
-          out.f32(), ids.i32(), table.data(), coding_of(table), n_rows, n_in, stream_.get());
+          out.f32(), ids.i32(), own.data(), coding_of(own), rows, n_rows, n_in, stream_.get());
     } else {
       embed_rows(out.f32(),
                  ids.i32(),
-                 table.data(),
-                 element_of(dtype_of(table.type())),
+                 own.data(),
+                 element_of(dtype_of(own.type())),
+                 rows,
                  n_rows,
                  n_in,
                  stream_.get());
@@ -372,11 +426,15 @@ class CudaBackend final : public Backend {
                    const Tensor& h,
                    const ExpertWeights& experts,
                    const Routing& routing) override {
-    if (observer() != nullptr || !pair_in_tiles(experts.gate_proj, experts.up_proj) ||
-        !in_tiles(experts.down_proj)) {
-      return Backend::experts_add(x, h, experts, routing);
-    }
-    add_experts(x, h, experts, routing);
+    if (!sums_experts(experts)) return Backend::experts_add(x, h, experts, routing);
+    sum_of_experts(x, true, h, experts, routing);
+  }
+  void experts_sum(const Tensor& out,
+                   const Tensor& h,
+                   const ExpertWeights& experts,
+                   const Routing& routing) override {
+    if (!sums_experts(experts)) return Backend::experts_sum(out, h, experts, routing);
+    sum_of_experts(out, false, h, experts, routing);
   }
   void norm_qkv(std::initializer_list<Tensor> qkv,
                 const Tensor& h,
@@ -525,6 +583,9 @@ class CudaBackend final : public Backend {
     } else {
       args.x = rounded(x);
     }
+    if (const int64_t bytes = waiting_bytes(args); bytes > 0) {
+      args.waiting = waiting_.at_least<float>(bytes, generation_);
+    }
     cuda::linear(args, stream_.get());
   }
 
@@ -611,6 +672,10 @@ class CudaBackend final : public Backend {
     }
   }
 
+  bool sums_experts(const ExpertWeights& w) const {
+    return observer() == nullptr && pair_in_tiles(w.gate_proj, w.up_proj) && in_tiles(w.down_proj);
+  }
+
   struct ExpertScratch {
     PairLists lists;
     Tensor gate, up, down;
@@ -627,6 +692,7 @@ class CudaBackend final : public Backend {
                .active = ints(n_experts + 1),
                .tokens = ints(n_pairs),
                .pair_of = ints(n_pairs),
+               .leaf_of = ints(n_pairs),
                .weights = reinterpret_cast<float*>(arena.take(n_pairs * 4))};
     s.gate = arena.take(DType::bf16, {n_pairs, w.gate_proj.n_out()});
     s.up = arena.take(DType::bf16, {n_pairs, w.gate_proj.n_out()});
@@ -634,12 +700,12 @@ class CudaBackend final : public Backend {
     return s;
   }
 
-  void add_experts(const Tensor& x,
-                   const Tensor& h,
-                   const ExpertWeights& w,
-                   const Routing& routing) {
+  // x = or += experts_sum(h)
+  void sum_of_experts(
+      const Tensor& x, bool add, const Tensor& h, const ExpertWeights& w, const Routing& routing) {
     const int64_t n_tokens = h.dim(0), top_k = routing.experts.dim(1);
     if (n_tokens == 0) return;
+    const ExpertLeaves leaves = leaves_of(w);
     Arena measure;
     take_experts(measure, n_tokens, top_k, w);
     const Storage view(experts_.at_least<std::byte>(measure.used(), generation_),
@@ -652,8 +718,8 @@ class CudaBackend final : public Backend {
     sort_pairs(s.lists,
                routing.weights.f32(),
                routing.experts.i32(),
+               leaves,
                int_of(n_tokens),
-               n_experts,
                int_of(top_k),
                stream_.get());
     LinearArgs args;
@@ -680,8 +746,10 @@ class CudaBackend final : public Backend {
     args.experts.tokens = nullptr;
     cuda::linear(args, stream_.get());
     sum_experts(x.f32(),
+                add,
                 s.down.f32(),
                 s.lists,
+                leaves,
                 int_of(n_tokens),
                 int_of(top_k),
                 int_of(x.dim(1)),
@@ -695,8 +763,9 @@ class CudaBackend final : public Backend {
   int64_t n_recorded_rows_ = 0;  // of the bound batch; 0: not recorded
   int64_t most_rows_ = std::numeric_limits<int64_t>::max();
   std::map<StepKey, Recording> recordings_;
-  int64_t generation_ = 0;
-  Buffer rounded_, normed_, partials_, counters_, experts_, scans_, columns_;
+  mutable int64_t generation_ = 0;
+  mutable Buffer checksum_;
+  Buffer waiting_, rounded_, normed_, partials_, counters_, experts_, scans_, columns_;
 };
 
 }  // namespace

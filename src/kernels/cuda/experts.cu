@@ -70,17 +70,21 @@ __global__ void __launch_bounds__(32) route_kernel(float* weights,
 __global__ void __launch_bounds__(1024) sort_kernel(PairLists lists,
                                                     const float* weights,
                                                     const int32_t* experts,
+                                                    ExpertLeaves leaves,
                                                     int n_tokens,
-                                                    int n_experts,
                                                     int top_k) {
   __shared__ int counts[kMaxExperts], offsets[kMaxExperts + 1];
   pdl_trigger();
   pdl_wait();
   const int n_pairs = n_tokens * top_k;
+  const int first = leaves.bounds[leaves.begin], n_experts = leaves.bounds[leaves.end] - first;
+  const auto at_hand = [&](int e) { return e >= first && e < first + n_experts; };
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   for (int e = threadIdx.x; e < n_experts; e += 1024) counts[e] = 0;
   __syncthreads();
-  for (int i = threadIdx.x; i < n_pairs; i += 1024) atomicAdd(&counts[experts[i]], 1);
+  for (int i = threadIdx.x; i < n_pairs; i += 1024) {
+    if (at_hand(experts[i])) atomicAdd(&counts[experts[i] - first], 1);
+  }
   __syncthreads();
   if (warp == 0) {
     int before = 0, n_active = 0;
@@ -113,6 +117,9 @@ __global__ void __launch_bounds__(1024) sort_kernel(PairLists lists,
       const int e = experts[t * top_k + k];
       int place = 0;
       for (int j = 0; j < top_k; ++j) place += experts[t * top_k + j] < e ? 1 : 0;
+      int leaf = leaves.begin;
+      while (leaf + 1 < leaves.end && leaves.bounds[leaf + 1] <= e) ++leaf;
+      lists.leaf_of[t * top_k + place] = at_hand(e) ? leaf : -1;
       lists.weights[t * top_k + place] = weights[t * top_k + k];
     }
   }
@@ -121,12 +128,12 @@ __global__ void __launch_bounds__(1024) sort_kernel(PairLists lists,
     if (counts[e] == 0) continue;
     for (int base = 0; base < n_pairs; base += 32) {
       const int i = base + lane;
-      const bool mine = i < n_pairs && experts[i] == e;
+      const bool mine = i < n_pairs && experts[i] == first + e;
       const unsigned who = __ballot_sync(kAllLanes, mine);
       if (mine) {
         const int pair = at + __popc(who & ((1u << lane) - 1)), token = i / top_k;
         int place = 0;
-        for (int j = 0; j < top_k; ++j) place += experts[token * top_k + j] < e ? 1 : 0;
+        for (int j = 0; j < top_k; ++j) place += experts[token * top_k + j] < first + e ? 1 : 0;
         lists.tokens[pair] = token;
         lists.pair_of[token * top_k + place] = pair;
       }
@@ -135,17 +142,50 @@ __global__ void __launch_bounds__(1024) sort_kernel(PairLists lists,
   }
 }
 
-__global__ void sum_kernel(float* x, const float* y, PairLists lists, int top_k, int n) {
+// The tree over leaves [kBegin, kEnd); `there` says which have experts at all.
+template <int kBegin, int kEnd>
+__device__ float tree_of(const float (&sums)[8], uint32_t there) {
+  if constexpr (kEnd - kBegin == 1) {
+    return sums[kBegin];
+  } else {
+    constexpr int kMiddle = (kBegin + kEnd) / 2;
+    constexpr uint32_t kLeft = (1u << kMiddle) - (1u << kBegin),
+                       kRight = (1u << kEnd) - (1u << kMiddle);
+    const float left = tree_of<kBegin, kMiddle>(sums, there),
+                right = tree_of<kMiddle, kEnd>(sums, there);
+    return (there & kRight) == 0 ? left : (there & kLeft) == 0 ? right : left + right;
+  }
+}
+
+__global__ void sum_kernel(
+    float* x, bool add, const float* y, PairLists lists, ExpertLeaves leaves, int top_k, int n) {
   pdl_trigger();
   pdl_wait();
   const int token = blockIdx.x;
+  uint32_t there = 0;
+#pragma unroll
+  for (int leaf = 0; leaf < 8; ++leaf) {
+    const bool at_hand = leaf >= leaves.begin && leaf < leaves.end;
+    if (at_hand && leaves.bounds[leaf + 1] > leaves.bounds[leaf]) there |= 1u << leaf;
+  }
   for (int i = threadIdx.x; i < n; i += blockDim.x) {
-    float sum = x[static_cast<int64_t>(token) * n + i];
-    for (int k = 0; k < top_k; ++k) {
-      const int64_t pair = lists.pair_of[token * top_k + k];
-      sum = fmaf(y[pair * n + i], lists.weights[token * top_k + k], sum);
+    float sums[8];
+    int k = 0;
+#pragma unroll
+    for (int leaf = 0; leaf < 8; ++leaf) {
+      float sum = 0;
+      while (k < top_k && lists.leaf_of[token * top_k + k] <= leaf) {
+        if (lists.leaf_of[token * top_k + k] == leaf) {
+          const int64_t pair = lists.pair_of[token * top_k + k];
+          sum = fmaf(y[pair * n + i], lists.weights[token * top_k + k], sum);
+        }
+        ++k;
+      }
+      sums[leaf] = sum;
     }
-    x[static_cast<int64_t>(token) * n + i] = sum;
+    const float sum = tree_of<0, 8>(sums, there);
+    float& to = x[static_cast<int64_t>(token) * n + i];
+    to = add ? to + sum : sum;
   }
 }
 
@@ -175,22 +215,34 @@ void route_top_k(float* weights,
 void sort_pairs(const PairLists& lists,
                 const float* weights,
                 const int32_t* experts,
+                const ExpertLeaves& leaves,
                 int n_tokens,
-                int n_experts,
                 int top_k,
                 Stream stream) {
-  launch(
-      sort_kernel, dim3(1), 1024, 0, stream, lists, weights, experts, n_tokens, n_experts, top_k);
+  launch(sort_kernel, dim3(1), 1024, 0, stream, lists, weights, experts, leaves, n_tokens, top_k);
 }
 
 void sum_experts(float* x,
+                 bool add,
                  const float* y,
                  const PairLists& lists,
+                 const ExpertLeaves& leaves,
                  int n_tokens,
                  int top_k,
                  int n,
                  Stream stream) {
-  launch(sum_kernel, dim3(static_cast<unsigned>(n_tokens)), 256, 0, stream, x, y, lists, top_k, n);
+  launch(sum_kernel,
+         dim3(static_cast<unsigned>(n_tokens)),
+         256,
+         0,
+         stream,
+         x,
+         add,
+         y,
+         lists,
+         leaves,
+         top_k,
+         n);
 }
 
 }  // namespace qwen3::cuda

@@ -61,11 +61,14 @@ struct LinearArgs {
   float norm_eps = 0;
   Rows h;
   ExpertRows experts;  // offsets: if there are experts
+  float* waiting = nullptr;  // waiting_bytes() of it
 };
 
 constexpr int kMaxPairedExpertRows = 8;  // silu_mul goes with the product of experts up to here
 bool norms_by_the_way(int n_rows, int n_in);
 
+// What a product of so many rows, of no experts, has use for besides, or none.
+int64_t waiting_bytes(const LinearArgs& args);
 void linear(const LinearArgs& args, Stream stream);
 
 // Rows of float32 or bfloat16 as files have them; x bfloat16 or float32.
@@ -91,10 +94,15 @@ void unpack_tiles(float* to,
                   int64_t n_in,
                   Stream stream);
 
+// Of a table that has the rows [first, first + n_own): zeros for other ids.
+struct TableRows {
+  int first = 0, n_own = 0;
+};
 void embed_tiles(float* out,
                  const int32_t* ids,
                  const void* table,
                  Coding coding,
+                 TableRows own,
                  int n_rows,
                  int n_in,
                  Stream stream);
@@ -102,6 +110,7 @@ void embed_rows(float* out,
                 const int32_t* ids,
                 const void* table,
                 Element type,
+                TableRows own,
                 int n_rows,
                 int n_in,
                 Stream stream);
@@ -137,6 +146,34 @@ void scatter_add_rows(float* x,
                       int n_rows,
                       int n,
                       Stream stream);
+
+// ---- ranks
+constexpr int kMaxPeers = 8, kMaxPeerInputs = 16, kMaxPeerBlocks = 128;
+// Where ranks meet: each has flags [kMaxPeers, kMaxPeerBlocks] that the others raise, and a counter for each
+// of its blocks.
+struct PeerMeeting {
+  uint32_t* flags[kMaxPeers] = {};
+  uint32_t* counters = nullptr;
+  int n_ranks = 1, rank = 0;
+};
+struct PeerSumArgs {
+  PeerMeeting meeting;
+  float* x = nullptr;
+  int64_t n = 0;
+  bool add = false;
+  const float* inputs[kMaxPeerInputs] = {};
+  int n_inputs = 0;
+  // In reverse Polish notation, from the lowest bit on: 1 takes the next input, 0 adds the two latest results.
+  uint32_t takes = 0;
+  int n_steps = 0;
+};
+void peer_meet(const PeerMeeting& meeting, Stream stream);
+// x = or += the sum
+void peer_sum(const PeerSumArgs& args, Stream stream);
+// x = bitwise or of all inputs
+void peer_merge(const PeerSumArgs& args, Stream stream);
+// *sum += a hash of the words and their places
+void checksum(uint64_t* sum, const void* words, int64_t n_words, Stream stream);
 
 // ---- attention
 struct KvArgs {
@@ -232,26 +269,35 @@ void route_top_k(float* weights,
                  int top_k,
                  bool renormalise,
                  Stream stream);
-// From routing [n_tokens, top_k]: pairs sorted by expert, then token.
+// From routing [n_tokens, top_k]: pairs of the experts at hand, sorted by expert, then token.
 struct PairLists {
   int32_t* offsets = nullptr;  // [n_experts + 1]
   int32_t* active = nullptr;   // [1 + n_experts]
   int32_t* tokens = nullptr;   // [n_pairs]
   int32_t* pair_of =
       nullptr;  // [n_tokens, top_k] place of the token's k-th expert in ascending order
-  float* weights = nullptr;  // [n_tokens, top_k] in that order
+  int32_t* leaf_of = nullptr;  // [n_tokens, top_k] its leaf; -1: the expert is not at hand
+  float* weights = nullptr;    // [n_tokens, top_k] in that order
+};
+// Which experts of the model those are, and how a sum over them goes (tensor/leaves.h): leaf i has the experts
+// [bounds[i], bounds[i + 1]).
+struct ExpertLeaves {
+  int bounds[9] = {};
+  int begin = 0, end = 8;  // at hand
 };
 void sort_pairs(const PairLists& lists,
                 const float* weights,
                 const int32_t* experts,
+                const ExpertLeaves& leaves,
                 int n_tokens,
-                int n_experts,
                 int top_k,
                 Stream stream);
-// x[t] += Σ weights[t, i] * y[pair_of[t, i]], i ascending
+// x[t] = or += the tree over the leaves of Σ weights[t, i] * y[pair_of[t, i]], i ascending, from zero
 void sum_experts(float* x,
+                 bool add,
                  const float* y,
                  const PairLists& lists,
+                 const ExpertLeaves& leaves,
                  int n_tokens,
                  int top_k,
                  int n,

@@ -19,7 +19,8 @@
 //
 // The order of a sum belongs to the weight, never to the batch: the columns are cut into n_segments()
 // equal pieces; each is one chain of mma steps from zero, columns ascending, and the pieces are added
-// as a balanced tree. Whatever kernel runs, with one row or a thousand, computes exactly that.
+// as a balanced tree. Whatever kernel runs, with one row or a thousand, computes exactly that. Ranks that
+// share a matrix cut it as it is cut whole, each its part (pieces_of()).
 #pragma once
 
 #include <cmath>
@@ -80,6 +81,14 @@ QWEN3_HD constexpr int n_segments(int64_t n_out, int64_t n_in) {
   int s = 1;
   while (s < 4 && row_tiles(n_out) * s < 256 && tiles % (8 * s) == 0 && tiles / (2 * s) >= 16)
     s *= 2;
+  return s;
+}
+
+// A sum that ranks may share is cut into two at least, where pieces stay multiples of 64.
+constexpr int kSharedPieces = 2;
+QWEN3_HD constexpr int n_shared_segments(int64_t n_out, int64_t n_in) {
+  int s = n_segments(n_out, n_in);
+  while (s < kSharedPieces && column_tiles(n_in) % (8 * s) == 0) s *= 2;
   return s;
 }
 

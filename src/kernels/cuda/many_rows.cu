@@ -42,12 +42,17 @@ __device__ void multiply(float (&sum)[kSums], const uint8_t* weights, uint64_t r
   wgmma_wait<0>();
 }
 
+// Sums of segments that wait for their neighbours stay in registers; where there are too many, in the card's memory,
+// for which the second-level cache stands in. Each thread reads what it has written itself.
+QWEN3_HD constexpr bool waits_in_memory(int rows, int segments) { return rows * segments > 256; }
+
 template <int kRows, int kSegments, bool kPair, bool kCodes>
 __global__ void __launch_bounds__(kThreads, 1)
     many_rows_kernel(const __grid_constant__ LinearArgs args,
                      const __grid_constant__ CUtensorMap rows) {
   constexpr int kStages = kRows == 256 ? 4 : 6;
   constexpr int kLevels = kSegments / 2;
+  constexpr bool kInMemory = waits_in_memory(kRows, kSegments);
   extern __shared__ __align__(1024) uint8_t ring[];
   __shared__ uint64_t full[kStages], empty[kStages];
   pdl_trigger();
@@ -127,7 +132,13 @@ __global__ void __launch_bounds__(kThreads, 1)
   const int group = warp / 4 - 1, t = group * 4 + warp % 4;
   const Coding coding = kCodes ? args.parts[part_of(t)].coding : Coding::none;
   float sum[kRows / 2];
-  float kept[kLevels > 0 ? kLevels : 1][kRows / 2];
+  float kept[kLevels > 0 && !kInMemory ? kLevels : 1][kRows / 2];
+  // [levels, kRows / 2, 256 threads] for each block
+  float* const waiting =
+      args.waiting +
+      (static_cast<int64_t>(blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x) *
+          kLevels * (kRows / 2) * 256 +
+      (threadIdx.x - 128);
   int step = 0;
 #pragma unroll 1
   for (int segment = 0; segment < kSegments; ++segment) {
@@ -164,12 +175,21 @@ __global__ void __launch_bounds__(kThreads, 1)
       bool carry = true;
 #pragma unroll
       for (int level = 0; level < kLevels; ++level) {
+        float* const at = waiting + level * (kRows / 2) * 256;
         if (carry && (segment >> level & 1) != 0) {
 #pragma unroll
-          for (int i = 0; i < kRows / 2; ++i) sum[i] = kept[level][i] + sum[i];
+          for (int i = 0; i < kRows / 2; ++i) {
+            sum[i] = (kInMemory ? at[i * 256] : kept[level][i]) + sum[i];
+          }
         } else if (carry) {
 #pragma unroll
-          for (int i = 0; i < kRows / 2; ++i) kept[level][i] = sum[i];
+          for (int i = 0; i < kRows / 2; ++i) {
+            if constexpr (kInMemory) {
+              at[i * 256] = sum[i];
+            } else {
+              kept[level][i] = sum[i];
+            }
+          }
           carry = false;
         }
       }
@@ -246,13 +266,30 @@ void launch_many(const LinearArgs& args, Stream stream) {
       return wide<kPair>(args) ? launch_tiles<256, 1, kPair, kCodes>(args, stream)
                                : launch_tiles<128, 1, kPair, kCodes>(args, stream);
     case 2:
-      return launch_tiles<128, 2, kPair, kCodes>(args, stream);
+      return wide<kPair>(args) && args.waiting != nullptr
+                 ? launch_tiles<256, 2, kPair, kCodes>(args, stream)
+                 : launch_tiles<128, 2, kPair, kCodes>(args, stream);
     default:
-      return launch_tiles<64, 4, kPair, kCodes>(args, stream);
+      return args.n_rows > 64 && args.waiting != nullptr
+                 ? launch_tiles<128, 4, kPair, kCodes>(args, stream)
+                 : launch_tiles<64, 4, kPair, kCodes>(args, stream);
   }
 }
 
 }  // namespace
+
+int64_t waiting_bytes(const LinearArgs& args) {
+  int n_out = 0, n_segments = 1;
+  for (int p = 0; p < args.n_parts; ++p) {
+    n_out = max(n_out, args.parts[p].n_out);
+    n_segments = max(n_segments, args.parts[p].n_segments);
+  }
+  if (args.n_rows <= kMaxFewRows || n_segments == 1) return 0;
+  const int outs = args.epilogue == Epilogue::silu_mul ? 64 : 128;
+  const int64_t blocks = ceil_div_of(args.n_rows, n_segments == 2 ? 256 : 128) *
+                         ceil_div_of(n_out, outs) * args.n_parts;
+  return blocks * 128 * 256 * 4;
+}
 
 void many_rows(const LinearArgs& args, Stream stream) {
   const bool codes = args.parts[0].coding != Coding::none;

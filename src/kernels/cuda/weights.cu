@@ -62,23 +62,26 @@ __global__ void unpack_kernel(
 }
 
 __global__ void embed_tiles_kernel(
-    float* out, const int32_t* ids, const uint8_t* table, Coding coding, int n_in) {
+    float* out, const int32_t* ids, const uint8_t* table, Coding coding, TableRows own, int n_in) {
   pdl_trigger();
   pdl_wait();
-  const int64_t row = ids[blockIdx.x];
+  const int64_t row = static_cast<int64_t>(ids[blockIdx.x]) - own.first;
+  const bool is_own = row >= 0 && row < own.n_own;
   for (int k = threadIdx.x; k < n_in; k += blockDim.x) {
     out[static_cast<int64_t>(blockIdx.x) * n_in + k] =
-        packed_element(table, coding, row, k, n_in, false);
+        is_own ? packed_element(table, coding, row, k, n_in, false) : 0;
   }
 }
 
 template <typename T>
-__global__ void embed_rows_kernel(float* out, const int32_t* ids, const T* table, int n_in) {
+__global__ void embed_rows_kernel(
+    float* out, const int32_t* ids, const T* table, TableRows own, int n_in) {
   pdl_trigger();
   pdl_wait();
-  const int64_t row = ids[blockIdx.x];
+  const int64_t row = static_cast<int64_t>(ids[blockIdx.x]) - own.first;
+  const bool is_own = row >= 0 && row < own.n_own;
   for (int k = threadIdx.x; k < n_in; k += blockDim.x) {
-    out[static_cast<int64_t>(blockIdx.x) * n_in + k] = to_float(table[row * n_in + k]);
+    out[static_cast<int64_t>(blockIdx.x) * n_in + k] = is_own ? to_float(table[row * n_in + k]) : 0;
   }
 }
 
@@ -209,6 +212,7 @@ void embed_tiles(float* out,
                  const int32_t* ids,
                  const void* table,
                  Coding coding,
+                 TableRows own,
                  int n_rows,
                  int n_in,
                  Stream stream) {
@@ -221,6 +225,7 @@ void embed_tiles(float* out,
          ids,
          static_cast<const uint8_t*>(table),
          coding,
+         own,
          n_in);
 }
 
@@ -228,6 +233,7 @@ void embed_rows(float* out,
                 const int32_t* ids,
                 const void* table,
                 Element type,
+                TableRows own,
                 int n_rows,
                 int n_in,
                 Stream stream) {
@@ -241,6 +247,7 @@ void embed_rows(float* out,
            out,
            ids,
            static_cast<const float*>(table),
+           own,
            n_in);
   } else {
     launch(embed_rows_kernel<bf16>,
@@ -251,6 +258,7 @@ void embed_rows(float* out,
            out,
            ids,
            static_cast<const bf16*>(table),
+           own,
            n_in);
   }
 }

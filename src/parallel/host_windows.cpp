@@ -1,4 +1,4 @@
-#include "parallel/step_windows.h"
+#include "parallel/host_windows.h"
 
 #include <algorithm>
 #include <cstring>
@@ -16,11 +16,11 @@ constexpr int64_t kPiece = 16 << 10;
 }  // namespace
 
 // Offsets in bytes within a rank's part; the last two are rank 0's alone.
-struct StepWindows::Layout {
+struct HostWindows::Layout {
   int64_t node_bytes, logits, plan, bytes_of_rank0, bytes_of_others;
 };
 
-StepWindows::Layout StepWindows::layout(const WindowShape& s) {
+HostWindows::Layout HostWindows::layout(const WindowShape& s) {
   Layout l{};
   l.node_bytes = round_up(s.max_tokens * s.hidden_size * 4, 64);
   l.bytes_of_others = int64_t{sizeof(Flag)} + 2 * kMaxNodes * l.node_bytes;
@@ -30,13 +30,13 @@ StepWindows::Layout StepWindows::layout(const WindowShape& s) {
   return l;
 }
 
-int64_t StepWindows::bytes(const WindowShape& shape, int n_ranks) {
+int64_t HostWindows::bytes(const WindowShape& shape, int n_ranks) {
   const Layout l = layout(shape);
   return l.bytes_of_rank0 + (n_ranks - 1) * l.bytes_of_others;
 }
 
-StepWindows::StepWindows(Communicator& communicator, ThreadPool& threads, const WindowShape& shape)
-    : communicator_(communicator),
+HostWindows::HostWindows(Communicator& communicator, ThreadPool& threads, const WindowShape& shape)
+    : StepWindows(communicator),
       threads_(threads),
       shape_(shape),
       shard_(communicator.shard()),
@@ -52,29 +52,29 @@ StepWindows::StepWindows(Communicator& communicator, ThreadPool& threads, const 
   communicator.all_gather({});  // nobody looks at a flag before it is there
 }
 
-float* StepWindows::node_of(int rank, int i) const {
+float* HostWindows::node_of(int rank, int i) const {
   const int64_t number = parity_ * kMaxNodes + i;
   return reinterpret_cast<float*>(window_.parts[static_cast<size_t>(rank)] + sizeof(Flag) +
                                   number * layout(shape_).node_bytes);
 }
 
-Tensor StepWindows::node(int i, int64_t n_tokens) const {
+Tensor HostWindows::node(int i, int64_t n_tokens) const {
   return {node_of(shard_.rank, i), DType::f32, {n_tokens, shape_.hidden_size}};
 }
 
-Tensor StepWindows::logits(int64_t n_rows) const {
+Tensor HostWindows::logits(int64_t n_rows) const {
   return {window_.parts[0] + layout(shape_).logits, DType::f32, {n_rows, shape_.vocab_size}};
 }
 
-std::span<std::byte> StepWindows::plan() const {
+std::span<std::byte> HostWindows::plan() const {
   return {window_.parts[0] + layout(shape_).plan, static_cast<size_t>(shape_.plan_bytes)};
 }
 
-Flag& StepWindows::flag_of(int rank) const {
+Flag& HostWindows::flag_of(int rank) const {
   return *reinterpret_cast<Flag*>(window_.parts[static_cast<size_t>(rank)]);
 }
 
-void StepWindows::meet(std::span<const SumTree::Input> nodes, int64_t n_floats) {
+void HostWindows::meet(std::span<const SumTree::Input> nodes, int64_t n_floats) {
   flag_of(shard_.rank).raise(++arrived_);
   if (communicator_.hosts().size() > 1) exchange(nodes, n_floats);
   for (const int rank : communicator_.local_ranks()) {
@@ -85,13 +85,13 @@ void StepWindows::meet(std::span<const SumTree::Input> nodes, int64_t n_floats) 
   }
 }
 
-int StepWindows::receiver(const std::vector<int>& host, int rank) const {
+int HostWindows::receiver(const std::vector<int>& host, int rank) const {
   const auto& theirs = communicator_.hosts()[static_cast<size_t>(communicator_.host_of(rank))];
   const auto number = std::find(theirs.begin(), theirs.end(), rank) - theirs.begin();
   return host[static_cast<size_t>(number) % host.size()];
 }
 
-void StepWindows::exchange(std::span<const SumTree::Input> nodes, int64_t n_floats) {
+void HostWindows::exchange(std::span<const SumTree::Input> nodes, int64_t n_floats) {
   using Tag = Communicator::Tag;
   const auto bytes = [&](int rank, int node) {
     return std::as_writable_bytes(std::span(node_of(rank, node), static_cast<size_t>(n_floats)));
@@ -118,7 +118,7 @@ void StepWindows::exchange(std::span<const SumTree::Input> nodes, int64_t n_floa
   }
 }
 
-void StepWindows::gather_logits(int64_t n_rows) {
+void HostWindows::gather_logits(int64_t n_rows) {
   using Tag = Communicator::Tag;
   if (communicator_.hosts().size() == 1) return;
   const Tensor rows = logits(n_rows);
@@ -145,20 +145,20 @@ void StepWindows::gather_logits(int64_t n_rows) {
 }
 
 template <typename Body>
-void StepWindows::in_pieces(int64_t begin, int64_t end, const Body& body) {
+void HostWindows::in_pieces(int64_t begin, int64_t end, const Body& body) {
   threads_.parallel_for(ceil_div(end - begin, kPiece), [&](int64_t piece, int) {
     const int64_t from = begin + piece * kPiece;
     body(from, std::min(kPiece, end - from));
   });
 }
 
-std::span<const float* const> StepWindows::inputs_of(const SumTree& tree) {
+std::span<const float* const> HostWindows::inputs_of(const SumTree& tree) {
   inputs_.clear();
   for (const auto& [rank, node] : tree.inputs()) inputs_.push_back(node_of(rank, node));
   return inputs_;
 }
 
-void StepWindows::sum(const Tensor& x, SumTree::Into into, const SumTree& tree) {
+void HostWindows::sum(const Tensor& x, SumTree::Into into, const SumTree& tree) {
   const int64_t n = x.numel();
   const std::span<const float* const> inputs = inputs_of(tree);
   const auto add = [&](float* out, int64_t from, int64_t count, SumTree::Into how) {
@@ -201,18 +201,14 @@ void StepWindows::sum(const Tensor& x, SumTree::Into into, const SumTree& tree) 
   parity_ ^= 1;
 }
 
-void StepWindows::merge_bits(const Tensor& x) {
+void HostWindows::merge_bits(const Tensor& x) {
   const int64_t n = x.numel();
-  in_pieces(0, n, [&](int64_t from, int64_t count) {
-    std::copy_n(x.f32() + from, count, node_of(shard_.rank, 0) + from);
-  });
   meet(first_nodes_, n);
   in_pieces(0, n, [&](int64_t from, int64_t count) {
     auto* to = reinterpret_cast<uint32_t*>(x.f32() + from);
     for (int rank = 0; rank < shard_.size; ++rank) {
-      if (rank == shard_.rank) continue;
       const auto* theirs = reinterpret_cast<const uint32_t*>(node_of(rank, 0) + from);
-      for (int64_t i = 0; i < count; ++i) to[i] |= theirs[i];
+      for (int64_t i = 0; i < count; ++i) to[i] = rank == 0 ? theirs[i] : to[i] | theirs[i];
     }
   });
   parity_ ^= 1;
