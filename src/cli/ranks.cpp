@@ -276,6 +276,7 @@ void choose_card(Communicator& group) {
 void agree_on_backend(Communicator& group, ModelOptions& options) {
   if (options.backend != "auto" && options.backend != "cuda") return;
   choose_card(group);
+  const SignalsBlocked blocked;  // for the threads that the driver starts
   const std::vector<std::string> all = group.all_gather(has_cuda_device() ? "a card" : "none");
   const auto n_cards = std::ranges::count(all, "a card");
   if (options.backend == "cuda" && n_cards > 0 && n_cards < group.size()) {

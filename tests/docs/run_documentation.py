@@ -101,7 +101,9 @@ NOT_RUN = {
     "qwen3 chat -m Llama-3.2-1B-Q4_K_M.gguf": FILE,
     "qwen3 chat -m Qwen3-8B.gguf": FILE,
     "build/release/bin/kernels_tests --gtest_filter='CpuBlocks*:CpuLinear*:Leaves*'": AMX,
-    "bench/isa_pairs.py build/release/bin/ops_bench --isa amx avx512_bf16 --weights Q8_0 Q4_K Q6_K --filter 'down 3072' --pairs 3": AMX,
+    "bench/isa_pairs.py build/release/bin/ops_bench --isa amx avx512_bf16 --weights Q8_0 Q4_K Q6_K --filter 'm=512 down' --repeat 7 "
+    "--pairs 3": AMX,
+    "bench/isa_pairs.py build/release/bin/ops_bench --isa amx avx512_bf16 --weights Q4_K --filter 'gate' --repeat 7 --pairs 2": AMX,
     "bench/vs_llama_cpp.py --llama-bench PATH/llama-bench --gguf OUT.gguf --config bench/configs/qwen3-0.6b --pairs 3":
         "takes minutes, and needs another program",
     "qwen3 eval generate --config eval/configs/nano_arc-nano.yaml": "needs a server on port 8000, whose answers take minutes",

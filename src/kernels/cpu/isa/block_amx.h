@@ -1,4 +1,4 @@
-// Linear layers over quantised panels in AMX tiles, for eight rows and more: the integer sums of
+// Linear layers over quantised panels in AMX tiles, for thirteen rows and more: the integer sums of
 // block_kernel.h by TDPBSSD or TDPBSUD, its float steps in its order, and so its bits.
 //
 // A scale ends every 32 inputs (every 16 in Q2_K, Q3_K and Q6_K), so a tile of sums takes in one such slot
@@ -7,8 +7,8 @@
 // multiply the scales, add: 48 instructions, 64 with offsets) take 24 to 32 cycles of the two ports there are.
 // Full depth would need scales that reach further, which would not be these numbers. The same by VPDPBUSD:
 // 128 products, and as many steps and a bias more, 96 to 104 cycles. So the most to expect of tiles is
-// four times the speed for Q4_0 and Q8_0, three and a half for Q4_K, 128 / 48 = 2.7 for Q6_K: counted, not
-// measured.
+// four times the speed for Q4_0 and Q8_0, three and a half for Q4_K, 128 / 48 = 2.7 for Q6_K. Measured are
+// 0.95 to 1.3 (docs/performance.md), so something else is in the way.
 //
 // To come near it, tiles are filled beside the float steps: while a tile's rows take in four slots, the
 // next tile's are multiplied. Codes become bytes once for all rows (of up to eight tiles), in L1, less
@@ -24,8 +24,8 @@
 namespace qwen3::cpu {
 namespace {
 
-// Up to here rows go through registers: a tile is worth unpacking codes for from about eight on.
-constexpr int64_t kAmxFewRows = 7;
+// Up to here rows go through registers: with eight of them tiles take 1.2 times as long, with 16 0.9 times.
+constexpr int64_t kAmxFewRows = 12;
 constexpr int64_t kAmxTiles =
     8;  // that share what was unpacked: 128 rows, with 16 KiB of float sums
 constexpr int64_t kAmxSlots =
