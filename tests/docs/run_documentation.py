@@ -113,6 +113,7 @@ NOT_RUN = {
     "bench/make_random_checkpoint.py CONFIG models/nano one-layer": ONE_LAYER,
     "qwen3 trace -m one-layer --ids 785,6722,315,9625,374 --taps '*' --backend reference": ONE_LAYER,
     'qwen3 serve -m ~/models/Qwen3-32B --ranks 2': RANKS,
+    'qwen3 serve -m ~/models/Qwen3-32B --ranks 2 --backend cuda': RANKS,
     'qwen3 generate -m ~/models/Qwen3-32B --ranks 2 --prompt "Once upon a time"': RANKS,
     'mpirun -n 4 qwen3 serve -m ~/models/Qwen3-235B-A22B': RANKS,
     'srun --mpi=pmix --kill-on-bad-exit=1 qwen3 serve -m ~/models/Qwen3-235B-A22B': RANKS,
