@@ -175,14 +175,14 @@ WeightFormat format_of(const WeightSlot& slot, WeightType type, const Backend& b
                          {.n_out = slot.model_rows > 0 ? slot.model_rows : slot.n_rows(),
                           .n_in = slot.model_columns > 0 ? slot.model_columns : slot.row_numel(),
                           .leaves = summed ? slot.leaves : Leaves{}});
-  QWEN3_CHECK(n_pieces.has_value(),
-              ErrorKind::unsupported,
-              "{}: so many ranks cut its sum of {} inputs of {} where backend {} does not; choose "
-              "fewer ranks, or backend cpu",
-              slot.name,
-              slot.model_columns,
-              weight_type_name(type),
-              backend.info().name);
+  QWEN3_CHECK(
+      n_pieces.has_value(),
+      ErrorKind::unsupported,
+      "{}: so many ranks cut its sum of {} inputs of {} where this backend does not; choose "
+      "fewer ranks, or backend cpu",
+      slot.name,
+      slot.model_columns,
+      weight_type_name(type));
   format.n_pieces = *n_pieces;
   return format;
 }

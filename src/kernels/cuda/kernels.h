@@ -60,7 +60,7 @@ struct LinearArgs {
   const float* norm_weight = nullptr;
   float norm_eps = 0;
   Rows h;
-  ExpertRows experts;  // offsets: if there are experts
+  ExpertRows experts;        // offsets: if there are experts
   float* waiting = nullptr;  // waiting_bytes() of it
 };
 
