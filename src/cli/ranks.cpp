@@ -272,9 +272,11 @@ void choose_card(Communicator& group) {
   setenv(kVisibleCards, fmt::format("{}", fmt::join(cards, ",")).c_str(), 1);
 }
 
-// "auto" is the card where every rank has one.
+// "auto" is the card where every rank has one. Where ranks want different backends the handshake says so.
 void agree_on_backend(Communicator& group, ModelOptions& options) {
-  if (options.backend != "auto" && options.backend != "cuda") return;
+  const std::vector<std::string> wanted = group.all_gather(options.backend);
+  const bool alike = std::ranges::all_of(wanted, [&](const auto& w) { return w == wanted[0]; });
+  if (!alike || (options.backend != "auto" && options.backend != "cuda")) return;
   choose_card(group);
   const SignalsBlocked blocked;  // for the threads that the driver starts
   const std::vector<std::string> all = group.all_gather(has_cuda_device() ? "a card" : "none");

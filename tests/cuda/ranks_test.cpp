@@ -42,11 +42,10 @@ TEST(CudaPieces, APartIsCutAsTheWhole) {
 TEST(CudaRanks, MoreThanASumHasPiecesAreRefused) {
   if (!has_cuda_device()) GTEST_SKIP() << "no card that the cuda backend runs on";
   const std::filesystem::path path = kRoot / "models" / "nano";
-  EXPECT_ERROR(
-      with_ranks(path, {.backend = "cuda", .n_threads = 1}, 2, [](const auto&) {}),
-      ErrorKind::unsupported,
-      "down_proj.weight: so many ranks cut its sum of 832 inputs of bfloat16 where backend "
-      "cuda does not; choose fewer ranks, or backend cpu");
+  EXPECT_ERROR(with_ranks(path, {.backend = "cuda", .n_threads = 1}, 2, [](const auto&) {}),
+               ErrorKind::unsupported,
+               "down_proj.weight: so many ranks cut its sum of 832 inputs of bfloat16 where this "
+               "backend does not; choose fewer ranks, or backend cpu");
 }
 
 }  // namespace

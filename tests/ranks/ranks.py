@@ -68,7 +68,8 @@ class Tests:
     def logits(self, model, n, more=()):
         out = self.path / "logits.npy"
         out.unlink(missing_ok=True)
-        ended = self.qwen3("logits", "-m", model, "--ids", IDS, "--out", out, "--quiet", *self.how,
+        how = self.how[:2] if "--backend" in more else self.how
+        ended = self.qwen3("logits", "-m", model, "--ids", IDS, "--out", out, "--quiet", *how,
                            *(["--ranks", n] if n > 1 else []), *more)
         expect(ended.returncode == 0, f"logits of {model} on {n} ranks: rc {ended.returncode}: {ended.stderr}")
         return out.read_bytes()
