@@ -20,6 +20,7 @@
 #include "cli/console.h"
 #include "cli/launcher.h"
 #include "cli/numbers.h"
+#include "cli/signals.h"
 #include "engine/group_runner.h"
 #include "formats/fingerprint.h"
 #include "formats/open_source.h"
@@ -78,24 +79,6 @@ void set_signals(bool is_first) {
   }
   for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) signal(number, SIG_IGN);
 }
-
-// The threads that MPI starts, and the watchdog, must not be those that a signal meets: it is for the main
-// thread, which waits for it or has a handler.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t signals;
-    sigemptyset(&signals);
-    for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, number);
-    pthread_sigmask(SIG_BLOCK, &signals, &before_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 // Beside the program, or where `cmake --install` puts it.
 fs::path plugin_path() {

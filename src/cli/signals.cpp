@@ -20,6 +20,15 @@ void on_signal(int signal_number) {
 
 }  // namespace
 
+SignalsBlocked::SignalsBlocked() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&signals, number);
+  pthread_sigmask(SIG_BLOCK, &signals, &before_);
+}
+
+SignalsBlocked::~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
 CountedSignal::CountedSignal(int signal_number, SystemCall call) : signal_number_(signal_number) {
   clear();
   struct sigaction action = {};

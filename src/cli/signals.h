@@ -25,6 +25,19 @@ class CountedSignal {
   struct sigaction before_ = {};
 };
 
+// While it lives, signals that end a process wait. Threads that are started meanwhile, those of MPI or of a driver, are
+// never met by one: it is for the main thread, which waits for it or has a handler.
+class SignalsBlocked {
+ public:
+  SignalsBlocked();
+  ~SignalsBlocked();
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
 // Ctrl-C as the end of an answer or of a line: a read of the terminal returns.
 class InterruptGuard {
  public:

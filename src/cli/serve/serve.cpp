@@ -32,6 +32,7 @@
 #include "cli/serve/options.h"
 #include "cli/serve/signals.h"
 #include "cli/serve/watchdog.h"
+#include "cli/signals.h"
 #include "qwen3/engine.h"
 #include "server/api/api.h"
 #include "server/api/route_hints.h"
@@ -112,7 +113,10 @@ ExitCode serve(ServeOptions& options) {
         "same bits");
   }
   // What is wrong with the model or its options is said before anything listens; only the weights take time.
-  PreparedModel prepared = prepare_served_model(options);
+  PreparedModel prepared = [&options] {
+    const SignalsBlocked blocked;  // for the threads that a card's driver starts
+    return prepare_served_model(options);
+  }();
   NotifySocket manager(std::getenv("NOTIFY_SOCKET"));
   EndSignals signals;
   log_in_background(options);
