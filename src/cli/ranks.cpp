@@ -248,7 +248,7 @@ void choose_card(Communicator& group) {
   }
   const auto own = static_cast<size_t>(std::ranges::find(here, group.rank()) - here.begin());
   if (own < cards.size()) {
-    std::ranges::rotate(cards, cards.begin() + static_cast<int64_t>(own));
+    std::rotate(cards.begin(), cards.begin() + static_cast<int64_t>(own), cards.end());
   } else {
     cards = {"none"};
   }
