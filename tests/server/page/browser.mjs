@@ -381,6 +381,7 @@ const cases = {
   },
   async ten_megabytes_pasted() {
     const page = await open();
+    await page.waitForSelector("#welcome h2");  // it listens by then
     const start = Date.now();
     await page.evaluate(() => {
       const data = new DataTransfer();
