@@ -1,5 +1,7 @@
 #include "parallel/device_windows.h"
 
+#include <utility>
+
 #include "base/checked.h"
 #include "base/error.h"
 #include "parallel/host_windows.h"
@@ -19,13 +21,12 @@ int64_t DeviceWindows::bytes(const WindowShape& s, const Shard& shard) {
 }
 
 DeviceWindows::DeviceWindows(Communicator& communicator,
-                             const MakePeerWindow& make_peers,
+                             std::unique_ptr<PeerWindow> peers,
                              const WindowShape& shape)
     : StepWindows(communicator),
       shape_(shape),
       rank_(communicator.rank()),
-      peers_(make_peers(bytes(shape, communicator.shard()), rank_)) {
-  if (peers_ == nullptr) return;
+      peers_(std::move(peers)) {
   QWEN3_CHECK(communicator.hosts().size() == 1,
               ErrorKind::unsupported,
               "ranks: devices share a model on one host; these run on {}; use backend cpu, or one "
@@ -76,9 +77,10 @@ std::unique_ptr<StepWindows> make_step_windows(Communicator& communicator,
                                                ThreadPool& threads,
                                                const MakePeerWindow& make_peers,
                                                const WindowShape& shape) {
-  auto windows = std::make_unique<DeviceWindows>(communicator, make_peers, shape);
-  if (*windows) return windows;
-  return std::make_unique<HostWindows>(communicator, threads, shape);
+  const Shard shard = communicator.shard();
+  auto peers = make_peers(DeviceWindows::bytes(shape, shard), shard.rank);
+  if (peers == nullptr) return std::make_unique<HostWindows>(communicator, threads, shape);
+  return std::make_unique<DeviceWindows>(communicator, std::move(peers), shape);
 }
 
 }  // namespace qwen3

@@ -16,8 +16,9 @@ namespace qwen3 {
 class DeviceWindows final : public StepWindows {
  public:
   // Called by all ranks. Borrows the communicator. Throws Error{unsupported} for ranks on several hosts.
+  // `peers` has bytes() of this rank's.
   DeviceWindows(Communicator& communicator,
-                const MakePeerWindow& make_peers,
+                std::unique_ptr<PeerWindow> peers,
                 const WindowShape& shape);
 
   // Bytes of device memory that this rank takes.
@@ -30,14 +31,12 @@ class DeviceWindows final : public StepWindows {
   void gather_logits(int64_t n_rows) override;
   std::span<std::byte> plan() const override;
 
-  explicit operator bool() const { return peers_ != nullptr; }
-
  private:
   int64_t offset_of(int i) const;
 
   const WindowShape shape_;
   const int rank_;
-  std::unique_ptr<PeerWindow> peers_;  // null: the backend has none
+  const std::unique_ptr<PeerWindow> peers_;
   SharedWindow plan_;
   int turn_ = 0;
 };
