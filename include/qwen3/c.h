@@ -316,10 +316,11 @@ qwen3_status qwen3_model_sampling(qwen3_model model,
 
 typedef struct qwen3_engine_options {
   size_t size;
-  int64_t max_model_len;  /* longest sequence; 0: what the model allows, or what fits */
-  int64_t kv_cache_bytes; /* 0: by the free memory */
-  const char* kv_dtype;   /* "auto", "float32", "bfloat16" */
-  int64_t max_batch_tokens, max_sequences, max_waiting;
+  int64_t max_model_len;    /* longest sequence; 0: what the model allows, or what fits */
+  int64_t kv_cache_bytes;   /* 0: by the free memory */
+  const char* kv_dtype;     /* "auto", "float32", "bfloat16" */
+  int64_t max_batch_tokens; /* rows of a step; 0: 512, on cards 2048 */
+  int64_t max_sequences, max_waiting;
   int32_t prefix_cache; /* 1 by default */
 } qwen3_engine_options;
 

@@ -44,11 +44,12 @@ struct EngineOptions {
   // 0: enough for one sequence of max_model_len, or 1024 tokens for each of max_sequences, but at
   // most half of the free memory (all of it when max_model_len is given).
   int64_t kv_cache_bytes = 0;
-  std::string kv_dtype = "auto";   // (bfloat16 for 16-bit weights), "float32", "bfloat16", "q8"
-  int64_t block_size = 32;         // tokens per KV block, a multiple of 16
-  int64_t max_batch_tokens = 512;  // rows per step: the prefill chunk
-  int64_t max_sequences = 64;      // that run together
-  int64_t max_waiting = 256;       // >= 1; beyond: submit throws Error{busy}
+  std::string kv_dtype = "auto";  // (bfloat16 for 16-bit weights), "float32", "bfloat16", "q8"
+  int64_t block_size = 32;        // tokens per KV block, a multiple of 16
+  // Rows per step: the prefill chunk, >= max_sequences. 0: what the backend is fast with, 512 on processors, 2048 on cards.
+  int64_t max_batch_tokens = 0;
+  int64_t max_sequences = 64;  // that run together
+  int64_t max_waiting = 256;   // >= 1; beyond: submit throws Error{busy}
   // Prompt tokens that may wait together; beyond: Error{busy}, unless nothing waits. 0: no limit.
   int64_t max_waiting_tokens = 0;
   bool prefix_cache = true;

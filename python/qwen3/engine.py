@@ -217,7 +217,7 @@ class Engine(Handle):
         max_model_len: int = 0,
         kv_cache_bytes: int = 0,
         kv_dtype: str = "auto",
-        max_batch_tokens: int = 512,
+        max_batch_tokens: int = 0,
         max_sequences: int = 64,
         max_waiting: int = 256,
         prefix_cache: bool = True,

@@ -72,7 +72,7 @@ class LLM:
         threads: int = 0,
         max_model_len: Optional[int] = None,
         max_num_seqs: int = 64,
-        max_num_batched_tokens: int = 512,
+        max_num_batched_tokens: int = 0,
         kv_cache_bytes: int = 0,
         kv_cache_dtype: str = "auto",
         enable_prefix_caching: bool = True,

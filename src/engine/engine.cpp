@@ -33,7 +33,7 @@ CoreOptions core_options(const Model& model, const EngineOptions& o, const Memor
   check_tokenizer(o, vocab_size);
   return {.scheduler = {.n_blocks = plan.n_blocks,
                         .block_size = o.block_size,
-                        .max_batch_tokens = o.max_batch_tokens,
+                        .max_batch_tokens = max_batch_tokens(o, *impl_of(model).backend),
                         .max_sequences = o.max_sequences,
                         .max_logit_rows = max_logit_rows(o),
                         .prefix_cache = o.prefix_cache},
@@ -62,19 +62,19 @@ Engine::Engine(std::shared_ptr<Model> model, const EngineOptions& options) {
               "max_model_len: expected at most the model's {} tokens, got {}",
               context,
               options.max_model_len);
-  const MemoryPlan plan =
-      plan_memory(m.buffers_config(),
-                  *m.backend,
-                  m.weight_type,
-                  0,
-                  m.available_bytes(options.max_batch_tokens, max_logit_rows(options)),
-                  options);
+  const int64_t step_rows = max_batch_tokens(options, *m.backend);
+  const MemoryPlan plan = plan_memory(m.buffers_config(),
+                                      *m.backend,
+                                      m.weight_type,
+                                      0,
+                                      m.available_bytes(step_rows, max_logit_rows(options)),
+                                      options);
   QWEN3_CHECK(plan.problem.empty(), ErrorKind::out_of_memory, "{}", plan.problem);
   CoreOptions core = core_options(*model, options, plan);
   auto runner = make_model_runner(
       std::move(model),
       {.kv = {.dtype = plan.kv_dtype, .n_blocks = plan.n_blocks, .block_size = plan.block_size},
-       .max_batch_tokens = options.max_batch_tokens,
+       .max_batch_tokens = step_rows,
        .max_sequences = options.max_sequences,
        .max_logit_rows = max_logit_rows(options),
        .max_model_len = plan.max_model_len,

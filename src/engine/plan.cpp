@@ -54,6 +54,11 @@ DType parse_kv_dtype(std::string_view name, DType automatic) {
        name);
 }
 
+int64_t max_batch_tokens(const EngineOptions& options, const Backend& backend) {
+  return options.max_batch_tokens > 0 ? options.max_batch_tokens
+                                      : std::max(backend.step_rows(), options.max_sequences);
+}
+
 int64_t max_logit_rows(const EngineOptions& options) { return options.max_sequences + kScoreRows; }
 
 MemoryPlan plan_memory(const HfConfig& c,
@@ -68,7 +73,7 @@ MemoryPlan plan_memory(const HfConfig& c,
   const int64_t context = c.context_length();
   const int64_t wanted_len = o.max_model_len > 0 ? o.max_model_len : context;
   p.activation_bytes = Qwen3::buffer_bytes(
-      c, backend, o.max_batch_tokens, max_logit_rows(o), std::min(wanted_len, context));
+      c, backend, max_batch_tokens(o, backend), max_logit_rows(o), std::min(wanted_len, context));
   p.margin_bytes = available_bytes / 20;
   p.kv_dtype = kv_dtype_of(o, weight_type, backend);
   p.block_size = o.block_size;

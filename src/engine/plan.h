@@ -31,6 +31,8 @@ DType kv_dtype_of(const EngineOptions& options, WeightType weight_type, const Ba
 // Of that name (EngineOptions::kv_dtype), for "auto" `automatic`. Throws Error{invalid_argument}.
 DType parse_kv_dtype(std::string_view name, DType automatic);
 
+// Rows of one step: as asked for, or as the backend has it.
+int64_t max_batch_tokens(const EngineOptions& options, const Backend& backend);
 // Rows of one step that may want logits.
 int64_t max_logit_rows(const EngineOptions& options);
 

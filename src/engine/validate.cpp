@@ -139,8 +139,11 @@ void validate(const EngineOptions& o) {
               ErrorKind::invalid_argument,
               "block_size: expected a multiple of 16, got {}",
               o.block_size);
-  check_count("max_batch_tokens", o.max_batch_tokens, 1, 1 << 20);
-  check_count("max_sequences", o.max_sequences, 1, o.max_batch_tokens);
+  check_count("max_batch_tokens", o.max_batch_tokens, 0, 1 << 20);
+  check_count("max_sequences",
+              o.max_sequences,
+              1,
+              o.max_batch_tokens > 0 ? o.max_batch_tokens : int64_t{1} << 16);
   check_count("max_waiting", o.max_waiting, 1, 1 << 20);
   check_count("max_waiting_tokens", o.max_waiting_tokens, 0, int64_t{1} << 50);
   parse_kv_dtype(o.kv_dtype, DType::f32);

@@ -157,6 +157,8 @@ class Backend {
   virtual int64_t available_bytes() const;
   // Whether that is the host's, which all its processes share; else each has a device of its own.
   virtual bool shares_memory() const { return true; }
+  // Rows of a step with which prompts are fast, and other sequences do not wait for long.
+  virtual int64_t step_rows() const { return 512; }
   // Bytes per second that memory of the backend's own is read with, measured now; 0: it is the host's.
   virtual double measure_read_bandwidth() { return 0; }
   // What activations between operations are kept in.

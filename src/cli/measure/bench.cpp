@@ -213,7 +213,8 @@ class Bench {
     engine.kv_dtype = options.model.kv_dtype;
     engine.max_sequences = batch;
     engine.max_waiting = batch;
-    engine.max_batch_tokens = std::max(options.max_batch_tokens, batch);
+    if (options.max_batch_tokens > 0)
+      engine.max_batch_tokens = std::max(options.max_batch_tokens, batch);
     const int64_t sequence_tokens = context + options.decode_tokens + 2 * engine.block_size;
     const int64_t tokens =
         std::max(batch * sequence_tokens, 2 * (engine.max_model_len + engine.block_size));
@@ -432,7 +433,7 @@ void add_bench(CLI::App& app, Action& action) {
                    options->max_batch_tokens,
                    "Rows of a step: prompts are computed in pieces of so many")
       ->check(integer_in(1, 1 << 20))
-      ->capture_default_str();
+      ->default_str("512; 2048 on cuda");
   command
       ->add_option("--decode-tokens", options->decode_tokens, "Steps of the decode runs; 0: none")
       ->check(integer_in(0, 1 << 20))

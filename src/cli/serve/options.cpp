@@ -226,7 +226,7 @@ void add_engine_options(CLI::App& command, ServeOptions& options) {
                   options.engine.max_batch_tokens,
                   "Most tokens of one step")
       ->check(integer_in(16, 65'536))
-      ->capture_default_str();
+      ->default_str("512; 2048 on cuda");
   add_kv_dtype_option(command, options.engine.kv_dtype);
   add_size(command,
            "--kv-cache-bytes,--kv-cache-size",
