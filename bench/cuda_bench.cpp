@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <functional>
 #include <random>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -96,6 +97,9 @@ class Bench {
       router_logits_ = tensor(c_.num_experts, DType::f32);
       routing_ = {tensor(c_.num_experts_per_tok, DType::f32),
                   tensor(c_.num_experts_per_tok, DType::i32)};
+      spread_ = {tensor(c_.num_experts_per_tok, DType::f32),
+                 tensor(c_.num_experts_per_tok, DType::i32)};
+      draw_experts(random);
     }
     norm_ = {vector(c_.hidden_size), 1e-6f};
     head_norm_ = vector(c_.head_dim);
@@ -148,10 +152,9 @@ class Bench {
            n_layers * layers_[0].router.weight.bytes(),
            [&](const BoundBatch&, const Layer& l) { route(l); });
       line("experts",
-           n_layers * std::min(n_ * c_.num_experts_per_tok, c_.num_experts) * 3 *
-               layers_[0].experts.gate_proj.format().bytes,
+           n_layers * n_drawn_ * 3 * layers_[0].experts.gate_proj.format().bytes,
            [&](const BoundBatch&, const Layer& l) {
-             backend_->experts_add(x_, h_, l.experts, routing_);
+             backend_->experts_add(x_, h_, l.experts, spread_);
            });
     } else {
       line("norm_mlp",
@@ -180,7 +183,7 @@ class Bench {
         backend_->linear_add(x_, mix_, l.o);
         if (c_.num_experts > 0) {
           route(l);
-          backend_->experts_add(x_, h_, l.experts, routing_);
+          backend_->experts_add(x_, h_, l.experts, spread_);
         } else {
           mlp(l);
           backend_->linear_add(x_, gate_, l.down);
@@ -291,6 +294,22 @@ class Bench {
     return matrices({c_.num_experts, n_out, n_in}, type_);
   }
 
+  // Random rows through random routers soon choose alike, rows of text do not: each token's experts are drawn.
+  void draw_experts(std::mt19937& random) {
+    const auto k = static_cast<size_t>(c_.num_experts_per_tok);
+    std::vector<int32_t> all(static_cast<size_t>(c_.num_experts)), drawn;
+    for (size_t e = 0; e < all.size(); ++e) all[e] = static_cast<int32_t>(e);
+    for (int64_t t = 0; t < n_; ++t) {
+      std::ranges::shuffle(all, random);
+      drawn.insert(drawn.end(), all.begin(), all.begin() + static_cast<std::ptrdiff_t>(k));
+    }
+    const std::vector<float> weights(drawn.size(), 1.0f / static_cast<float>(k));
+    backend_->upload(spread_.experts, drawn.data());
+    backend_->upload(spread_.weights, weights.data());
+    n_drawn_ = static_cast<int64_t>(std::set<int32_t>(drawn.begin(), drawn.end()).size());
+    std::printf("%lld experts have rows\n", static_cast<long long>(n_drawn_));
+  }
+
   void norm_qkv(const Layer& l) {
     backend_->norm_qkv({q_, k_, v_}, h_, x_, norm_, {&l.q, &l.k, &l.v});
   }
@@ -354,7 +373,8 @@ class Bench {
   Linear head_;
   Tensor x_, h_, q_, k_, v_, mix_, cos_, sin_, gate_, up_, normed_, logits_, router_logits_,
       head_norm_;
-  Routing routing_;
+  Routing routing_, spread_;
+  int64_t n_drawn_ = 0;  // different experts
   Norm norm_;
   int64_t weight_bytes_ = 0, kv_bytes_ = 0;
   std::vector<int32_t> ids_, logit_rows_, positions_, starts_, lens_, tables_;

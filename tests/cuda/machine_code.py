@@ -12,10 +12,10 @@ import sys
 # Kernels (a part of the name): instructions that must be there.
 WANTED = {
     "many_rows_kernel": ["HGMMA", "UTMALDG", "UBLKCP"],  # matrix instructions of warpgroups, copy engine
+    "streamed_rows_kernel": ["HGMMA", "UTMALDG", "UBLKCP"],
     "few_rows_kernel": ["HMMA", "LDSM", "UBLKCP"],
     "code_rows_kernel": ["HMMA", "LDSM", "HFMA2", "LDGSTS"],
     "expert_rows_kernel": ["HMMA", "LDSM", "UBLKCP"],
-    "expert_many_rows_kernel": ["HMMA", "LDSM", "LDGSTS"],
     "singles_kernel": ["HMMA", "LDSM", "LDGSTS"],
     "slices_kernel": ["HGMMA", "UBLKCP"],
 }

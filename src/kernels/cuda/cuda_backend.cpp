@@ -110,6 +110,7 @@ class CudaBackend final : public Backend {
   Storage allocate(int64_t bytes) const override { return device_memory(bytes); }
   int64_t available_bytes() const override { return free_device_bytes(); }
   bool shares_memory() const override { return false; }
+  int64_t step_rows() const override { return 2048; }
   double measure_read_bandwidth() override {
     const int64_t bytes = std::min(int64_t{2} << 30, free_device_bytes() / 2);
     const Storage buffer = device_memory(bytes);
@@ -583,8 +584,9 @@ class CudaBackend final : public Backend {
     } else {
       args.x = rounded(x);
     }
-    if (const int64_t bytes = waiting_bytes(args); bytes > 0) {
-      args.waiting = waiting_.at_least<float>(bytes, generation_);
+    if (const LinearScratch scratch = scratch_of(args); scratch.waiting_bytes > 0) {
+      args.waiting = waiting_.at_least<float>(scratch.waiting_bytes, generation_);
+      args.arrivals = arrivals_.at_least<int32_t>(4 * scratch.n_arrivals, generation_);
     }
     cuda::linear(args, stream_.get());
   }
@@ -678,7 +680,7 @@ class CudaBackend final : public Backend {
 
   struct ExpertScratch {
     PairLists lists;
-    Tensor gate, up, down;
+    Tensor rows, gate, down;  // of pairs; no rows if they are taken where they lie
   };
 
   ExpertScratch take_experts(Arena& arena,
@@ -694,8 +696,9 @@ class CudaBackend final : public Backend {
                .pair_of = ints(n_pairs),
                .leaf_of = ints(n_pairs),
                .weights = reinterpret_cast<float*>(arena.take(n_pairs * 4))};
+    if (!experts_have_few_rows(int_of(n_tokens), int_of(n_pairs), int_of(n_experts)))
+      s.rows = arena.take(DType::bf16, {n_pairs, w.gate_proj.n_in()});
     s.gate = arena.take(DType::bf16, {n_pairs, w.gate_proj.n_out()});
-    s.up = arena.take(DType::bf16, {n_pairs, w.gate_proj.n_out()});
     s.down = arena.take(DType::f32, {n_pairs, w.down_proj.n_out()});
     return s;
   }
@@ -730,13 +733,17 @@ class CudaBackend final : public Backend {
                     .n_experts = n_experts,
                     .n_pairs = n_pairs};
     args.parts[0] = part_of(s.gate, w.gate_proj);
-    args.parts[1] = part_of(s.up, w.up_proj);
+    args.parts[1] = part_of(s.gate, w.up_proj);
     args.n_parts = 2;
     args.n_in = int_of(w.gate_proj.n_in());
     args.x = rows_of(h);
-    args.epilogue = n_tokens <= kMaxPairedExpertRows ? Epilogue::silu_mul : Epilogue::store;
+    args.epilogue = Epilogue::silu_mul;
+    if (s.rows) {
+      gather_pairs(s.rows.data(), args.x, s.lists, n_experts, n_pairs, args.n_in, stream_.get());
+      args.x = rows_of(s.rows);
+      args.experts.tokens = nullptr;
+    }
     cuda::linear(args, stream_.get());
-    if (args.epilogue == Epilogue::store) silu_mul(s.gate, s.gate, s.up);
 
     args.parts[0] = part_of(s.down, w.down_proj);
     args.n_parts = 1;
@@ -765,7 +772,7 @@ class CudaBackend final : public Backend {
   std::map<StepKey, Recording> recordings_;
   mutable int64_t generation_ = 0;
   mutable Buffer checksum_;
-  Buffer waiting_, rounded_, normed_, partials_, counters_, experts_, scans_, columns_;
+  Buffer waiting_, arrivals_, rounded_, normed_, partials_, counters_, experts_, scans_, columns_;
 };
 
 }  // namespace

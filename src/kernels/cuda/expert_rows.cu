@@ -13,18 +13,20 @@ namespace qwen3::cuda {
 namespace {
 
 constexpr int kMaxWarps = 8;
-constexpr int kChunkTiles = 4;
-constexpr int kWeightBytes = kChunkTiles * kTileBytes;
 constexpr int kMaxRows = 8;
-constexpr int kRowPiece = kChunkTiles * kTile * 2;  // 128 bytes of a row, in the ring
 constexpr int kMaxStages = 16;
+// Bytes of a row in the ring; 16 more, so that rows begin in other banks of the memory.
+QWEN3_HD constexpr int row_piece(int chunk_tiles) { return chunk_tiles * kTile * 2 + 16; }
 
 struct Shape {
   int group_warps;
   int n_stages;
+  int weight_bytes;  // of a stage, before the rows
 };
 
-constexpr int kStageBytes = kWeightBytes + kMaxRows * kRowPiece;
+QWEN3_HD inline int stage_bytes(const Shape& shape, int chunk_tiles) {
+  return shape.weight_bytes + kMaxRows * row_piece(chunk_tiles);
+}
 
 struct Shared {
   float4 partial[2][kMaxWarps][32];
@@ -99,13 +101,14 @@ class Work {
 };
 
 // What one warp reads, item after item, ahead of its sums.
+template <int kChunkTiles>
 class Ring {
  public:
   __device__ Ring(const LinearArgs& args,
                   const Work& work,
+                  const Shape& shape,
                   uint8_t* bytes,
                   uint64_t* full,
-                  int n_stages,
                   int first_item,
                   int item_step,
                   int warp)
@@ -113,7 +116,9 @@ class Ring {
         work_(work),
         bytes_(bytes),
         full_(full),
-        n_stages_(n_stages),
+        n_stages_(shape.n_stages),
+        weight_bytes_(shape.weight_bytes),
+        stage_bytes_(stage_bytes(shape, kChunkTiles)),
         item_step_(item_step),
         warp_(warp),
         at_{first_item} {}
@@ -126,7 +131,7 @@ class Ring {
   // The next chunk; valid until release().
   __device__ const uint8_t* wait() {
     barrier_wait(full_ + out_, phase_);
-    return bytes_ + out_ * kStageBytes;
+    return bytes_ + out_ * stage_bytes_;
   }
   __device__ void release() {
     __syncwarp();
@@ -168,7 +173,7 @@ class Ring {
     if (at_.item >= n_items_) return;
     const int lane = threadIdx.x % 32;
     const int n = min(at_.n_tiles - at_.tile, kChunkTiles), n_rows = min(at_.n_rows, kMaxRows);
-    uint8_t* const to = bytes_ + at_.stage * kStageBytes;
+    uint8_t* const to = bytes_ + at_.stage * stage_bytes_;
     if (lane == 0) {
       expect_bytes(full_ + at_.stage,
                    static_cast<uint32_t>(n * at_.tile_bytes + n_rows * n * kTile * 2));
@@ -183,7 +188,7 @@ class Ring {
       if (args_.experts.tokens != nullptr) row = args_.experts.tokens[row];
       const auto* from = static_cast<const bf16*>(args_.x.data) + row * args_.x.stride +
                          static_cast<int64_t>(at_.first_tile + at_.tile) * kTile;
-      bulk_copy(to + kWeightBytes + lane * kRowPiece,
+      bulk_copy(to + weight_bytes_ + lane * row_piece(kChunkTiles),
                 from,
                 static_cast<uint32_t>(n) * kTile * 2,
                 full_ + at_.stage);
@@ -203,15 +208,15 @@ class Ring {
   const Work& work_;
   uint8_t* const bytes_;
   uint64_t* const full_;
-  const int n_stages_, item_step_, warp_;
+  const int n_stages_, weight_bytes_, stage_bytes_, item_step_, warp_;
   int n_items_ = 0;
   Cursor at_;
   int out_ = 0;
   uint32_t phase_ = 0;
 };
 
-// Four tiles of weights times up to eight rows; `row` is this lane's row of the chunk for load_matrices.
-template <bool kWhole, Coding kCoding>
+// A chunk of weights times up to eight rows; `row` is this lane's row of the chunk for load_matrices.
+template <int kChunkTiles, bool kWhole, Coding kCoding>
 __device__ void multiply_chunk(float (&sum)[4],
                                const uint8_t* weights,
                                const uint8_t* row,
@@ -237,7 +242,7 @@ __device__ void multiply_chunk(float (&sum)[4],
   }
 }
 
-template <bool kCodes>
+template <bool kCodes, int kChunkTiles>
 __global__ void __launch_bounds__(32 * kMaxWarps, 2)
     expert_rows_kernel(const __grid_constant__ LinearArgs args,
                        const __grid_constant__ Shape shape) {
@@ -254,14 +259,14 @@ __global__ void __launch_bounds__(32 * kMaxWarps, 2)
   const int in_group = warp % shape.group_warps;
   const int first_item = blockIdx.x + gridDim.x * group, item_step = gridDim.x * n_groups;
   const Work work(args, shape);
-  Ring ring(args,
-            work,
-            rings + warp * shape.n_stages * kStageBytes,
-            shared.full[warp],
-            shape.n_stages,
-            first_item,
-            item_step,
-            in_group);
+  Ring<kChunkTiles> ring(args,
+                         work,
+                         shape,
+                         rings + warp * shape.n_stages * stage_bytes(shape, kChunkTiles),
+                         shared.full[warp],
+                         first_item,
+                         item_step,
+                         in_group);
   ring.start();
 
   const int n_items = work.n_items();
@@ -280,13 +285,13 @@ __global__ void __launch_bounds__(32 * kMaxWarps, 2)
         const int row = min(lane % 8, n_rows - 1);
         for (int tile = 0; tile < n_tiles; tile += kChunkTiles) {
           const uint8_t* const stage = ring.wait();
-          const uint8_t* const x = stage + kWeightBytes + row * kRowPiece;
+          const uint8_t* const x = stage + shape.weight_bytes + row * row_piece(kChunkTiles);
           with_coding<kCodes>(coding, [&](auto kind) {
             constexpr Coding kCoding = decltype(kind)::value;
             if (tile + kChunkTiles <= n_tiles) {
-              multiply_chunk<true, kCoding>(sum, stage, x, kChunkTiles);
+              multiply_chunk<kChunkTiles, true, kCoding>(sum, stage, x, kChunkTiles);
             } else {
-              multiply_chunk<false, kCoding>(sum, stage, x, n_tiles - tile);
+              multiply_chunk<kChunkTiles, false, kCoding>(sum, stage, x, n_tiles - tile);
             }
           });
           ring.release();
@@ -313,31 +318,46 @@ __global__ void __launch_bounds__(32 * kMaxWarps, 2)
   }
 }
 
-// Two blocks to a multiprocessor.
-constexpr int kRingBytes =
-    114 * 1024 - 1024 - (static_cast<int>(sizeof(Shared)) + 1023) / 1024 * 1024;
+// kBlocks of a multiprocessor.
+template <bool kCodes, int kChunkTiles, int kBlocks>
+void launch_kernel(const LinearArgs& args, Stream stream) {
+  constexpr int kRingBytes =
+      kAllBytes / kBlocks - 1024 - (static_cast<int>(sizeof(Shared)) + 1023) / 1024 * 1024;
+  static const bool once = [] {
+    allow_shared(expert_rows_kernel<kCodes, kChunkTiles>, kRingBytes);
+    return true;
+  }();
+  static_cast<void>(once);
+  int most = 1, most_bytes = 0;
+  for (int p = 0; p < args.n_parts; ++p) {
+    most = max(most, args.parts[p].n_segments);
+    most_bytes = max(most_bytes, tile_bytes(args.parts[p].coding));
+  }
+  Shape shape{.group_warps = args.epilogue == Epilogue::silu_mul ? 2 * most : most,
+              .n_stages = 0,
+              .weight_bytes = kChunkTiles * most_bytes};
+  const int of_stage = stage_bytes(shape, kChunkTiles);
+  shape.n_stages = min(kRingBytes / (kMaxWarps * of_stage), kMaxStages);
+  launch(expert_rows_kernel<kCodes, kChunkTiles>,
+         dim3(static_cast<unsigned>(kBlocks * multiprocessors())),
+         32 * kMaxWarps,
+         static_cast<size_t>(kMaxWarps * shape.n_stages * of_stage),
+         stream,
+         args,
+         shape);
+}
 
 }  // namespace
 
 void expert_rows(const LinearArgs& args, Stream stream) {
-  static const bool once = [] {
-    allow_shared(expert_rows_kernel<false>, kRingBytes);
-    allow_shared(expert_rows_kernel<true>, kRingBytes);
-    return true;
-  }();
-  static_cast<void>(once);
-  int most = 1;
-  for (int p = 0; p < args.n_parts; ++p) most = max(most, args.parts[p].n_segments);
-  const Shape shape{.group_warps = args.epilogue == Epilogue::silu_mul ? 2 * most : most,
-                    .n_stages = min(kRingBytes / (kMaxWarps * kStageBytes), kMaxStages)};
-  const bool codes = args.parts[0].coding != Coding::none;
-  launch(codes ? expert_rows_kernel<true> : expert_rows_kernel<false>,
-         dim3(static_cast<unsigned>(2 * multiprocessors())),
-         32 * kMaxWarps,
-         static_cast<size_t>(kMaxWarps * shape.n_stages * kStageBytes),
-         stream,
-         args,
-         shape);
+  if (args.parts[0].coding != Coding::none) {
+    launch_kernel<true, 8, 2>(args, stream);
+  } else if (args.n_rows == 1) {
+    // So few tiles that two blocks of a multiprocessor would have unequal numbers of them.
+    launch_kernel<false, 8, 1>(args, stream);
+  } else {
+    launch_kernel<false, 4, 2>(args, stream);
+  }
 }
 
 }  // namespace qwen3::cuda

@@ -142,6 +142,79 @@ __global__ void __launch_bounds__(1024) sort_kernel(PairLists lists,
   }
 }
 
+// The same of few pairs: a thread for each pair, and for each expert, that looks at all pairs.
+constexpr int kFewPairs = 256;
+__global__ void __launch_bounds__(kFewPairs) sort_few_kernel(PairLists lists,
+                                                             const float* weights,
+                                                             const int32_t* experts,
+                                                             ExpertLeaves leaves,
+                                                             int n_pairs,
+                                                             int top_k) {
+  __shared__ int expert_of[kFewPairs];
+  __shared__ bool is_first[kFewPairs];  // of its expert's
+  pdl_trigger();
+  const int first = leaves.bounds[leaves.begin], n_experts = leaves.bounds[leaves.end] - first;
+  pdl_wait();
+  const int i = static_cast<int>(threadIdx.x), token = i / top_k;
+  float weight = 0;
+  if (i < n_pairs) {
+    expert_of[i] = experts[i] - first;
+    weight = weights[i];
+  }
+  __syncthreads();
+  const int mine = i < n_pairs ? expert_of[i] : -1;
+  const auto at_hand = [&](int e) { return e >= 0 && e < n_experts; };
+  int before = 0, same = 0, place = 0;
+  for (int j = 0; j < n_pairs; ++j) {
+    const int its = expert_of[j];
+    before += at_hand(its) && its < mine ? 1 : 0;
+    same += its == mine && j < i ? 1 : 0;
+    place += its < mine && j / top_k == token ? 1 : 0;
+  }
+  if (i < n_pairs) {
+    is_first[i] = same == 0;
+    int leaf = leaves.begin;
+    while (leaf + 1 < leaves.end && leaves.bounds[leaf + 1] <= first + mine) ++leaf;
+    const int to = token * top_k + place;
+    lists.leaf_of[to] = at_hand(mine) ? leaf : -1;
+    lists.weights[to] = weight;
+    if (at_hand(mine)) {
+      lists.tokens[before + same] = token;
+      lists.pair_of[to] = before + same;
+    }
+  }
+  __syncthreads();
+  for (int e = i; e <= n_experts; e += kFewPairs) {
+    int pairs = 0, active = 0, its = 0;
+    for (int j = 0; j < n_pairs; ++j) {
+      const int other = expert_of[j];
+      const bool below = at_hand(other) && other < e;
+      pairs += below ? 1 : 0;
+      active += below && is_first[j] ? 1 : 0;
+      its += other == e ? 1 : 0;
+    }
+    lists.offsets[e] = pairs;
+    if (e == n_experts) {
+      lists.active[0] = active;
+    } else if (its > 0) {
+      lists.active[1 + active] = e;
+    }
+  }
+}
+
+// The rows of all pairs, in their order: a block for each, 16 bytes at a time.
+__global__ void __launch_bounds__(128) gather_kernel(
+    uint8_t* out, const uint8_t* x, PairLists lists, int n_experts, int64_t stride, int n_bytes) {
+  pdl_trigger();
+  pdl_wait();
+  const int pair = blockIdx.x;
+  if (pair >= lists.offsets[n_experts]) return;
+  const uint8_t* const from = x + lists.tokens[pair] * stride;
+  uint8_t* const to = out + static_cast<int64_t>(pair) * n_bytes;
+  for (int i = threadIdx.x * 16; i < n_bytes; i += 128 * 16)
+    *reinterpret_cast<uint4*>(to + i) = *reinterpret_cast<const uint4*>(from + i);
+}
+
 // The tree over leaves [kBegin, kEnd); `there` says which have experts at all.
 template <int kBegin, int kEnd>
 __device__ float tree_of(const float (&sums)[8], uint32_t there) {
@@ -157,36 +230,53 @@ __device__ float tree_of(const float (&sums)[8], uint32_t there) {
   }
 }
 
-__global__ void sum_kernel(
+constexpr int kSumOutputs = 128;  // of a block
+// Experts of a token whose outputs are read all at once.
+constexpr int kTogether = 8;
+__global__ void __launch_bounds__(kSumOutputs) sum_kernel(
     float* x, bool add, const float* y, PairLists lists, ExpertLeaves leaves, int top_k, int n) {
+  __shared__ int leaf_of[kMaxExperts], pair_of[kMaxExperts];
+  __shared__ float weights[kMaxExperts];
   pdl_trigger();
-  pdl_wait();
-  const int token = blockIdx.x;
   uint32_t there = 0;
 #pragma unroll
   for (int leaf = 0; leaf < 8; ++leaf) {
     const bool at_hand = leaf >= leaves.begin && leaf < leaves.end;
     if (at_hand && leaves.bounds[leaf + 1] > leaves.bounds[leaf]) there |= 1u << leaf;
   }
-  for (int i = threadIdx.x; i < n; i += blockDim.x) {
-    float sums[8];
-    int k = 0;
-#pragma unroll
-    for (int leaf = 0; leaf < 8; ++leaf) {
-      float sum = 0;
-      while (k < top_k && lists.leaf_of[token * top_k + k] <= leaf) {
-        if (lists.leaf_of[token * top_k + k] == leaf) {
-          const int64_t pair = lists.pair_of[token * top_k + k];
-          sum = fmaf(y[pair * n + i], lists.weights[token * top_k + k], sum);
-        }
-        ++k;
-      }
-      sums[leaf] = sum;
-    }
-    const float sum = tree_of<0, 8>(sums, there);
-    float& to = x[static_cast<int64_t>(token) * n + i];
-    to = add ? to + sum : sum;
+  pdl_wait();
+  const int token = blockIdx.x, i = static_cast<int>(blockIdx.y * kSumOutputs + threadIdx.x);
+  // An expert that is not at hand has a weight that nobody uses, and a pair that exists.
+  for (int k = threadIdx.x; k < top_k; k += kSumOutputs) {
+    leaf_of[k] = lists.leaf_of[token * top_k + k];
+    pair_of[k] = leaf_of[k] < 0 ? 0 : lists.pair_of[token * top_k + k];
+    weights[k] = lists.weights[token * top_k + k];
   }
+  __syncthreads();
+  if (i >= n) return;
+  float& to = x[static_cast<int64_t>(token) * n + i];
+  const float before = add ? to : 0;
+  float sums[8] = {};
+  for (int first = 0; first < top_k; first += kTogether) {
+    float ys[kTogether];
+#pragma unroll
+    for (int k = 0; k < kTogether; ++k) {
+      if (first + k < top_k) ys[k] = y[static_cast<int64_t>(pair_of[first + k]) * n + i];
+    }
+#pragma unroll
+    for (int k = 0; k < kTogether; ++k) {
+      const bool exists = first + k < top_k;
+      const int its = exists ? leaf_of[first + k] : -1;
+      const float weight = exists ? weights[first + k] : 0;
+#pragma unroll
+      for (int leaf = 0; leaf < 8; ++leaf) {
+        const float more = fmaf(ys[k], weight, sums[leaf]);
+        sums[leaf] = leaf == its ? more : sums[leaf];
+      }
+    }
+  }
+  const float sum = tree_of<0, 8>(sums, there);
+  to = add ? before + sum : sum;
 }
 
 }  // namespace
@@ -219,7 +309,42 @@ void sort_pairs(const PairLists& lists,
                 int n_tokens,
                 int top_k,
                 Stream stream) {
-  launch(sort_kernel, dim3(1), 1024, 0, stream, lists, weights, experts, leaves, n_tokens, top_k);
+  const int n_pairs = n_tokens * top_k;
+  if (n_pairs <= kFewPairs) {
+    launch(sort_few_kernel,
+           dim3(1),
+           kFewPairs,
+           0,
+           stream,
+           lists,
+           weights,
+           experts,
+           leaves,
+           n_pairs,
+           top_k);
+  } else {
+    launch(sort_kernel, dim3(1), 1024, 0, stream, lists, weights, experts, leaves, n_tokens, top_k);
+  }
+}
+
+void gather_pairs(void* out,
+                  const Rows& x,
+                  const PairLists& lists,
+                  int n_experts,
+                  int n_pairs,
+                  int n,
+                  Stream stream) {
+  launch(gather_kernel,
+         dim3(static_cast<unsigned>(n_pairs)),
+         128,
+         0,
+         stream,
+         static_cast<uint8_t*>(out),
+         static_cast<const uint8_t*>(x.data),
+         lists,
+         n_experts,
+         x.stride * 2,
+         n * 2);
 }
 
 void sum_experts(float* x,
@@ -232,8 +357,9 @@ void sum_experts(float* x,
                  int n,
                  Stream stream) {
   launch(sum_kernel,
-         dim3(static_cast<unsigned>(n_tokens)),
-         256,
+         dim3(static_cast<unsigned>(n_tokens),
+              static_cast<unsigned>((n + kSumOutputs - 1) / kSumOutputs)),
+         kSumOutputs,
          0,
          stream,
          x,

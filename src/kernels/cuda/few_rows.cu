@@ -1,4 +1,4 @@
-// Products with up to 64 rows of activations: the weights stream through once, and their bytes are what
+// Products with up to eight rows of activations: the weights stream through once, and their bytes are what
 // counts. A block walks through items: some tiles of 16 outputs with all their segments, a warp for each
 // pair of tile and segment. Two more warps keep a ring of stages full, one with weights and one with rows: long
 // copies, since it is their number that costs. Weights do not depend on the kernel ahead, so the ring is
@@ -7,12 +7,25 @@
 // Activations come through the ring too. Only a single row that is normed by the way each block holds whole,
 // having normed it itself: that costs less than a kernel before this one.
 #include "kernels/cuda/device.cuh"
-#include "kernels/cuda/few_rows.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/linear.cuh"
 
 namespace qwen3::cuda {
 namespace {
+
+constexpr int kRows = 8, kMaxStages = 8;
+constexpr int kStepTiles = 16;                             // column tiles of a stage
+constexpr int kBoxBytes = kRows * kStepTiles * kTile * 2;  // of a segment's rows in a stage
+
+// kWarps pairs of tile and segment at a time, and two warps that copy.
+constexpr int threads_of(int warps) { return 32 * (warps + 2); }
+
+template <int kWarps>
+struct Shared {
+  float4 partial[kWarps][32];
+  uint64_t full[kMaxStages], empty[kMaxStages];
+  float sums[8];
+};
 
 struct Shape {
   int n_stages, stage_bytes, tiles_of_block;
@@ -36,7 +49,7 @@ struct Item {
   int segment_tiles;  // column tiles
 };
 
-template <typename P>
+template <int kWarps>
 __device__ Item item_at(const LinearArgs& args, int tile, int end) {
   Item item{};
   const bool pair = args.epilogue == Epilogue::silu_mul;
@@ -49,7 +62,7 @@ __device__ Item item_at(const LinearArgs& args, int tile, int end) {
   left = min(left, tiles_of(args.parts[item.part]) - tile);
   item.first_tile = tile;
   item.n_segments = args.parts[item.part].n_segments;
-  item.n_tiles = min(left, P::kWarps / item.n_segments / (pair ? 2 : 1));
+  item.n_tiles = min(left, kWarps / item.n_segments / (pair ? 2 : 1));
   item.segment_tiles = args.n_in / kTile / item.n_segments;
   return item;
 }
@@ -67,7 +80,7 @@ __device__ Place place_of(const LinearArgs& args, const Item& item, int piece) {
 }
 
 // One of the two copying warps.
-template <typename P, bool kHeld, bool kCodes>
+template <int kWarps, bool kHeld>
 class Copier {
  public:
   __device__ Copier(const LinearArgs& args,
@@ -111,7 +124,6 @@ class Copier {
     int n_tiles = 0, all_bytes = 0;  // of the item; of a column tile of all its pieces
     bool copies = false;             // whether this lane has weights, from
     const uint8_t* from = nullptr;
-    int tile_bytes = kTileBytes;
     bool has_rows = false;  // or rows of a segment, from this piece of 64 columns
     int piece = 0, n_segments = 1;
   };
@@ -121,19 +133,18 @@ class Copier {
   }
   __device__ void enter() {
     Cursor& c = at_;
-    const Item item = item_at<P>(args_, c.tile, end_);
+    const Item item = item_at<kWarps>(args_, c.tile, end_);
     const int lane = threadIdx.x % 32;
-    const Place place = place_of(args_, item, lane < P::kWarps ? lane : 0);
+    const Place place = place_of(args_, item, lane < kWarps ? lane : 0);
     c.left = item.segment_tiles;
     c.n_tiles = item.n_tiles;
-    c.copies = lane < P::kWarps && place.exists;
-    if (kCodes) c.tile_bytes = tile_bytes(args_.parts[place.part].coding);
+    c.copies = lane < kWarps && place.exists;
     c.all_bytes = static_cast<int>(
-        __reduce_add_sync(kAllLanes, c.copies ? static_cast<unsigned>(c.tile_bytes) : 0u));
+        __reduce_add_sync(kAllLanes, c.copies ? static_cast<unsigned>(kTileBytes) : 0u));
     c.from = static_cast<const uint8_t*>(args_.parts[place.part].weight) +
              (static_cast<int64_t>(place.tile) * (args_.n_in / kTile) +
               place.segment * item.segment_tiles) *
-                 c.tile_bytes;
+                 kTileBytes;
     c.n_segments = item.n_segments;
     c.has_rows = !kHeld && lane < item.n_segments;
     c.piece = lane * item.segment_tiles / 4;
@@ -144,38 +155,36 @@ class Copier {
       c.stage = 0;
       ++c.turn;
     }
-    c.left -= P::kStepTiles;
-    c.from += P::kStepTiles * c.tile_bytes;
-    c.piece += P::kStepTiles / 4;
+    c.left -= kStepTiles;
+    c.from += kStepTiles * kTileBytes;
+    c.piece += kStepTiles / 4;
     if (c.left > 0) return;
     c.tile += c.n_tiles;
     if (c.tile < end_) enter();
   }
   __device__ void copy_weights() {
     const Cursor& c = at_;
-    const int n = min(P::kStepTiles, c.left);
+    const int n = min(kStepTiles, c.left);
     if (threadIdx.x % 32 == 0) {
-      expect_bytes(
-          full_ + c.stage,
-          static_cast<uint32_t>(c.all_bytes * n + (kHeld ? 0 : c.n_segments * P::kBoxBytes)));
+      expect_bytes(full_ + c.stage,
+                   static_cast<uint32_t>(c.all_bytes * n + (kHeld ? 0 : c.n_segments * kBoxBytes)));
     }
     __syncwarp();
     if (c.copies) {
       bulk_copy_once(ring_ + c.stage * shape_.stage_bytes + threadIdx.x % 32 * shape_.piece_bytes,
                      c.from,
-                     static_cast<uint32_t>(n * c.tile_bytes),
+                     static_cast<uint32_t>(n * kTileBytes),
                      full_ + c.stage);
     }
   }
   __device__ void copy_rows() {
     const Cursor& c = at_;
     if (!c.has_rows) return;
-    box_copy(
-        ring_ + c.stage * shape_.stage_bytes + shape_.rows_at + threadIdx.x % 32 * P::kBoxBytes,
-        rows_,
-        0,
-        c.piece,
-        full_ + c.stage);
+    box_copy(ring_ + c.stage * shape_.stage_bytes + shape_.rows_at + threadIdx.x % 32 * kBoxBytes,
+             rows_,
+             0,
+             c.piece,
+             full_ + c.stage);
   }
 
   const LinearArgs& args_;
@@ -188,61 +197,57 @@ class Copier {
   Cursor at_;
 };
 
-// What a warp multiplies at a time: two column tiles of weights, and its rows.
-template <typename P>
+// What a warp multiplies at a time: two column tiles of weights, and its rows: pieces of 64 columns, in each the rows, in
+// each 8 parts of 16 bytes that are exchanged. A held row stands for all eight: nobody takes what the others come to.
 struct Operands {
   uint4 a[2];
-  uint32_t b[P::kRowTiles][4];
+  uint32_t b[4];
 
   template <bool kHeld>
-  __device__ void load(const uint4* weights, const uint8_t* rows, int k, int n_j) {
+  __device__ void load(const uint4* weights, const uint8_t* rows, int k) {
+    const int lane = threadIdx.x % 32;
     a[0] = weights[k * 32];
     a[1] = weights[k * 32 + 32];
-    load_rows<P, kHeld>(b, rows, k, n_j);
+    load_matrices(b,
+                  kHeld
+                      ? rows + k * kTile * 2 + lane / 8 * 16
+                      : rows + k / 4 * (kRows * 128) + ((2 * (k % 4) + lane / 8) ^ lane % 8) * 16);
   }
-  __device__ void multiply(float (&sum)[P::kRowTiles][4], bool both, int n_j) const {
-#pragma unroll
-    for (int j = 0; j < P::kRowTiles; ++j) {
-      if (j < n_j) mma(sum[j], a[0], b[j][0], b[j][1]);
-    }
-    if (!both) return;
-#pragma unroll
-    for (int j = 0; j < P::kRowTiles; ++j) {
-      if (j < n_j) mma(sum[j], a[1], b[j][2], b[j][3]);
-    }
+  __device__ void multiply(float (&sum)[4], bool both) const {
+    mma(sum, a[0], b[0], b[1]);
+    if (both) mma(sum, a[1], b[2], b[3]);
   }
 };
 
-template <typename P, bool kHeld, bool kCodes>
-__global__ void __launch_bounds__(P::kThreads, 1)
+template <int kWarps, bool kHeld>
+__global__ void __launch_bounds__(threads_of(kWarps), 1)
     few_rows_kernel(const __grid_constant__ LinearArgs args,
                     const __grid_constant__ CUtensorMap rows,
                     const __grid_constant__ Shape shape) {
   extern __shared__ __align__(1024) uint8_t ring[];
-  __shared__ Shared<P> shared;
-  constexpr int kWorkers = 32 * P::kWarps;
+  __shared__ Shared<kWarps> shared;
+  constexpr int kWorkers = 32 * kWarps;
   pdl_trigger();
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   if (threadIdx.x < 32) {
     if (static_cast<int>(threadIdx.x) < shape.n_stages) {
       barrier_init(shared.full + threadIdx.x);
-      barrier_init(shared.empty + threadIdx.x, P::kWarps);
+      barrier_init(shared.empty + threadIdx.x, kWarps);
     }
-    if (kCodes && threadIdx.x < P::kWarps) barrier_init(shared.passed + threadIdx.x);
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
   __syncthreads();
-  if (warp >= P::kWarps) {
+  if (warp >= kWarps) {
     const int first = static_cast<int>(blockIdx.x) * shape.tiles_of_block;
-    Copier<P, kHeld, kCodes> copier(args,
-                                    rows,
-                                    shape,
-                                    ring,
-                                    shared.full,
-                                    shared.empty,
-                                    first,
-                                    min(count_tiles(args), first + shape.tiles_of_block));
-    if (warp == P::kWarps) {
+    Copier<kWarps, kHeld> copier(args,
+                                 rows,
+                                 shape,
+                                 ring,
+                                 shared.full,
+                                 shared.empty,
+                                 first,
+                                 min(count_tiles(args), first + shape.tiles_of_block));
+    if (warp == kWarps) {
       copier.run_weights();
     } else if (!kHeld) {
       pdl_wait();
@@ -287,7 +292,7 @@ __global__ void __launch_bounds__(P::kThreads, 1)
 #pragma unroll
       for (int j = 0; j < kMaxNormed / 1024; ++j) sum = sum_of_squares(v[i][j], sum);
       sum = warp_sum(sum);
-      if (norms && lane == 0) shared.sums[warp + i * P::kWarps] = sum;
+      if (norms && lane == 0) shared.sums[warp + i * kWarps] = sum;
     }
     sync_some(1, kWorkers);
     const float scale = rms_scale(sum_of_warps(shared.sums), args.n_in, args.norm_eps);
@@ -314,7 +319,6 @@ __global__ void __launch_bounds__(P::kThreads, 1)
   int stage = 0;
   uint32_t phase = 0;
   Item item{};
-  Turns<P> turns(shared);
   const auto next_stage = [&] {
     __syncwarp();
     if (lane == 0) barrier_arrive(shared.empty + stage);
@@ -324,119 +328,67 @@ __global__ void __launch_bounds__(P::kThreads, 1)
     }
   };
   for (int tile = blockIdx.x * shape.tiles_of_block; tile < end; tile += item.n_tiles) {
-    item = item_at<P>(args, tile, end);
+    item = item_at<kWarps>(args, tile, end);
     const int n_pieces = item.n_tiles * item.n_segments * (pair ? 2 : 1);
-    // Warps that have no piece of their own share the rows of another's; or take turns with it.
-    const int n_shares = kCodes                                           ? 1
-                         : P::kRowTiles >= 4 && 4 * n_pieces <= P::kWarps ? 4
-                         : P::kRowTiles >= 2 && 2 * n_pieces <= P::kWarps ? 2
-                                                                          : 1;
-    const int n_steps = (item.segment_tiles + P::kStepTiles - 1) / P::kStepTiles;
-    if constexpr (kCodes) turns.begin(n_pieces, n_steps);
-    const int piece = kCodes ? turns.piece() : warp / n_shares;
-    const int first_j = warp % n_shares * (P::kRowTiles / n_shares);
-    const int n_j = P::kRowTiles / n_shares;
-    const Place place = place_of(args, item, piece);
-    float sum[P::kRowTiles][4] = {};
-    const int weights_at = piece * shape.piece_bytes;
-    const int rows_at =
-        shape.rows_at + place.segment * P::kBoxBytes + first_j * 1024 + lane % 8 * 128;
+    const int n_steps = (item.segment_tiles + kStepTiles - 1) / kStepTiles;
+    const Place place = place_of(args, item, warp);
+    const bool exists = warp < n_pieces;
+    float sum[4] = {};
+    const int weights_at = warp * shape.piece_bytes;
+    const int rows_at = shape.rows_at + place.segment * kBoxBytes + lane % 8 * 128;
     for (int step = 0; step < n_steps; ++step, next_stage()) {
-      const int first = step * P::kStepTiles;
+      const int first = step * kStepTiles;
       barrier_wait(shared.full + stage, phase);
       const uint8_t* const from = ring + stage * shape.stage_bytes;
       const uint8_t* const x =
           kHeld ? held + (place.segment * item.segment_tiles + first) * kTile * 2 : from + rows_at;
-      const int n = min(P::kStepTiles, item.segment_tiles - first);
-      if constexpr (kCodes) {
-        if (!turns.has(step)) continue;
-        with_coding<true>(args.parts[place.part].coding, [&](auto kind) {
-          turns.template take<decltype(kind)::value>(from + weights_at, x, n, step, n_steps, n_j);
-        });
-        continue;
-      }
+      const int n = min(kStepTiles, item.segment_tiles - first);
       const auto* const weights = reinterpret_cast<const uint4*>(from + weights_at) + lane;
-      Operands<P> operands[2];
-      if (piece >= n_pieces) {
+      Operands operands[2];
+      if (!exists) {
         // Nothing to do but to keep in step.
-      } else if (n == P::kStepTiles) {
+      } else if (n == kStepTiles) {
         // The next ones are on their way while these are multiplied.
-        operands[0].template load<kHeld>(weights, x, 0, n_j);
+        operands[0].load<kHeld>(weights, x, 0);
 #pragma unroll
-        for (int k = 0; k < P::kStepTiles; k += 2) {
-          if (k + 2 < P::kStepTiles)
-            operands[(k / 2 + 1) % 2].template load<kHeld>(weights, x, k + 2, n_j);
-          operands[k / 2 % 2].multiply(sum, true, n_j);
+        for (int k = 0; k < kStepTiles; k += 2) {
+          if (k + 2 < kStepTiles) operands[(k / 2 + 1) % 2].load<kHeld>(weights, x, k + 2);
+          operands[k / 2 % 2].multiply(sum, true);
         }
       } else {
         // What lies behind the last tile is loaded too, and not multiplied.
         for (int k = 0; k < n; k += 2) {
-          operands[0].template load<kHeld>(weights, x, k, n_j);
-          operands[0].multiply(sum, k + 1 < n, n_j);
+          operands[0].load<kHeld>(weights, x, k);
+          operands[0].multiply(sum, k + 1 < n);
         }
       }
     }
-    if constexpr (kCodes) {
-#pragma unroll
-      for (int j = 0; j < P::kRowTiles; ++j) {
-#pragma unroll
-        for (int i = 0; i < 4; ++i) sum[j][i] = turns.sum(j, i);
-      }
-    }
-    const bool has_sum = kCodes ? turns.has_sum() : piece < n_pieces;
-    const int n_helpers = kCodes ? turns.n_turns() : n_shares;  // warps of a piece
-    const int slot = kCodes ? warp : piece;                     // of its sums
-
-    // Rows are shared out among the warps of a tile.
-    const int sharers = item.n_segments * (pair ? 2 : 1);
+    const float4 mine{sum[0], sum[1], sum[2], sum[3]};
+    const int sharers = item.n_segments * (pair ? 2 : 1);  // warps of a tile
     if (sharers == 1) {
-#pragma unroll
-      for (int j = 0; j < P::kRowTiles; ++j) {
-        if (has_sum && j < n_j) {
-          finish_tile(args,
-                      place.part,
-                      place.tile,
-                      {sum[j][0], sum[j][1], sum[j][2], sum[j][3]},
-                      {},
-                      8 * (first_j + j),
-                      args.n_rows - 8 * (first_j + j));
-        }
-      }
-      // Sums that are handed on in the next item must find those of this one taken.
-      if (kCodes && n_helpers > 1) sync_some(1, kWorkers);
+      if (exists) finish_tile(args, place.part, place.tile, mine, {}, 0, args.n_rows);
       continue;
     }
-#pragma unroll
-    for (int j = 0; j < P::kRowTiles; ++j) {
-      if (has_sum && j < n_j) {
-        shared.partial[slot][first_j + j][lane] = {sum[j][0], sum[j][1], sum[j][2], sum[j][3]};
-      }
-    }
+    if (exists) shared.partial[warp][lane] = mine;
     sync_some(1, kWorkers);
-    const int first = piece / sharers * sharers;  // piece of the tile
-    const int stride = kCodes ? n_helpers : 1;    // slots between pieces
-    const auto total = [&](int from, int j) {
-      return sum_segments(&shared.partial[from * stride + (kCodes ? turns.last() : 0)][j][lane],
-                          P::kRowTiles * 32 * stride,
-                          item.n_segments);
-    };
-    for (int j = piece - first + warp % n_helpers * sharers; j < P::kRowTiles;
-         j += sharers * n_helpers) {
-      if (8 * j >= args.n_rows || piece >= n_pieces) break;
+    if (exists && warp % sharers == 0) {
+      const auto total = [&](int from) {
+        return sum_segments(&shared.partial[from][lane], 32, item.n_segments);
+      };
       finish_tile(args,
                   pair ? 0 : place.part,
                   place.tile,
-                  total(first, j),
-                  pair ? total(first + item.n_segments, j) : float4{},
-                  8 * j,
-                  args.n_rows - 8 * j);
+                  total(warp),
+                  pair ? total(warp + item.n_segments) : float4{},
+                  0,
+                  args.n_rows);
     }
     sync_some(1, kWorkers);
   }
 }
 
-template <typename P>
-constexpr int kFixedBytes = (static_cast<int>(sizeof(Shared<P>)) + 1023) / 1024 * 1024 + 1024;
+template <int kWarps>
+constexpr int kFixedBytes = (static_cast<int>(sizeof(Shared<kWarps>)) + 1023) / 1024 * 1024 + 1024;
 // Left to attention, which can then begin, or end, beside any of these.
 constexpr int kSparedBytes = 48 * 1024;
 
@@ -444,44 +396,43 @@ constexpr int kSparedBytes = 48 * 1024;
 // product's ring cannot begin beside this one then.
 constexpr int64_t kDeepBytes = 128 * 1024;
 
-template <typename P, bool kHeld, bool kCodes>
-void launch_plan(const LinearArgs& args, Stream stream) {
+template <int kWarps, bool kHeld>
+void launch_warps(const LinearArgs& args, Stream stream) {
   static const bool once = [] {
-    allow_shared(few_rows_kernel<P, kHeld, kCodes>, kAllBytes - kFixedBytes<P>);
+    allow_shared(few_rows_kernel<kWarps, kHeld>, kAllBytes - kFixedBytes<kWarps>);
     return true;
   }();
   static_cast<void>(once);
   const bool pair = args.epilogue == Epilogue::silu_mul;
-  int n_tiles = 0, most_segments = 1, most_bytes = 0;
+  int n_tiles = 0, most_segments = 1;
   for (int p = 0; p < args.n_parts; ++p) {
     if (!pair || p == 0) n_tiles += (args.parts[p].n_out + kTile - 1) / kTile;
     most_segments = max(most_segments, args.parts[p].n_segments);
-    most_bytes = max(most_bytes, tile_bytes(args.parts[p].coding));
   }
-  const int64_t bytes = int64_t{n_tiles} * (pair ? 2 : 1) * (args.n_in / kTile) * most_bytes;
+  const int64_t bytes = int64_t{n_tiles} * (pair ? 2 : 1) * (args.n_in / kTile) * kTileBytes;
   const int tiles_of_block = (n_tiles + multiprocessors() - 1) / multiprocessors();
   // Boxes of rows begin at multiples of 1024 bytes.
-  const int rows_at = (min(P::kWarps, tiles_of_block * most_segments * (pair ? 2 : 1)) *
-                           P::kStepTiles * most_bytes +
-                       1023) /
-                      1024 * 1024;
+  const int rows_at =
+      (min(kWarps, tiles_of_block * most_segments * (pair ? 2 : 1)) * kStepTiles * kTileBytes +
+       1023) /
+      1024 * 1024;
   Shape shape{.n_stages = 0,
-              .stage_bytes = rows_at + (kHeld ? 0 : most_segments * P::kBoxBytes),
+              .stage_bytes = rows_at + (kHeld ? 0 : most_segments * kBoxBytes),
               .tiles_of_block = tiles_of_block,
-              .piece_bytes = P::kStepTiles * most_bytes,
+              .piece_bytes = kStepTiles * kTileBytes,
               .rows_at = rows_at};
   const int held_bytes = kHeld ? 2 * args.n_in + 64 : 0;  // the last pair of tiles may be half
   const auto fit = [&](int budget) {
-    return min((budget - kFixedBytes<P> - held_bytes) / shape.stage_bytes, kMaxStages);
+    return min((budget - kFixedBytes<kWarps> - held_bytes) / shape.stage_bytes, kMaxStages);
   };
   const bool deep = bytes / multiprocessors() > kDeepBytes;
   shape.n_stages =
       deep || fit(kAllBytes / 2) < 2 ? fit(kAllBytes - kSparedBytes) : fit(kAllBytes / 2);
   const CUtensorMap map =
-      kHeld ? CUtensorMap{} : row_map(args.x, args.n_rows, args.n_in, P::kRows, P::kStepTiles / 4);
-  launch(few_rows_kernel<P, kHeld, kCodes>,
+      kHeld ? CUtensorMap{} : row_map(args.x, args.n_rows, args.n_in, kRows, kStepTiles / 4);
+  launch(few_rows_kernel<kWarps, kHeld>,
          dim3(static_cast<unsigned>((n_tiles + shape.tiles_of_block - 1) / shape.tiles_of_block)),
-         P::kThreads,
+         threads_of(kWarps),
          static_cast<size_t>(shape.n_stages * shape.stage_bytes + held_bytes),
          stream,
          args,
@@ -489,17 +440,12 @@ void launch_plan(const LinearArgs& args, Stream stream) {
          shape);
 }
 
-template <int kRows, bool kHeld>
+template <bool kHeld>
 void launch_rows(const LinearArgs& args, Stream stream) {
   int most = 1;
   for (int p = 0; p < args.n_parts; ++p) most = max(most, args.parts[p].n_segments);
   const bool eight = most == 4 && args.epilogue == Epilogue::silu_mul;
-  if constexpr (kRows > 8) {
-    if (args.parts[0].coding != Coding::none)
-      return launch_plan<Plan<kRows, 8>, false, true>(args, stream);
-  }
-  return eight ? launch_plan<Plan<kRows, 8>, kHeld, false>(args, stream)
-               : launch_plan<Plan<kRows, 4>, kHeld, false>(args, stream);
+  eight ? launch_warps<8, kHeld>(args, stream) : launch_warps<4, kHeld>(args, stream);
 }
 
 }  // namespace
@@ -509,20 +455,7 @@ bool norms_by_the_way(int n_rows, int n_in) {
 }
 
 void few_rows(const LinearArgs& args, Stream stream) {
-  if (args.norm_weight != nullptr) return launch_rows<8, true>(args, stream);
-  // Codes come here with few rows only if code_rows.cu cannot hold them.
-  if (args.n_rows <= 8 && args.parts[0].coding == Coding::none)
-    return launch_rows<8, false>(args, stream);
-  // A stage has room for the rows of as many segments as any part has: too much of it for unlike parts.
-  each_group(args, [&](const LinearArgs& some) {
-    if (some.n_rows <= 16) {
-      launch_rows<16, false>(some, stream);
-    } else if (some.n_rows <= 32) {
-      launch_rows<32, false>(some, stream);
-    } else {
-      launch_rows<64, false>(some, stream);
-    }
-  });
+  args.norm_weight != nullptr ? launch_rows<true>(args, stream) : launch_rows<false>(args, stream);
 }
 
 }  // namespace qwen3::cuda

@@ -60,15 +60,24 @@ struct LinearArgs {
   const float* norm_weight = nullptr;
   float norm_eps = 0;
   Rows h;
-  ExpertRows experts;        // offsets: if there are experts
-  float* waiting = nullptr;  // waiting_bytes() of it
+  ExpertRows experts;  // offsets: if there are experts
+  // scratch_of() of it
+  float* waiting = nullptr;
+  int32_t* arrivals = nullptr;
+};
+// What a product, of no experts, needs besides: bytes for sums that wait for others, and counters, which are zero before
+// and after.
+struct LinearScratch {
+  int64_t waiting_bytes = 0, n_arrivals = 0;
 };
 
-constexpr int kMaxPairedExpertRows = 8;  // silu_mul goes with the product of experts up to here
+// Whether experts have few rows each, which are taken where they lie.
+QWEN3_HD constexpr bool experts_have_few_rows(int n_tokens, int n_pairs, int n_experts) {
+  return n_tokens <= 8 || n_pairs <= 4 * n_experts;
+}
 bool norms_by_the_way(int n_rows, int n_in);
 
-// What a product of so many rows, of no experts, has use for besides, or none.
-int64_t waiting_bytes(const LinearArgs& args);
+LinearScratch scratch_of(const LinearArgs& args);
 void linear(const LinearArgs& args, Stream stream);
 
 // Rows of float32 or bfloat16 as files have them; x bfloat16 or float32.
@@ -292,6 +301,14 @@ void sort_pairs(const PairLists& lists,
                 int n_tokens,
                 int top_k,
                 Stream stream);
+// out[pair] = x[tokens[pair]] of all pairs: [n_pairs, n] bfloat16.
+void gather_pairs(void* out,
+                  const Rows& x,
+                  const PairLists& lists,
+                  int n_experts,
+                  int n_pairs,
+                  int n,
+                  Stream stream);
 // x[t] = or += the tree over the leaves of Σ weights[t, i] * y[pair_of[t, i]], i ascending, from zero
 void sum_experts(float* x,
                  bool add,

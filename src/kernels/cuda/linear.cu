@@ -53,29 +53,54 @@ CUtensorMap row_map(const Rows& x, int n_rows, int n_in, int box_rows, int n_pie
   return map;
 }
 
-void linear(const LinearArgs& args, Stream stream) {
+namespace {
+
+// Products of parts in codes and of others are two.
+template <typename Body>
+bool each_kind(const LinearArgs& args, const Body& body) {
   for (int p = 1; p < args.n_parts; ++p) {
     if (in_codes(args.parts[p]) == in_codes(args.parts[0])) continue;
     LinearArgs first = args, rest = args;
     first.n_parts = p;
     rest.n_parts = args.n_parts - p;
     std::copy_n(args.parts + p, rest.n_parts, rest.parts);
-    linear(first, stream);
-    return linear(rest, stream);
+    body(first);
+    body(rest);
+    return true;
   }
+  return false;
+}
+
+}  // namespace
+
+LinearScratch scratch_of(const LinearArgs& args) {
+  LinearScratch most;
+  const bool both = each_kind(args, [&](const LinearArgs& some) {
+    const LinearScratch its = scratch_of(some);
+    most.waiting_bytes = std::max(most.waiting_bytes, its.waiting_bytes);
+    most.n_arrivals = std::max(most.n_arrivals, its.n_arrivals);
+  });
+  if (both) return most;
+  if (args.n_rows > kMaxStreamedRows) return many_rows_scratch(args);
+  if (args.n_rows > kMaxFewRows || in_codes(args.parts[0])) return streamed_rows_scratch(args);
+  return {};
+}
+
+void linear(const LinearArgs& args, Stream stream) {
+  if (each_kind(args, [&](const LinearArgs& some) { linear(some, stream); })) return;
   if (args.experts.offsets != nullptr) {
-    // As long as experts have few rows each.
-    if (args.n_rows <= kMaxPairedExpertRows) {
+    if (experts_have_few_rows(args.n_rows, args.experts.n_pairs, args.experts.n_experts)) {
       expert_rows(args, stream);
     } else {
       expert_many_rows(args, stream);
     }
-  } else if (in_codes(args.parts[0]) && code_rows(args, stream)) {
-    return;
+  } else if (in_codes(args.parts[0])) {
+    if (code_rows(args, stream)) return;
+    args.n_rows <= kMaxStreamedRows ? streamed_rows(args, stream) : many_rows(args, stream);
   } else if (args.n_rows <= kMaxFewRows) {
     few_rows(args, stream);
   } else {
-    many_rows(args, stream);
+    args.n_rows <= kMaxStreamedRows ? streamed_rows(args, stream) : many_rows(args, stream);
   }
 }
 

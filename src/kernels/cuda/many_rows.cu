@@ -1,6 +1,9 @@
 // Products with many rows of activations, which arithmetic limits: tiles of 128 outputs by up to 256 rows. A
 // warpgroup copies, two multiply, 64 outputs each; of a pair, one has gate and the other up. The sums are
 // those of few_rows.cu: a warpgroup's instruction adds 16 columns to a sum as a warp's does.
+#include <type_traits>
+#include <utility>
+
 #include "kernels/cuda/codes.cuh"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
@@ -46,7 +49,46 @@ __device__ void multiply(float (&sum)[kSums], const uint8_t* weights, uint64_t r
 // for which the second-level cache stands in. Each thread reads what it has written itself.
 QWEN3_HD constexpr bool waits_in_memory(int rows, int segments) { return rows * segments > 256; }
 
-template <int kRows, int kSegments, bool kPair, bool kCodes>
+// The rows of a block: of an expert, if there are experts, whose rows follow each other.
+struct RowRange {
+  int first, n;
+  int expert;
+};
+
+// The tile-th tile of up to kRows rows of one expert, in their order; n is zero beyond the last.
+template <int kRows>
+__device__ RowRange find_rows(const ExpertRows& e, int tile) {
+  __shared__ int found[2];
+  if (threadIdx.x < 32) {
+    int before = 0;
+    if (threadIdx.x == 0) found[0] = -1;
+    __syncwarp();
+    for (int base = 0; base < e.n_experts; base += 32) {
+      const int i = base + static_cast<int>(threadIdx.x);
+      const int n = i < e.n_experts ? e.offsets[i + 1] - e.offsets[i] : 0;
+      const int tiles = (n + kRows - 1) / kRows;
+      int sum = tiles;
+#pragma unroll
+      for (int d = 1; d < 32; d *= 2) {
+        const int other = __shfl_up_sync(kAllLanes, sum, d);
+        if (static_cast<int>(threadIdx.x) >= d) sum += other;
+      }
+      const int first = before + sum - tiles;
+      if (tile >= first && tile < first + tiles) {
+        found[0] = i;
+        found[1] = tile - first;
+      }
+      before += __shfl_sync(kAllLanes, sum, 31);
+    }
+  }
+  __syncthreads();
+  const int expert = found[0];
+  if (expert < 0) return {0, 0, 0};
+  const int first = e.offsets[expert] + found[1] * kRows;
+  return {first, min(e.offsets[expert + 1] - first, kRows), expert};
+}
+
+template <int kRows, int kSegments, bool kPair, bool kCodes, bool kExperts>
 __global__ void __launch_bounds__(kThreads, 1)
     many_rows_kernel(const __grid_constant__ LinearArgs args,
                      const __grid_constant__ CUtensorMap rows) {
@@ -66,12 +108,20 @@ __global__ void __launch_bounds__(kThreads, 1)
   __syncthreads();
 
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  // What runs side by side shares weights: blocks of rows come first. Experts have few of those, and share rows.
+  const int row_block = static_cast<int>(kExperts ? blockIdx.y : blockIdx.x),
+            out_block = static_cast<int>(kExperts ? blockIdx.x : blockIdx.y);
   const auto part_of = [&](int t) { return kPair ? t / 4 : static_cast<int>(blockIdx.z); };
   const auto tile_of = [&](int t) {
-    return static_cast<int>(blockIdx.y) * (kPair ? kRowTiles / 2 : kRowTiles) + (kPair ? t % 4 : t);
+    return out_block * (kPair ? kRowTiles / 2 : kRowTiles) + (kPair ? t % 4 : t);
   };
   const auto exists = [&](int t) { return tile_of(t) * kTile < args.parts[part_of(t)].n_out; };
-  const int first_row = blockIdx.x * kRows;
+  RowRange range{row_block * kRows, min(kRows, args.n_rows - row_block * kRows), 0};
+  if constexpr (kExperts) {
+    pdl_wait();
+    range = find_rows<kRows>(args.experts, row_block);
+    if (range.n <= 0) return;
+  }
   const int n_tiles = args.n_in / kTile, segment_tiles = n_tiles / kSegments;
   const int segment_steps = (segment_tiles + kStepTiles - 1) / kStepTiles,
             n_steps = segment_steps * kSegments;
@@ -98,6 +148,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     const LinearPart& part = args.parts[part_of(t % kRowTiles)];
     const int of_tile = kCodes ? tile_bytes(part.coding) : kTileBytes;
     const auto* const from = static_cast<const uint8_t*>(part.weight) +
+                             range.expert * part.matrix_bytes +
                              static_cast<int64_t>(tile_of(t % kRowTiles)) * n_tiles * of_tile;
     // Of a pair, gate and up may be of different types.
     int of_all = n_here * of_tile;
@@ -114,7 +165,7 @@ __global__ void __launch_bounds__(kThreads, 1)
       const int n = valid_tiles(step), tile = tile_at(step);
       if (warp == 0 && lane == 0) {
         expect_bytes(full + stage, static_cast<uint32_t>(of_all * n + kRows * 128));
-        box_copy(to + kWeightBytes, rows, first_row, tile / 4, full + stage);
+        box_copy(to + kWeightBytes, rows, range.first, tile / 4, full + stage);
       }
       if (mine) {
         bulk_copy(to + t * kTileStage,
@@ -205,50 +256,54 @@ __global__ void __launch_bounds__(kThreads, 1)
               row = i / 4 * 8 + lane % 4 * 2 + i % 2;
     staged[row * kStride + o] = sum[i];
   }
-  const int n_rows = min(kRows, args.n_rows - first_row);
   if constexpr (kPair) {
     sync_some(1, 256);
     const auto* const gate = reinterpret_cast<const float*>(ring);
-    const float* const up = gate + kRows * kStride;
-    for (int at = threadIdx.x - 128; at < n_rows * 64; at += 256) {
-      const int row = at / 64, o = at % 64, out = blockIdx.y * 64 + o;
-      if (out < args.parts[0].n_out) {
-        finish(args, 0, first_row + row, out, gate[row * kStride + o], up[row * kStride + o]);
-      }
-    }
+    finish_staged<256, 64>(args,
+                           0,
+                           range.first,
+                           range.n,
+                           out_block * 64,
+                           gate,
+                           gate + kRows * kStride,
+                           kStride,
+                           static_cast<int>(threadIdx.x) - 128);
   } else {
     sync_some(2 + group, 128);
-    for (int at = threadIdx.x % 128; at < n_rows * 64; at += 128) {
-      const int row = at / 64, o = at % 64, out = blockIdx.y * 128 + group * 64 + o;
-      if (out < args.parts[blockIdx.z].n_out) {
-        finish(args, blockIdx.z, first_row + row, out, staged[row * kStride + o], 0);
-      }
-    }
+    finish_staged<128, 64>(args,
+                           static_cast<int>(blockIdx.z),
+                           range.first,
+                           range.n,
+                           out_block * 128 + group * 64,
+                           staged,
+                           nullptr,
+                           kStride,
+                           static_cast<int>(threadIdx.x) % 128);
   }
 }
 
-template <int kRows, int kSegments, bool kPair, bool kCodes>
+template <int kRows, int kSegments, bool kPair, bool kCodes, bool kExperts>
 void launch_tiles(const LinearArgs& args, Stream stream) {
   constexpr int kRing = kStagesFor(kRows) * stage_bytes(kRows), kOut = 2 * kRows * kStride * 4;
   constexpr int kBytes = kRing > kOut ? kRing : kOut;
-  static const bool once = [] {
-    allow_shared(many_rows_kernel<kRows, kSegments, kPair, kCodes>, kBytes);
+  auto* const kernel = &many_rows_kernel<kRows, kSegments, kPair, kCodes, kExperts>;
+  static const bool once = [&] {
+    allow_shared(kernel, kBytes);
     return true;
   }();
   static_cast<void>(once);
   int most = 0;
   for (int p = 0; p < args.n_parts; ++p) most = max(most, args.parts[p].n_out);
-  const int outs = kPair ? 64 : 128;
-  const dim3 grid(static_cast<unsigned>((args.n_rows + kRows - 1) / kRows),
-                  static_cast<unsigned>((most + outs - 1) / outs),
-                  kPair ? 1u : static_cast<unsigned>(args.n_parts));
-  launch(many_rows_kernel<kRows, kSegments, kPair, kCodes>,
-         grid,
-         kThreads,
-         kBytes,
-         stream,
-         args,
-         row_map(args.x, args.n_rows, args.n_in, kRows, 1));
+  const int outs = kPair ? 64 : 128, n_rows = kExperts ? args.experts.n_pairs : args.n_rows;
+  // Of each expert one tile may be filled in part.
+  const int n_row_blocks =
+      (n_rows + kRows - 1) / kRows + (kExperts ? min(args.experts.n_experts, n_rows) : 0);
+  dim3 grid(static_cast<unsigned>(n_row_blocks),
+            static_cast<unsigned>((most + outs - 1) / outs),
+            kPair ? 1u : static_cast<unsigned>(args.n_parts));
+  if (kExperts) std::swap(grid.x, grid.y);
+  launch(
+      kernel, grid, kThreads, kBytes, stream, args, row_map(args.x, n_rows, args.n_in, kRows, 1));
 }
 
 // Tiles of 256 rows move half the bytes; but all multiprocessors should have one.
@@ -263,41 +318,61 @@ template <bool kPair, bool kCodes>
 void launch_many(const LinearArgs& args, Stream stream) {
   switch (args.parts[0].n_segments) {
     case 1:
-      return wide<kPair>(args) ? launch_tiles<256, 1, kPair, kCodes>(args, stream)
-                               : launch_tiles<128, 1, kPair, kCodes>(args, stream);
+      return wide<kPair>(args) ? launch_tiles<256, 1, kPair, kCodes, false>(args, stream)
+                               : launch_tiles<128, 1, kPair, kCodes, false>(args, stream);
     case 2:
-      return wide<kPair>(args) && args.waiting != nullptr
-                 ? launch_tiles<256, 2, kPair, kCodes>(args, stream)
-                 : launch_tiles<128, 2, kPair, kCodes>(args, stream);
+      return wide<kPair>(args) ? launch_tiles<256, 2, kPair, kCodes, false>(args, stream)
+                               : launch_tiles<128, 2, kPair, kCodes, false>(args, stream);
     default:
-      return args.n_rows > 64 && args.waiting != nullptr
-                 ? launch_tiles<128, 4, kPair, kCodes>(args, stream)
-                 : launch_tiles<64, 4, kPair, kCodes>(args, stream);
+      return launch_tiles<128, 4, kPair, kCodes, false>(args, stream);
   }
+}
+template <bool kPair, bool kCodes>
+void launch_experts(const LinearArgs& args, Stream stream) {
+  switch (args.parts[0].n_segments) {
+    case 1:
+      return launch_tiles<128, 1, kPair, kCodes, true>(args, stream);
+    case 2:
+      return launch_tiles<128, 2, kPair, kCodes, true>(args, stream);
+    default:
+      return launch_tiles<64, 4, kPair, kCodes, true>(args, stream);
+  }
+}
+
+template <typename Launch>
+void with_kinds(const LinearArgs& args, const Launch& launch) {
+  const auto with_pair = [&](auto codes) {
+    if (args.epilogue == Epilogue::silu_mul) return launch(args, std::true_type{}, codes);
+    each_group(args, [&](const LinearArgs& some) { launch(some, std::false_type{}, codes); });
+  };
+  if (args.parts[0].coding != Coding::none) return with_pair(std::true_type{});
+  with_pair(std::false_type{});
 }
 
 }  // namespace
 
-int64_t waiting_bytes(const LinearArgs& args) {
+LinearScratch many_rows_scratch(const LinearArgs& args) {
   int n_out = 0, n_segments = 1;
   for (int p = 0; p < args.n_parts; ++p) {
     n_out = max(n_out, args.parts[p].n_out);
     n_segments = max(n_segments, args.parts[p].n_segments);
   }
-  if (args.n_rows <= kMaxFewRows || n_segments == 1) return 0;
+  if (n_segments == 1) return {};
   const int outs = args.epilogue == Epilogue::silu_mul ? 64 : 128;
   const int64_t blocks = ceil_div_of(args.n_rows, n_segments == 2 ? 256 : 128) *
                          ceil_div_of(n_out, outs) * args.n_parts;
-  return blocks * 128 * 256 * 4;
+  return {.waiting_bytes = blocks * 128 * 256 * 4};
 }
 
 void many_rows(const LinearArgs& args, Stream stream) {
-  const bool codes = args.parts[0].coding != Coding::none;
-  if (args.epilogue == Epilogue::silu_mul) {
-    return codes ? launch_many<true, true>(args, stream) : launch_many<true, false>(args, stream);
-  }
-  each_group(args, [&](const LinearArgs& some) {
-    codes ? launch_many<false, true>(some, stream) : launch_many<false, false>(some, stream);
+  with_kinds(args, [&](const LinearArgs& some, auto pair, auto codes) {
+    launch_many<pair(), codes()>(some, stream);
+  });
+}
+
+void expert_many_rows(const LinearArgs& args, Stream stream) {
+  with_kinds(args, [&](const LinearArgs& some, auto pair, auto codes) {
+    launch_experts<pair(), codes()>(some, stream);
   });
 }
 

@@ -35,8 +35,9 @@ __device__ inline void wgmma_wait() {
 
 // The numbers of a sum: their places in an instruction, and what stands in them.
 // clang-format off
-#define QWEN3_PLACES_32 \
-  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15" \
+#define QWEN3_PLACES_8 "%0, %1, %2, %3, %4, %5, %6, %7"
+#define QWEN3_PLACES_16 QWEN3_PLACES_8 ", %8, %9, %10, %11, %12, %13, %14, %15"
+#define QWEN3_PLACES_32 QWEN3_PLACES_16 \
   ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
 #define QWEN3_PLACES_64 QWEN3_PLACES_32 \
   ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47" \
@@ -48,11 +49,27 @@ __device__ inline void wgmma_wait() {
   ", %112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
 #define QWEN3_SUMS_8(d, i) \
   "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), "+f"(d[i + 7])
-#define QWEN3_SUMS_32(d, i) \
-  QWEN3_SUMS_8(d, i), QWEN3_SUMS_8(d, i + 8), QWEN3_SUMS_8(d, i + 16), QWEN3_SUMS_8(d, i + 24)
+#define QWEN3_SUMS_16(d, i) QWEN3_SUMS_8(d, i), QWEN3_SUMS_8(d, i + 8)
+#define QWEN3_SUMS_32(d, i) QWEN3_SUMS_16(d, i), QWEN3_SUMS_16(d, i + 16)
 #define QWEN3_SUMS_64(d, i) QWEN3_SUMS_32(d, i), QWEN3_SUMS_32(d, i + 32)
 #define QWEN3_SUMS_128(d, i) QWEN3_SUMS_64(d, i), QWEN3_SUMS_64(d, i + 64)
 // clang-format on
+
+// d += a · b: 64 outputs by 16 rows by 16 columns; a warp's part of `a` is a tile's fragment.
+__device__ inline void wgmma(float (&d)[8], const uint4& a, uint64_t b) {
+  asm volatile("wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 {" QWEN3_PLACES_8
+               "}, {%8, %9, %10, %11}, %12, 1, 1, 1, 0;\n"
+               : QWEN3_SUMS_8(d, 0)
+               : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "l"(b));
+}
+
+// d += a · b: 64 outputs by 32 rows by 16 columns; a warp's part of `a` is a tile's fragment.
+__device__ inline void wgmma(float (&d)[16], const uint4& a, uint64_t b) {
+  asm volatile("wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {" QWEN3_PLACES_16
+               "}, {%16, %17, %18, %19}, %20, 1, 1, 1, 0;\n"
+               : QWEN3_SUMS_16(d, 0)
+               : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "l"(b));
+}
 
 // d += a · b: 64 outputs by 64 rows by 16 columns; a warp's part of `a` is a tile's fragment.
 __device__ inline void wgmma(float (&d)[32], const uint4& a, uint64_t b) {
@@ -86,10 +103,13 @@ __device__ inline void wgmma(float (&d)[64], uint64_t a, uint64_t b) {
                : "l"(a), "l"(b));
 }
 
+#undef QWEN3_PLACES_8
+#undef QWEN3_PLACES_16
 #undef QWEN3_PLACES_32
 #undef QWEN3_PLACES_64
 #undef QWEN3_PLACES_128
 #undef QWEN3_SUMS_8
+#undef QWEN3_SUMS_16
 #undef QWEN3_SUMS_32
 #undef QWEN3_SUMS_64
 #undef QWEN3_SUMS_128
