@@ -43,6 +43,12 @@ TEST_F(Plan, PlentyOfMemoryGivesTheFullContextToOneOrAThousandTokensToEach) {
   EXPECT_EQ(plan(int64_t{64} << 30, {.max_sequences = 1}).n_blocks, 40960 / 32);
 }
 
+TEST_F(Plan, AStepHasTheRowsThatAreAskedForOrThoseOfTheBackend) {
+  EXPECT_EQ(max_batch_tokens({}, *backend_), 512);
+  EXPECT_EQ(max_batch_tokens({.max_sequences = 600}, *backend_), 600);
+  EXPECT_EQ(max_batch_tokens({.max_batch_tokens = 64}, *backend_), 64);
+}
+
 TEST_F(Plan, LittleMemoryShortensTheContext) {
   const MemoryPlan p = plan(3'000'000'000);
   EXPECT_EQ(p.problem, "");

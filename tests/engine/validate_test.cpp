@@ -153,6 +153,8 @@ TEST(Validate, EngineOptions) {
   EXPECT_THROW(validate(EngineOptions{.kv_dtype = "int3"}), Error);
   EXPECT_THROW(validate(EngineOptions{.block_size = 17}), Error);
   EXPECT_THROW(validate(EngineOptions{.block_size = 0}), Error);
+  EXPECT_NO_THROW(validate(EngineOptions{.max_sequences = 600}));
+  EXPECT_THROW(validate(EngineOptions{.max_batch_tokens = -1}), Error);
   EXPECT_THROW(validate(EngineOptions{.max_batch_tokens = 8, .max_sequences = 9}), Error);
   EXPECT_THROW(validate(EngineOptions{.max_waiting = 0}), Error);
   EXPECT_THROW(validate(EngineOptions{.max_waiting_tokens = -1}), Error);
