@@ -26,22 +26,11 @@
 
 #include "base/error.h"
 #include "base/input_file.h"
-#include "tensor/weight.h"
+#include "formats/gguf_types.h"
 
 namespace qwen3 {
 
-// ggml's name and block of a type, and what it is to us: nothing, if we cannot read its numbers.
-struct GgufTensorType {
-  uint32_t id;
-  std::string_view name;
-  WeightBlock block;
-  std::optional<WeightType> weight_type = {};
-};
-
-// By ggml's name, such as "Q4_K"; nullptr if there is none.
-const GgufTensorType* find_gguf_type(std::string_view name);
-// The one that has these numbers; nullptr for types that GGUF does not have.
-const GgufTensorType* find_gguf_type(WeightType type);
+class GgufCursor;
 
 struct GgufTensor {
   std::string name;
@@ -100,28 +89,26 @@ class GgufFile {
   [[noreturn]] void unsupported(std::string_view key, std::string_view supported) const;
 
  private:
-  enum class Type : uint32_t;
   struct Entry {
     std::string key;
-    Type type, element;   // the latter of an array
-    int64_t count = 1;    // elements of an array
-    int64_t begin = 0;    // of the value in the file; of an array: of its elements
-    int64_t n_bytes = 0;  // of all that
-    uint64_t bits = 0;    // the value itself, of anything but strings and arrays
+    GgufValueType type, element;  // the latter of an array
+    int64_t count = 1;            // elements of an array
+    int64_t begin = 0;            // of the value in the file; of an array: of its elements
+    int64_t n_bytes = 0;          // of all that
+    uint64_t bits = 0;            // the value itself, of anything but strings and arrays
   };
-  class Cursor;
 
   void read_header();
-  void read_entry(Cursor& cursor);
-  void read_value(Cursor& cursor, Entry& entry) const;
-  void read_tensor(Cursor& cursor);
+  void read_entry(GgufCursor& cursor);
+  void read_value(GgufCursor& cursor, Entry& entry) const;
+  void read_tensor(GgufCursor& cursor);
   void sort_entries();
   int64_t alignment() const;
   void place_tensors(int64_t header_end);
   void check_overlaps() const;
 
   const Entry* find(std::string_view key) const;
-  int64_t as_integer(const Entry& entry, uint64_t bits, Type type, IntRange range) const;
+  int64_t as_integer(const Entry& entry, uint64_t bits, GgufValueType type, IntRange range) const;
   [[noreturn]] void fail_at(ErrorKind kind, const Entry& entry, std::string_view expected) const;
 
   InputFile file_;

@@ -15,9 +15,6 @@ namespace {
 constexpr int64_t kAlignment = 32;  // what general.alignment is when it is absent
 constexpr size_t kMaxTensorName = 63;
 
-// Numbers of the values' types.
-constexpr uint32_t kU32 = 4, kI32 = 5, kF32 = 6, kBoolean = 7, kString = 8, kArray = 9;
-
 template <typename T>
 void put(std::string& to, T value) {
   std::array<char, sizeof value> bytes;
@@ -70,52 +67,52 @@ void check_room(const std::filesystem::path& path, int64_t n_bytes) {
 
 }  // namespace
 
-void GgufMetadata::begin(std::string_view key, uint32_t type) {
+void GgufMetadata::begin(std::string_view key, GgufValueType type) {
   put_string(bytes_, key);
-  put(bytes_, type);
+  put(bytes_, static_cast<uint32_t>(type));
   ++count_;
 }
 
-void GgufMetadata::begin_array(std::string_view key, uint32_t element, size_t count) {
-  begin(key, kArray);
-  put(bytes_, element);
+void GgufMetadata::begin_array(std::string_view key, GgufValueType element, size_t count) {
+  begin(key, GgufValueType::array);
+  put(bytes_, static_cast<uint32_t>(element));
   put(bytes_, uint64_t{count});
 }
 
 void GgufMetadata::u32(std::string_view key, int64_t value) {
   assert(std::in_range<uint32_t>(value));
-  begin(key, kU32);
+  begin(key, GgufValueType::u32);
   put(bytes_, static_cast<uint32_t>(value));
 }
 
 void GgufMetadata::i32(std::string_view key, int64_t value) {
   assert(std::in_range<int32_t>(value));
-  begin(key, kI32);
+  begin(key, GgufValueType::i32);
   put(bytes_, static_cast<int32_t>(value));
 }
 
 void GgufMetadata::f32(std::string_view key, double value) {
-  begin(key, kF32);
+  begin(key, GgufValueType::f32);
   put(bytes_, static_cast<float>(value));
 }
 
 void GgufMetadata::boolean(std::string_view key, bool value) {
-  begin(key, kBoolean);
+  begin(key, GgufValueType::boolean);
   put(bytes_, static_cast<uint8_t>(value));
 }
 
 void GgufMetadata::string(std::string_view key, std::string_view value) {
-  begin(key, kString);
+  begin(key, GgufValueType::string);
   put_string(bytes_, value);
 }
 
 void GgufMetadata::strings(std::string_view key, std::span<const std::string> values) {
-  begin_array(key, kString, values.size());
+  begin_array(key, GgufValueType::string, values.size());
   for (const std::string& value : values) put_string(bytes_, value);
 }
 
 void GgufMetadata::i32s(std::string_view key, std::span<const int32_t> values) {
-  begin_array(key, kI32, values.size());
+  begin_array(key, GgufValueType::i32, values.size());
   for (const int32_t value : values) put(bytes_, value);
 }
 

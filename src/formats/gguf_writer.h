@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/output_file.h"
-#include "formats/gguf_file.h"
+#include "formats/gguf_types.h"
 
 namespace qwen3 {
 
@@ -30,8 +30,8 @@ class GgufMetadata {
   std::string_view bytes() const { return bytes_; }
 
  private:
-  void begin(std::string_view key, uint32_t type);
-  void begin_array(std::string_view key, uint32_t element, size_t count);
+  void begin(std::string_view key, GgufValueType type);
+  void begin_array(std::string_view key, GgufValueType element, size_t count);
 
   std::string bytes_;
   int64_t count_ = 0;

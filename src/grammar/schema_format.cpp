@@ -4,6 +4,8 @@
 #include <mutex>
 #include <string>
 
+#include "base/utf8.h"
+
 namespace qwen3 {
 namespace {
 
@@ -85,20 +87,20 @@ struct UriRegex {
   std::string reference;
 };
 
-// RFC 3986, appendix A.
-UriRegex uri_regex() {
+// RFC 3986, appendix A; with RFC 3987's characters of other languages, of which some may come in a query alone.
+UriRegex uri_regex(const std::string& others = "", const std::string& query_others = "") {
   const std::string escape = "%[0-9A-Fa-f]{2}";
-  const std::string plain = "A-Za-z0-9._~!$&'()*+,;=\\-";
+  const std::string plain = "A-Za-z0-9._~!$&'()*+,;=\\-" + others;
   const std::string character = any_of({"[" + plain + ":@]", escape});
   const std::string rest = "(?:/" + character + "*)*";
   const std::string user = "(?:" + any_of({"[" + plain + ":]", escape}) + "*@)?";
-  const std::string future = "v[0-9A-Fa-f]+\\.[" + plain + ":]+";
+  const std::string future = "v[0-9A-Fa-f]+\\.[A-Za-z0-9._~!$&'()*+,;=:\\-]+";
   const std::string host = any_of(
       {"\\[" + any_of({ipv6_regex(), future}) + "\\]", any_of({"[" + plain + "]", escape}) + "*"});
   const std::string authority = user + host + "(?::[0-9]*)?";
   const std::string rooted = "/(?:" + character + "+" + rest + ")?";
-  const std::string tail = "(?:\\?" + any_of({"[" + plain + ":@/?]", escape}) + "*)?(?:#" +
-                           any_of({"[" + plain + ":@/?]", escape}) + "*)?";
+  const std::string tail = "(?:\\?" + any_of({"[" + plain + query_others + ":@/?]", escape}) +
+                           "*)?(?:#" + any_of({"[" + plain + ":@/?]", escape}) + "*)?";
   const std::string first = any_of({"[" + plain + "@]", escape});  // no `:`: that would be a scheme
   const std::string absolute_path =
       any_of({"//" + authority + rest, rooted, character + "+" + rest, ""});
@@ -106,6 +108,59 @@ UriRegex uri_regex() {
       any_of({"//" + authority + rest, rooted, first + "+" + rest, ""});
   const std::string absolute = "[A-Za-z][A-Za-z0-9+.-]*:" + absolute_path + tail;
   return {absolute, any_of({absolute, relative_path + tail})};
+}
+
+// Of two ends the first is not the greater. To know that of any two takes a state for each; of these it is seen by
+// their lengths, or by where they lie.
+std::string regex_count() {
+  const std::string ordered = any_of({"[0-9],[1-9][0-9]{1,3}",
+                                      "[1-9][0-9],[1-9][0-9]{2,3}",
+                                      "[01],[1-9]|2,[2-9]|3,[3-9]|[45],[5-9]|[67],[7-9]|8,[89]",
+                                      "1[0-9],[2-9][0-9]|[2-4][0-9],[5-9][0-9]"});
+  return "\\{" + any_of({"(?:0|[1-9][0-9]{0,3}),?", ordered}) + "\\}";
+}
+
+std::string regex_range() {
+  return any_of({"0-[0-9]|1-[1-9]|[2-4]-[5-9]|[5-8]-9",
+                 "a-[a-z]|[b-m]-[n-z]|[n-y]-z",
+                 "A-[A-Z]|[B-M]-[N-Z]|[N-Y]-Z",
+                 "[ -,]-[./:-@_`{-~\u00A1-\U0010FFFF]",
+                 "[\u00A1-\u00DF]-[\u00E0-\U0010FFFF]",
+                 "[\u00E0-\u043F]-[\u0440-\U0010FFFF]",
+                 "[\u0440-\u306F]-[\u3070-\U0010FFFF]",
+                 "[\u3070-\u4FFF]-[\u5000-\U0010FFFF]",
+                 R"(\\u[0-7][0-9A-Fa-f]{3}-\\u[89A-Fa-f][0-9A-Fa-f]{3})"});
+}
+
+// The expressions of ECMA-262 are not a regular set, for groups nest. Here they do so three deep, without look-around,
+// names and back-references: what is written is one of them, with the flag u and without.
+std::string regex_regex() {
+  const std::string escape =
+      R"(\\(?:[dDwWsSnrtfv\\^$.*+?()[\]{}|/]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}))";
+  const std::string member =
+      any_of({regex_range(), "[ -,.-[_-~\u00A1-\U0010FFFF]", escape, R"(\\-)"});
+  const std::string atom = any_of({R"([^\\^$.*+?()[\]{}|\0-\x1F])",
+                                   R"(\.)",
+                                   escape,
+                                   R"(\[\^?(?:-|-?(?:)" + member + R"(\^*)+-?)\])"});
+  const std::string quantifier = any_of({"[*+?]", regex_count()}) + "[?]?";
+  const std::string bare = R"(\^|\$|\||\\[bB])";  // what no quantifier may follow
+  std::string regex = any_of({bare, atom + any_of({quantifier, ""})}) + "*";
+  for (int depth = 1; depth <= 3; ++depth) {
+    const std::string group = R"(\((?:\?:)?)" + regex + R"(\))";
+    regex = any_of({bare, any_of({atom, group}) + any_of({quantifier, ""})}) + "*";
+  }
+  return regex;
+}
+
+UriRegex iri_regex() {
+  std::string others = "\u00A0-\uD7FF\uF900-\uFDCF\uFDF0-\uFFEF";
+  for (char32_t plane = 0x10000; plane <= 0xE0000; plane += 0x10000) {
+    utf8_append(others, plane == 0xE0000 ? plane + 0x1000 : plane);
+    others += '-';
+    utf8_append(others, plane + 0xFFFD);
+  }
+  return uri_regex(others, "\uE000-\uF8FF\U000F0000-\U000FFFFD\U00100000-\U0010FFFD");
 }
 
 struct FormatSource {
@@ -125,6 +180,9 @@ constexpr FormatSource kFormats[] = {
     {"ipv6", ipv6_regex, -1},
     {"uri", [] { return uri_regex().absolute; }, -1},
     {"uri-reference", [] { return uri_regex().reference; }, -1},
+    {"iri", [] { return iri_regex().absolute; }, -1},
+    {"iri-reference", [] { return iri_regex().reference; }, -1},
+    {"regex", regex_regex, -1},
     {"uuid",
      [] { return std::string("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"); },
      -1},

@@ -16,7 +16,8 @@ struct SchemaFormat {
   int64_t max_length = -1;  // code points; -1: no limit
 };
 
-// date-time, date, time, duration, email, hostname, ipv4, ipv6, uri, uri-reference, uuid; none for the rest.
+// date-time, date, time, duration, email, hostname, ipv4, ipv6, uri, uri-reference, iri, iri-reference, regex,
+// uuid; none for the rest.
 // int32 and int64 are formats of numbers and none of texts.
 std::optional<SchemaFormat> find_format(std::string_view name);
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/input_file.h"
+#include "formats/gguf_file.h"
 #include "formats/gguf_names.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"

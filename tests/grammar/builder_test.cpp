@@ -61,7 +61,7 @@ TEST(Builder, JsonTextOfAUniversalSet) {
 
 TEST(Builder, JsonTextOfAnotherSetHasOneSpelling) {
   const auto set = text(TextDfa::full_match("[\\s\\S]{0,3}"), kJson);
-  for (const char* yes : {"", "\\n\\n\\n", "🙂é\\\"", "\\u001F\\u001f\\u0000"})
+  for (const char* yes : {"", "\\n\\n\\n", "🙂é\\\"", "\\u001F\\u001f\\u0000", "\\u000b\\u000B"})
     EXPECT_TRUE(matches(set, yes)) << yes;
   for (const char* no : {"\\u0041", "\\/", "\\u000A", "\\ud83d\\ude42", "abcd", "\\u0009"})
     EXPECT_FALSE(matches(set, no)) << no;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "formats/gguf_file.h"
 #include "formats/gguf_writer.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
