@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Answers a file of conversations in one batch, with the Python package.
 
-    pip install qwen3-VERSION-py3-none-manylinux_2_28_x86_64.whl
+    pip install qwen3-VERSION-py3-none-manylinux_2_34_x86_64.whl
     python batch.py --model Qwen/Qwen3-0.6B questions.jsonl answers.jsonl
 """
 import argparse

@@ -2,12 +2,12 @@
 """Scores answers to IFEval's prompts (arXiv:2311.07911): which of the instructions of a prompt an answer follows. Needs
 nothing but Python.
 
-    score_ifeval.py out/ifeval-answers.jsonl [--details out/ifeval-details.jsonl]
+    score_ifeval.py out/ifeval-answers.jsonl [--details out/ifeval-details.jsonl] [--packages]
 
 Four numbers, as there: a prompt counts when all its instructions are followed; loose also accepts the answer without its
-first line, its last line, or its asterisks. Of the 25 instructions one is not judged here, language:response_language, which
-takes a detector of languages; its prompts are left out and counted. Sentences end at . ! ? before white space, where the
-authors' program asks NLTK.
+first line, its last line, or its asterisks. Three things need packages, which --packages takes (requirements-packages.txt):
+the 25th instruction, language:response_language, whose prompts are left out and counted otherwise; that capitals or small
+letters are English; and sentences as the authors' program parts them, which otherwise end at . ! ? before white space.
 """
 import argparse
 import json
@@ -54,29 +54,37 @@ def is_json(text: str) -> bool:
     try:
         json.loads(text.removesuffix("```").strip())
         return True
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
 def nth_paragraph(text: str, num_paragraphs: int, nth_paragraph: int, first_word: str) -> bool:
     paragraphs = re.split(r"\n\n", text)
-    if len([one for one in paragraphs if one.strip()]) != num_paragraphs or nth_paragraph > len(paragraphs):
+    if len([one for one in paragraphs if one.strip()]) != num_paragraphs or nth_paragraph > num_paragraphs:
         return False
-    begin = words(paragraphs[nth_paragraph - 1])
-    return bool(begin) and begin[0].lower() == first_word.lower()
+    begin = paragraphs[nth_paragraph - 1].split()
+    return bool(begin) and re.split(r"[.,?!'\"]", begin[0].lstrip("'").lstrip('"'))[0].lower() == first_word.lower()
+
+
+# Where the authors' tokenizer, NLTK's, parts a text into words, but for single quotes, which have no case.
+BETWEEN_WORDS = re.compile(r"""[\s"`«»“”„‘’;@#$%&?!*()\[\]{}<>\u2012-\u2015]|''|--|\.{2,}|[:,](?=\D|$)""")
+CLITIC = re.compile(r"(?<=[^'])('[sSmMdD]|'ll|'LL|'re|'RE|'ve|'VE|n't|N'T)$")
+CONTRACTION = re.compile(r"\b(can(?=not\b)|d(?='ye\b)|gim(?=me\b)|gon(?=na\b)|got(?=ta\b)|lem(?=me\b)|more(?='n\b)|wan(?=na\b))",
+                         re.I)
+
+
+def n_capital_words(text: str) -> int:
+    tokens = [part for token in BETWEEN_WORDS.split(text) for part in CLITIC.sub(r" \1", token).split()]
+    return sum(part.isupper() for token in tokens for part in CONTRACTION.sub(r"\1 ", token).split())
 
 
 def has_postscript(text: str, marker: str) -> bool:
-    pattern = {"P.P.S": r"p\.\s?p\.\s?s", "P.S.": r"p\.\s?s\."}.get(marker, re.escape(marker.lower()))
+    pattern = {"P.P.S": r"p\.\s?p\.\s?s", "P.S.": r"p\.\s?s\."}.get(marker, marker.lower())
     return re.search(pattern, text.lower()) is not None
 
 
 def count_of(text: str, keyword: str) -> int:
     return len(re.findall(keyword, text, re.I))
-
-
-def is_case(text: str, upper: bool) -> bool:
-    return any(c.isalpha() for c in text) and (text.isupper() if upper else text.islower())
 
 
 JUDGES = {
@@ -100,24 +108,42 @@ JUDGES = {
     "detectable_format:multiple_sections":
         lambda a, section_spliter, num_sections: len(re.split(rf"\s?{section_spliter}\s?\d+\s?", a)) - 1 >= num_sections,
     "detectable_format:json_format": is_json,
-    "detectable_format:title": lambda a: any(one.strip() for one in re.findall(r"<<([^\n]+)>>", a)),
+    "detectable_format:title": lambda a: any(one.lstrip("<").rstrip(">").strip() for one in re.findall(r"<<[^\n]+>>", a)),
     "combination:two_responses":
         lambda a: (found := parts_between(a, r"\*{6}")) is not None and len(found) == 2 and found[0].strip() != found[1].strip(),
     "combination:repeat_prompt": lambda a, prompt_to_repeat: a.strip().lower().startswith(prompt_to_repeat.strip().lower()),
     "startend:end_checker": lambda a, end_phrase: a.strip().strip('"').lower().endswith(end_phrase.strip().lower()),
     "startend:quotation": lambda a: len(a.strip()) > 1 and a.strip()[0] == a.strip()[-1] == '"',
     "change_case:capital_word_frequency":
-        lambda a, capital_frequency, capital_relation:
-            compare(sum(word.isupper() for word in re.findall(r"[\w'-]+", a)), capital_relation, capital_frequency),
-    "change_case:english_capital": lambda a: is_case(a, upper=True),
-    "change_case:english_lowercase": lambda a: is_case(a, upper=False),
+        lambda a, capital_frequency, capital_relation: compare(n_capital_words(a), capital_relation, capital_frequency),
+    "change_case:english_capital": str.isupper,
+    "change_case:english_lowercase": str.islower,
     "punctuation:no_comma": lambda a: "," not in a,
 }
-NOT_JUDGED = {"language:response_language"}
+LANGUAGE = "language:response_language"
 
 
-def follows(answer: str, instruction: str, kwargs: dict) -> bool:
-    return bool(answer.strip()) and bool(JUDGES[instruction](answer, **kwargs))
+def judges_with_packages() -> dict:
+    try:
+        import langdetect
+        import punkt
+    except ImportError as error:
+        sys.exit(f"score_ifeval: --packages: {error}; pip install -r {pathlib.Path(__file__).parent}/requirements-packages.txt")
+    langdetect.DetectorFactory.seed = 0  # it draws samples; this way the same each time
+
+    def is_in(text: str, language: str) -> bool:
+        try:
+            return langdetect.detect(text) == language
+        except langdetect.LangDetectException:  # no letters: the authors let it pass
+            return True
+
+    return JUDGES | {
+        LANGUAGE: lambda a, language: is_in(a, language),
+        "change_case:english_capital": lambda a: a.isupper() and is_in(a, "en"),
+        "change_case:english_lowercase": lambda a: a.islower() and is_in(a, "en"),
+        "length_constraints:number_sentences":
+            lambda a, num_sentences, relation: compare(len(punkt.sent_tokenize(a)), relation, num_sentences),
+    }
 
 
 def loose_forms(answer: str) -> list[str]:
@@ -126,21 +152,23 @@ def loose_forms(answer: str) -> list[str]:
     return cut + [one.replace("*", "") for one in cut]
 
 
-def judged(row: dict, where: str) -> list[tuple[bool, bool]] | None:
+def judged(row: dict, where: str, judges: dict) -> list[tuple[bool, bool]] | None:
     """For each instruction whether it is followed, strictly and loosely; None when one of them is not judged here."""
     names = row["instruction_id_list"]
-    if NOT_JUDGED & set(names):
+    if LANGUAGE in names and LANGUAGE not in judges:
         return None
-    answer = (row["gen"][0] or "").rsplit("</think>", 1)[-1]
+    _, end, answer = (row["gen"][0] or "").rpartition("</think>")
+    answer = answer.lstrip("\n") if end else answer
     verdicts = []
     for name, kwargs in zip(names, row["kwargs"]):
-        if name not in JUDGES:
+        if name not in judges:
             sys.exit(f"score_ifeval: {where}: {name}: expected an instruction of IFEval")
         given = {key: value for key, value in kwargs.items() if value is not None}
         try:
-            verdicts.append((follows(answer, name, given), any(follows(one, name, given) for one in loose_forms(answer))))
-        except (TypeError, ValueError) as error:
+            follows = [bool(form.strip()) and bool(judges[name](form, **given)) for form in loose_forms(answer)]
+        except (TypeError, ValueError, re.error) as error:
             sys.exit(f"score_ifeval: {where}: {name}: its kwargs are not those of IFEval ({error})")
+        verdicts.append((follows[0], any(follows)))
     return verdicts
 
 
@@ -148,9 +176,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("answers", type=pathlib.Path)
     parser.add_argument("--details", type=pathlib.Path, help="every row with its verdicts")
+    parser.add_argument("--packages", action="store_true", help="judge languages and sentences as the authors' program")
     given = parser.parse_args()
+    judges = judges_with_packages() if given.packages else JUDGES
     rows = [json.loads(line) for line in given.answers.read_text(encoding="utf-8").splitlines() if line.strip()]
-    all_verdicts = [judged(row, f"{given.answers}: line {number}") for number, row in enumerate(rows, 1)]
+    all_verdicts = [judged(row, f"{given.answers}: line {number}", judges) for number, row in enumerate(rows, 1)]
     known = [one for one in all_verdicts if one is not None]
     if not known:
         sys.exit(f"score_ifeval: {given.answers}: expected at least one answer that can be judged")
@@ -164,7 +194,7 @@ def main() -> None:
         print(f"{name:7} prompts {sum(whole) / len(whole):.4f} ({sum(whole)} of {len(whole)})   "
               f"instructions {sum(flat) / len(flat):.4f} ({sum(flat)} of {len(flat)})")
     if len(known) < len(rows):
-        print(f"not judged: {len(rows) - len(known)} prompts with {', '.join(sorted(NOT_JUDGED))}")
+        print(f"not judged: {len(rows) - len(known)} prompts with {LANGUAGE}; --packages judges it")
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ NOT_RUN = {
     'python3 examples/retrieval-langchain/retrieve.py --question "When is the boiler serviced?" examples/notes/*.md': PACKAGES,
     "pip install -r examples/function-calling/requirements.txt": PACKAGES,
     'python3 examples/function-calling/agent.py "What is the weather in Paris?"': PACKAGES,
-    "pip install -r examples/tracing-notebook/requirements.txt qwen3-VERSION-py3-none-manylinux_2_28_x86_64.whl": PACKAGES,
+    "pip install -r examples/tracing-notebook/requirements.txt qwen3-VERSION-py3-none-manylinux_2_34_x86_64.whl": PACKAGES,
     "jupyter nbconvert --to notebook --execute examples/tracing-notebook/trace.ipynb --output traced.ipynb": PACKAGES,
     "qwen3 serve -m MODEL": "MODEL stands for a model",
     "qwen3 serve -m nano-moe": "runs until it is stopped",

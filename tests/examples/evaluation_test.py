@@ -46,6 +46,21 @@ def test_gpqa_order(bench) -> None:
     assert again[0]["choices"][ord(again[0]["answer"]) - ord("A")] == "2v"
 
 
+def as_the_authors(bench, judges: dict, except_for: tuple = ()) -> int:
+    """How many answers of the goldens are judged as there; all must be."""
+    from score_ifeval import judged
+
+    n_same = 0
+    for row in lines_of(bench.root / "tests/goldens/ifeval.jsonl"):
+        [name] = row["instruction_id_list"]
+        if name in except_for or name not in judges:
+            continue
+        [followed] = judged(row, name, judges)
+        assert list(followed) == row["authors"], (row, followed)
+        n_same += 1
+    return n_same
+
+
 def test_ifeval(bench) -> str:
     bench.run(bench.python, bench.folder / "prepare.py", "ifeval", bench.folder / "samples/ifeval.jsonl", "--max-tokens", "300")
     bench.run("qwen3", "eval", "generate", "--config", "out/ifeval.yaml", "-m", "nano")
@@ -55,20 +70,30 @@ def test_ifeval(bench) -> str:
     assert len(lines_of(bench.work / "details.jsonl")) == 3
 
     sys.path.insert(0, str(bench.folder))
-    from score_ifeval import JUDGES, follows
+    from score_ifeval import JUDGES, judged
+
+    def verdict(instruction: str, kwargs: dict, answer: str) -> tuple[bool, bool]:
+        [followed] = judged({"instruction_id_list": [instruction], "kwargs": [kwargs], "gen": [answer]}, instruction, JUDGES)
+        return followed
 
     cases = lines_of(bench.root / "tests/examples/ifeval_cases.jsonl")
     assert {case["instruction"] for case in cases} == set(JUDGES)
     for case in cases:
         for key in ("yes", "no"):
             for answer in case[key]:
-                assert follows(answer, case["instruction"], case["kwargs"]) == (key == "yes"), (case["instruction"], answer)
+                assert verdict(case["instruction"], case["kwargs"], answer)[0] == (key == "yes"), (case["instruction"], answer)
+    # What the authors' program says of 900 answers; it asks a package whether capitals and small letters are English.
+    same = as_the_authors(bench, JUDGES, except_for=("change_case:english_capital", "change_case:english_lowercase"))
+    assert same == 22 * 36, same
+    assert verdict("detectable_format:json_format", {}, "[" * 100000) == (False, False)
+    first = {"num_paragraphs": 2, "nth_paragraph": 1, "first_word": "one"}
+    assert verdict("length_constraints:nth_paragraph_first_word", first, "<think>\nHm\n\n</think>\n\nOne.\n\nTwo.") == (True, True)
     # Loosely, without a first line that says what comes.
     row = {"prompt": "p", "instruction_id_list": ["startend:quotation"], "kwargs": [{}], "gen": ['Here it is:\n"Well."']}
     (bench.work / "one.jsonl").write_text(json.dumps(row) + "\n")
     said = bench.run(*scorer, "one.jsonl").stdout
     assert "strict  prompts 0.0000" in said and "loose   prompts 1.0000" in said, said
-    return f"{len(cases)} instructions"
+    return f"{len(cases)} instructions, {same} answers as the authors judge them"
 
 
 def test(bench) -> str:
