@@ -71,6 +71,12 @@ bool each_kind(const LinearArgs& args, const Body& body) {
   return false;
 }
 
+// Warps of one warpgroup have gate and up by turns there, and their instructions must be the same.
+bool streams(const LinearArgs& args) {
+  return args.n_rows <= kMaxStreamedRows &&
+         (args.epilogue != Epilogue::silu_mul || args.parts[0].coding == args.parts[1].coding);
+}
+
 }  // namespace
 
 LinearScratch scratch_of(const LinearArgs& args) {
@@ -81,9 +87,8 @@ LinearScratch scratch_of(const LinearArgs& args) {
     most.n_arrivals = std::max(most.n_arrivals, its.n_arrivals);
   });
   if (both) return most;
-  if (args.n_rows > kMaxStreamedRows) return many_rows_scratch(args);
-  if (args.n_rows > kMaxFewRows || in_codes(args.parts[0])) return streamed_rows_scratch(args);
-  return {};
+  if (args.n_rows <= kMaxFewRows && !in_codes(args.parts[0])) return {};
+  return streams(args) ? streamed_rows_scratch(args) : many_rows_scratch(args);
 }
 
 void linear(const LinearArgs& args, Stream stream) {
@@ -94,13 +99,12 @@ void linear(const LinearArgs& args, Stream stream) {
     } else {
       expert_many_rows(args, stream);
     }
-  } else if (in_codes(args.parts[0])) {
-    if (code_rows(args, stream)) return;
-    args.n_rows <= kMaxStreamedRows ? streamed_rows(args, stream) : many_rows(args, stream);
-  } else if (args.n_rows <= kMaxFewRows) {
+  } else if (in_codes(args.parts[0]) && code_rows(args, stream)) {
+    return;
+  } else if (args.n_rows <= kMaxFewRows && !in_codes(args.parts[0])) {
     few_rows(args, stream);
   } else {
-    args.n_rows <= kMaxStreamedRows ? streamed_rows(args, stream) : many_rows(args, stream);
+    streams(args) ? streamed_rows(args, stream) : many_rows(args, stream);
   }
 }
 

@@ -15,7 +15,7 @@ constexpr int kMaxFewRows = 8, kMaxStreamedRows = 128;
 void few_rows(const LinearArgs& args, Stream stream);
 // The same of weights in codes; false, and nothing done, where the rows are too long to be held.
 bool code_rows(const LinearArgs& args, Stream stream);
-// Of up to kMaxStreamedRows rows.
+// Of up to kMaxStreamedRows rows; of a pair, both of one coding.
 void streamed_rows(const LinearArgs& args, Stream stream);
 LinearScratch streamed_rows_scratch(const LinearArgs& args);
 // Of any number of rows.

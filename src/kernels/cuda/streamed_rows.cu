@@ -322,10 +322,7 @@ __device__ inline void finish_rows(const LinearArgs& args,
 }
 
 // A tile in part and segment among all that wait.
-__host__ __device__ inline int64_t waiting_place(const LinearArgs& args,
-                                                 int part,
-                                                 int tile,
-                                                 int segment) {
+QWEN3_HD inline int64_t waiting_place(const LinearArgs& args, int part, int tile, int segment) {
   int64_t place = tile * args.parts[part].n_segments + segment;
   for (int p = 0; p < part; ++p) place += tiles_of(args.parts[p]) * args.parts[p].n_segments;
   return place;
@@ -396,7 +393,7 @@ __device__ void meet(const LinearArgs& args,
 
 // Numbers are made of codes by too few warps if a multiprocessor has one block.
 template <int kRows, bool kCodes>
-constexpr int kBlocks = kCodes&& kRows <= 64 ? 2 : 1;
+constexpr int kBlocks = (kCodes && kRows <= 64) ? 2 : 1;
 
 template <int kRows, bool kCodes>
 __global__ void __launch_bounds__(kThreads, kBlocks<kRows, kCodes>)
