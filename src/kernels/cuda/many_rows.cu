@@ -23,28 +23,6 @@ constexpr int kStride = 64 + 4;  // floats between rows of results on their way 
 QWEN3_HD constexpr int stage_bytes(int rows) { return kWeightBytes + rows * 128; }
 constexpr int kStagesFor(int rows) { return rows == 256 ? 4 : 6; }
 
-// A stage of n column tiles.
-template <int kTiles, Coding kCoding, int kSums>
-__device__ void multiply(float (&sum)[kSums], const uint8_t* weights, uint64_t rows) {
-  uint4 a[kTiles];
-  if constexpr (kCoding != Coding::none) {
-#pragma unroll
-    for (int k = 0; k < kTiles; k += 2) {
-      load_unit<kCoding>(a[k], a[k + 1], weights + k * tile_bytes(kCoding));
-    }
-  } else {
-#pragma unroll
-    for (int k = 0; k < kTiles; ++k)
-      a[k] = reinterpret_cast<const uint4*>(weights)[k * 32 + threadIdx.x % 32];
-  }
-  wgmma_fence();
-#pragma unroll
-  for (int k = 0; k < kTiles; ++k)
-    wgmma(sum, a[k], rows + static_cast<uint64_t>(k * (kTile * 2 >> 4)));
-  wgmma_commit();
-  wgmma_wait<0>();
-}
-
 // Sums of segments that wait for their neighbours stay in registers; where there are too many, in the card's memory,
 // for which the second-level cache stands in. Each thread reads what it has written itself.
 QWEN3_HD constexpr bool waits_in_memory(int rows, int segments) { return rows * segments > 256; }
@@ -206,14 +184,14 @@ __global__ void __launch_bounds__(kThreads, 1)
       with_coding<kCodes>(coding, [&](auto kind) {
         constexpr Coding kCoding = decltype(kind)::value;
         if (n == 4) {
-          multiply<4, kCoding>(sum, weights, b);
+          multiply_tiles<4, kRows, kCoding>(sum, weights, b, 0);
         } else if (n == 2) {
-          multiply<2, kCoding>(sum, weights, b);
+          multiply_tiles<2, kRows, kCoding>(sum, weights, b, 0);
         } else if constexpr (!kCodes) {  // whose units are two
           if (n == 3) {
-            multiply<3, kCoding>(sum, weights, b);
+            multiply_tiles<3, kRows, kCoding>(sum, weights, b, 0);
           } else {
-            multiply<1, kCoding>(sum, weights, b);
+            multiply_tiles<1, kRows, kCoding>(sum, weights, b, 0);
           }
         }
       });

@@ -19,10 +19,9 @@
 namespace qwen3::cuda {
 namespace {
 
-constexpr int kWarps = 4;       // that multiply
-constexpr int kThreads = 192;   // and two that copy
-constexpr int kPieceTiles = 4;  // column tiles of a piece of the rows
-constexpr int kStepTiles = 8;   // of a stage
+constexpr int kWarps = 4;      // that multiply
+constexpr int kThreads = 192;  // and two that copy
+constexpr int kStepTiles = 8;  // of a stage
 constexpr int kMaxStages = 16;
 
 struct Shape {
@@ -199,35 +198,6 @@ __device__ void copy_rows(const CUtensorMap& rows,
   }
 }
 
-// Column tiles of one warp's tile, from the first-th of a stage on, times all rows.
-template <int kTiles, int kRows, Coding kCoding>
-__device__ void multiply(float (&sum)[kRows / 2],
-                         const uint8_t* weights,
-                         const uint8_t* rows,
-                         int first) {
-  uint4 a[kTiles];
-#pragma unroll
-  for (int k = 0; k < kTiles; ++k) {
-    if constexpr (kCoding == Coding::none) {
-      a[k] = reinterpret_cast<const uint4*>(weights)[(first + k) * 32 + threadIdx.x % 32];
-    } else if (k % 2 == 0) {
-      load_unit<kCoding>(a[k], a[k + 1], weights + (first + k) * tile_bytes(kCoding));
-    }
-  }
-  const uint64_t b = describe_rows(rows);
-  wgmma_fence();
-#pragma unroll
-  for (int k = 0; k < kTiles; ++k) {
-    const int at = first + k;
-    wgmma(sum,
-          a[k],
-          b + static_cast<uint64_t>(
-                  (at / kPieceTiles * kRows * 128 + at % kPieceTiles * kTile * 2) >> 4));
-  }
-  wgmma_commit();
-  wgmma_wait<0>();
-}
-
 // What the multiplying warps know of the ring.
 struct Stages {
   const Shape& shape;
@@ -266,12 +236,12 @@ __device__ void add_up(float (&sum)[kRows / 2], int n_column_tiles, Stages& stag
     const uint8_t* const weights = stage + weights_at;
     const uint8_t* const rows = stage + stages.shape.rows_at;
     if (left >= kStepTiles) {
-      multiply<kStepTiles, kRows, kCoding>(sum, weights, rows, 0);
+      multiply_tiles<kStepTiles, kRows, kCoding>(sum, weights, describe_rows(rows), 0);
     } else {
       constexpr int kUnitTiles = kCoding == Coding::none ? 1 : 2;
 #pragma unroll 1
       for (int k = 0; k < left; k += kUnitTiles)
-        multiply<kUnitTiles, kRows, kCoding>(sum, weights, rows, k);
+        multiply_tiles<kUnitTiles, kRows, kCoding>(sum, weights, describe_rows(rows), k);
     }
     stages.release();
   }

@@ -2,6 +2,7 @@
 // are packed, the other in shared memory as the copy engine leaves it.
 #pragma once
 
+#include "kernels/cuda/codes.cuh"
 #include "kernels/cuda/device.cuh"
 
 namespace qwen3::cuda {
@@ -113,5 +114,37 @@ __device__ inline void wgmma(float (&d)[64], uint64_t a, uint64_t b) {
 #undef QWEN3_SUMS_32
 #undef QWEN3_SUMS_64
 #undef QWEN3_SUMS_128
+
+// Rows come in pieces of so many column tiles, 128 bytes of each row.
+constexpr int kPieceTiles = 4;
+
+// sum += kTiles column tiles of one tile of outputs for each warp, from the first-th of what lies at `weights` on, times
+// the same columns of all rows (describe_rows()). It is over when this returns.
+template <int kTiles, int kRows, Coding kCoding>
+__device__ inline void multiply_tiles(float (&sum)[kRows / 2],
+                                      const uint8_t* weights,
+                                      uint64_t rows,
+                                      int first) {
+  uint4 a[kTiles];
+#pragma unroll
+  for (int k = 0; k < kTiles; ++k) {
+    if constexpr (kCoding == Coding::none) {
+      a[k] = reinterpret_cast<const uint4*>(weights)[(first + k) * 32 + threadIdx.x % 32];
+    } else if (k % 2 == 0) {
+      load_unit<kCoding>(a[k], a[k + 1], weights + (first + k) * tile_bytes(kCoding));
+    }
+  }
+  wgmma_fence();
+#pragma unroll
+  for (int k = 0; k < kTiles; ++k) {
+    const int at = first + k;
+    wgmma(sum,
+          a[k],
+          rows + static_cast<uint64_t>(
+                     (at / kPieceTiles * kRows * 128 + at % kPieceTiles * kTile * 2) >> 4));
+  }
+  wgmma_commit();
+  wgmma_wait<0>();
+}
 
 }  // namespace qwen3::cuda
