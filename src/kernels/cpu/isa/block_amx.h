@@ -4,11 +4,11 @@
 // A scale ends every 32 inputs (every 16 in Q2_K, Q3_K and Q6_K), so a tile of sums takes in one such slot
 // and goes to memory: 16 rows of 32 bytes times 8 rows of 64 fill half of the instruction's depth, and it
 // takes its 16 cycles all the same. That is no loss, for the float steps of these 256 sums (convert,
-// multiply the scales, add: 48 instructions, 64 with offsets) take 24 to 32 cycles of the two ports there are.
-// Full depth would need scales that reach further, which would not be these numbers. The same by VPDPBUSD:
-// 128 products, and as many steps and a bias more, 96 to 104 cycles. So the most to expect of tiles is
-// four times the speed for Q4_0 and Q8_0, three and a half for Q4_K, 128 / 48 = 2.7 for Q6_K. Measured are
-// 0.95 to 1.3 (docs/performance.md), so something else is in the way.
+// multiply the scales, add: 48 instructions, 64 with offsets) take longer: while tile instructions run, and
+// some 250 ns after, a Sapphire Rapids multiplies, adds and converts 512-bit floats on one port, not
+// on two (measured; 256 bits go on two, which is as much). So 48 or 64 cycles are the floor of a slot, where
+// registers need 128 products and as many steps and a bias more on both ports, 96 to 104 cycles: at most
+// twice the speed. Measured are 1.4 to 1.65 (docs/performance.md).
 //
 // To come near it, tiles are filled beside the float steps: while a tile's rows take in four slots, the
 // next tile's are multiplied. Codes become bytes once for all rows (of up to eight tiles), in L1, less
@@ -113,43 +113,68 @@ __attribute__((noinline)) void unpack_stage(typename AmxFormat<F, kWide>::Weight
   before_tile_loads(&to);
 }
 
-// The slot's products of a tile's rows with all panels, from zero. Even slots use other tiles than odd
-// ones, so that neither waits for the other's way to memory.
+// A slot's sums stay in tiles, those of an odd slot in other ones than those of an even one, until the
+// products of the next slot begin: a store right behind its products waits for them, and all that follows
+// waits for it.
+struct AmxPending {
+  int32_t (*sums)[kAmxSums] = nullptr;  // where they are to go, by panel
+  bool odd = false;
+
+  template <int kPanelOf>
+  QWEN3_INLINE void store() const {
+    if (sums == nullptr) return;
+    if (odd) {
+      if constexpr (kPanelOf == 0) _tile_stored(2, sums[0], kAmxLine);
+      if constexpr (kPanelOf == 1) _tile_stored(3, sums[1], kAmxLine);
+    } else {
+      if constexpr (kPanelOf == 0) _tile_stored(0, sums[0], kAmxLine);
+      if constexpr (kPanelOf == 1) _tile_stored(1, sums[1], kAmxLine);
+    }
+  }
+};
+
+// The slot's products of a tile's rows with all panels, from zero.
 template <typename F, int kWide>
 QWEN3_INLINE void multiply_slot(typename AmxFormat<F, kWide>::Sums& to,
                                 const typename AmxFormat<F, kWide>::Weights& w,
                                 const uint8_t* x,
                                 int64_t x_stride,
-                                int64_t slot) {
+                                int64_t slot,
+                                AmxPending& pending) {
   using Format = AmxFormat<F, kWide>;
   const uint8_t* const inputs = x + slot * Format::kInputs;
   const uint8_t* const codes = w.codes[0] + slot * Format::kSlotBytes;
   const uint8_t* const second = w.codes[kWide - 1] + slot * Format::kSlotBytes;
   if (slot % 2 == 0) {
-    _tile_zero(0);
-    _tile_zero(1);
     _tile_loadd(4, inputs, x_stride);
     _tile_loadd(6, codes, kAmxLine);
+    if constexpr (kWide == 2) _tile_loadd(7, second, kAmxLine);
+    pending.store<0>();
+    _tile_zero(0);
     if constexpr (Format::kSigned) _tile_dpbssd(0, 4, 6);
     if constexpr (!Format::kSigned) _tile_dpbsud(0, 4, 6);
-    if constexpr (kWide == 2) _tile_loadd(7, second, kAmxLine);
-    if constexpr (kWide == 2 && Format::kSigned) _tile_dpbssd(1, 4, 7);
-    if constexpr (kWide == 2 && !Format::kSigned) _tile_dpbsud(1, 4, 7);
-    _tile_stored(0, to.sums[slot][0], kAmxLine);
-    if constexpr (kWide == 2) _tile_stored(1, to.sums[slot][1], kAmxLine);
+    if constexpr (kWide == 2) {
+      pending.store<1>();
+      _tile_zero(1);
+      if constexpr (Format::kSigned) _tile_dpbssd(1, 4, 7);
+      if constexpr (!Format::kSigned) _tile_dpbsud(1, 4, 7);
+    }
   } else {
-    _tile_zero(2);
-    _tile_zero(3);
     _tile_loadd(5, inputs, x_stride);
     _tile_loadd(6, codes, kAmxLine);
+    if constexpr (kWide == 2) _tile_loadd(7, second, kAmxLine);
+    pending.store<0>();
+    _tile_zero(2);
     if constexpr (Format::kSigned) _tile_dpbssd(2, 5, 6);
     if constexpr (!Format::kSigned) _tile_dpbsud(2, 5, 6);
-    if constexpr (kWide == 2) _tile_loadd(7, second, kAmxLine);
-    if constexpr (kWide == 2 && Format::kSigned) _tile_dpbssd(3, 5, 7);
-    if constexpr (kWide == 2 && !Format::kSigned) _tile_dpbsud(3, 5, 7);
-    _tile_stored(2, to.sums[slot][0], kAmxLine);
-    if constexpr (kWide == 2) _tile_stored(3, to.sums[slot][1], kAmxLine);
+    if constexpr (kWide == 2) {
+      pending.store<1>();
+      _tile_zero(3);
+      if constexpr (Format::kSigned) _tile_dpbssd(3, 5, 7);
+      if constexpr (!Format::kSigned) _tile_dpbsud(3, 5, 7);
+    }
   }
+  pending = {to.sums[slot], slot % 2 != 0};
 }
 
 // What a tile's rows take in: sums of the slots of a stage, and what goes with them.
@@ -160,14 +185,13 @@ struct AmxTurn {
   const typename AmxFormat<F, kWide>::Weights* weights = nullptr;
   typename AmxFormat<F, kWide>::Sums* sums = nullptr;
 
-  QWEN3_INLINE void multiply(int64_t slot, int64_t x_stride) const {
-    if (slot < stage.n_slots) {
-      multiply_slot<F, kWide>(*sums, *weights, x + stage.begin, x_stride, slot);
-    }
+  QWEN3_INLINE void multiply(int64_t slot, int64_t x_stride, AmxPending& pending) const {
+    multiply_slot<F, kWide>(*sums, *weights, x + stage.begin, x_stride, slot, pending);
   }
 
-  // c [16, kWide, 16]: rows [row, row + kRows).
-  template <int kRows>
+  // c [16, kWide, 16]: rows [row, row + kRows) take in all slots of the stage, which are kSlots, or, for
+  // zero, as many as there are.
+  template <int kRows, int kSlots>
   QWEN3_INLINE void scale(float* c, const AmxBlocks<kWide>& in, int64_t row) const {
     f32x16 acc[kRows][kWide];
     float* const own = c + row * kWide * kPanel;
@@ -175,7 +199,7 @@ struct AmxTurn {
       for (int p = 0; p < kWide; ++p) acc[r][p] = load(own + (r * kWide + p) * kPanel);
     }
     const uint8_t* const shared = x + row * in.x_stride + in.n_in;
-    for (int64_t slot = 0; slot < stage.n_slots; ++slot) {
+    const auto take_in = [&](int64_t slot) __attribute__((always_inline)) {
       const int64_t g = stage.begin / kBlockGroup + slot / F::kParts;
       f32x16 scale[kWide], offset[kWide];
       for (int p = 0; p < kWide; ++p) {
@@ -190,6 +214,12 @@ struct AmxTurn {
               acc[r][p], sum, scale[p], offset[p], *group, static_cast<int>(slot % F::kParts));
         }
       }
+    };
+    if constexpr (kSlots > 0) {
+      unrolled<kSlots>([&](auto slot)
+                           __attribute__((always_inline)) { take_in(decltype(slot)::value); });
+    } else {
+      for (int64_t slot = 0; slot < stage.n_slots; ++slot) take_in(slot);
     }
     for (int r = 0; r < kRows; ++r) {
       for (int p = 0; p < kWide; ++p) store(own + (r * kWide + p) * kPanel, acc[r][p]);
@@ -202,15 +232,30 @@ template <typename F, int kWide>
 QWEN3_INLINE void take_turn(float* c,
                             const AmxBlocks<kWide>& in,
                             const AmxTurn<F, kWide>& turn,
-                            const AmxTurn<F, kWide>& next) {
+                            const AmxTurn<F, kWide>& next,
+                            AmxPending& pending) {
   static_assert(kAmxSlots * kAmxStepRows == kAmxRows);
+  if (in.rows == kAmxRows && turn.stage.n_slots == kAmxSlots && next.stage.n_slots == kAmxSlots) {
+    unrolled<kAmxSlots>([&](auto step) __attribute__((always_inline)) {
+      constexpr int i = decltype(step)::value;
+      next.multiply(i, in.x_stride, pending);
+      turn.template scale<kAmxStepRows, kAmxSlots>(c, in, i * kAmxStepRows);
+    });
+    return;
+  }
   for (int64_t i = 0; i < kAmxSlots; ++i) {
-    next.multiply(i, in.x_stride);
+    if (i < next.stage.n_slots) {
+      next.multiply(i, in.x_stride, pending);
+    } else {
+      pending.store<0>();
+      if constexpr (kWide == 2) pending.store<1>();
+      pending = {};
+    }
     int64_t row = i * kAmxStepRows;
     if (row + kAmxStepRows <= in.rows) {
-      turn.template scale<kAmxStepRows>(c, in, row);
+      turn.template scale<kAmxStepRows, 0>(c, in, row);
     } else {
-      for (; row < in.rows; ++row) turn.template scale<1>(c, in, row);
+      for (; row < in.rows; ++row) turn.template scale<1, 0>(c, in, row);
     }
   }
 }
@@ -224,13 +269,16 @@ __attribute__((noinline)) void block_tiles(float* c,
   constexpr int64_t kTile = kWide * kAmxSums, kSum = kAmxTiles * kTile;
   typename Format::Weights weights[2];
   typename Format::Sums sums[2];
+  AmxPending pending;
   int w = 0, s = 0;
   const auto clear = [&] { __builtin_memset(c, 0, static_cast<size_t>(in.n_tiles * kTile * 4)); };
 
   AmxStage stage = stage_at<Format::kInputs>(leaves.leaves, leaves.leaves->begin);
   unpack_stage<F>(weights[w], in, stage);
   AmxTurn<F, kWide> turn{in.x[0], stage, &weights[w], &sums[s]};
-  for (int64_t slot = 0; slot < kAmxSlots; ++slot) turn.multiply(slot, in.x_stride);
+  for (int64_t slot = 0; slot < stage.n_slots; ++slot) {
+    turn.multiply(slot, in.x_stride, pending);
+  }
   clear();
   while (true) {
     const int64_t end = stage.begin + stage.n_slots * Format::kInputs;
@@ -251,7 +299,7 @@ __attribute__((noinline)) void block_tiles(float* c,
         unpack_stage<F>(weights[w], in, next);
         following = {in.x[0], next, &weights[w], &sums[s]};
       }
-      take_turn(c + tile * kTile, in, turn, following);
+      take_turn(c + tile * kTile, in, turn, following, pending);
       turn = following;
     }
     if (leaf_ends) {
