@@ -1,7 +1,8 @@
 // Sequences with one row: a block for each unit of their keys, so that few sequences keep the card busy; with many
-// sequences a block has some units one after the other, the next one's keys and values on their way. A block with all of
-// them merges them as it goes; else the block that comes last does. q is normed and turned, and the newest key and value
-// stored, by the way.
+// sequences a block has some units one after the other. Four warps multiply; one keeps a ring of stages full, keys and
+// values of a unit in turn, and begins before the operation ahead has ended. A block with all units merges them as it
+// goes; else the block that comes last does. q is normed and turned, and the newest key and value stored, by the way:
+// what the ring has in their place is of yesterday, and they are written over it.
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/launch.cuh"
 
@@ -12,35 +13,121 @@ struct Partial {
   float m, l;
 };
 
-// Of a block: their offsets are held by a warp's lanes.
-constexpr int kMaxUnits = 32 / kUnitGroups;
+// Of a block, so that one long sequence among short ones is not what all wait for.
+constexpr int kMaxUnits = 8;
+// Units whose places a warp's lanes hold, one a group of keys.
+constexpr int kPlacedUnits = 32 / kUnitGroups;
+// Floats beside the outputs of a unit: m and l, and as much again, so that outputs begin at whole 16 bytes.
+constexpr int kPartialSpare = 4;
+// Units that are read at once to be merged.
+constexpr int kMergedUnits = 8;
+
+constexpr int kWarps = 4;                                            // that multiply
+constexpr int kComputing = 32 * kWarps, kThreads = kComputing + 32;  // and one that copies
+constexpr int kMaxStages = 3;  // of a unit's keys, or its values
 
 template <int kHeadDim>
 struct DecodeShared {
   bf16 q[16][kHeadDim + 8];
   uint4 p[kUnitGroups][32];  // A fragments
-  float max[4][16];
-  float sums[4][16][4];
-  bf16 spare[4][kHeadDim];
-  bf16 key[kHeadDim];
+  float max[kWarps][16];
+  float sums[kWarps][16][4];
+  bf16 spare[kWarps][kHeadDim];
+  bf16 key[kHeadDim];  // the newest
+  uint64_t full[kMaxStages], empty[kMaxStages];
   int is_last;
 };
 
+// What blocks make of the place that they have in the grid.
+struct Keys {
+  int seq, kv_head;
+  int n_keys, n_units;
+  int begin, end;  // units of the block
+
+  __device__ int valid(int unit) const {
+    return min(kAttentionUnit, n_keys - unit * kAttentionUnit);
+  }
+};
+
+// A place in the ring of stages: keys and values of a unit, of the next …
+struct Turn {
+  int stage = 0;
+  uint32_t phase = 0;
+
+  __device__ void next(int n_stages) {
+    if (++stage == n_stages) {
+      stage = 0;
+      phase ^= 1;
+    }
+  }
+};
+
+// The warp that copies.
+template <int kHeadDim>
+__device__ void copy_units(const BatchArgs& batch,
+                           const KvArgs& kv,
+                           const Keys& keys,
+                           DecodeShared<kHeadDim>& shared,
+                           uint8_t* ring,
+                           int n_stages) {
+  constexpr int kGroupBytes = kKeyGroup * kHeadDim * 2, kUnitBytes = kUnitGroups * kGroupBytes;
+  const int lane = threadIdx.x % 32;
+  // Elements before key group `lane` of kPlacedUnits units, if it exists.
+  const auto place_units = [&](int first) -> int64_t {
+    const int key = first * kAttentionUnit + lane * kKeyGroup, at = key / kv.block_size;
+    if (at >= batch.table_stride) return 0;
+    const int64_t block =
+        batch.block_tables[static_cast<int64_t>(keys.seq) * batch.table_stride + at];
+    return group_offset(kv, block * kv.block_size + key % kv.block_size, keys.kv_head);
+  };
+  int placed = keys.begin;
+  int64_t offset = place_units(placed), offset_ahead = place_units(placed + kPlacedUnits);
+  Turn turn;
+  bool again = false;  // whether stages were in use
+  const auto copy = [&](const void* from, int64_t at, int n_groups) {
+    if (again) barrier_wait(shared.empty + turn.stage, turn.phase ^ 1);
+    if (lane == 0)
+      expect_bytes(shared.full + turn.stage, static_cast<uint32_t>(n_groups * kGroupBytes));
+    __syncwarp();
+    if (lane < n_groups) {
+      bulk_copy(ring + turn.stage * kUnitBytes + lane * kGroupBytes,
+                static_cast<const bf16*>(from) + at,
+                kGroupBytes,
+                shared.full + turn.stage);
+    }
+    turn.next(n_stages);
+    again = again || turn.stage == 0;
+  };
+  for (int unit = keys.begin; unit < keys.end; ++unit) {
+    if (unit - placed == kPlacedUnits) {
+      placed = unit;
+      offset = offset_ahead;
+      offset_ahead = place_units(placed + kPlacedUnits);
+    }
+    const int64_t at =
+        __shfl_sync(kAllLanes, offset, (unit - placed) * kUnitGroups + lane % kUnitGroups);
+    const int n_groups = (keys.valid(unit) + kKeyGroup - 1) / kKeyGroup;
+    copy(kv.k, at, n_groups);
+    copy(kv.v, at, n_groups);
+  }
+}
+
 template <int kHeadDim, bool kFused>
-__global__ void __launch_bounds__(128, 3)
+__global__ void __launch_bounds__(kThreads, 2)
     singles_kernel(const __grid_constant__ AttentionArgs args,
                    const __grid_constant__ QkNormRopeArgs norm_rope,
-                   int units_of_block) {
+                   int units_of_block,
+                   int n_stages) {
   constexpr int kBlocks32 = kHeadDim / 32, kTiles16 = kHeadDim / 16;
   constexpr int kTilesOfWarp = (kTiles16 + 3) / 4;
   constexpr int kGroupBytes = kKeyGroup * kHeadDim * 2, kUnitBytes = kUnitGroups * kGroupBytes;
   __shared__ DecodeShared<kHeadDim> shared;
-  extern __shared__ __align__(128)
-      uint8_t values[];  // of a unit, or two in turn: what registers cannot hold beside keys
+  extern __shared__ __align__(128) uint8_t ring[];
   pdl_trigger();
-  pdl_wait();
+  // The step's inputs, and keys and values of steps before, are there whoever runs still; keys that an operation of its
+  // own stores are not.
+  if constexpr (!kFused) pdl_wait();
 
-  // What is read first of all depends on nothing: its latencies are those of one load.
   const BatchArgs& batch = args.batch;
   const KvArgs& kv = args.kv;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
@@ -49,73 +136,52 @@ __global__ void __launch_bounds__(128, 3)
   const int row = all_single ? blockIdx.x : batch.cu_seqlens_q[seq];
   const int kv_head = blockIdx.y, group = args.n_heads / kv.n_kv_heads, head_dim = kv.head_dim;
   const int kv_len = batch.kv_lens[seq];
-  // Lane i of each warp: elements before key group i of the block's units, if it exists.
   const int block_unit = static_cast<int>(blockIdx.z) * units_of_block;
-  int64_t offset = 0;
-  if (lane < units_of_block * kUnitGroups) {
-    const int key = block_unit * kAttentionUnit + lane * kKeyGroup, at = key / kv.block_size;
-    if (at < batch.table_stride) {
-      const int64_t block = batch.block_tables[static_cast<int64_t>(seq) * batch.table_stride + at];
-      offset = group_offset(kv, block * kv.block_size + key % kv.block_size, kv_head);
-    }
-  }
   const int position = kv_len - 1;
   const int n_units = (kv_len + kAttentionUnit - 1) / kAttentionUnit;
   const int first_key =
       args.window > 0 ? static_cast<int>(max(int64_t{0}, position - args.window + 1)) : 0;
   const int first_unit = first_key / kAttentionUnit;
-  const int begin = max(block_unit, first_unit), end = min(block_unit + units_of_block, n_units);
+  const Keys keys{.seq = seq,
+                  .kv_head = kv_head,
+                  .n_keys = kv_len,
+                  .n_units = n_units,
+                  .begin = max(block_unit, first_unit),
+                  .end = min(block_unit + units_of_block, n_units)};
   bf16* const out = static_cast<bf16*>(args.out) +
                     (static_cast<int64_t>(row) * args.n_heads + kv_head * group) * head_dim;
-  if (begin >= end) {
+  if (keys.begin >= keys.end) {
     // A padding row has no keys.
     if (kv_len == 0 && blockIdx.z == 0) {
-      for (int i = threadIdx.x; i < group * head_dim; i += 128) out[i] = from_float<bf16>(0.0f);
+      if constexpr (kFused) pdl_wait();
+      for (int i = threadIdx.x; i < group * head_dim; i += kThreads)
+        out[i] = from_float<bf16>(0.0f);
     }
     return;
   }
-  const auto valid_keys = [&](int unit) {
-    return min(kAttentionUnit, kv_len - unit * kAttentionUnit);
-  };
+  if (static_cast<int>(threadIdx.x) < n_stages) {
+    barrier_init(shared.full + threadIdx.x);
+    barrier_init(shared.empty + threadIdx.x, kWarps);
+  }
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  for (int i = threadIdx.x; i < 16 * (kHeadDim + 8); i += kThreads)
+    shared.q[0][i] = from_float<bf16>(0.0f);
+  if (threadIdx.x < kHeadDim) shared.key[threadIdx.x] = from_float<bf16>(0.0f);
+  __syncthreads();
+  if (warp == kWarps) return copy_units(batch, kv, keys, shared, ring, n_stages);
 
-  uint4 k_bits[2][2][kBlocks32];  // of this warp's 32 keys
-  const auto load_keys = [&](int unit, int i) {
-    const int which = 2 * warp + i;
-    const int64_t at = __shfl_sync(kAllLanes, offset, (unit - block_unit) * kUnitGroups + which);
-    const auto* from =
-        reinterpret_cast<const uint32_t*>(static_cast<const bf16*>(kv.k) + at) + lane;
-#pragma unroll
-    for (int j = 0; j < 2 * kBlocks32; ++j) {
-      k_bits[i][j / kBlocks32][j % kBlocks32] =
-          which * kKeyGroup < valid_keys(unit)
-              ? uint4{from[j * 128], from[j * 128 + 32], from[j * 128 + 64], from[j * 128 + 96]}
-              : uint4{};
-    }
-  };
-  const auto values_of = [&](int unit) { return values + (unit - begin) % 2 * kUnitBytes; };
-  const auto copy_values = [&](int unit, int i) {
-    const int64_t at = __shfl_sync(kAllLanes, offset, (unit - block_unit) * kUnitGroups + i);
-    if (i * kKeyGroup >= valid_keys(unit)) return;
-    const auto* from = reinterpret_cast<const uint8_t*>(static_cast<const bf16*>(kv.v) + at);
-    for (int b = threadIdx.x * 16; b < kGroupBytes; b += 128 * 16)
-      copy_16(values_of(unit) + i * kGroupBytes + b, from + b);
-  };
-#pragma unroll
-  for (int i = 0; i < 2; ++i) load_keys(begin, i);
-#pragma unroll
-  for (int i = 0; i < kUnitGroups; ++i) copy_values(begin, i);
-  copy_commit();
-
+  const auto sync = [] { sync_some(1, kComputing); };
+  if constexpr (kFused) pdl_wait();
   bf16* const q = static_cast<bf16*>(args.q) +
                   (static_cast<int64_t>(row) * args.n_heads + kv_head * group) * head_dim;
-  for (int i = threadIdx.x; i < 16 * (kHeadDim + 8); i += 128)
-    shared.q[0][i] = from_float<bf16>(0.0f);
-  __syncthreads();
+  // The unit that the newest key and value belong to and are not in yet.
+  int unit_of_newest = -1;
+  bf16 newest_value{};  // this thread's
   if constexpr (kFused) {
     const float* const cos = norm_rope.cos + row * (head_dim / 2);
     const float* const sin = norm_rope.sin + row * (head_dim / 2);
     // The newest key lies in the last unit: its block stores it.
-    const bool newest = end == n_units;
+    const bool newest = keys.end == n_units;
     const int n_here = newest ? group + 1 : group;
     const int64_t key_at = (static_cast<int64_t>(row) * kv.n_kv_heads + kv_head) * head_dim;
     const auto from = [&](int h) {
@@ -124,6 +190,11 @@ __global__ void __launch_bounds__(128, 3)
     const auto weight = [&](int h) { return h < group ? norm_rope.q_norm : norm_rope.k_norm; };
     const auto to = [&](int h) { return h < group ? shared.q[h] : shared.key; };
     const int64_t slot = newest ? batch.slots[row] : -1;
+    if (slot >= 0) {
+      unit_of_newest = n_units - 1;
+      if (threadIdx.x < head_dim)
+        newest_value = static_cast<const bf16*>(args.v)[key_at + threadIdx.x];
+    }
     if (kHeadDim % 64 == 0 && head_dim == kHeadDim) {
       constexpr int kDim = kHeadDim % 64 == 0 ? kHeadDim : 64;
       for (int h = warp; h < n_here; h += 8) {
@@ -144,73 +215,76 @@ __global__ void __launch_bounds__(128, 3)
         }
       }
     }
-    if (newest && warp == group % 4) {
+    if (slot >= 0 && warp == group % 4) {
       __syncwarp();
-      if (slot >= 0)
-        store_key(kv, slot, kv_head, shared.key, static_cast<const bf16*>(args.v) + key_at);
-    }
-    __threadfence_block();
-    __syncthreads();
-    if (begin == n_units - 1) {
-      // What was read of its group is of yesterday. (Copies of the same place: the first must be over.)
-      copy_wait<0>();
-      __syncthreads();
-      const int its = (valid_keys(begin) - 1) / kKeyGroup;
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        if (2 * warp + i == its) load_keys(begin, i);
-      }
-      copy_values(begin, its);
-      copy_commit();
+      store_key(kv, slot, kv_head, shared.key, static_cast<const bf16*>(args.v) + key_at);
     }
   } else {
-    for (int i = threadIdx.x; i < group * head_dim; i += 128)
+    for (int i = threadIdx.x; i < group * head_dim; i += kComputing)
       shared.q[i / head_dim][i % head_dim] = q[i];
-    __syncthreads();
+  }
+  sync();
+  uint4 queries[kTiles16];  // A fragments
+#pragma unroll
+  for (int i = 0; i < kTiles16; ++i) {
+    const int d = i * 16 + 2 * c;
+    queries[i] = {*reinterpret_cast<const uint32_t*>(&shared.q[g][d]),
+                  *reinterpret_cast<const uint32_t*>(&shared.q[g + 8][d]),
+                  *reinterpret_cast<const uint32_t*>(&shared.q[g][d + 8]),
+                  *reinterpret_cast<const uint32_t*>(&shared.q[g + 8][d + 8])};
   }
 
   // Blocks that have units of this head. Where it is one, what is merged so far stays here.
   const int n_blocks = (n_units - 1) / units_of_block - first_unit / units_of_block + 1;
   float merged_m[2] = {kNone, kNone}, merged_l[2] = {}, merged_o[kTilesOfWarp][2][4] = {};
-  // Units of a head in memory: [n_units][group] of m and l, then [n_units][group][kHeadDim].
+  // Units of a head in memory: [n_units][group][kHeadDim] of o, then [n_units][group] of m and l, twice the room.
   const int64_t place = static_cast<int64_t>(blockIdx.x) * kv.n_kv_heads + kv_head;
-  const int64_t size = static_cast<int64_t>(batch.max_units) * group * (kHeadDim + 2);
-  float* const partials = static_cast<float*>(args.partials) + place * size;
-  auto* const heads = reinterpret_cast<Partial*>(partials);
-  float* const outputs = partials + static_cast<int64_t>(batch.max_units) * group * 2;
+  const int64_t n_places = static_cast<int64_t>(batch.max_units) * group;
+  float* const outputs =
+      static_cast<float*>(args.partials) + place * n_places * (kHeadDim + kPartialSpare);
+  auto* const heads = reinterpret_cast<Partial*>(outputs + n_places * kHeadDim);
 
+  Turn turn;
+  const auto wait = [&] {
+    barrier_wait(shared.full + turn.stage, turn.phase);
+    return ring + turn.stage * kUnitBytes;
+  };
+  // This warp is done with the stage.
+  const auto release = [&] {
+    __syncwarp();
+    if (lane == 0) barrier_arrive(shared.empty + turn.stage);
+    turn.next(n_stages);
+  };
 #pragma unroll 1
-  for (int unit = begin; unit < end; ++unit) {
-    const int n_valid = valid_keys(unit);                            // keys of the unit
+  for (int unit = keys.begin; unit < keys.end; ++unit) {
+    const int n_valid = keys.valid(unit);                            // keys of the unit
     const int n_hidden = max(0, first_key - unit * kAttentionUnit);  // of them, before the window
-    const bool has_next = unit + 1 < end;
-    if (has_next) {
-#pragma unroll
-      for (int i = 0; i < kUnitGroups; ++i) copy_values(unit + 1, i);
-    }
-    copy_commit();
+    const int newest_group = (n_valid - 1) / kKeyGroup * kGroupBytes,
+              newest_key = (n_valid - 1) % kKeyGroup;
+    const int own = static_cast<int>(threadIdx.x);
 
+    uint8_t* const unit_keys = wait();
+    if (unit == unit_of_newest) {
+      if (own < head_dim) {
+        reinterpret_cast<bf16*>(unit_keys + newest_group)[k_index(newest_key, own, kHeadDim)] =
+            shared.key[own];
+      }
+      sync();
+    }
     float s[4][4] = {};
 #pragma unroll
     for (int b = 0; b < kBlocks32; ++b) {
 #pragma unroll
-      for (int step = 0; step < 2; ++step) {
-        const int d = b * 32 + step * 16 + 2 * c;
-        const uint4 a{*reinterpret_cast<const uint32_t*>(&shared.q[g][d]),
-                      *reinterpret_cast<const uint32_t*>(&shared.q[g + 8][d]),
-                      *reinterpret_cast<const uint32_t*>(&shared.q[g][d + 8]),
-                      *reinterpret_cast<const uint32_t*>(&shared.q[g + 8][d + 8])};
-#pragma unroll
-        for (int n = 0; n < 4; ++n) {
-          const uint4& k = k_bits[n / 2][n % 2][b];
-          mma(s[n], a, step == 0 ? k.x : k.z, step == 0 ? k.y : k.w);
-        }
+      for (int n = 0; n < 4; ++n) {
+        uint32_t k[4];
+        load_matrices(k,
+                      unit_keys + (2 * warp + n / 2) * kGroupBytes +
+                          (n % 2 * (kHeadDim / 8) + 4 * b) * 128 + lane * 16);
+        mma(s[n], queries[2 * b], k[0], k[1]);
+        mma(s[n], queries[2 * b + 1], k[2], k[3]);
       }
     }
-    if (has_next) {
-#pragma unroll
-      for (int i = 0; i < 2; ++i) load_keys(unit + 1, i);
-    }
+    release();
     const float factor = args.scale * kLog2E;
     float m[2] = {kNone, kNone};
 #pragma unroll
@@ -227,7 +301,7 @@ __global__ void __launch_bounds__(128, 3)
       m[r] = quad_max(m[r]);
       if (c == 0) shared.max[warp][g + 8 * r] = m[r];
     }
-    __syncthreads();
+    sync();
     float sum[2] = {0, 0};
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
@@ -253,8 +327,10 @@ __global__ void __launch_bounds__(128, 3)
                                       pack_bf16(s[2 * i + 1][0], s[2 * i + 1][1]),
                                       pack_bf16(s[2 * i + 1][2], s[2 * i + 1][3])};
     }
-    copy_wait<1>();
-    __syncthreads();
+    uint8_t* const unit_values = wait();
+    if (unit == unit_of_newest && own < head_dim)
+      reinterpret_cast<bf16*>(unit_values + newest_group)[v_index(newest_key, own)] = newest_value;
+    sync();
 
     float o[kTilesOfWarp][2][4] = {};
 #pragma unroll
@@ -267,11 +343,12 @@ __global__ void __launch_bounds__(128, 3)
         const int tile = warp + 4 * j;
         if (tile >= kTiles16) break;
         uint32_t v[4];
-        load_matrices(v, values_of(unit) + i * kGroupBytes + tile * 512 + lane * 16);
+        load_matrices(v, unit_values + i * kGroupBytes + tile * 512 + lane * 16);
         mma(o[j][0], p, mask_keys(v[0], key, n_valid), mask_keys(v[1], key + 8, n_valid));
         mma(o[j][1], p, mask_keys(v[2], key, n_valid), mask_keys(v[3], key + 8, n_valid));
       }
     }
+    release();
     float l[2];
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
@@ -312,7 +389,6 @@ __global__ void __launch_bounds__(128, 3)
         }
       }
     }
-    if (has_next) __syncthreads();
   }
 
   if (n_blocks == 1) {
@@ -337,27 +413,49 @@ __global__ void __launch_bounds__(128, 3)
 
   // Whoever comes last merges them all.
   __threadfence();
-  __syncthreads();
+  sync();
   if (threadIdx.x == 0) {
     const int before = atomicAdd(args.counters + place, 1);
     shared.is_last = before == n_blocks - 1;
     if (shared.is_last) args.counters[place] = 0;
   }
-  __syncthreads();
+  sync();
   if (!shared.is_last) return;
   __threadfence();
-  for (int at = threadIdx.x; at < group * head_dim; at += 128) {
-    const int h = at / head_dim, d = at % head_dim;
-    float M = kNone, L = 0, O = 0;
-    for (int u = first_unit; u < n_units; ++u) {
-      const float2 head = __ldcg(reinterpret_cast<const float2*>(heads + u * group + h));
-      float next, a, b;
-      merge_scales(M, head.x, next, a, b);
-      M = next;
-      L = merge(L, a, head.y, b);
-      O = merge(O, a, __ldcg(outputs + (static_cast<int64_t>(u) * group + h) * kHeadDim + d), b);
+  // A thread has four outputs of a head.
+  constexpr int kFours = kHeadDim / 4;
+  for (int at = threadIdx.x; at < group * kFours; at += kComputing) {
+    const int h = at / kFours, d = at % kFours * 4;
+    float M = kNone, L = 0, O[4] = {};
+#pragma unroll 1
+    for (int first = first_unit; first < n_units; first += kMergedUnits) {
+      float2 head[kMergedUnits];
+      float4 output[kMergedUnits];
+#pragma unroll
+      for (int i = 0; i < kMergedUnits; ++i) {
+        const int64_t u = min(first + i, n_units - 1);
+        head[i] = __ldcg(reinterpret_cast<const float2*>(heads + u * group + h));
+        output[i] =
+            __ldcg(reinterpret_cast<const float4*>(outputs + (u * group + h) * kHeadDim + d));
+      }
+#pragma unroll
+      for (int i = 0; i < kMergedUnits; ++i) {
+        if (first + i >= n_units) break;
+        float next, a, b;
+        merge_scales(M, head[i].x, next, a, b);
+        M = next;
+        L = merge(L, a, head[i].y, b);
+        O[0] = merge(O[0], a, output[i].x, b);
+        O[1] = merge(O[1], a, output[i].y, b);
+        O[2] = merge(O[2], a, output[i].z, b);
+        O[3] = merge(O[3], a, output[i].w, b);
+      }
     }
-    out[at] = from_float<bf16>(O * (1.0f / L));
+    const float inverse = 1.0f / L;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (d + i < head_dim) out[h * head_dim + d + i] = from_float<bf16>(O[i] * inverse);
+    }
   }
 }
 
@@ -365,37 +463,52 @@ template <int kHeadDim>
 void launch_singles(const AttentionArgs& args, const QkNormRopeArgs* fused, Stream stream) {
   constexpr int kUnitBytes = kAttentionUnit * kHeadDim * 2;
   static const bool once = [] {
-    allow_shared(singles_kernel<kHeadDim, true>, 2 * kUnitBytes);
-    allow_shared(singles_kernel<kHeadDim, false>, 2 * kUnitBytes);
+    allow_shared(singles_kernel<kHeadDim, true>, kMaxStages * kUnitBytes);
+    allow_shared(singles_kernel<kHeadDim, false>, kMaxStages * kUnitBytes);
     return true;
   }();
   static_cast<void>(once);
   const BatchArgs& b = args.batch;
-  const auto blocks_of = [&](int units) { return (b.max_units + units - 1) / units; };
-  // As many units to a block as leave every multiprocessor one and a half.
-  int units = kMaxUnits;
-  while (units > 1 &&
-         2 * b.n_singles * args.kv.n_kv_heads * blocks_of(units) < 3 * multiprocessors())
-    units /= 2;
-  units = min(units, max(b.max_units, 1));
+  // As many blocks as leave every multiprocessor one and a half, with as many units each.
+  const int64_t heads = int64_t{b.n_singles} * args.kv.n_kv_heads;
+  const int n_units = max(b.max_units, 1);
+  const auto wanted = static_cast<int>(ceil_div_of(3 * int64_t{multiprocessors()}, 2 * heads));
+  const int n_blocks = max(min(wanted, n_units), static_cast<int>(ceil_div_of(n_units, kMaxUnits)));
+  const int units = static_cast<int>(ceil_div_of(n_units, n_blocks));
   const dim3 grid(static_cast<unsigned>(b.n_singles),
                   static_cast<unsigned>(args.kv.n_kv_heads),
-                  static_cast<unsigned>(blocks_of(units)));
-  const auto bytes = static_cast<size_t>(min(units, 2) * kUnitBytes);
+                  static_cast<unsigned>(ceil_div_of(n_units, units)));
+  const int n_stages = min(2 * units, kMaxStages);
+  const auto bytes = static_cast<size_t>(n_stages * kUnitBytes);
   if (fused != nullptr) {
-    launch(singles_kernel<kHeadDim, true>, grid, 128, bytes, stream, args, *fused, units);
+    launch(singles_kernel<kHeadDim, true>,
+           grid,
+           kThreads,
+           bytes,
+           stream,
+           args,
+           *fused,
+           units,
+           n_stages);
   } else {
-    launch(
-        singles_kernel<kHeadDim, false>, grid, 128, bytes, stream, args, QkNormRopeArgs{}, units);
+    launch(singles_kernel<kHeadDim, false>,
+           grid,
+           kThreads,
+           bytes,
+           stream,
+           args,
+           QkNormRopeArgs{},
+           units,
+           n_stages);
   }
 }
 
 }  // namespace
 
 int64_t partial_bytes(int n_singles, int max_units, int n_heads, int head_dim) {
-  return max_units <= 1
-             ? 0
-             : int64_t{n_singles} * max_units * n_heads * (padded_head_dim(head_dim) + 2) * 4;
+  return max_units <= 1 ? 0
+                        : int64_t{n_singles} * max_units * n_heads *
+                              (padded_head_dim(head_dim) + kPartialSpare) * 4;
 }
 
 void attend_singles(const AttentionArgs& args, const QkNormRopeArgs* fused, Stream stream) {
