@@ -2,13 +2,15 @@
 // matrix instructions of a warpgroup to keep up with them. Four warps of a block have a tile of 16 outputs each (of a
 // pair, two of gate and two of up) and all rows; two more keep a ring of stages full, one with weights and one with rows.
 //
-// A block has a share of all tiles and segments that costs what every other's does. Segments of a tile may lie in
-// different blocks: their sums meet in memory, and the warp that comes last adds them up. Where a share is many tiles, a
-// block has all segments of each instead.
+// A block has so many tiles of one part, with all their segments. Where that would have too few blocks, or each read too
+// many rows for few tiles, a block has a share of all tiles and segments that costs what every other's does: then
+// segments of a tile may lie in different blocks, their sums meet in memory, and the warp that comes last adds them up,
+// which takes some 4 µs with 32 rows.
 //
 // Clusters whose blocks bring each other rows were no faster: what the second-level cache delivers is enough, and blocks
 // that keep in step wait for each other.
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/cuda/codes.cuh"
 #include "kernels/cuda/device.cuh"
@@ -23,13 +25,15 @@ constexpr int kWarps = 4;      // that multiply
 constexpr int kThreads = 192;  // and two that copy
 constexpr int kStepTiles = 8;  // of a stage
 constexpr int kMaxStages = 16;
+// What a multiprocessor reads while sums meet in memory: measured, of shapes from 0.6B to 30B-A3B.
+constexpr int64_t kMeetingBytes = 64 << 10, kMeetingRowBytes = 2 << 10;
 
 struct Shape {
   int n_stages, stage_bytes;
   int tile_stage;  // bytes between the tiles of a stage
   int rows_at;     // in a stage, after the weights
-  int share;       // of a block: what its tiles cost, in column tiles
-  bool whole[3];   // whether the segments of a part's tiles stay together
+  int tiles;       // of a block, of one part and with all segments; 0: a block has a share
+  int share;       // what its tiles cost, in column tiles
 };
 
 // What a block does at a time: tiles of one part, columns of one segment or of all.
@@ -39,24 +43,38 @@ struct Item {
   int first_column_tile, n_column_tiles;
 };
 
-// The items of a block. Parts follow each other, in each its segments unless they stay together, in each the tiles; a
-// block has those that begin in its share of the cost.
+// The items of a block. Parts follow each other. Either a block has some tiles of one; or, of a share, in each part
+// segments follow each other, in each the tiles, and a block has those that begin in its share of the cost.
 class Schedule {
  public:
   __device__ Schedule(const LinearArgs& args, const Shape& shape)
       : args_(args),
-        shape_(shape),
         n_parts_(args.epilogue == Epilogue::silu_mul ? 1 : args.n_parts),
         most_(args.epilogue == Epilogue::silu_mul ? kWarps / 2 : kWarps),
+        shares_(shape.tiles == 0),
         begin_(static_cast<int>(blockIdx.x) * shape.share),
         end_(begin_ + shape.share) {
-    enter_strip();
+    if (shares_) {
+      enter_strip();
+      return;
+    }
+    cost_ = args.n_in / kTile;
+    int block = static_cast<int>(blockIdx.x);
+    for (; part_ < n_parts_; ++part_) {
+      const int tiles = tiles_of(args.parts[part_]), blocks = ceil_div_of(tiles, shape.tiles);
+      if (block < blocks) {
+        tile_ = block * shape.tiles;
+        last_tile_ = min(tile_ + shape.tiles, tiles);
+        return;
+      }
+      block -= blocks;
+    }
   }
   __device__ bool valid() const { return part_ < n_parts_; }
   __device__ Item item() const {
     return {.part = part_,
             .segment = segment_,
-            .n_segments = shape_.whole[part_] ? args_.parts[part_].n_segments : 1,
+            .n_segments = shares_ ? 1 : args_.parts[part_].n_segments,
             .first_tile = tile_,
             .n_tiles = min(last_tile_ - tile_, most_),
             .first_column_tile = segment_ * cost_,
@@ -64,16 +82,19 @@ class Schedule {
   }
   __device__ void advance() {
     tile_ += most_;
-    if (tile_ >= last_tile_) {
+    if (tile_ < last_tile_) return;
+    if (shares_) {
       next_strip();
       enter_strip();
+    } else {
+      part_ = n_parts_;
     }
   }
 
  private:
   __device__ void next_strip() {
     strip_ += tiles_of(args_.parts[part_]) * cost_;
-    if (shape_.whole[part_] || ++segment_ == args_.parts[part_].n_segments) {
+    if (++segment_ == args_.parts[part_].n_segments) {
       segment_ = 0;
       ++part_;
     }
@@ -82,7 +103,7 @@ class Schedule {
   __device__ void enter_strip() {
     for (; part_ < n_parts_; next_strip()) {
       const LinearPart& part = args_.parts[part_];
-      cost_ = args_.n_in / kTile / (shape_.whole[part_] ? 1 : part.n_segments);
+      cost_ = args_.n_in / kTile / part.n_segments;
       const auto tiles_before = [&](int at) {
         return min(tiles_of(part), max(0, (at - strip_ + cost_ - 1) / cost_));
       };
@@ -93,8 +114,9 @@ class Schedule {
   }
 
   const LinearArgs& args_;
-  const Shape& shape_;
-  const int n_parts_, most_, begin_, end_;
+  const int n_parts_, most_;
+  const bool shares_;
+  const int begin_, end_;
   int part_ = 0, segment_ = 0;
   int strip_ = 0;  // where the segment begins, in cost
   int cost_ = 0;   // of a tile: column tiles
@@ -301,21 +323,46 @@ QWEN3_HD inline int64_t waiting_place(const LinearArgs& args, int part, int tile
 // Orders what this thread has written, and what it reads next, for the whole card.
 __device__ inline void fence_card() { asm volatile("fence.acq_rel.gpu;" ::: "memory"); }
 
-// Adds the sums of all segments of a tile as the tree has them, as a counter in binary: a full pair goes up a level.
-// What waits does so in memory, where each lane reads what it has written itself.
-template <int kLevel, int kSums>
-__device__ void carry(float (&sum)[kSums], float4* waiting, int segment) {
-  if constexpr (kLevel < 2) {
-    float4* const at = waiting + kLevel * kSums * 8 + threadIdx.x % 32;
-    if ((segment >> kLevel & 1) == 0) return put_down(waiting + kLevel * kSums * 8, sum);
+// Sums of segments that wait for those after them, two levels of the tree: in registers, or, of many rows, in memory,
+// where each lane reads what it has written itself.
+template <int kSums>
+struct InRegisters {
+  float sums[2][kSums];
+
+  __device__ void put(int level, const float (&sum)[kSums]) {
+#pragma unroll
+    for (int i = 0; i < kSums; ++i) sums[level][i] = sum[i];
+  }
+  __device__ void add_to(float (&sum)[kSums], int level) const {
+#pragma unroll
+    for (int i = 0; i < kSums; ++i) sum[i] = sums[level][i] + sum[i];
+  }
+};
+template <int kSums>
+struct InMemory {
+  float4* at;
+
+  __device__ void put(int level, const float (&sum)[kSums]) {
+    put_down(at + level * kSums * 8, sum);
+  }
+  __device__ void add_to(float (&sum)[kSums], int level) const {
+    const float4* const from = at + level * kSums * 8 + threadIdx.x % 32;
 #pragma unroll
     for (int j = 0; j < kSums / 4; ++j) {
-      const float4 other = at[j * 32];
+      const float4 other = from[j * 32];
       sum[4 * j] = other.x + sum[4 * j];
       sum[4 * j + 1] = other.y + sum[4 * j + 1];
       sum[4 * j + 2] = other.z + sum[4 * j + 2];
       sum[4 * j + 3] = other.w + sum[4 * j + 3];
     }
+  }
+};
+// Adds the sums of all segments of a tile as the tree has them, as a counter in binary: a full pair goes up a level.
+template <int kLevel, typename Waiting, int kSums>
+__device__ void carry(float (&sum)[kSums], Waiting& waiting, int segment) {
+  if constexpr (kLevel < 2) {
+    if ((segment >> kLevel & 1) == 0) return waiting.put(kLevel, sum);
+    waiting.add_to(sum, kLevel);
     carry<kLevel + 1>(sum, waiting, segment);
   }
 }
@@ -371,6 +418,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks<kRows, kCodes>)
                          const __grid_constant__ CUtensorMap rows,
                          const __grid_constant__ Shape shape) {
   constexpr int kRowTiles = kRows / 8;
+  constexpr bool kInRegisters = !kCodes && kRows <= 64;  // sums that wait
   extern __shared__ __align__(1024) uint8_t ring[];
   __shared__ uint64_t full[kMaxStages], empty[kMaxStages];
   pdl_trigger();
@@ -400,16 +448,18 @@ __global__ void __launch_bounds__(kThreads, kBlocks<kRows, kCodes>)
       const Item item = schedule.item();
       const Place place = place_of(args, item, warp);
       float sum[kRows / 2];
+      using Waiting = std::conditional_t<kInRegisters, InRegisters<kRows / 2>, InMemory<kRows / 2>>;
+      Waiting waiting;
+      if constexpr (!kInRegisters) {
+        waiting.at = reinterpret_cast<float4*>(args.waiting) +
+                     waiting_place(args, place.part, place.tile, 0) * kRowTiles * 32;
+      }
 #pragma unroll 1
       for (int segment = 0; segment < item.n_segments; ++segment) {
         with_coding<kCodes>(args.parts[place.part].coding, [&](auto kind) {
           add_up<kRows, decltype(kind)::value>(sum, item.n_column_tiles / item.n_segments, stages);
         });
-        if (item.n_segments > 1 && place.exists) {
-          auto* const waiting = reinterpret_cast<float4*>(args.waiting) +
-                                waiting_place(args, place.part, place.tile, 0) * kRowTiles * 32;
-          carry<0>(sum, waiting, segment);
-        }
+        if (item.n_segments > 1 && place.exists) carry<0>(sum, waiting, segment);
       }
       if (args.parts[place.part].n_segments > item.n_segments) {
         if (place.exists) meet<kRows>(args, place, item.segment, sum, room);
@@ -471,19 +521,46 @@ void launch_streamed(const LinearArgs& args, Stream stream) {
       .rows_at = static_cast<int>(ceil_div_of(kWarps * kStepTiles * most_bytes, 1024)) * 1024};
   shape.stage_bytes = shape.rows_at + kStepTiles / kPieceTiles * kRows * 128;
   shape.n_stages = min((kAll - kRooms) / shape.stage_bytes, kMaxStages);
-  // Shares are multiples of what the dearest tile costs. Segments stay together where shares are tiles enough for the
-  // warps all the same.
-  const int64_t even = ceil_div_of(cost, kBlocks<kRows, kCodes> * multiprocessors());
+  const int64_t all_blocks = kBlocks<kRows, kCodes> * multiprocessors();
+  const int n_parts = pair ? 1 : args.n_parts;
+  const auto blocks_with = [&](int tiles) {
+    int64_t n = 0;
+    for (int p = 0; p < n_parts; ++p) n += ceil_div_of(tiles_of(args.parts[p]), tiles);
+    return n;
+  };
+  shape.tiles = 1;
+  while (blocks_with(shape.tiles) > all_blocks) ++shape.tiles;
+  int64_t n_blocks = blocks_with(shape.tiles);
+
+  // Shares are multiples of what the dearest segment of a tile costs.
   int64_t dearest = 0;
+  bool fits = true;  // segments begin with stages
+  int n_cut = 0;
   for (int p = 0; p < args.n_parts; ++p) {
     const int n_segments = args.parts[p].n_segments;
-    shape.whole[p] = !pair && n_segments > 1 && even > 2 * column_tiles &&
-                     column_tiles % (n_segments * kStepTiles) == 0;
-    dearest = max(dearest, int64_t{column_tiles / (shape.whole[p] ? 1 : n_segments)});
+    dearest = max(dearest, int64_t{column_tiles / n_segments});
+    if (n_segments == 1) continue;
+    ++n_cut;
+    fits = fits && column_tiles % (n_segments * kStepTiles) == 0;
   }
-  shape.share = static_cast<int>(ceil_div_of(even, dearest) * dearest);
+  const int64_t share = ceil_div_of(ceil_div_of(cost, all_blocks), dearest) * dearest;
+  // Bytes that a block reads for tiles worth so many column tiles, rows included.
+  const int at_a_time = pair ? kWarps / 2 : kWarps;
+  const auto bytes_of = [&](int64_t weights, int64_t rows) {
+    return weights * most_bytes * (pair ? 2 : 1) + rows * kRows * kTile * 2;
+  };
+  const int64_t together = bytes_of(int64_t{shape.tiles} * column_tiles,
+                                    int64_t{ceil_div_of(shape.tiles, at_a_time)} * column_tiles);
+  const int64_t apart =
+      bytes_of(share, share / at_a_time) + kMeetingBytes + kRows * kMeetingRowBytes;
+  // A part that is not cut has no small segments to make shares even with.
+  if (n_cut > 0 && (!fits || (n_cut == args.n_parts && together >= apart))) {
+    shape.tiles = 0;
+    shape.share = static_cast<int>(share);
+    n_blocks = ceil_div_of(cost, share);
+  }
   launch(kernel,
-         dim3(static_cast<unsigned>(ceil_div_of(cost, shape.share))),
+         dim3(static_cast<unsigned>(n_blocks)),
          kThreads,
          kAll,
          stream,
