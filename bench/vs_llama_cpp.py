@@ -2,9 +2,11 @@
 """Runs `qwen3 bench` and llama.cpp's llama-bench in turn on the same shapes and machine, and prints
 the ratio pair by pair: absolute speeds drift on shared machines, ratios hold.
 
-    bench/make_random_gguf.py bench/configs/qwen3-0.6b BF16 /tmp/q.gguf
+    bench/make_random_gguf.py bench/configs/qwen3-0.6b Q4_K_M /tmp/q.gguf
     bench/vs_llama_cpp.py --llama-bench PATH/llama-bench --gguf /tmp/q.gguf \
-        --qwen3 build/release/bin/qwen3 --config bench/configs/qwen3-0.6b --threads 2 --pairs 3
+        --qwen3 build/release/bin/qwen3 --threads 2 --pairs 3
+
+Both read the same file. --config DIRECTORY: ours makes random BF16 weights of a config instead.
 
 On a card: vs_llama_cpp_cuda.py.
 """
@@ -15,7 +17,7 @@ from pairs import Pairs, output
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--qwen3", default="build/release/bin/qwen3")
-parser.add_argument("--config", required=True)
+parser.add_argument("--config")
 parser.add_argument("--llama-bench", required=True)
 parser.add_argument("--gguf", required=True)
 parser.add_argument("--threads", type=int, default=2)
@@ -27,8 +29,9 @@ options = parser.parse_args()
 
 
 def ours():
+    weights = ["--random-weights", options.config] if options.config else ["-m", options.gguf]
     report = json.loads(output(
-        [options.qwen3, "bench", "--random-weights", options.config, "--threads", options.threads,
+        [options.qwen3, "bench", *weights, "--threads", options.threads,
          "--prompt-tokens", options.prompt, "--decode-tokens", options.decode,
          "--context", f"0,{options.context}", "--batch", "1", "--repeat", "1", "--json"], seconds=3600))
     return {f"{test} @ {row['context']}": row["tokens_per_second"]

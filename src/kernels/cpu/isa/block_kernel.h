@@ -388,6 +388,32 @@ void block_linear(const LinearArgs& args,
 
 // ---- activations --------------------------------------------------------------------------------
 
+// Sixteen integers of -127 to 127 as bytes; returns their sum. (Larger ones come of what is not finite: then neither
+// counts.)
+QWEN3_INLINE int32_t store_bytes(uint8_t* out, i32x16 q) {
+#if defined(__AVX512F__)
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_cvtepi32_epi8((__m512i)q.r[0]));
+  return _mm512_reduce_add_epi32((__m512i)q.r[0]);
+#else
+  alignas(64) int32_t lane[16];
+  store_int(lane, q);
+  int32_t total = 0;
+  for (int i = 0; i < 16; ++i) {
+    total += static_cast<int8_t>(lane[i]);
+    out[i] = static_cast<uint8_t>(lane[i]);
+  }
+  return total;
+#endif
+}
+
+QWEN3_INLINE float sum_in_any_order(f32x16 x) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps((__m512)x.r[0]);
+#else
+  return sum(x);
+#endif
+}
+
 // A row of floats as activation_row_bytes(n_in) says. n is a multiple of 32. Rounded to nearest, ties
 // to even. What is NaN or infinite makes the scale of its 32 NaN.
 void quantise_row(uint8_t* out, const float* x, int64_t n) {
@@ -396,7 +422,7 @@ void quantise_row(uint8_t* out, const float* x, int64_t n) {
   for (int64_t g = 0; g < n / kBlockGroup; ++g) {
     const f32x16 a = load(x + g * kBlockGroup), b = load(x + g * kBlockGroup + 16);
     const f32x16 largest = max_of(max_of(a, zero() - a), max_of(b, zero() - b));
-    const float invalid = sum(a * zero() + b * zero());  // 0, or NaN
+    const float invalid = sum_in_any_order(a * zero() + b * zero());  // 0, or NaN
     const float maximum = max_lane(largest);
     const float inverse = maximum > 0 ? 127.0f / maximum : 0.0f;
     ActivationGroup group;
@@ -404,14 +430,7 @@ void quantise_row(uint8_t* out, const float* x, int64_t n) {
     const f32x16 halves[2] = {a, b};
     for (int h = 0; h < 2; ++h) {
       const i32x16 q = as_int(fma(halves[h], splat(inverse), magic)) - as_int(magic);
-      alignas(64) int32_t lane[16];
-      store_int(lane, q);
-      int32_t total = 0;
-      for (int i = 0; i < 16; ++i) {
-        total += static_cast<int8_t>(lane[i]);
-        out[g * kBlockGroup + 16 * h + i] = static_cast<uint8_t>(lane[i]);
-      }
-      group.sum[h] = total;
+      group.sum[h] = store_bytes(out + g * kBlockGroup + 16 * h, q);
     }
     group.scaled_sum = group.scale * static_cast<float>(group.sum[0] + group.sum[1]);
     groups[g] = group;
