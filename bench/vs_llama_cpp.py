@@ -31,7 +31,7 @@ options = parser.parse_args()
 def ours():
     weights = ["--random-weights", options.config] if options.config else ["-m", options.gguf]
     report = json.loads(output(
-        [options.qwen3, "bench", *weights, "--threads", options.threads,
+        [options.qwen3, "bench", *weights, "--backend", "cpu", "--threads", options.threads,
          "--prompt-tokens", options.prompt, "--decode-tokens", options.decode,
          "--context", f"0,{options.context}", "--batch", "1", "--repeat", "1", "--json"], seconds=3600))
     return {f"{test} @ {row['context']}": row["tokens_per_second"]

@@ -106,6 +106,8 @@ NOT_RUN = {
     "bench/isa_pairs.py build/release/bin/ops_bench --isa amx avx512_bf16 --weights Q4_K --filter 'gate' --repeat 7 --pairs 2": AMX,
     "bench/vs_llama_cpp.py --llama-bench PATH/llama-bench --gguf OUT.gguf --config bench/configs/qwen3-0.6b --pairs 3":
         "takes minutes, and needs another program",
+    "bench/vs_llama_cpp.py --llama-bench PATH/llama-bench --gguf OUT.gguf --threads 16 --pairs 3 --decode 32":
+        "takes minutes, and needs another program",
     "qwen3 eval generate --config eval/configs/nano_arc-nano.yaml": "needs a server on port 8000, whose answers take minutes",
     "qwen3 eval run --config eval/configs/nano_arc-nano-moe.yaml": "needs a server on port 8000, whose answers take minutes",
     "qwen3 eval prepare arc --tasks ARC-AGI/data/evaluation --out arc.jsonl": "needs the ARC-AGI tasks from the network",

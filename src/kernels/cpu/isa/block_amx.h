@@ -8,7 +8,7 @@
 // some 250 ns after, a Sapphire Rapids multiplies, adds and converts 512-bit floats on one port, not
 // on two (measured; 256 bits go on two, which is as much). So 48 or 64 cycles are the floor of a slot, where
 // registers need 128 products and as many steps and a bias more on both ports, 96 to 104 cycles: at most
-// twice the speed. Measured are 1.4 to 1.65 (docs/performance.md).
+// twice the speed. Measured are 1.2 to 1.65 (docs/performance.md).
 //
 // To come near it, tiles are filled beside the float steps: while a tile's rows take in four slots, the
 // next tile's are multiplied. Codes become bytes once for all rows (of up to eight tiles), in L1, less
