@@ -7,62 +7,70 @@ namespace {
 
 constexpr int kMaxExperts = 1024;
 
-// A warp for each token: softmax over all experts, then the best one after the other.
+// A warp for each token: softmax over all experts, of which each lane has some, then the best one after the other.
+template <int kPerLane>
 __global__ void __launch_bounds__(32) route_kernel(float* weights,
                                                    int32_t* experts,
                                                    const float* logits,
                                                    int n_experts,
                                                    int top_k,
                                                    bool renormalise) {
-  extern __shared__ float p[];
   pdl_trigger();
   pdl_wait();
   const int lane = threadIdx.x;
   logits += static_cast<int64_t>(blockIdx.x) * n_experts;
+  weights += static_cast<int64_t>(blockIdx.x) * top_k;
+  experts += static_cast<int64_t>(blockIdx.x) * top_k;
+  float p[kPerLane];
+#pragma unroll
+  for (int j = 0; j < kPerLane; ++j)
+    p[j] = lane + 32 * j < n_experts ? logits[lane + 32 * j] : -INFINITY;
   float most = -INFINITY;
-  for (int i = lane; i < n_experts; i += 32) most = fmaxf(most, logits[i]);
+#pragma unroll
+  for (int j = 0; j < kPerLane; ++j) most = fmaxf(most, p[j]);
+#pragma unroll
   for (int d = 16; d > 0; d /= 2) most = fmaxf(most, __shfl_xor_sync(kAllLanes, most, d));
   float sum = 0;
-  for (int i = lane; i < n_experts; i += 32) sum += p[i] = expf(logits[i] - most);
+#pragma unroll
+  for (int j = 0; j < kPerLane; ++j) {
+    if (lane + 32 * j < n_experts) sum += p[j] = expf(p[j] - most);
+  }
   sum = warp_sum(sum);
-  for (int i = lane; i < n_experts; i += 32) p[i] = p[i] / sum;
-  __syncwarp();
+  // Probabilities as whole numbers of the same order; 0: chosen, not a number, or no expert.
+  uint32_t order[kPerLane];
+#pragma unroll
+  for (int j = 0; j < kPerLane; ++j) {
+    p[j] = p[j] / sum;
+    order[j] = lane + 32 * j < n_experts && p[j] >= 0 ? __float_as_uint(p[j]) + 1 : 0;
+  }
   float total = 0;
   for (int k = 0; k < top_k; ++k) {
-    float best = -1;
+    uint32_t best = 0;
+#pragma unroll
+    for (int j = 0; j < kPerLane; ++j) best = max(best, order[j]);
+    best = __reduce_max_sync(kAllLanes, best);
+    // The first of those that are equal. Where nothing is a number any choice is as wrong, and none may lead astray.
     int expert = kMaxExperts;
-    for (int i = lane; i < n_experts; i += 32) {
-      if (p[i] > best) {
-        best = p[i];
-        expert = i;
-      }
+#pragma unroll
+    for (int j = kPerLane - 1; j >= 0; --j) {
+      if (order[j] == best) expert = lane + 32 * j;
     }
-    for (int d = 16; d > 0; d /= 2) {
-      const float other = __shfl_xor_sync(kAllLanes, best, d);
-      const int its = __shfl_xor_sync(kAllLanes, expert, d);
-      if (other > best || (other == best && its < expert)) {
-        best = other;
-        expert = its;
-      }
-    }
-    if (expert >=
-        n_experts) {  // not a number anywhere: any choice is as wrong, none may lead astray
-      expert = k;
-      best = p[k];
+    expert = best == 0 ? k : __reduce_min_sync(kAllLanes, expert);
+    float weight = __uint_as_float(best - 1);
+    if (best == 0) weight = NAN;
+#pragma unroll
+    for (int j = 0; j < kPerLane; ++j) {
+      if (lane + 32 * j == expert) order[j] = 0;
     }
     if (lane == 0) {
-      weights[static_cast<int64_t>(blockIdx.x) * top_k + k] = best;
-      experts[static_cast<int64_t>(blockIdx.x) * top_k + k] = expert;
-      p[expert] = -2;
+      weights[k] = weight;
+      experts[k] = expert;
     }
-    __syncwarp();
-    total += best;
+    total += weight;
   }
-  if (renormalise && lane < top_k) {
-    for (int k = lane; k < top_k; k += 32) {
-      float& w = weights[static_cast<int64_t>(blockIdx.x) * top_k + k];
-      w = w / total;
-    }
+  __syncwarp();
+  if (renormalise) {
+    for (int k = lane; k < top_k; k += 32) weights[k] = weights[k] / total;
   }
 }
 
@@ -289,17 +297,22 @@ void route_top_k(float* weights,
                  int top_k,
                  bool renormalise,
                  Stream stream) {
-  launch(route_kernel,
-         dim3(static_cast<unsigned>(n_tokens)),
-         32,
-         static_cast<size_t>(n_experts) * 4,
-         stream,
-         weights,
-         experts,
-         logits,
-         n_experts,
-         top_k,
-         renormalise);
+  const auto with = [&](auto* kernel) {
+    launch(kernel,
+           dim3(static_cast<unsigned>(n_tokens)),
+           32,
+           0,
+           stream,
+           weights,
+           experts,
+           logits,
+           n_experts,
+           top_k,
+           renormalise);
+  };
+  if (n_experts <= 128) return with(&route_kernel<4>);
+  if (n_experts <= 512) return with(&route_kernel<16>);
+  with(&route_kernel<kMaxExperts / 32>);
 }
 
 void sort_pairs(const PairLists& lists,
