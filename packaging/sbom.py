@@ -3,9 +3,9 @@
 
     sbom.py --version 0.1.0 --bundled FILE --compiled FILE --launcher FILE --out OUT.spdx.json ARTEFACT...
 
-FILEs have a line for each Debian package: name, version, source package. Bundled: linked with, in the archive as
-copies and of the Debian package the dependencies; compiled: headers inside of the program; launcher: what the
-archive's launcher is linked with. The time is SOURCE_DATE_EPOCH, so that the same release gives the same bytes.
+FILEs have a line for each Debian package: name, version, source package, architecture. Bundled: linked with, in the
+archive as copies and of the Debian package the dependencies; compiled: headers inside of the program; launcher: what
+the archive's launcher is linked with. The time is SOURCE_DATE_EPOCH, so that the same release gives the same bytes.
 """
 import argparse
 import datetime
@@ -19,7 +19,8 @@ import uuid
 
 # Of what is compiled in; what is bundled has its own copyright files in the archive.
 LICENCES = {"nlohmann-json3-dev": "MIT", "libcli11-dev": "BSD-3-Clause", "libboost1.81-dev": "BSL-1.0",
-            "libfmt-dev": "MIT", "prometheus-cpp-dev": "MIT", "libc6-dev": "LGPL-2.1-or-later"}
+            "libfmt-dev": "MIT", "prometheus-cpp-dev": "MIT", "libc6-dev": "LGPL-2.1-or-later",
+            "libc6-dev-arm64-cross": "LGPL-2.1-or-later"}
 
 
 def spdx_id(name):
@@ -30,8 +31,8 @@ def read(path):
     return [tuple(line.split()) for line in pathlib.Path(path).read_text().splitlines()]
 
 
-def debian_package(name, version, source):
-    purl = f"pkg:deb/debian/{name}@{urllib.parse.quote(version, safe='')}?arch=amd64&distro=bookworm"
+def debian_package(name, version, source, architecture):
+    purl = f"pkg:deb/debian/{name}@{urllib.parse.quote(version, safe='')}?arch={architecture}&distro=bookworm"
     return {
         "SPDXID": spdx_id("debian-" + name),
         "name": name,
@@ -67,7 +68,7 @@ def relation(one, kind, other):
     return {"spdxElementId": one, "relationshipType": kind, "relatedSpdxElement": other}
 
 
-def document(version, bundled, compiled, launcher, artefacts):
+def document(name, version, bundled, compiled, launcher, artefacts):
     digests = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in artefacts}
     packages = [artefact_package(path, version, digests[path]) for path in artefacts]
     debian = {line[0]: debian_package(*line) for line in [*bundled, *compiled, *launcher]}
@@ -81,7 +82,6 @@ def document(version, bundled, compiled, launcher, artefacts):
         relations += [relation(ours, "STATIC_LINK", spdx_id("debian-" + line[0]))
                       for line in [*compiled, *(launcher if is_archive else [])]]
     time = datetime.datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), datetime.timezone.utc)
-    name = f"qwen3-{version}"
     content = "\n".join(digests[path] for path in artefacts)
     return {
         "spdxVersion": "SPDX-2.3",
@@ -103,7 +103,8 @@ def main():
     parser.add_argument("--out", required=True, type=pathlib.Path)
     parser.add_argument("artefacts", nargs="+", type=pathlib.Path)
     args = parser.parse_args()
-    text = json.dumps(document(args.version, args.bundled, args.compiled, args.launcher, args.artefacts), indent=1)
+    name = args.out.name.removesuffix(".spdx.json")
+    text = json.dumps(document(name, args.version, args.bundled, args.compiled, args.launcher, args.artefacts), indent=1)
     args.out.write_text(text + "\n")
 
 
