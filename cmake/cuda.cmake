@@ -23,6 +23,8 @@ if(NOT QWEN3_CUDA STREQUAL "OFF")
     set(CMAKE_CUDA_EXTENSIONS OFF)
     if(CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 12.8)
       set(QWEN3_WITH_CUDA ON)
+      # CMake 3.25 takes for granted that this target is there; CUDA 13 has no such library any more.
+      add_library(CUDA::nvToolsExt INTERFACE IMPORTED)
       find_package(CUDAToolkit REQUIRED)
       if(CCACHE_PROGRAM)
         set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
