@@ -16,7 +16,7 @@ WANTED = {
     "few_rows_kernel": ["HMMA", "LDSM", "UBLKCP"],
     "code_rows_kernel": ["HMMA", "LDSM", "HFMA2", "LDGSTS"],
     "expert_rows_kernel": ["HMMA", "LDSM", "UBLKCP"],
-    "singles_kernel": ["HMMA", "LDSM", "LDGSTS"],
+    "singles_kernel": ["HMMA", "LDSM", "UBLKCP"],
     "slices_kernel": ["HGMMA", "UBLKCP"],
 }
 # In every kernel: it lets the next one begin and waits for the one before (device.cuh).

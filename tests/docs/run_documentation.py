@@ -156,9 +156,10 @@ UNITS = r"(?:tok/s|ms/token|ms/step|GB/s|GFLOP/s|GiB|MiB|KiB|GB|MB|kB|bytes|ms|s
 NUMBER = r"-?[0-9][0-9.,]*(?:e[-+]?[0-9]+)?"
 COMPUTED = r"(?<![\w.])-?[0-9]+\.[0-9]+(?:e[-+]?[0-9]+)?(?![\w.…])"
 JSON_VALUE = r"(?:\"[^\"]*\"|[-0-9.e+]+)"
+IN_BRACKETS = r"\((?:[^()]|\([^()]*\))*\)"  # Intel(R) Xeon(R), too
 REQUEST = r"(?:chatcmpl|cmpl)-req-[0-9a-f]+-[0-9]+"
 VARYING = re.compile(
-    rf"…|(?P<number>{NUMBER}) ?{UNITS}(?![A-Za-z])|(?P<machine>cpu \([^)]*\))|(?P<computed>{COMPUTED})"
+    rf"…|(?P<number>{NUMBER}) ?{UNITS}(?![A-Za-z])|(?P<machine>cpu {IN_BRACKETS})|(?P<computed>{COMPUTED})"
     rf"|\"(?P<key>id|created|\w*_seconds|\w*_per_second)\":\s*{JSON_VALUE}|(?P<id>{REQUEST})")
 
 
@@ -184,7 +185,7 @@ def pattern_of(shown):
         elif match["id"]:
             out += REQUEST
         else:
-            out += r"cpu\([^)]*\)"
+            out += "cpu" + IN_BRACKETS
     return out + re.escape(squeezed(shown[at:]))
 
 
@@ -359,7 +360,8 @@ class Runner:
 def check_itself():
     """The comparison and the reading of fences, with what must not pass."""
     same = [("a 12.5 ms, 3 MB", "a 7 ms, 4.1 MB"), ("x …\nz", "x\ny\nz\n"), ('{"id":"a1","n":2}', '{"id":"b","n":2}'),
-            ("backend cpu (avx2, AMD EPYC, 2 threads)", "backend cpu (neon, 64 threads)"), ("a b\nc", "a\nb c"), ("0.993, -12.5", "0.995, -12.6")]
+            ("backend cpu (avx2, AMD EPYC, 2 threads)", "backend cpu (neon, 64 threads)"),
+            ("cpu (avx2, 2 threads), b", "cpu (amx, Intel(R) Xeon(R) Processor, 2 threads), b"), ("a b\nc", "a\nb c"), ("0.993, -12.5", "0.995, -12.6")]
     different = [("7 apples", "8 apples"), ("a 12.5 ms", "a b ms"), ("x …\nz", "x\ny"), ('{"id":"a1","n":2}', '{"id":"b","n":3}'),
                  ("a", "a b"), ("0.993", "0.94"), ("12.5 x", "13.5 x"), ("1.25 x", "y x"), ("", "something")]
     for shown, came in same:
