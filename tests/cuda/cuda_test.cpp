@@ -2,9 +2,11 @@
 // Skipped where there is none.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 #include <random>
 
 #include "kernels/cuda/codes.h"
@@ -283,6 +285,114 @@ TEST(Cuda, ProductsOfAnySizeAreWithinTheirBoundAndRowsDoNotDependOnTheBatch) {
           magnitudes += std::abs(term);
         }
         ASSERT_NEAR(all[static_cast<size_t>(r * n_out + o)], sum, chain_bound(magnitudes, n_in));
+      }
+    }
+  }
+}
+
+// A stack of matrices in fragments, and those of some of its experts.
+struct CardStack {
+  Storage storage;
+  Weight all;
+
+  CardStack(Backend& backend, Shape shape, uint32_t seed) {
+    const int64_t n = shape[0], n_out = shape[1], n_in = shape[2];
+    const WeightFormat format = backend.weight_format(WeightType::bf16, n_out, n_in);
+    storage = backend.allocate(n * format.bytes);
+    all = Weight(storage.data(), WeightType::bf16, shape, format);
+    std::vector<uint16_t> bits(static_cast<size_t>(n_out * n_in));
+    for (int64_t m = 0; m < n; ++m) {
+      const auto values = random_floats(n_out * n_in, seed + static_cast<uint32_t>(m), 0.05f);
+      std::transform(values.begin(), values.end(), bits.begin(), f32_to_bf16);
+      backend.pack_weight(
+          all,
+          m,
+          {WeightType::bf16, reinterpret_cast<const std::byte*>(bits.data()), n_out, n_in},
+          0);
+    }
+  }
+  Weight some(int64_t first, int64_t n) const {
+    const Shape& shape = all.shape();
+    return {storage.data() + first * all.format().bytes,
+            all.type(),
+            {n, shape[1], shape[2]},
+            all.format()};
+  }
+};
+
+// With one token, few pairs, more, and so many that experts have many rows each; whole, and as ranks share experts.
+TEST(Cuda, ExpertsGiveATokenTheSameBitsInAnyBatch) {
+  SKIP_WITHOUT_CARD();
+  const auto backend = make_cuda_backend();
+  backend->reserve({.n_tokens = 1024, .n_logit_rows = 1024, .n_features = 4096, .kv_len = 64});
+  struct Sizes {
+    int64_t hidden, inner, n_experts, top_k;
+  };
+  for (const Sizes& z :
+       {Sizes{16, 16, 1, 1},
+        {64, 32, 4, 2},
+        {48, 80, 11, 3},  // odd numbers of tiles
+        {272, 48, 8, 8},
+        {512, 768, 16, 4},
+        {2048, 768, 32, 8},
+        {64, 16384, 4, 4},     // rows too long to be held
+        {32, 12288, 64, 64},   // more pairs than are sorted by the way, but of one token
+        {65536, 16, 2, 2}}) {  // more tiles than a block looks at ahead
+    SCOPED_TRACE(testing::Message() << z.hidden << ", " << z.n_experts << " x " << z.inner << ", "
+                                    << z.top_k << " of a token");
+    const CardStack gate(*backend, {z.n_experts, z.inner, z.hidden}, 1),
+        up(*backend, {z.n_experts, z.inner, z.hidden}, 100),
+        down(*backend, {z.n_experts, z.hidden, z.inner}, 200);
+    constexpr int64_t kTokens = 150;
+    const std::vector<float> numbers = random_floats(kTokens * z.hidden, 7);
+    const std::vector<float> shares = random_floats(kTokens * z.top_k, 8);
+    // Any experts in any order, some of them popular; each token has each at most once.
+    std::mt19937 random(9);
+    std::vector<int32_t> chosen;
+    for (int64_t t = 0; t < kTokens; ++t) {
+      std::vector<int32_t> ids(static_cast<size_t>(z.n_experts));
+      std::iota(ids.begin(), ids.end(), 0);
+      std::shuffle(ids.begin(), ids.end(), random);
+      if (t % 3 == 0) std::sort(ids.begin(), ids.end());
+      chosen.insert(chosen.end(), ids.begin(), ids.begin() + z.top_k);
+    }
+    const Storage place = backend->allocate(kTokens * z.top_k * 4);
+    // Tokens [first, first + n) by the experts at hand of a node.
+    const auto sums = [&](int64_t first, int64_t n, int begin, int end) {
+      const Leaves leaves = Leaves{z.n_experts, 1}.node(begin, end);
+      const auto of = [&](const std::vector<float>& all, int64_t width) {
+        return std::span(all).subspan(static_cast<size_t>(first * width),
+                                      static_cast<size_t>(n * width));
+      };
+      const OnCard h(*backend, of(numbers, z.hidden), {n, z.hidden}, DType::bf16),
+          weights(*backend, of(shares, z.top_k), {n, z.top_k}),
+          x(*backend, of(numbers, z.hidden), {n, z.hidden});
+      const Tensor experts(place.data(), DType::i32, {n, z.top_k}, Place::device);
+      backend->upload(experts, chosen.data() + first * z.top_k);
+      const int64_t at = leaves.first(), count = leaves.count();
+      const ExpertWeights some{
+          gate.some(at, count), up.some(at, count), down.some(at, count), leaves};
+      backend->experts_sum(x.tensor, h.tensor, some, {weights.tensor, experts});
+      std::vector<float> found = host(*backend, x.tensor);
+      backend->upload(x.tensor, of(numbers, z.hidden).data());
+      backend->experts_add(x.tensor, h.tensor, some, {weights.tensor, experts});
+      const std::vector<float> added = host(*backend, x.tensor);
+      for (size_t i = 0; i < found.size(); ++i)
+        EXPECT_EQ(added[i], of(numbers, z.hidden)[i] + found[i]) << i;
+      return found;
+    };
+    for (const auto& [begin, end] :
+         std::vector<std::pair<int, int>>{{0, 8}, {0, 4}, {4, 8}, {6, 7}}) {
+      SCOPED_TRACE(testing::Message() << "leaves " << begin << " to " << end);
+      const std::vector<float> all = sums(0, kTokens, begin, end);
+      if (begin == 0 && end == 8) {
+        EXPECT_TRUE(std::ranges::any_of(all, [](float v) { return v != 0; }));
+      }
+      for (const auto& [first, n] : std::vector<std::pair<int64_t, int64_t>>{
+               {0, 1}, {1, 1}, {149, 1}, {3, 2}, {5, 4}, {0, 8}, {7, 9}, {2, 33}, {0, 70}}) {
+        const std::vector<float> some = sums(first, n, begin, end);
+        ASSERT_EQ(std::memcmp(some.data(), all.data() + first * z.hidden, some.size() * 4), 0)
+            << n << " tokens from " << first;
       }
     }
   }

@@ -16,6 +16,9 @@ WANTED = {
     "few_rows_kernel": ["HMMA", "LDSM", "UBLKCP"],
     "code_rows_kernel": ["HMMA", "LDSM", "HFMA2", "LDGSTS"],
     "expert_rows_kernel": ["HMMA", "LDSM", "UBLKCP"],
+    "expert_sums_kernel": ["HMMA", "LDSM", "UBLKCP"],
+    "token_rows_kernel": ["HMMA", "LDSM", "UBLKCP"],
+    "token_sums_kernel": ["HMMA", "LDSM", "UBLKCP"],
     "singles_kernel": ["HMMA", "LDSM", "UBLKCP"],
     "slices_kernel": ["HGMMA", "UBLKCP"],
 }

@@ -13,9 +13,11 @@
 #include "base/available_memory.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "kernels/cuda/arguments.h"
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/codes.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/expert_products.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/layout.h"
 #include "kernels/cuda/peers.h"
@@ -31,67 +33,6 @@ namespace {
 
 constexpr size_t kMaxRecordings = 256;  // then all are forgotten
 constexpr int64_t kMaxGroup = 16;       // query heads of a kv head
-
-Element element_of(DType type) {
-  assert(type == DType::f32 || type == DType::bf16);
-  return type == DType::f32 ? Element::f32 : Element::bf16;
-}
-
-Rows rows_of(const Tensor& t) { return {t.data(), element_of(t.dtype()), t.row_stride()}; }
-
-int int_of(int64_t n) {
-  assert(n <= std::numeric_limits<int>::max());
-  return static_cast<int>(n);
-}
-
-bool all_in_tiles(std::initializer_list<const Linear*> ws) {
-  return std::ranges::all_of(ws, [](const Linear* w) { return in_tiles(w->weight); });
-}
-// A product of a pair takes both in codes or neither.
-bool pair_in_tiles(const Weight& a, const Weight& b) {
-  return in_tiles(a) && layout_of(a) == layout_of(b);
-}
-
-LinearPart part_of(const Tensor& out, const Weight& w, const Tensor& bias = {}) {
-  return {
-      .weight = w.data(),
-      .bias = bias ? bias.f32() : nullptr,
-      .n_out = int_of(w.n_out()),
-      .n_segments = w.format().n_pieces > 0 ? w.format().n_pieces : n_segments(w.n_out(), w.n_in()),
-      .coding = coding_of(w),
-      .matrix_bytes = w.format().bytes,
-      .out = rows_of(out)};
-}
-
-ExpertLeaves leaves_of(const ExpertWeights& w) {
-  ExpertLeaves leaves;
-  if (!w.leaves) {  // one chain
-    leaves.bounds[1] = int_of(w.gate_proj.n_matrices());
-    leaves.end = 1;
-    return leaves;
-  }
-  for (int i = 0; i <= kLeaves; ++i) leaves.bounds[i] = int_of(w.leaves.bound(i));
-  leaves.begin = w.leaves.begin;
-  leaves.end = w.leaves.end;
-  return leaves;
-}
-
-// Memory of the card that grows, outside of recordings.
-class Buffer {
- public:
-  template <typename T = void>
-  T* at_least(int64_t bytes, int64_t& generation) {
-    if (storage_.bytes() < bytes) {
-      storage_ = {};
-      storage_ = device_memory(bytes + bytes / 4);
-      ++generation;
-    }
-    return reinterpret_cast<T*>(storage_.data());
-  }
-
- private:
-  Storage storage_;
-};
 
 class CudaBackend final : public Backend {
  public:
@@ -372,6 +313,11 @@ class CudaBackend final : public Backend {
     cuda::add(x.f32(), y.f32(), x.numel(), stream_.get());
   }
   void route_top_k(const Routing& routing, const Tensor& logits, Renormalise renormalise) override {
+    QWEN3_CHECK(logits.dim(1) <= kMaxExperts,
+                ErrorKind::unsupported,
+                "num_experts: the cuda backend has kernels for up to {}; got {}",
+                kMaxExperts,
+                logits.dim(1));
     cuda::route_top_k(routing.weights.f32(),
                       routing.experts.i32(),
                       logits.f32(),
@@ -428,14 +374,14 @@ class CudaBackend final : public Backend {
                    const ExpertWeights& experts,
                    const Routing& routing) override {
     if (!sums_experts(experts)) return Backend::experts_add(x, h, experts, routing);
-    sum_of_experts(x, true, h, experts, routing);
+    expert_products_.sum(x, true, h, experts, routing, stream_.get());
   }
   void experts_sum(const Tensor& out,
                    const Tensor& h,
                    const ExpertWeights& experts,
                    const Routing& routing) override {
     if (!sums_experts(experts)) return Backend::experts_sum(out, h, experts, routing);
-    sum_of_experts(out, false, h, experts, routing);
+    expert_products_.sum(out, false, h, experts, routing, stream_.get());
   }
   void norm_qkv(std::initializer_list<Tensor> qkv,
                 const Tensor& h,
@@ -510,7 +456,9 @@ class CudaBackend final : public Backend {
     return coding_of(type) != Coding::none && n_in > 0 && n_in % kUnit == 0;
   }
 
-  int64_t generation() const { return generation_ + inputs_.generation(); }
+  int64_t generation() const {
+    return generation_ + inputs_.generation() + expert_products_.generation();
+  }
 
   void copy(void* to, const void* from, int64_t bytes, cudaMemcpyKind kind) const {
     if (bytes == 0) return;
@@ -675,92 +623,7 @@ class CudaBackend final : public Backend {
   }
 
   bool sums_experts(const ExpertWeights& w) const {
-    return observer() == nullptr && pair_in_tiles(w.gate_proj, w.up_proj) && in_tiles(w.down_proj);
-  }
-
-  struct ExpertScratch {
-    PairLists lists;
-    Tensor rows, gate, down;  // of pairs; no rows if they are taken where they lie
-  };
-
-  ExpertScratch take_experts(Arena& arena,
-                             int64_t n_tokens,
-                             int64_t top_k,
-                             const ExpertWeights& w) {
-    const int64_t n_pairs = n_tokens * top_k, n_experts = w.gate_proj.n_matrices();
-    const auto ints = [&](int64_t n) { return reinterpret_cast<int32_t*>(arena.take(n * 4)); };
-    ExpertScratch s;
-    s.lists = {.offsets = ints(n_experts + 1),
-               .active = ints(n_experts + 1),
-               .tokens = ints(n_pairs),
-               .pair_of = ints(n_pairs),
-               .leaf_of = ints(n_pairs),
-               .weights = reinterpret_cast<float*>(arena.take(n_pairs * 4))};
-    if (!experts_have_few_rows(int_of(n_tokens), int_of(n_pairs), int_of(n_experts)))
-      s.rows = arena.take(DType::bf16, {n_pairs, w.gate_proj.n_in()});
-    s.gate = arena.take(DType::bf16, {n_pairs, w.gate_proj.n_out()});
-    s.down = arena.take(DType::f32, {n_pairs, w.down_proj.n_out()});
-    return s;
-  }
-
-  // x = or += experts_sum(h)
-  void sum_of_experts(
-      const Tensor& x, bool add, const Tensor& h, const ExpertWeights& w, const Routing& routing) {
-    const int64_t n_tokens = h.dim(0), top_k = routing.experts.dim(1);
-    if (n_tokens == 0) return;
-    const ExpertLeaves leaves = leaves_of(w);
-    Arena measure;
-    take_experts(measure, n_tokens, top_k, w);
-    const Storage view(experts_.at_least<std::byte>(measure.used(), generation_),
-                       measure.used(),
-                       Place::device,
-                       [](std::byte*, int64_t) {});
-    Arena arena(view);
-    const ExpertScratch s = take_experts(arena, n_tokens, top_k, w);
-    const int n_experts = int_of(w.gate_proj.n_matrices()), n_pairs = int_of(n_tokens * top_k);
-    sort_pairs(s.lists,
-               routing.weights.f32(),
-               routing.experts.i32(),
-               leaves,
-               int_of(n_tokens),
-               int_of(top_k),
-               stream_.get());
-    LinearArgs args;
-    args.n_rows = int_of(n_tokens);
-    args.experts = {.offsets = s.lists.offsets,
-                    .active = s.lists.active,
-                    .tokens = s.lists.tokens,
-                    .n_experts = n_experts,
-                    .n_pairs = n_pairs};
-    args.parts[0] = part_of(s.gate, w.gate_proj);
-    args.parts[1] = part_of(s.gate, w.up_proj);
-    args.n_parts = 2;
-    args.n_in = int_of(w.gate_proj.n_in());
-    args.x = rows_of(h);
-    args.epilogue = Epilogue::silu_mul;
-    if (s.rows) {
-      gather_pairs(s.rows.data(), args.x, s.lists, n_experts, n_pairs, args.n_in, stream_.get());
-      args.x = rows_of(s.rows);
-      args.experts.tokens = nullptr;
-    }
-    cuda::linear(args, stream_.get());
-
-    args.parts[0] = part_of(s.down, w.down_proj);
-    args.n_parts = 1;
-    args.n_in = int_of(w.down_proj.n_in());
-    args.x = rows_of(s.gate);
-    args.epilogue = Epilogue::store;
-    args.experts.tokens = nullptr;
-    cuda::linear(args, stream_.get());
-    sum_experts(x.f32(),
-                add,
-                s.down.f32(),
-                s.lists,
-                leaves,
-                int_of(n_tokens),
-                int_of(top_k),
-                int_of(x.dim(1)),
-                stream_.get());
+    return observer() == nullptr && expert_products_.take(w);
   }
 
   const Device& device_;
@@ -772,7 +635,8 @@ class CudaBackend final : public Backend {
   std::map<StepKey, Recording> recordings_;
   mutable int64_t generation_ = 0;
   mutable Buffer checksum_;
-  Buffer waiting_, arrivals_, rounded_, normed_, partials_, counters_, experts_, scans_, columns_;
+  Buffer waiting_, arrivals_, rounded_, normed_, partials_, counters_, scans_, columns_;
+  ExpertProducts expert_products_;
 };
 
 }  // namespace

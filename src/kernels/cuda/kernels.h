@@ -39,14 +39,37 @@ enum class Epilogue : int32_t {
   silu_mul,  // out of part 0 = silu(y0) * y1, each rounded to bfloat16 before; of two parts alike
 };
 
-// Which rows belong to which expert, and where the next one's begin, in the card's memory.
+// Which experts of the model are at hand, and how a sum over them goes (tensor/leaves.h): leaf i has the experts
+// [bounds[i], bounds[i + 1]).
+struct ExpertLeaves {
+  int bounds[9] = {};
+  int begin = 0, end = 8;  // at hand
+};
+// Routing [n_tokens, top_k], as route_top_k() leaves it.
+struct Routed {
+  const float* weights = nullptr;
+  const int32_t* experts = nullptr;
+  ExpertLeaves leaves;
+  int n_tokens = 0, top_k = 0;
+};
+// Its pairs of a token and an expert at hand, sorted by expert, then token.
+struct PairLists {
+  int32_t* offsets = nullptr;  // [n_experts + 1] into pairs
+  int32_t* active = nullptr;   // [0]: how many experts have pairs; then their numbers, ascending
+  int32_t* tokens = nullptr;   // [n_pairs]
+  int32_t* pair_of =
+      nullptr;  // [n_tokens, top_k] place of the token's k-th expert in ascending order
+  int32_t* leaf_of = nullptr;  // [n_tokens, top_k] its leaf; -1: the expert is not at hand
+  float* weights = nullptr;    // [n_tokens, top_k] in that order
+};
+
+// What a product of experts has besides. Its results lie in the order of pairs.
 struct ExpertRows {
-  const int32_t* offsets = nullptr;  // [n_experts + 1] into pairs
-  const int32_t* active =
-      nullptr;  // [0]: how many experts have rows; then their numbers, ascending
-  const int32_t* tokens = nullptr;  // [n_pairs] row of x for each pair, or null: pair itself
-  int n_experts = 0;
-  int n_pairs = 0;
+  PairLists lists;        // unless sorts_by_the_way()
+  Routed routed;          // if it does
+  bool gathered = false;  // rows of x are those of pairs, not of tokens
+  int n_experts = 0;      // at hand
+  int n_pairs = 0;        // 0: no product of experts
 };
 
 struct LinearArgs {
@@ -60,7 +83,7 @@ struct LinearArgs {
   const float* norm_weight = nullptr;
   float norm_eps = 0;
   Rows h;
-  ExpertRows experts;  // offsets: if there are experts
+  ExpertRows experts;
   // scratch_of() of it
   float* waiting = nullptr;
   int32_t* arrivals = nullptr;
@@ -74,6 +97,11 @@ struct LinearScratch {
 // Whether experts have few rows each, which are taken where they lie.
 QWEN3_HD constexpr bool experts_have_few_rows(int n_tokens, int n_pairs, int n_experts) {
   return n_tokens <= 8 || n_pairs <= 4 * n_experts;
+}
+// Whether pairs are so few that each block of a product sorts them for itself, and expert_sums() takes the last one.
+constexpr int kFewPairs = 64;
+QWEN3_HD constexpr bool sorts_by_the_way(int n_tokens, int n_pairs, int n_experts) {
+  return n_pairs <= kFewPairs && experts_have_few_rows(n_tokens, n_pairs, n_experts);
 }
 bool norms_by_the_way(int n_rows, int n_in);
 
@@ -278,29 +306,8 @@ void route_top_k(float* weights,
                  int top_k,
                  bool renormalise,
                  Stream stream);
-// From routing [n_tokens, top_k]: pairs of the experts at hand, sorted by expert, then token.
-struct PairLists {
-  int32_t* offsets = nullptr;  // [n_experts + 1]
-  int32_t* active = nullptr;   // [1 + n_experts]
-  int32_t* tokens = nullptr;   // [n_pairs]
-  int32_t* pair_of =
-      nullptr;  // [n_tokens, top_k] place of the token's k-th expert in ascending order
-  int32_t* leaf_of = nullptr;  // [n_tokens, top_k] its leaf; -1: the expert is not at hand
-  float* weights = nullptr;    // [n_tokens, top_k] in that order
-};
-// Which experts of the model those are, and how a sum over them goes (tensor/leaves.h): leaf i has the experts
-// [bounds[i], bounds[i + 1]).
-struct ExpertLeaves {
-  int bounds[9] = {};
-  int begin = 0, end = 8;  // at hand
-};
-void sort_pairs(const PairLists& lists,
-                const float* weights,
-                const int32_t* experts,
-                const ExpertLeaves& leaves,
-                int n_tokens,
-                int top_k,
-                Stream stream);
+constexpr int kMaxExperts = 1024;
+void sort_pairs(const PairLists& lists, const Routed& routed, Stream stream);
 // out[pair] = x[tokens[pair]] of all pairs: [n_pairs, n] bfloat16.
 void gather_pairs(void* out,
                   const Rows& x,
@@ -314,10 +321,14 @@ void sum_experts(float* x,
                  bool add,
                  const float* y,
                  const PairLists& lists,
-                 const ExpertLeaves& leaves,
-                 int n_tokens,
-                 int top_k,
+                 const Routed& routed,
                  int n,
                  Stream stream);
+// The same where pairs are few (sorts_by_the_way()), with y the product of args, of one part, whose `out` is x, right behind
+// the product of experts that its rows come from.
+void expert_sums(const LinearArgs& args, Stream stream);
+// linear(gate_up) and expert_sums(down) of one token. False, and nothing launched, where a block would have more of it than
+// it looks at ahead, or rows are too long to be held.
+bool token_experts(const LinearArgs& gate_up, const LinearArgs& down, Stream stream);
 
 }  // namespace qwen3::cuda

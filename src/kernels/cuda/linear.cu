@@ -93,7 +93,7 @@ LinearScratch scratch_of(const LinearArgs& args) {
 
 void linear(const LinearArgs& args, Stream stream) {
   if (each_kind(args, [&](const LinearArgs& some) { linear(some, stream); })) return;
-  if (args.experts.offsets != nullptr) {
+  if (args.experts.n_pairs > 0) {
     if (experts_have_few_rows(args.n_rows, args.experts.n_pairs, args.experts.n_experts)) {
       expert_rows(args, stream);
     } else {

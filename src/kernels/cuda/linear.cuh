@@ -21,7 +21,7 @@ LinearScratch streamed_rows_scratch(const LinearArgs& args);
 // Of any number of rows.
 void many_rows(const LinearArgs& args, Stream stream);
 LinearScratch many_rows_scratch(const LinearArgs& args);
-// Of experts with any number of rows, which lie in the order of pairs (ExpertRows::tokens is null).
+// Of experts with any number of rows, which lie in the order of pairs (ExpertRows::gathered).
 void expert_many_rows(const LinearArgs& args, Stream stream);
 
 // Rows for the copy engine: boxes of `n_pieces` pieces of 64 columns, in each all of `box_rows` rows, in each

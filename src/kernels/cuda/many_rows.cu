@@ -43,7 +43,7 @@ __device__ RowRange find_rows(const ExpertRows& e, int tile) {
     __syncwarp();
     for (int base = 0; base < e.n_experts; base += 32) {
       const int i = base + static_cast<int>(threadIdx.x);
-      const int n = i < e.n_experts ? e.offsets[i + 1] - e.offsets[i] : 0;
+      const int n = i < e.n_experts ? e.lists.offsets[i + 1] - e.lists.offsets[i] : 0;
       const int tiles = (n + kRows - 1) / kRows;
       int sum = tiles;
 #pragma unroll
@@ -62,8 +62,8 @@ __device__ RowRange find_rows(const ExpertRows& e, int tile) {
   __syncthreads();
   const int expert = found[0];
   if (expert < 0) return {0, 0, 0};
-  const int first = e.offsets[expert] + found[1] * kRows;
-  return {first, min(e.offsets[expert + 1] - first, kRows), expert};
+  const int first = e.lists.offsets[expert] + found[1] * kRows;
+  return {first, min(e.lists.offsets[expert + 1] - first, kRows), expert};
 }
 
 template <int kRows, int kSegments, bool kPair, bool kCodes, bool kExperts>
