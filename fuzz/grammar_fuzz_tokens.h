@@ -92,7 +92,7 @@ inline void fuzz_walk(const GrammarPtr& grammar, std::string_view steps) {
   Matcher plain(grammar, fuzz_trie(), {.slices = false, .cache = false});
   std::vector<int32_t> accepted;
   std::string text;
-  for (const char c : steps.substr(0, 64)) {
+  for (const char c : steps.substr(0, 32)) {
     const auto step = static_cast<uint8_t>(c);
     const auto tokens = fuzz_tokens_of(matcher);
     require(tokens == fuzz_tokens_of(plain));

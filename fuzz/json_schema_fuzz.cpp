@@ -16,7 +16,7 @@ using namespace qwen3;
 
 namespace {
 
-constexpr int kSteps = 300;
+constexpr int kSteps = 100;
 
 void require(bool holds) {
   if (!holds) std::abort();

@@ -85,8 +85,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   check(whole, text, cut);
   require(parse(format, text, cut, 1) == whole);
   require(parse(format, text, cut, 1 + data[1] % 32) == whole);
-  // Every split point of a short text, 64 of a long one.
-  const size_t step = text.size() <= 256 ? 1 : text.size() / 64;
+  // Every split point of a short text, some of a long one.
+  const size_t step = text.size() <= 128 ? 1 : 1 + text.size() / 16;
   for (size_t at = 1 + data[1] % step; at < text.size(); at += step) {
     require(parse_in_two(format, text, cut, at) == whole);
   }
