@@ -211,6 +211,11 @@ RequestParser::Progress RequestParser::parse_head(std::string_view head) {
 bool RequestParser::check_framing() {
   const size_t n_lengths = head_.count("content-length");
   const size_t n_codings = head_.count("transfer-encoding");
+  // Read as the same names by servers that pass headers on as variables (CGI).
+  if (head_.count("content_length") + head_.count("transfer_encoding") > 0) {
+    fail(400, "content_length, transfer_encoding: expected \"-\"");
+    return false;
+  }
   if (n_lengths + n_codings > 1) {
     fail(400, "more than one content-length or transfer-encoding");
     return false;
@@ -257,8 +262,14 @@ void RequestParser::expect_body(size_t most_bytes) {
   if (!head_.chunked) body_.reserve(static_cast<size_t>(head_.content_length));
 }
 
+// What follows these may be meant for the tunnel or the protocol that was asked for, by a client that did not wait.
+bool RequestParser::asks_for_other_bytes() const {
+  return head_.method == "CONNECT" || head_.count("upgrade") > 0;
+}
+
 bool RequestParser::at_end() const {
-  return grammar_ && failure_.message.empty() && (!head_.has_body() || grammar_->is_done());
+  return grammar_ && failure_.message.empty() && (!head_.has_body() || grammar_->is_done()) &&
+         !asks_for_other_bytes();
 }
 
 RequestParser::Progress RequestParser::read_body(std::string& input) {

@@ -77,6 +77,7 @@ class RequestParser {
   Progress scan(std::string_view input);
   Progress end_of_scan(std::string_view input);
   Progress parse_head(std::string_view head);
+  bool asks_for_other_bytes() const;
   bool check_framing();
   bool read_fields();
 

@@ -49,9 +49,37 @@ class HttpSmuggling : public ::testing::Test {
     expect_refused_framing("Transfer-Encoding: chunked", body);
   }
 
+  uint16_t port() const { return server_.port(); }
+
  private:
   HttpServer server_{test_options(), basic_routes()};
 };
+
+// The smuggled request stands where the bytes of the tunnel or of the other protocol would.
+TEST_F(HttpSmuggling, RefusedTunnelsAndUpgrades) {
+  expect_refused("CONNECT 127.0.0.1:22 HTTP/1.1\r\n@\r\n", 404);
+  expect_refused("CONNECT /v1/echo HTTP/1.1\r\n@\r\n", 405);
+  expect_refused("GET /socket HTTP/1.1\r\n@Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 404);
+  expect_refused("GET /v1/echo HTTP/1.1\r\n@Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n", 405);
+}
+
+// Clients that offer another protocol with every request, as Java's does, keep their connection.
+TEST_F(HttpSmuggling, OffersOfAnUpgradeAreNoReasonToClose) {
+  RawClient client(port());
+  for (int i = 0; i < 2; ++i) {
+    client.send(get(port(), "/health", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"));
+    const auto answer = client.answer();
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->status, 200);
+    EXPECT_NE(answer->header("connection"), "close");
+  }
+}
+
+TEST_F(HttpSmuggling, UnderlinesInTheNamesOfTheFraming) {
+  expect_refused_framing("Content_Length: 500", "");
+  expect_refused_framing("Transfer_Encoding: chunked", "0\r\n\r\n");
+  expect_refused_framing("Content-Length: 2\r\ntransfer_encoding: chunked", "{}");
+}
 
 TEST_F(HttpSmuggling, TwoStatementsOfTheLength) {
   const std::string chunks = "5\r\n01234\r\n0\r\n\r\n";
