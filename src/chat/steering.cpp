@@ -19,6 +19,7 @@ class Steering final : public TokenConstraint {
     if (plan_.grammar != nullptr) {
       grammar_ = start_grammar(plan_.grammar, plan_.trie);
       for (const int32_t id : plan_.begun) grammar_->accept(id);
+      if (closes()) shortest_ = grammar_->bytes_to_end();
     }
     if (plan_.state == PromptState::inside_thinking) {
       enter(Phase::thought);
@@ -32,6 +33,7 @@ class Steering final : public TokenConstraint {
   void accept(int32_t id) override {
     spelled_.push_back(phase() == Phase::thought ? spelled_behind(id) : 0);
     step(id);
+    if (closed_at_ < 0 && is_closed()) note_closed(n_);
   }
 
   void rollback(int64_t n) override {
@@ -41,26 +43,29 @@ class Steering final : public TokenConstraint {
     while (phases_.back().entered > n_) phases_.pop_back();
     const int64_t n_left = n_accepted_by_grammar();
     if (n_of_grammar > n_left) grammar_->rollback(n_of_grammar - n_left);
+    if (closed_at_ > n_) note_closed(-1);
   }
 
   Fill fill(std::span<uint64_t> allowed, int32_t& one) override {
-    if (phase() == Phase::thought && plan_.end_thought && *plan_.end_thought) close(plan_.ending);
+    if (phase() == Phase::thought && thought_is_to_end()) close(plan_.ending);
     switch (phase()) {
       case Phase::thought:
         return n_spelled() > 0 ? all_but_the_rest_of_the_tag(allowed) : Fill::everything;
       case Phase::free:
-        return Fill::everything;
+        return closes() && n_left() <= shortest_ ? all_but_the_trigger(allowed) : Fill::everything;
       case Phase::closing:
         one = (*closing_)[static_cast<size_t>(n_in_phase())];
         return Fill::one;
       case Phase::start:
-        return rules() ? grammar_or({&plan_.think_open, 1}, allowed, one) : Fill::everything;
+        if (!rules()) return Fill::everything;
+        if (n_left() <= n_behind_thought() + 1 && closes()) return fill_answer(0, allowed, one);
+        return grammar_or({&plan_.think_open, 1}, allowed, one);
       case Phase::behind_thought:
         return grammar_or(plan_.newlines, allowed, one);
       case Phase::behind_newline:
         return grammar_or(std::span(plan_.newlines).first(1), allowed, one);
       case Phase::answer:
-        return grammar_ != nullptr ? grammar_->fill(allowed, one) : Fill::everything;
+        return grammar_ != nullptr ? fill_answer(0, allowed, one) : Fill::everything;
     }
     return Fill::everything;
   }
@@ -78,7 +83,8 @@ class Steering final : public TokenConstraint {
     }
   }
   bool exhausted() const override {
-    return phase() == Phase::answer && grammar_ != nullptr && grammar_->exhausted();
+    return phase() == Phase::answer && grammar_ != nullptr &&
+           (grammar_->exhausted() || (is_closed() && n_left() == 0));
   }
 
  private:
@@ -140,6 +146,39 @@ class Steering final : public TokenConstraint {
     phases_.push_back({Phase::closing, n_, n_});
   }
 
+  // An answer that is to be whole in time: how many tokens it has left, and what a thought must leave of them.
+  bool closes() const { return plan_.close_within >= 0 && grammar_ != nullptr; }
+  int64_t n_left() const { return plan_.close_within - n_; }
+  int64_t n_behind_thought() const {
+    const int64_t n_ending = std::max(std::ssize(plan_.ending), std::ssize(plan_.closing));
+    return n_ending + std::ssize(plan_.newlines) + shortest_;
+  }
+  bool thought_is_to_end() const {
+    if (plan_.end_thought && *plan_.end_thought) return true;
+    return closes() && rules() && !plan_.ending.empty() && n_left() <= n_behind_thought() &&
+           n_left() >= std::ssize(plan_.ending) + shortest_;
+  }
+  // `n_before`: tokens that may still come before the answer, at most.
+  Fill fill_answer(int64_t n_before, std::span<uint64_t> allowed, int32_t& one) {
+    if (closes()) grammar_->close_within(std::max<int64_t>(n_left() - n_before, 0));
+    return grammar_->fill(allowed, one);
+  }
+  // Nothing but the shortest end fits any more. What may be nothing at all, as free text beside calls, is never closed.
+  bool is_closed() const {
+    return closes() && phase() == Phase::answer && shortest_ > 0 && !grammar_->exhausted() &&
+           grammar_->bytes_to_end() == n_left();
+  }
+  void note_closed(int64_t at) {
+    closed_at_ = at;
+    if (plan_.closed) *plan_.closed = at >= 0;
+  }
+  Fill all_but_the_trigger(std::span<uint64_t> allowed) const {
+    std::ranges::fill(allowed, ~uint64_t{0});
+    const auto id = static_cast<size_t>(plan_.trigger);
+    allowed[id / 64] &= ~(uint64_t{1} << (id % 64));
+    return Fill::mask;
+  }
+
   // How much of </think> the thought ends with, in ordinary tokens.
   size_t n_spelled() const { return spelled_.empty() ? 0 : spelled_.back(); }
   uint8_t spelled_behind(int32_t id) const {
@@ -176,7 +215,7 @@ class Steering final : public TokenConstraint {
   }
 
   Fill grammar_or(std::span<const int32_t> ids, std::span<uint64_t> allowed, int32_t& one) {
-    const Fill fill = grammar_->fill(allowed, one);
+    const Fill fill = fill_answer(std::ssize(ids), allowed, one);
     if (fill == Fill::everything) return fill;
     if (fill == Fill::one) {
       std::ranges::fill(allowed, uint64_t{0});
@@ -203,11 +242,13 @@ class Steering final : public TokenConstraint {
   }
 
   const SteeringPlan plan_;
-  std::unique_ptr<TokenConstraint> grammar_;  // null: none
-  std::vector<Entry> phases_;                 // the last is now
-  std::vector<uint8_t> spelled_;              // by token: how much of </think> a thought ends with
-  const TokenIds* closing_ = nullptr;         // of plan_, in the phase closing
-  int64_t n_ = 0;                             // tokens of the answer
+  std::unique_ptr<GrammarConstraint> grammar_;  // null: none
+  int64_t shortest_ = 0;               // bytes_to_end() before the answer, where it closes()
+  int64_t closed_at_ = -1;             // note_closed()
+  std::vector<Entry> phases_;          // the last is now
+  std::vector<uint8_t> spelled_;       // by token: how much of </think> a thought ends with
+  const TokenIds* closing_ = nullptr;  // of plan_, in the phase closing
+  int64_t n_ = 0;                      // tokens of the answer
 };
 
 }  // namespace

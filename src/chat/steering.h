@@ -44,12 +44,17 @@ struct SteeringPlan {
   TokenIds closing = {};                       // "… directly now.\n</think>\n\n"
 
   ThoughtSwitch end_thought = {};  // set: then `ending`; null: never
-  TokenIds ending = {};            // "\n</think>\n\n"
+  TokenIds ending = {};            // "\n</think>\n\n"; of thoughts that are to end in time, too
 
   GrammarPtr grammar = nullptr;  // of the answer; null: anything
   std::shared_ptr<const TokenTrie> trie = nullptr;
   int32_t trigger = -1;  // the grammar begins behind it; -1: with the answer
   TokenIds begun = {};   // of the answer, in the prompt; the grammar takes them
+
+  // Tokens that the answer has, its thought included; -1: it need not be whole by then. Else, where there is a grammar,
+  // the thought ends (`ending`) and the answer is closed in time; `closed`, if it is there, then says so.
+  int64_t close_within = -1;
+  std::shared_ptr<std::atomic<bool>> closed = {};
 
   bool empty() const { return !thought_budget && !end_thought && grammar == nullptr; }
 };

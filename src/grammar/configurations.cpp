@@ -24,7 +24,7 @@ Configurations::Configurations(const Grammar& grammar)
 }
 
 int64_t Configurations::bytes() const {
-  return sets_.bytes() + keys_.bytes() + std::ssize(facts_) * 16 +
+  return sets_.bytes() + keys_.bytes() + std::ssize(facts_) * 16 + std::ssize(endings_) * 4 +
          std::ssize(row_blocks_) * kRowsPerBlock * 4 * grammar_.n_classes;
 }
 
@@ -157,6 +157,41 @@ int64_t Configurations::plain_room(int32_t config) const {
     room = std::max(room, text.max_length - item.extra);
   }
   return room;
+}
+
+int64_t Configurations::bytes_to_end(int32_t config) {
+  if (config == kDead) return ShortestEndings::kNever;
+  const ShortestEndings& endings = grammar_.endings->get(grammar_);
+  if (std::ssize(endings_) < sets_.size()) endings_.resize(at(sets_.size()), -1);
+  std::vector<int32_t> open{config};  // behind each its frames, which come first
+  while (!open.empty()) {
+    const int32_t set = open.back();
+    const size_t n_open = open.size();
+    int64_t best = ShortestEndings::kNever;
+    for (const Item& item : sets_.items(set)) {
+      const int32_t behind = item.frame == 0 ? 0 : endings_[at(item.frame)];
+      if (behind < 0) {
+        open.push_back(item.frame);
+      } else {
+        best = std::min(best, behind + endings.of(item, keys_));
+      }
+    }
+    if (open.size() > n_open) continue;
+    endings_[at(set)] = static_cast<int32_t>(best);
+    open.pop_back();
+  }
+  return endings_[at(config)];
+}
+
+int64_t Configurations::bytes_behind_plain(int32_t config) const {
+  if (facts(config).depends_on_bytes) return ShortestEndings::kNever;
+  const ShortestEndings& endings = grammar_.endings->get(grammar_);
+  int64_t most = 0;
+  for (const Item& item : sets_.items(config)) {
+    const int32_t behind = item.frame == 0 ? 0 : endings_[at(item.frame)];
+    most = std::max(most, behind + endings.behind_plain(item, keys_));
+  }
+  return most;
 }
 
 bool Configurations::describe(std::string& out, int32_t config) const {

@@ -66,6 +66,11 @@ class Configurations {
   // How many plain code points (no `"`, `\` and controls) may come next whatever they are; -1: without end.
   int64_t plain_room(int32_t config) const;
 
+  // In so many bytes the answer can be whole (ShortestEndings); 0 where it is.
+  int64_t bytes_to_end(int32_t config);
+  // The same behind any plain text for which there is room. REQUIRES: bytes_to_end() was asked for.
+  int64_t bytes_behind_plain(int32_t config) const;
+
   // Appends the configuration in words that are the same in every memory. False: it is too large, or depends on keys
   // that have come.
   bool describe(std::string& out, int32_t config) const;
@@ -105,8 +110,9 @@ class Configurations {
   const Grammar& grammar_;
   ItemSets sets_;
   UsedKeys keys_;
-  std::vector<Facts> facts_;    // by set; of frames without meaning
-  std::vector<int32_t*> rows_;  // by set
+  std::vector<Facts> facts_;      // by set; of frames without meaning
+  std::vector<int32_t*> rows_;    // by set
+  std::vector<int32_t> endings_;  // bytes_to_end() by set, as far as it was asked for; else -1
   std::vector<std::unique_ptr<int32_t[]>> row_blocks_;
   int32_t n_rows_ = 0;
   int32_t start_ = 0;

@@ -58,8 +58,8 @@ GrammarPtr compile_choice(const std::vector<std::string>& choices, const Grammar
   return builder.build(choice_expression(builder, choices));
 }
 
-std::unique_ptr<TokenConstraint> start_grammar(GrammarPtr grammar,
-                                               std::shared_ptr<const TokenTrie> trie) {
+std::unique_ptr<GrammarConstraint> start_grammar(GrammarPtr grammar,
+                                                 std::shared_ptr<const TokenTrie> trie) {
   auto nodes = std::dynamic_pointer_cast<const TokenTrieNodes>(std::move(trie));
   QWEN3_CHECK(grammar != nullptr && nodes != nullptr,
               ErrorKind::internal,

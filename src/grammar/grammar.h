@@ -56,9 +56,19 @@ GrammarPtr compile_gbnf(std::string_view text,
                         const TokenTrie& trie,
                         const GrammarBudget& budget = {});
 
+class GrammarConstraint : public TokenConstraint {
+ public:
+  // In so many more bytes, and as many tokens, the answer can be whole (shortest_endings.h).
+  virtual int64_t bytes_to_end() = 0;
+
+  // From the next fill() on, an answer that can be whole in n_tokens more stays one. -1, as at first: it has as many as
+  // it wants.
+  virtual void close_within(int64_t n_tokens) = 0;
+};
+
 // One answer held to the grammar from its first token on.
-std::unique_ptr<TokenConstraint> start_grammar(GrammarPtr grammar,
-                                               std::shared_ptr<const TokenTrie> trie);
+std::unique_ptr<GrammarConstraint> start_grammar(GrammarPtr grammar,
+                                                 std::shared_ptr<const TokenTrie> trie);
 
 // Works out what an answer may begin with, as the engine will: GrammarError{too_complex} where that costs too much.
 void check_start(const GrammarPtr& grammar, const std::shared_ptr<const TokenTrie>& trie);

@@ -56,17 +56,52 @@ auto Matcher::fill(std::span<uint64_t> allowed, int32_t& one) -> Fill {
 
 void Matcher::make_mask(std::span<uint64_t> allowed) {
   const int32_t config = positions_.back().config;
+  // Where there is no end in time nothing is gained by forbidding anything.
+  const bool closing = room_ >= 0 && memory_->bytes_to_end(config) <= room_;
+  limit_ = closing ? room_ - 1 : kNoLimit;
   for (const Mask& mask : masks_) {
-    if (mask.config != config) continue;
+    if (mask.config != config || mask.most_to_end > limit_) continue;
     copy_mask(allowed, *mask.allowed);
     return;
   }
   const int64_t work_left = memory_->work_left();
-  if (find_shared_mask(allowed)) return;
+  if (!closing && find_shared_mask(allowed)) return;
+  walk_from_here(allowed);
+  if (!options_.cache || depends_on_text_ || any_cut_ || n_edges_ <= kCheapEdges) return;
+  const auto mask = std::make_shared<const std::vector<uint64_t>>(
+      allowed.begin(),
+      allowed.begin() + static_cast<std::ptrdiff_t>((trie_->n_tokens() + 63) / 64));
+  keep_mask({config, mask, closing ? most_to_end_ : kNoLimit});
+  if (!closing && !place_.empty()) {
+    shared_masks_->add(place_, {mask, work_left - memory_->work_left()});
+  }
+}
+
+// A token may lead there.
+bool Matcher::is_in_time(int32_t config) {
+  if (limit_ == kNoLimit) return true;
+  const int64_t bytes = memory_->bytes_to_end(config);
+  if (bytes > limit_) {
+    any_cut_ = true;
+    return false;
+  }
+  most_to_end_ = std::max(most_to_end_, bytes);
+  return true;
+}
+
+void Matcher::walk_from_here(std::span<uint64_t> allowed) {
+  const int32_t config = positions_.back().config;
+  any_cut_ = false;
+  most_to_end_ = 0;
   const auto* slice = options_.slices ? trie_->slice(memory_->plain_room(config)) : nullptr;
+  if (limit_ != kNoLimit && slice != nullptr) {
+    most_to_end_ = memory_->bytes_behind_plain(config);
+    if (most_to_end_ > limit_) slice = nullptr;
+  }
   if (slice != nullptr) {
     copy_mask(allowed, slice->mask);
   } else {
+    most_to_end_ = 0;
     std::fill(allowed.begin(), allowed.end(), 0);
   }
   depends_on_text_ = false;
@@ -75,18 +110,15 @@ void Matcher::make_mask(std::span<uint64_t> allowed) {
   for (const auto& [twin, token] : trie_->twins()) {
     if ((allowed[static_cast<size_t>(token) / 64] >> (token % 64) & 1) != 0) allow(allowed, twin);
   }
-  if (memory_->facts(config).has_tokens) {
-    for (const Item& item : memory_->items(config)) {
-      const Node& node = grammar_->node(item.node);
-      if (node.kind == Node::Kind::token && node.arg < trie_->n_tokens()) allow(allowed, node.arg);
+  if (!memory_->facts(config).has_tokens) return;
+  // By number, for the next configuration may move them.
+  for (size_t i = 0; i < memory_->items(config).size(); ++i) {
+    const Node& node = grammar_->node(memory_->items(config)[i].node);
+    if (node.kind != Node::Kind::token || node.arg >= trie_->n_tokens()) continue;
+    if (limit_ == kNoLimit || is_in_time(memory_->next_token(config, node.arg))) {
+      allow(allowed, node.arg);
     }
   }
-  if (!options_.cache || depends_on_text_ || n_edges_ <= kCheapEdges) return;
-  const auto mask = std::make_shared<const std::vector<uint64_t>>(
-      allowed.begin(),
-      allowed.begin() + static_cast<std::ptrdiff_t>((trie_->n_tokens() + 63) / 64));
-  keep_mask({config, mask});
-  if (!place_.empty()) shared_masks_->add(place_, {mask, work_left - memory_->work_left()});
 }
 
 // What another answer of the grammar has worked out where this one stands.
@@ -108,7 +140,7 @@ bool Matcher::find_shared_mask(std::span<uint64_t> allowed) {
   if (!found) return false;
   memory_->spend(found->work);
   copy_mask(allowed, *found->allowed);
-  keep_mask({config, found->allowed});
+  keep_mask({config, found->allowed, kNoLimit});
   return true;
 }
 
@@ -150,7 +182,7 @@ void Matcher::walk(const TokenTree& tree, std::span<uint64_t> allowed) {
       i += node.size;
       continue;
     }
-    if (node.token() >= 0) allow(allowed, node.token());
+    if (node.token() >= 0 && is_in_time(to)) allow(allowed, node.token());
     if (node.size > 1) *++step = {i + node.size, to, memory_->row(to)};
     ++i;
   }
@@ -161,9 +193,9 @@ void Matcher::check_subtree(std::span<const TrieNode> nodes, std::span<uint64_t>
   depends_on_text_ = true;
   for (const TrieNode node : nodes) {
     if (node.token() < 0) continue;
-    const bool alive = behind(node.token()).config != Configurations::kDead;
+    const int32_t config = behind(node.token()).config;
     text_.resize(static_cast<size_t>(positions_.back().text_size));
-    if (alive) allow(allowed, node.token());
+    if (config != Configurations::kDead && is_in_time(config)) allow(allowed, node.token());
   }
 }
 

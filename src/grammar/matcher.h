@@ -16,7 +16,7 @@ struct MatcherOptions {
   bool cache = true;   // of masks
 };
 
-class Matcher final : public TokenConstraint {
+class Matcher final : public GrammarConstraint {
  public:
   Matcher(GrammarPtr grammar,
           std::shared_ptr<const TokenTrieNodes> trie,
@@ -28,6 +28,8 @@ class Matcher final : public TokenConstraint {
   Fill fill(std::span<uint64_t> allowed, int32_t& one) override;
   bool may_end() const override;
   bool exhausted() const override;
+  int64_t bytes_to_end() override { return memory_->bytes_to_end(positions_.back().config); }
+  void close_within(int64_t n_tokens) override { room_ = n_tokens; }
 
   // Tests: whether the token may come, by its bytes one after the other; and what masks have cost.
   bool allows(int32_t token_id);
@@ -48,6 +50,8 @@ class Matcher final : public TokenConstraint {
   struct Mask {
     int32_t config;
     std::shared_ptr<const std::vector<uint64_t>> allowed;
+    int64_t
+        most_to_end;  // bytes_to_end() behind any of the tokens, at most; kNoLimit: nobody asked
   };
 
   template <typename Work>
@@ -60,6 +64,8 @@ class Matcher final : public TokenConstraint {
   void replay(size_t n_tokens);
 
   void make_mask(std::span<uint64_t> allowed);
+  void walk_from_here(std::span<uint64_t> allowed);
+  bool is_in_time(int32_t config);
   bool find_shared_mask(std::span<uint64_t> allowed);
   void keep_mask(Mask mask);
   void walk(const TokenTree& tree, std::span<uint64_t> allowed);
@@ -78,6 +84,11 @@ class Matcher final : public TokenConstraint {
   const std::shared_ptr<SharedMasks> shared_masks_;
   std::string place_;  // of the mask being made, for shared_masks_; "": it has none
   int64_t n_edges_ = 0;
+  static constexpr int64_t kNoLimit = INT64_MAX;
+  int64_t room_ = -1;             // tokens that are left; -1: any number
+  int64_t limit_ = kNoLimit;      // of bytes_to_end() behind the tokens of the mask being made
+  bool any_cut_ = false;          // it was above
+  int64_t most_to_end_ = 0;       // and is, of tokens that are allowed, at most
   bool depends_on_text_ = false;  // the mask being made is no function of the configuration alone
 
   struct Step {

@@ -15,6 +15,7 @@
 
 #include "grammar/byte_dfa.h"
 #include "grammar/shared_masks.h"
+#include "grammar/shortest_endings.h"
 #include "grammar/text_lengths.h"
 
 namespace qwen3 {
@@ -100,6 +101,7 @@ class Grammar {
 
   // Of its answers.
   std::shared_ptr<SharedMasksOfGrammar> shared_masks = std::make_shared<SharedMasksOfGrammar>();
+  std::shared_ptr<EndingsOfGrammar> endings = std::make_shared<EndingsOfGrammar>();
 
   const Node& node(int32_t id) const { return nodes[static_cast<size_t>(id)]; }
   int64_t bytes() const;  // that it takes in memory

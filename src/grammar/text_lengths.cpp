@@ -64,18 +64,18 @@ size_t TextLengths::layer(int64_t n) const {
   return static_cast<size_t>(n < n_layers ? n : from + (n - from) % (n_layers - from));
 }
 
-bool TextLengths::can_end(int32_t state, int64_t length) const {
+std::optional<int64_t> TextLengths::ends_after(int32_t state, int64_t length) const {
   const auto i = static_cast<size_t>(state);
   const int64_t first = std::max<int64_t>(0, min_ - length);
   const int64_t last = max_ < 0 ? first + std::ssize(ends_in_) : max_ - length;
-  if (shortest_[i] < 0 || last < first) return false;
-  if (first == 0) return shortest_[i] <= last;
+  if (shortest_[i] < 0 || last < first) return std::nullopt;
+  if (first == 0) return shortest_[i] <= last ? std::optional(shortest_[i]) : std::nullopt;
   // All different layers come within this many steps.
   const int64_t end = std::min(last, first + std::ssize(ends_in_));
   for (int64_t n = first; n <= end; ++n) {
-    if (ends_in_[layer(n)][i]) return true;
+    if (ends_in_[layer(n)][i]) return n;
   }
-  return false;
+  return std::nullopt;
 }
 
 }  // namespace qwen3

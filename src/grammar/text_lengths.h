@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "grammar/text_dfa.h"
@@ -14,8 +15,11 @@ class TextLengths {
   // max -1: no limit. GrammarError{too_complex} when the lengths repeat too late to be listed.
   TextLengths(const TextDfa& dfa, int64_t min, int64_t max);
 
-  // Behind `length` code points in `state`: a text of min to max code points can follow.
-  bool can_end(int32_t state, int64_t length) const;
+  // Behind `length` code points in `state`: so many more end a text of min to max code points, at the least.
+  std::optional<int64_t> ends_after(int32_t state, int64_t length) const;
+  bool can_end(int32_t state, int64_t length) const {
+    return ends_after(state, length).has_value();
+  }
 
   bool may_end_now(int64_t length) const { return length >= min_ && (max_ < 0 || length <= max_); }
   // Lengths from which on nothing changes are one.

@@ -38,6 +38,19 @@ int64_t UsedKeys::count_beginning(int32_t used, int32_t kind, std::string_view p
   return n;
 }
 
+std::bitset<256> UsedKeys::bytes_behind(int32_t used, int32_t kind, std::string_view prefix) const {
+  std::bitset<256> bytes;
+  for (; used != 0; used = used_[at(used)].before) {
+    const Used& entry = used_[at(used)];
+    if (entry.kind != kind || entry.key == kSomeKey) continue;
+    const std::string_view text = key(entry.key);
+    if (text.size() > prefix.size() && text.starts_with(prefix)) {
+      bytes.set(static_cast<uint8_t>(text[prefix.size()]));
+    }
+  }
+  return bytes;
+}
+
 int32_t UsedKeys::intern(std::string_view key) {
   const auto found = key_ids_.find(key);
   if (found != key_ids_.end()) return found->second;

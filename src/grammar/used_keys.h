@@ -6,6 +6,7 @@
 // (Matcher).
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -28,6 +29,9 @@ class UsedKeys {
   bool holds(int32_t used, int32_t kind, std::string_view key) const;
   // Used keys of this kind that begin so.
   int64_t count_beginning(int32_t used, int32_t kind, std::string_view prefix) const;
+
+  // What follows the prefix in them.
+  std::bitset<256> bytes_behind(int32_t used, int32_t kind, std::string_view prefix) const;
 
   int32_t intern(std::string_view key);
   std::string_view key(int32_t id) const { return *keys_[at(id)]; }

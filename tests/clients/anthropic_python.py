@@ -1,4 +1,5 @@
 """The official Python client of Anthropic: create, stream, thinking, tools, counting, models, errors."""
+import json
 import sys
 
 import anthropic
@@ -40,6 +41,11 @@ assert answered.content[0].text and answered.usage.cache_read_input_tokens > 0, 
 forced = client.messages.create(model=MODEL, max_tokens=60, messages=WEATHER, tools=TOOLS, **GREEDY,
                                 tool_choice={"type": "tool", "name": "get_weather"})
 assert forced.content[0].name == "get_weather", forced
+
+SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+closed = client.messages.create(model=MODEL, max_tokens=40, messages=QUESTION, output_config={"format": {
+    "type": "json_schema", "schema": SCHEMA}}, extra_body={"close_on_length": True, "temperature": 1, "seed": 1})
+assert closed.stop_reason == "end_turn" and list(json.loads(closed.content[-1].text)) == ["text"], closed
 
 counted = client.messages.count_tokens(model=MODEL, messages=WEATHER, tools=TOOLS)
 usage = called.usage

@@ -1,4 +1,5 @@
 """The official Python client's Responses API: plain, stream, stream helper, tools, going on, errors."""
+import json
 import sys
 
 import openai
@@ -68,6 +69,10 @@ assert client.responses.input_tokens.count(model=MODEL, input=QUESTION).input_to
 
 cut = client.responses.create(model=MODEL, temperature=0, input=QUESTION, max_output_tokens=2)
 assert cut.status == "incomplete" and cut.incomplete_details.reason == "max_output_tokens"
+
+closed = client.responses.create(model=MODEL, temperature=1, input=QUESTION, max_output_tokens=40, text={"format": {"type": "json_object"}},
+                                 extra_body={"close_on_length": True, "seed": 1})
+assert closed.status == "completed" and isinstance(json.loads(closed.output_text), dict), closed
 
 long = "word " * 4000
 try:

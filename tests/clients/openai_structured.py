@@ -34,7 +34,14 @@ class SaveNote(pydantic.BaseModel):
     tag: Literal["a", "b"]
 
 
+class GetWeather(pydantic.BaseModel):
+    city: str = pydantic.Field(max_length=20)
+    unit: Literal["C", "F"]
+    days: int = pydantic.Field(ge=1, le=9)
+
+
 SAVE = openai.pydantic_function_tool(SaveNote, name="save_note")
+WEATHER = openai.pydantic_function_tool(GetWeather, name="get_weather")  # which the model was taught to call
 CLEAR = {"type": "function", "function": {"name": "clear", "parameters": {
     "type": "object", "properties": {"sure": {"type": "boolean"}}, "required": ["sure"],
     "additionalProperties": False}, "strict": True}}
@@ -59,14 +66,24 @@ def parse(i):
 every(parse)
 
 
+calls = []
+
+
 def check_calls(choice, names):
     assert choice.finish_reason == "tool_calls", choice
     assert not choice.message.content, choice
+    check_arguments(choice, names)
+
+
+def check_arguments(choice, names):
+    calls.extend(choice.message.tool_calls)
     for call in choice.message.tool_calls:
         assert call.function.name in names, call
         arguments = json.loads(call.function.arguments)
         if call.function.name == "save_note":
             SaveNote.model_validate(arguments, strict=True)
+        elif call.function.name == "get_weather":
+            GetWeather.model_validate(arguments, strict=True)
         else:
             assert list(arguments) == ["sure"] and isinstance(arguments["sure"], bool), call
 
@@ -83,10 +100,10 @@ for who in (client, coder):
         check_calls(answer.choices[0], {"save_note"})
 
     def automatic(i):
-        choice = who.chat.completions.create(tools=[SAVE, CLEAR], **options(i)).choices[0]
-        if choice.message.tool_calls and choice.finish_reason != "length":
-            check_calls(choice, {"save_note", "clear"})
-        return bool(choice.message.tool_calls)
+        choice = who.chat.completions.create(tools=[WEATHER, CLEAR], **options(i)).choices[0]
+        if choice.message.tool_calls:  # all of them, where max_tokens cut the next one
+            check_arguments(choice, {"get_weather", "clear"})
+        assert choice.finish_reason == "length" or (choice.finish_reason == "tool_calls") == bool(choice.message.tool_calls)
 
     every(required)
     every(named)
@@ -105,7 +122,10 @@ assert " " not in structured("json", {"enum": [{"a": [1, 2]}]}, disable_any_whit
 assert re.fullmatch(r"[A-Z][a-z]{2,9}\.", structured("regex", r"[A-Z][a-z]{2,9}\."))
 assert structured("choice", ["rain", "sun"]) in ("rain", "sun")
 assert re.fullmatch(r"\d+ (C|F)", structured("grammar", 'root ::= [0-9]+ " " ("C" | "F")'))
-assert structured("json_object", True).startswith('{')  # this model does not find the end of one
+request = {**options(7), "max_tokens": 60, "response_format": {"type": "json_object"}}
+request["extra_body"] = {**request["extra_body"], "close_on_length": True}
+assert isinstance(json.loads(client.chat.completions.create(**request).choices[0].message.content), dict)
+assert structured("json_object", True).startswith('{')
 
 completion = client.completions.create(model=MODEL, prompt="The weather: ", temperature=1, max_tokens=50,
                                        extra_body={"guided_choice": ["rain", "sun"]})
@@ -120,4 +140,5 @@ except openai.BadRequestError as error:
     assert error.param == "response_format.json_schema.schema", error
     assert error.code == "unsupported_schema" and "/properties/a/uniqueItems" in error.message, error
 
-print(f"{ROUNDS} of {ROUNDS} parsed, and as many calls required and named, in both formats")
+assert len(calls) >= 5 * ROUNDS, len(calls)
+print(f"{ROUNDS} of {ROUNDS} parsed, and {len(calls)} of {len(calls)} calls, required, named and free, in both formats")

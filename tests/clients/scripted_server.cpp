@@ -48,11 +48,13 @@ class ScriptedAgent final : public Generator {
     const std::string prompt = text_.decode(request.prompt_ids);
     const std::vector<int32_t> answer = text_.encode(answer_to(prompt));
     const int32_t end = text_.eos_token_ids().front();
+    const int64_t n_cached = find_cached(request.prompt_ids, answer);
     for (size_t i = 0; i <= answer.size(); ++i) {
       Event event;
       event.token_id = i < answer.size() ? answer[i] : end;
       event.is_end_token = i == answer.size();
       event.usage.prompt_tokens = static_cast<int64_t>(request.prompt_ids.size());
+      event.usage.cached_tokens = n_cached;
       event.usage.completion_tokens = static_cast<int64_t>(i + 1);
       if (event.is_end_token) event.finish = FinishReason::stop;
       on_event(event);
@@ -64,6 +66,20 @@ class ScriptedAgent final : public Generator {
   int64_t max_model_len() const override { return context_; }
 
  private:
+  // What the engine's prefix cache would hold of the prompt: whole blocks of what was computed before.
+  int64_t find_cached(const std::vector<int32_t>& prompt, const std::vector<int32_t>& answer) {
+    const std::lock_guard lock(mutex_);
+    std::ptrdiff_t longest = 0;
+    for (const std::vector<int32_t>& seen : computed_) {
+      const auto end = std::ranges::mismatch(prompt, seen).in1;
+      longest = std::max(longest, end - prompt.begin());
+    }
+    longest = std::min(longest, std::ssize(prompt) - 1);  // the logits of the last one are wanted
+    computed_.push_back(prompt);
+    computed_.back().insert(computed_.back().end(), answer.begin(), answer.end());
+    return longest / block_size_ * block_size_;
+  }
+
   std::string answer_to(const std::string& prompt) {
     const std::lock_guard lock(mutex_);
     if (!prompts_.empty()) {
@@ -80,6 +96,8 @@ class ScriptedAgent final : public Generator {
   const Json script_;
   const std::string prompts_;
   const int64_t context_;
+  const int64_t block_size_ = EngineOptions().block_size;
+  std::vector<std::vector<int32_t>> computed_;  // by request: its prompt and answer
   std::mutex mutex_;
   uint64_t n_requests_ = 0;
 };

@@ -4,12 +4,14 @@
 //
 // FILE: of tests/data/json_schema_suite, or {"schema": …}. Every walk goes byte by byte over what the constraint
 // allows, half of the time by what closes strings, arrays and objects; a walk that does not end is cut and left out.
+// Every other walk has a number of bytes within which it is closed: one that is not whole then is an error.
 #include <fmt/format.h>
 
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -31,6 +33,23 @@ class Walker {
  public:
   Walker(GrammarPtr grammar, std::shared_ptr<const TokenTrie> trie, uint64_t seed)
       : grammar_(std::move(grammar)), trie_(std::move(trie)), random_(seed) {}
+
+  std::optional<std::string> walk_closed() {
+    const auto constraint = start_grammar(grammar_, trie_);
+    const int64_t shortest = constraint->bytes_to_end();
+    if (shortest > kMaxTextBytes) return std::nullopt;
+    const int64_t limit = shortest + static_cast<int64_t>(random_() % 40);
+    std::string text;
+    while (std::ssize(text) < limit && !constraint->exhausted()) {
+      constraint->close_within(limit - std::ssize(text));
+      const int32_t next = choose(*constraint);
+      if (next < 0) break;
+      constraint->accept(next);
+      text += static_cast<char>(next);
+    }
+    if (constraint->may_end()) return text;
+    throw std::runtime_error(fmt::format("not whole within {} bytes: {}", limit, text));
+  }
 
   std::optional<std::string> walk() {
     const auto constraint = start_grammar(grammar_, trie_);
@@ -104,7 +123,7 @@ void run(const std::string& path, int64_t n_texts, uint64_t seed) {
       Walker walker(grammar, trie, seed++);
       Json texts = Json::array();
       for (int64_t i = 0; i < n_texts; ++i) {
-        const auto text = walker.walk();
+        const auto text = i % 2 == 0 ? walker.walk() : walker.walk_closed();
         if (text) texts.push_back(*text);
       }
       fmt::print("{}\n", dump_json(Json{{"schema", schema}, {"texts", texts}}));

@@ -125,6 +125,7 @@ std::string_view Answer::finish_reason() const {
 
 std::string_view Answer::finish_detail() const {
   if (ending_ == Ending::repetition) return "repetition";
+  if (plan_.closed && *plan_.closed && !ended()) return "closed_on_length";
   return plan_.must_call && n_calls_ == 0 && !cut() ? "tool_call_invalid" : "";
 }
 

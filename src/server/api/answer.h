@@ -8,6 +8,7 @@
 // The concatenated deltas do not depend on who looks at them when. Belongs to one thread at a time.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -36,8 +37,9 @@ struct AnswerPlan {
   std::shared_ptr<const Json> tool_schemas = {};  // one for all choices of a request; null: none
   bool first_call_only = false;                   // the answer ends with its first call
   bool must_call = false;                         // an answer without a call says so
-  std::vector<int32_t> stop_token_ids = {};       // of the request
-  bool drop_reasoning = false;                    // it is made, and nobody sees it
+  std::shared_ptr<const std::atomic<bool>> closed = {};  // set: closed for its length; null: never
+  std::vector<int32_t> stop_token_ids = {};              // of the request
+  bool drop_reasoning = false;                           // it is made, and nobody sees it
   bool tags_in_content = false;  // reasoning goes into the content, between <think> and </think>
   LoopGuardOptions loop_guard = {};
 };
@@ -58,7 +60,7 @@ class Answer {
 
   // After finish().
   std::string_view finish_reason() const;  // "stop", "length", "tool_calls"
-  // "" or why more exactly: "repetition"; "tool_call_invalid": a call was asked for, and what the
+  // "" or why more exactly: "repetition"; "closed_on_length": it is whole, and cut short for that; "tool_call_invalid": a call was asked for, and what the
   // model made is none, so it is in the content.
   std::string_view finish_detail() const;
   // JSON: the request's stop string or stop id that ended the answer, else null.

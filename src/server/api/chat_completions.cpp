@@ -38,10 +38,11 @@ class ChatCompletion final : public TextGeneration {
         request_(std::move(request)),
         prompt_ids_(std::move(prompt.ids)),
         chunks_(head_, service.options().reasoning_field) {
-    const AnswerPlan plan = answer_plan(request_, prompt.state, model, service.options());
+    AnswerPlan plan = answer_plan(request_, prompt.state, model, service.options());
     request_.chat = {};  // has become the prompt
     choices_.reserve(static_cast<size_t>(request_.common.n));
     for (int64_t i = 0; i < request_.common.n; ++i) {
+      plan.closed = closed_flag(request_.common, static_cast<size_t>(i));
       choices_.emplace_back(Answer(model.text, plan), wanted_shape());
       choices_.back().shown.index = i;
       choices_.back().shown.with_logprobs = with_logprobs();

@@ -314,6 +314,10 @@ ChatRequest read_chat_request(Fields& fields,
   read_tool_choice(fields, out);
   read_logprobs(fields, out.common.sampling, options.limits);
   read_max_tokens(fields, out.common);
+  if (out.common.close_on_length) {
+    out.common.closed =
+        std::make_shared<std::vector<std::atomic<bool>>>(static_cast<size_t>(out.common.n));
+  }
   out.thinking_budget = read_thinking_budget(fields);
   out.include_reasoning = fields.boolean("include_reasoning").value_or(true);
   if (fields.boolean("reasoning_control").value_or(false)) {
@@ -382,6 +386,12 @@ std::vector<Request> chat_requests(std::vector<std::string>& relaxed,
     Request one = first;
     if (one.sampling.seed) *one.sampling.seed += static_cast<uint64_t>(i);
     if (i > 0) one.n_prompt_logprobs = -1;
+    if (request.common.close_on_length) {
+      plan_closing(steering,
+                   model,
+                   first.sampling.max_tokens,
+                   closed_flag(request.common, static_cast<size_t>(i)));
+    }
     if (!steering.empty()) one.constraint = make_steering(steering);
     requests.push_back(std::move(one));
   }

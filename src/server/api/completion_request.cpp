@@ -133,6 +133,9 @@ CompletionRequest read_completion_request(Fields& fields,
   check_logprob_entries(out, limits, out.common.n_prompt_logprobs);
   out.thinking_budget = read_thinking_budget(fields);
   read_max_tokens(fields, out);
+  if (out.common.close_on_length) {
+    out.common.closed = std::make_shared<std::vector<std::atomic<bool>>>(out.n_choices());
+  }
   if (out.prompts.size() > 1) out.common.return_progress = false;  // of which one?
   return out;
 }
@@ -166,6 +169,12 @@ std::vector<Request> completion_requests(const CompletionRequest& request,
     check_steering(steering, one.sampling);
     for (int64_t i = 0; i < request.common.n; ++i) {
       requests.push_back(one);
+      if (request.common.close_on_length) {
+        plan_closing(steering,
+                     model,
+                     one.sampling.max_tokens,
+                     closed_flag(request.common, requests.size() - 1));
+      }
       if (!steering.empty()) requests.back().constraint = make_steering(steering);
       if (one.sampling.seed) *requests.back().sampling.seed += static_cast<uint64_t>(i);
     }

@@ -37,6 +37,7 @@ class Completion final : public TextGeneration {
     if (!request_.common.loop_guard) plan.loop_guard.min_tokens = 0;
     choices_.reserve(request_.n_choices());
     for (size_t i = 0; i < request_.n_choices(); ++i) {
+      plan.closed = closed_flag(request_.common, i);
       choices_.emplace_back(Answer(model.text, plan), model);
       if (request_.common.routed_experts != RoutedExperts::none) {
         choices_.back().experts = ExpertRows(expert_shape(model.shape));

@@ -131,6 +131,7 @@ DescribedFields generation_field_descriptions(const ApiLimits& limits) {
                0,
                static_cast<double>(limits.max_logprobs)),
        {"loop_guard", "boolean", "End an answer that repeats itself; true when absent."},
+       {"close_on_length", "boolean", "An answer with a form is closed before max_tokens cuts it."},
        {"trace", "boolean", "Keep a trace, GET /v1/traces/ID (--traces)."},
        {"cache_prompt", "boolean", "false: share no cached prefix."},
        {"cache_salt", "string", "Prefixes are shared only under the same salt."},

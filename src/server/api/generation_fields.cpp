@@ -216,6 +216,7 @@ GenerationFields read_generation_fields(Fields& fields,
   out.skip_special_tokens = fields.boolean("skip_special_tokens").value_or(true);
   out.return_token_ids = fields.boolean("return_token_ids").value_or(false);
   out.loop_guard = fields.boolean("loop_guard").value_or(true) && !out.sampling.ignore_eos;
+  out.close_on_length = fields.boolean("close_on_length").value_or(false);
   out.trace = fields.boolean("trace").value_or(false);
   if (out.trace && options.traces.count <= 0) {
     refuse_unsupported("trace", "this server keeps no traces (--traces)");
@@ -261,6 +262,11 @@ Request make_request(const GenerationFields& fields,
   request.routed_experts = fields.routed_experts;
   request.report_progress = fields.return_progress && fields.stream;
   return request;
+}
+
+std::shared_ptr<std::atomic<bool>> closed_flag(const GenerationFields& fields, size_t index) {
+  if (fields.closed == nullptr) return nullptr;
+  return {fields.closed, &fields.closed->at(index)};
 }
 
 std::string read_model_name(Fields& fields) { return fields.text("model", 1024).value_or(""); }

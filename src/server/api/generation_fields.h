@@ -2,7 +2,9 @@
 // OpenAI's, vLLM's extensions and llama.cpp's spellings of the same.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -32,6 +34,9 @@ struct GenerationFields {
   bool continuous_usage = false;  // and in every chunk
   bool return_token_ids = false;
   bool loop_guard = true;
+  bool close_on_length = false;  // an answer with a form is whole before its last token
+  std::shared_ptr<std::vector<std::atomic<bool>>> closed =
+      {};  // by choice, set by its Steering; null: not asked for
   AskedPreset preset = {};
   RoutedExperts routed_experts = RoutedExperts::none;
   bool return_progress = false;  // of a stream
@@ -69,6 +74,9 @@ Request make_request(const GenerationFields& fields,
 std::span<const char* const> ignored_fields();
 std::vector<std::string> refused_fields();
 double highest_of(const SamplingField& field, const ApiLimits& limits);
+
+// Of choice `index`; null: not asked for.
+std::shared_ptr<std::atomic<bool>> closed_flag(const GenerationFields& fields, size_t index);
 
 // "model" of the request; "" when absent.
 std::string read_model_name(Fields& fields);

@@ -32,6 +32,7 @@ constexpr const char* kSameAsChat[] = {"stream",
                                        "cache_prompt",
                                        "priority",
                                        "loop_guard",
+                                       "close_on_length",
                                        "trace",
                                        "structured_outputs",
                                        "json_schema",
@@ -75,6 +76,7 @@ AnswerPlan split_plan(const PreparedChat& chat,
                       const ServiceOptions& options) {
   AnswerPlan plan = answer_plan(chat.request, chat.prompt.state, model, options);
   plan.tags_in_content = false;
+  plan.closed = closed_flag(chat.request.common, 0);
   plan.text.trim_newlines = true;
   return plan;
 }

@@ -120,6 +120,15 @@ void plan_control(SteeringPlan& plan, const ServedModel& model, ThoughtSwitch en
   plan.ending = model.text.encode("\n</think>\n\n");
 }
 
+void plan_closing(SteeringPlan& plan,
+                  const ServedModel& model,
+                  int64_t max_tokens,
+                  std::shared_ptr<std::atomic<bool>> closed) {
+  plan.close_within = max_tokens;
+  plan.closed = std::move(closed);
+  if (model.think_close >= 0) plan.ending = model.text.encode("\n</think>\n\n");
+}
+
 void check_steering(const SteeringPlan& plan, const SamplingParams& sampling) {
   if (plan.empty()) return;
   const bool free = plan.grammar == nullptr || plan.trigger >= 0;

@@ -54,6 +54,12 @@ void begin_answer(SteeringPlan& plan, const ServedModel& model, std::string_view
 // A thought may be ended from outside. Refuses that when the model knows no </think>.
 void plan_control(SteeringPlan& plan, const ServedModel& model, ThoughtSwitch end_thought);
 
+// An answer of at most max_tokens, thought included, is closed in time. `closed`: set where that was needed.
+void plan_closing(SteeringPlan& plan,
+                  const ServedModel& model,
+                  int64_t max_tokens,
+                  std::shared_ptr<std::atomic<bool>> closed);
+
 // Refuses the fields that forbid what is forced.
 void check_steering(const SteeringPlan& plan, const SamplingParams& sampling);
 

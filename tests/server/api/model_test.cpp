@@ -8,6 +8,34 @@
 namespace qwen3::server {
 namespace {
 
+// Says when a request has so many tokens, before the engine learns that anybody has seen the last.
+class WatchedGenerator final : public Generator {
+ public:
+  using OnToken = std::function<void(size_t nth, const std::vector<int32_t>& ids)>;
+
+  WatchedGenerator(std::unique_ptr<Generator> generator, OnToken on_token)
+      : generator_(std::move(generator)), on_token_(std::move(on_token)) {}
+
+  uint64_t submit(Request request, Engine::OnEvent on_event) override {
+    auto ids = std::make_shared<std::vector<int32_t>>();
+    return generator_->submit(
+        std::move(request),
+        [this, nth = n_++, ids, on_event = std::move(on_event)](const Event& event) {
+          if (event.token_id >= 0) ids->push_back(event.token_id);
+          on_token_(nth, *ids);
+          on_event(event);
+        });
+  }
+  void cancel(uint64_t request_id) override { generator_->cancel(request_id); }
+  EngineStats stats() const override { return generator_->stats(); }
+  int64_t max_model_len() const override { return generator_->max_model_len(); }
+
+ private:
+  const std::unique_ptr<Generator> generator_;
+  const OnToken on_token_;
+  size_t n_ = 0;
+};
+
 class ApiModel : public ApiTest {
  protected:
   void SetUp() override { serve("nano", Task::generate); }
@@ -21,14 +49,15 @@ class ApiModel : public ApiTest {
     const std::shared_ptr<Model> loaded = Model::load(directory, {.n_threads = 1});
     model_ = loaded;
     engine.n_real_tokens = nano_text().n_tokens();
-    service->set_model(
-        make_served_model({.text = Text::load(directory),
-                           .generator = std::make_unique<EngineGenerator<Engine>>(loaded, engine),
-                           .defaults = loaded->generation_defaults(),
-                           .info = loaded->info(),
-                           .shape = loaded->shape(),
-                           .task = task},
-                          service->options()));
+    std::unique_ptr<Generator> runs = std::make_unique<EngineGenerator<Engine>>(loaded, engine);
+    if (on_token) runs = std::make_unique<WatchedGenerator>(std::move(runs), on_token);
+    service->set_model(make_served_model({.text = Text::load(directory),
+                                          .generator = std::move(runs),
+                                          .defaults = loaded->generation_defaults(),
+                                          .info = loaded->info(),
+                                          .shape = loaded->shape(),
+                                          .task = task},
+                                         service->options()));
     routes = make_routes(*service);
   }
 
@@ -39,6 +68,7 @@ class ApiModel : public ApiTest {
   }
 
   std::shared_ptr<Model> model_;
+  WatchedGenerator::OnToken on_token = {};
 };
 
 // What a finetune of a base model has nowhere but in tokenizer_config.json.
@@ -64,6 +94,89 @@ TEST_F(ApiModel, AnswersAndUsesThePrefixCache) {
   EXPECT_EQ(ask(longer, {{"max_tokens", 1}, {"cache_prompt", false}})
                 .json["usage"]["prompt_tokens_details"]["cached_tokens"],
             0);
+}
+
+// The token under way and the newline before the tag are all that comes between.
+TEST_F(ApiModel, AThoughtIsClosedTwoTokensBehindItsControlAtTheLatest) {
+  constexpr size_t kNever = SIZE_MAX;
+  for (const size_t n_chats : {1, 4}) {
+    std::vector<size_t> accepted(n_chats, kNever), closed(n_chats, kNever);
+    int32_t close = -1;
+    on_token = [&](size_t nth, const std::vector<int32_t>& ids) {
+      if (ids.size() == 5 + 3 * nth && accepted[nth] == kNever) {
+        const auto control =
+            begin("POST",
+                  "/v1/chat/completions/control",
+                  Json{{"id", "chatcmpl-req-1"}, {"action", "reasoning_end"}}.dump(),
+                  {std::to_string(nth), ""});
+        EXPECT_TRUE(control->run());
+        EXPECT_EQ(read_reply(*control).json["success"], true);
+        accepted[nth] = ids.size();
+      }
+      if (!ids.empty() && ids.back() == close) closed[nth] = std::min(closed[nth], ids.size() - 1);
+    };
+    serve("nano", Task::generate);
+    close = service->loaded()->think_close;
+    std::vector<std::shared_ptr<FakeExchange>> chats;
+    for (size_t i = 0; i < n_chats; ++i) {
+      const Json body{{"messages", {{{"role", "user"}, {"content", "Think long."}}}},
+                      {"enable_thinking", true},
+                      {"reasoning_control", true},
+                      {"logit_bias", {{std::to_string(close), -100}}},
+                      {"loop_guard", false},
+                      {"stream", true},
+                      {"seed", i},
+                      {"min_tokens", 40},
+                      {"max_tokens", 60}};
+      chats.push_back(begin("POST", "/v1/chat/completions", body.dump(), {std::to_string(i), ""}));
+    }
+    for (size_t i = 0; i < n_chats; ++i) {
+      ASSERT_TRUE(chats[i]->run());
+      ASSERT_NE(accepted[i], kNever) << read_reply(*chats[i]).text;
+      ASSERT_NE(closed[i], kNever) << read_reply(*chats[i]).text;
+      EXPECT_LE(closed[i] - accepted[i], 2u) << "of " << n_chats;
+    }
+  }
+}
+
+// This model was not taught to end an object.
+TEST_F(ApiModel, ObjectsAreClosedBeforeTheirTokensAreUsedUp) {
+  int n_closed = 0;
+  for (int seed = 0; seed < 10; ++seed) {
+    for (const bool thinking : {false, true}) {
+      const Json request{{"response_format", {{"type", "json_object"}}},
+                         {"close_on_length", true},
+                         {"enable_thinking", thinking},
+                         {"loop_guard", false},
+                         {"seed", seed},
+                         {"n", 3},
+                         {"max_tokens", 60},
+                         {"messages", {{{"role", "user"}, {"content", "Weather?"}}}}};
+      const Reply whole = chat(request);
+      ASSERT_EQ(whole.status, 200) << whole.text;
+      for (const Json& choice : whole.json["choices"]) {
+        EXPECT_EQ(choice["finish_reason"], "stop") << choice;
+        const Json object = parse_json(choice["message"]["content"].get<std::string>(), "answer");
+        EXPECT_TRUE(object.is_object()) << choice;
+        n_closed += choice.value("finish_detail", "") == "closed_on_length";
+      }
+      Json free = request;
+      free["close_on_length"] = false;
+      const Reply cut = chat(free);
+      for (const Json& choice : cut.json["choices"]) {
+        EXPECT_FALSE(choice.contains("finish_detail")) << choice;
+      }
+    }
+  }
+  EXPECT_GT(n_closed, 5);
+  const Reply text = complete({{"prompt", {"The", "A"}},
+                               {"guided_json", {{"type", "object"}}},
+                               {"close_on_length", true},
+                               {"max_tokens", 12}});
+  ASSERT_EQ(text.status, 200) << text.text;
+  for (const Json& choice : text.json["choices"]) {
+    EXPECT_TRUE(parse_json(choice["text"].get<std::string>(), "answer").is_object()) << choice;
+  }
 }
 
 TEST_F(ApiModel, LogLikelihoodOfAPromptIsThatOfItsTokens) {

@@ -35,6 +35,17 @@ class ApiSteering : public ApiTest {
     return "";
   }
 
+  static int32_t any_allowed(TokenConstraint& steering, std::mt19937& random) {
+    std::vector<uint64_t> bits(40);
+    int32_t one = -1;
+    const TokenConstraint::Fill fill = steering.fill(bits, one);
+    if (fill == TokenConstraint::Fill::one) return one;
+    size_t id = random() % 2500;
+    if (fill == TokenConstraint::Fill::everything) return static_cast<int32_t>(id);
+    for (int n = 0; n < 2560 && (bits[id / 64] >> id % 64 & 1) == 0; ++n) id = (id + 1) % 2560;
+    return static_cast<int32_t>(id);
+  }
+
   static bool allows(TokenConstraint& steering, int32_t id) {
     std::vector<uint64_t> bits(40);
     int32_t one = -1;
@@ -145,6 +156,83 @@ TEST_F(ApiSteering, OnlyTheTokenEndsAThought) {
 }
 
 // Whatever was accepted and taken back: as if it had never been.
+// Whatever is sampled, in the thought and behind it.
+TEST_F(ApiSteering, AnswersAreWholeWithinTheirTokens) {
+  std::mt19937 random(10);
+  for (const std::optional<int64_t> budget :
+       {std::optional<int64_t>(), std::optional<int64_t>(30)}) {
+    for (const PromptState state : {PromptState::plain, PromptState::inside_thinking}) {
+      for (int walk = 0; walk < 40; ++walk) {
+        SteeringPlan p = plan(state, budget, "\\[([a-z]{1,9},){3}\\]\n?");
+        const int64_t n = 60 + static_cast<int64_t>(random() % 20);
+        plan_closing(p, model(), n, std::make_shared<std::atomic<bool>>(false));
+        const auto steering = make_steering(p);
+        int64_t n_taken = 0;
+        while (n_taken < n && !steering->exhausted()) {
+          const bool opens = state == PromptState::plain && n_taken == 0;
+          steering->accept(opens ? p.think_open : any_allowed(*steering, random));
+          ++n_taken;
+        }
+        EXPECT_TRUE(steering->may_end()) << walk;
+        if (state == PromptState::inside_thinking && !budget) {
+          EXPECT_GT(n_taken, n / 2) << "the thought is not cut before it has to be";
+        }
+      }
+    }
+  }
+}
+
+TEST_F(ApiSteering, WhatIsClosedForItsLengthSaysSo) {
+  const auto closed = std::make_shared<std::atomic<bool>>(false);
+  SteeringPlan p = plan(PromptState::thinking_is_over, {}, "\"[a-z]*\"");
+  plan_closing(p, model(), 6, closed);
+  const auto steering = make_steering(p);
+  const int32_t letter = nano_text().encode("a").front(), quote = nano_text().encode("\"").front();
+  steering->accept(quote);
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(allows(*steering, letter)) << i;
+    EXPECT_FALSE(*closed);
+    steering->accept(letter);
+  }
+  EXPECT_FALSE(allows(*steering, letter));
+  EXPECT_TRUE(*closed);
+  EXPECT_TRUE(allows(*steering, quote));
+  steering->rollback(1);
+  EXPECT_FALSE(*closed);
+  EXPECT_TRUE(allows(*steering, quote) && allows(*steering, letter));
+  steering->accept(quote);
+  EXPECT_TRUE(steering->exhausted());
+  EXPECT_FALSE(*closed) << "it had one token more";
+}
+
+// Of an answer that could go on, what has come is whole. Where nothing need come, nobody promised an end.
+TEST_F(ApiSteering, AnAnswerIsOverWithItsLastToken) {
+  for (const auto& [regex, ends] : {std::pair("[a-z]{2,}", true), std::pair("[a-z]*", false)}) {
+    const auto closed = std::make_shared<std::atomic<bool>>(false);
+    SteeringPlan p = plan(PromptState::thinking_is_over, {}, regex);
+    plan_closing(p, model(), 3, closed);
+    const auto steering = make_steering(p);
+    for (int n = 0; n < 3; ++n) {
+      EXPECT_FALSE(steering->exhausted() || *closed) << regex;
+      steering->accept(nano_text().encode("a").front());
+    }
+    EXPECT_EQ(steering->exhausted(), ends) << regex;
+    EXPECT_EQ(*closed, ends) << regex;
+  }
+}
+
+TEST_F(ApiSteering, NoCallIsBegunThatCannotBeEnded) {
+  SteeringPlan calls = plan(PromptState::thinking_is_over, {}, "[0-9]{3}");
+  calls.trigger = nano_text().encode("<tool_call>").front();
+  plan_closing(calls, model(), 6, nullptr);
+  const auto steering = make_steering(calls);
+  for (const bool room : {true, true, true, false, false}) {
+    EXPECT_EQ(allows(*steering, calls.trigger), room);
+    ASSERT_TRUE(allows(*steering, 65));
+    steering->accept(65);
+  }
+}
+
 TEST_F(ApiSteering, RollbackIsAFreshReplay) {
   std::mt19937 random(9);
   const std::string text = "<think>one two < three</ four</think>\n12345678";
