@@ -39,6 +39,7 @@ class Attack:
     path: str = "/v1/chat/completions"
     held: bool = False
     unread: bool = False    # the answer is never read
+    bodies: tuple = ()      # instead of `body`, one for each connection
     half_head: bool = False
     seconds: float = 8      # that it lasts at most
     options: tuple = ()
@@ -50,6 +51,9 @@ COMPLETIONS = "/v1/completions"
 ATTACKS = [
     Attack("200 bodies of 4 MiB held", 200, b" " * (4 * MIB), held=True, seconds=5),
     Attack("33 bodies of 4 MiB held", 33, b" " * (4 * MIB), held=True, seconds=5),
+    # Of these the context bounds no length: a list of prompts may have any.
+    Attack("200 lists of 4 MiB held", 200, b" " * (4 * MIB), COMPLETIONS, held=True, seconds=5),
+    Attack("200 lists of 60 MiB held", 200, b" " * (60 * MIB), COMPLETIONS, held=True, options=("--max-body", 64), seconds=8),
     Attack("32 x 50,000 tool calls", 32, hostile_bodies.tool_calls(50_000), refused=True, seconds=20),
     Attack("32 x 4 MiB of one letter", 32, hostile_bodies.chat_of("a" * 4_000_000), refused=True, seconds=20),
     Attack("bodies of 60 MiB", 1000, b" " * (60 * MIB), held=True, options=("--max-body", 64), seconds=10),
@@ -63,6 +67,9 @@ ATTACKS = [
     Attack("300 unread streams", 300, json.dumps({**LONG, "stream": True}).encode(), COMPLETIONS, unread=True,
            chats=False),
     Attack("1,000 half heads", 1000, half_head=True, seconds=5),
+    # No two grammars are the same, so that none has been compiled before.
+    Attack("400 costly patterns", 400, bodies=hostile_bodies.costly_patterns(400)),
+    Attack("100 large grammars", 100, bodies=hostile_bodies.large_grammars(100)),
 ]
 IN_CGROUP = ("33 bodies of 4 MiB held", "32 x 50,000 tool calls")
 
@@ -142,8 +149,9 @@ def watch(pid, port, begin, stop, enough, most_bytes, results):
 class Attacker:
     """One connection. `outcome`: a status, "closed", "held", "unread", or "no connection"."""
 
-    def __init__(self, port, attack, end, enough):
+    def __init__(self, port, attack, end, enough, index=0):
         self.port, self.attack, self.end, self.enough = port, attack, end, enough
+        self.body = attack.bodies[index] if attack.bodies else attack.body
         self.outcome, self.refused_ms, self.sent_at = "held", None, None
         self.loop = asyncio.get_running_loop()
 
@@ -151,13 +159,13 @@ class Attacker:
         if self.attack.half_head:
             return b"GET /health HTTP/1.1\r\n" + b"X-A: " + b"a" * 12_000
         head = (f"POST {self.attack.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nContent-Type: "
-                f"application/json\r\nContent-Length: {len(self.attack.body)}\r\n\r\n").encode()
+                f"application/json\r\nContent-Length: {len(self.body)}\r\n\r\n").encode()
         return head
 
     async def send(self, sock):
         await self.loop.sock_sendall(sock, self.data())
         if not self.attack.half_head:
-            body = memoryview(self.attack.body)[:len(self.attack.body) - self.attack.held]
+            body = memoryview(self.body)[:len(self.body) - self.attack.held]
             for begin in range(0, len(body), 1 << 18):
                 if self.enough.is_set():
                     break
@@ -202,7 +210,7 @@ class Attacker:
 
 async def attack_all(port, attack, enough):
     end = time.monotonic() + attack.seconds
-    attackers = [Attacker(port, attack, end, enough) for _ in range(attack.connections)]
+    attackers = [Attacker(port, attack, end, enough, i) for i in range(attack.connections)]
     await asyncio.gather(*(attacker.run() for attacker in attackers))
     return attackers
 

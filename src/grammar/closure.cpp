@@ -7,11 +7,14 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/time_slice.h"
 #include "grammar/configurations.h"
 #include "grammar/limits.h"
 
 namespace qwen3 {
 namespace {
+
+constexpr int64_t kUnitsOfWork = 16;  // of a TimeSlice
 
 [[noreturn]] void too_many_items() {
   fail(ErrorKind::unsupported,
@@ -23,6 +26,7 @@ namespace {
 }  // namespace
 
 void Configurations::spend(int64_t work) {
+  TimeSlice::spend(kUnitsOfWork * work);
   work_left_ -= work;
   if (work_left_ >= 0) return;
   fail(ErrorKind::unsupported, "{}: what may come next takes too long to work out", kTooComplex);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "base/time_slice.h"
 
 namespace qwen3 {
 namespace {
@@ -134,6 +135,7 @@ void Spending::spend(int64_t bytes) {
   }
   // The clock is a call of the kernel; readers that call with 0 bytes do so seldom.
   if (bytes > 0 && ++n_calls_ % 16 != 0) return;
+  TimeSlice::check();
   if (thread_time() - begin_ > budget_.time) {
     throw GrammarError(GrammarFault::too_complex,
                        "",

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/sha256.h"
+#include "base/time_slice.h"
 #include "grammar/network.h"
 
 namespace qwen3 {
@@ -23,6 +24,19 @@ CompiledGrammar GrammarCache::get(std::string_view notation,
                                   std::string_view options,
                                   const std::function<CompiledGrammar()>& compile) {
   const std::string key = key_of(notation, text, options);
+  while (true) {
+    try {
+      return get_once(key, compile);
+    } catch (const TimeSlice::Over&) {
+      // Who has all the time may have waited for one who has not.
+      if (TimeSlice::left()) throw;
+    }
+  }
+}
+
+// Who works in a slice of time waits no longer than it lasts.
+CompiledGrammar GrammarCache::get_once(const std::string& key,
+                                       const std::function<CompiledGrammar()>& compile) {
   std::promise<CompiledGrammar> promise;
   std::shared_future<CompiledGrammar> found;
   {
@@ -37,7 +51,10 @@ CompiledGrammar GrammarCache::get(std::string_view notation,
       if (entry->second.bytes >= 0) uses_.splice(uses_.begin(), uses_, entry->second.use);
     }
   }
-  return found.valid() ? found.get() : compile_and_keep(key, std::move(promise), compile);
+  if (!found.valid()) return compile_and_keep(key, std::move(promise), compile);
+  const auto patience = TimeSlice::left();
+  if (patience && found.wait_for(*patience) != std::future_status::ready) throw TimeSlice::Over{};
+  return found.get();
 }
 
 CompiledGrammar GrammarCache::compile_and_keep(const std::string& key,

@@ -29,7 +29,7 @@ class GrammarCache {
 
   // The grammar of a source: its notation ("regex"), its text, and the options it is compiled with, in any spelling
   // that says all of them. Who asks first compiles; others wait for him, and get his grammar or his error. Errors
-  // are not kept.
+  // are not kept. Within a TimeSlice neither compiling nor waiting outlasts it.
   CompiledGrammar get(std::string_view notation,
                       std::string_view text,
                       std::string_view options,
@@ -47,6 +47,7 @@ class GrammarCache {
     std::list<std::string>::iterator use;  // in uses_
   };
 
+  CompiledGrammar get_once(const std::string& key, const std::function<CompiledGrammar()>& compile);
   CompiledGrammar compile_and_keep(const std::string& key,
                                    std::promise<CompiledGrammar> promise,
                                    const std::function<CompiledGrammar()>& compile);

@@ -4,6 +4,7 @@
 #include <map>
 #include <numeric>
 
+#include "base/time_slice.h"
 #include "grammar/limits.h"
 
 namespace qwen3 {
@@ -172,6 +173,7 @@ class SubsetConstruction {
   }
 
   void spend(int64_t work) {
+    TimeSlice::spend(work);
     work_ += work;
     if (work_ > max_work_) too_complex("the set of texts takes too long to work out");
   }

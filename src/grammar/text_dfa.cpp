@@ -4,6 +4,7 @@
 #include <map>
 #include <numeric>
 
+#include "base/time_slice.h"
 #include "base/utf8.h"
 #include "grammar/code_points.h"
 #include "grammar/limits.h"
@@ -167,6 +168,7 @@ class Product {
     static const std::vector<Edge> kNone;
     const auto& left = p < 0 ? kNone : a_.states()[at(p)].edges;
     const auto& right = q < 0 ? kNone : b_.states()[at(q)].edges;
+    TimeSlice::spend(std::ssize(left) + std::ssize(right));
     work_ += std::ssize(left) + std::ssize(right);
     if (work_ > kMaxDfaWork) {
       throw GrammarError(

@@ -5,9 +5,11 @@
 #include <atomic>
 #include <cstdlib>
 #include <fstream>
+#include <future>
 #include <set>
 #include <thread>
 
+#include "base/time_slice.h"
 #include "grammar/network.h"
 #include "grammar/support.h"
 
@@ -37,6 +39,65 @@ TEST(GrammarCache, CompilesOnceForAllWhoAsk) {
   EXPECT_EQ(n_compiled, 1);
   for (const auto& grammar : got) EXPECT_EQ(grammar, got[0]);
   EXPECT_EQ(cache.counts().n_hits, 7);
+}
+
+// All the states that there may be.
+constexpr std::string_view kCostly = "(a|b)*a(a|b){11}";
+
+TEST(GrammarCache, NeitherCompilingNorWaitingOutlastsASliceOfTime) {
+  GrammarCache cache;
+  const auto compile = [] { return CompiledGrammar{compile_regex(kCostly)}; };
+  {
+    const TimeSlice slice(std::chrono::milliseconds(1));
+    EXPECT_THROW(cache.get("regex", kCostly, "", compile), TimeSlice::Over);
+  }
+  std::promise<void> begun, go_on;
+  std::thread other([&] {
+    cache.get("regex", kCostly, "", [&] {
+      begun.set_value();
+      go_on.get_future().wait();
+      return compile();
+    });
+  });
+  begun.get_future().wait();
+  {
+    const TimeSlice slice(std::chrono::milliseconds(1));
+    EXPECT_THROW(cache.get("regex", kCostly, "", compile), TimeSlice::Over);
+  }
+  go_on.set_value();
+  other.join();
+  const TimeSlice slice(std::chrono::milliseconds(5));
+  EXPECT_NE(cache.get("regex", kCostly, "", compile).grammar, nullptr);  // it is there
+  EXPECT_EQ(cache.counts().n_compiled, 2);
+}
+
+// Who has time compiles himself when the one he waited for had none.
+TEST(GrammarCache, TheEndOfOnesSliceIsNotTheOthers) {
+  GrammarCache cache;
+  std::promise<void> begun, go_on;
+  std::thread hurried([&] {
+    const TimeSlice slice(std::chrono::milliseconds(1));
+    EXPECT_THROW(cache.get("regex",
+                           kCostly,
+                           "",
+                           [&] {
+                             begun.set_value();
+                             go_on.get_future().wait();
+                             return CompiledGrammar{compile_regex(kCostly)};
+                           }),
+                 TimeSlice::Over);
+  });
+  begun.get_future().wait();
+  std::thread waits([&] {
+    EXPECT_NE(
+        cache.get("regex", kCostly, "", [] { return CompiledGrammar{compile_regex(kCostly)}; })
+            .grammar,
+        nullptr);
+  });
+  while (cache.counts().n_hits == 0) std::this_thread::yield();
+  go_on.set_value();
+  hurried.join();
+  waits.join();
 }
 
 TEST(GrammarCache, NotationTextAndOptionsTellGrammarsApart) {

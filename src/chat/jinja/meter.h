@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/time_slice.h"
 #include "base/utf8.h"
 #include "chat/template.h"
 
@@ -21,7 +22,9 @@ class Meter {
   Meter(std::string_view where, const TemplateLimits& limits) : where_(where), limits_(limits) {}
 
   void charge(size_t steps) {
-    steps_ += static_cast<int64_t>(std::min<size_t>(steps, 1u << 30));
+    const auto n = static_cast<int64_t>(std::min<size_t>(steps, 1u << 30));
+    TimeSlice::spend(kUnitsOfStep * n);
+    steps_ += n;
     if (steps_ > limits_.max_steps) {
       fail("more than {} steps; the template does too much work", limits_.max_steps);
     }
@@ -49,6 +52,8 @@ class Meter {
   int line = 1;  // of the node being evaluated
 
  private:
+  static constexpr int64_t kUnitsOfStep = 16;  // of a TimeSlice
+
   [[noreturn]] void throw_error(const std::string& what) const {
     // Templates and contexts may hold any bytes; messages end up in JSON replies.
     throw Error(ErrorKind::invalid_argument,

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/time_slice.h"
 #include "server/api/answer_json.h"
 #include "server/api/generation.h"
 #include "server/api/generation_fields.h"
@@ -63,6 +64,7 @@ class ScoredPrompts {
     }
     kept_ += Generation::kept_bytes(one);
     hold(*exchange_, kept_);
+    TimeSlice::check();
     reads_.push_back(std::move(read));
     requests_.push_back(std::move(one));
   }

@@ -1,9 +1,12 @@
 #include "server/http/connection.h"
 
+#include <algorithm>
+#include <chrono>
 #include <new>
 #include <utility>
 
 #include "base/error.h"
+#include "base/time_slice.h"
 #include "base/utf8.h"
 #include "server/http/request_cost.h"
 #include "server/http/response.h"
@@ -65,17 +68,27 @@ std::optional<HttpResponse> check_whole_body(const std::string& body, int64_t mo
   return std::nullopt;
 }
 
-void run_handler(const Handler& handler,
-                 const HttpRequest& request,
-                 int64_t most_work,
-                 const std::shared_ptr<ExchangeCore>& core) noexcept try {
-  if (core->is_over()) return;  // the client left while the request waited for a worker
-  if (const auto refusal = check_whole_body(request.body, most_work)) return core->send(*refusal);
+// A request on its way through its handler.
+struct Job {
+  const Handler& handler;
+  HttpRequest request;
+  int64_t most_work = 0;
+  std::shared_ptr<ExchangeCore> core;
   // Held here too: a handler that throws lets go of its own first, which answers and writes the log
   // line before the reason is known.
-  const auto exchange = std::make_shared<ExchangeHandle>(core);
+  std::shared_ptr<ExchangeHandle> exchange = nullptr;
+};
+
+// Throws TimeSlice::Over within one, and nothing else.
+void run_handler(Job& job) try {
+  const std::shared_ptr<ExchangeCore>& core = job.core;
+  if (core->is_over()) return;  // the client left while the request waited for a worker
+  if (const auto refusal = check_whole_body(job.request.body, job.most_work)) {
+    return core->send(*refusal);
+  }
+  if (!job.exchange) job.exchange = std::make_shared<ExchangeHandle>(core);
   try {
-    handler(request, exchange);
+    job.handler(job.request, job.exchange);
   } catch (const std::bad_alloc&) {
     core->no_memory();
     core->abandon();
@@ -84,8 +97,48 @@ void run_handler(const Handler& handler,
     core->abandon();
   }
 } catch (const std::exception&) {  // no memory for the handle, or to say what else went wrong
-  core->no_memory();
-  core->abandon();
+  job.core->no_memory();
+  job.core->abandon();
+}
+
+void finish(Job& job) {
+  job.exchange.reset();
+  job.request = {};
+  job.core->body_is_gone();
+}
+
+void run_large(Job& job) {
+  run_handler(job);
+  finish(job);
+}
+
+// The more waits for its turn as large work, the sooner more is sent there: what many such requests take at once, all
+// together, hardly grows with their number.
+std::chrono::nanoseconds small_work_time(int n_large_waiting) {
+  constexpr std::chrono::nanoseconds kMost = std::chrono::milliseconds(5);
+  constexpr std::chrono::nanoseconds kLeast = std::chrono::milliseconds(1);
+  constexpr int kFew = 8;
+  return std::max(kLeast, kMost * kFew / (kFew + n_large_waiting));
+}
+
+// A small body may stand for much work (a regular expression with all the states there are, a text before many
+// questions): what takes long begins anew as large work, in a turn of its own.
+void run_small(Job& job, const std::string& owner, WorkerPool& workers) {
+  try {
+    const TimeSlice slice(small_work_time(workers.n_large_waiting()));
+    run_handler(job);
+    return finish(job);
+  } catch (const TimeSlice::Over&) {
+    if (!job.core->begin_anew()) return finish(job);  // too late: the answer ends as a failed one
+  }
+  const std::shared_ptr<ExchangeCore> core = job.core;
+  const std::shared_ptr<ExchangeHandle> exchange = job.exchange;  // the last to go
+  try {
+    workers.submit(
+        owner, WorkerPool::Size::large, [job = std::move(job)]() mutable { run_large(job); });
+  } catch (const std::bad_alloc&) {
+    core->no_memory();
+  }
 }
 
 }  // namespace
@@ -223,24 +276,25 @@ void Connection::on_body() {
 void Connection::dispatch() {
   open_exchange(!close_after_, std::move(allowed_origin_));
   front_.n_exchanges_open.fetch_add(1, std::memory_order_relaxed);
-  if (route_->quick) {
-    run_handler(route_->handler, request_, RequestMemory::kSmallWork, exchange_);
-    request_ = {};
-    return;
+  Job job{.handler = route_->handler,
+          .request = std::exchange(request_, {}),
+          .most_work = RequestMemory::kSmallWork,
+          .core = exchange_};
+  if (route_->quick) return run_handler(job);
+  const bool small = job.request.body.size() <= kBodyLookedAt &&
+                     work_bytes(job.request.body) <= RequestMemory::kSmallWork;
+  if (small) {
+    front_.workers.submit(
+        owner_,
+        WorkerPool::Size::small,
+        [job = std::move(job), owner = owner_, &workers = front_.workers]() mutable {
+          run_small(job, owner, workers);
+        });
+  } else {
+    job.most_work = front_.memory->large_work_limit();
+    front_.workers.submit(
+        owner_, WorkerPool::Size::large, [job = std::move(job)]() mutable { run_large(job); });
   }
-  const bool small = request_.body.size() <= kBodyLookedAt &&
-                     work_bytes(request_.body) <= RequestMemory::kSmallWork;
-  const int64_t most_work = small ? RequestMemory::kSmallWork : front_.memory->large_work_limit();
-  front_.workers.submit(owner_,
-                        small ? WorkerPool::Size::small : WorkerPool::Size::large,
-                        [handler = &route_->handler,
-                         request = std::exchange(request_, {}),
-                         most_work,
-                         core = exchange_]() mutable {
-                          run_handler(*handler, request, most_work, core);
-                          request = {};
-                          core->body_is_gone();
-                        });
 }
 
 void Connection::open_exchange(bool keep_alive, std::string allowed_origin) {

@@ -47,6 +47,12 @@ bool ExchangeCore::is_over() const {
   return over_locked();
 }
 
+bool ExchangeCore::begin_anew() {
+  const std::lock_guard lock(mutex_);
+  notes_.clear();
+  return status_ == 0;
+}
+
 void ExchangeCore::body_is_gone() {
   if (held_) held_->set(RequestMemory::Part::body, 0);
 }

@@ -58,6 +58,8 @@ class ExchangeCore : public std::enable_shared_from_this<ExchangeCore> {
 
   // Whether nothing that is done for it can reach anybody any more.
   bool is_over() const;
+  // The handler begins anew: what it noted so far is forgotten. False when the answer has begun.
+  bool begin_anew();
   // The handler has returned, and the request's body with it.
   void body_is_gone();
 

@@ -8,16 +8,21 @@
 namespace qwen3::server {
 void WorkerPool::Turns::push(const std::string& owner, Work work) {
   auto found = std::ranges::find(owners_, owner, &Owner::name);
-  if (found != owners_.end()) return found->works.push_back(std::move(work));
-  Owner added{.name = owner, .works = {}};
-  added.works.push_back(std::move(work));
-  owners_.push_back(std::move(added));
+  if (found != owners_.end()) {
+    found->works.push_back(std::move(work));
+  } else {
+    Owner added{.name = owner, .works = {}};
+    added.works.push_back(std::move(work));
+    owners_.push_back(std::move(added));
+  }
+  ++n_works_;
 }
 
 WorkerPool::Work WorkerPool::Turns::pop() {
   Owner& first = owners_.front();
   Work work = std::move(first.works.front());
   first.works.pop_front();
+  --n_works_;
   // The next turn is another owner's. Nothing here allocates.
   if (first.works.empty()) {
     owners_.pop_front();
@@ -41,6 +46,11 @@ void WorkerPool::submit(const std::string& owner, Size size, Work work) {
   }
   // All: the one that is woken might be one that may not take large work.
   wake_.notify_all();
+}
+
+int WorkerPool::n_large_waiting() const {
+  const std::lock_guard lock(mutex_);
+  return large_.size();
 }
 
 void WorkerPool::stop() {

@@ -26,6 +26,8 @@ class WorkerPool {
   enum class Size { small, large };
   // `work` must not throw. Dropped after stop(). Throws std::bad_alloc, having changed nothing.
   void submit(const std::string& owner, Size size, std::function<void()> work);
+  // Large work that waits.
+  int n_large_waiting() const;
   // Waits for what runs, drops what waits.
   void stop();
 
@@ -35,6 +37,7 @@ class WorkerPool {
   class Turns {
    public:
     bool empty() const { return owners_.empty(); }
+    int size() const { return n_works_; }
     void push(const std::string& owner, Work work);
     Work pop();  // REQUIRES: not empty
 
@@ -44,6 +47,7 @@ class WorkerPool {
       std::deque<Work> works;
     };
     std::list<Owner> owners_;
+    int n_works_ = 0;
   };
 
   void run();
@@ -53,7 +57,7 @@ class WorkerPool {
   bool may_start_large() const;
 
   const int n_threads_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
   // Under mutex_.
   Turns small_, large_;

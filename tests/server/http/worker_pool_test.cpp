@@ -66,6 +66,21 @@ TEST(WorkerPool, LargeWorkLeavesAWorkerForSmallWork) {
   EXPECT_TRUE(second);
 }
 
+TEST(WorkerPool, CountsTheLargeWorkThatWaits) {
+  WorkerPool pool(2);
+  Gate large;
+  pool.submit("a", Size::large, large.work());
+  large.wait_until_begun();
+  EXPECT_EQ(pool.n_large_waiting(), 0);
+  for (const char* owner : {"a", "a", "b"}) pool.submit(owner, Size::large, [] {});
+  pool.submit("a", Size::small, [] {});
+  EXPECT_EQ(pool.n_large_waiting(), 3);
+  large.open();
+  run(pool, "c", Size::large);  // the last of its round
+  run(pool, "a", Size::large);
+  EXPECT_EQ(pool.n_large_waiting(), 0);
+}
+
 TEST(WorkerPool, SmallWorkDoesNotKeepLargeWorkWaiting) {
   WorkerPool pool(2);
   Gate first, second;
