@@ -92,7 +92,7 @@ TEST_P(ServerWithoutMemory, AnswersOrClosesAndGoesOn) {
 
 INSTANTIATE_TEST_SUITE_P(SmallRequests,
                          ServerWithoutMemory,
-                         ::testing::Range(0, 7),
+                         ::testing::Range(0, static_cast<int>(small_requests().size())),
                          [](const auto& instance) {
                            return small_requests()[static_cast<size_t>(instance.param)].name;
                          });

@@ -125,8 +125,14 @@ Handler with_wrong_status(Handler handler) {
   };
 }
 
+// An "@" in the body becomes another number each time, so that nothing of it is kept already.
 std::string text_of(const InjectedRequest& request, uint16_t port) {
-  return post(port, request.path, request.body, "Connection: close\r\n");
+  static int64_t n_sent = 0;
+  std::string body = request.body;
+  if (const size_t at = body.find('@'); at != body.npos) {
+    body.replace(at, 1, std::to_string(++n_sent));
+  }
+  return post(port, request.path, body, "Connection: close\r\n");
 }
 
 // Everything until the server closes.
@@ -190,6 +196,7 @@ const std::vector<InjectedRequest>& small_requests() {
          "/v1/completions",
          R"({"prompt":["One","Two"],"max_tokens":4,"logprobs":1,)"
          R"("echo":true,"stop":["zebra"]})"},
+        {"grammar", chat, hi + R"(6,"structured_outputs":{"regex":"(a|b)*a(a|b){5}@"}})"},
         {"tokenize", "/tokenize", R"({"prompt":"One two three"})"},
         {"refused", chat, R"({"messages":[{"role":"nobody"}]})", 400},
     };
