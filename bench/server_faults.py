@@ -119,9 +119,11 @@ def host_names_depend_on_their_case():
     wrong = []
     with serve("--allow-host", "LLM.example.org") as server:
         for host in ("LLM.example.org", "llm.example.org", "LLM.EXAMPLE.ORG", f"LocalHost:{server.port}"):
-            status = raw(server.port, f"GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())[9:12]
+            status = raw(server.port, f"GET /v1/models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())[9:12]
             if status != b"200":
                 wrong.append(f"Host: {host}: {status.decode()}")
+        if raw(server.port, b"GET /v1/models HTTP/1.1\r\nHost: evil.example\r\n\r\n", seconds=0.2)[9:12] != b"421":
+            wrong.append("Host: evil.example: not refused, so nothing was tried")
     return wrong
 
 
