@@ -47,7 +47,7 @@ class Run:
             given.write(stdin)
             given.seek(0)
             process = subprocess.Popen(argv, cwd=cwd, stdin=given, stdout=subprocess.DEVNULL,
-                                       stderr=err)
+                                       stderr=err, env={**os.environ, "HF_HUB_CACHE": "hub"})
             helper = threading.Thread(target=meanwhile) if meanwhile else None
             if helper:
                 helper.start()
@@ -181,6 +181,27 @@ def make_old_tokenizer(at):
     (at / "tokenizer.json").unlink()
 
 
+def make_hub(at):
+    """A cache with one model, whose only revision is main."""
+    model, commit = at / "models--some--model", "0" * 40
+    make_model(model / "snapshots" / commit)
+    (model / "refs").mkdir()
+    (model / "refs/main").write_text(commit)
+
+
+def make_partial(root, program):
+    """What a run of many prompts leaves that was killed."""
+    (root / "many.jsonl").write_text(rows(5000))
+    partial = root / "done.jsonl.partial"
+    process = subprocess.Popen([program, "generate", "-m", "nano", "--max-tokens", "1", "--quiet", "--prompts",
+                                "many.jsonl", "--out", "done.jsonl"], cwd=root)
+    end = time.monotonic() + RUN_SECONDS
+    while not (partial.exists() and partial.stat().st_size > 2000) and time.monotonic() < end:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+
+
 def make_gguf(root):
     """A small quantised model, and another in three parts."""
     (root / "parts").mkdir()
@@ -195,8 +216,20 @@ def make_world(root, program):
     make_model(root / "plain")
     make_sharded(root / "sharded")
     make_old_tokenizer(root / "old")
+    make_hub(root / "hub")
     (root / "ids.txt").write_text("1,2,3\n")
     (root / "own.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
+    (root / "prompts.jsonl").write_text(rows(3))
+    (root / "schema.json").write_text(json.dumps({"type": "object", "properties": {"a": {}}}))
+    (root / "own.gbnf").write_text('root ::= "yes" | "no"\n')
+    (root / "options.yaml").write_text("max-tokens: 1\ntemperature: 0\n")
+    (root / "plain/modules.json").write_text(json.dumps([
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+        {"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}]))
+    (root / "plain/1_Pooling").mkdir()
+    (root / "plain/1_Pooling/config.json").write_text(json.dumps(
+        {"word_embedding_dimension": 256, "pooling_mode_lasttoken": True}))
     (root / "text.txt").write_text("Some words to be measured, and some more of them.\n" * 3)
     (root / "talk.json").write_text(json.dumps([{"role": "user", "content": "hi"}] * 8))
     (root / "data.jsonl").write_text(rows(3))
@@ -220,6 +253,7 @@ def make_world(root, program):
     prepare(program, "trace", "-m", "nano", "--ids", "1,2", "--taps", "norm", "--out", "taps",
             "--quiet")
     prepare(program, "eval", "generate", "--config", "eval.yaml", "-m", "nano", "--quiet")
+    make_partial(root, program)
     for shard in ("1/2", "2/2"):
         prepare(program, "eval", "generate", "--config", "eval.yaml", "-m", "nano", "--quiet",
                 "--output", "merged.jsonl", "--shard", shard)
@@ -320,6 +354,33 @@ CASES = [
     Case("generate -m nano --max-tokens 1 --quiet --ids @ids.txt", "ids.txt", damage=LINES),
     Case("logits -m nano --quiet --ids @ids.txt", "ids.txt", damage=LINES),
     Case("trace -m nano --quiet --ids @ids.txt", "ids.txt", damage=LINES),
+    Case("verify -m nano --quiet --ids @ids.txt", "ids.txt", damage=LINES),
+    Case("verify -m nano --quiet --text text.txt", "text.txt", damage=LINES),
+    Case("verify -m nano --quiet --ids 1,2 --against taps", "taps/norm.npy", still_mib=400),
+    Case("generate -m nano --max-tokens 1 --quiet --file text.txt", "text.txt", damage=LINES),
+    Case("chat -m nano --max-tokens 1 --quiet --file text.txt", "text.txt", damage=LINES),
+    Case("generate -m nano --max-tokens 1 --quiet --prompts prompts.jsonl", "prompts.jsonl"),
+    Case("generate -m nano --max-tokens 1 --quiet --prompts prompts.jsonl --out done.jsonl",
+         "done.jsonl.partial", damage=("huge",), no_file=set(NO_FILE) - {"dangling"}),
+    Case(GENERATE + "nano --json-schema schema.json", "schema.json", big=padded_json(30_000_000)),
+    Case("chat -m nano --max-tokens 1 --quiet --json-schema schema.json hi", "schema.json"),
+    Case(GENERATE + "nano --grammar own.gbnf", "own.gbnf", damage=("empty", "quarter", "huge")),
+    Case(GENERATE + "nano --config-file options.yaml", "options.yaml", damage=("quarter", "huge")),
+    Case("config --config-file options.yaml", "options.yaml", damage=("quarter", "huge")),
+    Case(SERVE + " --config-file options.yaml", "options.yaml", damage=("quarter", "huge"),
+         stop_after=20),
+    Case(SERVE + " --chat-template own.jinja", "own.jinja", damage=("half", "huge"), stop_after=20),
+    Case("chat -m nano --max-tokens 1 --quiet --chat-template own.jinja hi", "own.jinja",
+         damage=("half", "huge")),
+    Case(SERVE_PLAIN + " --task embed", "plain/modules.json", stop_after=20),
+    Case(SERVE_PLAIN + " --task embed", "plain/1_Pooling/config.json", stop_after=20),
+    # The only revision in the cache needs no name.
+    Case(GENERATE + "some/model", "hub/models--some--model/refs/main", damage=(), no_file=()),
+    Case("show --quiet some/model", "hub/models--some--model/refs/main", damage=(), no_file=()),
+    Case("list --quiet", "hub/models--some--model/refs/main", damage=(), no_file=()),
+    Case("rm --yes --quiet some/model", "hub/models--some--model/refs/main", damage=(), no_file=()),
+    Case("bench --random-weights plain --prompt-tokens 8 --decode-tokens 1 --context 0 --batch 1 --repeat 1 --quiet",
+         "plain/config.json", still_mib=1500),
     Case("render --template own.jinja", "own.jinja", damage=("half", "huge"),
          stdin=b'{"messages":[{"role":"user","content":"hi"}]}\n'),
     Case("render -m plain", "plain/chat_template.jinja", damage=("huge",),
@@ -363,6 +424,7 @@ CASES = [
     Case(QUANTIZE + "nano --importance importance.gguf", "importance.gguf",
          damage=("empty", "quarter", "half"), big=long_metadata(90_000_000)),
     Case(QUANTIZE + "nano --calibrate text.txt", "text.txt", damage=LINES),
+    Case(QUANTIZE + "nano --judge text.txt", "text.txt", damage=LINES, still_mib=400),
     Case("eval prepare arc --tasks arc --out arc.jsonl --quiet", "arc/one.json"),
 ]
 
