@@ -64,6 +64,7 @@ std::unique_ptr<ServedModel> make_served_model(ServedParts parts, const ServiceO
   model->think_open = id_of("<think>");
   model->think_close = id_of("</think>");
   model->closing_ids = model->text.encode(kClosing);
+  model->ending_ids = model->text.encode("\n</think>\n\n");
   model->grammars = std::make_unique<ModelGrammars>(tokenizer);
   model->abilities = chat_abilities(model->text, model->think_close >= 0);
   model->yes = id_of("yes");

@@ -41,6 +41,7 @@ struct ServedModel {
   int32_t think_open = -1, think_close = -1;
   int32_t yes = -1, no = -1;              // of a reranker
   std::vector<int32_t> closing_ids = {};  // ends a thought whose budget is used up
+  std::vector<int32_t> ending_ids = {};   // ends one without the sentence
   std::unique_ptr<ModelGrammars> grammars = {};
   ChatAbilities abilities = {};
 

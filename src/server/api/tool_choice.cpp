@@ -11,18 +11,18 @@
 namespace qwen3::server {
 namespace {
 
-// The budget holds what lies between the tags, the closing sentence too. One that the sentence
-// would take most of is the model's own, and the thought just ends.
+// The budget holds what lies between the tags, the closing sentence too. One that the sentence would take most of is
+// the model's own but for the newline before the tag: the template writes it, so the next turn finds the thought in the
+// prefix cache.
 void plan_budget(SteeringPlan& plan, const ServedModel& model, int64_t budget) {
-  const auto close = std::ranges::find(model.closing_ids, model.think_close);
-  const int64_t n_sentence = close - model.closing_ids.begin();
-  if (close == model.closing_ids.end() || budget >= 2 * n_sentence) {
-    plan.thought_budget = std::max<int64_t>(0, budget - n_sentence);
-    plan.closing = model.closing_ids;
-  } else {
-    plan.thought_budget = budget;
-    plan.closing = TokenIds(close, model.closing_ids.end());
-  }
+  const auto n_before = [&](const TokenIds& ids) {
+    return std::ranges::find(ids, model.think_close) - ids.begin();
+  };
+  plan.closing = budget >= 2 * n_before(model.closing_ids) ? model.closing_ids : model.ending_ids;
+  const int64_t n_closing = n_before(plan.closing);
+  if (budget < n_closing && n_closing < std::ssize(plan.closing))
+    plan.closing.erase(plan.closing.begin(), plan.closing.begin() + n_closing);
+  plan.thought_budget = std::max<int64_t>(0, budget - n_closing);
 }
 
 }  // namespace
@@ -117,7 +117,7 @@ void plan_control(SteeringPlan& plan, const ServedModel& model, ThoughtSwitch en
     refuse_unsupported("reasoning_control", "this model's tokenizer has no </think>");
   }
   plan.end_thought = std::move(end_thought);
-  plan.ending = model.text.encode("\n</think>\n\n");
+  plan.ending = model.ending_ids;
 }
 
 void plan_closing(SteeringPlan& plan,
@@ -126,7 +126,7 @@ void plan_closing(SteeringPlan& plan,
                   std::shared_ptr<std::atomic<bool>> closed) {
   plan.close_within = max_tokens;
   plan.closed = std::move(closed);
-  if (model.think_close >= 0) plan.ending = model.text.encode("\n</think>\n\n");
+  if (model.think_close >= 0) plan.ending = model.ending_ids;
 }
 
 void check_steering(const SteeringPlan& plan, const SamplingParams& sampling) {

@@ -96,6 +96,55 @@ TEST_F(ApiModel, AnswersAndUsesThePrefixCache) {
             0);
 }
 
+// The second turn finds all whole blocks up to where its prompt parts from the first turn's prompt and answer: at the
+// new message, or at the empty thought of a model that was not to think, which the template does not repeat.
+TEST_F(ApiModel, ASecondTurnIsCachedUpToWhatIsNew) {
+  const int64_t block_size = EngineOptions().block_size;
+  std::string system = "You help.";
+  for (int i = 0; i < 128; ++i) system += " Rule " + std::to_string(i) + ": be brief and kind.";
+  Json tools = weather_tools();
+  tools[0]["function"]["parameters"]["properties"]["city"] = {{"enum", {"Paris", "Rome"}}};
+  tools[0]["function"]["parameters"]["required"] = {"city"};
+  for (const bool thinking : {true, false}) {
+    Json request{{"tools", tools},
+                 {"tool_choice", "required"},
+                 {"parallel_tool_calls", false},
+                 {"close_on_length", true},
+                 {"enable_thinking", thinking},
+                 {"thinking_token_budget", 8},
+                 {"return_token_ids", true},
+                 {"cache_salt", thinking ? "a" : "b"},
+                 {"temperature", 0},
+                 {"max_tokens", 60},
+                 {"messages",
+                  {{{"role", "system"}, {"content", system}},
+                   {{"role", "user"}, {"content", "What is the weather in Paris?"}}}}};
+    const Reply first = chat(request);
+    ASSERT_EQ(first.status, 200) << first.text;
+    const Json& message = first.json["choices"][0]["message"];
+    ASSERT_EQ(message["reasoning_content"].is_null(), !thinking) << message;
+    request["messages"].push_back(message);
+    request["messages"].push_back({{"role", "tool"},
+                                   {"tool_call_id", message["tool_calls"][0]["id"]},
+                                   {"content", "sunny, 21"}});
+    const Reply second = chat(request);
+    ASSERT_EQ(second.status, 200) << second.text;
+    std::vector<int32_t> seen = first.json["prompt_token_ids"];
+    const size_t n_prompt = seen.size();
+    for (const Json& id : first.json["choices"][0]["token_ids"]) seen.push_back(id);
+    const std::vector<int32_t> next = second.json["prompt_token_ids"];
+    const auto n_common = std::ranges::mismatch(next, seen).in1 - next.begin();
+    const int64_t n_cached = second.json["usage"]["prompt_tokens_details"]["cached_tokens"];
+    EXPECT_EQ(n_cached, n_common / block_size * block_size);
+    EXPECT_GE(n_cached * 100, std::ssize(next) * 95) << n_common << " of " << next.size();
+    if (thinking) {
+      EXPECT_GE(n_common, static_cast<int64_t>(n_prompt) + 8) << "the history has the thought";
+    } else {
+      EXPECT_EQ(n_common, static_cast<int64_t>(n_prompt) - 4) << "<think>\\n\\n</think>\\n\\n";
+    }
+  }
+}
+
 // The token under way and the newline before the tag are all that comes between.
 TEST_F(ApiModel, AThoughtIsClosedTwoTokensBehindItsControlAtTheLatest) {
   constexpr size_t kNever = SIZE_MAX;

@@ -105,10 +105,9 @@ TEST_F(ApiSteering, ABudgetClosesTheThoughtAndTheGrammarGoesOn) {
   const auto steering = make_steering(plan(PromptState::inside_thinking, 3, "[0-9]{2}"));
   EXPECT_EQ(refused(*steering, "1"), "");
   EXPECT_EQ(refused(*steering, "2"), "");
-  EXPECT_EQ(refused(*steering, "3"), "");
-  EXPECT_EQ(refused(*steering, "4"), "4");
+  EXPECT_EQ(refused(*steering, "3"), "3");
   EXPECT_FALSE(steering->may_end());
-  EXPECT_EQ(refused(*steering, "</think>\n\n42"), "");
+  EXPECT_EQ(refused(*steering, "\n</think>\n\n42"), "");
   EXPECT_TRUE(steering->exhausted());
   // Without a grammar the answer is the model's.
   const auto free = make_steering(plan(PromptState::inside_thinking, 0, ""));
