@@ -12,15 +12,17 @@ namespace {
 class WatchedGenerator final : public Generator {
  public:
   using OnToken = std::function<void(size_t nth, const std::vector<int32_t>& ids)>;
+  std::vector<Request> requests;
 
   WatchedGenerator(std::unique_ptr<Generator> generator, OnToken on_token)
       : generator_(std::move(generator)), on_token_(std::move(on_token)) {}
 
   uint64_t submit(Request request, Engine::OnEvent on_event) override {
     auto ids = std::make_shared<std::vector<int32_t>>();
+    requests.push_back(request);
     return generator_->submit(
         std::move(request),
-        [this, nth = n_++, ids, on_event = std::move(on_event)](const Event& event) {
+        [this, nth = requests.size() - 1, ids, on_event = std::move(on_event)](const Event& event) {
           if (event.token_id >= 0) ids->push_back(event.token_id);
           on_token_(nth, *ids);
           on_event(event);
@@ -33,7 +35,6 @@ class WatchedGenerator final : public Generator {
  private:
   const std::unique_ptr<Generator> generator_;
   const OnToken on_token_;
-  size_t n_ = 0;
 };
 
 class ApiModel : public ApiTest {
@@ -50,7 +51,11 @@ class ApiModel : public ApiTest {
     model_ = loaded;
     engine.n_real_tokens = nano_text().n_tokens();
     std::unique_ptr<Generator> runs = std::make_unique<EngineGenerator<Engine>>(loaded, engine);
-    if (on_token) runs = std::make_unique<WatchedGenerator>(std::move(runs), on_token);
+    if (on_token) {
+      auto watch = std::make_unique<WatchedGenerator>(std::move(runs), on_token);
+      watched = watch.get();
+      runs = std::move(watch);
+    }
     service->set_model(make_served_model({.text = Text::load(directory),
                                           .generator = std::move(runs),
                                           .defaults = loaded->generation_defaults(),
@@ -69,6 +74,7 @@ class ApiModel : public ApiTest {
 
   std::shared_ptr<Model> model_;
   WatchedGenerator::OnToken on_token = {};
+  WatchedGenerator* watched = nullptr;  // where there is on_token
 };
 
 // What a finetune of a base model has nowhere but in tokenizer_config.json.
@@ -260,6 +266,42 @@ TEST_F(ApiModel, LogLikelihoodOfAPromptIsThatOfItsTokens) {
     }
     EXPECT_NEAR(one["token_logprobs"][0].get<double>(), best, 2e-2) << n;
   }
+}
+
+// The shares of the labels among the logits behind the prompt, as one forward pass of the library has them.
+TEST_F(ApiModel, DecisionsAreTheLogitsOfTheirLabels) {
+  on_token = [](size_t, const std::vector<int32_t>&) {};
+  serve("nano", Task::generate);
+  const Json question{{"type", "choice"},
+                      {"instructions", "Which colour?"},
+                      {"choices", {{{"value", "red"}}, {{"value", "green"}}, {{"value", "blue"}}}}};
+  const Reply reply = post(
+      "/v1/decisions", {{"model", "nano"}, {"input", "A stop sign."}, {"questions", {question}}});
+  ASSERT_EQ(reply.status, 200) << reply.text;
+  const Json& answer = reply.json["answers"][0];
+  ASSERT_EQ(watched->requests.size(), 1u);
+  const Request& request = watched->requests.front();
+  ASSERT_GE(request.score_ids.size(), 3u);
+  double of_labels = 0, of_all = 0;
+  std::vector<double> weights;
+  const auto last = std::ssize(request.prompt_ids) - 1;
+  evaluate(*model_, request.prompt_ids, {.first_row = last}, [&](int64_t, const Tensor& logits) {
+    ASSERT_EQ(logits.dim(0), 1);
+    for (int64_t id = 0; id < logits.dim(1); ++id) of_all += std::exp(double{logits.f32()[id]});
+    for (const int32_t id : request.score_ids) {
+      weights.push_back(std::exp(double{logits.f32()[id]}));
+      of_labels += weights.back();
+    }
+  });
+  ASSERT_EQ(answer["probabilities"].size(), weights.size());
+  double sum = 0;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const double probability = answer["probabilities"][i]["probability"];
+    EXPECT_NEAR(probability, weights[i] / of_labels, 1e-2) << i;
+    sum += probability;
+  }
+  EXPECT_NEAR(sum, 1, 1e-6);
+  EXPECT_NEAR(answer["x_label_mass"].get<double>(), of_labels / of_all, 1e-2);
 }
 
 // One entry more than the prompt has tokens, also when the one that is generated ends the text.
