@@ -29,6 +29,21 @@ inline RingShape ring_shape(
   return shape;
 }
 
+// Of any part.
+QWEN3_HD inline int most_tile_bytes(const LinearArgs& args) {
+  int most = 0;
+  for (int p = 0; p < args.n_parts; ++p) most = max(most, tile_bytes(args.parts[p].coding));
+  return most;
+}
+
+// The barriers of a warp's ring, by the warp.
+__device__ inline void init_ring(uint64_t* full, int n_stages) {
+  const int lane = threadIdx.x % 32;
+  if (lane < n_stages) barrier_init(full + lane);
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  __syncwarp();
+}
+
 // What a warp multiplies: a segment of a tile of outputs, with all rows of an expert.
 struct Piece {
   const uint8_t* weights = nullptr;  // null: none

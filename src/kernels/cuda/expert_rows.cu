@@ -87,9 +87,7 @@ __global__ void __launch_bounds__(32 * kMaxWarps, 2)
   __shared__ Shared<kSorts> shared;
   if (!kSorts) pdl_trigger();
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  if (lane < shape.n_stages) barrier_init(&shared.full[warp][lane]);
-  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-  __syncwarp();
+  init_ring(shared.full[warp], shape.n_stages);
   pdl_wait();
   PairLists lists = args.experts.lists;
   if constexpr (kSorts) {
@@ -148,21 +146,17 @@ __global__ void __launch_bounds__(32 * kMaxWarps, 2)
 // kBlocks of a multiprocessor, which together have one kShare-th of its memory.
 template <bool kCodes, int kChunkTiles, bool kSorts, int kBlocks, int kShare>
 void launch_kernel(const LinearArgs& args, Stream stream) {
-  constexpr int kBytes = kAllBytes / kShare / kBlocks - 1024 -
-                         (static_cast<int>(sizeof(Shared<kSorts>)) + 1023) / 1024 * 1024;
+  constexpr int kBytes = kAllBytes / kShare / kBlocks - kStaticBytes<Shared<kSorts>>;
   constexpr auto* kernel = expert_rows_kernel<kCodes, kChunkTiles, kSorts>;
   static const bool once = [] {
     allow_shared(kernel, kBytes);
     return true;
   }();
   static_cast<void>(once);
-  int most = 1, most_bytes = 0;
-  for (int p = 0; p < args.n_parts; ++p) {
-    most = max(most, args.parts[p].n_segments);
-    most_bytes = max(most_bytes, tile_bytes(args.parts[p].coding));
-  }
-  const RingShape shape =
-      ring_shape(kChunkTiles, most_bytes, kSorts ? args.n_rows : kMaxExpertRows, kMaxWarps, kBytes);
+  int most = 1;
+  for (int p = 0; p < args.n_parts; ++p) most = max(most, args.parts[p].n_segments);
+  const RingShape shape = ring_shape(
+      kChunkTiles, most_tile_bytes(args), kSorts ? args.n_rows : kMaxExpertRows, kMaxWarps, kBytes);
   launch(kernel,
          dim3(static_cast<unsigned>(kBlocks * multiprocessors())),
          32 * kMaxWarps,

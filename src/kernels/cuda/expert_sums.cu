@@ -56,9 +56,7 @@ __global__ void __launch_bounds__(32 * kWarps, 1)
   __shared__ Shared<kWarps> shared;
   pdl_trigger();
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  if (lane < shape.n_stages) barrier_init(&shared.full[warp][lane]);
-  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-  __syncwarp();
+  init_ring(shared.full[warp], shape.n_stages);
   const Routed& routed = args.experts.routed;
   const PairLists lists = shared.pairs.sort(routed);
   const Work<kWarps> work(args, lists);
@@ -102,17 +100,15 @@ __global__ void __launch_bounds__(32 * kWarps, 1)
       if (o >= part.n_out) continue;
       float& to = static_cast<float*>(part.out.data)[token * part.out.stride + o];
       const float before = args.epilogue == Epilogue::add ? to : 0;
-      ExpertSum sum(routed.leaves);
-      for (int k = 0; k < routed.top_k; ++k) {
-        const int at = token * routed.top_k + k, leaf = lists.leaf_of[at];
-        if (leaf < 0) continue;
-        const float* const y = products + lists.pair_of[at] * n_segments * kTile + i % kTile;
-        float product = y[0];
-        if (n_segments > 1) product += y[kTile];
-        if (n_segments > 2) product += y[2 * kTile] + y[3 * kTile];
-        sum.add(product_of(part, o, product), lists.weights[at], leaf);
-      }
-      to = args.epilogue == Epilogue::add ? before + sum.total() : sum.total();
+      const int first = token * routed.top_k;
+      const float sum = sum_of_products(part,
+                                        o,
+                                        products + i % kTile,
+                                        routed,
+                                        lists.pair_of + first,
+                                        lists.leaf_of + first,
+                                        lists.weights + first);
+      to = args.epilogue == Epilogue::add ? before + sum : sum;
     }
     __syncthreads();
   }
@@ -121,8 +117,7 @@ __global__ void __launch_bounds__(32 * kWarps, 1)
 template <bool kCodes, int kChunkTiles, int kWarps>
 void launch_kernel(const LinearArgs& args, Stream stream) {
   // Half of the memory: the product ahead has the other half (expert_rows.cu).
-  constexpr int kBytes =
-      kAllBytes / 2 - 1024 - (static_cast<int>(sizeof(Shared<kWarps>)) + 1023) / 1024 * 1024;
+  constexpr int kBytes = kAllBytes / 2 - kStaticBytes<Shared<kWarps>>;
   constexpr auto* kernel = expert_sums_kernel<kCodes, kChunkTiles, kWarps>;
   static const bool once = [] {
     allow_shared(kernel, kBytes);

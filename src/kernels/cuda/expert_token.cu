@@ -83,11 +83,6 @@ class Pieces {
   uint32_t phase_ = 0;
 };
 
-QWEN3_HD int most_tile_bytes(const LinearArgs& args) {
-  const int first = tile_bytes(args.parts[0].coding);
-  return args.n_parts == 1 ? first : max(first, tile_bytes(args.parts[1].coding));
-}
-
 // The expert at hand that the routing names k-th, or -1.
 __device__ int expert_at(const Routed& routed, const AtHand& at_hand, int k) {
   const int expert = __ldcg(routed.experts + k) - at_hand.first;
@@ -112,9 +107,7 @@ __global__ void __launch_bounds__(32 * kWarps, 1)
   __shared__ RowsShared<kWarps> shared;
   constexpr int kThreads = 32 * kWarps;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  if (lane < n_stages) barrier_init(&shared.full[warp][lane]);
-  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-  __syncwarp();
+  init_ring(shared.full[warp], n_stages);
 
   const Routed& routed = args.experts.routed;
   const AtHand at_hand(routed.leaves);
@@ -191,9 +184,7 @@ __global__ void __launch_bounds__(32 * kWarps, 1)
   pdl_trigger();
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32,
             thread = static_cast<int>(threadIdx.x);
-  if (lane < n_stages) barrier_init(&shared.full[warp][lane]);
-  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-  __syncwarp();
+  init_ring(shared.full[warp], n_stages);
 
   const Routed& routed = args.experts.routed;
   const AtHand at_hand(routed.leaves);
@@ -261,16 +252,9 @@ __global__ void __launch_bounds__(32 * kWarps, 1)
     }
     __syncthreads();
     if (sums) {
-      ExpertSum sum(routed.leaves);
-      for (int i = 0; i < top_k; ++i) {
-        if (shared.leaf_of[i] < 0) continue;
-        const float* const y = products + shared.pair_of[i] * n_segments * kTile + thread;
-        float product = y[0];
-        if (n_segments > 1) product += y[kTile];
-        if (n_segments > 2) product += y[2 * kTile] + y[3 * kTile];
-        sum.add(product_of(part, o, product), shared.weights[i], shared.leaf_of[i]);
-      }
-      *to = args.epilogue == Epilogue::add ? before + sum.total() : sum.total();
+      const float sum = sum_of_products(
+          part, o, products + thread, routed, shared.pair_of, shared.leaf_of, shared.weights);
+      *to = args.epilogue == Epilogue::add ? before + sum : sum;
     }
     __syncthreads();
   }
@@ -279,8 +263,7 @@ __global__ void __launch_bounds__(32 * kWarps, 1)
 // As many stages as half of the memory has room for, behind `other_bytes`.
 template <int kChunkTiles, int kWarps, typename Shared>
 int stages_of(const LinearArgs& args, int other_bytes) {
-  constexpr int kBytes =
-      kAllBytes / 2 - 1024 - (static_cast<int>(sizeof(Shared)) + 1023) / 1024 * 1024;
+  constexpr int kBytes = kAllBytes / 2 - kStaticBytes<Shared>;
   return min((kBytes - other_bytes) / (kWarps * kChunkTiles * most_tile_bytes(args)), kMaxStages);
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/device.cuh"
-#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/linear.cuh"
 
 namespace qwen3::cuda {
 
@@ -144,5 +144,23 @@ class ExpertSum {
   float sums_[8] = {};
   uint32_t there_ = 0;
 };
+
+// Of one token and output o: `products` [pair, segment, kTile] begin at that output; pairs, leaves (-1: not at hand) and
+// weights of the token's experts in ascending order.
+__device__ inline float sum_of_products(const LinearPart& part,
+                                        int o,
+                                        const float* products,
+                                        const Routed& routed,
+                                        const int32_t* pair_of,
+                                        const int32_t* leaf_of,
+                                        const float* weights) {
+  ExpertSum sum(routed.leaves);
+  for (int k = 0; k < routed.top_k; ++k) {
+    if (leaf_of[k] < 0) continue;
+    const float* const y = products + pair_of[k] * part.n_segments * kTile;
+    sum.add(product_of(part, o, sum_segments(y, kTile, part.n_segments)), weights[k], leaf_of[k]);
+  }
+  return sum.total();
+}
 
 }  // namespace qwen3::cuda

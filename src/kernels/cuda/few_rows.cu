@@ -387,8 +387,6 @@ __global__ void __launch_bounds__(threads_of(kWarps), 1)
   }
 }
 
-template <int kWarps>
-constexpr int kFixedBytes = (static_cast<int>(sizeof(Shared<kWarps>)) + 1023) / 1024 * 1024 + 1024;
 // Left to attention, which can then begin, or end, beside any of these.
 constexpr int kSparedBytes = 48 * 1024;
 
@@ -399,7 +397,7 @@ constexpr int64_t kDeepBytes = 128 * 1024;
 template <int kWarps, bool kHeld>
 void launch_warps(const LinearArgs& args, Stream stream) {
   static const bool once = [] {
-    allow_shared(few_rows_kernel<kWarps, kHeld>, kAllBytes - kFixedBytes<kWarps>);
+    allow_shared(few_rows_kernel<kWarps, kHeld>, kAllBytes - kStaticBytes<Shared<kWarps>>);
     return true;
   }();
   static_cast<void>(once);
@@ -423,7 +421,8 @@ void launch_warps(const LinearArgs& args, Stream stream) {
               .rows_at = rows_at};
   const int held_bytes = kHeld ? 2 * args.n_in + 64 : 0;  // the last pair of tiles may be half
   const auto fit = [&](int budget) {
-    return min((budget - kFixedBytes<kWarps> - held_bytes) / shape.stage_bytes, kMaxStages);
+    return min((budget - kStaticBytes<Shared<kWarps>> - held_bytes) / shape.stage_bytes,
+               kMaxStages);
   };
   const bool deep = bytes / multiprocessors() > kDeepBytes;
   shape.n_stages =

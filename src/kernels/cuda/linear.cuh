@@ -32,8 +32,10 @@ CUtensorMap row_map(const Rows& x, int n_rows, int n_in, int box_rows, int n_pie
 QWEN3_HD inline int tiles_of(const LinearPart& part) { return (part.n_out + kTile - 1) / kTile; }
 // Columns of a single row that a kernel norms by the way (norms_by_the_way).
 constexpr int kMaxNormed = 6144;
-// Of shared memory, in a multiprocessor.
+// Of shared memory, in a multiprocessor; and what of it a block has that is not dynamic.
 constexpr int kAllBytes = 228 * 1024;
+template <typename Shared>
+constexpr int kStaticBytes = (static_cast<int>(sizeof(Shared)) + 1023) / 1024 * 1024 + 1024;
 
 // A sum as the product has it.
 __device__ inline float product_of(const LinearPart& part, int o, float sum) {
@@ -158,13 +160,15 @@ __device__ inline void finish_staged(const LinearArgs& args,
 }
 
 // The tree over the segments of a weight (layout.h): their sums lie `stride` apart.
-__device__ inline float4 sum_segments(const float4* partial, int stride, int n_segments) {
-  const auto sum = [](const float4& a, const float4& b) {
-    return float4{a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
-  };
-  float4 y = partial[0];
-  if (n_segments > 1) y = sum(y, partial[stride]);
-  if (n_segments > 2) y = sum(y, sum(partial[2 * stride], partial[3 * stride]));
+__device__ inline float sum_of(float a, float b) { return a + b; }
+__device__ inline float4 sum_of(const float4& a, const float4& b) {
+  return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
+}
+template <typename T>
+__device__ T sum_segments(const T* partial, int stride, int n_segments) {
+  T y = partial[0];
+  if (n_segments > 1) y = sum_of(y, partial[stride]);
+  if (n_segments > 2) y = sum_of(y, sum_of(partial[2 * stride], partial[3 * stride]));
   return y;
 }
 
